@@ -1,0 +1,131 @@
+"""What the telephony side can answer, in words of ours."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.money import Money
+
+
+class AccountStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A subaccount as a GET with the parent's credentials told it."""
+
+    sid: str
+    status: AccountStatus
+    auth_token: str
+    friendly_name: str = ""
+    owner_sid: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Account(sid={self.sid!r}, status={self.status.value!r})"  # the token stays out of logs
+
+
+class DeliveryStatus(StrEnum):
+    """Twilio's message statuses, as far as an outbound message can have them."""
+
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+_RANK = {
+    DeliveryStatus.SCHEDULED: 0,
+    DeliveryStatus.ACCEPTED: 1,
+    DeliveryStatus.QUEUED: 2,
+    DeliveryStatus.SENDING: 3,
+    DeliveryStatus.SENT: 4,
+    DeliveryStatus.CANCELED: 5,
+    DeliveryStatus.FAILED: 5,
+    DeliveryStatus.UNDELIVERED: 5,
+    DeliveryStatus.DELIVERED: 5,
+    DeliveryStatus.READ: 6,
+}
+
+
+def rank(status: DeliveryStatus) -> int:
+    """A callback moves a message only to a higher rank: terminal statuses win, whatever order they come in."""
+    return _RANK[status]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundMessage:
+    """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or an MG… service sid."""
+
+    account_sid: str
+    sender: str
+    to: str
+    body: str
+    status_callback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    sid: str
+    status: DeliveryStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Twilio said no and charged nothing. `account_suspended`: it was the account, not the message."""
+
+    code: int
+    message: str
+    account_suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotProcessed:
+    """Certainly not taken (429, or never connected): safe to send again, after `retry_after` seconds if it is told."""
+
+    reason: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Timeout, reset or 5xx: it may have been taken. Never to be sent again by itself."""
+
+    reason: str
+
+
+SendOutcome = Accepted | Refused | NotProcessed | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is known."""
+
+    sid: str
+    account_sid: str
+    to: str
+    body: str
+    status: DeliveryStatus | None
+    error_code: int | None = None
+    price: Money | None = None
+    segments: int | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusCallback:
+    """A verified status callback. `attempt_id` comes from the URL that we gave with the message."""
+
+    account_sid: str
+    message_sid: str
+    status: DeliveryStatus | None
+    error_code: int | None = None
+    attempt_id: str | None = None

@@ -1,0 +1,70 @@
+"""What every billing provider's adapter can do; the contract tests run against this."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.events import BillingEvent, Dispute, MoneyReference, Payment
+from domain.money import Money
+from domain.subscription import Provider, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckoutLink:
+    """Where the customer consents. The subscription exists at the provider, but bills nobody yet."""
+
+    subscription_id: str
+    url: str
+
+
+class Resumed(StrEnum):
+    RESUMED = "resumed"
+    NEEDS_PAYMENT = "needs_payment"
+    NEEDS_NEW_CONSENT = "needs_new_consent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChange:
+    """`approve_url` is set where the customer has to consent before the change counts."""
+
+    approve_url: str | None = None
+
+
+class BillingProvider(Protocol):
+    """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none of them retries."""
+
+    name: Provider
+
+    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+        """Raise `InvalidSignature` or `VerificationUnavailable`; header names are lower case."""
+        ...
+
+    def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
+        """Read a verified body leniently: it never raises, `problem` says what was not understood."""
+        ...
+
+    async def get_subscription(self, subscription_id: str) -> Snapshot: ...
+
+    async def get_payment(self, reference: MoneyReference) -> Payment: ...
+
+    async def get_dispute(self, dispute_id: str) -> Dispute: ...
+
+    async def create_checkout(
+        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> CheckoutLink: ...
+
+    async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot: ...
+
+    async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed: ...
+
+    async def ensure_canceled(self, subscription_id: str, reason: str) -> Snapshot: ...
+
+    async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange: ...
+
+    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment: ...
+
+    def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...
+
+    def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]: ...
