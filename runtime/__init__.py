@@ -1,0 +1,1 @@
+"""Where the system meets its machine: settings, servers, logging and the life of a process."""

