@@ -32,9 +32,9 @@ class Money:
 def parse_micros(text: str) -> int:
     """Micros of a decimal string such as `"0.0079"`; a seventh decimal that is not zero is refused, never rounded."""
     if not isinstance(text, str):
-        raise BadAmount("an amount is a decimal string, such as \"12.50\"")
+        raise BadAmount('an amount is a decimal string, such as "12.50"')
     if not _DECIMAL.fullmatch(text):
-        raise BadAmount("an amount is a plain decimal string, such as \"12.50\"")
+        raise BadAmount('an amount is a plain decimal string, such as "12.50"')
     micros = Decimal(text) * MICROS
     if micros != int(micros):
         raise BadAmount("an amount has at most six decimals")

@@ -1,0 +1,59 @@
+"""Alerts: what a person has to look at; raised once, counted when seen again, cleared when it no longer holds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables import alerts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    organization_id: str
+    kind: str
+    detail: str
+    raised_at: datetime
+    times: int
+
+
+async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail: str) -> None:
+    """The caller commits."""
+    again = {
+        "detail": detail,
+        "last_seen_at": func.clock_timestamp(),
+        "cleared_at": None,
+        "times": alerts.c.times + 1,
+    }
+    await conn.execute(
+        upsert(alerts)
+        .values(organization_id=organization_id, kind=kind, detail=detail)
+        .on_conflict_do_update(index_elements=[alerts.c.organization_id, alerts.c.kind], set_=again)
+    )
+
+
+async def clear(conn: AsyncConnection, organization_id: str, kind: str) -> None:
+    await conn.execute(
+        update(alerts)
+        .where(alerts.c.organization_id == organization_id, alerts.c.kind == kind, alerts.c.cleared_at.is_(None))
+        .values(cleared_at=func.clock_timestamp())
+    )
+
+
+async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:
+    """Those not cleared, the oldest first; of one organization or of all."""
+    query = select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at).limit(limit)
+    if organization_id is not None:
+        query = query.where(alerts.c.organization_id == organization_id)
+    return [
+        Alert(
+            organization_id=row.organization_id,
+            kind=row.kind,
+            detail=row.detail,
+            raised_at=row.raised_at,
+            times=row.times,
+        )
+        for row in await conn.execute(query)
+    ]

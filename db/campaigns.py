@@ -1,0 +1,271 @@
+"""Campaigns: their states, who changed them and why; a campaign that a person paused is resumed by nobody else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import standings, subscriptions, wallets
+from db.tables import campaign_changes, campaigns, messages
+from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.standing import Status
+from domain.subscription import BILLING
+from domain.wallet import Wallet
+
+PERSON = "person"
+TOLLGATE = "tollgate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    organization_id: str
+    id: UUID
+    name: str
+    body: str
+    status: CampaignStatus
+    reason: str
+    total: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One message to be: an E.164 number with what it will cost."""
+
+    number: str
+    segments: int
+    price_micros: int
+
+
+class DifferentRequest(Exception):
+    """The idempotency key was used before, for something else."""
+
+
+async def create(
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    name: str,
+    body: str,
+    recipients: Sequence[Recipient],
+    idempotency_key: str,
+    request_sha256: bytes,
+) -> tuple[Campaign, bool]:
+    """Store a campaign with its messages, once per key; the flag says whether it is new. The caller commits.
+
+    Raises `DifferentRequest` when the key stands for another request.
+    """
+    stored = await conn.execute(
+        upsert(campaigns)
+        .values(
+            organization_id=organization_id,
+            name=name,
+            body=body,
+            total=len(recipients),
+            idempotency_key=idempotency_key,
+            request_sha256=request_sha256,
+        )
+        .on_conflict_do_nothing(index_elements=["organization_id", "idempotency_key"])
+        .returning(campaigns)
+    )
+    row = stored.one_or_none()
+    if row is None:
+        before = await conn.execute(
+            select(campaigns).where(
+                campaigns.c.organization_id == organization_id, campaigns.c.idempotency_key == idempotency_key
+            )
+        )
+        earlier = before.one()
+        if bytes(earlier.request_sha256) != request_sha256:
+            raise DifferentRequest(idempotency_key)
+        return _campaign(earlier), False
+    await conn.execute(
+        insert(messages),
+        [
+            {
+                "organization_id": organization_id,
+                "campaign_id": row.id,
+                "position": position,
+                "recipient": recipient.number,
+                "segments": recipient.segments,
+                "price_micros": recipient.price_micros,
+                "status": MessageStatus.PENDING.value,
+            }
+            for position, recipient in enumerate(recipients, start=1)
+        ],
+    )
+    return _campaign(row), True
+
+
+async def get(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:
+    row = (await conn.execute(_by_id(organization_id, campaign_id))).one_or_none()
+    return None if row is None else _campaign(row)
+
+
+async def lock(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:
+    """Lock the campaign's row; taken after the standing's and before the wallet's."""
+    row = (await conn.execute(_by_id(organization_id, campaign_id).with_for_update())).one_or_none()
+    return None if row is None else _campaign(row)
+
+
+async def page(conn: AsyncConnection, organization_id: str, *, before: UUID | None, limit: int) -> list[Campaign]:
+    """The newest first (ids are ordered by time), those older than `before` if it is given."""
+    query = select(campaigns).where(campaigns.c.organization_id == organization_id)
+    if before is not None:
+        query = query.where(campaigns.c.id < before)
+    return [_campaign(row) for row in await conn.execute(query.order_by(campaigns.c.id.desc()).limit(limit))]
+
+
+async def counts(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> dict[str, int]:
+    """How many of its messages are in each status; delivered and failed ones, which are accepted ones, beside them."""
+    query = (
+        select(messages.c.status, messages.c.delivery_status, func.count())
+        .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
+        .group_by(messages.c.status, messages.c.delivery_status)
+    )
+    total = {status.value: 0 for status in MessageStatus} | {"delivered": 0, "failed": 0}
+    for status, delivery_status, number in await conn.execute(query):
+        total[status] += number
+        if delivery_status in ("delivered", "read"):
+            total["delivered"] += number
+        elif delivery_status in ("failed", "undelivered"):
+            total["failed"] += number
+    return total
+
+
+async def next_position(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int | None:
+    """The first message, counted from 1, that is not handed over yet; None when all are."""
+    waiting = [MessageStatus.PENDING.value, MessageStatus.RESERVED.value]
+    query = select(func.min(messages.c.position)).where(
+        messages.c.organization_id == organization_id,
+        messages.c.campaign_id == campaign_id,
+        messages.c.status.in_(waiting),
+    )
+    position: int | None = (await conn.execute(query)).scalar_one()
+    return position
+
+
+async def change(
+    conn: AsyncConnection, campaign: Campaign, to: CampaignStatus, *, by: str, reason: str = ""
+) -> Campaign:
+    """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may."""
+    values: dict[str, Any] = {"status": to.value, "reason": reason}
+    if to is CampaignStatus.RUNNING:
+        values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp()), "heard_at": None}
+    if to is CampaignStatus.COMPLETED:
+        values["completed_at"] = func.clock_timestamp()
+    changed = await conn.execute(
+        update(campaigns)
+        .where(campaigns.c.organization_id == campaign.organization_id, campaigns.c.id == campaign.id)
+        .values(**values)
+        .returning(campaigns)
+    )
+    await conn.execute(
+        insert(campaign_changes).values(
+            organization_id=campaign.organization_id,
+            campaign_id=campaign.id,
+            from_status=campaign.status.value,
+            to_status=to.value,
+            by=by,
+            reason=reason,
+            position=await next_position(conn, campaign.organization_id, campaign.id),
+        )
+    )
+    return _campaign(changed.one())
+
+
+async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> int:
+    """Park every running campaign; returns how many. The caller holds the standing."""
+    return await _park(conn, organization_id, (CampaignStatus.RUNNING,), park)
+
+
+async def _park(conn: AsyncConnection, organization_id: str, statuses: Sequence[CampaignStatus], park: Park) -> int:
+    rows = await conn.execute(
+        select(campaigns)
+        .where(campaigns.c.organization_id == organization_id)
+        .where(campaigns.c.status.in_([status.value for status in statuses]))
+        .order_by(campaigns.c.id)
+        .with_for_update()
+    )
+    found = [_campaign(row) for row in rows]
+    for campaign in found:
+        await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+    return len(found)
+
+
+async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[UUID]:
+    """Let the parked campaigns run again if every condition holds; returns those that do, for the caller to ring.
+
+    The subscription bills, no block stands, the wallet is open and unfrozen with a balance above zero; and never one
+    that a person paused. Takes the locks of the standing, the campaigns and the wallet. The caller commits.
+    """
+    standing = await standings.lock(conn, organization_id)
+    subscription = await subscriptions.current(conn, organization_id)
+    if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
+        return []
+    if subscription is None or subscription.snapshot.state not in BILLING:
+        return []
+    rows = await conn.execute(
+        select(campaigns)
+        .where(campaigns.c.organization_id == organization_id)
+        .where(campaigns.c.status == CampaignStatus.PARKED.value)
+        .order_by(campaigns.c.id)
+        .with_for_update()
+    )
+    parked = [_campaign(row) for row in rows]
+    if not parked or not _has_money(await wallets.watch(conn, organization_id)):
+        return []
+    for campaign in parked:
+        await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
+    return [campaign.id for campaign in parked]
+
+
+async def unheard(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
+    """Running campaigns whose run has not reported since `before`."""
+    query = (
+        select(campaigns.c.organization_id, campaigns.c.id)
+        .where(campaigns.c.status == CampaignStatus.RUNNING.value)
+        .where(func.coalesce(campaigns.c.heard_at, campaigns.c.started_at) < before)
+        .order_by(campaigns.c.heard_at)
+        .limit(limit)
+    )
+    return [(row.organization_id, row.id) for row in await conn.execute(query)]
+
+
+async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
+    """Its run is alive, or has just been rung."""
+    await conn.execute(
+        update(campaigns)
+        .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+        .values(heard_at=func.clock_timestamp())
+    )
+
+
+def _has_money(wallet: Wallet | None) -> bool:
+    return wallet is not None and wallet.pays and wallet.balance_micros > 0
+
+
+def _by_id(organization_id: str, campaign_id: UUID) -> Any:
+    return select(campaigns).where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+
+
+def _campaign(row: Row[Any]) -> Campaign:
+    return Campaign(
+        organization_id=row.organization_id,
+        id=row.id,
+        name=row.name,
+        body=row.body,
+        status=CampaignStatus(row.status),
+        reason=row.reason,
+        total=row.total,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+    )

@@ -1,0 +1,167 @@
+"""Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it the standing.
+
+A webhook's own word may only close; the provider's answer to a GET may open. Each function holds the organization's
+lock and leaves the commit to its caller.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts, inbox, standings, subscriptions
+from db.inbox import Delivery
+from db.standings import HeldBlock
+from db.subscriptions import Subscription
+from domain.events import BillingEvent, EventKind
+from domain.standing import Block, Standing, Status
+from domain.subscription import LAPSED, PAID, Order, Snapshot, State, order
+
+CLOCKS_APART = timedelta(minutes=5)
+
+
+class Heard(StrEnum):
+    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask the provider."""
+
+    SHUT = "the gate was shut"
+    NOTED = "noted; the provider is asked before anything opens"
+    OLD = "older than what is known; nothing changed"
+    OTHER = "not the current subscription; the standing did not change"
+    UNCLEAR = "its time does not say whether it is news"
+
+
+class Stale(Exception):
+    """The provider's answer is older than what a webhook told: ask again in a moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    standing: Standing
+    current: Subscription | None
+
+
+async def hear(
+    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool = False
+) -> Heard:
+    """Fold a webhook's own word into the standing, closing only; `sure` shuts even when its time is unclear."""
+    organization_id = delivery.organization_id
+    if organization_id is None:
+        return Heard.NOTED
+    before = await standings.lock(conn, organization_id)
+    cause = f"{event.event_type} {event.event_id}"
+    heard = await _hear(conn, organization_id, event, now=now, cause=cause, sure=sure)
+    if heard is Heard.NOTED:
+        after = await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
+        if before is not None and after is not None and after.epoch != before.epoch:
+            heard = Heard.SHUT
+    if heard is not Heard.UNCLEAR:
+        await inbox.mark_folded(conn, delivery, heard.value)
+    return heard
+
+
+async def _hear(
+    conn: AsyncConnection, organization_id: str, event: BillingEvent, *, now: datetime, cause: str, sure: bool
+) -> Heard:
+    if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
+        block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=cause, placed_by=event.provider.value)
+        await standings.place_block(conn, organization_id, block)
+        return Heard.NOTED
+    told = event.snapshot
+    if told is None or event.subscription_id is None:
+        return Heard.NOTED
+    known = await subscriptions.find(conn, event.provider, event.subscription_id)
+    if known is None or not known.is_current:
+        return Heard.OTHER
+    if told.state is State.UNKNOWN:
+        await alerts.raise_(conn, organization_id, "unknown_status", f"{event.provider}: {told.raw_status!r}")
+        return Heard.NOTED
+    newer = order(told.as_of, known.snapshot.as_of)
+    if told.as_of is not None and told.as_of > now + CLOCKS_APART:
+        newer = Order.UNCLEAR  # a time that has not come yet proves nothing
+    if newer is Order.OLDER:
+        return Heard.OLD
+    if not standings.closes(known, told, await standings.policy_of(conn, organization_id), now):
+        return Heard.NOTED
+    if told.state is known.snapshot.state:
+        return Heard.NOTED
+    if newer is Order.UNCLEAR and not sure:
+        return Heard.UNCLEAR
+    await subscriptions.record(conn, known, told, now=now, confirmed=False)
+    return Heard.NOTED
+
+
+async def confirm(
+    conn: AsyncConnection,
+    subscription: Subscription,
+    told: Snapshot,
+    *,
+    now: datetime,
+    cause: str,
+    may_open: bool,
+    accept_older: bool,
+) -> Standing | None:
+    """Fold the provider's own answer to a GET. Raises `Stale` if it is older than what is known, unless accepted."""
+    standing = await standings.lock(conn, subscription.organization_id)
+    known = await subscriptions.find(conn, subscription.provider, subscription.id)
+    if standing is None or known is None:
+        return None
+    if told.state is State.UNKNOWN:
+        detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
+        await subscriptions.raise_alert(conn, known, detail)
+        await alerts.raise_(conn, known.organization_id, "unknown_status", detail)
+    elif order(told.as_of, known.snapshot.as_of) is Order.OLDER and not accept_older:
+        raise Stale(f"{known.id}: {told.as_of} is older than {known.snapshot.as_of}")
+    else:
+        await subscriptions.record(conn, known, told, now=now, confirmed=True)
+        await _name_current(conn, known.organization_id)
+    return await standings.settle(conn, known.organization_id, now=now, cause=cause, may_open=may_open)
+
+
+async def _name_current(conn: AsyncConnection, organization_id: str) -> None:
+    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert."""
+    known = await subscriptions.of_organization(conn, organization_id)
+    current = next((one for one in known if one.is_current), None)
+    paid = [one for one in known if not one.is_current and one.snapshot.state in PAID and one.confirmed_at is not None]
+    if not paid:
+        await alerts.clear(conn, organization_id, "two_subscriptions_bill")
+        return
+    if current is None or current.snapshot.state in LAPSED or current.snapshot.state is State.PENDING:
+        await subscriptions.make_current(conn, paid[0])
+    elif current.snapshot.state in PAID:
+        detail = f"{current.provider} {current.id} and {paid[0].provider} {paid[0].id}"
+        await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
+
+
+async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
+    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
+    await standings.lock(conn, subscription.organization_id)
+    await subscriptions.make_current(conn, subscription)
+    await subscriptions.record(conn, subscription, told, now=now, confirmed=True)
+    await inbox.adopt_subscription(conn, subscription.provider, subscription.id, now)
+    cause = f"subscription {subscription.id} linked"
+    return await standings.settle(conn, subscription.organization_id, now=now, cause=cause, may_open=True)
+
+
+async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime) -> Standing | None:
+    """Place a block and shut the gate in the same transaction. Idempotent."""
+    if await standings.lock(conn, organization_id) is None:
+        return None
+    await standings.place_block(conn, organization_id, held)
+    cause = f"{held.kind.value} block by {held.placed_by}: {held.reason}"
+    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
+
+
+async def unblock(
+    conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
+) -> Standing | None:
+    """Lift a block; whether the organization may send again is decided from all that is left. Idempotent."""
+    if await standings.lock(conn, organization_id) is None:
+        return None
+    await standings.lift_block(conn, organization_id, kind, reference)
+    cause = f"{kind.value} block lifted by {by}"
+    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+
+
+def suspended(standing: Standing | None) -> bool:
+    return standing is not None and standing.status is Status.SUSPENDED

@@ -1,0 +1,264 @@
+"""The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables import inbox, organizations, payments, subscriptions
+from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.subscription import Provider
+
+KEPT_HEADERS = ("paypal-", "stripe-", "correlation-id", "user-agent", "content-type")
+FIRST_RETRY = timedelta(seconds=5)
+LAST_RETRY = timedelta(hours=24)
+
+
+class InboxStatus(StrEnum):
+    """`PARKED` waits for something that is not there yet, or for a person: it is retried, and shown."""
+
+    UNHANDLED = "unhandled"
+    PARKED = "parked"
+    HANDLED = "handled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A row of the inbox, without its body."""
+
+    id: int
+    provider: Provider
+    event_id: str
+    event_type: str
+    kind: EventKind
+    received_at: datetime
+    occurred_at: datetime | None
+    organization_id: str | None
+    subscription_id: str | None
+    money: MoneyReference | None
+    status: InboxStatus
+    outcome: str
+    deliveries: int
+    folded: bool
+
+
+async def receive(
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+) -> tuple[Delivery, bool]:
+    """Store a verified delivery, once per event id and per transmission id; the flag says whether it is new.
+
+    An event id that comes again with another body and another transmission is kept as an event of its own
+    (PayPal's simulator reuses ids); one with the same transmission is a forgery or a repeat, and stops here.
+    The caller commits before it answers.
+    """
+    event_id = event.event_id
+    before = await _find(conn, event.provider, event_id, event.transmission_id)
+    if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
+        event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
+    organization_id = await _organization_of(conn, event)
+    status, outcome = _first_status(event, organization_id)
+    stored = await conn.execute(
+        upsert(inbox)
+        .values(
+            provider=event.provider.value,
+            event_id=event_id,
+            transmission_id=event.transmission_id,
+            event_type=event.event_type,
+            kind=event.kind.value,
+            body=raw,
+            headers={name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+            occurred_at=event.occurred_at,
+            organization_id=organization_id,
+            provider_subscription_id=event.subscription_id,
+            custom_id=event.custom_id,
+            money_kind=event.money.kind.value if event.money else None,
+            money_id=event.money.id if event.money else None,
+            status=status.value,
+            outcome=outcome,
+            handled_at=func.clock_timestamp() if status is InboxStatus.HANDLED else None,
+        )
+        .on_conflict_do_nothing()
+        .returning(inbox)
+    )
+    row = stored.one_or_none()
+    if row is not None:
+        return _delivery(row), True
+    again = await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == event.provider.value)
+        .where(or_(inbox.c.event_id == event_id, inbox.c.transmission_id == event.transmission_id))
+        .values(deliveries=inbox.c.deliveries + 1)
+        .returning(inbox)
+    )
+    return _delivery(again.first()), False
+
+
+async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
+    """The webhook's own fold is done; what it changed, in words. The caller commits."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery.id)
+        .values(folded_at=func.clock_timestamp(), outcome=outcome if delivery.outcome == "" else inbox.c.outcome)
+    )
+
+
+async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
+    """What waits for this organization's lifecycle, oldest first."""
+    query = (
+        select(inbox)
+        .where(inbox.c.organization_id == organization_id, inbox.c.status == InboxStatus.UNHANDLED.value)
+        .order_by(inbox.c.id)
+        .limit(500)
+    )
+    return [_delivery(row) for row in await conn.execute(query)]
+
+
+async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:
+    """The lifecycle has acted on these; a row's earlier outcome is kept where `outcome` is empty."""
+    values: dict[str, Any] = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
+    if outcome:
+        values["outcome"] = outcome
+    await conn.execute(update(inbox).where(inbox.c.id.in_(delivery_ids)).values(**values))
+
+
+async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
+    """Set it aside for a person; it stays in sight and is tried again."""
+    await conn.execute(
+        update(inbox).where(inbox.c.id == delivery_id).values(status=InboxStatus.PARKED.value, outcome=reason)
+    )
+
+
+async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
+    """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
+
+    Skips rows that another process has in hand. Backs off from 5 s to 24 h. The caller commits, then rings.
+    """
+    query = (
+        select(inbox)
+        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.next_attempt_at <= now)
+        .where(inbox.c.outcome.like("unknown %"))
+        .order_by(inbox.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found: list[str] = []
+    for row in await conn.execute(query):
+        organization_id = await _organization_of(conn, _event_again(row))
+        values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
+        if organization_id is not None:
+            values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
+            found.append(organization_id)
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**values))
+    return found
+
+
+async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
+    """A subscription was linked: what was parked for it is due now."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
+        .where(inbox.c.status == InboxStatus.PARKED.value)
+        .values(next_attempt_at=now)
+    )
+
+
+async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:
+    """The newest first."""
+    query = select(inbox).where(inbox.c.organization_id == organization_id).order_by(inbox.c.id.desc()).limit(limit)
+    return [_delivery(row) for row in await conn.execute(query)]
+
+
+async def parked(conn: AsyncConnection, *, limit: int) -> list[Delivery]:
+    """The oldest first, whoever they belong to."""
+    query = select(inbox).where(inbox.c.status == InboxStatus.PARKED.value).order_by(inbox.c.id).limit(limit)
+    return [_delivery(row) for row in await conn.execute(query)]
+
+
+def backoff(attempts: int) -> timedelta:
+    return min(FIRST_RETRY * (1 << min(attempts, 20)), LAST_RETRY)
+
+
+def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[InboxStatus, str]:
+    if event.problem is not None:
+        return InboxStatus.PARKED, f"not understood: {event.problem}"
+    if event.kind is EventKind.IGNORED:
+        return InboxStatus.HANDLED, "nothing to do for this type of event"
+    if organization_id is None:
+        return InboxStatus.PARKED, _whose(event)
+    return InboxStatus.UNHANDLED, ""
+
+
+def _whose(event: BillingEvent) -> str:
+    if event.subscription_id is not None:
+        return f"unknown subscription {event.subscription_id}"
+    return f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
+
+
+async def _organization_of(conn: AsyncConnection, event: BillingEvent) -> str | None:
+    """Our own row for the subscription or the payment wins; a top-up is the organization's that its custom id names."""
+    if event.subscription_id is not None:
+        query = select(subscriptions.c.organization_id).where(
+            subscriptions.c.provider == event.provider.value,
+            subscriptions.c.provider_subscription_id == event.subscription_id,
+        )
+        return (await conn.execute(query)).scalar_one_or_none()
+    if event.money is not None and event.money.kind is not MoneyObject.CAPTURE:
+        query = select(payments.c.organization_id).where(
+            payments.c.provider == event.provider.value, payments.c.object_id == event.money.id
+        )
+        found: str | None = (await conn.execute(query)).scalar_one_or_none()
+        if found is not None:
+            return found
+    named = organization_named(event.custom_id)
+    query = select(organizations.c.id).where(organizations.c.id == named)
+    return (await conn.execute(query)).scalar_one_or_none()
+
+
+def organization_named(custom_id: str | None) -> str:
+    """A custom id is an organization's id, optionally followed by a colon and the host application's own words."""
+    return (custom_id or "").split(":", 1)[0]
+
+
+async def _find(conn: AsyncConnection, provider: Provider, event_id: str, transmission_id: str | None) -> Any:
+    query = select(inbox.c.body, inbox.c.transmission_id).where(
+        inbox.c.provider == provider.value, inbox.c.event_id == event_id
+    )
+    return (await conn.execute(query)).one_or_none()
+
+
+def _event_again(row: Row[Any]) -> BillingEvent:
+    delivery = _delivery(row)
+    return BillingEvent(
+        provider=delivery.provider,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        kind=delivery.kind,
+        subscription_id=delivery.subscription_id,
+        custom_id=row.custom_id,
+        money=delivery.money,
+    )
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row.id,
+        provider=Provider(row.provider),
+        event_id=row.event_id,
+        event_type=row.event_type,
+        kind=EventKind(row.kind),
+        received_at=row.received_at,
+        occurred_at=row.occurred_at,
+        organization_id=row.organization_id,
+        subscription_id=row.provider_subscription_id,
+        money=MoneyReference(kind=MoneyObject(row.money_kind), id=row.money_id) if row.money_id else None,
+        status=InboxStatus(row.status),
+        outcome=row.outcome,
+        deliveries=row.deliveries,
+        folded=row.folded_at is not None,
+    )

@@ -1,0 +1,127 @@
+"""Messages: one recipient's each, where they stand with Twilio, and how to find them again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables import campaigns, messages, organizations
+from domain.campaign import MessageStatus
+from domain.money import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One recipient's message. `attempt` counts its debits; attempt and id together name one hand-over to Twilio."""
+
+    organization_id: str
+    id: UUID
+    campaign_id: UUID | None
+    position: int | None
+    recipient: str
+    body: str
+    segments: int
+    price: Money
+    status: MessageStatus
+    attempt: int
+    delivery_status: str | None = None
+    provider_sid: str | None = None
+    error_code: int | None = None
+    problem: str | None = None
+    created_at: datetime | None = None
+    sending_at: datetime | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        return f"{self.id}.{self.attempt}"
+
+    @property
+    def debit_reference(self) -> str:
+        return f"message:{self.id}:{self.attempt}"
+
+
+async def by_key(conn: AsyncConnection, organization_id: str, key: str) -> Message | None:
+    rows = await _select(conn, organization_id, messages.c.idempotency_key == key)
+    return rows[0] if rows else None
+
+
+async def get(conn: AsyncConnection, organization_id: str, message_id: UUID) -> Message | None:
+    rows = await _select(conn, organization_id, messages.c.id == message_id)
+    return rows[0] if rows else None
+
+
+async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str) -> Message | None:
+    rows = await _select(conn, organization_id, messages.c.provider_sid == sid)
+    return rows[0] if rows else None
+
+
+async def in_window(conn: AsyncConnection, organization_id: str, message_ids: list[UUID]) -> list[Message]:
+    """Those with these ids, by position."""
+    return await _select(conn, organization_id, messages.c.id.in_(message_ids))
+
+
+async def in_status(
+    conn: AsyncConnection,
+    organization_id: str,
+    status: MessageStatus,
+    *,
+    campaign_id: UUID | None = None,
+    sending_before: datetime | None = None,
+) -> list[Message]:
+    """By position, then by id; of one campaign or of all, handed over before a time or ever."""
+    conditions: list[Any] = [messages.c.status == status.value]
+    if campaign_id is not None:
+        conditions.append(messages.c.campaign_id == campaign_id)
+    if sending_before is not None:
+        conditions.append(messages.c.sending_at < sending_before)
+    return await _select(conn, organization_id, *conditions)
+
+
+async def unsettled_organizations(conn: AsyncConnection, *, before: datetime, limit: int) -> list[str]:
+    """Organizations with messages whose hand-over began before `before` and is still open."""
+    query = (
+        select(messages.c.organization_id)
+        .where(messages.c.status.in_([MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value]))
+        .where(messages.c.sending_at < before)
+        .distinct()
+        .limit(limit)
+    )
+    return [row.organization_id for row in await conn.execute(query)]
+
+
+async def _select(conn: AsyncConnection, organization_id: str, *conditions: Any) -> list[Message]:
+    query = (
+        select(messages, campaigns.c.body.label("campaign_body"), organizations.c.currency)
+        .join(organizations, organizations.c.id == messages.c.organization_id)
+        .outerjoin(
+            campaigns,
+            (campaigns.c.organization_id == messages.c.organization_id) & (campaigns.c.id == messages.c.campaign_id),
+        )
+        .where(messages.c.organization_id == organization_id, *conditions)
+        .order_by(messages.c.position, messages.c.id)
+    )
+    return [_message(row) for row in await conn.execute(query)]
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        organization_id=row.organization_id,
+        id=row.id,
+        campaign_id=row.campaign_id,
+        position=row.position,
+        recipient=row.recipient,
+        body=row.body if row.campaign_id is None else row.campaign_body,
+        segments=row.segments,
+        price=Money(row.price_micros, row.currency),
+        status=MessageStatus(row.status),
+        attempt=row.attempt,
+        delivery_status=row.delivery_status,
+        provider_sid=row.provider_sid,
+        error_code=row.error_code,
+        problem=row.problem,
+        created_at=row.created_at,
+        sending_at=row.sending_at,
+    )

@@ -1,0 +1,97 @@
+"""Organizations: who they are, where they send from and what a segment costs them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import wallets
+from db.tables import organizations, standings
+from domain.money import Money
+from domain.standing import Policy, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """`sender` is a From number or a messaging service's sid; `price_per_segment` is the customer's price."""
+
+    id: str
+    name: str
+    twilio_account_sid: str
+    sender: str
+    price_per_segment: Money
+    grace: timedelta
+    created_at: datetime | None = None
+
+    @property
+    def currency(self) -> str:
+        return self.price_per_segment.currency
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(grace=self.grace)
+
+
+class AccountTaken(Exception):
+    """The Twilio subaccount belongs to another organization."""
+
+
+async def create(conn: AsyncConnection, organization: Organization) -> bool:
+    """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The caller commits."""
+    owner = await by_account(conn, organization.twilio_account_sid)
+    if owner is not None and owner.id != organization.id:
+        raise AccountTaken(organization.twilio_account_sid)
+    created = await conn.execute(
+        upsert(organizations)
+        .values(
+            id=organization.id,
+            name=organization.name,
+            currency=organization.currency,
+            twilio_account_sid=organization.twilio_account_sid,
+            sender=organization.sender,
+            price_per_segment_micros=organization.price_per_segment.micros,
+            grace_seconds=int(organization.grace.total_seconds()),
+        )
+        .on_conflict_do_nothing(index_elements=[organizations.c.id])
+        .returning(organizations.c.id)
+    )
+    if created.one_or_none() is None:
+        return False
+    await wallets.open_wallet(conn, organization.id, organization.currency)
+    await conn.execute(insert(standings).values(organization_id=organization.id, status=Status.ACTIVE.value))
+    return True
+
+
+async def get(conn: AsyncConnection, organization_id: str) -> Organization | None:
+    row = (await conn.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def by_account(conn: AsyncConnection, twilio_account_sid: str) -> Organization | None:
+    """The organization whose Twilio subaccount this is, if it is one of ours."""
+    query = select(organizations).where(organizations.c.twilio_account_sid == twilio_account_sid)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def page(conn: AsyncConnection, *, after: str | None, limit: int) -> list[Organization]:
+    """In order of id, those after `after` if it is given."""
+    query = select(organizations).order_by(organizations.c.id).limit(limit)
+    if after is not None:
+        query = query.where(organizations.c.id > after)
+    return [_organization(row) for row in await conn.execute(query)]
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        id=row.id,
+        name=row.name,
+        twilio_account_sid=row.twilio_account_sid,
+        sender=row.sender,
+        price_per_segment=Money(row.price_per_segment_micros, row.currency),
+        grace=timedelta(seconds=row.grace_seconds),
+        created_at=row.created_at,
+    )

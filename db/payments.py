@@ -1,0 +1,101 @@
+"""Payments: money facts from a fresh GET, each booked once by the money object's own id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import wallets
+from db.tables import payments
+from domain.events import Payment
+from domain.money import Money
+from domain.subscription import Provider
+from domain.wallet import Conflict, Outcome, credit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedPayment:
+    provider: Provider
+    object_id: str
+    kind: str
+    amount: Money
+    reference_id: str | None
+    booked_at: datetime
+
+
+async def book_topup(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> Outcome:
+    """Credit the wallet with a captured payment, once by the capture's id. Locks the wallet; the caller commits."""
+    reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
+    [outcome] = await wallets.post(
+        conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
+    )
+    if not isinstance(outcome, Conflict):
+        await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
+    return outcome
+
+
+async def book_subscription_payment(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
+) -> None:
+    """Note that the subscription was paid, once by the sale's id; the wallet does not change. The caller commits."""
+    await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
+
+
+async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[BookedPayment]:
+    """The newest first."""
+    query = (
+        select(payments)
+        .where(payments.c.organization_id == organization_id)
+        .order_by(payments.c.booked_at.desc())
+        .limit(limit)
+    )
+    return [_payment(row) for row in await conn.execute(query)]
+
+
+async def owner(conn: AsyncConnection, provider: Provider, object_id: str) -> str | None:
+    """Whose payment it is, if it was booked."""
+    query = select(payments.c.organization_id).where(
+        payments.c.provider == provider.value, payments.c.object_id == object_id
+    )
+    found: str | None = (await conn.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def _note(
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    payment: Payment,
+    *,
+    kind: str,
+    reference_id: str | None,
+) -> None:
+    await conn.execute(
+        upsert(payments)
+        .values(
+            organization_id=organization_id,
+            provider=provider.value,
+            object_id=payment.reference.id,
+            kind=kind,
+            amount_micros=payment.amount.micros,
+            currency=payment.amount.currency,
+            reference_id=reference_id,
+            provider_subscription_id=payment.subscription_id,
+            occurred_at=payment.occurred_at,
+        )
+        .on_conflict_do_nothing(index_elements=["provider", "object_id"])
+    )
+
+
+def _payment(row: Row[Any]) -> BookedPayment:
+    return BookedPayment(
+        provider=Provider(row.provider),
+        object_id=row.object_id,
+        kind=row.kind,
+        amount=Money(row.amount_micros, row.currency),
+        reference_id=row.reference_id,
+        booked_at=row.booked_at,
+    )

@@ -1,0 +1,281 @@
+"""Paying for messages before they go: reserve, hand over in small windows, settle by what Twilio answered.
+
+Locks are taken in the order campaign, wallet, messages; a message's money moves in the transaction that moves it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import campaigns, messages, wallets
+from db.campaigns import TOLLGATE, Campaign
+from db.messages import Message
+from db.tables import messages as table
+from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park
+from domain.money import Money
+from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit, refund
+
+_TO_SEND = text(
+    """
+    SELECT id, attempt, price_micros, position FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
+    ORDER BY position LIMIT :limit
+    """
+)
+_WAITING = text(
+    """
+    SELECT count(*) FILTER (WHERE status = 'reserved') AS reserved,
+           count(*) FILTER (WHERE status IN ('sending', 'unknown')) AS unknown,
+           min(position) FILTER (WHERE status IN ('pending', 'reserved')) AS position
+    FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+      AND status IN ('pending', 'reserved', 'sending', 'unknown')
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How one attempt came out: ACCEPTED, REFUSED (refunded), UNKNOWN, LOST (refunded), RESERVED (not taken, still
+    paid: send again) or PENDING (not taken, refunded: to be paid again). `after_acceptance`: Twilio took it and gave it back unsent."""
+
+    message: Message
+    status: MessageStatus
+    provider_sid: str | None = None
+    delivery_status: str | None = None
+    error_code: int | None = None
+    problem: str | None = None
+    after_acceptance: bool = False
+
+
+class DifferentMessage(Exception):
+    """The idempotency key was used before, for another message."""
+
+
+def debit_reference(message_id: UUID, attempt: int) -> str:
+    return f"message:{message_id}:{attempt}"
+
+
+def refund_reference(message_id: UUID, attempt: int) -> str:
+    return f"refund:message:{message_id}:{attempt}"
+
+
+async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int) -> Batch | None:
+    """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the reason.
+
+    What an earlier reservation has paid for and not sent comes first, and is not paid again. None: no such campaign.
+    Locks the campaign, then the wallet; the caller commits.
+    """
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    if campaign is None:
+        return None
+    await campaigns.mark_heard(conn, organization_id, campaign_id)
+    waiting = await _waiting(conn, campaign)
+    if campaign.status is not CampaignStatus.RUNNING:
+        return _batch(campaign, Next.STOP, waiting.position)
+    wallet = await wallets.lock(conn, organization_id)
+    if wallet is None:
+        return None
+    park = _closed(wallet)
+    if park is None and waiting.reserved:
+        return _batch(campaign, Next.SEND, waiting.position, reserved=waiting.reserved)
+    if park is None and waiting.position is None:
+        if waiting.unknown:
+            return _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+        campaign = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
+        return _batch(campaign, Next.DONE, None)
+    reserved = 0 if park else await _pay_for_next(conn, campaign, wallet, limit)
+    if reserved:
+        return _batch(campaign, Next.SEND, waiting.position, reserved=reserved)
+    reason = park or Park.INSUFFICIENT_FUNDS
+    campaign = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=reason.value)
+    return _batch(campaign, Next.STOP, waiting.position)
+
+
+async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, limit: int) -> int:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit}
+    rows = (await conn.execute(_TO_SEND, asked)).all()
+    affordable, left = [], wallet.balance_micros
+    for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
+        left -= row.price_micros
+        if left < 0:
+            break
+        affordable.append(row)
+    postings = [
+        debit(debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency)) for row in affordable
+    ]
+    if not postings:
+        return 0
+    outcomes = await wallets.post_locked(conn, wallet, postings)
+    _all_debited(outcomes)
+    await conn.execute(
+        update(table)
+        .where(table.c.organization_id == campaign.organization_id, table.c.id.in_([row.id for row in affordable]))
+        .values(status=MessageStatus.RESERVED.value, attempt=table.c.attempt + 1)
+    )
+    return len(affordable)
+
+
+async def pay_for_one(
+    conn: AsyncConnection, organization_id: str, *, recipient: str, body: str, segments: int, price: Money, key: str
+) -> tuple[Message | None, Outcome | None]:
+    """Debit one message and mark it for sending in the same transaction; once per key.
+
+    The outcome is the debit's; None when the key came again, then the message is as it stands. A message that is not
+    paid for is not stored. Raises `DifferentMessage`. Locks the wallet; the caller commits before it sends.
+    """
+    wallet = await wallets.lock(conn, organization_id)
+    if wallet is None:
+        return None, WalletNotFound(organization_id)
+    before = await messages.by_key(conn, organization_id, key)
+    if before is not None:
+        if (before.recipient, before.body) != (recipient, body):
+            raise DifferentMessage(key)
+        return before, None
+    message_id = uuid4()
+    [outcome] = await wallets.post_locked(conn, wallet, [debit(debit_reference(message_id, 1), price)])
+    if not isinstance(outcome, Debited):
+        return None, outcome
+    await conn.execute(
+        insert(table).values(
+            organization_id=organization_id,
+            id=message_id,
+            recipient=recipient,
+            body=body,
+            segments=segments,
+            price_micros=price.micros,
+            status=MessageStatus.SENDING.value,
+            attempt=1,
+            sending_at=func.clock_timestamp(),
+            idempotency_key=key,
+        )
+    )
+    return await messages.get(conn, organization_id, message_id), outcome
+
+
+async def begin_window(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int
+) -> list[Message] | None:
+    """Mark the next reserved messages as being sent, if the gate still stands open; None when it does not.
+
+    Holds the wallet's row, so that no gate shuts before this is committed. The caller commits, then posts them.
+    """
+    campaign = await campaigns.get(conn, organization_id, campaign_id)
+    if campaign is None or campaign.status is not CampaignStatus.RUNNING:
+        return None
+    wallet = await wallets.watch(conn, organization_id)
+    if wallet is None or not wallet.pays:
+        return None
+    chosen = (
+        select(table.c.id)
+        .where(table.c.organization_id == organization_id, table.c.campaign_id == campaign_id)
+        .where(table.c.status == MessageStatus.RESERVED.value)
+        .order_by(table.c.position)
+        .limit(limit)
+    )
+    rows = await conn.execute(
+        update(table)
+        .where(table.c.organization_id == organization_id, table.c.id.in_(chosen.scalar_subquery()))
+        .values(status=MessageStatus.SENDING.value, sending_at=func.clock_timestamp())
+        .returning(table.c.id)
+    )
+    return await messages.in_window(conn, organization_id, [row.id for row in rows])
+
+
+async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
+    """Write down how attempts came out, with their refunds; returns how many were still open.
+
+    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first if money moves;
+    the caller commits.
+    """
+    returned = {MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING}
+    wallet = None
+    if any(reply.status in returned for reply in replies):
+        wallet = await wallets.lock(conn, organization_id)
+    settled = [reply for reply in replies if await _settle_one(conn, reply)]
+    refunds = [
+        refund(
+            refund_reference(reply.message.id, reply.message.attempt),
+            reply.message.debit_reference,
+            reply.message.price,
+            reply.problem or reply.status.value,
+        )
+        for reply in settled
+        if reply.status in returned
+    ]
+    if wallet is not None and refunds:
+        await wallets.post_locked(conn, wallet, refunds)
+    return len(settled)
+
+
+async def _settle_one(conn: AsyncConnection, reply: Reply) -> bool:
+    open_statuses = [MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value]
+    if reply.status is MessageStatus.PENDING:
+        open_statuses.append(MessageStatus.RESERVED.value)
+    if reply.after_acceptance:
+        open_statuses.append(MessageStatus.ACCEPTED.value)
+    done = await conn.execute(
+        update(table)
+        .where(table.c.organization_id == reply.message.organization_id, table.c.id == reply.message.id)
+        .where(table.c.attempt == reply.message.attempt, table.c.status.in_(open_statuses))
+        .values(
+            status=reply.status.value,
+            provider_sid=reply.provider_sid,
+            delivery_status=reply.delivery_status,
+            error_code=reply.error_code,
+            problem=reply.problem,
+            settled_at=func.clock_timestamp(),
+        )
+        .returning(table.c.id)
+    )
+    return done.one_or_none() is not None
+
+
+async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
+    """Refund what is reserved and was not handed over, and make it pending again; returns how many.
+
+    Locks the campaign, then the wallet; the caller commits.
+    """
+    await campaigns.lock(conn, organization_id, campaign_id)
+    reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
+    replies = [Reply(message=one, status=MessageStatus.PENDING, problem="not sent: the gate shut") for one in reserved]
+    return await settle(conn, organization_id, replies)
+
+
+async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
+    """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how many."""
+    left = await messages.in_status(conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id)
+    lost = [Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew") for one in left]
+    return await settle(conn, organization_id, lost)
+
+
+async def _waiting(conn: AsyncConnection, campaign: Campaign) -> Any:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    return (await conn.execute(_WAITING, asked)).one()
+
+
+def _closed(wallet: Wallet) -> Park | None:
+    if not wallet.gate_open:
+        return Park.SUSPENDED
+    return Park.FROZEN if wallet.frozen else None
+
+
+def _all_debited(outcomes: Sequence[Outcome]) -> None:
+    refused = [outcome for outcome in outcomes if not isinstance(outcome, Debited)]
+    if refused:
+        raise RuntimeError(f"a locked wallet refused what its balance covers: {refused[0]}")
+
+
+def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: int = 0) -> Batch:
+    return Batch(
+        next=what,
+        reserved=reserved,
+        position=position,
+        total=campaign.total,
+        status=campaign.status.value,
+        reason=campaign.reason,
+    )

@@ -1,0 +1,198 @@
+"""Standings: the decision, written down, with the gate that enforces it in the same transaction.
+
+Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the wallet, messages.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import receipts, subscriptions, wallets
+from db.subscriptions import Subscription
+from db.tables import blocks, organizations, standings
+from domain.standing import Block, Decision, Policy, Standing, Status, decide
+from domain.subscription import Snapshot, State
+
+NOBODY = Snapshot(state=State.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBlock:
+    """A block that stands by itself, beside what the subscription says. `reference` tells two disputes apart."""
+
+    kind: Block
+    reference: str
+    reason: str
+    placed_by: str
+    placed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    step: str
+    reason: str
+
+
+async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
+    """The standing as last committed."""
+    return await _read(conn, organization_id, for_update=False)
+
+
+async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
+    """Take the organization's lock, to the end of the transaction; taken before any wallet's."""
+    return await _read(conn, organization_id, for_update=True)
+
+
+async def settle(
+    conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
+) -> Standing | None:
+    """Decide anew from what is recorded, write it down, and shut the gate in the same transaction if it says so.
+
+    Never opens the gate: that is left to `reactivate`. With `may_open` false, as in a webhook's own answer, no block
+    is lifted either. None if there is no such organization. The caller commits.
+    """
+    standing = await lock(conn, organization_id)
+    if standing is None:
+        return None
+    decision = await _decision(conn, organization_id, now)
+    if not may_open and standing.status is Status.SUSPENDED:
+        decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
+    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
+        return standing
+    epoch = standing.epoch + (decision.status is not standing.status)
+    values: dict[str, Any] = {
+        "status": decision.status.value,
+        "blocks": sorted(block.value for block in decision.blocks),
+        "deadline": decision.deadline,
+        "epoch": epoch,
+    }
+    if epoch != standing.epoch:
+        values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
+    await conn.execute(update(standings).where(standings.c.organization_id == organization_id).values(**values))
+    if epoch != standing.epoch:
+        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
+        if decision.status is Status.SUSPENDED:
+            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+    return Standing(
+        organization_id=organization_id,
+        status=decision.status,
+        blocks=decision.blocks,
+        epoch=epoch,
+        applied_epoch=standing.applied_epoch,
+        deadline=decision.deadline,
+    )
+
+
+def closes(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> bool:
+    """Whether `told`, if it counts, suspends or starts a grace period: all that a webhook may do by itself."""
+    if told.state is State.PAST_DUE and known.snapshot.state is not State.PAST_DUE:
+        return known.snapshot.state in (State.ACTIVE, State.TRIALING)
+    access_until = told.access_until or known.snapshot.access_until
+    merged = Snapshot(state=told.state, as_of=told.as_of, access_until=access_until)
+    decision = decide(merged, known.past_due_since, (), policy, now)
+    return decision.status is Status.SUSPENDED or told.state in (State.CANCELED, State.EXPIRED)
+
+
+async def policy_of(conn: AsyncConnection, organization_id: str) -> Policy:
+    query = select(organizations.c.grace_seconds).where(organizations.c.id == organization_id)
+    return Policy(grace=timedelta(seconds=(await conn.execute(query)).scalar_one()))
+
+
+async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> bool:
+    """Add a block; False if it stands already. The caller holds the standing, then settles and commits."""
+    placed = await conn.execute(
+        upsert(blocks)
+        .values(
+            organization_id=organization_id,
+            kind=block.kind.value,
+            reference=block.reference,
+            reason=block.reason,
+            placed_by=block.placed_by,
+        )
+        .on_conflict_do_nothing()
+        .returning(blocks.c.kind)
+    )
+    return placed.one_or_none() is not None
+
+
+async def lift_block(conn: AsyncConnection, organization_id: str, kind: Block, reference: str = "") -> bool:
+    """Remove a block; False if it does not stand. The caller holds the standing, then settles and commits."""
+    lifted = await conn.execute(
+        delete(blocks)
+        .where(
+            blocks.c.organization_id == organization_id, blocks.c.kind == kind.value, blocks.c.reference == reference
+        )
+        .returning(blocks.c.kind)
+    )
+    return lifted.one_or_none() is not None
+
+
+async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldBlock]:
+    query = select(blocks).where(blocks.c.organization_id == organization_id).order_by(blocks.c.placed_at)
+    return [
+        HeldBlock(
+            kind=Block(row.kind),
+            reference=row.reference,
+            reason=row.reason,
+            placed_by=row.placed_by,
+            placed_at=row.placed_at,
+        )
+        for row in await conn.execute(query)
+    ]
+
+
+async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime) -> None:
+    """The world agrees with this epoch. The caller holds the standing."""
+    await conn.execute(
+        update(standings)
+        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
+        .values(applied_epoch=epoch, applied_at=now, stuck_step=None, stuck_reason=None)
+    )
+
+
+async def mark_stuck(conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str) -> None:
+    """A step was refused for good: an operator has to look. Cleared by the next change of mind or success."""
+    await conn.execute(
+        update(standings)
+        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
+        .values(stuck_step=step, stuck_reason=reason)
+    )
+
+
+async def stuck(conn: AsyncConnection, organization_id: str) -> Stuck | None:
+    query = select(standings.c.stuck_step, standings.c.stuck_reason).where(
+        standings.c.organization_id == organization_id, standings.c.stuck_step.is_not(None)
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else Stuck(step=row.stuck_step, reason=row.stuck_reason)
+
+
+async def _decision(conn: AsyncConnection, organization_id: str, now: datetime) -> Decision:
+    subscription = await subscriptions.current(conn, organization_id)
+    held: Iterable[Block] = [block.kind for block in await held_blocks(conn, organization_id)]
+    policy = await policy_of(conn, organization_id)
+    if subscription is None:
+        return decide(NOBODY, None, held, policy, now)
+    return decide(subscription.snapshot, subscription.past_due_since, held, policy, now)
+
+
+async def _read(conn: AsyncConnection, organization_id: str, *, for_update: bool) -> Standing | None:
+    query = select(standings).where(standings.c.organization_id == organization_id)
+    row = (await conn.execute(query.with_for_update() if for_update else query)).one_or_none()
+    return None if row is None else _standing(row)
+
+
+def _standing(row: Row[Any]) -> Standing:
+    return Standing(
+        organization_id=row.organization_id,
+        status=Status(row.status),
+        blocks=frozenset(Block(block) for block in row.blocks),
+        epoch=row.epoch,
+        applied_epoch=row.applied_epoch,
+        deadline=row.deadline,
+    )

@@ -1,0 +1,387 @@
+"""The tables; CHECKs and unique constraints restate the guarantees, so that no code path can break them quietly."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+NOW = text("clock_timestamp()")
+FALSE = text("false")
+TRUE = text("true")
+ZERO = text("0")
+
+
+def _time(name: str, *, required: bool = False, now: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=not (required or now), server_default=NOW if now else None)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("twilio_account_sid", Text, nullable=False, unique=True),
+    Column("sender", Text, nullable=False),
+    Column("price_per_segment_micros", BigInteger, nullable=False),
+    Column("grace_seconds", Integer, nullable=False),
+    _time("created_at", now=True),
+    CheckConstraint("id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", name="id"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("price_per_segment_micros > 0", name="price"),
+    CheckConstraint("grace_seconds >= 0", name="grace"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_subscription_id", Text, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("raw_status", Text, nullable=False, server_default=""),
+    _time("as_of"),
+    _time("confirmed_at"),
+    _time("access_until"),
+    _time("past_due_since"),
+    Column("outstanding_micros", BigInteger),
+    Column("outstanding_currency", Text),
+    Column("failed_payments", Integer, nullable=False, server_default=ZERO),
+    Column("alert", Text),
+    Column("checkout_url", Text),
+    Column("checkout_key", Text),
+    _time("linked_at", now=True),
+    PrimaryKeyConstraint("organization_id", "provider", "provider_subscription_id"),
+    UniqueConstraint("provider", "provider_subscription_id"),
+    _one_of("provider", "paypal", "stripe"),
+    _one_of(
+        "state", "none", "pending", "trialing", "active", "past_due", "suspended_nonpayment", "paused", "canceled",
+        "expired",
+    ),
+    Index("subscriptions_one_current_idx", "organization_id", unique=True, postgresql_where=text("is_current")),
+    Index(
+        "subscriptions_checkout_key_idx", "organization_id", "checkout_key", unique=True,
+        postgresql_where=text("checkout_key IS NOT NULL"),
+    ),
+)  # fmt: skip
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("transmission_id", Text),
+    Column("event_type", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    _time("received_at", now=True),
+    _time("occurred_at"),
+    Column("organization_id", ForeignKey("organizations.id")),
+    Column("provider_subscription_id", Text),
+    Column("money_kind", Text),
+    Column("money_id", Text),
+    Column("custom_id", Text),
+    Column("status", Text, nullable=False),
+    Column("outcome", Text, nullable=False, server_default=""),
+    Column("deliveries", Integer, nullable=False, server_default=text("1")),
+    Column("attempts", Integer, nullable=False, server_default=ZERO),
+    Column(
+        "next_attempt_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("(clock_timestamp() + '00:00:10'::interval)"),
+    ),  # fmt: skip
+    _time("folded_at"),
+    _time("heard_at"),
+    _time("handled_at"),
+    UniqueConstraint("provider", "event_id"),
+    UniqueConstraint("provider", "transmission_id"),
+    _one_of("provider", "paypal", "stripe"),
+    _one_of("status", "unhandled", "parked", "handled"),
+    CheckConstraint("(status = 'handled') = (handled_at IS NOT NULL)", name="handled"),
+    Index("inbox_waiting_idx", "next_attempt_at", postgresql_where=text("status <> 'handled'")),
+    Index("inbox_organization_idx", "organization_id", "id"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    _time("placed_at", now=True),
+    PrimaryKeyConstraint("organization_id", "kind", "reference"),
+    _one_of("kind", "dispute", "admin", "telephony"),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("blocks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("epoch", BigInteger, nullable=False, server_default=ZERO),
+    Column("applied_epoch", BigInteger, nullable=False, server_default=ZERO),
+    _time("deadline"),
+    Column("cause", Text, nullable=False, server_default=""),
+    _time("decided_at", now=True),
+    _time("applied_at"),
+    Column("stuck_step", Text),
+    Column("stuck_reason", Text),
+    _one_of("status", "active", "suspended"),
+    CheckConstraint("applied_epoch <= epoch", name="applied"),
+    CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),
+    Index("standings_behind_idx", "decided_at", postgresql_where=text("applied_epoch < epoch")),
+    Index("standings_due_idx", "deadline", postgresql_where=text("deadline IS NOT NULL")),
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("currency", Text, nullable=False),
+    Column("balance_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("entries", BigInteger, nullable=False, server_default=ZERO),
+    Column("gate_open", Boolean, nullable=False, server_default=TRUE),
+    Column("frozen_by_suspension", Boolean, nullable=False, server_default=FALSE),
+    Column("frozen_by_operator", Boolean, nullable=False, server_default=FALSE),
+    Column("freeze_reason", Text),
+    _time("created_at", now=True),
+    CheckConstraint("balance_micros >= 0", name="balance"),
+    CheckConstraint("balance_micros <= 4611686018427387904", name="balance_limit"),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("balance_after_micros", BigInteger, nullable=False),
+    Column("reference_id", Text, nullable=False),
+    Column("refunds", Text),
+    Column("description", Text, nullable=False, server_default=""),
+    _time("created_at", now=True),
+    PrimaryKeyConstraint("organization_id", "seq"),
+    UniqueConstraint("organization_id", "reference_id"),
+    ForeignKeyConstraint(
+        ["organization_id", "refunds"], ["ledger_entries.organization_id", "ledger_entries.reference_id"]
+    ),
+    _one_of("kind", "credit", "debit", "refund"),
+    CheckConstraint("(kind = 'debit') = (amount_micros < 0)", name="sign"),
+    CheckConstraint("amount_micros <> 0", name="amount"),
+    CheckConstraint("balance_after_micros >= 0", name="balance_after"),
+    CheckConstraint("(kind = 'refund') = (refunds IS NOT NULL)", name="refunds"),
+    CheckConstraint("length(reference_id) BETWEEN 1 AND 255", name="reference"),
+    Index(
+        "ledger_entries_refunds_once_idx", "organization_id", "refunds", unique=True,
+        postgresql_where=text("refunds IS NOT NULL"),
+    ),
+)  # fmt: skip
+
+gate_changes = Table(
+    "gate_changes",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("change", Text, nullable=False),
+    Column("after_seq", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False, server_default=""),
+    _time("at", now=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    _one_of(
+        "change",
+        "shut",
+        "opened",
+        "frozen_by_suspension",
+        "unfrozen_by_suspension",
+        "frozen_by_operator",
+        "unfrozen_by_operator",
+    ),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("id", Uuid, nullable=False, server_default=text("uuidv7()")),
+    Column("name", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="draft"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("total", Integer, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    _time("created_at", now=True),
+    _time("started_at"),
+    _time("completed_at"),
+    _time("heard_at"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    UniqueConstraint("organization_id", "idempotency_key"),
+    _one_of("status", "draft", "running", "parked", "paused", "completed"),
+    CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
+    Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
+)
+
+campaign_changes = Table(
+    "campaign_changes",
+    metadata,
+    Column("organization_id", Text, nullable=False),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("campaign_id", Uuid, nullable=False),
+    Column("from_status", Text, nullable=False),
+    Column("to_status", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("position", Integer),
+    _time("at", now=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
+    _one_of("by", "person", "tollgate"),
+    Index("campaign_changes_campaign_idx", "organization_id", "campaign_id", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("id", Uuid, nullable=False, server_default=text("uuidv7()")),
+    Column("campaign_id", Uuid),
+    Column("position", Integer),
+    Column("recipient", Text, nullable=False),
+    Column("body", Text),
+    Column("segments", Integer, nullable=False),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=ZERO),
+    Column("delivery_status", Text),
+    Column("provider_sid", Text),
+    Column("error_code", Integer),
+    Column("problem", Text),
+    Column("provider_price_micros", BigInteger),
+    Column("provider_price_currency", Text),
+    Column("idempotency_key", Text),
+    _time("created_at", now=True),
+    _time("sending_at"),
+    _time("settled_at"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
+    UniqueConstraint("organization_id", "campaign_id", "position"),
+    UniqueConstraint("organization_id", "idempotency_key"),
+    UniqueConstraint("organization_id", "provider_sid"),
+    _one_of("status", "pending", "reserved", "sending", "accepted", "refused", "unknown", "lost"),
+    CheckConstraint("price_micros > 0 AND segments > 0", name="price"),
+    CheckConstraint("(campaign_id IS NULL) = (position IS NULL)", name="position"),
+    CheckConstraint("(campaign_id IS NULL) = (body IS NOT NULL)", name="body"),
+    CheckConstraint("(campaign_id IS NULL) = (idempotency_key IS NOT NULL)", name="key"),
+    Index(
+        "messages_to_send_idx", "organization_id", "campaign_id", "position",
+        postgresql_where=text("status IN ('pending', 'reserved', 'sending', 'unknown')"),
+    ),
+    Index(
+        "messages_unsettled_idx", "organization_id", "sending_at",
+        postgresql_where=text("status IN ('sending', 'unknown')"),
+    ),
+)  # fmt: skip
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    _time("decided_at", required=True),
+    Column("steps", JSONB, nullable=False, server_default=text("'[]'")),
+    _time("finished_at"),
+    Column("leaked_debits", BigInteger),
+    Column("leaked_messages", BigInteger),
+    PrimaryKeyConstraint("organization_id", "epoch"),
+    _one_of("status", "active", "suspended"),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reference_id", Text),
+    Column("provider_subscription_id", Text),
+    _time("occurred_at"),
+    _time("booked_at", now=True),
+    PrimaryKeyConstraint("organization_id", "provider", "object_id"),
+    UniqueConstraint("provider", "object_id"),
+    _one_of("kind", "subscription", "topup"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+    CheckConstraint("(kind = 'topup') = (reference_id IS NOT NULL)", name="reference"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("scope", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    _time("created_at", now=True),
+    _time("revoked_at"),
+    _one_of("scope", "read", "write", "operator"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("organization_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    _time("raised_at", now=True),
+    _time("last_seen_at", now=True),
+    _time("cleared_at"),
+    Column("times", Integer, nullable=False, server_default=text("1")),
+    PrimaryKeyConstraint("organization_id", "kind"),
+)
+
+APPEND_ONLY = ("ledger_entries", "gate_changes", "campaign_changes")

@@ -1,0 +1,66 @@
+"""A campaign's states, and what a batch of it can come to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.money import Money
+from domain.segments import count_segments
+
+LONGEST_BODY = 1600
+
+
+class CampaignStatus(StrEnum):
+    """`PARKED` was stopped by Tollgate and goes on by itself when it may; `PAUSED` by a person, and only a person resumes."""
+
+    DRAFT = "draft"
+    RUNNING = "running"
+    PARKED = "parked"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class MessageStatus(StrEnum):
+    """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may have been taken."""
+
+    PENDING = "pending"
+    RESERVED = "reserved"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+
+
+class Park(StrEnum):
+    """Why Tollgate stopped a campaign."""
+
+    SUSPENDED = "suspended"
+    FROZEN = "frozen"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+class Next(StrEnum):
+    """What a campaign's run does next."""
+
+    SEND = "send"
+    WAIT_FOR_UNKNOWN = "wait_for_unknown"
+    STOP = "stop"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a reservation came to. `position` is the first message not yet sent, counted from 1."""
+
+    next: Next
+    reserved: int = 0
+    position: int | None = None
+    total: int = 0
+    status: str = ""
+    reason: str = ""
+
+
+def price(body: str, per_segment: Money) -> tuple[int, Money]:
+    """Segments of a message and what it costs the customer: known exactly before it is sent."""
+    segments = count_segments(body).count
+    return segments, Money(segments * per_segment.micros, per_segment.currency)

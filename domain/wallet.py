@@ -1,0 +1,249 @@
+"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallets` runs it under the lock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.money import LARGEST_MICROS, Money
+
+
+class EntryKind(StrEnum):
+    CREDIT = "credit"
+    DEBIT = "debit"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One movement asked for. `amount` is positive whatever its kind; `refunds` names the debit that a refund returns.
+
+    A reference counts once per organization: asked again with the same content it is answered again, not booked again.
+    """
+
+    kind: EntryKind
+    reference_id: str
+    amount: Money
+    refunds: str | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.amount.micros <= 0:
+            raise ValueError("a posting's amount is positive")
+        if (self.kind is EntryKind.REFUND) != (self.refunds is not None):
+            raise ValueError("a refund, and only a refund, names the debit that it returns")
+
+    @property
+    def signed_micros(self) -> int:
+        return -self.amount.micros if self.kind is EntryKind.DEBIT else self.amount.micros
+
+
+def debit(reference_id: str, amount: Money, description: str = "") -> Posting:
+    return Posting(kind=EntryKind.DEBIT, reference_id=reference_id, amount=amount, description=description)
+
+
+def credit(reference_id: str, amount: Money, description: str = "") -> Posting:
+    return Posting(kind=EntryKind.CREDIT, reference_id=reference_id, amount=amount, description=description)
+
+
+def refund(reference_id: str, refunds: str, amount: Money, description: str = "") -> Posting:
+    return Posting(
+        kind=EntryKind.REFUND, reference_id=reference_id, amount=amount, refunds=refunds, description=description
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A ledger entry. `amount_micros` is signed; `seq` counts the wallet's entries from 1 without a gap."""
+
+    seq: int
+    kind: EntryKind
+    amount_micros: int
+    balance_after_micros: int
+    reference_id: str
+    refunds: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Booked, now or when the same reference came first (`replayed`)."""
+
+    entry: Entry
+    replayed: bool = False
+
+
+class Debited(Posted):
+    pass
+
+
+class Credited(Posted):
+    pass
+
+
+class Refunded(Posted):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class InsufficientFunds:
+    balance_micros: int
+    needed_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The gate is shut: the standing is SUSPENDED, or its reactivation has not reached the wallet yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletNotFound:
+    organization_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The reference was used before with other content; `entry` is what it stands for."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class WrongCurrency:
+    wallet_currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToRefund:
+    """No debit has the reference, it was refunded already under another reference, or it was for less."""
+
+    refunds: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The balance would pass what a wallet can hold (2^62 micros)."""
+
+    balance_micros: int
+
+
+Outcome = (
+    Debited
+    | Credited
+    | Refunded
+    | InsufficientFunds
+    | Frozen
+    | Suspended
+    | WalletNotFound
+    | Conflict
+    | WrongCurrency
+    | NothingToRefund
+    | TooLarge
+)
+
+_POSTED: dict[EntryKind, type[Debited] | type[Credited] | type[Refunded]] = {
+    EntryKind.DEBIT: Debited,
+    EntryKind.CREDIT: Credited,
+    EntryKind.REFUND: Refunded,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """A wallet's row. It pays only while the gate is open and nobody has frozen it."""
+
+    organization_id: str
+    currency: str
+    balance_micros: int
+    entries: int
+    gate_open: bool = True
+    frozen_by_suspension: bool = False
+    frozen_by_operator: bool = False
+    freeze_reason: str | None = None
+
+    @property
+    def frozen(self) -> bool:
+        return self.frozen_by_suspension or self.frozen_by_operator
+
+    @property
+    def pays(self) -> bool:
+        return self.gate_open and not self.frozen
+
+
+def settle(
+    wallet: Wallet, known: Mapping[str, Entry], refunded: frozenset[str], postings: Sequence[Posting]
+) -> tuple[list[Outcome], list[Entry]]:
+    """Decide each posting in order, each on the balance that the one before left; returns outcomes and new entries.
+
+    `known` are the entries that the postings' references and `refunds` already stand for; `refunded` the debits among
+    them that have a refund. A posting that is refused takes nothing from those behind it.
+    """
+    entries: list[Entry] = []
+    outcomes: list[Outcome] = []
+    book = dict(known)
+    returned = set(refunded)
+    balance = wallet.balance_micros
+    for posting in postings:
+        outcome = _decide(wallet, balance, wallet.entries + len(entries) + 1, book, returned, posting)
+        outcomes.append(outcome)
+        if isinstance(outcome, Posted) and not outcome.replayed:
+            entries.append(outcome.entry)
+            book[posting.reference_id] = outcome.entry
+            balance = outcome.entry.balance_after_micros
+            if posting.refunds is not None:
+                returned.add(posting.refunds)
+    return outcomes, entries
+
+
+def _decide(
+    wallet: Wallet, balance: int, seq: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
+) -> Outcome:
+    posted = _POSTED[posting.kind]
+    before = book.get(posting.reference_id)
+    if before is not None:
+        return posted(before, replayed=True) if _same(before, posting) else Conflict(before)
+    refusal = _refusal(wallet, balance, book, returned, posting)
+    if refusal is not None:
+        return refusal
+    return posted(
+        Entry(
+            seq=seq,
+            kind=posting.kind,
+            amount_micros=posting.signed_micros,
+            balance_after_micros=balance + posting.signed_micros,
+            reference_id=posting.reference_id,
+            refunds=posting.refunds,
+            description=posting.description,
+        )
+    )
+
+
+def _same(entry: Entry, posting: Posting) -> bool:
+    return (entry.kind, entry.amount_micros, entry.refunds) == (posting.kind, posting.signed_micros, posting.refunds)
+
+
+def _refusal(
+    wallet: Wallet, balance: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
+) -> Outcome | None:
+    if posting.amount.currency != wallet.currency:
+        return WrongCurrency(wallet.currency)
+    if posting.refunds is not None:
+        paid = book.get(posting.refunds)
+        if paid is None or paid.kind is not EntryKind.DEBIT or posting.refunds in returned:
+            return NothingToRefund(posting.refunds)
+        if posting.amount.micros > -paid.amount_micros:
+            return NothingToRefund(posting.refunds)
+    if posting.kind is EntryKind.DEBIT:
+        if not wallet.gate_open:
+            return Suspended()
+        if wallet.frozen:
+            return Frozen(wallet.freeze_reason or "frozen")
+        if posting.amount.micros > balance:
+            return InsufficientFunds(balance, posting.amount.micros)
+    elif balance + posting.amount.micros > LARGEST_MICROS:
+        return TooLarge(balance)
+    return None
