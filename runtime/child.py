@@ -52,7 +52,9 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
 
-def _become(stop_signal: int, uid: int, gid: int, parent: int, command: Sequence[str]) -> None:
+def _become(arguments: Sequence[str]) -> None:
+    stop_signal, uid, gid, parent = (int(number) for number in arguments[:4])
+    command = arguments[4:]
     if uid != os.geteuid():
         os.setgroups([])
         os.setgid(gid)
@@ -62,8 +64,8 @@ def _become(stop_signal: int, uid: int, gid: int, parent: int, command: Sequence
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
         if os.getppid() != parent:  # it died before we could ask
             os._exit(1)
-    os.execv(command[0], list(command))
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":
-    _become(*(int(number) for number in sys.argv[1:5]), sys.argv[5:])
+    _become(sys.argv[1:])

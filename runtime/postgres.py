@@ -190,7 +190,7 @@ def _cluster(data_dir: Path) -> Path:
 def _short_directory(cluster: Path) -> Path:
     if len(os.fsencode(cluster / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
         return cluster
-    directory = Path(tempfile.mkdtemp(prefix="tollgate-", dir="/tmp"))  # noqa: S108 - TMPDIR can be long, too
+    directory = Path(tempfile.mkdtemp(prefix="tollgate-", dir="/tmp"))  # TMPDIR can be long, too
     _hand_over(directory)
     return directory
 

@@ -64,7 +64,8 @@ class DevServer:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @asynccontextmanager
@@ -91,10 +92,9 @@ async def find_program(cache_dir: Path, say: Say = _say) -> Path:
     """The path of a Temporal CLI; may download it (seconds) or build it (minutes), once. Raises NoTemporal."""
     if (on_path := shutil.which("temporal")) is not None:
         return Path(on_path)
-    cached = cache_dir.expanduser().absolute() / f"temporal-{CLI_VERSION}"
+    cached = _in_cache(cache_dir)
     if cached.exists():
         return cached
-    cached.parent.mkdir(parents=True, exist_ok=True)
     refusals = []
     for obtain in (_download, _build):
         try:
@@ -112,7 +112,13 @@ async def find_program(cache_dir: Path, say: Say = _say) -> Path:
 
 
 class _Unobtainable(Exception):
-    pass
+    """This way to a program is closed; the message says why, as part of a list."""
+
+
+def _in_cache(cache_dir: Path) -> Path:
+    directory = cache_dir.expanduser().absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / f"temporal-{CLI_VERSION}"
 
 
 async def _download(workplace: Path, say: Say) -> Path:
@@ -126,9 +132,17 @@ async def _download(workplace: Path, say: Say) -> Path:
                 dev_server_startup_timeout=timedelta(seconds=START_LIMIT),
             )
             await server.shutdown()
-        return next(path for path in workplace.iterdir() if path.is_file() and os.access(path, os.X_OK))
-    except (RuntimeError, TimeoutError, StopIteration) as problem:
+    except (RuntimeError, TimeoutError) as problem:
         raise _Unobtainable(f"the SDK's download (it failed: {str(problem).splitlines()[0][:200]})") from problem
+    return _only_program(workplace)
+
+
+def _only_program(directory: Path) -> Path:
+    """The SDK names the file as it likes."""
+    programs = [path for path in directory.iterdir() if path.is_file() and os.access(path, os.X_OK)]
+    if len(programs) != 1:
+        raise _Unobtainable(f"the SDK's download (it left {len(programs)} programs, not one)")
+    return programs[0]
 
 
 async def _build(workplace: Path, say: Say) -> Path:

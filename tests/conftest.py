@@ -1,0 +1,91 @@
+"""The servers that tests run against: one PostgreSQL and one Temporal a session, one database a test."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from runtime import client, database, temporal
+from runtime.postgres import Postgres
+from runtime.processes import exit_now
+from runtime.settings import Settings
+
+TEMPLATE = "tollgate_template"
+_session = pytest.StashKey[pytest.Session]()
+
+
+@pytest.fixture(scope="session")
+def server_dir() -> Iterator[Path]:
+    """A directory with a short path that every user may enter: pytest's own is for its user alone."""
+    path = Path(tempfile.mkdtemp(prefix="tollgate-test-"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_dir: Path) -> Iterator[Postgres]:
+    """A server with the migrated database TEMPLATE. Tests kill processes, not the machine, so it need not sync."""
+    server = Postgres(server_dir, {"fsync": "off"})
+    server.start()
+    _run(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
+    database.migrate(server.url(TEMPLATE))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = sql.Identifier(f"test_{os.getpid()}_{abs(hash(request.node.nodeid))}")
+    template = sql.Identifier(TEMPLATE)
+    _run(postgres, sql.SQL("create database {} template {} strategy file_copy").format(name, template))
+    yield postgres.url(name.as_string().strip('"'))
+    _run(postgres, sql.SQL("drop database {} with (force)").format(name))
+
+
+@pytest_asyncio.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = database.create_engine(database_url, pool_size=20, application_name="tests")
+    yield engine
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal_server(server_dir: Path) -> AsyncIterator[temporal.DevServer]:
+    """Shared by the session: a test takes task queues and workflow ids of its own."""
+    async with temporal.serve(server_dir / "temporal.log", Settings().cache_dir, ui=False) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal_client(temporal_server: temporal.DevServer) -> Client:
+    return await client.connect(temporal_server.connection)
+
+
+def _run(server: Postgres, statement: sql.Composed) -> None:
+    conninfo = server.url("postgres").replace("+psycopg", "")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_session] = session
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End here, after the summary: the interpreter's own end may abort a process that used the Temporal client."""
+    session = config.stash.get(_session, None)
+    if session is not None and "temporalio.bridge" in sys.modules:
+        config.get_terminal_writer().flush()
+        exit_now(int(session.exitstatus))
