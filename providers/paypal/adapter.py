@@ -1,0 +1,209 @@
+"""PayPal Subscriptions behind the words of `providers.billing`; it translates and neither retries, logs nor decides.
+
+Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and capture honour `PayPal-Request-Id`, so the
+other commands are made repeatable by their state: act, and where PayPal says "not in this state", look.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import httpx
+
+from domain import money
+from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
+from domain.money import Money
+from domain.subscription import BILLING, Provider, Snapshot, State
+from providers.billing import CheckoutLink, PlanChange, Resumed
+from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.paypal import payments, reading, webhooks
+from providers.paypal.calls import Calls, segment
+from providers.paypal.certificates import Certificates
+from providers.paypal.oauth import Tokens
+from providers.paypal.reading import Json
+from providers.paypal.signatures import Signatures
+from providers.paypal.snapshots import snapshot
+
+_SUBSCRIPTIONS = "/v1/billing/subscriptions"
+_EVENTS = "/v1/notifications/webhooks-events"
+_CAPTURES = "/v2/payments/captures"
+_NOT_IN_THIS_STATE = "SUBSCRIPTION_STATUS_INVALID"
+_CANNOT_BE_ACTIVATED = "SUBSCRIPTION_CANNOT_BE_ACTIVATED"
+_SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
+_ENDED = frozenset({State.CANCELED, State.EXPIRED})
+_LONGEST_REASON = 128
+_EVENTS_PER_PAGE = "100"
+
+
+class PayPal:
+    """`client` comes with PayPal's base URL and time limits. `online_fallback`: ask PayPal about a signature where its
+    certificate cannot be had or is not under our roots; it costs a call per event.
+    """
+
+    name: Provider = Provider.PAYPAL
+
+    def __init__(
+        self,
+        *,
+        client: httpx.AsyncClient,
+        client_id: str,
+        client_secret: str,
+        webhook_ids: Sequence[str],
+        certificates: Certificates,
+        online_fallback: bool = False,
+    ) -> None:
+        self._calls = Calls(client, Tokens(client, client_id, client_secret))
+        self._signatures = Signatures(certificates, webhook_ids, self._calls if online_fallback else None)
+
+    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+        await self._signatures.verify(raw, headers, now=now)
+
+    def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
+        return webhooks.parse(raw, headers)
+
+    async def get_subscription(self, subscription_id: str) -> Snapshot:
+        told = await self._calls.get(_path(subscription_id), {"fields": "last_failed_payment"})
+        return snapshot(told)
+
+    async def get_payment(self, reference: MoneyReference) -> Payment:
+        match reference.kind:
+            case MoneyObject.SALE:
+                told = await self._calls.get(f"/v1/payments/sale/{segment(reference.id)}")
+                return payments.payment(reference.kind, told)
+            case MoneyObject.CAPTURE:
+                told = await self._calls.get(f"{_CAPTURES}/{segment(reference.id)}")
+                return payments.payment(reference.kind, told)
+            case MoneyObject.REFUND:
+                return await self._get_refund(reference.id)
+            case MoneyObject.DISPUTE:
+                raise ValueError("a dispute is no payment: ask get_dispute")
+
+    async def get_dispute(self, dispute_id: str) -> Dispute:
+        return payments.dispute(await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}"))
+
+    async def create_checkout(
+        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> CheckoutLink:
+        context = {
+            "return_url": return_url,
+            "cancel_url": cancel_url,
+            "user_action": "SUBSCRIBE_NOW",
+            "shipping_preference": "NO_SHIPPING",
+        }
+        body = {"plan_id": plan_id, "custom_id": organization_id, "application_context": context}
+        told = await self._calls.post(_SUBSCRIPTIONS, body, idempotency_key=idempotency_key)
+        id_, url = reading.text(told, "id"), reading.link(told, "approve")
+        if id_ is None or url is None:
+            raise ProviderUnavailable("PayPal created a subscription without an id or an approve link")
+        return CheckoutLink(subscription_id=id_, url=url)
+
+    async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
+        return await self._ensure(subscription_id, "suspend", reason, _SUSPENDED)
+
+    async def ensure_canceled(self, subscription_id: str, reason: str) -> Snapshot:
+        return await self._ensure(subscription_id, "cancel", reason, _ENDED)
+
+    async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:
+        """Activates once. A subscription suspended for non-payment usually cannot be: then it says what is needed."""
+        refusal: ProviderRefused | None = None
+        try:
+            await self._calls.post(f"{_path(subscription_id)}/activate", _because(reason))
+        except ProviderRefused as refused:
+            if refused.code not in (_NOT_IN_THIS_STATE, _CANNOT_BE_ACTIVATED):
+                raise
+            refusal = refused
+        now = await self.get_subscription(subscription_id)
+        if now.state in BILLING:
+            return Resumed.RESUMED
+        if now.state in _ENDED or now.state is State.PENDING:
+            return Resumed.NEEDS_NEW_CONSENT
+        if refusal is None:
+            raise _not_seen_yet("activate", now)
+        if refusal.code == _CANNOT_BE_ACTIVATED:
+            owes = now.state is State.SUSPENDED_NONPAYMENT
+            return Resumed.NEEDS_PAYMENT if owes else Resumed.NEEDS_NEW_CONSENT
+        raise refusal
+
+    async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
+        told = await self._calls.post(f"{_path(subscription_id)}/revise", {"plan_id": plan_id})
+        return PlanChange(approve_url=reading.link(told, "approve"))
+
+    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
+        """One capture of what is owed. An answer without a transaction yet: unavailable, repeat with the same key."""
+        value = {"currency_code": amount.currency, "value": money.to_decimal_string(amount.micros)}
+        body = {"note": "Outstanding balance", "capture_type": "OUTSTANDING_BALANCE", "amount": value}
+        told = await self._calls.post(f"{_path(subscription_id)}/capture", body, idempotency_key=idempotency_key)
+        return payments.payment(MoneyObject.SALE, told, subscription_id=subscription_id)
+
+    async def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+        told = await self._calls.get(f"{_path(subscription_id)}/transactions", _between(start, end))
+        for transaction in reading.parts(told, "transactions"):
+            yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
+
+    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]:
+        """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no signature."""
+        page: Json = await self._calls.get(_EVENTS, {**_between(start, end), "page_size": _EVENTS_PER_PAGE})
+        seen: set[str] = set()
+        while True:
+            for envelope in reading.parts(page, "events"):
+                yield webhooks.event(envelope)
+            following = reading.link(page, "next")
+            if following is None or following in seen:
+                return
+            seen.add(following)
+            page = await self._calls.get(_EVENTS, dict(httpx.URL(following).params))  # its host is not asked: our token
+
+    async def resend_event(self, event_id: str) -> None:
+        """Have PayPal deliver an event again, signed anew."""
+        await self._calls.post(f"{_EVENTS}/{segment(event_id)}/resend", {})
+
+    async def _ensure(self, subscription_id: str, act: str, reason: str, wanted: frozenset[State]) -> Snapshot:
+        refusal: ProviderRefused | None = None
+        try:
+            await self._calls.post(f"{_path(subscription_id)}/{act}", _because(reason))
+        except ProviderRefused as refused:
+            if refused.code != _NOT_IN_THIS_STATE:
+                raise
+            refusal = refused
+        now = await self.get_subscription(subscription_id)
+        if now.state in wanted:
+            return now
+        if refusal is None:
+            raise _not_seen_yet(act, now)
+        if now.state in _ENDED:
+            raise AlreadyTerminal(
+                f"the subscription is {now.state.value}", code=refusal.code, reference=refusal.reference
+            ) from refusal
+        raise refusal
+
+    async def _get_refund(self, id_: str) -> Payment:
+        """Refunds of sales live in API v1, those of captures in v2; the id does not tell which."""
+        try:
+            told = await self._calls.get(f"/v1/payments/refund/{segment(id_)}")
+        except NotFound:
+            told = await self._calls.get(f"/v2/payments/refunds/{segment(id_)}")
+            return payments.payment(MoneyObject.REFUND, told)
+        sale_id = reading.text(told, "sale_id")
+        if sale_id is None or reading.text(told, "billing_agreement_id") is not None:
+            return payments.payment(MoneyObject.REFUND, told)
+        sale = await self.get_payment(MoneyReference(kind=MoneyObject.SALE, id=sale_id))
+        return payments.payment(MoneyObject.REFUND, told, subscription_id=sale.subscription_id)
+
+
+def _path(subscription_id: str) -> str:
+    return f"{_SUBSCRIPTIONS}/{segment(subscription_id)}"
+
+
+def _because(reason: str) -> dict[str, str]:
+    return {"reason": reason[:_LONGEST_REASON] or "Tollgate"}
+
+
+def _between(start: datetime, end: datetime) -> dict[str, str]:
+    return {"start_time": _rfc3339(start), "end_time": _rfc3339(end)}
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
+    return ProviderUnavailable(f"PayPal took the {act}, but still says {now.raw_status}", code="NOT_YET")

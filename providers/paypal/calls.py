@@ -1,0 +1,53 @@
+"""Makes one authorized call to PayPal: a refused token is renewed and the call repeated once, nothing else is."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from providers.paypal import answers
+from providers.paypal.oauth import Tokens
+from providers.paypal.reading import Json
+
+
+class Calls:
+    def __init__(self, client: httpx.AsyncClient, tokens: Tokens) -> None:
+        self._client = client
+        self._tokens = tokens
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
+        return answers.body(await self._authorized("GET", path, params=params))
+
+    async def post(self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
+        """`idempotency_key` only where PayPal honours it (create, capture; kept for 72 hours)."""
+        headers = {"PayPal-Request-Id": idempotency_key} if idempotency_key is not None else {}
+        return answers.body(await self._authorized("POST", path, json=dict(body), headers=headers))
+
+    async def post_verbatim(self, path: str, body: bytes) -> Json:
+        headers = {"Content-Type": "application/json"}
+        return answers.body(await self._authorized("POST", path, content=body, headers=headers))
+
+    async def _authorized(self, method: str, path: str, **request: Any) -> httpx.Response:
+        token = await self._tokens.current()
+        response = await self._once(method, path, token, **request)
+        if response.status_code != 401:
+            return response
+        self._tokens.forget(token)
+        return await self._once(method, path, await self._tokens.current(), **request)
+
+    async def _once(
+        self, method: str, path: str, token: str, *, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
+        try:
+            return await self._client.request(
+                method, path, headers={"Authorization": f"Bearer {token}", **(headers or {})}, **request
+            )
+        except httpx.HTTPError as error:
+            raise answers.no_answer(error) from error
+
+
+def segment(id_: str) -> str:
+    """An id as one segment of a path: ids come out of webhooks, and `..` or `/` would name another resource."""
+    quoted = quote(id_, safe="")
+    return quoted.replace(".", "%2E") if id_ in (".", "..") else quoted

@@ -1,0 +1,57 @@
+"""Translates PayPal's money objects (sale, capture, refund, transaction, dispute); refuses one without id or amount.
+
+Sources: PayPal's OpenAPI `payments_payment_v2.json`, `billing_subscriptions_v1.json` (transaction),
+`customer_disputes_v1.json`, and the v1 payments reference (sale, refund).
+"""
+
+from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from providers.errors import ProviderUnavailable
+from providers.paypal import reading
+from providers.paypal.reading import Json
+
+_STATUSES = {
+    "completed": PaymentStatus.COMPLETED,
+    "pending": PaymentStatus.PENDING,
+    "denied": PaymentStatus.DECLINED,
+    "declined": PaymentStatus.DECLINED,
+    "failed": PaymentStatus.DECLINED,
+    "cancelled": PaymentStatus.DECLINED,
+    "canceled": PaymentStatus.DECLINED,
+    "refunded": PaymentStatus.REFUNDED,
+    "reversed": PaymentStatus.REFUNDED,
+    "partially_refunded": PaymentStatus.PARTIALLY_REFUNDED,
+}
+_LOST = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
+
+
+def payment(kind: MoneyObject, told: Json, *, subscription_id: str | None = None) -> Payment:
+    """A sale, capture or refund in either money shape, or a transaction of a subscription (which is a sale)."""
+    breakdown = reading.part(told, "amount_with_breakdown")
+    amount = reading.amount(told, "amount") or reading.amount(breakdown, "gross_amount")
+    id_ = reading.text(told, "id")
+    if id_ is None or amount is None:
+        raise ProviderUnavailable(f"PayPal told a {kind.value} without an id or a readable amount", code="UNREADABLE")
+    status = reading.text(told, "status") or reading.text(told, "state") or ""
+    return Payment(
+        reference=MoneyReference(kind=kind, id=id_),
+        status=_STATUSES.get(status.lower(), PaymentStatus.UNKNOWN),
+        amount=amount,
+        occurred_at=reading.time(told, "time") or reading.time(told, "create_time"),
+        subscription_id=subscription_id or reading.text(told, "billing_agreement_id"),
+        custom_id=reading.text(told, "custom_id") or reading.text(told, "custom"),
+    )
+
+
+def dispute(told: Json) -> Dispute:
+    id_ = reading.text(told, "dispute_id")
+    status = reading.text(told, "status")
+    if id_ is None or status is None:
+        raise ProviderUnavailable("PayPal told a dispute without an id or a status", code="UNREADABLE")
+    outcome = reading.text(reading.part(told, "dispute_outcome"), "outcome_code")
+    ids = (reading.text(disputed, "seller_transaction_id") for disputed in reading.parts(told, "disputed_transactions"))
+    return Dispute(
+        id=id_,
+        open=status.upper() != "RESOLVED",
+        lost=outcome in _LOST,
+        payment_ids=tuple(one for one in ids if one is not None),
+    )

@@ -1,0 +1,133 @@
+"""Twilio subaccounts and messages in our words, with the parent's credentials; it never closes a subaccount.
+
+Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
+"""
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from domain.telephony import (
+    Accepted,
+    Account,
+    AccountStatus,
+    NotProcessed,
+    OutboundMessage,
+    Refused,
+    SendOutcome,
+    SentMessage,
+    Unknown,
+)
+from providers.errors import AlreadyTerminal, ProviderRefused, ProviderUnavailable
+from providers.twilio import reading
+from providers.twilio.wire import API_ORIGIN, NotTaken, Wire
+
+_ACCOUNT_NOT_ACTIVE = frozenset({"10001", "20005", "20403", "90010"})
+_WRONG_CREDENTIALS = frozenset({"20003", "401"})
+_PARENT_SUSPENDED = "21476"
+_SUSPENDED_BY_TWILIO = "21478"
+_CLOSED = "21479"
+_CLOCKS_DIFFER = timedelta(seconds=5)
+_MOST_LISTED = 1000
+
+
+class Twilio:
+    """`client` carries the time limits (providers.http.fast_client). `base_url` is another one for a simulator only."""
+
+    def __init__(
+        self, *, client: httpx.AsyncClient, account_sid: str, auth_token: str, base_url: str = API_ORIGIN
+    ) -> None:
+        if not account_sid or not auth_token:
+            raise ValueError("Twilio needs the parent's account sid and auth token")
+        self._accounts = Client(account_sid, auth_token, http_client=Wire(client, base_url)).api.v2010.accounts
+
+    async def get_account(self, sid: str) -> Account:
+        return reading.account(await _told(lambda: self._accounts(sid).fetch_async()))
+
+    async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
+        """Set it and read it back. A closed subaccount counts as suspended; it can never be active again."""
+        if want is AccountStatus.CLOSED:
+            raise ValueError("closing a subaccount cannot be undone and is not done here")
+        refusal: ProviderRefused | None = None
+        try:
+            await _told(lambda: self._accounts(sid).update_async(status=want.value))
+        except ProviderRefused as refused:
+            refusal = refused
+        account = await self.get_account(sid)
+        if account.status is want or (account.status is AccountStatus.CLOSED and want is AccountStatus.SUSPENDED):
+            return account
+        raise _why_not(account, want, refusal)
+
+    async def send(self, message: OutboundMessage) -> SendOutcome:
+        """POST once. Raises `ProviderRefused` only where our own credentials are wrong."""
+        by_service = message.sender.startswith("MG")
+        sender = {"messaging_service_sid" if by_service else "from_": message.sender}
+        try:
+            told = await _told(
+                lambda: self._accounts(message.account_sid).messages.create_async(
+                    to=message.to, body=message.body, status_callback=message.status_callback, **sender
+                )
+            )
+        except NotTaken as failure:
+            return NotProcessed(reason=str(failure), retry_after=failure.retry_after)
+        except ProviderUnavailable as failure:
+            return Unknown(reason=str(failure))
+        except ProviderRefused as refusal:
+            return _refused(refusal)
+        status = reading.delivery_status(told.status)
+        if not told.sid or status is None:
+            return Unknown(reason="Twilio answered a success without a message sid or a known status")
+        return Accepted(sid=told.sid, status=status)
+
+    async def get_message(self, account_sid: str, sid: str) -> SentMessage:
+        return reading.message(await _told(lambda: self._accounts(account_sid).messages(sid).fetch_async()))
+
+    async def find_sent(
+        self, account_sid: str, *, to: str, body: str, sender: str, since: datetime
+    ) -> SentMessage | None:
+        """The first message to `to` that can be the one sent at `since`, if Twilio lists it.
+
+        `DateSent` filters only by day and only what was sent already, so the messages are read and compared here.
+        """
+        messages = self._accounts(account_sid).messages
+        listed = await _told(lambda: messages.list_async(to=to, limit=_MOST_LISTED, page_size=100))
+        fitting = []
+        for told in listed:
+            found = reading.message(told)
+            created = found.created_at
+            if created is None or created < since.astimezone(UTC) - _CLOCKS_DIFFER:
+                continue
+            if found.to == to and found.body == body and sender in (told.from_, told.messaging_service_sid):
+                fitting.append((created, found.sid, found))
+        return min(fitting)[2] if fitting else None
+
+
+def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | None) -> Exception:
+    if account.status is AccountStatus.CLOSED or (refusal is not None and refusal.code == _CLOSED):
+        return AlreadyTerminal("the subaccount is closed", code=_CLOSED)
+    if refusal is None:
+        return ProviderUnavailable(f"Twilio was told {want.value}, but still says {account.status.value}")
+    if refusal.code == _SUSPENDED_BY_TWILIO:
+        return AlreadyTerminal("Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference)
+    if refusal.code == _PARENT_SUSPENDED or refusal.code in _ACCOUNT_NOT_ACTIVE:
+        return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)  # ends when it is paid
+    return refusal
+
+
+def _refused(refusal: ProviderRefused) -> Refused:
+    if refusal.code in _WRONG_CREDENTIALS:
+        raise refusal
+    code = reading.number(refusal.code) or 0
+    return Refused(code=code, message=str(refusal), account_suspended=refusal.code in _ACCOUNT_NOT_ACTIVE)
+
+
+async def _told(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """The SDK's answer; where it cannot read Twilio's, that is an outage of Twilio's, not an accident of ours."""
+    try:
+        return await ask()
+    except (TwilioException, KeyError, TypeError, AttributeError) as error:
+        raise ProviderUnavailable(f"Twilio answered what its SDK cannot read: {error}", code="UNREADABLE") from error

@@ -1,0 +1,73 @@
+"""Verifies and reads Twilio's status callbacks; a callback that cannot be verified is false, never an exception.
+
+Sources: twilio 9.13.0 `twilio/request_validator.py`; Twilio's "Webhooks security" page: the key is the primary auth
+token of the account that owns the message, and the URL is the one Twilio called (before any proxy).
+"""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+
+from domain.telephony import StatusCallback
+from providers.twilio import reading
+
+Params = Sequence[tuple[str, str]] | bytes
+_MOST_FIELDS = 200
+
+
+def verify_callback(url: str, params: Params, signature: str, auth_token: str) -> bool:
+    """`params` are the form's pairs or its raw body; blank and repeated ones count for the signature."""
+    if not auth_token or not signature:
+        return False  # an empty token signs with an empty key, which anyone can do
+    try:
+        if isinstance(params, bytes) and "bodySHA256" in parse_qs(urlsplit(url).query):
+            return bool(RequestValidator(auth_token).validate(url, params.decode("utf-8"), signature))
+        return bool(RequestValidator(auth_token).validate(url, _Form(pairs(params)), signature))
+    except (ValueError, TypeError):  # a URL or a body that cannot be read
+        return False
+
+
+def parse_callback(url: str, params: Params) -> StatusCallback | None:
+    """None where it is no status callback. Says nothing about who sent it: verify with the account's token first."""
+    try:
+        fields = dict(pairs(params))
+        attempt = parse_qs(urlsplit(url).query).get("attempt", [None])[-1]
+    except ValueError:
+        return None
+    account_sid = fields.get("AccountSid")
+    message_sid = reading.first(fields, "MessageSid", "SmsSid")
+    if not account_sid or not message_sid:
+        return None
+    return StatusCallback(
+        account_sid=account_sid,
+        message_sid=message_sid,
+        status=reading.delivery_status(reading.first(fields, "MessageStatus", "SmsStatus")),
+        error_code=reading.number(fields.get("ErrorCode")),
+        attempt_id=attempt,
+    )
+
+
+def pairs(params: Params) -> list[tuple[str, str]]:
+    """Raises `ValueError` for a body that is no form."""
+    if not isinstance(params, bytes):
+        return list(params)
+    return parse_qsl(params.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+
+
+class _Form:
+    """The form as the SDK's validator asks for it, so that a repeated field keeps all its values."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in fields:
+            self._values.setdefault(name, []).append(value)
+
+    def __iter__(self) -> "object":
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def getlist(self, name: str) -> list[str]:
+        return self._values[name]

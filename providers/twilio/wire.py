@@ -1,0 +1,86 @@
+"""Carries the Twilio SDK's requests over an httpx client, with its own time limits; it never retries.
+
+The SDK's own asynchronous client passes `timeout=None` on every call, which for aiohttp is no limit at all, and its
+retry option repeats a POST after a 5xx, which may send twice (twilio 9.13.0, `twilio/http/async_http_client.py`).
+"""
+
+import json
+import logging
+from typing import Any
+
+import httpx
+from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
+from twilio.http.response import Response  # type: ignore[import-untyped]
+
+from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
+from providers.http import never_connected, retry_after
+
+API_ORIGIN = "https://api.twilio.com"
+
+
+class NotTaken(ProviderUnavailable):
+    """Never connected, or 429: "never processed, always safe to retry" (Twilio's page on error 20429)."""
+
+
+class Wire(AsyncHttpClient):  # type: ignore[misc]
+    """`base_url` takes the place of `https://api.twilio.com`."""
+
+    def __init__(self, client: httpx.AsyncClient, base_url: str = API_ORIGIN) -> None:
+        super().__init__(logging.getLogger(__name__), is_async=True)
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+
+    async def request(  # noqa: PLR0917 - the SDK's signature
+        self,
+        method: str,
+        url: str,
+        params: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the client's own limits hold
+        allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - never followed
+    ) -> Response:
+        if not url.startswith(f"{API_ORIGIN}/"):
+            raise ValueError("only api.twilio.com is spoken to with these credentials")
+        at = self._base_url + url.removeprefix(API_ORIGIN)
+        try:
+            response = await self._client.request(
+                method, at, params=params, data=data, headers=headers, auth=auth, follow_redirects=False
+            )
+        except httpx.TransportError as error:
+            raise _no_answer(error) from error
+        if not response.is_success:
+            raise _failure(response)
+        if not isinstance(_json(response), dict):
+            raise ProviderUnavailable("Twilio answered a success that is not JSON", code="UNREADABLE")
+        return Response(response.status_code, response.text, response.headers)
+
+
+def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
+    kind = NotTaken if never_connected(error) else ProviderUnavailable
+    return kind(f"no answer from Twilio: {type(error).__name__}", code="NO_ANSWER")
+
+
+def _failure(response: httpx.Response) -> ProviderError:
+    told = _json(response)
+    fields = told if isinstance(told, dict) else {}
+    code = str(fields.get("code") or response.status_code)
+    words = fields.get("message") or fields.get("detail") or fields.get("title") or ""
+    message = f"Twilio answered {response.status_code} (code {code}): {words}"[:500]
+    reference = response.headers.get("twilio-request-id", "")
+    if response.status_code == 429:
+        return NotTaken(message, code=code, reference=reference, retry_after=retry_after(response.headers))
+    if response.status_code in (401, 403, 400, 422) or (400 <= response.status_code < 500 and "code" in fields):
+        kind = NotFound if response.status_code == 404 else ProviderRefused
+        return kind(message, code=code, reference=reference)
+    if response.status_code == 404:
+        return NotFound(message, code=code, reference=reference)
+    return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
