@@ -1,0 +1,77 @@
+"""Serves a simulator on 127.0.0.1 within the running event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol, TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class Simulator(Protocol):
+    """`url` is set before `start`; `start` and `stop` bracket what runs in the background."""
+
+    url: str
+
+    @property
+    def app(self) -> ASGIApp: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Simulator)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the event loop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@asynccontextmanager
+async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
+    """Yield the simulator once it answers at `simulator.url`; a free port is taken if `port` is 0."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+    simulator.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = _Server(_config(simulator.app))
+    await simulator.start()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await server.ready.wait()
+        yield simulator
+    finally:
+        await simulator.stop()
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=1,
+        backlog=4096,
+    )

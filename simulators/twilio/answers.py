@@ -1,0 +1,120 @@
+"""What Twilio answers: accounts, messages, pages and errors as JSON."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from simulators.twilio.state import Account, SentMessage, rfc2822
+
+API = "/2010-04-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+class Refusal(Exception):
+    """An error of Twilio's: its HTTP status, its code and what it says."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def answer(self) -> Answer:
+        return Answer(self.status, error_body(self.status, self.code, self.message))
+
+
+def ok(value: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode())
+
+
+def error_body(status: int, code: int, message: str) -> bytes:
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return json.dumps({"code": code, "message": message, "more_info": more, "status": status}).encode()
+
+
+def fault_body(status: int) -> bytes:
+    if status == 429:
+        return error_body(429, 20429, "Too Many Requests")
+    if status == 503:
+        return error_body(503, 20503, "Service Unavailable")
+    return error_body(500, 20500, "An internal server error has occurred")
+
+
+def not_found(path: str) -> Refusal:
+    return Refusal(404, 20404, f"The requested resource {path} was not found")
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    uri = f"{API}/Accounts/{account.sid}"
+    return {
+        "auth_token": account.auth_token,
+        "date_created": rfc2822(account.created),
+        "date_updated": rfc2822(account.updated),
+        "friendly_name": account.friendly_name,
+        "owner_account_sid": account.owner,
+        "sid": account.sid,
+        "status": account.status,
+        "subresource_uris": {
+            "messages": f"{uri}/Messages.json",
+            "balance": f"{uri}/Balance.json",
+            "usage": f"{uri}/Usage.json",
+        },
+        "type": "Full",
+        "uri": f"{uri}.json",
+    }
+
+
+def message_json(message: SentMessage) -> dict[str, Any]:
+    uri = f"{API}/Accounts/{message.account_sid}/Messages/{message.sid}"
+    through_service = message.service_sid is not None and message.sent is None
+    return {
+        "account_sid": message.account_sid,
+        "api_version": "2010-04-01",
+        "body": message.body,
+        "date_created": rfc2822(message.created),
+        "date_sent": rfc2822(message.sent),
+        "date_updated": rfc2822(message.updated),
+        "direction": "outbound-api",
+        "error_code": message.error_code,
+        "error_message": None,
+        "from": message.sender,
+        "messaging_service_sid": message.service_sid,
+        "num_media": "0",
+        "num_segments": "0" if through_service else str(message.segments),
+        "price": None if message.price is None else f"{message.price:.5f}",
+        "price_unit": "USD",
+        "sid": message.sid,
+        "status": message.status,
+        "subresource_uris": {"media": f"{uri}/Media.json"},
+        "to": message.to,
+        "uri": f"{uri}.json",
+    }
+
+
+def page_json(name: str, path: str, query: dict[str, str], items: list[dict[str, Any]]) -> dict[str, Any]:
+    """One page of `items`, by the query's PageSize and Page, with the addresses of its neighbours."""
+    size = min(int(query.get("PageSize", "50")), 1000)
+    number = int(query.get("Page", "0"))
+    start = number * size
+    shown = items[start : start + size]
+
+    def uri(of: int) -> str:
+        return f"{path}?{urlencode({**query, 'PageSize': size, 'Page': of})}"
+
+    return {
+        name: shown,
+        "page": number,
+        "page_size": size,
+        "start": start,
+        "end": start + max(len(shown) - 1, 0),
+        "uri": uri(number),
+        "first_page_uri": uri(0),
+        "next_page_uri": uri(number + 1) if start + size < len(items) else None,
+        "previous_page_uri": uri(number - 1) if number else None,
+    }

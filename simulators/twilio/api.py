@@ -1,0 +1,171 @@
+"""Twilio's REST API, 2010-04-01: credentials, accounts and messages."""
+
+import time
+from base64 import b64decode
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from simulators.twilio.answers import API, Answer, Refusal, account_json, message_json, not_found, ok, page_json
+from simulators.twilio.messages import Messages
+from simulators.twilio.state import Account, SentMessage, State
+
+_STATUSES = ("active", "suspended", "closed")
+
+
+class Api:
+    """Answers one request at a time; `answer` never waits, so a request is one step of the event loop."""
+
+    def __init__(self, state: State, messages: Messages) -> None:
+        self.state = state
+        self.messages = messages
+
+    def answer(self, method: str, path: str, query: str, authorization: str, body: bytes) -> Answer:
+        try:
+            caller = self._authenticate(authorization)
+            return self._route(caller, method, path, query, body)
+        except Refusal as refusal:
+            return refusal.answer()
+
+    def _authenticate(self, authorization: str) -> Account:
+        refused = Refusal(401, 20003, "Authenticate")
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            raise refused
+        try:
+            sid, _, token = b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            raise refused from None
+        account = self.state.accounts.get(sid)
+        if account is None or account.auth_token != token or account.status == "closed":
+            raise refused
+        return account
+
+    def _route(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
+        if not path.endswith(".json"):
+            raise not_found(path)
+        match path[len(API) + 1 : -5].split("/"):
+            case ["Accounts"]:
+                return self._accounts(caller, method, path, query, body)
+            case ["Accounts", sid]:
+                return self._account(caller, self._owned(caller, sid, path), method, body)
+            case ["Accounts", sid, "Messages"] if method == "POST":
+                return self._send(self._owned(caller, sid, path), body)
+            case ["Accounts", sid, "Messages"]:
+                return self._list_messages(self._readable(caller, sid, path), path, query)
+            case ["Accounts", sid, "Messages", message_sid]:
+                return self._message(self._readable(caller, sid, path), message_sid, method, path, body)
+            case ["Accounts", sid, "Balance"]:
+                return self._balance(self._owned(caller, sid, path), path)
+        raise not_found(path)
+
+    def _owned(self, caller: Account, sid: str, path: str) -> Account:
+        """The main account may act on every account, a subaccount on itself."""
+        account = self.state.accounts.get(sid)
+        if account is None or (caller is not account and caller.sid != account.owner):
+            raise not_found(path)
+        return account
+
+    def _readable(self, caller: Account, sid: str, path: str) -> Account:
+        account = self._owned(caller, sid, path)
+        if caller is account and not self.state.behaviour.suspended_reads:
+            self._must_be_active(account)
+        return account
+
+    def _must_be_active(self, account: Account) -> None:
+        if account.status != "active" or self.state.main.status != "active":
+            code = self.state.behaviour.suspended_code
+            self.state.refused[code] += 1
+            status = 401 if code == 20003 else 403
+            raise Refusal(status, code, "Account not active" if code == 20005 else "Account is not active")
+
+    def _send(self, account: Account, body: bytes) -> Answer:
+        self._must_be_active(account)
+        return ok(message_json(self.messages.accept(account, _form(body))), 201)
+
+    def _accounts(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
+        if caller is not self.state.main:
+            raise Refusal(403, 20403, "Only the main account can manage subaccounts")
+        if method == "POST":
+            self._must_be_active(caller)
+            name = _form(body).get("FriendlyName") or f"SubAccount Created at {datetime.now(UTC):%Y-%m-%d %H:%M %p}"
+            return ok(account_json(self.state.open_account(name)), 201)
+        wanted = _form(query.encode())
+        found = [
+            account_json(account)
+            for account in reversed(self.state.accounts.values())
+            if wanted.get("FriendlyName") in (None, account.friendly_name)
+            and wanted.get("Status") in (None, account.status)
+        ]
+        return ok(page_json("accounts", path, wanted, found))
+
+    def _account(self, caller: Account, account: Account, method: str, body: bytes) -> Answer:
+        if method == "POST":
+            self._update_account(caller, account, _form(body))
+        return ok(account_json(account))
+
+    def _update_account(self, caller: Account, account: Account, form: dict[str, str]) -> None:
+        status = form.get("Status")
+        if status is not None:
+            self._may_change_status(caller, account, status)
+            self.set_status(account, status)
+        account.friendly_name = form.get("FriendlyName", account.friendly_name)
+        account.updated = time.time()
+
+    def _may_change_status(self, caller: Account, account: Account, status: str) -> None:
+        if status not in _STATUSES:
+            raise Refusal(400, 20001, f"Invalid Status: {status}")
+        if account is self.state.main:
+            raise Refusal(400, 20001, "The status of the main account cannot be changed through the API")
+        if caller is not self.state.main:
+            raise Refusal(403, 20403, "Only the main account can change the status of a subaccount")
+        if self.state.main.status != "active":
+            raise Refusal(400, 21476, "Account status cannot be changed: the parent account is suspended")
+        if account.status == "closed":
+            raise Refusal(400, 21479, "Account status cannot be changed: the account is closed")
+        if account.held and status == "active":
+            raise Refusal(400, 21478, "Account status cannot be changed: the account was suspended by Twilio")
+
+    def set_status(self, account: Account, status: str) -> int:
+        """Returns how many queued messages failed for it."""
+        account.status = status
+        account.updated = time.time()
+        return 0 if status == "active" else self.messages.fail_queued(account)
+
+    def _message(self, account: Account, message_sid: str, method: str, path: str, body: bytes) -> Answer:
+        message = self.state.messages.get(message_sid)
+        if message is None or message.account_sid != account.sid:
+            raise not_found(path)
+        if method == "POST":
+            if _form(body).get("Status") != "canceled":
+                raise Refusal(400, 20001, "Only Status=canceled is understood")
+            self.messages.cancel(message)
+        return ok(message_json(message))
+
+    def _list_messages(self, account: Account, path: str, query: str) -> Answer:
+        wanted = _form(query.encode())
+        found = [message_json(each) for each in reversed(account.messages) if _matches(each, wanted)]
+        return ok(page_json("messages", path, wanted, found))
+
+    def _balance(self, account: Account, path: str) -> Answer:
+        if account is not self.state.main:
+            raise not_found(path)  # subaccounts have no balance of their own
+        return ok({"account_sid": account.sid, "balance": self.state.behaviour.balance, "currency": "USD"})
+
+
+def _form(body: bytes) -> dict[str, str]:
+    return dict(parse_qsl(body.decode(), keep_blank_values=True))
+
+
+def _matches(message: SentMessage, wanted: dict[str, str]) -> bool:
+    """DateSent filters by day (GMT), and never finds a message that was not sent yet."""
+    if wanted.get("To") not in (None, message.to) or wanted.get("From") not in (None, message.sender):
+        return False
+    day = None if message.sent is None else datetime.fromtimestamp(message.sent, UTC).date().isoformat()
+    for name, fits in (
+        ("DateSent", lambda a, b: a == b),
+        ("DateSent<", lambda a, b: a <= b),
+        ("DateSent>", lambda a, b: a >= b),
+    ):
+        if name in wanted and (day is None or not fits(day, wanted[name][:10])):
+            return False
+    return True

@@ -1,0 +1,220 @@
+"""The Twilio simulator's control plane: /_sim/... in JSON, for tests, the demo and benchmarks."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.faults import Faults
+from simulators.twilio.answers import account_json
+from simulators.twilio.api import Api
+from simulators.twilio.callbacks import Callbacks
+from simulators.twilio.state import Account, SentMessage, State
+
+
+class Control:
+    def __init__(self, state: State, api: Api, callbacks: Callbacks, faults: Faults) -> None:
+        self.state = state
+        self.api = api
+        self.callbacks = callbacks
+        self.faults = faults
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/_sim/accounts", self.open_accounts, methods=["POST"]),
+                Route("/_sim/accounts", self.list_accounts, methods=["GET"]),
+                Route("/_sim/accounts/{sid}/status", self.set_status, methods=["POST"]),
+                Route("/_sim/accounts/{sid}/rotate_token", self.rotate_token, methods=["POST"]),
+                Route("/_sim/messages", self.list_messages, methods=["GET"]),
+                Route("/_sim/messages/{sid}/callback", self.repeat_callback, methods=["POST"]),
+                Route("/_sim/counts", self.counts, methods=["GET"]),
+                Route("/_sim/callbacks", self.list_callbacks, methods=["GET"]),
+                Route("/_sim/callback_faults", self.callback_faults, methods=["GET", "POST", "DELETE"]),
+                Route("/_sim/faults", self.request_faults, methods=["GET", "POST", "DELETE"]),
+                Route("/_sim/behaviour", self.behaviour, methods=["GET", "PATCH"]),
+                Route("/_sim/opt_out", self.opt_out, methods=["POST", "DELETE"]),
+                Route("/_sim/numbers", self.numbers, methods=["POST", "DELETE"]),
+                Route("/_sim/settle_prices", self.settle_prices, methods=["POST"]),
+                Route("/_sim/reset", self.reset, methods=["POST"]),
+            ],
+            exception_handlers={ValueError: _bad_request, TypeError: _bad_request, KeyError: _bad_request},
+        )
+
+    async def open_accounts(self, request: Request) -> Response:
+        asked = await _json(request)
+        number, name = int(asked.get("count", 1)), str(asked.get("friendly_name", "org_{n}"))
+        if number == 1:
+            opened = [self.state.open_account(name, sid=asked.get("sid"), auth_token=asked.get("auth_token"))]
+        else:
+            opened = [self.state.open_account(name.replace("{n}", str(n))) for n in range(1, number + 1)]
+        return JSONResponse({"accounts": [account_json(each) for each in opened]}, 201)
+
+    async def list_accounts(self, request: Request) -> Response:
+        return JSONResponse({"accounts": [account_json(each) for each in self.state.accounts.values()]})
+
+    async def set_status(self, request: Request) -> Response:
+        """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here too."""
+        account, asked = self._account(request), await _json(request)
+        status = str(asked["status"])
+        account.held = bool(asked.get("by_twilio", False)) and status == "suspended"
+        failed = self.api.set_status(account, status)
+        if account is self.state.main and status != "active":
+            failed += sum(self.api.messages.fail_queued(each) for each in self.state.accounts.values())
+        return JSONResponse({"account": account_json(account), "failed_messages": failed})
+
+    async def rotate_token(self, request: Request) -> Response:
+        account = self._account(request)
+        account.auth_token = (await _json(request)).get("auth_token") or self.state.new_sid("")
+        return JSONResponse({"account": account_json(account)})
+
+    async def list_messages(self, request: Request) -> Response:
+        asked = request.query_params
+        since, limit = float(asked.get("since", "0")), int(asked.get("limit", "100000"))
+        found = [
+            _message_json(message)
+            for message in self.state.messages.values()
+            if message.accepted_at > since
+            and asked.get("account_sid") in (None, message.account_sid)
+            and asked.get("to") in (None, message.to)
+        ]
+        return JSONResponse({"count": len(found), "messages": found[:limit]})
+
+    async def repeat_callback(self, request: Request) -> Response:
+        """Send the message's callback again, with its present status or the one given."""
+        message = self.state.messages.get(request.path_params["sid"])
+        if message is None:
+            raise HTTPException(404)
+        asked = await _json(request)
+        present = message.status, message.error_code
+        message.status = asked.get("status", message.status)
+        message.error_code = asked.get("error_code", message.error_code)
+        for _ in range(int(asked.get("times", 1))):
+            self.callbacks.notify(message)
+        if not asked.get("keep", False):
+            message.status, message.error_code = present
+        return Response(status_code=202)
+
+    async def counts(self, request: Request) -> Response:
+        """Cheap figures; `duplicates` are the (to, body) pairs accepted more than once."""
+        statuses: dict[str, int] = {}
+        for message in self.state.messages.values():
+            statuses[message.status] = statuses.get(message.status, 0) + 1
+        duplicates = [
+            {"to": to, "body": body, "count": number}
+            for (to, body), number in self.state.per_recipient.items()
+            if number > 1
+        ]
+        return JSONResponse(
+            {
+                "accounts": len(self.state.accounts),
+                "messages": len(self.state.messages),
+                "statuses": statuses,
+                "refused": {str(code): number for code, number in self.state.refused.items()},
+                "callbacks": dict(self.state.callback_counts),
+                "callbacks_pending": self.callbacks.pending,
+                "duplicates": duplicates,
+            }
+        )
+
+    async def list_callbacks(self, request: Request) -> Response:
+        wanted = request.query_params.get("message_sid")
+        found = [
+            {
+                "message_sid": each.message_sid,
+                "account_sid": each.account_sid,
+                "status": each.status,
+                "url": each.url,
+                "status_code": each.status_code,
+                "seconds": each.seconds,
+                "tries": each.tries,
+            }
+            for each in self.state.callbacks
+            if wanted in (None, each.message_sid)
+        ]
+        return JSONResponse({"count": len(found), "callbacks": found})
+
+    async def callback_faults(self, request: Request) -> Response:
+        if request.method == "POST":
+            self.callbacks.add_fault(**await _json(request))
+        elif request.method == "DELETE":
+            self.callbacks.faults.clear()
+        return JSONResponse({"faults": self.callbacks.to_json()})
+
+    async def request_faults(self, request: Request) -> Response:
+        if request.method == "POST":
+            self.faults.add(**await _json(request))
+        elif request.method == "DELETE":
+            self.faults.clear()
+        return JSONResponse({"faults": [each.to_json() for each in self.faults.standing]})
+
+    async def behaviour(self, request: Request) -> Response:
+        if request.method == "PATCH":
+            self.state.behaviour.change(await _json(request))
+        return JSONResponse(self.state.behaviour.to_json())
+
+    async def opt_out(self, request: Request) -> Response:
+        asked = await _json(request)
+        sid, to = asked.get("account_sid"), str(asked["to"])
+        for account in self.state.accounts.values():
+            if sid in (None, account.sid):
+                (account.opted_out.add if request.method == "POST" else account.opted_out.discard)(to)
+        return JSONResponse({"to": to})
+
+    async def numbers(self, request: Request) -> Response:
+        """What happens to messages to one number: refused at the post, or taken and then failed."""
+        if request.method == "DELETE":
+            self.state.refuse_to.clear()
+            self.state.fail_to.clear()
+            return JSONResponse({})
+        asked = await _json(request)
+        if "refuse" in asked:
+            self.state.refuse_to[asked["to"]] = int(asked["refuse"])
+        if "fail" in asked:
+            self.state.fail_to[asked["to"]] = (asked.get("status", "undelivered"), int(asked["fail"]))
+        return JSONResponse(asked)
+
+    async def settle_prices(self, request: Request) -> Response:
+        return JSONResponse({"settled": self.state.settle_prices()})
+
+    async def reset(self, request: Request) -> Response:
+        self.state.reset()
+        self.faults.clear()
+        self.callbacks.faults.clear()
+        return JSONResponse({})
+
+    def _account(self, request: Request) -> Account:
+        account = self.state.accounts.get(request.path_params["sid"])
+        if account is None:
+            raise HTTPException(404)
+        return account
+
+
+def _message_json(message: SentMessage) -> dict[str, Any]:
+    return {
+        "sid": message.sid,
+        "account_sid": message.account_sid,
+        "to": message.to,
+        "from": message.sender,
+        "messaging_service_sid": message.service_sid,
+        "body": message.body,
+        "status": message.status,
+        "error_code": message.error_code,
+        "segments": message.segments,
+        "status_callback": message.callback_url,
+        "price": None if message.price is None else f"{message.price:.5f}",
+        "accepted_at": message.accepted_at,
+        "accepted_wall": message.created,
+    }
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    return await request.json() if body else {}
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)

@@ -1,0 +1,177 @@
+"""Accepts messages, as `POST Messages` does, and moves them on: queued, sending, sent, delivered or failed."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from simulators.twilio.answers import Refusal
+from simulators.twilio.callbacks import Callbacks
+from simulators.twilio.segments import count_segments
+from simulators.twilio.state import Account, SentMessage, State
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_QUEUED = ("accepted", "queued")
+_TEXTS = {
+    21211: "The 'To' number {to} is not a valid phone number.",
+    21408: "Permission to send an SMS has not been enabled for the region indicated by the 'To' number: {to}",
+    21602: "Message body is required.",
+    21603: "A 'From' phone number is required.",
+    21604: "A 'To' phone number is required.",
+    21606: "The From phone number {sender} is not a valid, SMS-capable inbound phone number or short code for your account.",
+    21610: "Attempt to send to unsubscribed recipient",
+    21611: "This 'From' number has exceeded the maximum number of queued messages",
+    21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender}) parameters",
+    21614: "'To' number: {to}, is not a valid mobile number",
+    21617: "The concatenated message body exceeds the 1600 character limit",
+    21212: "The 'From' number {sender} is not a valid phone number, shortcode, or alphanumeric sender ID.",
+    30001: "Queue overflow",
+}
+_MAGIC_TO = {
+    "+15005550001": 21211,
+    "+15005550002": 21612,
+    "+15005550003": 21408,
+    "+15005550004": 21610,
+    "+15005550009": 21614,
+}
+_MAGIC_FROM = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 21611}
+
+
+class Messages:
+    """Every message's way, driven by timers; a suspension fails what is still queued."""
+
+    def __init__(self, state: State, callbacks: Callbacks) -> None:
+        self.state = state
+        self.callbacks = callbacks
+
+    def accept(self, account: Account, form: Mapping[str, str]) -> SentMessage:
+        """Take the message or raise the refusal; nothing is remembered of a refused one but its code."""
+        to, body = form.get("To", ""), form.get("Body", "")
+        sender, service = form.get("From") or None, form.get("MessagingServiceSid") or None
+        code = self._refusal(account, to, sender, service, body)
+        if code is not None:
+            raise self.refusal(code, to=to, sender=sender)
+        now = time.time()
+        scheduled = form.get("ScheduleType") == "fixed" and "SendAt" in form
+        message = SentMessage(
+            sid=self.state.new_sid("SM"),
+            account_sid=account.sid,
+            to=to,
+            sender=sender,
+            service_sid=service,
+            body=body,
+            segments=count_segments(body),
+            status="scheduled" if scheduled else "accepted" if service else "queued",
+            callback_url=form.get("StatusCallback") or None,
+            created=now,
+            accepted_at=time.monotonic(),
+            updated=now,
+        )
+        self.state.record(message)
+        if not scheduled:
+            self._later(self.state.behaviour.sending_after, self._sending, message)
+        return message
+
+    def refusal(self, code: int, *, to: str = "", sender: str | None = None) -> Refusal:
+        self.state.refused[code] += 1
+        if code == 20429:
+            return Refusal(429, code, "Too Many Requests")
+        text = _TEXTS.get(code, f"Error {code}")
+        return Refusal(400, code, text.format(to=to, sender=sender))
+
+    def cancel(self, message: SentMessage) -> None:
+        if message.status not in ("scheduled", "accepted", "queued"):
+            raise Refusal(400, 30409, "Message is not in a cancelable state")
+        self._move(message, "canceled")
+        self._leave_queue(message)
+        self.callbacks.notify(message)
+
+    def fail_queued(self, account: Account) -> int:
+        """What suspension does: everything still queued fails with 30002."""
+        queued = [message for message in account.queued.values() if message.status in _QUEUED]
+        for message in queued:
+            self._fail(message, "failed", 30002)
+        return len(queued)
+
+    def _refusal(self, account: Account, to: str, sender: str | None, service: str | None, body: str) -> int | None:
+        if not to:
+            return 21604
+        if sender is None and service is None:
+            return 21603
+        if not body:
+            return 21602
+        if len(body) > 1600:
+            return 21617
+        if to in self.state.refuse_to:
+            return self.state.refuse_to[to]
+        if to in _MAGIC_TO:
+            return _MAGIC_TO[to]
+        if sender in _MAGIC_FROM:
+            return _MAGIC_FROM[sender]
+        if not _E164.fullmatch(to):
+            return 21211
+        return 21610 if to in account.opted_out else None
+
+    def _later(self, seconds: float, step: object, message: SentMessage) -> None:
+        asyncio.get_running_loop().call_later(seconds, partial(step, message))  # type: ignore[arg-type]
+
+    def _sending(self, message: SentMessage) -> None:
+        if message.status not in _QUEUED:
+            return
+        self._leave_queue(message)
+        if message.sender is None:
+            message.sender = "+15005550006"  # the service's pool has one number
+        self._advance(message, "sending")
+        self._later(self.state.behaviour.sent_after, self._sent, message)
+
+    def _sent(self, message: SentMessage) -> None:
+        ending = self._ending(message)
+        if ending is not None and ending[0] == "failed":
+            self._fail(message, *ending)
+            return
+        message.sent = time.time()
+        self._advance(message, "sent")
+        self._later(self.state.behaviour.delivered_after, partial(self._end, ending), message)
+
+    def _end(self, ending: tuple[str, int] | None, message: SentMessage) -> None:
+        if ending is not None:
+            self._fail(message, *ending)
+            return
+        self._advance(message, "delivered")
+        self._price_later(message)
+
+    def _ending(self, message: SentMessage) -> tuple[str, int] | None:
+        behaviour = self.state.behaviour
+        if message.to in self.state.fail_to:
+            return self.state.fail_to[message.to]
+        if behaviour.fail_share and self.state.chance.random() < behaviour.fail_share:
+            return behaviour.fail_status, behaviour.fail_code
+        return None
+
+    def _fail(self, message: SentMessage, status: str, code: int) -> None:
+        message.error_code = code
+        self._leave_queue(message)
+        self._move(message, status)
+        self.callbacks.notify(message)
+        self._price_later(message)
+
+    def _advance(self, message: SentMessage, status: str) -> None:
+        self._move(message, status)
+        if status in self.state.behaviour.callback_statuses:
+            self.callbacks.notify(message)
+
+    def _move(self, message: SentMessage, status: str) -> None:
+        message.status = status
+        message.updated = time.time()
+
+    def _leave_queue(self, message: SentMessage) -> None:
+        account = self.state.accounts.get(message.account_sid)
+        if account is not None:
+            account.queued.pop(message.sid, None)
+
+    def _price_later(self, message: SentMessage) -> None:
+        if self.state.behaviour.price_after is not None:
+            asyncio.get_running_loop().call_later(
+                self.state.behaviour.price_after, self.state.settle_prices, (message,)
+            )

@@ -1,0 +1,182 @@
+"""What the Twilio simulator remembers: accounts, messages and how it has been told to behave."""
+
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """`owner` is the main account's sid, its own for the main account. `held` means suspended by Twilio itself."""
+
+    sid: str
+    auth_token: str
+    friendly_name: str
+    owner: str
+    status: str = "active"
+    held: bool = False
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
+    opted_out: set[str] = field(default_factory=set)
+    messages: list["SentMessage"] = field(default_factory=list)
+    queued: dict[str, "SentMessage"] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class SentMessage:
+    """`accepted_at` is of the monotonic clock, the other times of the wall clock."""
+
+    sid: str
+    account_sid: str
+    to: str
+    sender: str | None
+    service_sid: str | None
+    body: str
+    segments: int
+    status: str
+    callback_url: str | None
+    created: float
+    accepted_at: float
+    updated: float
+    sent: float | None = None
+    error_code: int | None = None
+    price: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """Everything that `PATCH /_sim/behaviour` can set; times are seconds.
+
+    `callback_statuses` are those that call back on the way; a failure always does.
+    `fail_share` of the messages end with `fail_code` and `fail_status`.
+    """
+
+    sending_after: float = 0.05
+    sent_after: float = 0.05
+    delivered_after: float = 0.05
+    callback_statuses: list[str] = field(default_factory=lambda: ["sent", "delivered"])
+    callback_tries: int = 2
+    callback_timeout: float = 15.0
+    callback_retry_statuses: bool = False
+    fail_share: float = 0.0
+    fail_code: int = 30003
+    fail_status: str = "undelivered"
+    suspended_code: int = 20005
+    suspended_reads: bool = True
+    segment_price: str = "0.00750"
+    price_after: float | None = None
+    balance: str = "100.00"
+
+    def change(self, values: dict[str, Any]) -> None:
+        known = {each.name for each in fields(self)}
+        unknown = values.keys() - known
+        if unknown:
+            raise ValueError(f"unknown settings: {sorted(unknown)}; known: {sorted(known)}")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def to_json(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(slots=True, kw_only=True)
+class CallbackRecord:
+    """One status callback and how it ended; `status_code` 0 means that no answer came."""
+
+    message_sid: str
+    account_sid: str
+    status: str
+    url: str
+    status_code: int
+    seconds: float
+    tries: int
+
+
+@dataclass(slots=True)
+class State:
+    """Opening it makes the main account; `Random(seed)` makes sids and chances repeatable."""
+
+    main_sid: str
+    main_token: str
+    seed: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    messages: dict[str, SentMessage] = field(default_factory=dict)
+    per_recipient: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refuse_to: dict[str, int] = field(default_factory=dict)
+    fail_to: dict[str, tuple[str, int]] = field(default_factory=dict)
+    callbacks: deque[CallbackRecord] = field(default_factory=lambda: deque(maxlen=500_000))
+    callback_counts: Counter[str] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    chance: random.Random = field(default_factory=random.Random)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the main account's credentials."""
+        for emptied in (self.accounts, self.messages, self.per_recipient, self.refuse_to, self.fail_to):
+            emptied.clear()
+        self.callbacks.clear()
+        self.callback_counts.clear()
+        self.refused.clear()
+        self.behaviour.change(Behaviour().to_json())
+        self.chance = random.Random(self.seed)
+        self.accounts[self.main_sid] = Account(
+            sid=self.main_sid, auth_token=self.main_token, friendly_name="Main account", owner=self.main_sid
+        )
+
+    @property
+    def main(self) -> Account:
+        return self.accounts[self.main_sid]
+
+    def new_sid(self, prefix: str) -> str:
+        return f"{prefix}{self.chance.getrandbits(64):016x}{next(self._numbers):016x}"
+
+    def open_account(self, friendly_name: str, *, sid: str | None = None, auth_token: str | None = None) -> Account:
+        account = Account(
+            sid=sid or self.new_sid("AC"),
+            auth_token=auth_token or f"{self.chance.getrandbits(128):032x}",
+            friendly_name=friendly_name,
+            owner=self.main_sid,
+        )
+        self.accounts[account.sid] = account
+        return account
+
+    def record(self, message: SentMessage) -> None:
+        self.messages[message.sid] = message
+        account = self.accounts[message.account_sid]
+        account.messages.append(message)
+        account.queued[message.sid] = message
+        self.per_recipient[(message.to, message.body)] += 1
+
+    def settle_prices(self, messages: Iterable[SentMessage] | None = None) -> int:
+        """Give every finished message that has none its price, as Twilio does hours later."""
+        settled = 0
+        for message in self.messages.values() if messages is None else messages:
+            if message.price is None and message.status in ("sent", "delivered", "undelivered", "failed"):
+                message.price = self._price(message)
+                settled += 1
+        return settled
+
+    def _price(self, message: SentMessage) -> Decimal:
+        if message.status != "failed":
+            return -Decimal(self.behaviour.segment_price) * message.segments
+        return Decimal("0.00000") if message.error_code in _FREE_FAILURES else Decimal("-0.00100")
+
+
+_FREE_FAILURES = frozenset({30002, 30008, 30036, 30450, 21408, 90010})
+
+
+def rfc2822(at: float | None) -> str | None:
+    """Twilio's dates: RFC 2822 with a numeric zone, whole seconds."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(int(at), UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
