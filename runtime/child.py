@@ -52,7 +52,7 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
 
-def _become(arguments: Sequence[str]) -> None:
+def _become(arguments: list[str]) -> None:
     stop_signal, uid, gid, parent = (int(number) for number in arguments[:4])
     command = arguments[4:]
     if uid != os.geteuid():

@@ -1,0 +1,52 @@
+# `make` lists what there is. Everything runs in .venv, which the first target makes by itself.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check lint types fmt bench migration clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## show the whole loop on this machine; KEEP=1 leaves it running to look around
+	$(BIN)/tollgate demo $(if $(KEEP),--keep)
+
+dev: $(READY) ## run API, worker, servers and simulators until Ctrl-C
+	$(BIN)/tollgate dev
+
+test: $(READY) ## run the tests; ARGS="tests/unit -k wallet" picks some
+	$(BIN)/pytest $(ARGS)
+
+check: lint types test ## what CI runs: lint, format, types, import contracts, tests
+
+lint: $(READY) ## check style, format and which layer imports which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: $(READY) ## check types, strictly
+	$(BIN)/mypy
+
+fmt: $(READY) ## format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## measure, beside pgbench and an empty workflow on the same machine
+	$(BIN)/tollgate bench
+
+migration: $(READY) ## write a migration from what changed in db/tables.py: make migration M="add receipts"
+	$(BIN)/python -m tools.migration "$(M)"
+
+clean: ## remove the environment, the caches and the embedded servers' data
+	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Tollgate needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv sync --frozen
+	@touch $(READY)

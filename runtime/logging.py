@@ -1,0 +1,137 @@
+"""One line per event, as JSON or for people; no secret and no whole phone number leaves in it.
+
+Everything goes this way: structlog, the standard library, uvicorn and Temporal.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import structlog
+from pydantic import SecretBytes, SecretStr
+from structlog.types import EventDict, Processor, WrappedLogger
+
+REDACTED = "***"
+
+_SECRET_KEYS = re.compile(
+    r"authorization|cookie|password|passwd|secret|token|signature|transmission[-_]sig|api[-_]?key|credential"
+    r"|database[-_]url|dsn",
+    re.IGNORECASE,
+)
+_SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"(://[^\s:/@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
+    (re.compile(r"\b(auth_?token|client_secret|access_token|api_key|password)(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",}]+",
+                re.IGNORECASE), rf"\1\2{REDACTED}"),
+)  # fmt: skip
+# E.164, as it stands in text and as it stands in a URL
+_PHONE = re.compile(r"(?<![\w.:+-])(\+|%2B)([1-9]\d{3})\d{1,9}(\d{2})(?![\w])", re.IGNORECASE)
+
+
+def configure(level: str, form: str, build_id: str | None = None, stream: TextIO | None = None) -> None:
+    """Send every logger of this process to `stream` (standard error), in `form`: `json` or `console`.
+
+    Call it once, first. It may be called again, as tests do.
+    """
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        _Build(build_id),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *before,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    target = stream or sys.stderr
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=_endings(form, target))
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    _quiet()
+
+
+def redact(value: object) -> object:
+    """`value` as it may be logged: secrets by the name of their key, by their type and by their look."""
+    match value:
+        case SecretStr() | SecretBytes():
+            return REDACTED
+        case str():
+            return redact_text(value)
+        case bytes():
+            return redact_text(value.decode(errors="replace"))
+        case Mapping():
+            return {_key(key): REDACTED if _is_secret(key) else redact(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [redact(item) for item in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return redact_text(str(value))
+
+
+def redact_text(text: str) -> str:
+    """`+15550001142` becomes `+1555***42`; a bearer token, a password in a URL or in a form becomes stars."""
+    for pattern, replacement in _SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
+    return _PHONE.sub(rf"\1\2{REDACTED}\3", text)
+
+
+def _key(key: object) -> str:
+    return redact_text(str(key))
+
+
+def _is_secret(key: object) -> bool:
+    return _SECRET_KEYS.search(str(key)) is not None
+
+
+class _Build:
+    """Stamps each event with the build, so that a rolling deploy can be read apart."""
+
+    def __init__(self, build_id: str | None) -> None:
+        self._build_id = build_id
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if self._build_id:
+            event.setdefault("build", self._build_id)
+        return event
+
+
+def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: REDACTED if _is_secret(key) else redact(value) for key, value in event.items()}
+
+
+def _endings(form: str, stream: TextIO) -> list[Processor]:
+    """The last steps. Tracebacks become text before the redaction, which thereby covers them."""
+    without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    traceback = structlog.processors.format_exc_info
+    if form == "json":
+        return [without_meta, traceback, _redact_event, structlog.processors.JSONRenderer()]
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+    return [without_meta, traceback, _redact_event, console]
+
+
+def _quiet() -> None:
+    """Uvicorn and Temporal log through us; per-request chatter of clients is not an event of ours."""
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "temporalio", "temporalio.core"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,89 @@
+"""What may not leave in a log line, whatever way it came in."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from runtime import logging as our_logging
+from runtime.logging import redact, redact_text
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    our_logging.configure("info", "json", build_id="b1", stream=stream)
+    yield stream
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("text", "logged"),
+    [
+        ("to +15550001142 now", "to +1555***42 now"),
+        ("To=%2B4915112345678&x", "To=%2B4915***78&x"),
+        ('"+15550001142"', '"+1555***42"'),
+        ("2026-11-23T04:04:14.213+00:00", "2026-11-23T04:04:14.213+00:00"),
+        ("a sum of 3+4155512", "a sum of 3+4155512"),
+        ("Authorization: Bearer abc.def.ghi", "Authorization: Bearer ***"),
+        ("postgresql://app:hunter2@db/x", "postgresql://app:***@db/x"),
+        ("AuthToken=12345&Body=hi", "AuthToken=***&Body=hi"),
+    ],
+)
+def test_texts_lose_numbers_and_secrets_and_nothing_else(text: str, logged: str) -> None:
+    assert redact_text(text) == logged
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "authorization",
+        "Stripe-Signature",
+        "paypal-transmission-sig",
+        "X-Twilio-Signature",
+        "auth_token",
+        "client_secret",
+        "API-Key",
+        "password",
+        "database_url",
+        "Cookie",
+    ],
+)
+def test_a_secret_key_hides_its_value_at_any_depth(key: str) -> None:
+    assert redact({"request": [{"headers": {key: "plain"}}]}) == {"request": [{"headers": {key: "***"}}]}
+
+
+def test_secret_types_and_keys_that_are_numbers_are_hidden() -> None:
+    assert redact({"+15550001142": SecretStr("s"), "n": 7}) == {"+1555***42": "***", "n": 7}
+
+
+def test_every_logger_writes_one_redacted_json_line(stream: io.StringIO) -> None:
+    structlog.get_logger("ours").info("sent", to="+15550001142", number=7)
+    logging.getLogger("uvicorn.error").warning("from %s", "+15550001142")
+    logging.getLogger("temporalio.worker").info("slow\nline", extra={"auth_token": "t"})
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["sent", "from +1555***42", "slow\nline"]
+    assert lines[0]["to"] == "+1555***42"
+    assert lines[0]["number"] == 7
+    assert lines[2]["auth_token"] == "***"
+    assert all(line["build"] == "b1" and line["level"] and line["timestamp"] for line in lines)
+
+
+def test_a_traceback_is_redacted_too(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("no such number: +15550001142")
+    except ValueError:
+        structlog.get_logger("ours").exception("refused")
+
+    (line,) = stream.getvalue().splitlines()
+    assert "+15550001142" not in line
+    assert "+1555***42" in json.loads(line)["exception"]

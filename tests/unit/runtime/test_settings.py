@@ -1,0 +1,82 @@
+"""Settings refuse to be unsafe, and say in one line what is missing."""
+
+import os
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from runtime.settings import Api, BadSettings, PayPal, Settings, Twilio, load, temporal_connection
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TOLLGATE_", "TEMPORAL_")):
+            monkeypatch.delenv(name)
+
+
+def test_a_database_needs_no_provider_and_no_secret() -> None:
+    settings = load(Settings)
+
+    assert settings.database_url is None
+    assert settings.grace_period == timedelta(days=3)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+def test_an_empty_secret_is_an_error_at_start(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_API_TOKEN", empty)
+
+    with pytest.raises(BadSettings, match="TOLLGATE_API_TOKEN"):
+        load(Api)
+
+
+def test_every_missing_variable_is_named_in_one_line() -> None:
+    with pytest.raises(BadSettings) as refusal:
+        load(PayPal)
+
+    assert str(refusal.value) == (
+        "TOLLGATE_PAYPAL_CLIENT_ID is not set; TOLLGATE_PAYPAL_CLIENT_SECRET is not set; "
+        "TOLLGATE_PAYPAL_WEBHOOK_IDS is not set"
+    )
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_PAYPAL_CLIENT_ID", "id")
+    monkeypatch.setenv("TOLLGATE_PAYPAL_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("TOLLGATE_PAYPAL_WEBHOOK_IDS", "WH-1, WH-2,")
+
+    assert load(PayPal).webhook_ids == ("WH-1", "WH-2")
+
+
+def test_no_secret_shows_when_settings_are_printed() -> None:
+    twilio = Twilio(account_sid="AC1", auth_token=SecretStr("hunter2"))
+
+    assert "hunter2" not in f"{twilio} {twilio!r}"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_database_url_may_be_written_in_any_usual_way(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_DATABASE_URL", f"{scheme}://app:pw@db/tollgate")
+
+    url = load(Settings).database_url
+    assert url is not None
+    assert url.get_secret_value() == "postgresql+psycopg://app:pw@db/tollgate"
+
+
+def test_a_wrong_value_is_not_repeated_in_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_DATABASE_URL", "mysql://app:hunter2@db/tollgate")
+
+    with pytest.raises(BadSettings) as refusal:
+        load(Settings)
+
+    assert str(refusal.value) == "TOLLGATE_DATABASE_URL: must be a postgresql:// URL"
+
+
+def test_temporal_is_found_through_its_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert temporal_connection() is None
+
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal:7233")
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "tollgate")
+
+    assert temporal_connection() == {"target_host": "temporal:7233", "namespace": "tollgate"}

@@ -1,0 +1,27 @@
+"""Writes a migration: what db/tables.py has and the migrations do not yet make. Read it before you commit it."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+
+from runtime import database, postgres
+
+
+def main(message: str) -> None:
+    """Migrate an empty database of its own, and compare."""
+    if not message:
+        sys.exit('say what changes: make migration M="add receipts"')
+    with tempfile.TemporaryDirectory(prefix="tollgate-migration-") as directory:
+        Path(directory).chmod(0o711)
+        with postgres.serve(Path(directory)) as server:
+            database.migrate(server.url())
+            with sqlalchemy.create_engine(server.url()).begin() as connection:
+                config = database.alembic_config(server.url(), connection)
+                command.revision(config, message, autogenerate=True)
+
+
+if __name__ == "__main__":
+    main(" ".join(sys.argv[1:]).strip())
