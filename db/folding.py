@@ -152,6 +152,15 @@ async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *,
     return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
+async def block_unless_suspended(
+    conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime
+) -> bool:
+    """Place a block that only an organization in good standing can earn; False if it is suspended anyway."""
+    if suspended(await standings.lock(conn, organization_id)):
+        return False
+    return await block(conn, organization_id, held, now=now) is not None
+
+
 async def unblock(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
 ) -> Standing | None:

@@ -120,11 +120,12 @@ async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Deliver
 
 
 async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:
-    """The lifecycle has acted on these; a row's earlier outcome is kept where `outcome` is empty."""
+    """The lifecycle has acted on these, but for those it parked; an earlier outcome is kept if `outcome` is empty."""
     values: dict[str, Any] = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
     if outcome:
         values["outcome"] = outcome
-    await conn.execute(update(inbox).where(inbox.c.id.in_(delivery_ids)).values(**values))
+    still = inbox.c.status == InboxStatus.UNHANDLED.value
+    await conn.execute(update(inbox).where(inbox.c.id.in_(delivery_ids), still).values(**values))
 
 
 async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:

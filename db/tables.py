@@ -163,6 +163,7 @@ standings = Table(
     Column("cause", Text, nullable=False, server_default=""),
     _time("decided_at", now=True),
     _time("applied_at"),
+    _time("rung_at"),
     Column("stuck_step", Text),
     Column("stuck_reason", Text),
     _one_of("status", "active", "suspended"),

@@ -202,6 +202,7 @@ def upgrade() -> None:
             "decided_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stuck_step", sa.Text(), nullable=True),
         sa.Column("stuck_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name=op.f("standings_blocked_check")),

@@ -1,0 +1,94 @@
+"""The doorbell: wakes a workflow, or starts it. It carries no fact; whoever is woken reads the database."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio.client import Client
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+
+LIFECYCLE = "OrganizationLifecycle"
+CAMPAIGN_RUN = "CampaignRun"
+RECONCILE = "Reconcile"
+RING = "ring"
+ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
+STANDING = SearchAttributeKey.for_keyword("Standing")
+STUCK = SearchAttributeKey.for_bool("Stuck")
+RPC_TIMEOUT = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """What an organization's lifecycle starts with, and carries over when it continues as new."""
+
+    organization_id: str
+    self_check_seconds: int = 6 * 3600
+    applied_epoch: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What a campaign's run starts with. `batch` messages are reserved at once, `window` are handed over at once."""
+
+    organization_id: str
+    campaign_id: UUID
+    batch: int = 200
+    window: int = 20
+
+
+def organization_workflow_id(organization_id: str) -> str:
+    return f"organization/{organization_id}"
+
+
+def campaign_workflow_id(organization_id: str, campaign_id: UUID) -> str:
+    return f"campaign/{organization_id}/{campaign_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorbell:
+    """Rings raise `temporalio.service.RPCError` when Temporal does not answer within three seconds."""
+
+    client: Client
+    lifecycle_task_queue: str
+    campaign_task_queue: str
+    self_check: timedelta = timedelta(hours=6)
+
+    async def ring_organization(self, organization_id: str) -> None:
+        """Wake the organization's lifecycle, starting it if there is none. Any number of times."""
+        await self.client.start_workflow(
+            LIFECYCLE,
+            Lifecycle(organization_id=organization_id, self_check_seconds=int(self.self_check.total_seconds())),
+            id=organization_workflow_id(organization_id),
+            task_queue=self.lifecycle_task_queue,
+            start_signal=RING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=_of(organization_id),
+            static_summary=f"Enforcement for organization {organization_id}",
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+    async def ring_campaign(self, organization_id: str, campaign_id: UUID) -> None:
+        """Wake the campaign's run, starting it if there is none. Any number of times."""
+        await self.client.start_workflow(
+            CAMPAIGN_RUN,
+            Campaign(organization_id=organization_id, campaign_id=campaign_id),
+            id=campaign_workflow_id(organization_id, campaign_id),
+            task_queue=self.campaign_task_queue,
+            start_signal=RING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=_of(organization_id),
+            static_summary=f"Campaign of organization {organization_id}",
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+
+def _of(organization_id: str) -> TypedSearchAttributes:
+    return TypedSearchAttributes([SearchAttributePair(ORGANIZATION_ID, organization_id)])

@@ -1,0 +1,165 @@
+"""Enforcement: the steps that make the world agree with a standing, in the order in which the lifecycle asks for them.
+
+Every step names the epoch that it serves and does nothing for another one (`Superseded`). Repeating a step changes
+nothing; each leaves its line in the receipt.
+"""
+
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+
+from activities.doorbell import Doorbell
+from activities.failures import superseded, translated
+from db import alerts, campaigns, folding, organizations, receipts, standings, wallets
+from db.standings import HeldBlock
+from domain.campaign import Park
+from domain.standing import Block, Standing, Status
+from domain.telephony import Account, AccountStatus
+from providers.errors import AlreadyTerminal
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step for one epoch. `complete`: every step before it succeeded, so the last one closes the receipt."""
+
+    organization_id: str
+    epoch: int
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A step that was refused for good, for an operator to see."""
+
+    organization_id: str
+    epoch: int
+    step: str
+    reason: str
+
+
+class Enforcement:
+    def __init__(self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._doorbell = doorbell
+
+    @activity.defn(name="suspend_twilio_subaccount")
+    async def suspend_twilio_subaccount(self, step: Step) -> None:
+        """Suspend it and read it back; a closed one counts."""
+        started_at = datetime.now(UTC)
+        account_sid = await self._account_of(step)
+        with translated():
+            account = await self._twilio.ensure_status(account_sid, AccountStatus.SUSPENDED)
+        await self._note(step, "suspend_twilio_subaccount", started_at, account)
+
+    @activity.defn(name="freeze_wallet")
+    async def freeze_wallet(self, step: Step) -> None:
+        started_at = datetime.now(UTC)
+        async with self._in(step) as (conn, _):
+            await wallets.freeze(conn, step.organization_id, epoch=step.epoch, cause="the organization is suspended")
+            await _line(conn, step, "freeze_wallet", started_at, "frozen")
+
+    @activity.defn(name="pause_campaigns")
+    async def pause_campaigns(self, step: Step) -> Standing:
+        """Park what runs, and close the receipt: the suspension is applied."""
+        started_at = datetime.now(UTC)
+        async with self._in(step) as (conn, standing):
+            parked = await campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
+            await _line(conn, step, "pause_campaigns", started_at, f"{parked} parked")
+            return await _close(conn, step, standing)
+
+    @activity.defn(name="reactivate_twilio_subaccount")
+    async def reactivate_twilio_subaccount(self, step: Step) -> None:
+        """Reactivate it and read it back. Where Twilio itself holds it suspended or closed, a block says so."""
+        started_at = datetime.now(UTC)
+        account_sid = await self._account_of(step)
+        with translated():
+            try:
+                account = await self._twilio.ensure_status(account_sid, AccountStatus.ACTIVE)
+            except AlreadyTerminal as problem:
+                await self._block_telephony(step.organization_id, str(problem))
+                raise superseded(step.epoch, step.epoch + 1) from problem
+        await self._note(step, "reactivate_twilio_subaccount", started_at, account)
+
+    @activity.defn(name="unfreeze_wallet")
+    async def unfreeze_wallet(self, step: Step) -> None:
+        """Lift the suspension's freeze and open the gate: the only place where a gate opens."""
+        started_at = datetime.now(UTC)
+        async with self._in(step) as (conn, _):
+            await wallets.open_gate(conn, step.organization_id, epoch=step.epoch, cause="the organization is active")
+            await _line(conn, step, "unfreeze_wallet", started_at, "unfrozen, gate open")
+
+    @activity.defn(name="resume_eligible_campaigns")
+    async def resume_eligible_campaigns(self, step: Step) -> Standing:
+        """Let parked campaigns run again where every condition holds, ring them, and close the receipt."""
+        started_at = datetime.now(UTC)
+        async with self._in(step) as (conn, standing):
+            resumed = await campaigns.resume_eligible(conn, step.organization_id)
+            await _line(conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed")
+            closed = await _close(conn, step, standing)
+        for campaign_id in resumed:
+            await self._doorbell.ring_campaign(step.organization_id, campaign_id)
+        return closed
+
+    @activity.defn(name="mark_stuck")
+    async def mark_stuck(self, stuck: Stuck) -> None:
+        async with self._engine.begin() as conn:
+            await standings.mark_stuck(conn, stuck.organization_id, stuck.epoch, stuck.step, stuck.reason)
+            await alerts.raise_(conn, stuck.organization_id, "stuck", f"{stuck.step}: {stuck.reason}")
+        log.error("enforcement_stuck", organization_id=stuck.organization_id, step=stuck.step, reason=stuck.reason)
+
+    async def _block_telephony(self, organization_id: str, reason: str) -> None:
+        held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+        async with self._engine.begin() as conn:
+            await folding.block(conn, organization_id, held, now=datetime.now(UTC))
+            await alerts.raise_(conn, organization_id, "telephony", reason)
+        log.warning("subaccount_held", organization_id=organization_id, reason=reason)
+
+    async def _account_of(self, step: Step) -> str:
+        async with self._engine.connect() as conn:
+            organization = await organizations.get(conn, step.organization_id)
+            standing = await standings.get(conn, step.organization_id)
+        if organization is None or standing is None or standing.epoch != step.epoch:
+            raise superseded(step.epoch, standing.epoch if standing else -1)
+        return organization.twilio_account_sid
+
+    async def _note(self, step: Step, name: str, started_at: datetime, account: Account) -> None:
+        async with self._in(step) as (conn, _):
+            await _line(conn, step, name, started_at, f"{account.sid} is {account.status.value}, read back")
+
+    @asynccontextmanager
+    async def _in(self, step: Step) -> AsyncIterator[tuple[AsyncConnection, Standing]]:
+        async with self._engine.begin() as conn:
+            standing = await standings.lock(conn, step.organization_id)
+            if standing is None or standing.epoch != step.epoch:
+                raise superseded(step.epoch, standing.epoch if standing else -1)
+            yield conn, standing
+
+
+async def _line(conn: AsyncConnection, step: Step, name: str, started_at: datetime, detail: str) -> None:
+    await receipts.note_step(conn, step.organization_id, step.epoch, name, started_at=started_at, detail=detail)
+
+
+async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> Standing:
+    if not step.complete:
+        return standing
+    now = datetime.now(UTC)
+    await standings.mark_applied(conn, step.organization_id, step.epoch, now=now)
+    await receipts.finish(conn, step.organization_id, step.epoch, standing.status, now=now)
+    await alerts.clear(conn, step.organization_id, "stuck")
+    log.info(
+        "standing_applied",
+        organization_id=step.organization_id,
+        standing=standing.status.value,
+        epoch=step.epoch,
+        blocks=sorted(standing.blocks) if standing.status is Status.SUSPENDED else [],
+    )
+    return standing

@@ -1,0 +1,157 @@
+"""Reconciling: compare what we believe with what the providers and the ledger say; ring or alert, never mend money."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+from temporalio.service import RPCError
+
+from activities.doorbell import Doorbell
+from activities.sending import Sending
+from db import alerts, campaigns, certify, inbox, messages, organizations, standings, subscriptions, waiting
+from db.organizations import Organization
+from domain.standing import Status
+from domain.subscription import Provider
+from domain.telephony import AccountStatus
+from providers.billing import BillingProvider
+from providers.errors import NotFound, ProviderError
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+CAMPAIGN_SILENCE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Organizations in order of id, those after `after`."""
+
+    after: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """`after` is where the next page starts, None when this was the last."""
+
+    after: str | None
+    compared: int = 0
+    differing: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    organizations: int = 0
+    campaigns: int = 0
+
+
+class Reconciling:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        providers: Mapping[Provider, BillingProvider],
+        twilio: Twilio,
+        doorbell: Doorbell,
+        sending: Sending,
+    ) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._twilio = twilio
+        self._doorbell = doorbell
+        self._sending = sending
+
+    @activity.defn(name="ring_waiting")
+    async def ring_waiting(self) -> Rung:
+        """Ring every organization and campaign whose work waits and was not heard; also the relay's one step.
+
+        Raises `RPCError` when Temporal does not answer; what was not rung stays due.
+        """
+        now = datetime.now(UTC)
+        async with self._engine.begin() as conn:
+            await inbox.adopt(conn, now=now)
+        async with self._engine.begin() as conn:
+            due = await waiting.organizations(conn, now=now, limit=200)
+        for organization_id in due:
+            await self._doorbell.ring_organization(organization_id)
+        async with self._engine.begin() as conn:
+            silent = await campaigns.unheard(conn, before=now - CAMPAIGN_SILENCE, limit=200)
+            for organization_id, campaign_id in silent:
+                await campaigns.mark_heard(conn, organization_id, campaign_id)
+        for organization_id, campaign_id in silent:
+            await self._doorbell.ring_campaign(organization_id, campaign_id)
+        return Rung(organizations=len(due), campaigns=len(silent))
+
+    @activity.defn(name="compare_organizations")
+    async def compare_organizations(self, page: Page) -> Compared:
+        """Compare a page of standings with the billing providers and with Twilio; ring those that differ."""
+        async with self._engine.connect() as conn:
+            found = await organizations.page(conn, after=page.after, limit=page.limit)
+        differing = 0
+        for organization in found:
+            activity.heartbeat(organization.id)
+            try:
+                difference = await self._difference(organization)
+            except ProviderError as problem:
+                log.warning("not_compared", organization_id=organization.id, reason=str(problem))
+                continue
+            if difference is not None:
+                differing += 1
+                await self._report(organization.id, difference)
+            else:
+                async with self._engine.begin() as conn:
+                    await alerts.clear(conn, organization.id, "differs")
+        return Compared(
+            after=found[-1].id if len(found) == page.limit else None, compared=len(found), differing=differing
+        )
+
+    @activity.defn(name="settle_unknown_messages")
+    async def settle_unknown_messages(self) -> int:
+        """Look up every message whose hand-over is open for over a minute; returns how many were settled."""
+        async with self._engine.connect() as conn:
+            found = await messages.unsettled_organizations(
+                conn, before=datetime.now(UTC) - timedelta(minutes=1), limit=1000
+            )
+        return sum([await self._sending.resolve(organization_id) for organization_id in found])
+
+    @activity.defn(name="audit")
+    async def audit(self) -> list[str]:
+        """Run the certification's checks; an alert for each that fails, and nothing is mended."""
+        async with self._engine.connect() as conn:
+            findings = await certify.certify(conn)
+        failed = [finding for finding in findings if not finding.holds]
+        async with self._engine.begin() as conn:
+            for finding in failed:
+                await alerts.raise_(conn, "", f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}")
+        for finding in failed:
+            log.error("guarantee_broken", guarantee=finding.guarantee, check=finding.check, figure=finding.figure)
+        return [finding.check for finding in failed]
+
+    async def _difference(self, organization: Organization) -> str | None:
+        async with self._engine.connect() as conn:
+            standing = await standings.get(conn, organization.id)
+            current = await subscriptions.current(conn, organization.id)
+        if standing is None or standing.behind:
+            return None if standing is None else "the standing is not applied yet"
+        if current is not None:
+            try:
+                told = await self._providers[current.provider].get_subscription(current.id)
+            except NotFound:
+                return f"{current.provider.value} does not have subscription {current.id}"
+            if told.state is not current.snapshot.state:
+                return f"{current.provider.value} says {told.state.value}, we know {current.snapshot.state.value}"
+        account = await self._twilio.get_account(organization.twilio_account_sid)
+        active = account.status is AccountStatus.ACTIVE
+        if active != (standing.status is Status.ACTIVE):
+            return f"the standing is {standing.status.value}, the Twilio subaccount {account.status.value}"
+        return None
+
+    async def _report(self, organization_id: str, difference: str) -> None:
+        log.warning("organization_differs", organization_id=organization_id, difference=difference)
+        async with self._engine.begin() as conn:
+            await alerts.raise_(conn, organization_id, "differs", difference)
+        try:
+            await self._doorbell.ring_organization(organization_id)
+        except RPCError as problem:
+            log.warning("not_rung", organization_id=organization_id, reason=str(problem))

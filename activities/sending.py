@@ -1,0 +1,274 @@
+"""Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one of them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.doorbell import Doorbell
+from activities.failures import translated
+from db import alerts, folding, organizations, reservations
+from db import messages as stored
+from db.messages import Message
+from db.organizations import Organization
+from db.reservations import Reply
+from db.standings import HeldBlock
+from domain.campaign import Batch, MessageStatus, Next
+from domain.standing import Block
+from domain.telephony import Accepted, AccountStatus, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
+from providers.errors import ProviderRefused
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+LOOK_UP_AFTER = timedelta(seconds=60)
+CREDENTIALS_RETRY = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOf:
+    """The next batch of one campaign: up to `batch` messages, handed over `window` at a time."""
+
+    organization_id: str
+    campaign_id: UUID
+    batch: int = 200
+    window: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds."""
+
+    accepted: int = 0
+    refused: int = 0
+    unknown: int = 0
+    stopped: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    replies: tuple[Reply, ...]
+    retry_after: float | None
+    account_suspended: bool
+
+
+async def hand_over(
+    twilio: Twilio, organization: Organization, window: Sequence[Message], public_url: str
+) -> Tally:
+    """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back."""
+    outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
+    waits = [outcome.retry_after or 1.0 for outcome in outcomes if isinstance(outcome, NotProcessed)]
+    return Tally(
+        replies=tuple(_reply(message, outcome) for message, outcome in zip(window, outcomes, strict=True)),
+        retry_after=max(waits) if waits else None,
+        account_suspended=any(isinstance(outcome, Refused) and outcome.account_suspended for outcome in outcomes),
+    )
+
+
+async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
+    try:
+        return await twilio.send(outbound)
+    except ProviderRefused as problem:  # our credentials: nothing was taken, and a person has to act
+        log.error("twilio_refuses_us", code=problem.code, reason=str(problem))
+        return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", retry_after=CREDENTIALS_RETRY)
+
+
+def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:
+    return OutboundMessage(
+        account_sid=organization.twilio_account_sid,
+        sender=organization.sender,
+        to=message.recipient,
+        body=message.body,
+        status_callback=f"{public_url}/webhooks/twilio/status?attempt={message.attempt_id}",
+    )
+
+
+def _reply(message: Message, outcome: SendOutcome) -> Reply:
+    match outcome:
+        case Accepted(sid=sid, status=status):
+            return Reply(
+                message=message, status=MessageStatus.ACCEPTED, provider_sid=sid, delivery_status=status.value
+            )
+        case Refused(account_suspended=True, code=code):
+            problem = "the account was suspended before it was sent"
+            again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
+            return Reply(message=message, status=again, error_code=code, problem=problem)
+        case Refused(code=code, message=text):
+            return Reply(message=message, status=MessageStatus.REFUSED, error_code=code, problem=text)
+        case NotProcessed(reason=reason):
+            return Reply(message=message, status=MessageStatus.RESERVED, problem=reason)
+        case Unknown(reason=reason):
+            return Reply(message=message, status=MessageStatus.UNKNOWN, problem=reason)
+
+
+class Sending:
+    """`public_url` is where Twilio reaches our webhooks; `lost_after` when an unconfirmed message is given up."""
+
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, public_url: str, lost_after: timedelta
+    ) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._doorbell = doorbell
+        self._public_url = public_url
+        self._lost_after = lost_after
+
+    @activity.defn(name="reserve_batch")
+    async def reserve_batch(self, asked: BatchOf) -> Batch:
+        """Pay for the next messages in one transaction, or park the campaign with the reason."""
+        async with self._engine.begin() as conn:
+            batch = await reservations.reserve(conn, asked.organization_id, asked.campaign_id, limit=asked.batch)
+        if batch is None:
+            return Batch(next=Next.DONE, reason="there is no such campaign")
+        if batch.next is not Next.SEND:
+            log.info(
+                "campaign_waits",
+                organization_id=asked.organization_id,
+                campaign_id=str(asked.campaign_id),
+                status=batch.status,
+                reason=batch.reason,
+                position=batch.position,
+            )
+        return batch
+
+    @activity.defn(name="send_batch")
+    async def send_batch(self, asked: BatchOf) -> Sent:
+        """Hand over what is reserved, window by window, until nothing is left, the gate shuts or Twilio wants a pause.
+
+        What an earlier attempt left in its window becomes unknown and is not sent again.
+        """
+        async with self._engine.begin() as conn:
+            organization = await organizations.get(conn, asked.organization_id)
+            unknown = await reservations.mark_unanswered(conn, asked.organization_id, asked.campaign_id)
+        if organization is None:
+            return Sent(stopped=True)
+        counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
+        while True:
+            activity.heartbeat()
+            async with self._engine.begin() as conn:
+                window = await reservations.begin_window(
+                    conn, asked.organization_id, asked.campaign_id, limit=asked.window
+                )
+            if not window:
+                return _sent(counts, stopped=window is None)
+            tally = await self._hand_over(organization, window)
+            for reply in tally.replies:
+                if reply.status in counts:
+                    counts[reply.status] += 1
+            if tally.account_suspended:
+                return _sent(counts, stopped=True)
+            if tally.retry_after is not None or activity.is_worker_shutdown():
+                return _sent(counts, stopped=False, retry_after=tally.retry_after)
+
+    @activity.defn(name="settle_batch")
+    async def settle_batch(self, asked: BatchOf) -> int:
+        """Refund what was not sent when the gate shut; it is pending again."""
+        async with self._engine.begin() as conn:
+            return await reservations.release(conn, asked.organization_id, asked.campaign_id)
+
+    @activity.defn(name="resolve_unknown")
+    async def resolve_unknown(self, asked: BatchOf) -> int:
+        """Look up what may have been taken: accepted if Twilio lists it, lost and refunded when it is given up."""
+        return await self.resolve(asked.organization_id)
+
+    async def send_one(self, organization: Organization, message: Message) -> Message:
+        """Hand over one message that is paid for and marked as being sent; returns it as it stands then.
+
+        One that Twilio certainly did not take is refunded, since nobody will come back for it.
+        """
+        tally = await hand_over(self._twilio, organization, [message], self._public_url)
+        [reply] = tally.replies
+        if reply.status is MessageStatus.RESERVED:
+            reply = Reply(message=message, status=MessageStatus.REFUSED, problem=reply.problem)
+        await self._settle(organization, [reply], account_suspended=tally.account_suspended)
+        async with self._engine.connect() as conn:
+            return await stored.get(conn, organization.id, message.id) or message
+
+    async def resolve(self, organization_id: str) -> int:
+        """Settle the organization's messages whose hand-over is over a minute old and open; returns how many."""
+        now = datetime.now(UTC)
+        async with self._engine.connect() as conn:
+            organization = await organizations.get(conn, organization_id)
+            waiting = [
+                message
+                for status in (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+                for message in await stored.in_status(
+                    conn, organization_id, status, sending_before=now - LOOK_UP_AFTER
+                )
+            ]
+        if organization is None:
+            return 0
+        replies = []
+        for message in waiting:
+            activity.heartbeat()
+            reply = await self._look_up(organization, message, now)
+            if reply is not None:
+                replies.append(reply)
+        async with self._engine.begin() as conn:
+            return await reservations.settle(conn, organization_id, replies)
+
+    async def _look_up(self, organization: Organization, message: Message, now: datetime) -> Reply | None:
+        since = message.sending_at or now
+        with translated():
+            found = await self._twilio.find_sent(
+                organization.twilio_account_sid,
+                to=message.recipient,
+                body=message.body,
+                sender=organization.sender,
+                since=since,
+            )
+        if found is not None:
+            return Reply(
+                message=message,
+                status=MessageStatus.ACCEPTED,
+                provider_sid=found.sid,
+                delivery_status=found.status.value if found.status else None,
+                error_code=found.error_code,
+            )
+        if now - since < self._lost_after:
+            return None
+        log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
+        return Reply(message=message, status=MessageStatus.LOST, problem="Twilio does not list it: given up, refunded")
+
+    async def _hand_over(self, organization: Organization, window: Sequence[Message]) -> Tally:
+        with translated():
+            tally = await hand_over(self._twilio, organization, window, self._public_url)
+        await self._settle(organization, tally.replies, account_suspended=tally.account_suspended)
+        return tally
+
+    async def _settle(self, organization: Organization, replies: Sequence[Reply], *, account_suspended: bool) -> None:
+        async with self._engine.begin() as conn:
+            await reservations.settle(conn, organization.id, replies)
+        if account_suspended:
+            await self._check_account(organization)
+
+    async def _check_account(self, organization: Organization) -> None:
+        """Twilio refuses the account: if it is not ours to be suspended now, the telephony block shuts our gate too."""
+        with translated():
+            account = await self._twilio.get_account(organization.twilio_account_sid)
+        if account.status is AccountStatus.ACTIVE:
+            return
+        reason = f"Twilio says the subaccount is {account.status.value}"
+        held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+        async with self._engine.begin() as conn:
+            standing = await folding.block_unless_suspended(conn, organization.id, held, now=datetime.now(UTC))
+            if not standing:
+                return
+            await alerts.raise_(conn, organization.id, "telephony", reason)
+        log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
+        await self._doorbell.ring_organization(organization.id)
+
+
+def _sent(counts: dict[MessageStatus, int], *, stopped: bool, retry_after: float | None = None) -> Sent:
+    return Sent(
+        accepted=counts[MessageStatus.ACCEPTED],
+        refused=counts[MessageStatus.REFUSED],
+        unknown=counts[MessageStatus.UNKNOWN],
+        stopped=stopped,
+        retry_after=retry_after,
+    )

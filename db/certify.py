@@ -1,0 +1,234 @@
+"""The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what breaks it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`sql` returns one row: how many were examined, and how many of them break the claim."""
+
+    guarantee: int
+    claim: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    guarantee: int
+    check: str
+    examined: int
+    broken: int
+
+    @property
+    def holds(self) -> bool:
+        return self.broken == 0
+
+    @property
+    def figure(self) -> str:
+        return f"{self.broken} of {self.examined}"
+
+
+GUARANTEES = {
+    1: "No negative balance",
+    2: "No Twilio charge without payment",
+    3: "No race conditions",
+    4: "No duplicate charge",
+    5: "Campaigns auto-pause",
+    6: "Campaigns auto-resume",
+    7: "A frozen wallet blocks sends",
+}
+
+_INTERVALS = """
+    SELECT organization_id, after_seq AS from_seq, at AS from_at, change,
+           lead(after_seq) OVER w AS to_seq, lead(at) OVER w AS to_at
+    FROM gate_changes WHERE change IN ({shut}, {opened})
+    WINDOW w AS (PARTITION BY organization_id ORDER BY id)
+"""
+
+
+def _entries_while(shut: str, opened: str) -> str:
+    return f"""
+        WITH intervals AS ({_INTERVALS.format(shut=f"'{shut}'", opened=f"'{opened}'")})
+        SELECT (SELECT count(*) FROM intervals WHERE change = '{shut}'),
+               count(*) FROM intervals i JOIN ledger_entries e
+                   ON e.organization_id = i.organization_id AND e.kind = 'debit'
+                   AND e.seq > i.from_seq AND (i.to_seq IS NULL OR e.seq <= i.to_seq)
+        WHERE i.change = '{shut}'
+    """
+
+
+CHECKS = (
+    Check(
+        guarantee=1,
+        claim="wallets with a negative balance",
+        sql="SELECT count(*), count(*) FILTER (WHERE balance_micros < 0) FROM wallets",
+    ),
+    Check(
+        guarantee=1,
+        claim="wallets whose entries do not add up to their balance",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE w.balance_micros <> coalesce(e.total, 0)
+                                             OR w.entries <> coalesce(e.number, 0))
+        FROM wallets w LEFT JOIN (
+            SELECT organization_id, sum(amount_micros) AS total, count(*) AS number
+            FROM ledger_entries GROUP BY organization_id
+        ) e USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="entries whose balance does not follow from the entry before",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE balance_after_micros <> amount_micros + before OR seq <> number)
+        FROM (
+            SELECT amount_micros, balance_after_micros, seq, row_number() OVER w AS number,
+                   coalesce(lag(balance_after_micros) OVER w, 0) AS before
+            FROM ledger_entries WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
+        ) entries
+        """,
+    ),
+    Check(
+        guarantee=2,
+        claim="messages that Twilio took, or may have taken, without exactly one standing debit of their price",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE paid <> 1) FROM (
+            SELECT m.id, (
+                SELECT count(*) FROM ledger_entries d
+                WHERE d.organization_id = m.organization_id AND d.kind = 'debit'
+                  AND d.reference_id = 'message:' || m.id || ':' || m.attempt AND d.amount_micros = -m.price_micros
+                  AND d.created_at <= m.sending_at
+                  AND NOT EXISTS (SELECT 1 FROM ledger_entries r
+                                  WHERE r.organization_id = d.organization_id AND r.refunds = d.reference_id)
+            ) AS paid
+            FROM messages m WHERE m.status IN ('sending', 'accepted', 'unknown')
+        ) sent
+        """,
+    ),
+    Check(
+        guarantee=2,
+        claim="earlier attempts of messages whose debit was not refunded",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL) FROM ledger_entries d
+        JOIN messages m ON m.organization_id = d.organization_id
+             AND m.id = CASE WHEN d.reference_id ~ '^message:[0-9a-f-]{36}:[0-9]+$'
+                             THEN split_part(d.reference_id, ':', 2)::uuid END
+        LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
+        WHERE d.kind = 'debit'
+          AND (split_part(d.reference_id, ':', 3)::int < m.attempt OR m.status IN ('pending', 'refused', 'lost'))
+        """,
+    ),
+    Check(
+        guarantee=2,
+        claim="messages handed over after the gate was shut",
+        sql=f"""
+        WITH intervals AS ({_INTERVALS.format(shut="'shut'", opened="'opened'")})
+        SELECT (SELECT count(*) FROM intervals WHERE change = 'shut'),
+               count(*) FROM intervals i JOIN messages m
+                   ON m.organization_id = i.organization_id
+                   AND m.sending_at > i.from_at AND (i.to_at IS NULL OR m.sending_at < i.to_at)
+        WHERE i.change = 'shut'
+        """,
+    ),
+    Check(
+        guarantee=2,
+        claim="suspensions that were closed without reading the subaccount back, or that leaked",
+        sql="""
+        SELECT count(*), count(*) FILTER (
+            WHERE NOT steps @> '[{"step": "suspend_twilio_subaccount"}]' OR leaked_debits > 0 OR leaked_messages > 0)
+        FROM receipts WHERE status = 'suspended' AND finished_at IS NOT NULL
+        """,
+    ),
+    Check(
+        guarantee=3,
+        claim="debits that committed between a shut gate and its opening",
+        sql=_entries_while("shut", "opened"),
+    ),
+    Check(
+        guarantee=3,
+        claim="suspended organizations whose gate stands open",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE w.gate_open)
+        FROM standings s JOIN wallets w USING (organization_id) WHERE s.status = 'suspended'
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="references booked twice, and debits refunded twice",
+        sql="""
+        SELECT coalesce(sum(number), 0)::bigint, count(*) FILTER (WHERE number > 1) FROM (
+            SELECT count(*) AS number FROM ledger_entries GROUP BY organization_id, reference_id
+            UNION ALL
+            SELECT count(*) FROM ledger_entries WHERE refunds IS NOT NULL GROUP BY organization_id, refunds
+        ) grouped
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="webhook events stored twice",
+        sql="""
+        SELECT coalesce(sum(number), 0)::bigint, count(*) FILTER (WHERE number > 1)
+        FROM (SELECT count(*) AS number FROM inbox GROUP BY provider, event_id) grouped
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="top-ups without exactly one credit of their amount",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM p.amount_micros)
+        FROM payments p LEFT JOIN ledger_entries e
+            ON e.organization_id = p.organization_id AND e.reference_id = p.reference_id AND e.kind = 'credit'
+        WHERE p.kind = 'topup'
+        """,
+    ),
+    Check(
+        guarantee=5,
+        claim="campaigns running in organizations whose suspension is applied",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE c.status = 'running')
+        FROM standings s JOIN campaigns c USING (organization_id)
+        WHERE s.status = 'suspended' AND s.applied_epoch = s.epoch
+        """,
+    ),
+    Check(
+        guarantee=6,
+        claim="campaigns that a person paused and Tollgate resumed",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE from_status = 'paused')
+        FROM campaign_changes WHERE to_status = 'running' AND by = 'tollgate'
+        """,
+    ),
+    Check(
+        guarantee=6,
+        claim="campaigns resumed by Tollgate while the gate was shut",
+        sql=f"""
+        WITH intervals AS ({_INTERVALS.format(shut="'shut'", opened="'opened'")})
+        SELECT (SELECT count(*) FROM campaign_changes WHERE to_status = 'running' AND by = 'tollgate'),
+               count(*) FROM intervals i JOIN campaign_changes c
+                   ON c.organization_id = i.organization_id AND c.to_status = 'running' AND c.by = 'tollgate'
+                   AND c.at > i.from_at AND (i.to_at IS NULL OR c.at < i.to_at)
+        WHERE i.change = 'shut'
+        """,
+    ),
+    Check(
+        guarantee=7,
+        claim="debits booked while the suspension had frozen the wallet",
+        sql=_entries_while("frozen_by_suspension", "unfrozen_by_suspension"),
+    ),
+    Check(
+        guarantee=7,
+        claim="debits booked while an operator had frozen the wallet",
+        sql=_entries_while("frozen_by_operator", "unfrozen_by_operator"),
+    ),
+)
+
+
+async def certify(conn: AsyncConnection) -> list[Finding]:
+    """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ transaction."""
+    findings = []
+    for check in CHECKS:
+        examined, broken = (await conn.execute(text(check.sql.replace(":", r"\:")))).one()
+        findings.append(Finding(guarantee=check.guarantee, check=check.claim, examined=examined, broken=broken))
+    return findings

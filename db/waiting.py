@@ -1,0 +1,68 @@
+"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or did not answer."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables import inbox
+
+BEHIND_FOR = timedelta(seconds=30)
+
+_DUE = text(
+    """
+    WITH due AS (
+        SELECT id, organization_id FROM inbox
+        WHERE status = 'unhandled' AND next_attempt_at <= :now
+        ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), rung AS (
+        UPDATE inbox i SET attempts = attempts + 1,
+            next_attempt_at = :now + least(interval '5 seconds' * (1 << least(attempts, 15)), interval '1 hour')
+        FROM due WHERE i.id = due.id
+    )
+    SELECT DISTINCT organization_id FROM due
+    """
+)
+_BEHIND = text(
+    """
+    WITH due AS (
+        SELECT organization_id FROM standings
+        WHERE (applied_epoch < epoch AND greatest(decided_at, rung_at) < :behind_since)
+           OR (deadline <= :now AND coalesce(rung_at, '-infinity') < :behind_since)
+        LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE standings s SET rung_at = :now FROM due WHERE s.organization_id = due.organization_id
+    RETURNING s.organization_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How far handling is behind: deliveries waiting, the oldest one's age, and how many are parked."""
+
+    waiting: int
+    oldest_seconds: float
+    parked: int
+
+
+async def organizations(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
+    """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings."""
+    due = [row.organization_id for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
+    asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit}
+    behind = [row.organization_id for row in await conn.execute(_BEHIND, asked)]
+    return sorted({*due, *behind})
+
+
+async def lag(conn: AsyncConnection) -> Lag:
+    waiting = inbox.c.status == "unhandled"
+    query = select(
+        func.count().filter(waiting).label("waiting"),
+        func.coalesce(
+            func.extract("epoch", func.clock_timestamp() - func.min(inbox.c.received_at).filter(waiting)), 0
+        ).label("oldest"),
+        func.count().filter(inbox.c.status == "parked").label("parked"),
+    ).where(inbox.c.status != "handled")
+    row = (await conn.execute(query)).one()
+    return Lag(waiting=row.waiting, oldest_seconds=float(row.oldest), parked=row.parked)

@@ -1,0 +1,107 @@
+"""One campaign's run: reserve a batch, hand it over, settle it; parks when the gate shuts and goes on when rung."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.doorbell import CAMPAIGN_RUN, Campaign
+    from activities.sending import BatchOf, Sending
+    from domain.campaign import Batch, Next
+    from workflows import options
+
+
+@workflow.defn(name=CAMPAIGN_RUN)
+class CampaignRun:
+    """Holds no state but the doorbell: which message is next, and whether it may go, is in the database."""
+
+    @workflow.init
+    def __init__(self, start: Campaign) -> None:
+        self._start = start
+        self._asked = BatchOf(
+            organization_id=start.organization_id,
+            campaign_id=start.campaign_id,
+            batch=start.batch,
+            window=start.window,
+        )
+        self._rung = True
+
+    @workflow.signal(description="Look at the database again")
+    def ring(self, _hint: Any = None) -> None:
+        self._rung = True
+
+    @workflow.run
+    async def run(self, start: Campaign) -> None:
+        while True:
+            self._rung = False
+            batch = await self._reserve()
+            self._tell(batch)
+            if batch.next is Next.SEND:
+                await self._send()
+            elif batch.next is Next.WAIT_FOR_UNKNOWN:
+                await self._wait(options.LOOK_UP_UNKNOWN, "look up what Twilio did not confirm")
+                await self._resolve()
+            elif batch.next is Next.STOP:
+                await self._settle()
+                await self._wait(options.CAMPAIGN_SELF_CHECK, f"{batch.status}: {batch.reason}")
+            elif not self._rung:
+                return
+            info = workflow.info()
+            if info.is_continue_as_new_suggested() or info.get_current_history_length() > options.LONGEST_HISTORY:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                workflow.continue_as_new(self._start)
+
+    async def _reserve(self) -> Batch:
+        return await workflow.execute_activity_method(
+            Sending.reserve_batch,
+            self._asked,
+            start_to_close_timeout=options.DATABASE,
+            retry_policy=options.FOR_EVER,
+            summary=f"pay for up to {self._asked.batch} messages",
+        )
+
+    async def _send(self) -> None:
+        sent = await workflow.execute_activity_method(
+            Sending.send_batch,
+            self._asked,
+            start_to_close_timeout=options.BATCH,
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.SOON,
+            summary="hand over what is paid for",
+        )
+        if sent.stopped:
+            await self._settle()
+        elif sent.retry_after is not None:
+            await workflow.sleep(timedelta(seconds=sent.retry_after), summary="Twilio asked to wait")
+
+    async def _settle(self) -> None:
+        await workflow.execute_activity_method(
+            Sending.settle_batch,
+            self._asked,
+            start_to_close_timeout=options.DATABASE,
+            retry_policy=options.FOR_EVER,
+            summary="refund what was not sent",
+        )
+
+    async def _resolve(self) -> None:
+        await workflow.execute_activity_method(
+            Sending.resolve_unknown,
+            self._asked,
+            start_to_close_timeout=options.BATCH,
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.FOR_EVER,
+            summary="look up what Twilio did not confirm",
+        )
+
+    async def _wait(self, longest: timedelta, why: str) -> None:
+        try:
+            await workflow.wait_condition(lambda: self._rung, timeout=longest, timeout_summary=why)
+        except asyncio.TimeoutError:
+            self._rung = True
+
+    def _tell(self, batch: Batch) -> None:
+        where = f"at message {batch.position} of {batch.total}" if batch.position else f"all {batch.total} handed over"
+        why = f": {batch.reason}" if batch.reason else ""
+        workflow.set_current_details(f"**{batch.status.upper()}**{why}, {where}")

@@ -1,0 +1,213 @@
+"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree with the standing."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.billing import Billing, Organization
+    from activities.doorbell import LIFECYCLE, STANDING, STUCK, Lifecycle
+    from activities.enforcement import Enforcement, Step, Stuck
+    from activities.failures import SUPERSEDED
+    from domain.standing import Standing, Status
+    from workflows import options
+
+STEPS = {
+    Status.SUSPENDED: (Enforcement.suspend_twilio_subaccount, Enforcement.freeze_wallet, Enforcement.pause_campaigns),
+    Status.ACTIVE: (
+        Enforcement.reactivate_twilio_subaccount,
+        Enforcement.unfreeze_wallet,
+        Enforcement.resume_eligible_campaigns,
+    ),
+}
+CALLS_TWILIO = ("suspend_twilio_subaccount", "reactivate_twilio_subaccount")
+
+
+@workflow.defn(name=LIFECYCLE)
+class OrganizationLifecycle:
+    """Signals only note; `run` alone decides and acts. It holds no rule and no money: those are in the database."""
+
+    @workflow.init
+    def __init__(self, start: Lifecycle) -> None:
+        self._organization_id = start.organization_id
+        self._self_check = timedelta(seconds=start.self_check_seconds)
+        self._applied_epoch = start.applied_epoch
+        self._standing: Standing | None = None
+        self._rung = True
+        self._unconfirmed = False
+        self._stuck = ""
+
+    @workflow.signal(description="Look at the database and the providers again")
+    def ring(self, _hint: Any = None) -> None:
+        self._rung = True
+
+    @workflow.run
+    async def run(self, start: Lifecycle) -> None:
+        while True:
+            if not self._rung:
+                await self._until_rung_or_due()
+            await self._confirm()
+            if self._standing is None:
+                return
+            while self._behind() and not await self._converge():
+                pass
+            self._tell()
+            if self._long_enough():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                workflow.continue_as_new(self._carried_over())
+
+    def _behind(self) -> bool:
+        return self._standing is not None and self._standing.epoch != self._applied_epoch and not self._stuck
+
+    async def _until_rung_or_due(self) -> None:
+        due = self._due_in()
+        try:
+            await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
+        except asyncio.TimeoutError:
+            self._rung = True
+
+    def _due_in(self) -> timedelta:
+        if self._unconfirmed:
+            return options.ASK_AGAIN
+        due = self._self_check * (1 + workflow.random().random() / 10)  # not all at once after a restart
+        if self._standing is not None and self._standing.deadline is not None:
+            due = min(due, max(self._standing.deadline - workflow.now(), timedelta(seconds=1)))
+        return due
+
+    async def _confirm(self) -> None:
+        """Ask the provider afresh; when it does not answer for two minutes, the newest verified event counts."""
+        self._rung = False
+        self._stuck = ""
+        asked = Organization(organization_id=self._organization_id)
+        try:
+            self._standing = await workflow.execute_activity_method(
+                Billing.confirm_subscription,
+                asked,
+                start_to_close_timeout=options.PROVIDER,
+                schedule_to_close_timeout=options.CONFIRM_FOR,
+                heartbeat_timeout=options.HEARTBEAT,
+                retry_policy=options.SOON,
+                summary="ask the provider, fold its answer",
+            )
+            self._unconfirmed = False
+        except ActivityError as problem:
+            workflow.logger.warning("not confirmed: %s", problem.cause)
+            self._unconfirmed = True
+            self._standing = await workflow.execute_activity_method(
+                Billing.settle_standing,
+                asked,
+                start_to_close_timeout=options.DATABASE,
+                retry_policy=options.FOR_EVER,
+                summary="decide from what is recorded",
+            )
+
+    async def _converge(self) -> bool:
+        """Take the steps for the standing's epoch; False when it changed on the way and has to be taken anew."""
+        assert self._standing is not None
+        standing, complete = self._standing, True
+        self._tell("converging")
+        for activity_method in STEPS[standing.status]:
+            step = Step(organization_id=self._organization_id, epoch=standing.epoch, complete=complete)
+            try:
+                superseded = await self._take(activity_method, step)
+            except ActivityError as problem:
+                if _type_of(problem) == SUPERSEDED:
+                    superseded = True
+                else:
+                    superseded, complete = False, False
+                    await self._note_stuck(activity_method.__name__, standing.epoch, str(problem.cause))
+                    if standing.status is Status.ACTIVE:
+                        return True  # what is not open stays closed
+            if superseded:
+                await self._confirm_if_same(standing.epoch)
+                return False
+        if complete:
+            self._applied_epoch = standing.epoch
+        return True
+
+    async def _take(self, activity_method: Any, step: Step) -> bool:
+        """Run one step to its end, or until the organization's mind changes: then cancel it and say True."""
+        twilio = activity_method.__name__ in CALLS_TWILIO
+        handle = workflow.start_activity_method(
+            activity_method,
+            step,
+            start_to_close_timeout=options.PROVIDER if twilio else options.DATABASE,
+            retry_policy=options.FOR_EVER,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"epoch {step.epoch}",
+        )
+        while not handle.done():
+            await workflow.wait_condition(lambda: handle.done() or self._rung)
+            if self._rung and not handle.done():
+                await self._confirm()
+                if self._standing is None or self._standing.epoch != step.epoch:
+                    handle.cancel()
+                    try:
+                        await handle
+                    except ActivityError:
+                        workflow.logger.info("epoch %d was superseded", step.epoch)
+                    return True
+        await handle
+        return False
+
+    async def _confirm_if_same(self, epoch: int) -> None:
+        if self._standing is not None and self._standing.epoch == epoch:
+            await self._confirm()
+
+    async def _note_stuck(self, step: str, epoch: int, reason: str) -> None:
+        self._stuck = f"{step}: {reason}"
+        await workflow.execute_activity_method(
+            Enforcement.mark_stuck,
+            Stuck(organization_id=self._organization_id, epoch=epoch, step=step, reason=reason),
+            start_to_close_timeout=options.DATABASE,
+            retry_policy=options.FOR_EVER,
+        )
+
+    def _tell(self, doing: str = "at rest") -> None:
+        """Say in the Temporal UI who is suspended, why, and what is stuck."""
+        assert self._standing is not None
+        standing = self._standing
+        blocks = ", ".join(sorted(block.value for block in standing.blocks)) or "none"
+        lines = [
+            f"**{standing.status.value.upper()}**, {doing}, epoch {standing.epoch}",
+            f"blocks: {blocks}",
+            f"grace ends: {_in_words(standing.deadline)}" if standing.deadline else "",
+            f"**STUCK** at {self._stuck}" if self._stuck else "",
+            "the billing provider does not answer; asking again" if self._unconfirmed else "",
+        ]
+        workflow.set_current_details("\n\n".join(line for line in lines if line))
+        updates: list[SearchAttributeUpdate[Any]] = []
+        known = workflow.info().typed_search_attributes
+        if known.get(STANDING) != standing.status.value:
+            updates.append(STANDING.value_set(standing.status.value))
+        if known.get(STUCK) != bool(self._stuck):
+            updates.append(STUCK.value_set(bool(self._stuck)))
+        if updates:
+            workflow.upsert_search_attributes(updates)
+
+    def _long_enough(self) -> bool:
+        info = workflow.info()
+        return (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_length() > options.LONGEST_HISTORY
+            or workflow.now() - info.start_time > options.LONGEST_RUN
+        )
+
+    def _carried_over(self) -> Lifecycle:
+        return Lifecycle(
+            organization_id=self._organization_id,
+            self_check_seconds=int(self._self_check.total_seconds()),
+            applied_epoch=self._applied_epoch,
+        )
+
+
+def _type_of(problem: ActivityError) -> str | None:
+    return problem.cause.type if isinstance(problem.cause, ApplicationError) else None
+
+
+def _in_words(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,40 @@
+"""Reconcile, on one schedule: ring what waits, compare what we believe with the providers, audit the ledger."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.doorbell import RECONCILE
+    from activities.reconciling import Page, Reconciling
+    from workflows import options
+
+
+@workflow.defn(name=RECONCILE)
+class Reconcile:
+    """Rings or alerts; it never mends money silently."""
+
+    @workflow.run
+    async def run(self, start: Page) -> int:
+        if start.after is None:
+            await workflow.execute_activity_method(
+                Reconciling.ring_waiting, start_to_close_timeout=options.PROVIDER, retry_policy=options.SOON
+            )
+            await workflow.execute_activity_method(
+                Reconciling.settle_unknown_messages,
+                start_to_close_timeout=options.BATCH,
+                heartbeat_timeout=options.HEARTBEAT,
+                retry_policy=options.SOON,
+            )
+            await workflow.execute_activity_method(
+                Reconciling.audit, start_to_close_timeout=options.BATCH, retry_policy=options.SOON
+            )
+        compared = await workflow.execute_activity_method(
+            Reconciling.compare_organizations,
+            start,
+            start_to_close_timeout=options.BATCH,
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.SOON,
+            summary=f"after {start.after or 'the beginning'}",
+        )
+        if compared.after is not None:
+            workflow.continue_as_new(Page(after=compared.after, limit=start.limit))
+        return compared.differing
