@@ -1,7 +1,7 @@
 """Every setting, read from the environment here and nowhere else; refuses to start unsafe.
 
 A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and `worker` for
-`PayPal` and `Twilio` too, `api` also for `Api`. No secret has a default, and an empty one is missing: a signature
+`PayPal` and `Twilio` too. No secret has a default, and an empty one is missing: a signature
 made with an empty key is one that anyone can make.
 """
 
@@ -17,7 +17,12 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
 PAYPAL_LIVE = "https://api-m.paypal.com"
 PAYPAL_SANDBOX = "https://api-m.sandbox.paypal.com"
-PAYPAL_CERT_HOSTS = ("api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com")
+PAYPAL_CERT_ORIGINS = (
+    "https://api.paypal.com",
+    "https://api-m.paypal.com",
+    "https://api.sandbox.paypal.com",
+    "https://api-m.sandbox.paypal.com",
+)
 
 
 class BadSettings(Exception):
@@ -95,13 +100,6 @@ class Settings(_Group):
         return SecretStr(f"postgresql+psycopg://{rest}")
 
 
-class Api(_Group):
-    model_config = SettingsConfigDict(env_prefix="TOLLGATE_API_")
-
-    token: Secret
-    """The bearer token that the host application presents to the API; webhooks are signed instead."""
-
-
 class PayPal(_Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_PAYPAL_")
 
@@ -113,14 +111,14 @@ class PayPal(_Group):
     """The ids of our webhooks at PayPal, separated by commas: part of what PayPal signs."""
     base_url: BaseUrl = PAYPAL_SANDBOX
     """`https://api-m.paypal.com` when live."""
-    cert_hosts: Names = PAYPAL_CERT_HOSTS
-    """The hosts from which a signing certificate may be fetched, separated by commas."""
+    cert_origins: Names = PAYPAL_CERT_ORIGINS
+    """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: Path | None = None
     """A further trust root for signing certificates; for simulators."""
     verify_online_fallback: bool = True
     """Whether to ask PayPal to verify a webhook when its certificate cannot be fetched."""
 
-    _split_names = field_validator("webhook_ids", "cert_hosts", mode="before")(_split)
+    _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(_split)
 
 
 class Twilio(_Group):

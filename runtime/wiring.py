@@ -1,0 +1,102 @@
+"""What the API and the worker are made of, built from settings in one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from activities.billing import Billing
+from activities.doorbell import Doorbell
+from activities.enforcement import Enforcement
+from activities.reconciling import Reconciling
+from activities.sending import Sending
+from domain.subscription import Provider
+from providers.billing import BillingProvider
+from providers.http import fast_client
+from providers.paypal import Certificates, PayPal, Trust
+from providers.twilio import Twilio
+from runtime import settings as settings_of
+from runtime.database import create_engine
+from runtime.settings import Settings
+
+PROVIDER_READ_SECONDS = 8.0
+"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still calling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything with a connection, made once per process."""
+
+    settings: Settings
+    engine: AsyncEngine
+    client: Client
+    providers: dict[Provider, BillingProvider]
+    twilio: Twilio
+    doorbell: Doorbell
+
+    @property
+    def sending(self) -> Sending:
+        return Sending(
+            self.engine,
+            self.twilio,
+            self.doorbell,
+            public_url=self.settings.public_url,
+            lost_after=self.settings.unknown_message_lost_after,
+        )
+
+    @property
+    def billing(self) -> Billing:
+        return Billing(self.engine, self.providers)
+
+    @property
+    def enforcement(self) -> Enforcement:
+        return Enforcement(self.engine, self.twilio, self.doorbell)
+
+    @property
+    def reconciling(self) -> Reconciling:
+        return Reconciling(self.engine, self.providers, self.twilio, self.doorbell, self.sending)
+
+
+@asynccontextmanager
+async def services(
+    settings: Settings, paypal: settings_of.PayPal, twilio: settings_of.Twilio, client: Client, database_url: str
+) -> AsyncIterator[Services]:
+    """Build the services around a Temporal client, and close their connections at the end."""
+    engine = create_engine(database_url, settings.db_pool_size)
+    to_paypal = fast_client(paypal.base_url, read=PROVIDER_READ_SECONDS)
+    to_certificates = fast_client(read=5.0)
+    to_twilio = fast_client(read=PROVIDER_READ_SECONDS)
+    try:
+        yield Services(
+            settings=settings,
+            engine=engine,
+            client=client,
+            providers={
+                Provider.PAYPAL: PayPal(
+                    client=to_paypal,
+                    client_id=paypal.client_id.get_secret_value(),
+                    client_secret=paypal.client_secret.get_secret_value(),
+                    webhook_ids=paypal.webhook_ids,
+                    certificates=Certificates(to_certificates, Trust.load(paypal.ca_file), paypal.cert_origins),
+                    online_fallback=paypal.verify_online_fallback,
+                )
+            },
+            twilio=Twilio(
+                client=to_twilio,
+                account_sid=twilio.account_sid,
+                auth_token=twilio.auth_token.get_secret_value(),
+                base_url=twilio.base_url,
+            ),
+            doorbell=Doorbell(
+                client=client,
+                lifecycle_task_queue=settings.lifecycle_task_queue,
+                campaign_task_queue=settings.campaign_task_queue,
+                self_check=settings.self_check_interval,
+            ),
+        )
+    finally:
+        for one in (to_paypal, to_certificates, to_twilio):
+            await one.aclose()
+        await engine.dispose()

@@ -1,0 +1,138 @@
+"""The worker: polls the task queues it is given, runs the relay beside them, and leaves without losing a task."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.service import RPCError
+from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.doorbell import RECONCILE
+from activities.reconciling import Page
+from runtime.wiring import Services
+from workflows.campaign_run import CampaignRun
+from workflows.organization_lifecycle import OrganizationLifecycle
+from workflows.reconcile import Reconcile
+
+log = structlog.get_logger()
+GRACE = timedelta(seconds=30)
+RELAY_EVERY = timedelta(seconds=1)
+SCHEDULE_EVERY = timedelta(minutes=1)
+RECONCILE_EVERY = timedelta(minutes=15)
+DEPLOYMENT = "tollgate"
+OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
+WORKFLOWS: tuple[type[Any], ...] = (OrganizationLifecycle, CampaignRun, Reconcile)
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox, with our own modules shared between runs: they hold no state."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS))
+
+
+def activities_of(services: Services, queue: str) -> Sequence[Any]:
+    """The activities that a queue's worker runs."""
+    if queue == services.settings.campaign_task_queue:
+        sending = services.sending
+        return [sending.reserve_batch, sending.send_batch, sending.settle_batch, sending.resolve_unknown]
+    billing, enforcement, reconciling = services.billing, services.enforcement, services.reconciling
+    return [
+        billing.confirm_subscription,
+        billing.settle_standing,
+        enforcement.suspend_twilio_subaccount,
+        enforcement.freeze_wallet,
+        enforcement.pause_campaigns,
+        enforcement.reactivate_twilio_subaccount,
+        enforcement.unfreeze_wallet,
+        enforcement.resume_eligible_campaigns,
+        enforcement.mark_stuck,
+        reconciling.ring_waiting,
+        reconciling.compare_organizations,
+        reconciling.settle_unknown_messages,
+        reconciling.audit,
+    ]
+
+
+def create_worker(services: Services, queue: str, *, versioned: bool = False) -> Worker:
+    """A worker for one queue, stamped with the build id; `versioned` takes part in Temporal's worker versioning."""
+    campaign = queue == services.settings.campaign_task_queue
+    return Worker(
+        services.client,
+        task_queue=queue,
+        workflows=[CampaignRun] if campaign else [OrganizationLifecycle, Reconcile],
+        activities=activities_of(services, queue),
+        workflow_runner=workflow_runner(),
+        max_concurrent_activities=services.settings.db_pool_size,
+        graceful_shutdown_timeout=GRACE,
+        deployment_config=WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=services.settings.build_id),
+            use_worker_versioning=versioned,
+            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
+            if versioned
+            else VersioningBehavior.UNSPECIFIED,
+        ),
+    )
+
+
+async def work(
+    services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
+) -> None:
+    """Poll `queues` until `stop` is set, then let what runs end, for half a minute at most."""
+    async with AsyncExitStack() as stack:
+        for queue in queues:
+            await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
+        log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
+        relay = None
+        if services.settings.lifecycle_task_queue in queues:
+            relay = asyncio.create_task(_relay(services), name="relay")
+        await stop.wait()
+        if relay is not None:
+            relay.cancel()
+            await asyncio.gather(relay, return_exceptions=True)
+        log.info("worker_stopping")
+
+
+async def _relay(services: Services) -> None:
+    """Ring what was not heard, every second, whatever is down meanwhile; and keep the schedule in place."""
+    loop = asyncio.get_running_loop()
+    schedule_due = 0.0
+    reconciling = services.reconciling
+    while True:
+        try:
+            if loop.time() >= schedule_due:
+                await ensure_schedule(services.client, services.settings.lifecycle_task_queue)
+                schedule_due = loop.time() + SCHEDULE_EVERY.total_seconds()
+            await reconciling.ring_waiting()
+        except (RPCError, SQLAlchemyError, OSError) as problem:
+            log.warning("relay_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
+        await asyncio.sleep(RELAY_EVERY.total_seconds())
+
+
+async def ensure_schedule(client: Client, task_queue: str) -> None:
+    """Create the reconciliation's schedule where there is none. Any number of processes may call it."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            RECONCILE, Page(), id="reconcile", task_queue=task_queue, static_summary="Compare with the providers"
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILE_EVERY)], jitter=timedelta(minutes=1)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)),
+    )
+    try:
+        await client.create_schedule("reconcile", schedule)
+    except ScheduleAlreadyRunningError:
+        return  # an operator may have paused or changed it: it is left as it is
