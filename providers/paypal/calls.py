@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import httpx
 
+from providers.errors import NotFound
 from providers.paypal import answers
 from providers.paypal.oauth import Tokens
 from providers.paypal.reading import Json
@@ -49,5 +50,6 @@ class Calls:
 
 def segment(id_: str) -> str:
     """An id as one segment of a path: ids come out of webhooks, and `..` or `/` would name another resource."""
-    quoted = quote(id_, safe="")
-    return quoted.replace(".", "%2E") if id_ in (".", "..") else quoted
+    if id_ in ("", ".", ".."):  # quoting does not help: clients resolve `%2E%2E`, too
+        raise NotFound(f"{id_!r} is no id of PayPal's", code="NOT_AN_ID")
+    return quote(id_, safe="")

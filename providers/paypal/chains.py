@@ -4,8 +4,11 @@
 no key usage for TLS is asked of it; its name is checked here instead. Name: facts of PayPal's signed samples.
 """
 
+import re
 import ssl
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import (
     Criticality,
@@ -25,9 +29,10 @@ from cryptography.x509.verification import (
 
 SIGNER_NAMES = frozenset({"messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com"})
 _LONGEST_CHAIN = 6
+_PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-class Untrusted(Exception):  # noqa: N818 - a verdict, not an error
+class Untrusted(Exception):
     """The certificate is not PayPal's, or not now."""
 
 
@@ -53,7 +58,7 @@ class Trust:
     @classmethod
     def load(cls, extra_file: Path | None = None) -> "Trust":
         """The public roots and the system's, and the certificates of `extra_file`: self-issued ones are believed."""
-        found = list(_certificates(Path(certifi.where())))
+        found = _certificates(Path(certifi.where()))
         system = ssl.get_default_verify_paths().cafile
         if system is not None:
             found += _certificates(Path(system))
@@ -132,4 +137,11 @@ def _check_name(leaf: x509.Certificate) -> None:
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(path.read_bytes())
+    """Those of the file that keep to RFC 5280; one old root that does not must not cost us all the others."""
+    found = []
+    for block in _PEM.findall(path.read_bytes()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            with suppress(ValueError, CryptographyDeprecationWarning):
+                found.append(x509.load_pem_x509_certificate(block))
+    return found

@@ -19,7 +19,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres takes neither in tex
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d.*", re.ASCII)
 
 
-class NotJson(ValueError):  # noqa: N818 - the name says it
+class NotJson(ValueError):
     """It is not, or not one object."""
 
 

@@ -3,6 +3,7 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from domain.telephony import (
     SentMessage,
     Unknown,
 )
-from providers.errors import AlreadyTerminal, ProviderRefused, ProviderUnavailable
+from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
 from providers.twilio.wire import API_ORIGIN, NotTaken, Wire
 
@@ -33,6 +34,7 @@ _SUSPENDED_BY_TWILIO = "21478"
 _CLOSED = "21479"
 _CLOCKS_DIFFER = timedelta(seconds=5)
 _MOST_LISTED = 1000
+_SID = re.compile("[A-Z]{2}[0-9A-Za-z]{1,62}", re.ASCII)
 
 
 class Twilio:
@@ -46,7 +48,7 @@ class Twilio:
         self._accounts = Client(account_sid, auth_token, http_client=Wire(client, base_url)).api.v2010.accounts
 
     async def get_account(self, sid: str) -> Account:
-        return reading.account(await _told(lambda: self._accounts(sid).fetch_async()))
+        return reading.account(await _told(lambda: self._account(sid).fetch_async()))
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
         """Set it and read it back. A closed subaccount counts as suspended; it can never be active again."""
@@ -54,7 +56,7 @@ class Twilio:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
         refusal: ProviderRefused | None = None
         try:
-            await _told(lambda: self._accounts(sid).update_async(status=want.value))
+            await _told(lambda: self._account(sid).update_async(status=want.value))
         except ProviderRefused as refused:
             refusal = refused
         account = await self.get_account(sid)
@@ -68,7 +70,7 @@ class Twilio:
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
             told = await _told(
-                lambda: self._accounts(message.account_sid).messages.create_async(
+                lambda: self._account(message.account_sid).messages.create_async(
                     to=message.to, body=message.body, status_callback=message.status_callback, **sender
                 )
             )
@@ -84,7 +86,7 @@ class Twilio:
         return Accepted(sid=told.sid, status=status)
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
-        return reading.message(await _told(lambda: self._accounts(account_sid).messages(sid).fetch_async()))
+        return reading.message(await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()))
 
     async def find_sent(
         self, account_sid: str, *, to: str, body: str, sender: str, since: datetime
@@ -93,8 +95,9 @@ class Twilio:
 
         `DateSent` filters only by day and only what was sent already, so the messages are read and compared here.
         """
-        messages = self._accounts(account_sid).messages
-        listed = await _told(lambda: messages.list_async(to=to, limit=_MOST_LISTED, page_size=100))
+        listed = await _told(
+            lambda: self._account(account_sid).messages.list_async(to=to, limit=_MOST_LISTED, page_size=100)
+        )
         fitting = []
         for told in listed:
             found = reading.message(told)
@@ -104,6 +107,9 @@ class Twilio:
             if found.to == to and found.body == body and sender in (told.from_, told.messaging_service_sid):
                 fitting.append((created, found.sid, found))
         return min(fitting)[2] if fitting else None
+
+    def _account(self, sid: str) -> Any:
+        return self._accounts(_checked(sid))
 
 
 def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | None) -> Exception:
@@ -123,6 +129,13 @@ def _refused(refusal: ProviderRefused) -> Refused:
         raise refusal
     code = reading.number(refusal.code) or 0
     return Refused(code=code, message=str(refusal), account_suspended=refusal.code in _ACCOUNT_NOT_ACTIVE)
+
+
+def _checked(sid: str) -> str:
+    """The SDK writes sids into paths as they are, so one out of a webhook must not carry `/` or `..`."""
+    if not _SID.fullmatch(sid):
+        raise NotFound(f"{sid!r} is no sid of Twilio's", code="NOT_A_SID")
+    return sid
 
 
 async def _told(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -1,0 +1,405 @@
+"""The PayPal adapter against a real server: what it asks, what it makes of the answer, and that it never retries."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import pytest_asyncio
+
+from domain.events import EventKind, MoneyObject, MoneyReference, PaymentStatus
+from domain.money import Money
+from domain.subscription import State
+from providers.billing import PlanChange, Resumed
+from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.http import fast_client
+from providers.paypal import Certificates, PayPal, Trust
+from providers.paypal.oauth import Tokens
+from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
+
+SUB = "/v1/billing/subscriptions/I-1"
+TOKEN = told({"access_token": "A1", "expires_in": 3600, "token_type": "Bearer"})
+START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)
+
+
+def subscription(status: str, **billing: Any) -> Told:
+    return told({"id": "I-1", "status": status, "billing_info": billing})
+
+
+def refusal(issue: str, status: int = 422) -> Told:
+    return told(
+        {"name": "UNPROCESSABLE_ENTITY", "debug_id": "dbg", "details": [{"issue": issue, "description": "words"}]},
+        status,
+    )
+
+
+@dataclass
+class World:
+    server: Server
+    paypal: PayPal
+    answers: dict[str, Told | list[Told]] = field(default_factory=dict)
+
+    def bodies(self, path: str) -> list[Any]:
+        return [json.loads(asked.body) for asked in self.server.asked if asked.path == path and asked.body]
+
+    def without_token(self) -> list[str]:
+        return [path for path in self.server.paths() if not path.endswith("/oauth2/token")]
+
+
+def paypal_at(client: Any) -> PayPal:
+    return PayPal(
+        client=client,
+        client_id="id",
+        client_secret="secret",
+        webhook_ids=["W"],
+        certificates=Certificates(client, Trust(roots=())),
+    )
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    answers: dict[str, Told | list[Told]] = {"POST /v1/oauth2/token": TOKEN}
+
+    def answer(asked: Asked) -> Told:
+        found = answers.get(f"{asked.method} {asked.path}", Told(404))
+        return found.pop(0) if isinstance(found, list) else found
+
+    async with serving(answer) as server, fast_client(server.url, read=0.5) as client:
+        yield World(server, paypal_at(client), answers)
+
+
+async def test_many_callers_share_one_token(world: World) -> None:
+    world.answers[f"GET {SUB}"] = subscription("ACTIVE")
+
+    await asyncio.gather(*(world.paypal.get_subscription("I-1") for _ in range(20)))
+
+    assert world.server.paths().count("POST /v1/oauth2/token") == 1
+    assert world.server.asked[0].headers["authorization"] == "Basic aWQ6c2VjcmV0"
+    assert world.server.asked[-1].headers["authorization"] == "Bearer A1"
+
+
+async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(world: World) -> None:
+    now = [0.0]
+    async with fast_client(world.server.url) as client:
+        tokens = Tokens(client, "id", "secret", clock=lambda: now[0])
+        world.answers["POST /v1/oauth2/token"] = [TOKEN, Told(503), told({"access_token": "A2", "expires_in": 3600})]
+        assert await tokens.current() == "A1"
+        now[0] = 3600 * 0.8
+        assert await tokens.current() == "A1"
+        assert len(world.server.asked) == 1
+
+        now[0] = 3600 * 0.9
+        assert await tokens.current() == "A1"
+        assert await tokens.current() == "A2"
+
+
+async def test_a_refused_token_is_renewed_once_and_the_call_repeated(world: World) -> None:
+    world.answers["POST /v1/oauth2/token"] = [TOKEN, told({"access_token": "A2", "expires_in": 3600})]
+    world.answers[f"GET {SUB}"] = [Told(401), subscription("ACTIVE")]
+
+    assert (await world.paypal.get_subscription("I-1")).state is State.ACTIVE
+    assert world.server.asked[-1].headers["authorization"] == "Bearer A2"
+
+
+async def test_a_token_refused_twice_is_refused(world: World) -> None:
+    world.answers[f"GET {SUB}"] = told({"name": "AUTHENTICATION_FAILURE", "debug_id": "d"}, 401)
+
+    with pytest.raises(ProviderRefused) as failure:
+        await world.paypal.get_subscription("I-1")
+
+    assert failure.value.code == "AUTHENTICATION_FAILURE"
+    assert len(world.server.asked) == 4
+
+
+async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World) -> None:
+    world.answers["POST /v1/oauth2/token"] = told({"error": "invalid_client", "error_description": "no"}, 401)
+
+    with pytest.raises(ProviderRefused) as failure:
+        await world.paypal.get_subscription("I-1")
+
+    assert failure.value.code == "invalid_client"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "code"),
+    [
+        (refusal("SOME_ISSUE"), ProviderRefused, "SOME_ISSUE"),
+        (told({"name": "NOT_AUTHORIZED"}, 403), ProviderRefused, "NOT_AUTHORIZED"),
+        (told({"name": "RESOURCE_NOT_FOUND"}, 404), NotFound, "RESOURCE_NOT_FOUND"),
+        (told({"name": "RATE_LIMIT_REACHED"}, 429), ProviderUnavailable, "RATE_LIMIT_REACHED"),
+        (told({"name": "INTERNAL_SERVER_ERROR"}, 500), ProviderUnavailable, "INTERNAL_SERVER_ERROR"),
+        (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
+        (Told(302, b"", {"location": "/elsewhere"}), ProviderRefused, "HTTP_302"),
+        (Told(200, b"<html>"), ProviderUnavailable, "UNREADABLE"),
+        (Told(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
+        (HANG_UP, ProviderUnavailable, "NO_ANSWER"),
+        (SILENCE, ProviderUnavailable, "NO_ANSWER"),
+    ],
+)
+async def test_every_failure_has_one_meaning(world: World, answer: Told, error: type[Exception], code: str) -> None:
+    world.answers[f"POST {SUB}/revise"] = answer
+
+    with pytest.raises(error) as failure:
+        await world.paypal.change_plan("I-1", "P-2")
+
+    assert type(failure.value) is error
+    assert failure.value.code == code  # type: ignore[attr-defined]
+    assert world.without_token() == [f"POST {SUB}/revise"]
+
+
+async def test_the_debug_id_and_the_wait_are_passed_on(world: World) -> None:
+    world.answers[f"GET {SUB}"] = told({"name": "RATE_LIMIT_REACHED", "debug_id": "dbg"}, 429, retry_after="7")
+
+    with pytest.raises(ProviderUnavailable) as failure:
+        await world.paypal.get_subscription("I-1")
+
+    assert (failure.value.reference, failure.value.retry_after) == ("dbg", 7.0)
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    async with fast_client(await closed_port()) as client:
+        with pytest.raises(ProviderUnavailable):
+            await paypal_at(client).get_subscription("I-1")
+
+
+@pytest.mark.parametrize("id_", ["../../v1/oauth2/token", "I-1/cancel", "../x", "I-1?x=1", "I 1", "I-1#", "%2e%2e"])
+async def test_an_id_stays_one_segment_of_its_path(world: World, id_: str) -> None:
+    with pytest.raises(NotFound):
+        await world.paypal.get_subscription(id_)
+
+    target = world.server.asked[-1].target
+    assert target.startswith("/v1/billing/subscriptions/")
+    assert target.removeprefix("/v1/billing/subscriptions/").count("/") == 0
+    assert target.count("?") == 1
+
+
+@pytest.mark.parametrize("id_", ["", ".", ".."])
+async def test_what_is_no_segment_at_all_is_not_asked_for(world: World, id_: str) -> None:
+    with pytest.raises(NotFound):
+        await world.paypal.get_subscription(id_)
+    assert world.server.asked == []
+
+
+async def test_a_checkout_carries_the_organization_and_the_idempotency_key(world: World) -> None:
+    links = [{"rel": "self", "href": "x"}, {"rel": "approve", "href": "https://paypal.test/approve"}]
+    world.answers["POST /v1/billing/subscriptions"] = told({"id": "I-9", "links": links}, 201)
+
+    link = await world.paypal.create_checkout(
+        organization_id="org_1", plan_id="P-1", return_url="https://a", cancel_url="https://b", idempotency_key="k-1"
+    )
+
+    assert (link.subscription_id, link.url) == ("I-9", "https://paypal.test/approve")
+    assert world.server.asked[-1].headers["paypal-request-id"] == "k-1"
+    assert world.bodies("/v1/billing/subscriptions")[0]["custom_id"] == "org_1"
+
+
+Act = Callable[[PayPal], Coroutine[Any, Any, Any]]
+
+
+def suspend(paypal: PayPal) -> Coroutine[Any, Any, Any]:
+    return paypal.ensure_suspended("I-1", "late")
+
+
+def cancel(paypal: PayPal) -> Coroutine[Any, Any, Any]:
+    return paypal.ensure_canceled("I-1", "late")
+
+
+def resume(paypal: PayPal) -> Coroutine[Any, Any, Any]:
+    return paypal.ensure_resumed("I-1", "paid")
+
+
+WRONG_STATE = refusal("SUBSCRIPTION_STATUS_INVALID")
+
+
+@pytest.mark.parametrize("answer", [Told(204, b""), WRONG_STATE], ids=["done", "already-so"])
+@pytest.mark.parametrize(
+    ("act", "name", "status"), [(suspend, "suspend", "SUSPENDED"), (cancel, "cancel", "CANCELLED")]
+)
+async def test_ensuring_a_state_acts_and_looks(world: World, act: Act, name: str, status: str, answer: Told) -> None:
+    world.answers |= {f"POST {SUB}/{name}": answer, f"GET {SUB}": subscription(status)}
+
+    assert (await act(world.paypal)).raw_status == status
+    assert world.without_token() == [f"POST {SUB}/{name}", f"GET {SUB}"]
+    assert "paypal-request-id" not in world.server.asked[1].headers
+
+
+async def test_what_was_acted_on_but_is_not_seen_yet_is_tried_again(world: World) -> None:
+    world.answers |= {f"POST {SUB}/suspend": Told(204, b""), f"GET {SUB}": subscription("ACTIVE")}
+
+    with pytest.raises(ProviderUnavailable):
+        await suspend(world.paypal)
+
+
+async def test_an_ended_subscription_can_never_be_suspended(world: World) -> None:
+    world.answers |= {f"POST {SUB}/suspend": WRONG_STATE, f"GET {SUB}": subscription("CANCELLED")}
+
+    with pytest.raises(AlreadyTerminal):
+        await suspend(world.paypal)
+
+
+async def test_another_refusal_is_passed_on_without_looking(world: World) -> None:
+    world.answers[f"POST {SUB}/cancel"] = refusal("OTHER")
+
+    with pytest.raises(ProviderRefused, match="OTHER"):
+        await cancel(world.paypal)
+    assert world.without_token() == [f"POST {SUB}/cancel"]
+
+
+CANNOT = refusal("SUBSCRIPTION_CANNOT_BE_ACTIVATED")
+
+
+@pytest.mark.parametrize(
+    ("answer", "now", "outcome"),
+    [
+        (Told(204, b""), subscription("ACTIVE"), Resumed.RESUMED),
+        (WRONG_STATE, subscription("ACTIVE", failed_payments_count=1), Resumed.RESUMED),
+        (WRONG_STATE, subscription("CANCELLED"), Resumed.NEEDS_NEW_CONSENT),
+        (WRONG_STATE, subscription("EXPIRED"), Resumed.NEEDS_NEW_CONSENT),
+        (WRONG_STATE, subscription("APPROVAL_PENDING"), Resumed.NEEDS_NEW_CONSENT),
+        (CANNOT, subscription("SUSPENDED", failed_payments_count=2), Resumed.NEEDS_PAYMENT),
+        (CANNOT, subscription("SUSPENDED"), Resumed.NEEDS_NEW_CONSENT),
+    ],
+)
+async def test_resuming_says_what_is_needed(world: World, answer: Told, now: Told, outcome: Resumed) -> None:
+    world.answers |= {f"POST {SUB}/activate": answer, f"GET {SUB}": now}
+
+    assert await resume(world.paypal) is outcome
+    assert world.without_token().count(f"POST {SUB}/activate") == 1
+
+
+async def test_a_long_reason_is_cut(world: World) -> None:
+    world.answers |= {f"POST {SUB}/suspend": Told(204, b""), f"GET {SUB}": subscription("SUSPENDED")}
+
+    await world.paypal.ensure_suspended("I-1", "x" * 500)
+
+    assert world.bodies(f"{SUB}/suspend") == [{"reason": "x" * 128}]
+
+
+async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> None:
+    gross = {"gross_amount": {"currency_code": "USD", "value": "98.00"}}
+    world.answers[f"POST {SUB}/capture"] = told(
+        {"id": "T-1", "status": "COMPLETED", "time": "2026-11-01T00:00:00Z", "amount_with_breakdown": gross}
+    )
+
+    paid = await world.paypal.collect_outstanding("I-1", Money(98_000_000, "USD"), idempotency_key="k")
+
+    assert (paid.status, paid.amount, paid.reference.id) == (PaymentStatus.COMPLETED, Money(98_000_000, "USD"), "T-1")
+    assert world.bodies(f"{SUB}/capture")[0]["amount"] == {"currency_code": "USD", "value": "98.00"}
+    assert world.server.asked[-1].headers["paypal-request-id"] == "k"
+
+
+async def test_a_capture_not_settled_yet_is_to_be_repeated_with_the_key(world: World) -> None:
+    world.answers[f"POST {SUB}/capture"] = Told(202, b"")
+
+    with pytest.raises(ProviderUnavailable):
+        await world.paypal.collect_outstanding("I-1", Money(1_000_000, "USD"), idempotency_key="k")
+
+
+async def test_a_change_of_plan_may_need_consent(world: World) -> None:
+    world.answers[f"POST {SUB}/revise"] = told({"links": [{"rel": "approve", "href": "https://paypal.test/a"}]})
+
+    assert await world.paypal.change_plan("I-1", "P-2") == PlanChange(approve_url="https://paypal.test/a")
+
+
+def money_object(id_: str, **more: Any) -> Told:
+    return told({"id": id_, "state": "completed", "amount": {"total": "-49.00", "currency": "USD"}} | more)
+
+
+async def test_a_sale_is_read(world: World) -> None:
+    world.answers["GET /v1/payments/sale/S-1"] = money_object("S-1", billing_agreement_id="I-1", custom="org_1")
+
+    paid = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.SALE, id="S-1"))
+
+    assert (paid.subscription_id, paid.custom_id, paid.amount) == ("I-1", "org_1", Money(49_000_000, "USD"))
+
+
+async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World) -> None:
+    world.answers["GET /v1/payments/refund/R-1"] = money_object("R-1", sale_id="S-1")
+    world.answers["GET /v1/payments/sale/S-1"] = money_object("S-1", billing_agreement_id="I-1")
+
+    refund = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.REFUND, id="R-1"))
+
+    assert (refund.reference.kind, refund.subscription_id) == (MoneyObject.REFUND, "I-1")
+
+
+async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) -> None:
+    world.answers["GET /v2/payments/refunds/R-1"] = told(
+        {"id": "R-1", "status": "COMPLETED", "amount": {"value": "5.00", "currency_code": "EUR"}, "custom_id": "org_1"}
+    )
+
+    refund = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.REFUND, id="R-1"))
+
+    assert (refund.amount, refund.custom_id) == (Money(5_000_000, "EUR"), "org_1")
+
+
+async def test_a_capture_without_a_readable_amount_is_not_guessed(world: World) -> None:
+    world.answers["GET /v2/payments/captures/C-1"] = told({"id": "C-1", "amount": {"value": "many"}})
+
+    with pytest.raises(ProviderUnavailable):
+        await world.paypal.get_payment(MoneyReference(kind=MoneyObject.CAPTURE, id="C-1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "is_open", "lost"),
+    [
+        ("OPEN", None, True, False),
+        ("UNDER_REVIEW", None, True, False),
+        ("RESOLVED", "RESOLVED_BUYER_FAVOUR", False, True),
+        ("RESOLVED", "RESOLVED_SELLER_FAVOUR", False, False),
+        ("RESOLVED", "CANCELED_BY_BUYER", False, False),
+    ],
+)
+async def test_a_dispute_is_open_won_or_lost(
+    world: World, status: str, outcome: str | None, is_open: bool, lost: bool
+) -> None:
+    world.answers["GET /v1/customer/disputes/PP-1"] = told(
+        {
+            "dispute_id": "PP-1",
+            "status": status,
+            "dispute_outcome": {"outcome_code": outcome},
+            "disputed_transactions": [{"seller_transaction_id": "S-1"}, {}],
+        }
+    )
+
+    dispute = await world.paypal.get_dispute("PP-1")
+
+    assert (dispute.open, dispute.lost, dispute.payment_ids) == (is_open, lost, ("S-1",))
+
+
+async def test_payments_are_listed_for_a_time(world: World) -> None:
+    gross = {"gross_amount": {"currency_code": "USD", "value": "49.00"}}
+    world.answers[f"GET {SUB}/transactions"] = told(
+        {"transactions": [{"id": f"T-{n}", "status": "DECLINED", "amount_with_breakdown": gross} for n in range(2)]}
+    )
+
+    listed = [one async for one in world.paypal.list_payments("I-1", START, END)]
+
+    assert [one.reference.id for one in listed] == ["T-0", "T-1"]
+    assert "start_time=2026-11-01T00:00:00Z" in unquote(world.server.asked[-1].target)
+
+
+async def test_events_are_listed_page_by_page_and_never_from_another_host(world: World) -> None:
+    def page(id_: str, following: str | None) -> Told:
+        event = {"id": id_, "event_type": "BILLING.SUBSCRIPTION.UPDATED", "create_time": "2026-11-01T00:00:00Z"}
+        links = [{"rel": "next", "href": following}] if following else []
+        return told({"events": [event | {"resource": {"id": "I-1", "status": "ACTIVE"}}], "links": links})
+
+    evil = "https://evil.test/v1/notifications/webhooks-events?page_token=2"
+    world.answers["GET /v1/notifications/webhooks-events"] = [page("WH-1", evil), page("WH-2", None)]
+
+    listed = [one async for one in world.paypal.list_events(START, END)]
+
+    assert [(one.event_id, one.kind) for one in listed] == [("WH-1", EventKind.CHANGED), ("WH-2", EventKind.CHANGED)]
+    assert world.server.asked[-1].target.endswith("?page_token=2")
+
+
+async def test_an_event_is_asked_for_again(world: World) -> None:
+    world.answers["POST /v1/notifications/webhooks-events/WH-1/resend"] = Told(202, b"{}")
+
+    await world.paypal.resend_event("WH-1")
+
+    assert world.without_token() == ["POST /v1/notifications/webhooks-events/WH-1/resend"]

@@ -1,0 +1,347 @@
+"""A webhook is believed only if PayPal's certificate signed exactly these bytes for one of our webhook ids."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from providers.errors import InvalidSignature, VerificationUnavailable
+from providers.http import fast_client
+from providers.paypal import Certificates, PayPal, Trust
+from tests.unit.providers.local import (
+    HANG_UP,
+    NOW,
+    WEBHOOK_ID,
+    Issued,
+    Server,
+    Told,
+    issue,
+    serving,
+    signed,
+    told,
+)
+
+RAW = b'{"id": "WH-1", "create_time": "2026-11-23T11:59:58Z", "amount": 1.0}'
+ROOT = issue("Root", authority=True)
+INTERMEDIATE = issue("Intermediate", authority=True, by=ROOT)
+LEAF = issue(by=INTERMEDIATE)
+PEM = LEAF.pem + INTERMEDIATE.pem
+CERT = "/v1/notifications/certs/CERT-1"
+
+
+@dataclass
+class World:
+    server: Server
+    paypal: PayPal
+    serves: dict[str, Told] = field(default_factory=dict)
+
+    def url(self, name: str = "CERT-1") -> str:
+        return f"{self.server.url}/v1/notifications/certs/{name}"
+
+    def headers(self, raw: bytes = RAW, signer: Issued = LEAF) -> dict[str, str]:
+        return signed(raw, signer, self.url())
+
+    async def verify(self, raw: bytes = RAW, headers: dict[str, str] | None = None, now: datetime = NOW) -> None:
+        await self.paypal.verify_webhook(raw, self.headers() if headers is None else headers, now=now)
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    async for one in worlds(online_fallback=False):
+        yield one
+
+
+@pytest_asyncio.fixture
+async def world_that_asks() -> AsyncIterator[World]:
+    async for one in worlds(online_fallback=True):
+        yield one
+
+
+async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
+    serves = {CERT: Told(200, PEM), "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600})}
+    async with serving(lambda asked: serves.get(asked.path, Told(404))) as server, fast_client(server.url) as client:
+        paypal = PayPal(
+            client=client,
+            client_id="id",
+            client_secret="secret",
+            webhook_ids=["an-older-id", WEBHOOK_ID],
+            certificates=Certificates(client, Trust(roots=(ROOT.certificate,)), [server.url]),
+            online_fallback=online_fallback,
+        )
+        yield World(server, paypal, serves)
+
+
+async def test_a_genuine_event_is_verified_for_any_of_our_webhook_ids(world: World) -> None:
+    await world.verify()
+
+
+async def test_one_changed_byte_is_refused(world: World) -> None:
+    with pytest.raises(InvalidSignature):
+        await world.verify(RAW.replace(b"1.0", b"2.0"), world.headers())
+
+
+async def test_a_body_parsed_and_written_again_is_refused(world: World) -> None:
+    with pytest.raises(InvalidSignature):
+        await world.verify(json.dumps(json.loads(RAW), separators=(",", ":")).encode(), world.headers())
+
+
+async def test_a_signature_for_another_webhook_id_is_refused(world: World) -> None:
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=signed(RAW, LEAF, world.url(), webhook_id="somebody-else"))
+
+
+@pytest.mark.parametrize("name", ["transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo"])
+async def test_a_missing_header_is_refused(world: World, name: str) -> None:
+    headers = world.headers()
+    del headers[f"paypal-{name}"]
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=headers)
+    assert world.server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("paypal-transmission-id", "t-2"),
+        ("paypal-transmission-time", "2026-11-24T00:00:00Z"),
+        ("paypal-transmission-sig", "no base64!"),
+        ("paypal-transmission-sig", base64.b64encode(b"short").decode()),
+        ("paypal-auth-algo", "SHA1withRSA"),
+        ("paypal-auth-algo", "none"),
+    ],
+)
+async def test_a_changed_header_is_refused(world: World, name: str, value: str) -> None:
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers() | {name: value})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://api.paypal.com.evil.test{cert}",
+        "https://evilpaypal.com{cert}",
+        "https://api.paypal.com@evil.test{cert}",
+        "https://user:pw@127.0.0.1{cert}",
+        "http://api.paypal.com{cert}",
+        "https://api.paypal.com:8443{cert}",
+        "{url}/v1/notifications/certs/../../evil",
+        "{url}/v1/notifications/certs/%2e%2e",
+        "{url}/v1/notifications/certs/",
+        "{url}/v1/notifications/certs/CERT-1?x=1",
+        "{url}/v1/notifications/certs/CERT-1#x",
+        "{url}/evil/v1/notifications/certs/CERT-1",
+        "{url}{cert}\n",
+        "//127.0.0.1{cert}",
+        "file:///etc/passwd",
+    ],
+)
+async def test_a_certificate_from_elsewhere_is_not_even_fetched(world: World, address: str) -> None:
+    address = address.format(url=world.server.url, cert=CERT)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers() | {"paypal-cert-url": address})
+    assert world.server.asked == []
+
+
+async def test_a_redirect_is_not_followed(world: World) -> None:
+    world.serves[CERT] = Told(302, b"", {"location": world.url("CERT-2")})
+    world.serves["/v1/notifications/certs/CERT-2"] = Told(200, PEM)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify()
+    assert world.server.paths() == [f"GET {CERT}"]
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        issue(by=INTERMEDIATE, ends=NOW - timedelta(days=1)),
+        issue("api.paypal.com", by=INTERMEDIATE),
+        issue(by=INTERMEDIATE, alternative="evil.test"),
+        issue(),
+        issue(by=issue("Root", authority=True)),
+        issue(by=issue("Not an authority", by=ROOT)),
+        issue(by=INTERMEDIATE, authority=True),
+    ],
+    ids=["expired", "another-name", "another-san", "self-signed", "a-root-of-that-name", "no-authority", "authority"],
+)
+async def test_a_certificate_that_is_not_paypals_is_refused(world: World, leaf: Issued) -> None:
+    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers(signer=leaf))
+
+
+async def test_a_leaf_issued_by_another_leaf_is_refused(world: World) -> None:
+    forged = issue(by=LEAF)
+    world.serves[CERT] = Told(200, forged.pem + PEM)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers(signer=forged))
+
+
+async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_it(world: World) -> None:
+    world.serves[CERT] = Told(200, LEAF.pem)
+    with pytest.raises(InvalidSignature):
+        await world.verify()
+
+    trust = Trust(roots=(ROOT.certificate,), intermediates=(INTERMEDIATE.certificate,))
+    async with fast_client() as client:
+        signer = await Certificates(client, trust, [world.server.url]).signer(world.url(), NOW)
+
+    assert signer.key.public_numbers() == LEAF.key.public_key().public_numbers()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+async def test_what_is_no_certificate_is_refused(world: World, body: bytes) -> None:
+    world.serves[CERT] = Told(200, body)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify()
+
+
+async def test_more_than_64_kib_of_certificate_is_refused(world: World) -> None:
+    world.serves[CERT] = Told(200, PEM + b"\n" * 70_000)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify()
+
+
+@pytest.mark.parametrize("answer", [Told(503), HANG_UP, Told(429)], ids=["503", "hang-up", "429"])
+async def test_a_certificate_server_that_is_down_is_not_a_forgery_and_is_asked_again_later(
+    world: World, answer: Told
+) -> None:
+    world.serves[CERT] = answer
+    for _ in range(3):
+        with pytest.raises(VerificationUnavailable):
+            await world.verify()
+    asked_while_down = len([one for one in world.server.asked if one.path == CERT])
+    world.serves[CERT] = Told(200, PEM)
+
+    await world.verify(now=NOW + timedelta(seconds=31))
+
+    assert asked_while_down == (2 if answer is HANG_UP else 1)  # aiohttp repeats a GET on a fresh connection
+
+
+async def test_a_certificate_is_fetched_once_for_many_at_a_time_and_kept(world: World) -> None:
+    await asyncio.gather(*(world.verify() for _ in range(50)))
+    await world.verify(now=NOW + timedelta(days=13))
+
+    assert world.server.paths() == [f"GET {CERT}"]
+
+
+async def test_a_kept_certificate_is_fetched_again_after_14_days_and_never_used_once_expired(world: World) -> None:
+    await world.verify()
+    await world.verify(now=NOW + timedelta(days=15))
+    assert len(world.server.asked) == 2
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(now=NOW + timedelta(days=31))
+
+
+async def test_at_most_ten_certificates_are_kept(world: World) -> None:
+    for number in range(12):
+        name = f"CERT-{number}"
+        world.serves[f"/v1/notifications/certs/{name}"] = Told(200, PEM)
+        await world.verify(headers=signed(RAW, LEAF, world.url(name)))
+    await world.verify(headers=signed(RAW, LEAF, world.url("CERT-11")))
+    assert len(world.server.asked) == 12
+
+    await world.verify(headers=signed(RAW, LEAF, world.url("CERT-0")))
+
+    assert len(world.server.asked) == 13
+
+
+async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(world: World) -> None:
+    await world.verify()
+    headers = world.headers()
+    started = time.process_time()
+    for _ in range(200):
+        await world.verify(headers=headers)
+
+    assert (time.process_time() - started) / 200 < 0.001
+
+
+async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(world_that_asks: World) -> None:
+    world = world_that_asks
+    world.serves[CERT] = Told(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = told({"verification_status": "SUCCESS"})
+
+    await world.verify()
+
+    question = world.server.asked[-1].body
+    assert question.endswith(b', "webhook_event": ' + RAW + b"}")
+    assert json.loads(question)["webhook_id"] == "an-older-id"
+
+
+async def test_with_the_fallback_a_failure_is_a_forgery(world_that_asks: World) -> None:
+    world = world_that_asks
+    world.serves[CERT] = Told(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = told({"verification_status": "FAILURE"})
+
+    with pytest.raises(InvalidSignature):
+        await world.verify()
+
+
+async def test_with_the_fallback_down_too_it_cannot_be_checked(world_that_asks: World) -> None:
+    world = world_that_asks
+    world.serves[CERT] = Told(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = Told(500)
+
+    with pytest.raises(VerificationUnavailable):
+        await world.verify()
+
+
+@pytest.mark.parametrize("raw", [b'{}, "webhook_id": "mine"', b"{}}", b"[]", b"\xff\xfe{}", b""])
+async def test_a_body_that_would_break_out_of_the_question_is_never_sent(world_that_asks: World, raw: bytes) -> None:
+    world = world_that_asks
+    world.serves[CERT] = Told(503)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(raw, world.headers(raw))
+    assert world.server.paths() == [f"GET {CERT}"]
+
+
+async def test_a_wrong_signature_is_not_asked_about(world_that_asks: World) -> None:
+    with pytest.raises(InvalidSignature):
+        await world_that_asks.verify(b"{}", world_that_asks.headers())
+
+    assert world_that_asks.server.paths() == [f"GET {CERT}"]
+
+
+@pytest.mark.parametrize("origin", ["http://api.paypal.com", "https://api.paypal.com/", "api.paypal.com", "*", ""])
+def test_an_unsafe_origin_is_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        Certificates(fast_client(), Trust(roots=()), [origin])
+
+
+@pytest.mark.parametrize("webhook_ids", [[], [""]])
+def test_an_empty_webhook_id_is_refused_at_the_start(webhook_ids: list[str]) -> None:
+    certificates = Certificates(fast_client(), Trust(roots=()))
+    with pytest.raises(ValueError, match="webhook id"):
+        PayPal(
+            client=fast_client(),
+            client_id="id",
+            client_secret="secret",
+            webhook_ids=webhook_ids,
+            certificates=certificates,
+        )
+
+
+def test_an_extra_file_adds_roots_and_intermediates(tmp_path: Path) -> None:
+    extra = tmp_path / "extra.pem"
+    extra.write_bytes(ROOT.pem + INTERMEDIATE.pem)
+
+    trust = Trust.load(extra)
+
+    assert ROOT.certificate in trust.roots
+    assert trust.intermediates == (INTERMEDIATE.certificate,)
+    assert len(trust.roots) > 50
