@@ -1,8 +1,8 @@
 """Every setting, read from the environment here and nowhere else; refuses to start unsafe.
 
 A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and `worker` for
-`PayPal` and `Twilio` too. No secret has a default, and an empty one is missing: a signature
-made with an empty key is one that anyone can make.
+`PayPal` and `Twilio` too. No secret has a default, and an empty one is missing: a signature made with an empty key
+is one that anyone can make.
 """
 
 import importlib.metadata

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from runtime.settings import Api, BadSettings, PayPal, Settings, Twilio, load, temporal_connection
+from runtime.settings import BadSettings, PayPal, Settings, Twilio, load, temporal_connection
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +25,11 @@ def test_a_database_needs_no_provider_and_no_secret() -> None:
 
 @pytest.mark.parametrize("empty", ["", " ", "\t"])
 def test_an_empty_secret_is_an_error_at_start(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOLLGATE_API_TOKEN", empty)
+    monkeypatch.setenv("TOLLGATE_TWILIO_ACCOUNT_SID", "AC1")
+    monkeypatch.setenv("TOLLGATE_TWILIO_AUTH_TOKEN", empty)
 
-    with pytest.raises(BadSettings, match="TOLLGATE_API_TOKEN"):
-        load(Api)
+    with pytest.raises(BadSettings, match="TOLLGATE_TWILIO_AUTH_TOKEN"):
+        load(Twilio)
 
 
 def test_every_missing_variable_is_named_in_one_line() -> None:
