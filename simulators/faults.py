@@ -102,7 +102,7 @@ class Faults:
             probability=probability,
             seconds=seconds if seconds is not None else (1.0 if known is Kind.SLOW else 60.0),
             retry_after=retry_after if retry_after is not None else (1.0 if known is Kind.RATE_LIMITED else None),
-            chance=random.Random(seed),
+            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
         )
         self.standing.append(fault)
         return fault
@@ -207,5 +207,3 @@ async def _hang_up(seconds: float, receive: Receive, send: Send) -> None:
             await _disconnected(receive)
     except TimeoutError:
         await _abort(receive, send)
-
-

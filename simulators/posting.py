@@ -42,7 +42,8 @@ def _target(url: str) -> _Target:
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
-    return _Target(parts.hostname, parts.port or (443 if secure else 80), secure, f"POST {path} HTTP/1.1\r\nhost: {host}\r\n")
+    port = parts.port or (443 if secure else 80)
+    return _Target(parts.hostname, port, secure, f"POST {path} HTTP/1.1\r\nhost: {host}\r\n")
 
 
 class _Connection(asyncio.Protocol):
@@ -55,7 +56,7 @@ class _Connection(asyncio.Protocol):
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -64,7 +65,7 @@ class _Connection(asyncio.Protocol):
             self._fail(ConnectionError(f"not HTTP: {error}"))
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self.closed = True
         self._fail(ConnectionResetError("closed before it answered"))
 
@@ -85,11 +86,11 @@ class _Connection(asyncio.Protocol):
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error)
 
-    async def ask(self, request: bytes, timeout: float) -> int:
+    async def ask(self, request: bytes, patience: float) -> int:
         assert self.transport is not None
         loop = asyncio.get_running_loop()
         self.answer = loop.create_future()
-        timer = loop.call_later(timeout, self._fail, TimeoutError("no answer in time"))
+        timer = loop.call_later(patience, self._fail, TimeoutError("no answer in time"))
         try:
             self.transport.write(request)
             return await self.answer

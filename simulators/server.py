@@ -25,7 +25,7 @@ async def _run(simulator: Simulator, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with serve(simulator, port=port):
-        print(f"listening {simulator.url}", flush=True)
+        print(f"listening {simulator.url}", flush=True)  # noqa: T201 - the line that callers wait for
         await stopped.wait()
 
 

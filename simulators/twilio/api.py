@@ -1,5 +1,6 @@
 """Twilio's REST API, 2010-04-01: credentials, accounts and messages."""
 
+import operator
 import time
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -161,11 +162,8 @@ def _matches(message: SentMessage, wanted: dict[str, str]) -> bool:
     if wanted.get("To") not in (None, message.to) or wanted.get("From") not in (None, message.sender):
         return False
     day = None if message.sent is None else datetime.fromtimestamp(message.sent, UTC).date().isoformat()
-    for name, fits in (
-        ("DateSent", lambda a, b: a == b),
-        ("DateSent<", lambda a, b: a <= b),
-        ("DateSent>", lambda a, b: a >= b),
-    ):
-        if name in wanted and (day is None or not fits(day, wanted[name][:10])):
-            return False
-    return True
+    return all(
+        day is not None and fits(day, wanted[name][:10])
+        for name, fits in (("DateSent", operator.eq), ("DateSent<", operator.le), ("DateSent>", operator.ge))
+        if name in wanted
+    )

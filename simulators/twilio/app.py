@@ -11,7 +11,7 @@ from simulators.twilio.messages import Messages
 from simulators.twilio.state import State
 
 MAIN_SID = "AC00000000000000000000000000000001"
-MAIN_TOKEN = "11111111111111111111111111111111"  # noqa: S105 - known to every user of the simulator
+MAIN_TOKEN = "11111111111111111111111111111111"
 
 
 class TwilioSimulator:

@@ -102,7 +102,7 @@ class Callbacks:
             probability=probability,
             copies=copies,
             seconds=seconds,
-            chance=random.Random(seed),
+            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
         )
         self.faults.append(fault)
         return fault
@@ -145,9 +145,7 @@ class Callbacks:
             "user-agent": "TwilioProxy/1.1",
             "accept": "*/*",
         }
-        return Callback(
-            message.account_sid, message.sid, message.status, target, urlencode(params).encode(), headers
-        )
+        return Callback(message.account_sid, message.sid, message.status, target, urlencode(params).encode(), headers)
 
     def _params(self, message: SentMessage) -> dict[str, str]:
         params = {

@@ -3,11 +3,11 @@
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.control import BAD_REQUESTS, faults_route, not_found, read_json
 from simulators.faults import Faults
 from simulators.twilio.answers import account_json
 from simulators.twilio.api import Api
@@ -34,18 +34,18 @@ class Control:
                 Route("/_sim/counts", self.counts, methods=["GET"]),
                 Route("/_sim/callbacks", self.list_callbacks, methods=["GET"]),
                 Route("/_sim/callback_faults", self.callback_faults, methods=["GET", "POST", "DELETE"]),
-                Route("/_sim/faults", self.request_faults, methods=["GET", "POST", "DELETE"]),
+                faults_route(self.faults),
                 Route("/_sim/behaviour", self.behaviour, methods=["GET", "PATCH"]),
                 Route("/_sim/opt_out", self.opt_out, methods=["POST", "DELETE"]),
                 Route("/_sim/numbers", self.numbers, methods=["POST", "DELETE"]),
                 Route("/_sim/settle_prices", self.settle_prices, methods=["POST"]),
                 Route("/_sim/reset", self.reset, methods=["POST"]),
             ],
-            exception_handlers={ValueError: _bad_request, TypeError: _bad_request, KeyError: _bad_request},
+            exception_handlers={**BAD_REQUESTS, KeyError: not_found},
         )
 
-    async def open_accounts(self, request: Request) -> Response:
-        asked = await _json(request)
+    async def open_accounts(self, _: Request) -> Response:
+        asked = await read_json(request)
         number, name = int(asked.get("count", 1)), str(asked.get("friendly_name", "org_{n}"))
         if number == 1:
             opened = [self.state.open_account(name, sid=asked.get("sid"), auth_token=asked.get("auth_token"))]
@@ -53,12 +53,12 @@ class Control:
             opened = [self.state.open_account(name.replace("{n}", str(n))) for n in range(1, number + 1)]
         return JSONResponse({"accounts": [account_json(each) for each in opened]}, 201)
 
-    async def list_accounts(self, request: Request) -> Response:
+    async def list_accounts(self, _: Request) -> Response:
         return JSONResponse({"accounts": [account_json(each) for each in self.state.accounts.values()]})
 
     async def set_status(self, request: Request) -> Response:
         """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here too."""
-        account, asked = self._account(request), await _json(request)
+        account, asked = self._account(request), await read_json(request)
         status = str(asked["status"])
         account.held = bool(asked.get("by_twilio", False)) and status == "suspended"
         failed = self.api.set_status(account, status)
@@ -68,7 +68,7 @@ class Control:
 
     async def rotate_token(self, request: Request) -> Response:
         account = self._account(request)
-        account.auth_token = (await _json(request)).get("auth_token") or self.state.new_sid("")
+        account.auth_token = (await read_json(request)).get("auth_token") or self.state.new_sid("")
         return JSONResponse({"account": account_json(account)})
 
     async def list_messages(self, request: Request) -> Response:
@@ -85,10 +85,8 @@ class Control:
 
     async def repeat_callback(self, request: Request) -> Response:
         """Send the message's callback again, with its present status or the one given."""
-        message = self.state.messages.get(request.path_params["sid"])
-        if message is None:
-            raise HTTPException(404)
-        asked = await _json(request)
+        message = self.state.messages[request.path_params["sid"]]
+        asked = await read_json(request)
         present = message.status, message.error_code
         message.status = asked.get("status", message.status)
         message.error_code = asked.get("error_code", message.error_code)
@@ -98,7 +96,7 @@ class Control:
             message.status, message.error_code = present
         return Response(status_code=202)
 
-    async def counts(self, request: Request) -> Response:
+    async def counts(self, _: Request) -> Response:
         """Cheap figures; `duplicates` are the (to, body) pairs accepted more than once."""
         statuses: dict[str, int] = {}
         for message in self.state.messages.values():
@@ -139,25 +137,18 @@ class Control:
 
     async def callback_faults(self, request: Request) -> Response:
         if request.method == "POST":
-            self.callbacks.add_fault(**await _json(request))
+            self.callbacks.add_fault(**await read_json(request))
         elif request.method == "DELETE":
             self.callbacks.faults.clear()
         return JSONResponse({"faults": self.callbacks.to_json()})
 
-    async def request_faults(self, request: Request) -> Response:
-        if request.method == "POST":
-            self.faults.add(**await _json(request))
-        elif request.method == "DELETE":
-            self.faults.clear()
-        return JSONResponse({"faults": [each.to_json() for each in self.faults.standing]})
-
     async def behaviour(self, request: Request) -> Response:
         if request.method == "PATCH":
-            self.state.behaviour.change(await _json(request))
+            self.state.behaviour.change(await read_json(request))
         return JSONResponse(self.state.behaviour.to_json())
 
     async def opt_out(self, request: Request) -> Response:
-        asked = await _json(request)
+        asked = await read_json(request)
         sid, to = asked.get("account_sid"), str(asked["to"])
         for account in self.state.accounts.values():
             if sid in (None, account.sid):
@@ -170,27 +161,24 @@ class Control:
             self.state.refuse_to.clear()
             self.state.fail_to.clear()
             return JSONResponse({})
-        asked = await _json(request)
+        asked = await read_json(request)
         if "refuse" in asked:
             self.state.refuse_to[asked["to"]] = int(asked["refuse"])
         if "fail" in asked:
             self.state.fail_to[asked["to"]] = (asked.get("status", "undelivered"), int(asked["fail"]))
         return JSONResponse(asked)
 
-    async def settle_prices(self, request: Request) -> Response:
+    async def settle_prices(self, _: Request) -> Response:
         return JSONResponse({"settled": self.state.settle_prices()})
 
-    async def reset(self, request: Request) -> Response:
+    async def reset(self, _: Request) -> Response:
         self.state.reset()
         self.faults.clear()
         self.callbacks.faults.clear()
         return JSONResponse({})
 
     def _account(self, request: Request) -> Account:
-        account = self.state.accounts.get(request.path_params["sid"])
-        if account is None:
-            raise HTTPException(404)
-        return account
+        return self.state.accounts[request.path_params["sid"]]
 
 
 def _message_json(message: SentMessage) -> dict[str, Any]:
@@ -209,12 +197,3 @@ def _message_json(message: SentMessage) -> dict[str, Any]:
         "accepted_at": message.accepted_at,
         "accepted_wall": message.created,
     }
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = await request.body()
-    return await request.json() if body else {}
-
-
-async def _bad_request(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)

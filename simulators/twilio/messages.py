@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from simulators.twilio.answers import Refusal
@@ -19,7 +19,7 @@ _TEXTS = {
     21602: "Message body is required.",
     21603: "A 'From' phone number is required.",
     21604: "A 'To' phone number is required.",
-    21606: "The From phone number {sender} is not a valid, SMS-capable inbound phone number or short code for your account.",
+    21606: "The From phone number {sender} is not a valid, SMS-capable inbound phone number of your account.",
     21610: "Attempt to send to unsubscribed recipient",
     21611: "This 'From' number has exceeded the maximum number of queued messages",
     21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender}) parameters",
@@ -113,8 +113,8 @@ class Messages:
             return 21211
         return 21610 if to in account.opted_out else None
 
-    def _later(self, seconds: float, step: object, message: SentMessage) -> None:
-        asyncio.get_running_loop().call_later(seconds, partial(step, message))  # type: ignore[arg-type]
+    def _later(self, seconds: float, step: Callable[[SentMessage], None], message: SentMessage) -> None:
+        asyncio.get_running_loop().call_later(seconds, step, message)
 
     def _sending(self, message: SentMessage) -> None:
         if message.status not in _QUEUED:

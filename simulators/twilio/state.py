@@ -128,7 +128,7 @@ class State:
         self.callback_counts.clear()
         self.refused.clear()
         self.behaviour.change(Behaviour().to_json())
-        self.chance = random.Random(self.seed)
+        self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.accounts[self.main_sid] = Account(
             sid=self.main_sid, auth_token=self.main_token, friendly_name="Main account", owner=self.main_sid
         )

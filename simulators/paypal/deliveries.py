@@ -1,0 +1,312 @@
+"""Delivers signed events to the registered URLs, again and again until one answers 2xx; or as it is told to."""
+
+import asyncio
+import random
+import re
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from simulators.paypal.certificate import Authority, Kind
+from simulators.paypal.events import Event
+from simulators.paypal.resources import Resources
+from simulators.paypal.state import State, to_time
+from simulators.posting import Poster
+
+FAULTS = ("duplicate", "lost", "delayed", "reordered")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    id: str
+    url: str
+    event_types: tuple[str, ...] = ("*",)
+
+    def wants(self, event_type: str) -> bool:
+        return "*" in self.event_types or event_type in self.event_types
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Retries come after `first`, then twice as late each time up to `longest` seconds, `tries` posts in all."""
+
+    tries: int = 25
+    first: float = 0.05
+    longest: float = 2.0
+    timeout: float = 15.0
+    new_transmission_per_retry: bool = False
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        known = {each.name for each in fields(self)}
+        if values.keys() - known:
+            raise ValueError(f"unknown settings: {sorted(values.keys() - known)}; known: {sorted(known)}")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def to_json(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(slots=True, kw_only=True)
+class DeliveryFault:
+    id: int
+    kind: str
+    event_type: re.Pattern[str]
+    times: int | None
+    probability: float
+    copies: int
+    seconds: float
+    chance: random.Random
+    hits: int = 0
+
+    def strikes(self, event_type: str) -> bool:
+        if not self.event_type.match(event_type) or (self.times is not None and self.hits >= self.times):
+            return False
+        if self.probability < 1 and self.chance.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one URL. `status` is held, pending, delivered, failed or lost."""
+
+    id: int
+    event: Event
+    webhook: Webhook
+    headers: dict[str, str]
+    status: str = "pending"
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "event_id": self.event.id,
+            "event_type": self.event.type,
+            "webhook_id": self.webhook.id,
+            "url": self.webhook.url,
+            "transmission_id": self.headers.get("PAYPAL-TRANSMISSION-ID"),
+            "status": self.status,
+            "attempts": self.attempts,
+        }
+
+
+class Deliveries:
+    def __init__(self, state: State, resources: Resources, authority: Authority, *, limit: int = 50) -> None:
+        self.state = state
+        self.resources = resources
+        self.authority = authority
+        self.webhooks: dict[str, Webhook] = {}
+        self.schedule = Schedule()
+        self.faults: list[DeliveryFault] = []
+        self.all: dict[int, Delivery] = {}
+        self.holding = False
+        self.certificate = Kind.GOOD
+        self._limit = limit
+        self._poster: Poster | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._overtaken: list[Delivery] = []
+        self._numbers = count(1)
+
+    def start(self) -> None:
+        self._poster = Poster(limit=self._limit)
+        self.authority.leaf()
+
+    async def stop(self) -> None:
+        self.cancel_pending()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._poster is not None:
+            await self._poster.close()
+
+    def cancel_pending(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def register(self, url: str, event_types: Iterable[str] = ("*",), webhook_id: str | None = None) -> Webhook:
+        webhook = Webhook(webhook_id or self.state.new_id(), url, tuple(event_types))
+        self.webhooks[webhook.id] = webhook
+        return webhook
+
+    def signed_headers(
+        self,
+        raw: bytes,
+        webhook_id: str,
+        *,
+        at: datetime | None = None,
+        certificate: Kind | None = None,
+        transmission_id: str | None = None,
+    ) -> dict[str, str]:
+        """The headers that PayPal sends with a body; each call is a transmission of its own."""
+        leaf = self.authority.leaf(certificate or self.certificate)
+        transmission = transmission_id or str(uuid.uuid1())
+        when = to_time(at or self.state.now()) or ""
+        return {
+            "PAYPAL-TRANSMISSION-ID": transmission,
+            "PAYPAL-TRANSMISSION-TIME": when,
+            "PAYPAL-TRANSMISSION-SIG": leaf.sign(transmission, when, webhook_id, raw),
+            "PAYPAL-CERT-URL": f"{self.resources.url}/v1/notifications/certs/{leaf.id}",
+            "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+            "PAYPAL-AUTH-VERSION": "v2",
+            "CORRELATION-ID": uuid.uuid4().hex[:13],
+            "Content-Type": "application/json",
+            "User-Agent": "PayPal/AUHR-214.0-59217459",
+            "Accept": "*/*",
+        }
+
+    def deliver(
+        self,
+        events: Iterable[Event],
+        *,
+        headers: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
+    ) -> list[Delivery]:
+        """Start delivering each event to every URL that wants it (or to the webhooks `only`); returns at once."""
+        return [
+            self._start(event, webhook, headers or {})
+            for event in events
+            for webhook in self.webhooks.values()
+            if (webhook.wants(event.type) if only is None else webhook.id in only)
+        ]
+
+    def deliver_in_order(self, events: Iterable[Event]) -> list[Delivery]:
+        """Post each event once before the next is posted, whatever faults stand."""
+        ordered = [
+            self._new(event, webhook, {})
+            for event in events
+            for webhook in self.webhooks.values()
+            if webhook.wants(event.type)
+        ]
+        self._spawn(self._one_by_one(ordered))
+        return ordered
+
+    def reset(self) -> None:
+        """Forget deliveries, faults and settings; the registered webhooks stay."""
+        self.cancel_pending()
+        self.all.clear()
+        self.faults.clear()
+        self._overtaken.clear()
+        self.holding = False
+        self.certificate = Kind.GOOD
+        self.schedule = Schedule()
+
+    def release(self, order: str | list[str] = "fifo", *, seed: int = 0) -> list[Delivery]:
+        """Send what is held: fifo, reverse, shuffle, or in the order of the event ids given; stop holding."""
+        self.holding = False
+        held = [each for each in self.all.values() if each.status == "held"]
+        if isinstance(order, list):
+            held = sorted((each for each in held if each.event.id in order), key=lambda it: order.index(it.event.id))
+        elif order == "reverse":
+            held.reverse()
+        elif order == "shuffle":
+            random.Random(seed).shuffle(held)  # noqa: S311 - chance, not a secret
+        for delivery in held:
+            delivery.status = "pending"
+        self._spawn(self._one_by_one(held))
+        return held
+
+    def add_fault(
+        self,
+        kind: str,
+        *,
+        event_type: str = "",
+        times: int | None = None,
+        probability: float = 1.0,
+        copies: int = 2,
+        seconds: float = 1.0,
+        seed: int = 0,
+    ) -> DeliveryFault:
+        """`event_type` is a regular expression matched at the start; `copies` of a duplicate, `seconds` of a delay."""
+        if kind not in FAULTS:
+            raise ValueError(f"unknown delivery fault {kind!r}; known: {FAULTS}")
+        fault = DeliveryFault(
+            id=next(self._numbers),
+            kind=kind,
+            event_type=re.compile(event_type),
+            times=times,
+            probability=probability,
+            copies=copies,
+            seconds=seconds,
+            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
+        )
+        self.faults.append(fault)
+        return fault
+
+    def _start(self, event: Event, webhook: Webhook, override: Mapping[str, str]) -> Delivery:
+        delivery = self._new(event, webhook, override)
+        if self.holding:
+            delivery.status = "held"
+            return delivery
+        fault = next((each for each in self.faults if each.strikes(event.type)), None)
+        if fault is None:
+            self._spawn(self._until_taken(delivery))
+            for waiting in tuple(self._overtaken):
+                self._overtake(waiting, after=0.05)
+        else:
+            self._go_wrong(fault, delivery)
+        return delivery
+
+    def _new(self, event: Event, webhook: Webhook, override: Mapping[str, str]) -> Delivery:
+        headers = self.signed_headers(event.raw, webhook.id)
+        replaced = {name.lower() for name in override}
+        headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(override)
+        delivery = Delivery(id=next(self._numbers), event=event, webhook=webhook, headers=headers)
+        self.all[delivery.id] = delivery
+        return delivery
+
+    def _go_wrong(self, fault: DeliveryFault, delivery: Delivery) -> None:
+        match fault.kind:
+            case "lost":
+                delivery.status = "lost"
+            case "duplicate":
+                for _ in range(fault.copies):
+                    self._spawn(self._until_taken(delivery))
+            case "delayed":
+                self._spawn(self._until_taken(delivery, fault.seconds))
+            case "reordered":
+                self._overtaken.append(delivery)
+                asyncio.get_running_loop().call_later(fault.seconds, self._overtake, delivery, 0.0)
+
+    def _overtake(self, delivery: Delivery, after: float) -> None:
+        if delivery in self._overtaken:
+            self._overtaken.remove(delivery)
+            self._spawn(self._until_taken(delivery, after))
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _one_by_one(self, deliveries: list[Delivery]) -> None:
+        """In this order: each is posted once before the next is; what is refused is retried beside the others."""
+        for delivery in deliveries:
+            if not await self._attempt(delivery):
+                self._spawn(self._until_taken(delivery, self.schedule.first))
+
+    async def _until_taken(self, delivery: Delivery, wait: float = 0.0) -> None:
+        pause = self.schedule.first
+        if wait:
+            await asyncio.sleep(wait)
+        while not await self._attempt(delivery) and delivery.status != "failed":
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self.schedule.longest)
+
+    async def _attempt(self, delivery: Delivery) -> bool:
+        assert self._poster is not None
+        self._poster.timeout = self.schedule.timeout
+        if delivery.attempts and self.schedule.new_transmission_per_retry:
+            delivery.headers = self.signed_headers(delivery.event.raw, delivery.webhook.id)
+        started = time.time()
+        posted = await self._poster.post(delivery.webhook.url, delivery.event.raw, delivery.headers)
+        delivery.attempts.append(
+            {"status_code": posted.status, "seconds": posted.seconds, "error": posted.error, "at": started}
+        )
+        if posted.ok:
+            delivery.status = "delivered"
+        elif len(delivery.attempts) >= self.schedule.tries and delivery.status == "pending":
+            delivery.status = "failed"
+        return posted.ok

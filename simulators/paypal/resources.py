@@ -1,0 +1,272 @@
+"""PayPal's objects as JSON. Two shapes of money: v1 `{total, currency}`, v2 `{value, currency_code}`."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from simulators.paypal.state import Capture, Dispute, Plan, Refund, Sale, State, Subscription, to_time, to_value
+
+Json = dict[str, Any]
+
+
+def money(amount: Decimal, currency: str) -> Json:
+    return {"currency_code": currency, "value": to_value(amount, currency)}
+
+
+def total(amount: Decimal, currency: str) -> Json:
+    return {"total": to_value(amount, currency), "currency": currency}
+
+
+def fee(amount: Decimal) -> Decimal:
+    return amount * Decimal("0.0349") + Decimal("0.49")
+
+
+class Resources:
+    """Renders what the state holds; links carry `url`, the simulator's own address."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.url = ""
+
+    def link(self, rel: str, path: str, method: str = "GET") -> Json:
+        return {"href": self.url + path, "rel": rel, "method": method}
+
+    def plan(self, plan: Plan) -> Json:
+        price = {"fixed_price": money(plan.amount, plan.currency), "version": 1}
+        cycle = {
+            "frequency": {"interval_unit": "DAY", "interval_count": plan.interval_days},
+            "tenure_type": "REGULAR",
+            "sequence": 1,
+            "total_cycles": 0,
+            "pricing_scheme": price,
+        }
+        return {
+            "id": plan.id,
+            "product_id": plan.product_id,
+            "name": plan.name,
+            "status": "ACTIVE",
+            "usage_type": "LICENSED",
+            "billing_cycles": [cycle],
+            "payment_preferences": {"auto_bill_outstanding": True, "payment_failure_threshold": 2},
+            **{name: value for name, value in plan.body.items() if name != "id"},
+            "create_time": to_time(plan.created),
+            "update_time": to_time(plan.created),
+            "links": [self.link("self", f"/v1/billing/plans/{plan.id}")],
+        }
+
+    def subscription(self, it: Subscription, fields: str = "") -> Json:
+        wanted = fields.split(",")
+        body: Json = {
+            "status": it.status,
+            "status_update_time": to_time(it.status_updated),
+            "id": it.id,
+            "plan_id": it.plan_id,
+            "start_time": to_time(it.start),
+            "quantity": it.quantity,
+            "subscriber": {
+                "email_address": it.email,
+                "payer_id": "YY9WRWVMNRFRC",
+                "name": {"given_name": "Jo", "surname": "Doe"},
+            },
+            "create_time": to_time(it.created),
+            "update_time": to_time(it.updated),
+            "plan_overridden": False,
+            "links": self._subscription_links(it),
+        }
+        if it.custom_id is not None:
+            body["custom_id"] = it.custom_id
+        if it.note is not None:
+            body["status_change_note"] = it.note
+        if it.status not in ("APPROVAL_PENDING", "APPROVED"):
+            body["billing_info"] = self.billing_info(it, with_failure="last_failed_payment" in wanted)
+        if "plan" in wanted:
+            body["plan"] = self.plan(self.state.plans[it.plan_id])
+        return body
+
+    def billing_info(self, it: Subscription, *, with_failure: bool) -> Json:
+        info: Json = {
+            "outstanding_balance": money(it.outstanding, it.currency),
+            "cycle_executions": [
+                {
+                    "tenure_type": "REGULAR",
+                    "sequence": 1,
+                    "cycles_completed": it.cycles,
+                    "cycles_remaining": 0,
+                    "current_pricing_scheme_version": 1,
+                    "total_cycles": 0,
+                }
+            ],
+            "failed_payments_count": it.failed_payments,
+        }
+        if it.last_payment is not None:
+            paid_at, amount = it.last_payment
+            info["last_payment"] = {"amount": money(amount, it.currency), "time": to_time(paid_at)}
+        if it.next_billing is not None and it.status not in ("CANCELLED", "EXPIRED"):
+            info["next_billing_time"] = to_time(it.next_billing)
+        if with_failure and it.last_failure is not None:
+            info["last_failed_payment"] = it.last_failure
+        return info
+
+    def _subscription_links(self, it: Subscription) -> list[Json]:
+        path = f"/v1/billing/subscriptions/{it.id}"
+        links = [self.link("self", path), self.link("edit", path, "PATCH")]
+        if it.status == "APPROVAL_PENDING":
+            links.insert(0, self.link("approve", f"/webapps/billing/subscriptions?ba_token=BA-{it.id[2:]}"))
+        if it.status == "ACTIVE":
+            links += [self.link(do, f"{path}/{do}", "POST") for do in ("cancel", "suspend", "capture")]
+        if it.status == "SUSPENDED":
+            links += [self.link(do, f"{path}/{do}", "POST") for do in ("activate", "cancel", "capture")]
+        return links
+
+    def transaction(self, sale: Sale) -> Json:
+        """A sale as the subscription's transactions list it."""
+        states = {"completed": "COMPLETED", "pending": "PENDING", "denied": "DECLINED", "refunded": "REFUNDED"}
+        status = states.get(sale.state, "PARTIALLY_REFUNDED")
+        return {
+            "status": status,
+            "id": sale.id,
+            "amount_with_breakdown": {
+                "gross_amount": money(sale.amount, sale.currency),
+                "fee_amount": money(fee(sale.amount), sale.currency),
+                "net_amount": money(sale.amount - fee(sale.amount), sale.currency),
+            },
+            "payer_name": {"given_name": "Jo", "surname": "Doe"},
+            "payer_email": self.state.subscriptions[sale.subscription_id].email,
+            "time": to_time(sale.created),
+        }
+
+    def sale(self, sale: Sale) -> Json:
+        path = f"/v1/payments/sale/{sale.id}"
+        body: Json = {
+            "id": sale.id,
+            "state": sale.state,
+            "billing_agreement_id": sale.subscription_id,
+            "amount": {
+                **total(sale.amount, sale.currency),
+                "details": {"subtotal": to_value(sale.amount, sale.currency)},
+            },
+            "payment_mode": "INSTANT_TRANSFER",
+            "protection_eligibility": "ELIGIBLE",
+            "protection_eligibility_type": "ITEM_NOT_RECEIVED_ELIGIBLE,UNAUTHORIZED_PAYMENT_ELIGIBLE",
+            "transaction_fee": {"value": to_value(fee(sale.amount), sale.currency), "currency": sale.currency},
+            "create_time": to_time(sale.created),
+            "update_time": to_time(sale.created),
+            "invoice_number": "",
+            "links": [self.link("self", path), self.link("refund", f"{path}/refund", "POST")],
+        }
+        if sale.custom is not None:
+            body["custom"] = sale.custom
+        return body
+
+    def capture(self, capture: Capture) -> Json:
+        path, cost = f"/v2/payments/captures/{capture.id}", fee(capture.amount)
+        body: Json = {
+            "id": capture.id,
+            "status": capture.status,
+            "amount": money(capture.amount, capture.currency),
+            "final_capture": True,
+            "seller_protection": {"status": "NOT_ELIGIBLE"},
+            "seller_receivable_breakdown": {
+                "gross_amount": money(capture.amount, capture.currency),
+                "paypal_fee": money(cost, capture.currency),
+                "net_amount": money(capture.amount - cost, capture.currency),
+            },
+            "supplementary_data": {"related_ids": {"order_id": capture.order_id}},
+            "create_time": to_time(capture.created),
+            "update_time": to_time(capture.created),
+            "links": [self.link("self", path), self.link("refund", f"{path}/refund", "POST")],
+        }
+        if capture.custom_id is not None:
+            body["custom_id"] = capture.custom_id
+        if capture.invoice_id is not None:
+            body["invoice_id"] = capture.invoice_id
+        return body
+
+    def refund(self, refund: Refund) -> Json:
+        """In the shape that belongs to what was paid back: v1 of a sale, v2 of a capture."""
+        payment = refund.payment
+        if isinstance(payment, Capture):
+            return self._refund_of_capture(refund, payment)
+        return {
+            "id": refund.id,
+            "sale_id": payment.id,
+            "state": "completed",
+            "amount": total(refund.amount, payment.currency),
+            "refund_to_payer": {"value": to_value(refund.amount, payment.currency), "currency": payment.currency},
+            "total_refunded_amount": {
+                "value": to_value(refund.total, payment.currency),
+                "currency": payment.currency,
+            },
+            "create_time": to_time(refund.created),
+            "update_time": to_time(refund.created),
+            "links": [
+                self.link("self", f"/v1/payments/refund/{refund.id}"),
+                self.link("sale", f"/v1/payments/sale/{payment.id}"),
+            ],
+        }
+
+    def _refund_of_capture(self, refund: Refund, payment: Capture) -> Json:
+        body: Json = {
+            "id": refund.id,
+            "amount": money(refund.amount, payment.currency),
+            "seller_payable_breakdown": {
+                "gross_amount": money(refund.amount, payment.currency),
+                "paypal_fee": money(Decimal(0), payment.currency),
+                "net_amount": money(refund.amount, payment.currency),
+                "total_refunded_amount": money(refund.total, payment.currency),
+            },
+            "status": "COMPLETED",
+            "create_time": to_time(refund.created),
+            "update_time": to_time(refund.created),
+            "links": [
+                self.link("self", f"/v2/payments/refunds/{refund.id}"),
+                self.link("up", f"/v2/payments/captures/{payment.id}"),
+            ],
+        }
+        if payment.custom_id is not None:
+            body["custom_id"] = payment.custom_id
+        if payment.invoice_id is not None:
+            body["invoice_id"] = payment.invoice_id
+        return body
+
+    def reversal(self, refund: Refund) -> Json:
+        """As the REVERSED event of a sale carries it: the reversal's own id and a negative amount."""
+        sale = refund.payment
+        return {
+            "id": refund.id,
+            "state": "completed",
+            "amount": total(-refund.amount, sale.currency),
+            "create_time": to_time(refund.created),
+            "update_time": to_time(refund.created),
+            "links": [self.link("self", f"/v1/payments/refund/{refund.id}")],
+        }
+
+    def dispute(self, dispute: Dispute) -> Json:
+        payment = dispute.payment
+        custom = payment.custom if isinstance(payment, Sale) else payment.custom_id
+        transaction: Json = {
+            "seller_transaction_id": payment.id,
+            "create_time": to_time(payment.created),
+            "transaction_status": "COMPLETED",
+            "gross_amount": money(payment.amount, payment.currency),
+            "buyer": {"name": "Jo Doe"},
+            "seller": {"merchant_id": "SIMMERCHANT01", "name": "Simulated Merchant"},
+        }
+        if custom is not None:
+            transaction["custom"] = custom
+        body: Json = {
+            "dispute_id": dispute.id,
+            "create_time": to_time(dispute.created),
+            "update_time": to_time(dispute.updated),
+            "disputed_transactions": [transaction],
+            "reason": dispute.reason,
+            "status": dispute.status,
+            "dispute_amount": money(dispute.amount, payment.currency),
+            "dispute_life_cycle_stage": "CHARGEBACK" if dispute.reason == "UNAUTHORISED" else "INQUIRY",
+            "dispute_channel": "INTERNAL",
+            "seller_response_due_date": to_time(dispute.created + timedelta(days=10)),
+            "links": [self.link("self", f"/v1/customer/disputes/{dispute.id}")],
+        }
+        if dispute.outcome is not None:
+            body["dispute_outcome"] = {"outcome_code": dispute.outcome}
+        return body
