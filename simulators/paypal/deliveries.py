@@ -2,98 +2,21 @@
 
 import asyncio
 import random
-import re
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import count
 from typing import Any
 
+from simulators.delivery_faults import DeliveryFault, DeliveryFaults
+from simulators.delivery_faults import Kind as FaultKind
 from simulators.paypal.certificate import Authority, Kind
 from simulators.paypal.events import Event
 from simulators.paypal.resources import Resources
 from simulators.paypal.state import State, to_time
+from simulators.paypal.transmissions import Delivery, Schedule, Webhook
 from simulators.posting import Poster
-
-FAULTS = ("duplicate", "lost", "delayed", "reordered")
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    id: str
-    url: str
-    event_types: tuple[str, ...] = ("*",)
-
-    def wants(self, event_type: str) -> bool:
-        return "*" in self.event_types or event_type in self.event_types
-
-
-@dataclass(slots=True)
-class Schedule:
-    """Retries come after `first`, then twice as late each time up to `longest` seconds, `tries` posts in all."""
-
-    tries: int = 25
-    first: float = 0.05
-    longest: float = 2.0
-    timeout: float = 15.0
-    new_transmission_per_retry: bool = False
-
-    def change(self, values: Mapping[str, Any]) -> None:
-        known = {each.name for each in fields(self)}
-        if values.keys() - known:
-            raise ValueError(f"unknown settings: {sorted(values.keys() - known)}; known: {sorted(known)}")
-        for name, value in values.items():
-            setattr(self, name, value)
-
-    def to_json(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-
-@dataclass(slots=True, kw_only=True)
-class DeliveryFault:
-    id: int
-    kind: str
-    event_type: re.Pattern[str]
-    times: int | None
-    probability: float
-    copies: int
-    seconds: float
-    chance: random.Random
-    hits: int = 0
-
-    def strikes(self, event_type: str) -> bool:
-        if not self.event_type.match(event_type) or (self.times is not None and self.hits >= self.times):
-            return False
-        if self.probability < 1 and self.chance.random() >= self.probability:
-            return False
-        self.hits += 1
-        return True
-
-
-@dataclass(slots=True, kw_only=True)
-class Delivery:
-    """One event on its way to one URL. `status` is held, pending, delivered, failed or lost."""
-
-    id: int
-    event: Event
-    webhook: Webhook
-    headers: dict[str, str]
-    status: str = "pending"
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "event_id": self.event.id,
-            "event_type": self.event.type,
-            "webhook_id": self.webhook.id,
-            "url": self.webhook.url,
-            "transmission_id": self.headers.get("PAYPAL-TRANSMISSION-ID"),
-            "status": self.status,
-            "attempts": self.attempts,
-        }
 
 
 class Deliveries:
@@ -103,7 +26,7 @@ class Deliveries:
         self.authority = authority
         self.webhooks: dict[str, Webhook] = {}
         self.schedule = Schedule()
-        self.faults: list[DeliveryFault] = []
+        self.faults = DeliveryFaults("event_type")
         self.all: dict[int, Delivery] = {}
         self.holding = False
         self.certificate = Kind.GOOD
@@ -209,39 +132,12 @@ class Deliveries:
         self._spawn(self._one_by_one(held))
         return held
 
-    def add_fault(
-        self,
-        kind: str,
-        *,
-        event_type: str = "",
-        times: int | None = None,
-        probability: float = 1.0,
-        copies: int = 2,
-        seconds: float = 1.0,
-        seed: int = 0,
-    ) -> DeliveryFault:
-        """`event_type` is a regular expression matched at the start; `copies` of a duplicate, `seconds` of a delay."""
-        if kind not in FAULTS:
-            raise ValueError(f"unknown delivery fault {kind!r}; known: {FAULTS}")
-        fault = DeliveryFault(
-            id=next(self._numbers),
-            kind=kind,
-            event_type=re.compile(event_type),
-            times=times,
-            probability=probability,
-            copies=copies,
-            seconds=seconds,
-            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
-        )
-        self.faults.append(fault)
-        return fault
-
     def _start(self, event: Event, webhook: Webhook, override: Mapping[str, str]) -> Delivery:
         delivery = self._new(event, webhook, override)
         if self.holding:
             delivery.status = "held"
             return delivery
-        fault = next((each for each in self.faults if each.strikes(event.type)), None)
+        fault = self.faults.strike(event.type)
         if fault is None:
             self._spawn(self._until_taken(delivery))
             for waiting in tuple(self._overtaken):
@@ -260,14 +156,14 @@ class Deliveries:
 
     def _go_wrong(self, fault: DeliveryFault, delivery: Delivery) -> None:
         match fault.kind:
-            case "lost":
+            case FaultKind.LOST:
                 delivery.status = "lost"
-            case "duplicate":
+            case FaultKind.DUPLICATE:
                 for _ in range(fault.copies):
                     self._spawn(self._until_taken(delivery))
-            case "delayed":
+            case FaultKind.DELAYED:
                 self._spawn(self._until_taken(delivery, fault.seconds))
-            case "reordered":
+            case FaultKind.REORDERED:
                 self._overtaken.append(delivery)
                 asyncio.get_running_loop().call_later(fault.seconds, self._overtake, delivery, 0.0)
 

@@ -11,10 +11,11 @@ from starlette.routing import Route
 from simulators.control import read_json
 from simulators.paypal.certificate import Kind
 from simulators.paypal.control import at_of
-from simulators.paypal.deliveries import Deliveries, Delivery
+from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.events import Events
 from simulators.paypal.state import State
 from simulators.paypal.tokens import Tokens
+from simulators.paypal.transmissions import Delivery
 
 
 class DeliveryControl:
@@ -39,7 +40,7 @@ class DeliveryControl:
             Route("/_sim/ca", self.authority),
             Route("/_sim/certificate", self.choose_certificate, methods=post),
             Route("/_sim/schedule", self.schedule, methods=["GET", "PATCH"]),
-            Route("/_sim/delivery_faults", self.faults, methods=["GET", "POST", "DELETE"]),
+            self.deliveries.faults.route("/_sim/delivery_faults"),
             Route("/_sim/tokens", self.change_tokens, methods=["PATCH"]),
             Route("/_sim/tokens/expire", self.expire_tokens, methods=post),
             Route("/_sim/clock", self.set_clock, methods=post),
@@ -121,20 +122,6 @@ class DeliveryControl:
         if request.method == "PATCH":
             self.deliveries.schedule.change(await read_json(request))
         return JSONResponse(self.deliveries.schedule.to_json())
-
-    async def faults(self, request: Request) -> Response:
-        if request.method == "POST":
-            self.deliveries.add_fault(**await read_json(request))
-        elif request.method == "DELETE":
-            self.deliveries.faults.clear()
-        return JSONResponse(
-            {
-                "faults": [
-                    {"id": each.id, "kind": each.kind, "event_type": each.event_type.pattern, "hits": each.hits}
-                    for each in self.deliveries.faults
-                ]
-            }
-        )
 
     async def change_tokens(self, request: Request) -> Response:
         self.tokens.expires_in = int((await read_json(request))["expires_in"])

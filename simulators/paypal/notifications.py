@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64decode
-from json.decoder import py_scanstring
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.paypal.certificate import signed_text
-from simulators.paypal.deliveries import Deliveries, Webhook
+from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.errors import ApiError
 from simulators.paypal.events import Event, Events
 from simulators.paypal.resources import Json, Resources
 from simulators.paypal.state import from_time
 from simulators.paypal.subscriptions import page_size, read_json
+from simulators.paypal.transmissions import Webhook
 
 _EVENTS = "/v1/notifications/webhooks-events"
 _WEBHOOKS = "/v1/notifications/webhooks"
@@ -129,7 +129,7 @@ def member(text: str, name: str) -> str | None:
         at = _skip(text, at, ", \t\r\n")
         if text[at] == "}":
             return None
-        key, at = py_scanstring(text, at + 1)
+        key, at = decoder.raw_decode(text, at)
         start = _skip(text, at, ": \t\r\n")
         _, at = decoder.raw_decode(text, start)
         if key == name:

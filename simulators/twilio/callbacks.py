@@ -2,40 +2,14 @@
 
 import asyncio
 import hmac
-import random
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
-from typing import Any
 from urllib.parse import urldefrag, urlencode
 
+from simulators.delivery_faults import DeliveryFault, DeliveryFaults, Kind
 from simulators.posting import Posted, Poster
 from simulators.twilio.state import CallbackRecord, SentMessage, State
-
-KINDS = ("lost", "duplicate", "delayed", "reordered")
-
-
-@dataclass(slots=True, kw_only=True)
-class CallbackFault:
-    """`status` limits it to one MessageStatus. `reordered` holds a callback back behind the next, or for `seconds`."""
-
-    id: int
-    kind: str
-    status: str | None
-    times: int | None
-    probability: float
-    copies: int
-    seconds: float
-    chance: random.Random
-    hits: int = 0
-
-    def strikes(self, status: str) -> bool:
-        if self.status not in (None, status) or (self.times is not None and self.hits >= self.times):
-            return False
-        if self.probability < 1 and self.chance.random() >= self.probability:
-            return False
-        self.hits += 1
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +33,11 @@ class Callbacks:
 
     def __init__(self, state: State, *, limit: int = 64) -> None:
         self.state = state
-        self.faults: list[CallbackFault] = []
-        self.held: list[Callback] = []
+        self.faults = DeliveryFaults("status")
         self._limit = limit
         self._poster: Poster | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaken: list[Callback] = []
-        self._numbers = count(1)
 
     def start(self) -> None:
         self._poster = Poster(limit=self._limit, timeout=self.state.behaviour.callback_timeout)
@@ -81,53 +53,34 @@ class Callbacks:
     def pending(self) -> int:
         return len(self._tasks) + len(self._overtaken)
 
-    def add_fault(
-        self,
-        kind: str,
-        *,
-        status: str | None = None,
-        times: int | None = None,
-        probability: float = 1.0,
-        copies: int = 2,
-        seconds: float = 1.0,
-        seed: int = 0,
-    ) -> CallbackFault:
-        if kind not in KINDS:
-            raise ValueError(f"unknown callback fault {kind!r}; known: {KINDS}")
-        fault = CallbackFault(
-            id=next(self._numbers),
-            kind=kind,
-            status=status,
-            times=times,
-            probability=probability,
-            copies=copies,
-            seconds=seconds,
-            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
-        )
-        self.faults.append(fault)
-        return fault
-
     def notify(self, message: SentMessage) -> None:
         """Tell the message's StatusCallback its present status; returns at once."""
         if message.callback_url is None:
             return
         callback = self._callback(message, message.callback_url)
-        fault = next((each for each in self.faults if each.strikes(callback.status)), None) if self.faults else None
-        match fault.kind if fault else None:
-            case "lost":
+        fault = self.faults.strike(callback.status) if self.faults.standing else None
+        if fault is not None:
+            self._go_wrong(fault, callback)
+            return
+        self._send(callback)
+        for waiting in tuple(self._overtaken):
+            self._release(waiting)
+
+    def _go_wrong(self, fault: DeliveryFault, callback: Callback) -> None:
+        match fault.kind:
+            case Kind.LOST:
                 self.state.callback_counts["lost"] += 1
-            case "duplicate":
-                for _ in range(fault.copies if fault else 1):
+            case Kind.DUPLICATE:
+                for _ in range(fault.copies):
                     self._send(callback)
-            case "delayed":
-                asyncio.get_running_loop().call_later(fault.seconds if fault else 0, self._send, callback)
-            case "reordered":
+            case Kind.DELAYED:
+                self._later(fault.seconds, self._send, callback)
+            case Kind.REORDERED:
                 self._overtaken.append(callback)
-                asyncio.get_running_loop().call_later(fault.seconds if fault else 0, self._release, callback)
-            case _:
-                self._send(callback)
-                for waiting in tuple(self._overtaken):
-                    self._release(waiting)
+                self._later(fault.seconds, self._release, callback)
+
+    def _later(self, seconds: float, step: Callable[[Callback], None], callback: Callback) -> None:
+        asyncio.get_running_loop().call_later(seconds, step, callback)
 
     def _release(self, callback: Callback) -> None:
         if callback in self._overtaken:
@@ -196,9 +149,3 @@ class Callbacks:
                 tries=tries,
             )
         )
-
-    def to_json(self) -> list[dict[str, Any]]:
-        return [
-            {"id": each.id, "kind": each.kind, "status": each.status, "times": each.times, "hits": each.hits}
-            for each in self.faults
-        ]

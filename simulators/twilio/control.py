@@ -33,7 +33,7 @@ class Control:
                 Route("/_sim/messages/{sid}/callback", self.repeat_callback, methods=["POST"]),
                 Route("/_sim/counts", self.counts, methods=["GET"]),
                 Route("/_sim/callbacks", self.list_callbacks, methods=["GET"]),
-                Route("/_sim/callback_faults", self.callback_faults, methods=["GET", "POST", "DELETE"]),
+                self.callbacks.faults.route("/_sim/callback_faults"),
                 faults_route(self.faults),
                 Route("/_sim/behaviour", self.behaviour, methods=["GET", "PATCH"]),
                 Route("/_sim/opt_out", self.opt_out, methods=["POST", "DELETE"]),
@@ -44,7 +44,7 @@ class Control:
             exception_handlers={**BAD_REQUESTS, KeyError: not_found},
         )
 
-    async def open_accounts(self, _: Request) -> Response:
+    async def open_accounts(self, request: Request) -> Response:
         asked = await read_json(request)
         number, name = int(asked.get("count", 1)), str(asked.get("friendly_name", "org_{n}"))
         if number == 1:
@@ -134,13 +134,6 @@ class Control:
             if wanted in (None, each.message_sid)
         ]
         return JSONResponse({"count": len(found), "callbacks": found})
-
-    async def callback_faults(self, request: Request) -> Response:
-        if request.method == "POST":
-            self.callbacks.add_fault(**await read_json(request))
-        elif request.method == "DELETE":
-            self.callbacks.faults.clear()
-        return JSONResponse({"faults": self.callbacks.to_json()})
 
     async def behaviour(self, request: Request) -> Response:
         if request.method == "PATCH":

@@ -1,0 +1,110 @@
+"""What can go wrong on the way of a webhook or a status callback: lost, duplicated, delayed, overtaken."""
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.control import read_json
+
+
+class Kind(StrEnum):
+    LOST = "lost"
+    DUPLICATE = "duplicate"
+    DELAYED = "delayed"
+    REORDERED = "reordered"
+
+
+@dataclass(slots=True, kw_only=True)
+class DeliveryFault:
+    """`match` is a regular expression matched at the start of what is delivered: an event type, a message status.
+
+    A duplicate is sent `copies` times; `seconds` is how long a delayed one waits, and a reordered one at most.
+    """
+
+    id: int
+    kind: Kind
+    match: re.Pattern[str]
+    times: int | None
+    probability: float
+    copies: int
+    seconds: float
+    chance: random.Random
+    hits: int = 0
+
+    def strikes(self, what: str) -> bool:
+        if not self.match.match(what) or (self.times is not None and self.hits >= self.times):
+            return False
+        if self.probability < 1 and self.chance.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+@dataclass(slots=True)
+class DeliveryFaults:
+    """`subject` is what the control plane calls `match`: `event_type` or `status`."""
+
+    subject: str
+    standing: list[DeliveryFault] = field(default_factory=list)
+    _ids: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def add(
+        self,
+        kind: str,
+        *,
+        match: str = "",
+        times: int | None = None,
+        probability: float = 1.0,
+        copies: int = 2,
+        seconds: float = 1.0,
+        seed: int = 0,
+    ) -> DeliveryFault:
+        fault = DeliveryFault(
+            id=next(self._ids),
+            kind=Kind(kind),
+            match=re.compile(match),
+            times=times,
+            probability=probability,
+            copies=copies,
+            seconds=seconds,
+            chance=random.Random(seed),  # noqa: S311 - chance, not a secret
+        )
+        self.standing.append(fault)
+        return fault
+
+    def strike(self, what: str) -> DeliveryFault | None:
+        return next((fault for fault in self.standing if fault.strikes(what)), None)
+
+    def clear(self) -> None:
+        self.standing.clear()
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": each.id,
+                "kind": each.kind.value,
+                self.subject: each.match.pattern,
+                "times": each.times,
+                "hits": each.hits,
+            }
+            for each in self.standing
+        ]
+
+    def route(self, path: str) -> Route:
+        async def script(request: Request) -> Response:
+            if request.method == "POST":
+                asked = await read_json(request)
+                self.add(match=asked.pop(self.subject, None) or "", **asked)
+            elif request.method == "DELETE":
+                self.clear()
+            return JSONResponse({"faults": self.to_json()})
+
+        return Route(path, script, methods=["GET", "POST", "DELETE"])
