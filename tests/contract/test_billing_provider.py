@@ -1,0 +1,287 @@
+"""What every billing provider's adapter has to do alike; a new provider adds its world and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+
+from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.money import Money
+from domain.subscription import BILLING, LAPSED, State
+from providers.billing import Resumed
+from providers.errors import InvalidSignature, NotFound, ProviderUnavailable
+from tests.contract.paypal_world import paypal_world
+from tests.contract.world import Delivery, World, kinds
+
+WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {"paypal": paypal_world}
+ORGANIZATION = "org_7f3c"
+SUBSCRIPTION_PRICE = Money(49_000_000, "USD")
+
+
+@pytest_asyncio.fixture(params=WORLDS)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with WORLDS[request.param]() as one:
+        yield one
+
+
+async def verified(world: World, deliveries: list[Delivery]) -> None:
+    for one in deliveries:
+        await world.provider.verify_webhook(one.raw, one.headers, now=datetime.now(UTC))
+
+
+def money_of(world: World, deliveries: list[Delivery], kind: EventKind) -> MoneyReference:
+    events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
+    money = next(event.money for event in events if event.kind is kind)
+    assert money is not None
+    return money
+
+
+async def payments_of(world: World, subscription_id: str) -> list[Payment]:
+    now = datetime.now(UTC)
+    listed = world.provider.list_payments(subscription_id, now - timedelta(days=1), now + timedelta(days=1))
+    return [one async for one in listed]
+
+
+async def test_a_new_subscription_is_active_and_says_whose_it_is(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    told = await world.provider.get_subscription(subscription_id)
+
+    assert (told.state, told.custom_id) == (State.ACTIVE, ORGANIZATION)
+    assert told.as_of is not None
+    assert told.access_until is not None
+    assert told.access_until > datetime.now(UTC)
+
+
+async def test_every_webhook_of_a_whole_life_is_verified_and_understood(world: World) -> None:
+    subscription_id, started = await world.subscribe(ORGANIZATION)
+    failed = await world.fail_payment(subscription_id)
+    lapsed = await world.lapse(subscription_id)
+    canceled = await world.cancel(subscription_id)
+    everything = started + failed + lapsed + canceled
+
+    await verified(world, everything)
+    events = [world.provider.parse_webhook(one.raw, one.headers) for one in everything]
+
+    assert {event.subscription_id for event in events} == {subscription_id}
+    assert {event.problem for event in events} == {None}
+    assert len({event.event_id for event in events}) == len(events)
+    assert kinds(world, started) >= {EventKind.PAYMENT_SUCCEEDED}
+    assert kinds(world, failed) == {EventKind.PAYMENT_FAILED}
+    assert EventKind.CANCELED in kinds(world, canceled)
+
+
+async def test_an_event_and_the_get_after_it_tell_the_same(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    for act in (world.fail_payment, world.lapse, world.cancel):
+        deliveries = await act(subscription_id)
+        asked = await world.provider.get_subscription(subscription_id)
+
+        told = [world.provider.parse_webhook(one.raw, one.headers).snapshot for one in deliveries]
+        newest = [snapshot for snapshot in told if snapshot is not None][-1]
+
+        assert (newest.state, newest.custom_id) == (asked.state, asked.custom_id)
+
+
+async def test_a_failed_payment_is_past_due_and_a_paid_one_is_active_again(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    await world.fail_payment(subscription_id)
+    late = await world.provider.get_subscription(subscription_id)
+    await world.pay(subscription_id)
+    paid = await world.provider.get_subscription(subscription_id)
+
+    assert (late.state, late.failed_payments, late.outstanding) == (State.PAST_DUE, 1, SUBSCRIPTION_PRICE)
+    assert paid.state is State.ACTIVE
+
+
+async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    await world.lapse(subscription_id)
+
+    assert (await world.provider.get_subscription(subscription_id)).state is State.SUSPENDED_NONPAYMENT
+
+
+async def test_a_tampered_or_forged_webhook_is_refused(world: World) -> None:
+    _, deliveries = await world.subscribe(ORGANIZATION)
+    genuine = deliveries[0]
+    tampered = Delivery(genuine.raw.replace(ORGANIZATION.encode(), b"org_evil"), genuine.headers)
+    truncated = Delivery(genuine.raw[:-1], genuine.headers)
+    unsigned = Delivery(genuine.raw, {})
+
+    for one in [tampered, truncated, unsigned, *await world.forged(genuine)]:
+        with pytest.raises(InvalidSignature):
+            await world.provider.verify_webhook(one.raw, one.headers, now=datetime.now(UTC))
+
+
+async def test_a_checkout_bills_nobody_before_the_customer_consents(world: World) -> None:
+    link = await world.provider.create_checkout(
+        organization_id=ORGANIZATION,
+        plan_id=world.plan_id,
+        return_url="https://host.test/done",
+        cancel_url="https://host.test/canceled",
+        idempotency_key="checkout-1",
+    )
+    before = await world.provider.get_subscription(link.subscription_id)
+    await world.approve(link.subscription_id)
+    after = await world.provider.get_subscription(link.subscription_id)
+
+    assert link.url.startswith("http")
+    assert (before.state, before.custom_id) == (State.PENDING, ORGANIZATION)
+    assert after.state is State.ACTIVE
+
+
+async def test_a_checkout_repeated_with_its_key_is_the_same_checkout(world: World) -> None:
+    async def checkout(key: str) -> str:
+        link = await world.provider.create_checkout(
+            organization_id=ORGANIZATION,
+            plan_id=world.plan_id,
+            return_url="https://host.test/done",
+            cancel_url="https://host.test/canceled",
+            idempotency_key=key,
+        )
+        return link.subscription_id
+
+    assert await checkout("k-1") == await checkout("k-1")
+    assert await checkout("k-1") != await checkout("k-2")
+
+
+async def test_suspending_and_resuming_may_be_repeated(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    for _ in range(2):
+        assert (await world.provider.ensure_suspended(subscription_id, "by hand")).state is State.PAUSED
+    for _ in range(2):
+        assert await world.provider.ensure_resumed(subscription_id, "by hand") is Resumed.RESUMED
+    assert (await world.provider.get_subscription(subscription_id)).state in BILLING
+
+
+async def test_canceling_may_be_repeated_and_cannot_be_undone(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    for _ in range(2):
+        assert (await world.provider.ensure_canceled(subscription_id, "left")).state is State.CANCELED
+    assert await world.provider.ensure_resumed(subscription_id, "back") is Resumed.NEEDS_NEW_CONSENT
+
+
+async def test_what_lapsed_for_nonpayment_needs_the_payment_first(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.lapse(subscription_id)
+
+    assert await world.provider.ensure_resumed(subscription_id, "please") is Resumed.NEEDS_PAYMENT
+    assert (await world.provider.get_subscription(subscription_id)).state in LAPSED
+
+
+async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.lapse(subscription_id)
+    owed = (await world.provider.get_subscription(subscription_id)).outstanding
+    assert owed is not None
+
+    taken = [
+        await world.provider.collect_outstanding(subscription_id, owed, idempotency_key="collect-1") for _ in range(2)
+    ]
+
+    assert {one.reference.id for one in taken} == {taken[0].reference.id}
+    assert (taken[0].status, taken[0].amount) == (PaymentStatus.COMPLETED, owed)
+    assert len(await payments_of(world, subscription_id)) == 2  # the first payment and this one
+
+
+async def test_a_change_of_plan_needs_the_customers_consent(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    change = await world.provider.change_plan(subscription_id, world.other_plan_id)
+
+    assert change.approve_url is not None
+
+
+async def test_a_payment_is_the_same_in_the_webhook_the_get_and_the_list(world: World) -> None:
+    subscription_id, deliveries = await world.subscribe(ORGANIZATION)
+
+    payment = await world.provider.get_payment(money_of(world, deliveries, EventKind.PAYMENT_SUCCEEDED))
+    listed = await payments_of(world, subscription_id)
+
+    assert (payment.amount, payment.status) == (SUBSCRIPTION_PRICE, PaymentStatus.COMPLETED)
+    assert payment.subscription_id == subscription_id
+    assert [one.reference for one in listed] == [payment.reference]
+
+
+async def test_partial_refunds_are_each_a_fact_of_their_own(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    refunds = []
+    for amount in ("10.00", "5.00"):
+        deliveries = await world.refund(subscription_id, Decimal(amount))
+        await verified(world, deliveries)
+        refunds.append(await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED)))
+
+    assert [one.amount for one in refunds] == [Money(10_000_000, "USD"), Money(5_000_000, "USD")]
+    assert {one.reference.kind for one in refunds} == {MoneyObject.REFUND}
+    assert {one.subscription_id for one in refunds} == {subscription_id}
+    assert len({one.reference.id for one in refunds}) == 2
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_dispute_is_followed_to_its_end(world: World, *, lost: bool) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    dispute_id, opened = await world.dispute(subscription_id)
+    open_ = await world.provider.get_dispute(dispute_id)
+    closed = await world.settle_dispute(dispute_id, lost=lost)
+    settled = await world.provider.get_dispute(dispute_id)
+
+    await verified(world, opened + closed)
+    assert money_of(world, opened, EventKind.DISPUTE_OPENED).id == dispute_id
+    assert EventKind.DISPUTE_CLOSED in kinds(world, closed)
+    assert (open_.open, settled.open, settled.lost) == (True, False, lost)
+    assert open_.payment_ids == ((await payments_of(world, subscription_id))[0].reference.id,)
+
+
+async def test_the_events_of_an_outage_can_be_listed(world: World) -> None:
+    subscription_id, deliveries = await world.subscribe(ORGANIZATION)
+    now = datetime.now(UTC)
+
+    listed = world.provider.list_events(now - timedelta(hours=1), now + timedelta(hours=1))
+    ids = {event.event_id async for event in listed}
+
+    assert ids == {world.provider.parse_webhook(one.raw, one.headers).event_id for one in deliveries}
+    assert subscription_id
+
+
+async def test_an_outage_is_unavailable_and_asked_only_once(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.provider.get_subscription(subscription_id)
+    await world.break_down()
+    before = await world.requests()
+
+    with pytest.raises(ProviderUnavailable):
+        await world.provider.get_subscription(subscription_id)
+    assert await world.requests() - before <= 1
+
+
+async def test_a_limit_says_how_long_to_wait(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.limit(timedelta(seconds=7))
+
+    with pytest.raises(ProviderUnavailable) as failure:
+        await world.provider.get_subscription(subscription_id)
+
+    assert failure.value.retry_after == 7.0
+
+
+async def test_what_does_not_exist_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.provider.get_subscription("I-NOSUCHTHING0")
+    with pytest.raises(NotFound):
+        await world.provider.ensure_suspended("I-NOSUCHTHING0", "x")
+
+
+async def test_many_calls_at_once_all_get_their_answer(world: World) -> None:
+    ids = [(await world.subscribe(f"org_{number}"))[0] for number in range(20)]
+
+    told = await asyncio.gather(*(world.provider.get_subscription(one) for one in ids))
+
+    assert [one.custom_id for one in told] == [f"org_{number}" for number in range(20)]

@@ -1,0 +1,144 @@
+"""The Twilio adapter against the simulator: whole stories, with faults on the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from domain.money import Money
+from domain.telephony import Accepted, AccountStatus, DeliveryStatus, NotProcessed, OutboundMessage, Refused, Unknown
+from providers.errors import AlreadyTerminal, ProviderUnavailable
+from providers.http import fast_client
+from providers.twilio import Twilio
+from simulators.serving import serve
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+
+FROM = "+15005550006"
+
+
+@dataclass
+class World:
+    simulator: TwilioSimulator
+    twilio: Twilio
+    control: httpx.AsyncClient
+    sub: str
+
+    def message(self, to: str = "+15551230001") -> OutboundMessage:
+        return OutboundMessage(account_sid=self.sub, sender=FROM, to=to, body="Hello", status_callback="")
+
+    async def fault(self, kind: str, **more: Any) -> None:
+        asked = {"kind": kind, "method": "POST", "path": "/2010-04-01", "times": 1} | more
+        (await self.control.post("/_sim/faults", json=asked)).raise_for_status()
+
+    def accepted(self) -> int:
+        return len(self.simulator.state.messages)
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    async with (
+        serve(TwilioSimulator(seed=1)) as simulator,
+        fast_client(read=0.5) as client,
+        fast_client(simulator.url) as control,
+    ):
+        opened = await control.post("/_sim/accounts", json={"friendly_name": "org_1"})
+        sub = opened.json()["accounts"][0]["sid"]
+        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        yield World(simulator, twilio, control, sub)
+
+
+async def test_a_suspended_subaccount_sends_nothing_until_it_is_active_again(world: World) -> None:
+    suspended = await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+    refused = await world.twilio.send(world.message())
+    active = await world.twilio.ensure_status(world.sub, AccountStatus.ACTIVE)
+    accepted = await world.twilio.send(world.message())
+
+    assert (suspended.status, active.status) == (AccountStatus.SUSPENDED, AccountStatus.ACTIVE)
+    assert isinstance(refused, Refused)
+    assert refused.account_suspended
+    assert isinstance(accepted, Accepted)
+    assert world.accepted() == 1
+
+
+async def test_ensuring_a_status_twice_is_ensuring_it_once(world: World) -> None:
+    for _ in range(2):
+        assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+
+
+async def test_an_account_that_twilio_holds_cannot_be_reactivated(world: World) -> None:
+    await world.control.post(f"/_sim/accounts/{world.sub}/status", json={"status": "suspended", "by_twilio": True})
+
+    with pytest.raises(AlreadyTerminal) as failure:
+        await world.twilio.ensure_status(world.sub, AccountStatus.ACTIVE)
+    assert failure.value.code == "21478"
+    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+
+
+async def test_a_closed_account_is_as_good_as_suspended_and_never_active(world: World) -> None:
+    await world.control.post(f"/_sim/accounts/{world.sub}/status", json={"status": "closed"})
+
+    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.CLOSED
+    with pytest.raises(AlreadyTerminal):
+        await world.twilio.ensure_status(world.sub, AccountStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("kind", ["timeout_after_acceptance", "reset_after_acceptance", "error_after_acceptance"])
+async def test_an_answer_lost_after_acceptance_is_unknown_and_the_message_can_be_found(world: World, kind: str) -> None:
+    since = datetime.now(UTC)
+    await world.fault(kind)
+
+    outcome = await world.twilio.send(world.message())
+    found = await world.twilio.find_sent(world.sub, to="+15551230001", body="Hello", sender=FROM, since=since)
+
+    assert isinstance(outcome, Unknown)
+    assert world.accepted() == 1
+    assert found is not None
+
+
+async def test_a_rate_limited_message_was_not_processed(world: World) -> None:
+    await world.fault("429", retry_after=2)
+
+    outcome = await world.twilio.send(world.message())
+
+    assert isinstance(outcome, NotProcessed)
+    assert outcome.retry_after == 2.0
+    assert world.accepted() == 0
+
+
+async def test_a_malformed_answer_is_unknown(world: World) -> None:
+    await world.fault("malformed_json")
+
+    assert isinstance(await world.twilio.send(world.message()), Unknown)
+
+
+async def test_an_outage_while_suspending_is_tried_again_by_the_caller(world: World) -> None:
+    await world.fault("503")
+
+    with pytest.raises(ProviderUnavailable):
+        await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+
+
+async def test_the_price_comes_after_the_delivery(world: World) -> None:
+    sent = await world.twilio.send(world.message())
+    assert isinstance(sent, Accepted)
+    before = await world.twilio.get_message(world.sub, sent.sid)
+    async with asyncio.timeout(5):
+        while (await world.twilio.get_message(world.sub, sent.sid)).status is not DeliveryStatus.DELIVERED:
+            await asyncio.sleep(0.02)
+    await world.control.post("/_sim/settle_prices")
+    after = await world.twilio.get_message(world.sub, sent.sid)
+
+    assert before.price is None
+    assert after.price == Money(7_500, "USD")
+
+
+async def test_a_message_never_sent_is_not_found(world: World) -> None:
+    sent = await world.twilio.find_sent(world.sub, to="+1999", body="x", sender=FROM, since=datetime.now(UTC))
+
+    assert sent is None

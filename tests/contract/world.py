@@ -1,0 +1,69 @@
+"""What a contract test needs of a provider's simulator, in words that fit every provider."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from domain.events import EventKind
+from providers.billing import BillingProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A signed webhook as it would be posted; header names are lower case."""
+
+    raw: bytes
+    headers: dict[str, str]
+
+
+class World(Protocol):
+    """Each act of the outside world answers with the webhooks that it causes."""
+
+    provider: BillingProvider
+    plan_id: str
+    other_plan_id: str
+
+    async def subscribe(self, organization_id: str) -> tuple[str, list[Delivery]]:
+        """An active subscription with its first payment of 49 USD made."""
+        ...
+
+    async def approve(self, subscription_id: str) -> list[Delivery]: ...
+
+    async def fail_payment(self, subscription_id: str) -> list[Delivery]: ...
+
+    async def lapse(self, subscription_id: str) -> list[Delivery]:
+        """Dunning gives up: the provider suspends for non-payment."""
+        ...
+
+    async def pay(self, subscription_id: str) -> list[Delivery]: ...
+
+    async def cancel(self, subscription_id: str) -> list[Delivery]: ...
+
+    async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
+        """Pay back a part of the newest payment."""
+        ...
+
+    async def dispute(self, subscription_id: str) -> tuple[str, list[Delivery]]: ...
+
+    async def settle_dispute(self, dispute_id: str, *, lost: bool) -> list[Delivery]: ...
+
+    async def forged(self, delivery: Delivery) -> list[Delivery]:
+        """The same delivery, signed by everybody who is not the provider."""
+        ...
+
+    async def break_down(self) -> None:
+        """Answer every call with 503 from now on."""
+        ...
+
+    async def limit(self, wait: timedelta) -> None:
+        """Refuse the next call for coming too often."""
+        ...
+
+    async def requests(self) -> int:
+        """How many API calls were made so far, those for credentials aside."""
+        ...
+
+
+def kinds(world: World, deliveries: list[Delivery]) -> set[EventKind]:
+    return {world.provider.parse_webhook(one.raw, one.headers).kind for one in deliveries}
