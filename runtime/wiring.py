@@ -18,6 +18,7 @@ from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust
 from providers.twilio import Twilio
 from runtime import settings as settings_of
+from runtime.client import connect
 from runtime.database import create_engine
 from runtime.settings import Settings
 
@@ -57,6 +58,23 @@ class Services:
     @property
     def reconciling(self) -> Reconciling:
         return Reconciling(self.engine, self.providers, self.twilio, self.doorbell, self.sending)
+
+
+@asynccontextmanager
+async def from_environment(identity: str, *, lazy: bool = True) -> AsyncIterator[Services]:
+    """The services as the environment describes them. Raises `BadSettings` with what is missing.
+
+    `lazy` lets the API start while Temporal is down; a worker cannot.
+    """
+    settings = settings_of.load(Settings)
+    paypal, twilio = settings_of.load(settings_of.PayPal), settings_of.load(settings_of.Twilio)
+    connection = settings_of.temporal_connection()
+    if connection is None or settings.database_url is None:
+        missing = "TEMPORAL_ADDRESS" if connection is None else "TOLLGATE_DATABASE_URL"
+        raise settings_of.BadSettings(f"{missing} is not set (`tollgate dev` starts servers of its own)")
+    client = await connect(connection, lazy=lazy, identity=identity)
+    async with services(settings, paypal, twilio, client, settings.database_url.get_secret_value()) as built:
+        yield built
 
 
 @asynccontextmanager
