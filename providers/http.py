@@ -17,6 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _DEFAULT_CONNECT = 5.0
 _DEFAULT_READ = 15.0
+_LONGEST_WAIT = 3600.0  # a slip of the server's must not put off a suspension for days
 _IDLE_SECONDS = 5.0  # shorter than any server's, so that a request is not lost to a connection closing meanwhile
 
 
@@ -46,10 +47,10 @@ def retry_after(headers: httpx.Headers) -> float | None:
     """Seconds until the server wants to be asked again (RFC 9110, 10.2.3: a number or a date)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 8:
-        return float(text)
+        return min(float(text), _LONGEST_WAIT)
     try:
         at = parsedate_to_datetime(text)
-        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+        return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
     except (ValueError, TypeError):  # no date, or one without a zone
         return None
 

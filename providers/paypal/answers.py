@@ -29,11 +29,13 @@ def body(response: httpx.Response) -> Json:
 
 
 def failure(response: httpx.Response) -> ProviderError:
+    """A 403 or 404 without PayPal's error object comes from a gateway before it, and proves nothing."""
     told = _error(response)
-    code = _code(told) or f"HTTP_{response.status_code}"
+    issue = _code(told)
+    code = issue or f"HTTP_{response.status_code}"
     reference = _debug_id(response, told)
     message = f"PayPal answered {response.status_code} {code} to {response.request.method} {response.request.url.path}"
-    if response.status_code in _TRY_AGAIN or response.status_code >= 500:
+    if issue is None or response.status_code in _TRY_AGAIN or not 400 <= response.status_code < 500:
         return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
     if response.status_code == 404:
         return NotFound(message, code=code, reference=reference)

@@ -1,7 +1,7 @@
 """Checks that a certificate is PayPal's message signing certificate, issued under a trusted root; fetches nothing.
 
 `cryptography`'s path building is used with a policy of our own: the certificate signs messages, so no server name and
-no key usage for TLS is asked of it; its name is checked here instead. Name: facts of PayPal's signed samples.
+no key usage for TLS is asked of it; its name is checked here instead. The names are those in PayPal's signed samples.
 """
 
 import re
@@ -63,6 +63,8 @@ class Trust:
         if system is not None:
             found += _certificates(Path(system))
         extra = _certificates(extra_file) if extra_file is not None else []
+        if extra_file is not None and not extra:
+            raise ValueError(f"there is no certificate in {extra_file}")
         roots = dict.fromkeys(found + [one for one in extra if one.issuer == one.subject])
         return cls(tuple(roots), tuple(one for one in extra if one.issuer != one.subject))
 

@@ -63,6 +63,7 @@ def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
 
 
 def _failure(response: httpx.Response) -> ProviderError:
+    """A 4xx without a code of Twilio's comes from a gateway before it, and says nothing about what was asked."""
     told = _json(response)
     fields = told if isinstance(told, dict) else {}
     code = str(fields.get("code") or response.status_code)
@@ -71,11 +72,9 @@ def _failure(response: httpx.Response) -> ProviderError:
     reference = response.headers.get("twilio-request-id", "")
     if response.status_code == 429:
         return NotTaken(message, code=code, reference=reference, retry_after=retry_after(response.headers))
-    if response.status_code in (401, 403, 400, 422) or (400 <= response.status_code < 500 and "code" in fields):
+    if response.status_code == 401 or (400 <= response.status_code < 500 and "code" in fields):
         kind = NotFound if response.status_code == 404 else ProviderRefused
         return kind(message, code=code, reference=reference)
-    if response.status_code == 404:
-        return NotFound(message, code=code, reference=reference)
     return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
 
 

@@ -35,6 +35,13 @@ class World:
         asked = {"kind": kind, "method": "POST", "path": "/2010-04-01", "times": 1} | more
         (await self.control.post("/_sim/faults", json=asked)).raise_for_status()
 
+    async def delivered(self, sid: str) -> None:
+        for _ in range(250):
+            if (await self.twilio.get_message(self.sub, sid)).status is DeliveryStatus.DELIVERED:
+                return
+            await asyncio.sleep(0.02)
+        pytest.fail("not delivered within five seconds")
+
     def accepted(self) -> int:
         return len(self.simulator.state.messages)
 
@@ -128,9 +135,7 @@ async def test_the_price_comes_after_the_delivery(world: World) -> None:
     sent = await world.twilio.send(world.message())
     assert isinstance(sent, Accepted)
     before = await world.twilio.get_message(world.sub, sent.sid)
-    async with asyncio.timeout(5):
-        while (await world.twilio.get_message(world.sub, sent.sid)).status is not DeliveryStatus.DELIVERED:
-            await asyncio.sleep(0.02)
+    await world.delivered(sent.sid)
     await world.control.post("/_sim/settle_prices")
     after = await world.twilio.get_message(world.sub, sent.sid)
 

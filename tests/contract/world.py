@@ -20,9 +20,14 @@ class Delivery:
 class World(Protocol):
     """Each act of the outside world answers with the webhooks that it causes."""
 
-    provider: BillingProvider
-    plan_id: str
-    other_plan_id: str
+    @property
+    def provider(self) -> BillingProvider: ...
+
+    @property
+    def plan_id(self) -> str: ...
+
+    @property
+    def other_plan_id(self) -> str: ...
 
     async def subscribe(self, organization_id: str) -> tuple[str, list[Delivery]]:
         """An active subscription with its first payment of 49 USD made."""

@@ -96,7 +96,9 @@ async def test_redirects_are_not_followed() -> None:
     assert answer.status_code == 302
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("", None), ("soon", None), ("-1", None)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7.0), ("9999999", 3600.0), ("", None), ("soon", None), ("-1", None)]
+)
 def test_retry_after_is_seconds_or_nothing(text: str, seconds: float | None) -> None:
     assert retry_after(httpx.Headers({"retry-after": text})) == seconds
 

@@ -22,6 +22,7 @@ from providers.paypal.oauth import Tokens
 from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
 
 SUB = "/v1/billing/subscriptions/I-1"
+NOT_FOUND = told({"name": "RESOURCE_NOT_FOUND", "debug_id": "d"}, 404)
 TOKEN = told({"access_token": "A1", "expires_in": 3600, "token_type": "Bearer"})
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ async def world() -> AsyncIterator[World]:
     answers: dict[str, Told | list[Told]] = {"POST /v1/oauth2/token": TOKEN}
 
     def answer(asked: Asked) -> Told:
-        found = answers.get(f"{asked.method} {asked.path}", Told(404))
+        found = answers.get(f"{asked.method} {asked.path}", NOT_FOUND)
         return found.pop(0) if isinstance(found, list) else found
 
     async with serving(answer) as server, fast_client(server.url, read=0.5) as client:
@@ -133,7 +134,9 @@ async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World)
         (told({"name": "RATE_LIMIT_REACHED"}, 429), ProviderUnavailable, "RATE_LIMIT_REACHED"),
         (told({"name": "INTERNAL_SERVER_ERROR"}, 500), ProviderUnavailable, "INTERNAL_SERVER_ERROR"),
         (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
-        (Told(302, b"", {"location": "/elsewhere"}), ProviderRefused, "HTTP_302"),
+        (Told(302, b"", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
+        (Told(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
+        (Told(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
         (Told(200, b"<html>"), ProviderUnavailable, "UNREADABLE"),
         (Told(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
         (HANG_UP, ProviderUnavailable, "NO_ANSWER"),

@@ -345,3 +345,11 @@ def test_an_extra_file_adds_roots_and_intermediates(tmp_path: Path) -> None:
     assert ROOT.certificate in trust.roots
     assert trust.intermediates == (INTERMEDIATE.certificate,)
     assert len(trust.roots) > 50
+
+
+def test_an_extra_file_without_a_certificate_is_refused_at_the_start(tmp_path: Path) -> None:
+    extra = tmp_path / "extra.pem"
+    extra.write_text("nothing")
+
+    with pytest.raises(ValueError, match="no certificate"):
+        Trust.load(extra)

@@ -153,6 +153,7 @@ async def test_never_connected_was_not_processed() -> None:
     [
         error(20500, 500),
         Told(503, b"<html>"),
+        Told(403, b"<html>"),
         Told(302, b"", {"location": "/"}),
         Told(201, b"<html>"),
         Told(201, b"{}"),
@@ -160,7 +161,7 @@ async def test_never_connected_was_not_processed() -> None:
         HANG_UP,
         SILENCE,
     ],
-    ids=["500", "503", "302", "no-json", "empty", "unknown-status", "hang-up", "silence"],
+    ids=["500", "503", "403", "302", "no-json", "empty", "unknown-status", "hang-up", "silence"],
 )
 async def test_everything_unclear_is_unknown_and_posted_once(world: World, answer: Told) -> None:
     world.answers[f"POST {MESSAGES}"] = answer
