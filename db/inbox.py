@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,6 +48,15 @@ class Delivery:
     folded: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What has not been handled; `oldest` is how long the oldest unhandled delivery waits."""
+
+    unhandled: int
+    parked: int
+    oldest: timedelta
+
+
 async def receive(
     conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> tuple[Delivery, bool]:
@@ -58,7 +67,7 @@ async def receive(
     The caller commits before it answers.
     """
     event_id = event.event_id
-    before = await _find(conn, event.provider, event_id, event.transmission_id)
+    before = await _find(conn, event.provider, event_id)
     if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
         event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
     organization_id = await _organization_of(conn, event)
@@ -89,10 +98,12 @@ async def receive(
     row = stored.one_or_none()
     if row is not None:
         return _delivery(row), True
+    same = inbox.c.event_id == event_id
+    if event.transmission_id is not None:
+        same |= inbox.c.transmission_id == event.transmission_id
     again = await conn.execute(
         update(inbox)
-        .where(inbox.c.provider == event.provider.value)
-        .where(or_(inbox.c.event_id == event_id, inbox.c.transmission_id == event.transmission_id))
+        .where(inbox.c.provider == event.provider.value, same)
         .values(deliveries=inbox.c.deliveries + 1)
         .returning(inbox)
     )
@@ -181,6 +192,17 @@ async def parked(conn: AsyncConnection, *, limit: int) -> list[Delivery]:
     return [_delivery(row) for row in await conn.execute(query)]
 
 
+async def backlog(conn: AsyncConnection) -> Backlog:
+    waits = inbox.c.status == InboxStatus.UNHANDLED.value
+    query = select(
+        func.count().filter(waits).label("unhandled"),
+        func.count().filter(~waits).label("parked"),
+        (func.clock_timestamp() - func.min(inbox.c.received_at).filter(waits)).label("oldest"),
+    ).where(inbox.c.status != InboxStatus.HANDLED.value)
+    row = (await conn.execute(query)).one()
+    return Backlog(unhandled=row.unhandled, parked=row.parked, oldest=row.oldest or timedelta())
+
+
 def backoff(attempts: int) -> timedelta:
     return min(FIRST_RETRY * (1 << min(attempts, 20)), LAST_RETRY)
 
@@ -226,7 +248,7 @@ def organization_named(custom_id: str | None) -> str:
     return (custom_id or "").split(":", 1)[0]
 
 
-async def _find(conn: AsyncConnection, provider: Provider, event_id: str, transmission_id: str | None) -> Any:
+async def _find(conn: AsyncConnection, provider: Provider, event_id: str) -> Any:
     query = select(inbox.c.body, inbox.c.transmission_id).where(
         inbox.c.provider == provider.value, inbox.c.event_id == event_id
     )

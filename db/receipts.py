@@ -87,14 +87,14 @@ async def finish(conn: AsyncConnection, organization_id: str, epoch: int, status
     )
 
 
-async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Receipt]:
-    """The newest first."""
-    query = (
-        select(receipts)
-        .where(receipts.c.organization_id == organization_id)
-        .order_by(receipts.c.epoch.desc())
-        .limit(limit)
-    )
+async def of_organization(
+    conn: AsyncConnection, organization_id: str, *, limit: int, before: int | None = None
+) -> list[Receipt]:
+    """The newest first, those of epochs below `before` if it is given."""
+    query = select(receipts).where(receipts.c.organization_id == organization_id)
+    if before is not None:
+        query = query.where(receipts.c.epoch < before)
+    query = query.order_by(receipts.c.epoch.desc()).limit(limit)
     return [_receipt(row) for row in await conn.execute(query)]
 
 

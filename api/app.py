@@ -1,0 +1,47 @@
+"""The HTTP API: webhooks in, organizations, wallets, subscriptions, campaigns and messages behind API keys."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import callbacks, campaigns, health, messages, openapi, organizations, subscriptions, wallets, webhooks
+from api.background import Background
+from api.context import Context
+from api.errors import install
+from api.keys import Keys
+from api.requests import Requests
+from api.tokens import Tokens
+from runtime import settings, wiring
+from runtime.settings import Settings
+from runtime.wiring import Services
+
+
+def create_app(services: Services | None = None) -> FastAPI:
+    """The application. Without `services` it builds them from the environment when it starts, and closes them."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            ready = services
+            if ready is None:
+                ready = await stack.enter_async_context(wiring.from_environment("tollgate-api"))
+            background = Background()
+            stack.push_async_callback(background.drain)
+            app.state.context = Context(
+                services=ready,
+                background=background,
+                keys=Keys(ready.engine),
+                tokens=Tokens(ready.engine, ready.twilio),
+                sending=ready.sending,
+            )
+            yield
+
+    common = services.settings if services is not None else settings.load(Settings)
+    app = FastAPI(lifespan=lifespan, **openapi.ABOUT)
+    for module in (webhooks, callbacks, organizations, wallets, subscriptions, campaigns, messages, health):
+        app.include_router(module.router, responses=openapi.problems(module.router))
+    install(app)
+    app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)
+    openapi.install(app)
+    return app

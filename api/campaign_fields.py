@@ -1,0 +1,81 @@
+"""What campaigns look like on the wire."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.fields import Body, Name, SmsBody, Time
+from db.campaigns import Campaign
+
+MOST_RECIPIENTS = 100_000
+BODY_BYTES = 4 * 1024 * 1024
+"""So many numbers do not fit into what other bodies may have."""
+
+
+class NewCampaign(Body):
+    """A number that stands twice gets one message."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "Autumn", "body": "20 % off today.", "recipients": ["+14155550100", "+14155550101"]}]
+        }
+    )
+
+    name: Name
+    body: SmsBody
+    recipients: Annotated[list[Annotated[str, Field(max_length=32)]], Field(min_length=1, max_length=MOST_RECIPIENTS)]
+
+
+class CampaignOut(BaseModel):
+    """`parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes them.
+
+    `next_position` is the first message, counted from 1, that was not handed over yet; null when all were.
+    """
+
+    model_config = ConfigDict(title="Campaign")
+
+    id: str
+    organization_id: str
+    name: str
+    body: str
+    status: str = Field(examples=["running"])
+    reason: str = Field(description="Why it is parked or paused.", examples=[""])
+    total: int
+    next_position: int | None
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+    counts: dict[str, int] | None = Field(default=None, description="Messages by status; only for one campaign.")
+    duplicates_dropped: int | None = Field(default=None, description="Only in the answer to its creation.")
+
+    @classmethod
+    def of(
+        cls,
+        campaign: Campaign,
+        *,
+        position: int | None,
+        counts: dict[str, int] | None = None,
+        duplicates: int | None = None,
+    ) -> "CampaignOut":
+        return cls(
+            id=str(campaign.id),
+            organization_id=campaign.organization_id,
+            name=campaign.name,
+            body=campaign.body,
+            status=campaign.status.value,
+            reason=campaign.reason,
+            total=campaign.total,
+            next_position=position,
+            created_at=campaign.created_at,
+            started_at=campaign.started_at,
+            completed_at=campaign.completed_at,
+            counts=counts,
+            duplicates_dropped=duplicates,
+        )
+
+
+class CampaignPage(BaseModel):
+    """`next` is what to hand in as `before`; null on the last page."""
+
+    campaigns: list[CampaignOut]
+    next: str | None

@@ -1,0 +1,164 @@
+"""Campaigns: create them with their recipients, start, pause and resume them."""
+
+import hashlib
+import json
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api import numbers
+from api.auth import READ, WRITE
+from api.campaign_fields import CampaignOut, CampaignPage, NewCampaign
+from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
+from api.errors import Kind, Problem, not_found
+from db import campaigns, explaining, organizations, standings, wallets
+from db.campaigns import PERSON, Campaign, Recipient
+from domain.campaign import CampaignStatus, price
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
+PAUSED_BY_A_PERSON = "paused by a person"
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
+async def create(
+    organization_id: OrganizationId, asked: NewCampaign, key: IdempotencyKey, here: Here, response: Response
+) -> CampaignOut:
+    """Stores it as a draft. The same key with the same request is 200 and the campaign as it stands."""
+    wanted = numbers.distinct(asked.recipients)
+    wrong = await numbers.problems(asked.recipients)
+    if wrong:
+        errors = [(f"recipients.{index}", problem) for index, problem in wrong]
+        raise Problem(Kind.INVALID, f"recipients.{wrong[0][0]}: {wrong[0][1]}", errors=errors)
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.get(conn, organization_id)
+        if organization is None:
+            raise not_found("organization")
+        segments, cost = price(asked.body, organization.price_per_segment)
+        recipients = [Recipient(number=one, segments=segments, price_micros=cost.micros) for one in wanted]
+        campaign, new = await campaigns.create(
+            conn,
+            organization_id,
+            name=asked.name,
+            body=asked.body,
+            recipients=recipients,
+            idempotency_key=key,
+            request_sha256=_digest(asked),
+        )
+        position = await campaigns.next_position(conn, organization_id, campaign.id)
+    response.status_code = 201 if new else 200
+    return CampaignOut.of(campaign, position=position, duplicates=len(asked.recipients) - len(wanted))
+
+
+@router.get("", dependencies=[READ], summary="List campaigns, newest first")
+async def page(
+    organization_id: OrganizationId,
+    here: Here,
+    before: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Limit = 50,
+) -> CampaignPage:
+    last = None if before is None else parsed_uuid(before, "campaign")
+    async with here.services.engine.connect() as conn:
+        if await standings.get(conn, organization_id) is None:
+            raise not_found("organization")
+        found = await campaigns.page(conn, organization_id, before=last, limit=limit)
+        told = [
+            CampaignOut.of(one, position=await campaigns.next_position(conn, organization_id, one.id)) for one in found
+        ]
+    return CampaignPage(campaigns=told, next=told[-1].id if len(told) == limit else None)
+
+
+@router.get("/{campaign_id}", dependencies=[READ], summary="One campaign, with how far it is")
+async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    async with here.services.engine.connect() as conn:
+        campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
+        if campaign is None:
+            raise not_found("campaign")
+        return await _told(conn, campaign)
+
+
+@router.post("/{campaign_id}/start", dependencies=[WRITE], summary="Start sending")
+async def start(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """A draft runs. 409 with the reasons when the organization may not send; started before is 200."""
+    return await _change(here, organization_id, campaign_id, CampaignStatus.DRAFT)
+
+
+@router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
+async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """A paused or parked campaign runs again. 409 with the reasons when the organization may not send."""
+    return await _change(here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED)
+
+
+@router.post("/{campaign_id}/pause", dependencies=[WRITE], summary="Pause until a person resumes it")
+async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        if campaign.status is not CampaignStatus.PAUSED:
+            campaign = await campaigns.change(
+                conn, campaign, CampaignStatus.PAUSED, by=PERSON, reason=PAUSED_BY_A_PERSON
+            )
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)
+    return told
+
+
+async def _change(here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus) -> CampaignOut:
+    ring: UUID | None = None
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status in allowed:
+            await _refuse_unless_it_may_send(conn, organization_id)
+            campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+            ring = campaign.id
+        elif not _repeats(campaign.status, allowed):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        told = await _told(conn, campaign)
+    if ring is not None:
+        here.ring_campaigns(organization_id, ring)
+    return told
+
+
+def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> bool:
+    """Whether the wish was granted before: what was started may have been parked or have ended since."""
+    if CampaignStatus.DRAFT in allowed:
+        return status in (CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.COMPLETED)
+    return status is CampaignStatus.RUNNING
+
+
+async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str) -> None:
+    organization = await organizations.get(conn, organization_id)
+    standing = await standings.get(conn, organization_id)
+    wallet = await wallets.watch(conn, organization_id)
+    if organization is None or standing is None or wallet is None:
+        raise not_found("organization")
+    reasons = explaining.reasons(standing, wallet, organization.price_per_segment)
+    if reasons:
+        raise Problem(Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons)
+
+
+async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str) -> Campaign:
+    """Standing, then campaign: the order in which every lock is taken."""
+    wanted = parsed_uuid(campaign_id, "campaign")
+    if await standings.lock(conn, organization_id) is None:
+        raise not_found("organization")
+    campaign = await campaigns.lock(conn, organization_id, wanted)
+    if campaign is None:
+        raise not_found("campaign")
+    return campaign
+
+
+async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
+    return CampaignOut.of(
+        campaign,
+        position=await campaigns.next_position(conn, campaign.organization_id, campaign.id),
+        counts=await campaigns.counts(conn, campaign.organization_id, campaign.id),
+    )
+
+
+def _digest(asked: NewCampaign) -> bytes:
+    content = json.dumps([asked.name, asked.body, asked.recipients], ensure_ascii=False)
+    return hashlib.sha256(content.encode()).digest()

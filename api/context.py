@@ -1,0 +1,76 @@
+"""What a request can reach, and the parts of a request that many routes share."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from activities.sending import Sending
+from api.background import Background
+from api.errors import invalid, not_found
+from api.keys import Keys
+from api.tokens import Tokens
+from runtime.wiring import Services
+
+_ORGANIZATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    services: Services
+    background: Background
+    keys: Keys
+    tokens: Tokens
+    sending: Sending
+
+    def ring(self, organization_id: str) -> None:
+        """Behind the answer; what is not heard, the relay rings again."""
+        bell = self.services.doorbell
+        self.background.do(bell.ring_organization(organization_id), "ring", organization_id=organization_id)
+
+    def ring_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
+        bell = self.services.doorbell
+        for one in campaign_ids:
+            self.background.do(
+                bell.ring_campaign(organization_id, one), "ring", organization_id=organization_id, campaign_id=str(one)
+            )
+
+
+async def _here(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+async def _organization_id(
+    organization_id: Annotated[str, Path(description="The host application's own id.", examples=["acme"])],
+) -> str:
+    if not _ORGANIZATION_ID.fullmatch(organization_id):
+        raise not_found("organization")
+    return organization_id
+
+
+async def _idempotency_key(
+    idempotency_key: Annotated[
+        str, Header(description="The same key with the same request is done once.", examples=["c0ffee-1"])
+    ],
+) -> str:
+    if not _KEY.fullmatch(idempotency_key):
+        raise invalid("Idempotency-Key", "1 to 255 printable ASCII characters without a space")
+    return idempotency_key
+
+
+def parsed_uuid(text: str, what: str) -> UUID:
+    """A text that is no UUID names nothing."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise not_found(what) from None
+
+
+Here = Annotated[Context, Depends(_here)]
+OrganizationId = Annotated[str, Depends(_organization_id)]
+IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]

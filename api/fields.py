@@ -1,0 +1,65 @@
+"""Fields that many bodies share: amounts as decimal strings, texts that the database can hold."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from domain import money
+from domain.campaign import LONGEST_BODY
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Body(BaseModel):
+    """A request's body: a field that is not known is refused, since a misspelt one would be ignored otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _positive(value: object) -> int:
+    micros = money.parse_micros(value)  # type: ignore[arg-type]  # it refuses all but strings, with a reason
+    if micros <= 0:
+        raise ValueError("an amount is more than zero")
+    return micros
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("only printable characters")
+    return text
+
+
+def _storable(text: str) -> str:
+    if _UNSTORABLE.search(text):
+        raise ValueError("it holds a character that is no text")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is blank")
+    return text
+
+
+_DECIMAL = {"type": "string", "description": "A decimal string with at most six decimals.", "examples": ["12.50"]}
+Amount = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DECIMAL, mode="validation")]
+"""More than zero; the value is in micros."""
+Decimal = Annotated[
+    int,
+    PlainSerializer(money.to_decimal_string, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["12.50"]}, mode="serialization"),
+]
+"""Micros that go out as a decimal string."""
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
+Reference = Annotated[str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)]
+Note = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
+SmsBody = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_BODY, examples=["Your order is on its way."]),
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+]
+Time = Annotated[datetime, Field(examples=["2026-05-04T09:30:00Z"])]

@@ -1,0 +1,118 @@
+"""Single messages: paid for under the same gate as every debit, handed to Twilio, answered with what became of it."""
+
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api import numbers
+from api.auth import READ, WRITE
+from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
+from api.errors import not_found, refusal
+from api.fields import Body, Decimal, SmsBody
+from db import explaining, messages, organizations, reservations
+from db.messages import Message
+from db.organizations import Organization
+from domain.campaign import MessageStatus, price
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
+_PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
+
+
+def _number(text: str) -> str:
+    problem = numbers.problem_with(text)
+    if problem is not None:
+        raise ValueError(problem)
+    return text
+
+
+class NewMessage(Body):
+    to: Annotated[str, AfterValidator(_number), Field(examples=["+14155550100"])]
+    body: SmsBody
+
+
+class MessageOut(BaseModel):
+    """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it is being found
+    out), pending, or lost (given up and refunded).
+    """
+
+    model_config = ConfigDict(title="Message")
+
+    id: str
+    campaign_id: str | None
+    to: str
+    status: str = Field(examples=["accepted"])
+    delivery_status: str | None = Field(description="What Twilio last said of it.", examples=["delivered"])
+    provider_sid: str | None
+    segments: int
+    price: Decimal
+    currency: str
+    error_code: int | None
+    problem: str | None
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        return cls(
+            id=str(message.id),
+            campaign_id=str(message.campaign_id) if message.campaign_id else None,
+            to=message.recipient,
+            status="pending" if message.status in _PENDING else message.status.value,
+            delivery_status=message.delivery_status,
+            provider_sid=message.provider_sid,
+            segments=message.segments,
+            price=message.price.micros,
+            currency=message.price.currency,
+            error_code=message.error_code,
+            problem=message.problem,
+            created_at=message.created_at,
+        )
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Send one message")
+async def send(
+    organization_id: OrganizationId, asked: NewMessage, key: IdempotencyKey, here: Here, response: Response
+) -> MessageOut:
+    """Debits its price, then hands it to Twilio. The same key with the same message is sent once, and then 200."""
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.get(conn, organization_id)
+        if organization is None:
+            raise not_found("organization")
+        segments, cost = price(asked.body, organization.price_per_segment)
+        message, outcome = await reservations.pay_for_one(
+            conn, organization_id, recipient=asked.to, body=asked.body, segments=segments, price=cost, key=key
+        )
+    if message is None:
+        async with here.services.engine.connect() as conn:
+            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+    if outcome is None:
+        response.status_code = 200
+        return MessageOut.of(message)
+    return MessageOut.of(await _hand_over(here, organization, message))
+
+
+@router.get("/{message_id}", dependencies=[READ], summary="One message")
+async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    async with here.services.engine.connect() as conn:
+        message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
+    if message is None:
+        raise not_found("message")
+    return MessageOut.of(message)
+
+
+async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:
+    """It is paid for: whatever happens now, it is answered as it stands, and settled by those who look for such."""
+    try:
+        return await here.sending.send_one(organization, message)
+    except Exception as problem:  # noqa: BLE001 - what it was is logged; the message's row says what is certain
+        log.warning(
+            "hand_over_failed",
+            organization_id=organization.id,
+            message_id=str(message.id),
+            problem=f"{type(problem).__name__}: {problem}"[:300],
+        )
+    async with here.services.engine.connect() as conn:
+        return await messages.get(conn, organization.id, message.id) or message

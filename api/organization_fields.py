@@ -1,0 +1,83 @@
+"""What organizations look like on the wire."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from api.errors import ReasonOut
+from api.fields import Amount, Body, Currency, Decimal, Name, Note, Time
+from db.organizations import Organization
+
+_SENDER = re.compile(r"\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32}")
+_EXAMPLE: dict[str, JsonValue] = {
+    "id": "acme",
+    "name": "Acme Ltd",
+    "currency": "USD",
+    "twilio_account_sid": "AC0123456789abcdef0123456789abcdef",
+    "sender": "+15550001000",
+    "price_per_segment": "0.0125",
+    "grace_period": 259200,
+}
+
+
+def _sender(text: str) -> str:
+    if not _SENDER.fullmatch(text):
+        raise ValueError("a phone number in E.164 (+15550001000) or a messaging service's sid (MG...)")
+    return text
+
+
+class NewOrganization(Body):
+    """`grace_period` is in seconds: how long it keeps sending while a payment is past due."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Name
+    currency: Currency
+    twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
+    sender: Annotated[str, AfterValidator(_sender)]
+    price_per_segment: Amount
+    grace_period: Annotated[int, Field(ge=0, le=366 * 86400)] | None = None
+
+
+class OrganizationOut(BaseModel):
+    model_config = ConfigDict(title="Organization", json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: str
+    name: str
+    currency: str
+    twilio_account_sid: str
+    sender: str
+    price_per_segment: Decimal
+    grace_period: int
+    created_at: Time | None
+
+    @classmethod
+    def of(cls, organization: Organization) -> "OrganizationOut":
+        return cls(
+            id=organization.id,
+            name=organization.name,
+            currency=organization.currency,
+            twilio_account_sid=organization.twilio_account_sid,
+            sender=organization.sender,
+            price_per_segment=organization.price_per_segment.micros,
+            grace_period=int(organization.grace.total_seconds()),
+            created_at=organization.created_at,
+        )
+
+
+class OrganizationPage(BaseModel):
+    """`next` is what to hand in as `after`; null on the last page."""
+
+    organizations: list[OrganizationOut]
+    next: str | None
+
+
+class CanSend(BaseModel):
+    can_send: bool = Field(examples=[False])
+    reasons: list[ReasonOut]
+
+
+class Why(Body):
+    reason: Note = Field(min_length=1, examples=["abuse report 4711"])

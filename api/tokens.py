@@ -1,0 +1,69 @@
+"""The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and kept."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import organizations
+from providers.errors import NotFound
+from providers.twilio import Twilio, verify_callback
+
+KEPT = 600.0
+ASKED_AGAIN = 30.0
+_MOST = 20_000
+
+
+@dataclass(slots=True)
+class _Known:
+    organization_id: str
+    token: str = ""
+    fetched: float = float("-inf")
+
+
+class Tokens:
+    """A token that was exchanged at Twilio is noticed at the first signature that does not match the old one."""
+
+    def __init__(self, engine: AsyncEngine, twilio: Twilio) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def organization(self, account_sid: str) -> str | None:
+        """Whose subaccount it is; that never changes, so it is remembered."""
+        known = self._known.get(account_sid)
+        if known is not None:
+            return known.organization_id
+        async with self._engine.connect() as conn:
+            found = await organizations.by_account(conn, account_sid)
+        if found is None:
+            return None
+        self._known[account_sid] = _Known(found.id)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return found.id
+
+    async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
+        """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known and Twilio is away.
+
+        Call it only for an account that `organization` knows.
+        """
+        known = self._known[account_sid]
+        fetched = False
+        if time.monotonic() - known.fetched >= KEPT:
+            fetched = True
+            await self._fetch(account_sid, known)
+        if verify_callback(url, raw, signature, known.token):
+            return True
+        if fetched or time.monotonic() - known.fetched < ASKED_AGAIN:
+            return False
+        await self._fetch(account_sid, known)
+        return verify_callback(url, raw, signature, known.token)
+
+    async def _fetch(self, account_sid: str, known: _Known) -> None:
+        try:
+            known.token = (await self._twilio.get_account(account_sid)).auth_token
+        except NotFound:
+            known.token = ""
+        known.fetched = time.monotonic()

@@ -1,0 +1,92 @@
+"""What wallets and ledger entries look like on the wire."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
+from db.wallets import Booked
+from domain.wallet import Entry, Wallet
+
+
+class NewPosting(Body):
+    """The reference counts once: the same again is answered again, other content is a conflict."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reference_id": "order-991", "amount": "12.50", "currency": "USD"}]}
+    )
+
+    reference_id: Reference
+    amount: Amount
+    currency: Currency
+    description: Note = ""
+
+
+class WalletOut(BaseModel):
+    """It pays while its gate is open and nobody has frozen it."""
+
+    model_config = ConfigDict(title="Wallet")
+
+    organization_id: str
+    balance: Decimal
+    currency: str
+    gate: Literal["open", "shut"]
+    frozen: bool
+    frozen_by: list[Literal["suspension", "operator"]]
+    freeze_reason: str | None
+    entries: int = Field(description="How many ledger entries it has.")
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> "WalletOut":
+        by: list[Literal["suspension", "operator"]] = []
+        if wallet.frozen_by_suspension:
+            by.append("suspension")
+        if wallet.frozen_by_operator:
+            by.append("operator")
+        return cls(
+            organization_id=wallet.organization_id,
+            balance=wallet.balance_micros,
+            currency=wallet.currency,
+            gate="open" if wallet.gate_open else "shut",
+            frozen=wallet.frozen,
+            frozen_by=by,
+            freeze_reason=wallet.freeze_reason if wallet.frozen else None,
+            entries=wallet.entries,
+        )
+
+
+class EntryOut(BaseModel):
+    """`amount` is signed: what a debit took is negative. `seq` counts the wallet's entries from 1 without a gap."""
+
+    model_config = ConfigDict(title="Entry")
+
+    seq: int
+    kind: str = Field(examples=["debit"])
+    amount: Decimal
+    currency: str
+    balance_after: Decimal
+    reference_id: str
+    refunds: str | None
+    description: str
+    created_at: Time | None = None
+
+    @classmethod
+    def of(cls, entry: Entry, currency: str, booked: Booked | None = None) -> "EntryOut":
+        return cls(
+            seq=entry.seq,
+            kind=entry.kind.value,
+            amount=entry.amount_micros,
+            currency=currency,
+            balance_after=entry.balance_after_micros,
+            reference_id=entry.reference_id,
+            refunds=entry.refunds,
+            description=entry.description,
+            created_at=booked.created_at if booked else None,
+        )
+
+
+class EntryPage(BaseModel):
+    """`next` is what to hand in as `before`; null on the last page."""
+
+    entries: list[EntryOut]
+    next: int | None

@@ -1,0 +1,124 @@
+"""Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
+
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.auth import OPERATOR, READ, WRITE, Caller
+from api.context import Context, Here, Limit, OrganizationId
+from api.errors import not_found, refusal
+from api.organization_fields import Why
+from api.wallet_fields import EntryOut, EntryPage, NewPosting, WalletOut
+from db import campaigns, explaining, standings, wallets
+from domain.campaign import Park
+from domain.money import Money
+from domain.wallet import Frozen, InsufficientFunds, Posted, Posting, Suspended, credit, debit
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
+
+
+@router.get("", dependencies=[READ], summary="Balance, gate and freeze")
+async def get(organization_id: OrganizationId, here: Here) -> WalletOut:
+    async with here.services.engine.connect() as conn:
+        wallet = await wallets.get(conn, organization_id)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(wallet)
+
+
+@router.post("/credits", status_code=201, dependencies=[WRITE], summary="Put money in")
+async def post_credit(organization_id: OrganizationId, asked: NewPosting, here: Here, response: Response) -> EntryOut:
+    """201 when it is booked, 200 when the reference was booked before. Campaigns that waited for money go on."""
+    entry = await _post(here, organization_id, credit(asked.reference_id, _amount(asked), asked.description), response)
+    await _resume(here, organization_id)
+    return entry
+
+
+@router.post("/debits", status_code=201, dependencies=[WRITE], summary="Take money out")
+async def post_debit(organization_id: OrganizationId, asked: NewPosting, here: Here, response: Response) -> EntryOut:
+    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423: suspended or frozen."""
+    return await _post(here, organization_id, debit(asked.reference_id, _amount(asked), asked.description), response)
+
+
+@router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
+async def entries(
+    organization_id: OrganizationId,
+    here: Here,
+    before: Annotated[int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)] = None,
+    limit: Limit = 100,
+) -> EntryPage:
+    async with here.services.engine.connect() as conn:
+        wallet = await wallets.get(conn, organization_id)
+        found = await wallets.entries_page(conn, organization_id, before_seq=before, limit=limit)
+    if wallet is None:
+        raise not_found("organization")
+    return EntryPage(
+        entries=[EntryOut.of(one.entry, wallet.currency, one) for one in found],
+        next=found[-1].entry.seq if len(found) == limit and found[-1].entry.seq > 1 else None,
+    )
+
+
+@router.post("/freeze", dependencies=[OPERATOR], summary="Freeze it by hand")
+async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, here: Here) -> WalletOut:
+    """No debit commits any more when this is answered, and running campaigns are parked. Idempotent."""
+    async with here.services.engine.begin() as conn:
+        standing = await standings.lock(conn, organization_id)
+        if standing is None:
+            raise not_found("organization")
+        parked = await campaigns.park_running(conn, organization_id, Park.FROZEN)
+        await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
+        wallet = await wallets.get(conn, organization_id)
+    log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=parked)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(wallet)
+
+
+@router.post("/unfreeze", dependencies=[OPERATOR], summary="Lift the freeze made by hand")
+async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
+    """A suspension's freeze stays. Campaigns that may go on do so. Idempotent."""
+    async with here.services.engine.begin() as conn:
+        standing = await standings.lock(conn, organization_id)
+        if standing is None:
+            raise not_found("organization")
+        await wallets.unfreeze_by_operator(
+            conn, organization_id, epoch=standing.epoch, cause=f"unfrozen by {caller.name} ({caller.id})"
+        )
+        wallet = await wallets.get(conn, organization_id)
+    log.info("wallet_unfrozen", organization_id=organization_id, by=caller.id)
+    await _resume(here, organization_id)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(wallet)
+
+
+def _amount(asked: NewPosting) -> Money:
+    return Money(asked.amount, asked.currency)
+
+
+async def _post(here: Context, organization_id: str, posting: Posting, response: Response) -> EntryOut:
+    async with here.services.engine.begin() as conn:
+        [outcome] = await wallets.post(conn, organization_id, [posting])
+    if isinstance(outcome, Posted):
+        response.status_code = 200 if outcome.replayed else 201
+        return EntryOut.of(outcome.entry, posting.amount.currency)
+    why: list[explaining.Reason] | None = None
+    if isinstance(outcome, Suspended | Frozen | InsufficientFunds):
+        async with here.services.engine.connect() as conn:
+            why = await explaining.why_not(conn, organization_id)
+    raise refusal(outcome, why or ())
+
+
+async def _resume(here: Context, organization_id: str) -> None:
+    """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
+    resumed: list[UUID] = []
+    try:
+        async with here.services.engine.begin() as conn:
+            resumed = await campaigns.resume_eligible(conn, organization_id)
+    except SQLAlchemyError as problem:
+        log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
+    here.ring_campaigns(organization_id, *resumed)

@@ -1,0 +1,104 @@
+"""PayPal's webhooks: verified on the raw bytes, stored, folded, and only then answered.
+
+When the 200 to a suspension is out, the gate is shut. Nothing opens here.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.context import Context, Here
+from api.errors import Kind, Problem
+from db import folding, inbox, subscriptions
+from db.folding import Heard
+from db.inbox import Delivery, InboxStatus
+from domain.events import BillingEvent
+from domain.subscription import Provider
+from providers.billing import BillingProvider
+from providers.errors import InvalidSignature, ProviderError
+
+log = structlog.get_logger()
+router = APIRouter(tags=["webhooks"])
+ASK_FOR = 2.0
+"""Seconds that the provider has to say whether an unclear event is news."""
+
+
+@router.post(
+    "/webhooks/paypal",
+    summary="Take one of PayPal's webhook deliveries",
+    description=(
+        "Signed by PayPal, not by an API key. 200: stored, and what it suspends is suspended. 400: the signature is "
+        "wrong. 503: try again, it could not be stored or its signature not be checked."
+    ),
+)
+async def paypal(request: Request, here: Here) -> Response:
+    provider = here.services.providers[Provider.PAYPAL]
+    raw = await request.body()
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    now = datetime.now(UTC)
+    try:
+        await provider.verify_webhook(raw, headers, now=now)
+    except InvalidSignature as problem:
+        log.warning("webhook_signature_wrong", provider=provider.name, problem=str(problem))
+        raise
+    event = provider.parse_webhook(raw, headers)
+    try:
+        delivery, heard = await hear(here, provider, event, raw, headers)
+    except (SQLAlchemyError, OSError) as problem:
+        log.warning("webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0])
+        raise Problem(Kind.UNAVAILABLE) from problem
+    log.info(
+        "webhook",
+        provider=provider.name,
+        event_id=event.event_id,
+        event_type=event.event_type,
+        organization_id=delivery.organization_id,
+        deliveries=delivery.deliveries,
+        outcome=heard or delivery.outcome or delivery.status.value,
+    )
+    return Response(status_code=200)
+
+
+async def hear(
+    here: Context, provider: BillingProvider, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+) -> tuple[Delivery, str]:
+    """Store a verified delivery, then fold it; a duplicate whose first delivery was not folded is folded now."""
+    async with here.services.engine.begin() as conn:
+        delivery, _ = await inbox.receive(conn, event, raw, headers)
+    if delivery.folded:
+        return delivery, "heard before"
+    if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
+        return delivery, ""
+    heard = ""
+    if delivery.status is InboxStatus.UNHANDLED:
+        heard = await _fold(here, provider, delivery, event)
+    here.ring(delivery.organization_id)  # even for one that was not understood: the provider will be asked
+    return delivery, heard
+
+
+async def _fold(here: Context, provider: BillingProvider, delivery: Delivery, event: BillingEvent) -> str:
+    async with here.services.engine.begin() as conn:
+        heard = await folding.hear(conn, delivery, event, now=datetime.now(UTC))
+    if heard is not Heard.UNCLEAR or event.subscription_id is None:
+        return heard.value
+    try:
+        async with asyncio.timeout(ASK_FOR):
+            told = await provider.get_subscription(event.subscription_id)
+    except (ProviderError, TimeoutError) as problem:
+        log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
+        async with here.services.engine.begin() as conn:
+            return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
+    outcome = f"its time was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
+    async with here.services.engine.begin() as conn:
+        known = await subscriptions.find(conn, provider.name, event.subscription_id)
+        if known is not None:
+            cause = f"{event.event_type} {event.event_id}"
+            await folding.confirm(
+                conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False, accept_older=True
+            )
+        await inbox.mark_folded(conn, delivery, outcome)
+    return outcome

@@ -1,0 +1,200 @@
+"""Why an organization may or may not send: the reasons in words, and everything an operator needs on one page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts, campaigns, inbox, organizations, receipts, standings, subscriptions, wallets
+from db.alerts import Alert
+from db.campaigns import Campaign
+from db.inbox import Delivery, InboxStatus
+from db.organizations import Organization
+from db.receipts import Receipt
+from db.standings import HeldBlock, Stuck
+from db.subscriptions import Subscription
+from domain.campaign import CampaignStatus
+from domain.money import Money
+from domain.standing import IN_WORDS, Standing, Status
+from domain.wallet import Wallet
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`code` is a block's name, or `reactivating`, `frozen` or `insufficient_funds`."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignAt:
+    """`position` is the first message that is not handed over yet, None when all are."""
+
+    campaign: Campaign
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    organization: Organization
+    standing: Standing
+    stuck: Stuck | None
+    held: tuple[HeldBlock, ...]
+    wallet: Wallet
+    reasons: tuple[Reason, ...]
+    subscriptions: tuple[Subscription, ...]
+    deliveries: tuple[Delivery, ...]
+    receipts: tuple[Receipt, ...]
+    campaigns: tuple[CampaignAt, ...]
+    alerts: tuple[Alert, ...]
+
+
+async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] | None:
+    """Why a message would not be paid for now; empty if it would. None if there is no such organization."""
+    organization = await organizations.get(conn, organization_id)
+    standing = await standings.get(conn, organization_id)
+    wallet = await wallets.get(conn, organization_id)
+    if organization is None or standing is None or wallet is None:
+        return None
+    return reasons(standing, wallet, organization.price_per_segment)
+
+
+def reasons(standing: Standing, wallet: Wallet, price: Money) -> list[Reason]:
+    """In the order in which a debit asks: the gate, the freeze, the balance."""
+    found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
+    if not found and not wallet.gate_open:
+        found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
+    if wallet.frozen_by_operator:
+        why = f": {wallet.freeze_reason}" if wallet.freeze_reason else ""
+        found.append(Reason("frozen", f"an operator froze the wallet{why}"))
+    elif wallet.frozen and not found:
+        found.append(Reason("frozen", "the wallet is frozen by a suspension"))
+    if wallet.balance_micros < price.micros:
+        held = Money(wallet.balance_micros, wallet.currency)
+        found.append(Reason("insufficient_funds", f"the wallet holds {held}, a segment costs {price}"))
+    return found
+
+
+async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | None:
+    """Everything about one organization, the newest first. None if there is no such one."""
+    organization = await organizations.get(conn, organization_id)
+    standing = await standings.get(conn, organization_id)
+    wallet = await wallets.get(conn, organization_id)
+    if organization is None or standing is None or wallet is None:
+        return None
+    recent = await campaigns.page(conn, organization_id, before=None, limit=SHOWN)
+    return Explanation(
+        organization=organization,
+        standing=standing,
+        stuck=await standings.stuck(conn, organization_id),
+        held=tuple(await standings.held_blocks(conn, organization_id)),
+        wallet=wallet,
+        reasons=tuple(reasons(standing, wallet, organization.price_per_segment)),
+        subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
+        deliveries=tuple(await inbox.of_organization(conn, organization_id, limit=SHOWN)),
+        receipts=tuple(await receipts.of_organization(conn, organization_id, limit=SHOWN)),
+        campaigns=tuple(
+            [
+                CampaignAt(campaign=one, position=await campaigns.next_position(conn, organization_id, one.id))
+                for one in recent
+            ]
+        ),
+        alerts=tuple(await alerts.standing(conn, organization_id)),
+    )
+
+
+def story(told: Explanation) -> list[str]:
+    """The same in plain sentences, the most important first."""
+    return [
+        *_standing_story(told),
+        *_progress_story(told),
+        _wallet_story(told.wallet),
+        *_subscription_story(told.subscriptions),
+        *_campaign_story(told.campaigns),
+        *_delivery_story(told.deliveries),
+        *[f"Alert since {_at(one.raised_at)}: {one.detail} ({one.kind}, {one.times} times)." for one in told.alerts],
+    ]
+
+
+def _standing_story(told: Explanation) -> list[str]:
+    name = told.organization.id
+    if told.standing.status is Status.ACTIVE:
+        lines = [f"{name} is active." if not told.reasons else f"{name} is active, but cannot send now."]
+    else:
+        lines = [f"{name} is suspended and cannot send."]
+    lines += [f"Because {reason.text}." for reason in told.reasons]
+    lines += [
+        f"Block {held.kind.value}{f' {held.reference}' if held.reference else ''} by {held.placed_by}"
+        f" since {_at(held.placed_at)}: {held.reason}."
+        for held in told.held
+    ]
+    if told.standing.deadline is not None:
+        lines.append(f"It keeps sending until {_at(told.standing.deadline)}, and is suspended then if nothing changes.")
+    return lines
+
+
+def _progress_story(told: Explanation) -> list[str]:
+    standing = told.standing
+    if told.stuck is not None:
+        return [f"Stuck at {told.stuck.step}: {told.stuck.reason}."]
+    if standing.behind:
+        return [f"Epoch {standing.epoch} is being applied; the world agrees with epoch {standing.applied_epoch}."]
+    if not told.receipts:
+        return []
+    last = told.receipts[0]
+    leaked = ""
+    if last.leaked_debits is not None:
+        leaked = f"; {last.leaked_debits} debits and {last.leaked_messages} messages passed the shut gate"
+    return [f"Epoch {last.epoch} ({last.status.value}, {last.cause}) is applied since {_at(last.finished_at)}{leaked}."]
+
+
+def _wallet_story(wallet: Wallet) -> str:
+    by = [
+        who
+        for who, frozen in (("the suspension", wallet.frozen_by_suspension), ("an operator", wallet.frozen_by_operator))
+        if frozen
+    ]
+    gate = "open" if wallet.gate_open else "shut"
+    frozen = f"frozen by {' and '.join(by)}" if by else "not frozen"
+    return f"The wallet holds {Money(wallet.balance_micros, wallet.currency)}; its gate is {gate}, and it is {frozen}."
+
+
+def _subscription_story(known: Sequence[Subscription]) -> list[str]:
+    if not any(one.is_current for one in known):
+        return ["It has no current subscription."]
+    lines = []
+    for one in known:
+        which = "The current subscription" if one.is_current else "Another subscription"
+        confirmed = f"confirmed {_at(one.confirmed_at)}" if one.confirmed_at else "not confirmed by the provider yet"
+        lines.append(f"{which} is {one.provider.value} {one.id}: {one.snapshot.state.value}, {confirmed}.")
+        if one.alert:
+            lines.append(f"About {one.id}: {one.alert}.")
+    return lines
+
+
+def _campaign_story(known: Sequence[CampaignAt]) -> list[str]:
+    lines = []
+    for one in known:
+        campaign = one.campaign
+        if campaign.status in (CampaignStatus.PARKED, CampaignStatus.PAUSED, CampaignStatus.RUNNING):
+            why = f" ({campaign.reason})" if campaign.reason else ""
+            at = f"at message {one.position} of {campaign.total}" if one.position else f"with all {campaign.total} sent"
+            lines.append(f"Campaign {campaign.name!r} is {campaign.status.value}{why} {at}.")
+    return lines
+
+
+def _delivery_story(known: Sequence[Delivery]) -> list[str]:
+    waiting = [one for one in known if one.status is not InboxStatus.HANDLED]
+    return [
+        f"{one.event_type or 'An event'} {one.event_id} of {_at(one.received_at)} is {one.status.value}"
+        f"{f': {one.outcome}' if one.outcome else ''}."
+        for one in waiting
+    ]
+
+
+def _at(time: datetime | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC") if time else "an unknown time"
