@@ -2,11 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 
 MICROS = 1_000_000
 LARGEST_MICROS = 2**62
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
+_DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>0|[1-9][0-9]{0,18})(\.(?P<decimals>[0-9]{1,18}))?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -33,14 +32,16 @@ def parse_micros(text: str) -> int:
     """Micros of a decimal string such as `"0.0079"`; a seventh decimal that is not zero is refused, never rounded."""
     if not isinstance(text, str):
         raise BadAmount('an amount is a decimal string, such as "12.50"')
-    if not _DECIMAL.fullmatch(text):
+    parts = _DECIMAL.fullmatch(text)
+    if parts is None:
         raise BadAmount('an amount is a plain decimal string, such as "12.50"')
-    micros = Decimal(text) * MICROS
-    if micros != int(micros):
+    sign, whole, decimals = parts["sign"], parts["whole"], parts["decimals"] or ""
+    if decimals[6:].strip("0"):
         raise BadAmount("an amount has at most six decimals")
-    if abs(micros) > LARGEST_MICROS:
+    micros = int(whole) * MICROS + int(decimals[:6].ljust(6, "0"))  # not by Decimal, which rounds to 28 digits
+    if micros > LARGEST_MICROS:
         raise BadAmount("the amount is larger than a wallet can hold")
-    return int(micros)
+    return -micros if sign else micros
 
 
 def parse(text: str, currency: str) -> Money:
