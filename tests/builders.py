@@ -1,0 +1,463 @@
+"""What tests start from, each with one obvious default: organizations, wallets, subscriptions, campaigns, events."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db import (
+    callbacks,
+    campaigns,
+    certify,
+    folding,
+    inbox,
+    messages,
+    organizations,
+    reservations,
+    standings,
+    subscriptions,
+    wallets,
+)
+from db.callbacks import Applied
+from db.campaigns import PERSON, Campaign, Recipient
+from db.folding import Heard
+from db.inbox import Delivery
+from db.messages import Message
+from db.organizations import Organization
+from db.reservations import Reply
+from db.standings import HeldBlock
+from db.subscriptions import Subscription
+from domain.campaign import CampaignStatus, MessageStatus
+from domain.events import BillingEvent, EventKind, MoneyReference
+from domain.money import Money, parse
+from domain.standing import Block, Standing
+from domain.subscription import Provider, Snapshot, State
+from domain.telephony import DeliveryStatus, StatusCallback
+from domain.wallet import Outcome, Posting, Wallet, credit
+
+ORGANIZATION = "acme"
+SUBSCRIPTION = "I-ACME"
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+ONE_CENT = Money(10_000, "USD")
+
+_KINDS = {
+    State.PENDING: EventKind.SUBSCRIPTION_CREATED,
+    State.ACTIVE: EventKind.ACTIVATED,
+    State.SUSPENDED_NONPAYMENT: EventKind.SUSPENDED,
+    State.PAUSED: EventKind.PAUSED,
+    State.CANCELED: EventKind.CANCELED,
+    State.EXPIRED: EventKind.EXPIRED,
+    State.PAST_DUE: EventKind.PAYMENT_FAILED,
+}
+
+
+def usd(amount: str) -> Money:
+    return parse(amount, "USD")
+
+
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def organization(
+    id_: str = ORGANIZATION, *, price: str = "0.01", grace: timedelta = timedelta(days=3), account: str | None = None
+) -> Organization:
+    """One that pays a cent a segment and sends from one number of its own subaccount."""
+    return Organization(
+        id=id_,
+        name=id_.title(),
+        twilio_account_sid=account or "AC" + hashlib.md5(id_.encode()).hexdigest(),
+        sender="+15005550006",
+        price_per_segment=usd(price),
+        grace=grace,
+    )
+
+
+async def onboard(
+    engine: AsyncEngine,
+    id_: str = ORGANIZATION,
+    *,
+    balance: str = "10.00",
+    grace: timedelta = timedelta(days=3),
+    account: str | None = None,
+) -> Organization:
+    """Store an organization with money in its wallet, if `balance` is not zero, and no subscription."""
+    created = organization(id_, grace=grace, account=account)
+    async with engine.begin() as conn:
+        await organizations.create(conn, created)
+        if usd(balance).micros:
+            await wallets.post(conn, id_, [credit("opening", usd(balance))])
+    return created
+
+
+def snapshot(
+    state: State = State.ACTIVE,
+    as_of: datetime | None = NOON,
+    *,
+    access_until: datetime | None = None,
+    raw_status: str = "",
+) -> Snapshot:
+    return Snapshot(state=state, raw_status=raw_status or state.value, as_of=as_of, access_until=access_until)
+
+
+async def subscribe(
+    engine: AsyncEngine,
+    id_: str = SUBSCRIPTION,
+    *,
+    organization_id: str = ORGANIZATION,
+    told: Snapshot | None = None,
+    now: datetime = NOON,
+) -> Subscription:
+    """Link a subscription as the current one; active unless `told` says otherwise."""
+    async with engine.begin() as conn:
+        await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
+        noted = await subscriptions.find(conn, Provider.PAYPAL, id_)
+        assert noted is not None
+        await folding.link(conn, noted, told or snapshot(), now=now)
+    return await subscription(engine, id_)
+
+
+async def note_subscription(engine: AsyncEngine, id_: str, *, organization_id: str = ORGANIZATION) -> Subscription:
+    """Store a subscription that is not the current one, and of which nobody has told anything yet."""
+    async with engine.begin() as conn:
+        await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
+    return await subscription(engine, id_)
+
+
+async def subscription(engine: AsyncEngine, id_: str = SUBSCRIPTION) -> Subscription:
+    async with engine.connect() as conn:
+        found = await subscriptions.find(conn, Provider.PAYPAL, id_)
+    assert found is not None
+    return found
+
+
+def event(
+    state: State | None = State.SUSPENDED_NONPAYMENT,
+    at: datetime | None = NOON + timedelta(minutes=1),
+    *,
+    id_: str | None = None,
+    kind: EventKind | None = None,
+    subscription_id: str | None = SUBSCRIPTION,
+    transmission_id: str | None = "",
+    access_until: datetime | None = None,
+    raw_status: str = "",
+    custom_id: str | None = None,
+    money: MoneyReference | None = None,
+    problem: str | None = None,
+) -> BillingEvent:
+    """A verified delivery that tells of `state` as of `at`; its ids follow from what it says."""
+    said = kind or (EventKind.CHANGED if state is None else _KINDS.get(state, EventKind.CHANGED))
+    event_id = id_ or f"WH-{said}-{at.isoformat() if at else 'undated'}"
+    return BillingEvent(
+        provider=Provider.PAYPAL,
+        event_id=event_id,
+        event_type=f"BILLING.{said.name}",
+        kind=said,
+        transmission_id=f"t-{event_id}" if transmission_id == "" else transmission_id,
+        occurred_at=at,
+        subscription_id=subscription_id,
+        custom_id=custom_id,
+        snapshot=None if state is None else snapshot(state, at, access_until=access_until, raw_status=raw_status),
+        money=money,
+        problem=problem,
+    )
+
+
+async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -> tuple[Delivery, bool]:
+    async with engine.begin() as conn:
+        return await inbox.receive(conn, told, raw, {"paypal-transmission-id": str(told.transmission_id)})
+
+
+async def hear(
+    engine: AsyncEngine, told: BillingEvent, *, now: datetime = NOON + timedelta(hours=1), sure: bool = False
+) -> Heard:
+    """A webhook from its arrival to its answer."""
+    delivery, _ = await receive(engine, told)
+    async with engine.begin() as conn:
+        return await folding.hear(conn, delivery, told, now=now, sure=sure)
+
+
+async def confirm(
+    engine: AsyncEngine,
+    told: Snapshot,
+    *,
+    id_: str = SUBSCRIPTION,
+    now: datetime = NOON + timedelta(hours=1),
+    accept_older: bool = False,
+) -> Standing:
+    """The provider's own answer to a GET, folded."""
+    asked = await subscription(engine, id_)
+    async with engine.begin() as conn:
+        folded = await folding.confirm(
+            conn, asked, told, now=now, cause="test", may_open=True, accept_older=accept_older
+        )
+    assert folded is not None
+    return folded
+
+
+async def settle(engine: AsyncEngine, *, now: datetime, may_open: bool = True) -> Standing:
+    """Decide anew from what is recorded, as a timer does."""
+    async with engine.begin() as conn:
+        settled = await standings.settle(conn, ORGANIZATION, now=now, cause="timer", may_open=may_open)
+    assert settled is not None
+    return settled
+
+
+async def standing(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> Standing:
+    async with engine.connect() as conn:
+        found = await standings.get(conn, organization_id)
+    assert found is not None
+    return found
+
+
+def admin_block(reference: str = "", kind: Block = Block.ADMIN) -> HeldBlock:
+    return HeldBlock(kind=kind, reference=reference, reason="a test says so", placed_by="operator")
+
+
+async def block(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
+    """Suspend by a block: the gate is shut when this returns."""
+    async with engine.begin() as conn:
+        after = await folding.block(conn, organization_id, admin_block(kind=kind), now=NOON)
+    assert after is not None
+    return after
+
+
+async def unblock(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
+    """Lift the block; the gate stays shut until `open_gate`."""
+    async with engine.begin() as conn:
+        after = await folding.unblock(conn, organization_id, kind, "", by="operator", now=NOON)
+    assert after is not None
+    return after
+
+
+async def open_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
+    async with engine.begin() as conn:
+        held = await standings.lock(conn, organization_id)
+        assert held is not None
+        await wallets.open_gate(conn, organization_id, epoch=held.epoch, cause="test")
+
+
+async def shut_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
+    async with engine.begin() as conn:
+        held = await standings.lock(conn, organization_id)
+        assert held is not None
+        await wallets.shut_gate(conn, organization_id, epoch=held.epoch, cause="test")
+
+
+async def freeze(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, by_operator: bool = False) -> None:
+    async with engine.begin() as conn:
+        await wallets.freeze(conn, organization_id, epoch=0, cause="fraud suspected", by_operator=by_operator)
+
+
+async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
+    async with engine.begin() as conn:
+        await wallets.unfreeze_by_operator(conn, organization_id, epoch=0, cause="looked at")
+
+
+async def post(engine: AsyncEngine, *postings: Posting, organization_id: str = ORGANIZATION) -> list[Outcome]:
+    """Book in a transaction of its own."""
+    async with engine.begin() as conn:
+        return await wallets.post(conn, organization_id, postings)
+
+
+async def post_one(engine: AsyncEngine, posting: Posting, organization_id: str = ORGANIZATION) -> Outcome:
+    [outcome] = await post(engine, posting, organization_id=organization_id)
+    return outcome
+
+
+async def wallet(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> Wallet:
+    async with engine.connect() as conn:
+        found = await wallets.get(conn, organization_id)
+    assert found is not None
+    return found
+
+
+async def balance(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> Money:
+    found = await wallet(engine, organization_id)
+    return Money(found.balance_micros, found.currency)
+
+
+async def campaign(
+    engine: AsyncEngine,
+    *,
+    messages: int = 5,
+    price: Money = ONE_CENT,
+    prices: Sequence[Money] | None = None,
+    name: str = "spring",
+    organization_id: str = ORGANIZATION,
+    running: bool = True,
+) -> Campaign:
+    """Of a cent a message, running; `prices` gives each message its own."""
+    each = prices or [price] * messages
+    recipients = [
+        Recipient(number=f"+1500555{number:04d}", segments=1, price_micros=one.micros)
+        for number, one in enumerate(each, start=1)
+    ]
+    async with engine.begin() as conn:
+        created, _ = await campaigns.create(
+            conn,
+            organization_id,
+            name=name,
+            body="hello",
+            recipients=recipients,
+            idempotency_key=name,
+            request_sha256=hashlib.sha256(name.encode()).digest(),
+        )
+        if running:
+            created = await campaigns.change(conn, created, CampaignStatus.RUNNING, by=PERSON)
+    return created
+
+
+async def campaign_now(engine: AsyncEngine, of: Campaign) -> Campaign:
+    async with engine.connect() as conn:
+        found = await campaigns.get(conn, of.organization_id, of.id)
+    assert found is not None
+    return found
+
+
+async def change_campaign(
+    engine: AsyncEngine, of: Campaign, to: CampaignStatus, *, by: str = PERSON, reason: str = ""
+) -> Campaign:
+    async with engine.begin() as conn:
+        held = await campaigns.lock(conn, of.organization_id, of.id)
+        assert held is not None
+        return await campaigns.change(conn, held, to, by=by, reason=reason)
+
+
+async def reserve(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> Any:
+    """The batch, which is there as long as the campaign is."""
+    async with engine.begin() as conn:
+        batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit)
+    assert batch is not None
+    return batch
+
+
+async def begin_window(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message] | None:
+    async with engine.begin() as conn:
+        return await reservations.begin_window(conn, of.organization_id, of.id, limit=limit)
+
+
+async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
+    """Reserve and mark as being sent: what a sender holds when it posts."""
+    await reserve(engine, of, limit=limit)
+    window = await begin_window(engine, of, limit=limit)
+    assert window
+    return window
+
+
+async def settle_replies(engine: AsyncEngine, *replies: Reply, organization_id: str = ORGANIZATION) -> int:
+    async with engine.begin() as conn:
+        return await reservations.settle(conn, organization_id, replies)
+
+
+def accepted(message: Message) -> Reply:
+    return Reply(
+        message=message,
+        status=MessageStatus.ACCEPTED,
+        provider_sid=sid_of(message),
+        delivery_status=DeliveryStatus.QUEUED.value,
+    )
+
+
+def sid_of(message: Message) -> str:
+    return "SM" + hashlib.md5(message.attempt_id.encode()).hexdigest()
+
+
+async def send(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
+    """Reserve, hand over and have Twilio take them."""
+    window = await hand_over(engine, of, limit=limit)
+    await settle_replies(engine, *(accepted(one) for one in window), organization_id=of.organization_id)
+    return [await message_now(engine, one) for one in window]
+
+
+async def send_one(engine: AsyncEngine, key: str = "k1", *, price: Money = ONE_CENT) -> Message:
+    """One message, paid for and being sent."""
+    async with engine.begin() as conn:
+        paid, _ = await reservations.pay_for_one(
+            conn, ORGANIZATION, recipient="+15005550010", body="hello", segments=1, price=price, key=key
+        )
+    assert paid is not None
+    return paid
+
+
+async def message_now(engine: AsyncEngine, of: Message) -> Message:
+    async with engine.connect() as conn:
+        found = await messages.get(conn, of.organization_id, of.id)
+    assert found is not None
+    return found
+
+
+async def statuses(engine: AsyncEngine, of: Campaign) -> list[MessageStatus]:
+    """Of the campaign's messages, by position."""
+    return [
+        MessageStatus(row.status)
+        for row in await rows(engine, "SELECT status FROM messages WHERE campaign_id = :id ORDER BY position", id=of.id)
+    ]
+
+
+def callback(
+    message: Message, status: DeliveryStatus = DeliveryStatus.DELIVERED, *, error_code: int | None = None
+) -> StatusCallback:
+    """What Twilio calls back about this attempt."""
+    return StatusCallback(
+        account_sid=organization(message.organization_id).twilio_account_sid,
+        message_sid=sid_of(message),
+        status=status,
+        error_code=error_code,
+        attempt_id=message.attempt_id,
+    )
+
+
+def given_back(message: Message) -> StatusCallback:
+    """Twilio failed what was queued, because the account was suspended."""
+    return callback(message, DeliveryStatus.FAILED, error_code=callbacks.ACCOUNT_SUSPENDED)
+
+
+async def apply(engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION) -> Applied:
+    async with engine.begin() as conn:
+        return await callbacks.apply(conn, organization_id, told)
+
+
+async def rows(engine: AsyncEngine, query: str, **parameters: object) -> list[Any]:
+    async with engine.connect() as conn:
+        return list(await conn.execute(text(query), parameters))
+
+
+async def number(engine: AsyncEngine, query: str, **parameters: object) -> int:
+    [row] = await rows(engine, query, **parameters)
+    return int(row[0])
+
+
+async def run(engine: AsyncEngine, statement: str, **parameters: object) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(text(statement), parameters)
+
+
+async def broken_claims(engine: AsyncEngine) -> set[str]:
+    """What `certify` finds broken; nothing, at the end of every test that moved money."""
+    async with engine.connect() as conn:
+        await conn.execution_options(isolation_level="REPEATABLE READ")
+        return {finding.check for finding in await certify.certify(conn) if not finding.holds}
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One that stays open for as long as the test says."""
+    async with engine.begin() as conn:
+        yield conn
+
+
+async def pid_of(conn: AsyncConnection) -> int:
+    return int((await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+async def until_blocked_by(engine: AsyncEngine, pid: int, waiting: Awaitable[object] | None = None) -> None:
+    """Return once some session waits for a lock that `pid` holds."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))"
+    while await number(engine, query, pid=pid) == 0:
+        if waiting is not None and getattr(waiting, "done", bool)():
+            raise AssertionError("it did not wait for the lock")
