@@ -137,9 +137,7 @@ class Billing:
             elif dispute.lost:
                 await alerts.raise_(conn, organization_id, "dispute_lost", f"dispute {dispute.id}: the block stays")
             else:
-                await folding.unblock(
-                    conn, organization_id, Block.DISPUTE, dispute.id, by=provider.name, now=now
-                )
+                await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=provider.name, now=now)
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:

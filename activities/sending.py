@@ -57,9 +57,7 @@ class Tally:
     account_suspended: bool
 
 
-async def hand_over(
-    twilio: Twilio, organization: Organization, window: Sequence[Message], public_url: str
-) -> Tally:
+async def hand_over(twilio: Twilio, organization: Organization, window: Sequence[Message], public_url: str) -> Tally:
     """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back."""
     outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
     waits = [outcome.retry_after or 1.0 for outcome in outcomes if isinstance(outcome, NotProcessed)]
@@ -91,9 +89,7 @@ def _outbound(organization: Organization, message: Message, public_url: str) -> 
 def _reply(message: Message, outcome: SendOutcome) -> Reply:
     match outcome:
         case Accepted(sid=sid, status=status):
-            return Reply(
-                message=message, status=MessageStatus.ACCEPTED, provider_sid=sid, delivery_status=status.value
-            )
+            return Reply(message=message, status=MessageStatus.ACCEPTED, provider_sid=sid, delivery_status=status.value)
         case Refused(account_suspended=True, code=code):
             problem = "the account was suspended before it was sent"
             again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
@@ -197,9 +193,7 @@ class Sending:
             waiting = [
                 message
                 for status in (MessageStatus.SENDING, MessageStatus.UNKNOWN)
-                for message in await stored.in_status(
-                    conn, organization_id, status, sending_before=now - LOOK_UP_AFTER
-                )
+                for message in await stored.in_status(conn, organization_id, status, sending_before=now - LOOK_UP_AFTER)
             ]
         if organization is None:
             return 0

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Row, func, insert, not_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import receipts
@@ -67,8 +66,8 @@ async def note_step(
     await conn.execute(
         update(receipts)
         .where(receipts.c.organization_id == organization_id, receipts.c.epoch == epoch)
-        .where(~receipts.c.steps.op("@>")(func.jsonb_build_array(func.jsonb_build_object("step", step))))
-        .values(steps=receipts.c.steps.op("||", return_type=JSONB)(line))
+        .where(not_(receipts.c.steps.contains([{"step": step}])))
+        .values(steps=receipts.c.steps.concat(func.jsonb_build_array(line)))
     )
 
 

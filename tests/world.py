@@ -1,0 +1,264 @@
+"""A whole Tollgate in the test's own process: API, worker and both simulators, over real HTTP, on real servers."""
+
+import asyncio
+import base64
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import uvicorn
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.types import ASGIApp
+from temporalio.client import Client
+
+from activities.doorbell import organization_workflow_id
+from api.app import create_app
+from db import api_keys, campaigns, receipts, standings, wallets
+from db.api_keys import Scope
+from db.campaigns import Campaign
+from db.certify import certify
+from db.receipts import Receipt
+from domain.standing import Standing
+from domain.wallet import Wallet
+from runtime import settings
+from runtime.wiring import Services, services
+from runtime.worker import work
+from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
+from simulators.paypal.certificate import Authority
+from simulators.serving import serve
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+
+WEBHOOK_ID = "WH-TEST"
+LIMIT = 60.0
+"""Seconds until a condition that does not come true fails a test: generous, never a measure of speed."""
+T = TypeVar("T")
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve_app(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve an application on a listening socket within the running loop; yields its URL."""
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await until(lambda: _started(server))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+async def _started(server: uvicorn.Server) -> bool:
+    return server.started
+
+
+async def until(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
+    """Wait for a condition to give something true, and return that."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            while not (found := await condition()):
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not come true in {LIMIT:.0f} seconds") from None
+    return found
+
+
+@dataclass(slots=True)
+class World:
+    """`api` and `paypal_control` speak HTTP; `services` is what the API and the worker are made of."""
+
+    services: Services
+    paypal: PayPalSimulator
+    twilio: TwilioSimulator
+    api: httpx.AsyncClient
+    paypal_control: httpx.AsyncClient
+    twilio_control: httpx.AsyncClient
+    _workers: list[tuple[asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
+
+    def start_worker(self) -> None:
+        stop = asyncio.Event()
+        queues = (self.services.settings.lifecycle_task_queue, self.services.settings.campaign_task_queue)
+        self._workers.append((stop, asyncio.create_task(work(self.services, queues, stop))))
+
+    async def stop_workers(self) -> None:
+        for stop, _ in self._workers:
+            stop.set()
+        await asyncio.gather(*(task for _, task in self._workers))
+        self._workers.clear()
+
+    async def post(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> dict[str, Any]:
+        """POST to the API and expect success."""
+        headers = {"idempotency-key": key or uuid.uuid4().hex}
+        answer = await self.api.post(path, json=body or {}, headers=headers)
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        told: dict[str, Any] = answer.json()
+        return told
+
+    async def act(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Let something happen at PayPal, without delivering it."""
+        answer = await self.paypal_control.post(f"/_sim/{path}", json={"deliver": False, **(body or {})})
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        told: dict[str, Any] = answer.json()
+        return told
+
+    async def happen(self, path: str, body: dict[str, Any] | None = None) -> list[str]:
+        """The same; returns the ids of the events that it causes, in their order."""
+        return [event["id"] for event in (await self.act(path, body))["events"]]
+
+    async def deliver(self, event_id: str) -> int:
+        """POST an event's genuinely signed delivery to our webhook; returns the status of the answer."""
+        signed = await self.sign(event_id)
+        answer = await self.api.post("/webhooks/paypal", content=signed[1], headers=signed[0])
+        return answer.status_code
+
+    async def sign(self, event_id: str) -> tuple[dict[str, str], bytes]:
+        asked = {"event_id": event_id, "webhook_id": WEBHOOK_ID}
+        answer = (await self.paypal_control.post("/_sim/sign", json=asked)).json()
+        body = base64.b64decode(answer["body_base64"])
+        return answer["headers"], body
+
+    async def organization(self, *, balance: str = "10.00", price: str = "0.01") -> tuple[str, str]:
+        """An organization with a subaccount, money and an active subscription: its id and the subscription's."""
+        name = f"org-{uuid.uuid4().hex[:12]}"
+        opened = (await self.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+        await self.post(
+            "/v1/organizations",
+            {
+                "id": name,
+                "name": name,
+                "currency": "USD",
+                "twilio_account_sid": opened["accounts"][0]["sid"],
+                "sender": "+15550001111",
+                "price_per_segment": price,
+            },
+        )
+        subscribed = await self.act("subscriptions", {"custom_id": name})
+        await self.post(
+            f"/v1/organizations/{name}/subscription",
+            {"provider": "paypal", "subscription_id": subscribed["object"]["id"]},
+        )
+        if balance != "0":
+            await self.post(
+                f"/v1/organizations/{name}/wallet/credits",
+                {"reference_id": "first", "amount": balance, "currency": "USD"},
+            )
+        return name, subscribed["object"]["id"]
+
+    async def campaign(self, organization_id: str, *, recipients: int, start: bool = True) -> UUID:
+        told = await self.post(
+            f"/v1/organizations/{organization_id}/campaigns",
+            {"name": "spring", "body": "Hello", "recipients": [f"+1415555{n:04d}" for n in range(recipients)]},
+        )
+        if start:
+            await self.post(f"/v1/organizations/{organization_id}/campaigns/{told['id']}/start")
+        return UUID(told["id"])
+
+    async def read(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self.services.engine.connect() as conn:
+            return await question(conn)
+
+    async def standing(self, organization_id: str) -> Standing:
+        found = await self.read(lambda conn: standings.get(conn, organization_id))
+        assert found is not None
+        return found
+
+    async def wallet(self, organization_id: str) -> Wallet:
+        found = await self.read(lambda conn: wallets.get(conn, organization_id))
+        assert found is not None
+        return found
+
+    async def campaign_now(self, organization_id: str, campaign_id: UUID) -> Campaign:
+        found = await self.read(lambda conn: campaigns.get(conn, organization_id, campaign_id))
+        assert found is not None
+        return found
+
+    async def receipt(self, organization_id: str) -> Receipt:
+        [newest] = await self.read(lambda conn: receipts.of_organization(conn, organization_id, limit=1))
+        return newest
+
+    async def applied(self, organization_id: str, status: str) -> Standing:
+        """Wait until the world agrees with a standing of this status."""
+
+        async def reached() -> Standing | None:
+            now = await self.standing(organization_id)
+            return now if now.status == status and not now.behind else None
+
+        found = await until(reached, f"{organization_id} applied as {status}")
+        assert found is not None
+        return found
+
+    def subaccount_status(self, account_sid: str) -> str:
+        return self.twilio.state.accounts[account_sid].status
+
+    async def certify(self) -> None:
+        broken = [finding for finding in await self.read(certify) if not finding.holds]
+        assert not broken
+
+    async def history_length(self, organization_id: str) -> int:
+        handle = self.services.client.get_workflow_handle(organization_workflow_id(organization_id))
+        return (await handle.describe()).history_length
+
+
+@asynccontextmanager
+async def world(
+    database_url: str, client: Client, directory: Path, authority: Authority, **overrides: Any
+) -> AsyncIterator[World]:
+    """Everything but the worker is up; `overrides` are settings."""
+    ca_file = directory / "ca.pem"
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    unique = uuid.uuid4().hex[:8]
+    common = settings.Settings(
+        public_url=url,
+        data_dir=directory,
+        lifecycle_task_queue=f"lifecycle-{unique}",
+        campaign_task_queue=f"campaigns-{unique}",
+        **overrides,
+    )
+    paypal_simulator = PayPalSimulator(
+        webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID, ca_file=str(ca_file), authority=authority
+    )
+    async with serve(paypal_simulator) as paypal, serve(TwilioSimulator()) as twilio:
+        to_paypal = settings.PayPal(
+            client_id=SecretStr(CLIENT_ID),
+            client_secret=SecretStr(CLIENT_SECRET),
+            webhook_ids=(WEBHOOK_ID,),
+            base_url=paypal.url,
+            cert_origins=(paypal.url,),
+            ca_file=ca_file,
+        )
+        to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=SecretStr(MAIN_TOKEN), base_url=twilio.url)
+        async with (
+            services(common, to_paypal, to_twilio, client, database_url) as built,
+            serve_app(create_app(built), listener),
+        ):
+            async with built.engine.begin() as conn:
+                _, key = await api_keys.create(conn, name="tests", scope=Scope.OPERATOR)
+            async with (
+                httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LIMIT) as api,
+                httpx.AsyncClient(base_url=paypal.url, timeout=LIMIT) as paypal_control,
+                httpx.AsyncClient(base_url=twilio.url, timeout=LIMIT) as twilio_control,
+            ):
+                here = World(
+                    services=built,
+                    paypal=paypal,
+                    twilio=twilio,
+                    api=api,
+                    paypal_control=paypal_control,
+                    twilio_control=twilio_control,
+                )
+                yield here
+                await here.stop_workers()
