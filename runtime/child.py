@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,12 +17,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 def spawn(
-    command: Sequence[str], *, stop_signal: signal.Signals, output: IO[bytes], user: tuple[int, int] | None = None
+    command: Sequence[str],
+    *,
+    stop_signal: signal.Signals,
+    output: IO[bytes],
+    user: tuple[int, int] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command`; it gets `stop_signal` when this process dies, however it dies (Linux only).
 
     Call it from the main thread: to the kernel the parent is the thread that forked. The child has a session of its
-    own, so that Ctrl-C reaches only us and the order of stopping stays ours. `user` is a uid and a gid to run as.
+    own, so that Ctrl-C reaches only us and the order of stopping stays ours. `user` is a uid and a gid to run as;
+    `environment` is added to ours.
     """
     uid, gid = user or (os.geteuid(), os.getegid())
     launcher = [sys.executable, "-I", "-S", __file__, str(int(stop_signal)), str(uid), str(gid), str(os.getpid())]
@@ -33,6 +39,7 @@ def spawn(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         cwd="/",
+        env={**os.environ, **(environment or {})},
     )
 
 

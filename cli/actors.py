@@ -1,0 +1,105 @@
+"""Who acts in the demo: the software company calling our API, the customer at PayPal, and Twilio. All over HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli.telling import Differs, expect, wait_for
+
+PLAN = "P-5ML4271244454362WXNWU5NQ"
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody to ask over HTTP; an answer that is not expected ends the story."""
+
+    http: httpx.AsyncClient
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        status: int | None = None,
+        key: str | None = None,
+        **query: str,
+    ) -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = await self.http.request(method, path, json=body, headers=headers, params=query or None)
+        if answer.status_code != status if status else not answer.is_success:
+            wanted = status or "a success"
+            raise Differs(f"{method} {path}: expected {wanted}, got {answer.status_code}: {answer.text[:400]}")
+        return answer.json() if answer.content else None
+
+
+@dataclass(frozen=True, slots=True)
+class Company(Actor):
+    """The software company, with an API key of its own."""
+
+    async def organization(self, organization_id: str) -> Any:
+        return await self.ask("GET", f"/v1/organizations/{organization_id}/explain")
+
+    async def wallet(self, organization_id: str) -> Any:
+        return await self.ask("GET", f"/v1/organizations/{organization_id}/wallet")
+
+    async def campaign(self, organization_id: str, campaign_id: str) -> Any:
+        return await self.ask("GET", f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class PayPal(Actor):
+    """The customer and PayPal itself, which signs and delivers what happened."""
+
+    async def act(self, subscription_id: str, action: str, **about: Any) -> list[Any]:
+        """Let something happen to the subscription; returns PayPal's events of it."""
+        done = await self.ask("POST", f"/_sim/subscriptions/{subscription_id}/{action}", about)
+        events: list[Any] = done["events"]
+        return events
+
+    async def answered(self, event_id: str, times: int = 1) -> list[float]:
+        """Wait until our webhook has answered 200 to each delivery; returns how many seconds each answer took."""
+
+        async def look() -> list[Any] | None:
+            found = (await self.ask("GET", "/_sim/deliveries", event_id=event_id))["deliveries"]
+            done = [one for one in found if one["status"] == "delivered"]
+            return found if len(done) == len(found) >= times else None
+
+        delivered = await wait_for(f"webhook {event_id} was answered", look, PATIENCE)
+        attempts = [attempt for one in delivered for attempt in one["attempts"]]
+        expect("answers to the webhook", {attempt["status_code"] for attempt in attempts}, {200})
+        return [attempt["seconds"] for attempt in attempts]
+
+
+@dataclass(frozen=True, slots=True)
+class Twilio(Actor):
+    async def open_subaccount(self, name: str) -> str:
+        opened = await self.ask("POST", "/_sim/accounts", {"friendly_name": name})
+        sid: str = opened["accounts"][0]["sid"]
+        return sid
+
+    async def status_of(self, sid: str) -> str:
+        accounts = (await self.ask("GET", "/_sim/accounts"))["accounts"]
+        return next(str(one["status"]) for one in accounts if one["sid"] == sid)
+
+    async def messages(self, sid: str) -> list[Any]:
+        found: list[Any] = (await self.ask("GET", "/_sim/messages", account_sid=sid))["messages"]
+        return found
+
+    async def callbacks_are_out(self) -> None:
+        """Wait until no status callback is on its way any more."""
+
+        async def look() -> bool:
+            counts = await self.ask("GET", "/_sim/counts")
+            moving = {"accepted", "queued", "sending", "sent"} & counts["statuses"].keys()
+            return counts["callbacks_pending"] == 0 and not moving
+
+        await wait_for("Twilio's status callbacks", look, PATIENCE)
+
+
+def kept(messages: list[Any]) -> list[Any]:
+    """Those that Twilio did not give back (30002: the account was suspended before they were sent)."""
+    return [one for one in messages if one["error_code"] != 30002]

@@ -1,0 +1,97 @@
+"""`tollgate certify`: the guarantees 1 to 7, each checked on the live database, with its figures."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from cli.console import mark, output
+from cli.serving import configured, database_url
+from db import certify as proof
+from db.certify import GUARANTEES, Finding
+from runtime.database import create_engine
+
+
+def certify(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False
+) -> None:
+    """Prove guarantees 1 to 7 on the database; exit status 1 if one fails. Changes nothing."""
+    with database_url(configured()) as url:
+        findings = asyncio.run(examine(url))
+    if as_json:
+        typer.echo(json.dumps(as_document(findings)))
+    else:
+        show(findings, output)
+    if not holds(findings):
+        raise typer.Exit(1)
+
+
+async def examine(url: str) -> list[Finding]:
+    """Every finding on one snapshot of the database, which is not written to."""
+    engine = create_engine(url, pool_size=1, application_name="tollgate certify")
+    try:
+        async with engine.connect() as conn:
+            await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a large ledger takes its time
+            return await proof.certify(conn)
+    finally:
+        await engine.dispose()
+
+
+def holds(findings: Sequence[Finding]) -> bool:
+    return all(finding.holds for finding in findings)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    failing = sorted({finding.guarantee for finding in findings if not finding.holds})
+    if not failing:
+        return "all guarantees hold"
+    return "FAILED: " + ", ".join(f"{number} ({GUARANTEES[number]})" for number in failing)
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """The table, and the verdict as the last line."""
+    table = Table(title="Guarantees on the live database", title_justify="left", pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("guarantee and what would break it", overflow="fold")
+    table.add_column("broken", justify="right", no_wrap=True)
+    table.add_column("of", justify="right", no_wrap=True)
+    for number, name in GUARANTEES.items():
+        found = [finding for finding in findings if finding.guarantee == number]
+        good = holds(found)
+        table.add_section()
+        table.add_row(_sign(console, good=good), f"[bold]{number}  {name}[/]")
+        for finding in found:
+            style = "dim" if finding.holds else "bold red"
+            table.add_row("", f"   {finding.check}", str(finding.broken), str(finding.examined), style=style)
+    console.print(table)
+    style = "bold green" if holds(findings) else "bold red"
+    console.print(verdict(findings), style=style, highlight=False)
+
+
+def as_document(findings: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "holds": holds(findings),
+        "guarantees": [
+            {
+                "guarantee": number,
+                "name": name,
+                "holds": holds([finding for finding in findings if finding.guarantee == number]),
+                "checks": [
+                    {"check": finding.check, "examined": finding.examined, "broken": finding.broken}
+                    for finding in findings
+                    if finding.guarantee == number
+                ],
+            }
+            for number, name in GUARANTEES.items()
+        ],
+    }
+
+
+def _sign(console: Console, *, good: bool) -> str:
+    return f"[{'green' if good else 'red'}]{mark(good=good, console=console)}[/]"

@@ -1,0 +1,84 @@
+"""`tollgate dev`: everything up on this machine, and nothing played; prints how to reach it."""
+
+import asyncio
+import shlex
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+import uvloop
+from rich.table import Table
+
+from cli import keys
+from cli.console import mark, output
+from cli.stack import Stack, serve
+from db.api_keys import Scope
+from runtime.processes import stop_requested
+
+INTERRUPTED = 130
+LOOK_EVERY = 0.5
+
+
+def dev() -> None:
+    """Run servers, simulators, API and worker until Ctrl-C; print their addresses and an API key of each scope."""
+    raise typer.Exit(uvloop.run(until_stopped(_run())))
+
+
+async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
+    """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a second one is final."""
+    stop = stop_requested()
+    task = asyncio.create_task(what)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        output.print("ending ...")
+        task.cancel()
+    stopping.cancel()
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+async def stay(stack: Stack) -> None:
+    """Leave everything up until Ctrl-C; raises StackFailed if a part of it ends by itself."""
+    output.print("Everything stays up; Ctrl-C ends it.", style="bold")
+    try:
+        while True:
+            stack.children.check()
+            await asyncio.sleep(LOOK_EVERY)
+    except asyncio.CancelledError:
+        return
+
+
+def started(what: str, seconds: float) -> None:
+    output.print(f"  {mark(good=True)} {seconds:5.1f} s  {what}", highlight=False)
+
+
+async def _run() -> int:
+    output.print("Tollgate, all of it, on this machine", style="bold")
+    async with serve(told=started, say=output.print) as stack:
+        await show_addresses(stack)
+        await stay(stack)
+    return 0
+
+
+async def show_addresses(stack: Stack) -> None:
+    made = {scope.word: await keys.make(stack.database_url, f"dev {scope.word}", scope) for scope in Scope}
+    rows = {
+        "API": stack.api_url,
+        "API docs": stack.docs_url,
+        "Temporal UI": stack.temporal_ui_url or f"of the server at {stack.temporal_address}",
+        "PayPal simulator": stack.paypal_url,
+        "Twilio simulator": stack.twilio_url,
+        "logs": str(stack.data_dir),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in (rows | {f"API key, {scope}": key for scope, key in made.items()}).items():
+        table.add_row(name, value)
+    output.print()
+    output.print(table, highlight=False)
+    output.print("\nFor other commands, in another terminal:", highlight=False)
+    for name, value in stack.environment.items():
+        output.print(f"export {name}={shlex.quote(value)}", highlight=False, markup=False, soft_wrap=True)
+    output.print()

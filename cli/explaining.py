@@ -1,0 +1,85 @@
+"""`tollgate explain`: why an organization may or may not send, in sentences first, then what they were told from."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.console import errors, output
+from cli.serving import configured, database_url
+from db import explaining
+from db.explaining import Explanation
+from db.receipts import Receipt
+from runtime.database import create_engine
+
+
+def explain(organization: Annotated[str, typer.Argument(help="The organization's id.")]) -> None:
+    """Tell where an organization stands, why, and what was done about it. Changes nothing."""
+    with database_url(configured()) as url:
+        told = asyncio.run(_ask(url, organization))
+    if told is None:
+        errors.print(f"there is no organization {organization}", style="red", highlight=False)
+        raise typer.Exit(1)
+    show(told, output)
+
+
+async def _ask(url: str, organization_id: str) -> Explanation | None:
+    engine = create_engine(url, pool_size=1, application_name="tollgate explain")
+    try:
+        async with engine.connect() as conn:
+            return await explaining.explain(conn, organization_id)
+    finally:
+        await engine.dispose()
+
+
+def show(told: Explanation, console: Console) -> None:
+    for sentence in explaining.story(told):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    if told.receipts:
+        console.print()
+        for receipt in told.receipts:
+            show_receipt(receipt, console)
+    if told.campaigns:
+        table = Table("campaign", "name", "status", "reason", "next message", "of", pad_edge=False)
+        for one in told.campaigns:
+            campaign = one.campaign
+            position = str(one.position) if one.position else "all handed over"
+            table.add_row(
+                str(campaign.id), campaign.name, campaign.status.value, campaign.reason, position, str(campaign.total)
+            )
+        console.print(table)
+    if told.deliveries:
+        table = Table("webhook", "event", "received", "times", "status", "outcome", pad_edge=False)
+        for delivery in told.deliveries:
+            table.add_row(
+                delivery.event_type,
+                delivery.event_id,
+                _at(delivery.received_at),
+                str(delivery.deliveries),
+                delivery.status.value,
+                delivery.outcome,
+            )
+        console.print(table)
+
+
+def show_receipt(receipt: Receipt, console: Console) -> None:
+    """One suspension or reactivation: each step with its time, and what leaked."""
+    table = Table(title=f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}", title_justify="left")
+    table.add_column("step")
+    table.add_column("done after", justify="right")
+    table.add_column("result", overflow="fold")
+    for step in receipt.steps:
+        since = datetime.fromisoformat(step["finished_at"]) - receipt.decided_at
+        table.add_row(step["step"], f"{since.total_seconds() * 1000:.0f} ms", step["detail"])
+    if receipt.finished_at is None:
+        table.add_row("not finished", "", "")
+    elif receipt.leaked_debits is not None:
+        table.add_row("leaked", "", f"{receipt.leaked_debits} debits, {receipt.leaked_messages} messages")
+    console.print(table)
+
+
+def _at(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

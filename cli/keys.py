@@ -1,0 +1,79 @@
+"""`tollgate keys`: make, list and revoke the keys with which the API is called."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cli.console import errors, output
+from cli.serving import configured, database_url
+from db import api_keys
+from db.api_keys import ApiKey, Scope
+from runtime.database import create_engine
+
+T = TypeVar("T")
+app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+
+
+class ScopeName(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    OPERATOR = "operator"
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="Who or what will use it.")],
+    scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
+) -> None:
+    """Make a key. It is printed once, alone on standard output, and cannot be read again."""
+    key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.name]))
+    errors.print(f"made {key.id} with the scope {scope.value}; keep this, it is shown only now:", highlight=False)
+    typer.echo(plain)
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List the keys, the newest first."""
+    table = Table("id", "name", "scope", "created", "revoked", pad_edge=False)
+    for key in _run(api_keys.page):
+        table.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
+    output.print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
+    """Revoke a key. Processes that know it forget it within seconds."""
+    if not _run(lambda conn: api_keys.revoke(conn, key_id)):
+        errors.print(f"there is no key {key_id} that still holds", style="red", highlight=False)
+        raise typer.Exit(1)
+    output.print(f"revoked {key_id}", highlight=False)
+
+
+async def make(url: str, name: str, scope: Scope) -> str:
+    """The plain text of a new key."""
+    _, plain = await _in_transaction(url, lambda conn: api_keys.create(conn, name=name, scope=scope))
+    return plain
+
+
+def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    with database_url(configured()) as url:
+        return asyncio.run(_in_transaction(url, what))
+
+
+async def _in_transaction(url: str, what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    engine = create_engine(url, pool_size=1, application_name="tollgate keys")
+    try:
+        async with engine.begin() as conn:
+            return await what(conn)
+    finally:
+        await engine.dispose()
+
+
+def _at(key: ApiKey, which: str) -> str:
+    moment = getattr(key, which)
+    return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else ""

@@ -1,0 +1,259 @@
+"""The whole of Tollgate on this machine: servers, simulators, API and worker, which end with us and in order."""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import httpx
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.envconfig import ClientConnectConfig
+
+from runtime import child, database, temporal
+from runtime.client import RPC_TIMEOUT, connect
+from runtime.postgres import Postgres
+from runtime.settings import Settings, load, temporal_connection
+
+HOST = "127.0.0.1"
+START_LIMIT = 60.0
+WORKER_PATIENCE = 40.0
+TWILIO_SID = "AC00000000000000000000000000000001"
+PAYPAL_CLIENT_ID = "sim-client-id"
+TAIL_LINES = 15
+
+Told = Callable[[str, float], None]
+Say = Callable[[str], None]
+
+
+class StackFailed(Exception):
+    """A part did not start or did not live; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """`environment` is what the API and the worker were given: with it every command reaches the same servers."""
+
+    data_dir: Path
+    database_url: str
+    api_url: str
+    temporal_address: str
+    temporal_ui_url: str | None
+    paypal_url: str
+    twilio_url: str
+    environment: Mapping[str, str]
+    children: "Children"
+
+    @property
+    def docs_url(self) -> str:
+        return f"{self.api_url}/docs"
+
+
+@dataclass(slots=True)
+class Children:
+    """Processes of ours, each with a log of its own."""
+
+    logs: Path
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def run(
+        self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> AsyncIterator[None]:
+        command = [sys.executable, "-m", module, *arguments]
+        with self.log(name).open("ab") as log:
+            process = child.spawn(command, stop_signal=signal.SIGTERM, output=log, environment=environment)
+        self.running[name] = process
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(child.stop, process, signal.SIGTERM, WORKER_PATIENCE)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def check(self) -> None:
+        """Raise StackFailed if one of them has ended."""
+        for name, process in self.running.items():
+            if process.poll() is not None:
+                last = child.tail(self.log(name), TAIL_LINES)
+                raise StackFailed(f"{name} ended with status {process.returncode}; the end of its log:\n{last}")
+
+    def last_words(self) -> str:
+        """The ends of all their logs, for whoever looks for what went wrong."""
+        return "\n".join(f"--- {self.log(name)}\n{child.tail(self.log(name), 8)}" for name in self.running)
+
+
+@asynccontextmanager
+async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
+    """Start everything and wait until it serves; `told` hears what is up and how long it took, `say` of long waits.
+
+    The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place. PostgreSQL is always the
+    embedded one: what is played here has no business in a database that somebody named. Call it from the main thread.
+    """
+    settings = load(Settings)
+    with _data_dir(settings) as data_dir:
+        async with AsyncExitStack() as parts:
+            yield await _start(parts, settings, data_dir, told, say)
+
+
+async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say) -> Stack:
+    began = time.monotonic()
+    api_port, paypal_port, twilio_port = _free_ports(3)
+    api_url, paypal_url, twilio_url = (f"http://{HOST}:{port}" for port in (api_port, paypal_port, twilio_port))
+    secret = {name: secrets.token_hex(16) for name in ("paypal", "twilio", "webhook")}
+    ca_file = data_dir / "paypal-ca.pem"
+    children = Children(data_dir)
+    starting = asyncio.create_task(_temporal(parts, settings, data_dir, say), name="temporal")
+    await asyncio.sleep(0)  # it starts its process before the loop is blocked below
+    try:
+        postgres = Postgres(data_dir)
+        parts.callback(postgres.stop)
+        await _simulators(parts, children, secret, api_url, ca_file, {"paypal": paypal_port, "twilio": twilio_port})
+        postgres.start()
+        await asyncio.to_thread(database.migrate, postgres.url())
+        told("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
+        connection, ui_url = await starting
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+    told("Temporal server, with its UI" if ui_url else "Temporal server", time.monotonic() - began)
+    address = connection["target_host"]
+    environment = {
+        "TOLLGATE_DATABASE_URL": postgres.url(),
+        "TOLLGATE_PUBLIC_URL": api_url,
+        "TEMPORAL_ADDRESS": address,
+        "TEMPORAL_NAMESPACE": connection.get("namespace") or temporal.NAMESPACE,
+        "TOLLGATE_PAYPAL_BASE_URL": paypal_url,
+        "TOLLGATE_PAYPAL_CLIENT_ID": PAYPAL_CLIENT_ID,
+        "TOLLGATE_PAYPAL_CLIENT_SECRET": secret["paypal"],
+        "TOLLGATE_PAYPAL_WEBHOOK_IDS": secret["webhook"],
+        "TOLLGATE_PAYPAL_CERT_ORIGINS": paypal_url,
+        "TOLLGATE_PAYPAL_CA_FILE": str(ca_file),
+        "TOLLGATE_TWILIO_BASE_URL": twilio_url,
+        "TOLLGATE_TWILIO_ACCOUNT_SID": TWILIO_SID,
+        "TOLLGATE_TWILIO_AUTH_TOKEN": secret["twilio"],
+    }
+    worker = ["worker", "--queues", "lifecycle,campaigns"]
+    await parts.enter_async_context(children.run("worker", "cli.main", worker, environment))
+    await parts.enter_async_context(children.run("api", "cli.main", ["api", "--port", str(api_port)], environment))
+    await _all_serve(children, [f"{paypal_url}/_sim/counts", f"{twilio_url}/_sim/counts"])
+    told("PayPal and Twilio simulators", time.monotonic() - began)
+    await _all_serve(children, [f"{api_url}/health/ready"])
+    await _worker_polls(children, connection, settings)
+    told("API and worker", time.monotonic() - began)
+    return Stack(
+        data_dir=data_dir,
+        database_url=postgres.url(),
+        api_url=api_url,
+        temporal_address=address,
+        temporal_ui_url=ui_url,
+        paypal_url=paypal_url,
+        twilio_url=twilio_url,
+        environment=environment,
+        children=children,
+    )
+
+
+async def _temporal(
+    parts: AsyncExitStack, settings: Settings, data_dir: Path, say: Say
+) -> tuple[ClientConnectConfig, str | None]:
+    named = temporal_connection()
+    if named is not None:
+        return named, None
+    server = await parts.enter_async_context(
+        temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=data_dir / "temporal.db", say=say)
+    )
+    return server.connection, server.ui_url
+
+
+async def _simulators(
+    parts: AsyncExitStack,
+    children: Children,
+    secret: Mapping[str, str],
+    api_url: str,
+    ca_file: Path,
+    ports: Mapping[str, int],
+) -> None:
+    paypal = ["--client-id", PAYPAL_CLIENT_ID, "--client-secret", secret["paypal"], "--ca-file", str(ca_file)]
+    paypal += ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", secret["webhook"]]
+    twilio = ["--account-sid", TWILIO_SID, "--auth-token", secret["twilio"]]
+    for name, arguments in (("paypal", paypal), ("twilio", twilio)):
+        command = [name, "--port", str(ports[name]), *arguments]
+        await parts.enter_async_context(children.run(f"{name}-simulator", "simulators.server", command, {}))
+
+
+async def _all_serve(children: Children, urls: Sequence[str]) -> None:
+    async with httpx.AsyncClient(timeout=5) as client:
+        for url in urls:
+            await _until(children, url, partial(_serves, client, url))
+
+
+async def _serves(client: httpx.AsyncClient, url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return (await client.get(url)).status_code == 200
+    return False
+
+
+async def _worker_polls(children: Children, connection: ClientConnectConfig, settings: Settings) -> None:
+    client = await connect(connection)
+    for queue in (settings.lifecycle_task_queue, settings.campaign_task_queue):
+        await _until(children, f"a worker on {queue}", partial(_polled, client, queue))
+
+
+async def _polled(client: Client, queue: str) -> bool:
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        ),
+        timeout=RPC_TIMEOUT,
+    )
+    return len(answer.pollers) > 0
+
+
+async def _until(children: Children, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    while not await holds():
+        children.check()
+        if time.monotonic() > deadline:
+            raise StackFailed(f"{what} did not answer within {START_LIMIT:.0f} s:\n{children.last_words()}")
+        await asyncio.sleep(0.05)
+
+
+@contextmanager
+def _data_dir(settings: Settings) -> Iterator[Path]:
+    if "data_dir" in settings.model_fields_set:
+        named = settings.data_dir.expanduser().absolute()
+        named.mkdir(parents=True, exist_ok=True)
+        yield named
+        return
+    made = Path(tempfile.mkdtemp(prefix="tollgate-"))
+    made.chmod(0o711)  # PostgreSQL runs as another user where we are root
+    try:
+        yield made
+    except asyncio.CancelledError:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    # what failed leaves its logs behind
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,278 @@
+"""The demo's story: one organization pays, lapses in the middle of a campaign, pays again. Every claim is checked."""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.table import Table
+
+from cli.actors import PLAN, Company, PayPal, Twilio, kept
+from cli.telling import Teller, expect, wait_for
+
+MESSAGES = 300
+SUSPEND_AFTER = 60
+PRICE = Decimal("0.0125")
+TOP_UP = Decimal("10.00")
+CURRENCY = "USD"
+RECIPIENTS = tuple(f"+1415555{number:04d}" for number in range(100, 100 + MESSAGES))
+SUSPENSION = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
+REACTIVATION = ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"]
+# Twilio takes a moment for each message, so that the suspension certainly meets a campaign that runs
+PACE = {"kind": "slow", "method": "POST", "path": r"/2010-04-01/Accounts/\w+/Messages\.json", "seconds": 0.2}
+QUEUED_FOR = 0.25
+
+
+@dataclass(slots=True)
+class Story:
+    tell: Teller
+    company: Company
+    paypal: PayPal
+    twilio: Twilio
+    id: str = field(default_factory=lambda: f"acme-{secrets.token_hex(2)}")
+    account: str = ""
+    subscription: str = ""
+    campaign: str = ""
+    activated: str = ""
+    suspended: str = ""
+    sent_before: tuple[Any, ...] = ()
+
+    @property
+    def _of(self) -> str:
+        return f"/v1/organizations/{self.id}"
+
+    async def onboard(self) -> None:
+        self.tell.chapter("An organization is onboarded, and pays")
+        async with self.tell.step("Twilio opens a subaccount") as line:
+            self.account = await self.twilio.open_subaccount(self.id)
+            line.says(f"Twilio opened the subaccount {self.account}")
+        async with self.tell.step("Tollgate takes the organization") as line:
+            asked = {
+                "id": self.id,
+                "name": "Acme Ltd",
+                "currency": CURRENCY,
+                "twilio_account_sid": self.account,
+                "sender": "+15550001000",
+                "price_per_segment": str(PRICE),
+            }
+            await self.company.ask("POST", "/v1/organizations", asked, status=201)
+            wallet = await self.company.wallet(self.id)
+            expect("the new wallet's balance", Decimal(wallet["balance"]), Decimal(0))
+            line.says(f"{self.id} onboarded: an empty wallet in {CURRENCY}, {PRICE} {CURRENCY} a segment")
+        async with self.tell.step("the customer subscribes at PayPal") as line:
+            await self._subscribe()
+            line.says(f"the customer subscribed at PayPal: {self.subscription} is ACTIVE and linked")
+        async with self.tell.step("the customer tops up at PayPal") as line:
+            captured = await self.paypal.ask(
+                "POST", "/_sim/captures", {"amount": str(TOP_UP), "currency": CURRENCY, "custom_id": self.id}
+            )
+            event = captured["events"][0]
+            await self.paypal.answered(event["id"])
+            await wait_for("the top-up is in the wallet", self._topped_up)
+            line.says(f"PayPal's webhook {event['event_type']}: asked PayPal, and booked {TOP_UP} {CURRENCY} once")
+
+    async def lapse(self) -> None:
+        self.tell.chapter(f"A campaign of {MESSAGES} messages runs, and the subscription is suspended")
+        await self.twilio.ask("POST", "/_sim/faults", PACE)
+        await self.twilio.ask("PATCH", "/_sim/behaviour", {"sending_after": QUEUED_FOR})
+        async with self.tell.step("a campaign starts") as line:
+            asked = {"name": "Spring sale", "body": "20 % off until Sunday.", "recipients": RECIPIENTS}
+            made = await self.company.ask("POST", f"{self._of}/campaigns", asked, status=201, key="spring-sale")
+            self.campaign = made["id"]
+            await self.company.ask("POST", f"{self._of}/campaigns/{self.campaign}/start")
+            line.says(f"the campaign {made['name']!r} is started: {made['total']} messages, each paid before it is sent")
+        async with self.tell.step("messages leave") as line:
+            sent = await wait_for(f"{SUSPEND_AFTER} messages are sent", self._enough_are_sent)
+            line.says(f"{sent} of {MESSAGES} messages are with Twilio, and more are leaving")
+        async with self.tell.step("PayPal suspends the subscription") as line:
+            [event] = await self.paypal.act(self.subscription, "suspend")
+            self.suspended = event["id"]
+            [seconds] = await self.paypal.answered(event["id"])
+            may = await self.company.ask("GET", f"{self._of}/can-send")
+            expect("may it send after the webhook was answered", may["can_send"], wanted=False)
+            line.says(f"PayPal's signed {event['event_type']}: answered 200 in {seconds * 1000:.0f} ms, gate shut")
+
+    async def enforce(self) -> None:
+        self.tell.chapter("The three are in step: Twilio suspended, wallet frozen, campaign parked")
+        async with self.tell.step("the suspension is applied") as line:
+            told = await wait_for("the suspension is applied", lambda: self._applied("suspended"))
+            expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "suspended")
+            line.says(f"the subaccount is suspended at Twilio, read back; standing {_standing(told)}")
+        async with self.tell.step("the wallet is frozen") as line:
+            wallet = told["wallet"]
+            expect("the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("shut", ["suspension"]))
+            line.says("the wallet is frozen by the suspension, its gate shut")
+        async with self.tell.step("the campaign is parked") as line:
+            await self.twilio.callbacks_are_out()
+            parked = await wait_for("the campaign is parked", self._parked)
+            line.says(
+                f"the campaign is parked at message {parked['next_position']} of {MESSAGES}: {parked['reason']}",
+                await self._check_parked(parked),
+            )
+        async with self.tell.step("a send is tried") as line:
+            asked = {"to": RECIPIENTS[0], "body": "Is anybody there?"}
+            refused = await self.company.ask("POST", f"{self._of}/messages", asked, status=423, key="tried-now")
+            why = "; ".join(reason["text"] for reason in refused["reasons"])
+            line.says(f"a message tried now is refused with {refused['status']}, {refused['title']}: {why}")
+        receipt = (await self.company.organization(self.id))["receipts"][0]
+        self._show_receipt(receipt, "suspended", SUSPENSION)
+        expect("what leaked", (receipt["leaked_debits"], receipt["leaked_messages"]), (0, 0))
+
+    async def repeat(self) -> None:
+        self.tell.chapter("Webhooks come again, and late: nothing changes")
+        before = await self._at_rest()
+        async with self.tell.step("the same webhook comes twice more") as line:
+            await self.paypal.ask("POST", f"/_sim/events/{self.suspended}/redeliver", {"times": 2})
+            await self.paypal.answered(self.suspended, times=3)
+            await wait_for("three deliveries are counted", lambda: self._heard(self.suspended, 3))
+            expect("the organization after the same webhook again", await self._at_rest(), before)
+            line.says(f"the same webhook came twice more, answered 200: still epoch {before['epoch']}, nothing booked")
+        async with self.tell.step("an older webhook comes late") as line:
+            await self.paypal.ask("POST", f"/_sim/events/{self.activated}/redeliver")
+            await self.paypal.answered(self.activated)
+            await wait_for("the late webhook is handled", lambda: self._heard(self.activated, 1))
+            expect("the organization after the late webhook", await self._at_rest(), before)
+            line.says(f"the ACTIVATED of the beginning came only now: still suspended, epoch {before['epoch']}")
+
+    async def recover(self) -> None:
+        self.tell.chapter("The subscription is paid: everything goes on where it stopped")
+        async with self.tell.step("the customer pays") as line:
+            self.sent_before = tuple(kept(await self.twilio.messages(self.account)))
+            events = await self.paypal.act(self.subscription, "pay")
+            for event in events:
+                await self.paypal.answered(event["id"])
+            names = " and ".join(event["event_type"] for event in events)
+            line.says(f"the customer paid: PayPal's {names}")
+        async with self.tell.step("the reactivation is applied") as line:
+            told = await wait_for("the reactivation is applied", lambda: self._applied("active"))
+            expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "active")
+            wallet = told["wallet"]
+            expect("the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", []))
+            line.says(f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(told)}")
+        self._show_receipt(told["receipts"][0], "active", REACTIVATION)
+        async with self.tell.step("the campaign goes on") as line:
+            await self.twilio.ask("DELETE", "/_sim/faults")
+            done = await wait_for("all messages are delivered", self._delivered)
+            line.says(f"the campaign went on and is {done['status']}: {MESSAGES} of {MESSAGES} messages delivered")
+        async with self.tell.step("the books are compared") as line:
+            told_twilio, told_money = await self._check_once()
+            line.says(told_twilio, told_money)
+
+    async def _subscribe(self) -> None:
+        asked = {"provider": "paypal", "plan_id": PLAN} | {
+            f"{where}_url": f"https://shop.example.com/{where}" for where in ("return", "cancel")
+        }
+        made = await self.company.ask("POST", f"{self._of}/subscription/checkout", asked, status=201, key="subscribe")
+        self.subscription = made["subscription_id"]
+        events = await self.paypal.act(self.subscription, "approve", deliver=False)
+        by_type = {event["event_type"]: event["id"] for event in events}
+        self.activated = by_type.pop("BILLING.SUBSCRIPTION.ACTIVATED")  # it will come late
+        for event_id in by_type.values():
+            await self.paypal.ask("POST", f"/_sim/events/{event_id}/redeliver")
+            await self.paypal.answered(event_id)
+        linked = {"provider": "paypal", "subscription_id": self.subscription}
+        current = await self.company.ask("POST", f"{self._of}/subscription", linked)
+        expect("the linked subscription", (current["state"], current["is_current"]), ("active", True))
+
+    async def _topped_up(self) -> bool:
+        return Decimal((await self.company.wallet(self.id))["balance"]) == TOP_UP
+
+    async def _enough_are_sent(self) -> int | None:
+        counts = (await self.company.campaign(self.id, self.campaign))["counts"]
+        accepted: int = counts["accepted"]
+        return accepted if accepted >= SUSPEND_AFTER else None
+
+    async def _applied(self, status: str) -> Any | None:
+        told = await self.company.organization(self.id)
+        standing = told["standing"]
+        return told if standing["status"] == status and standing["applied"] else None
+
+    async def _parked(self) -> Any | None:
+        campaign = await self.company.campaign(self.id, self.campaign)
+        moving = campaign["counts"]["reserved"] + campaign["counts"]["sending"]
+        return campaign if campaign["status"] == "parked" and not moving else None
+
+    async def _check_parked(self, parked: Any) -> str:
+        """What is with Twilio, what is paid and where it stopped agree to the message."""
+        sent = await self.twilio.messages(self.account)
+        accepted = parked["counts"]["accepted"]
+        expect("messages sent, by our count and by Twilio's", accepted, len(kept(sent)))
+        expect("messages yet to go", parked["counts"]["pending"], MESSAGES - accepted)
+        wallet = await self.company.wallet(self.id)
+        expect("the balance", Decimal(wallet["balance"]), TOP_UP - accepted * PRICE)
+        back = len(sent) - len(kept(sent))
+        gave_back = f", {back} that it had queued came back unsent and refunded" if back else ""
+        return f"{accepted} messages are with Twilio and paid{gave_back}; the wallet holds {wallet['balance']} {CURRENCY}"
+
+    async def _heard(self, event_id: str, times: int) -> bool:
+        found = {one["event_id"]: one for one in (await self.company.organization(self.id))["deliveries"]}
+        heard = found.get(event_id)
+        return heard is not None and heard["deliveries"] >= times and heard["status"] == "handled"
+
+    async def _at_rest(self) -> Mapping[str, Any]:
+        """All that a webhook could have changed."""
+        told = await self.company.organization(self.id)
+        campaigns = [(one["status"], one["next_position"]) for one in told["campaigns"]]
+        wallet = {name: told["wallet"][name] for name in ("balance", "entries", "gate", "frozen_by")}
+        receipts = [(one["epoch"], one["status"], one["finished_at"]) for one in told["receipts"]]
+        return {**told["standing"], "wallet": wallet, "campaigns": campaigns, "receipts": receipts}
+
+    async def _delivered(self) -> Any | None:
+        campaign = await self.company.campaign(self.id, self.campaign)
+        done = campaign["status"] == "completed" and campaign["counts"]["delivered"] == MESSAGES
+        return campaign if done else None
+
+    async def _check_once(self) -> tuple[str, str]:
+        """Each recipient's message was kept by Twilio once, none that it had before went again, and each is paid once."""
+        sent = kept(await self.twilio.messages(self.account))
+        per_recipient = Counter(one["to"] for one in sent)
+        expect("recipients", set(per_recipient), set(RECIPIENTS))
+        expect("recipients with more than one message", [to for to, n in per_recipient.items() if n > 1], [])
+        before = {one["sid"] for one in self.sent_before}
+        expect("messages that went on", len([one for one in sent if one["sid"] not in before]), MESSAGES - len(before))
+        paid = await self._paid_per_message()
+        expect("messages paid", len(paid), MESSAGES)
+        expect("messages not paid exactly once", {name: net for name, net in paid.items() if net != PRICE}, {})
+        wallet = await self.company.wallet(self.id)
+        expect("the balance at the end", Decimal(wallet["balance"]), TOP_UP - MESSAGES * PRICE)
+        return (
+            f"every recipient got one message, every message was paid once: {MESSAGES} x {PRICE} {CURRENCY}",
+            f"{len(before)} before the suspension, {MESSAGES - len(before)} after it; the wallet holds {wallet['balance']} {CURRENCY}",
+        )
+
+    async def _paid_per_message(self) -> Mapping[str, Decimal]:
+        """What each message cost, refunds taken off, by the ledger."""
+        paid: Counter[str] = Counter()
+        page: dict[str, str] = {}
+        while True:
+            found = await self.company.ask("GET", f"{self._of}/wallet/entries", **page, limit="500")
+            for entry in found["entries"]:
+                if entry["kind"] in ("debit", "refund"):
+                    message = (entry["refunds"] or entry["reference_id"]).split(":")[1]
+                    paid[message] -= Decimal(entry["amount"])  # type: ignore[assignment]
+            if found["next"] is None:
+                return dict(paid)  # type: ignore[arg-type]
+            page = {"before": str(found["next"])}
+
+    def _show_receipt(self, receipt: Any, status: str, steps: list[str]) -> None:
+        expect("the receipt's status", receipt["status"], status)
+        expect("the receipt's steps", [step["step"] for step in receipt["steps"]], steps)
+        decided = datetime.fromisoformat(receipt["decided_at"])
+        table = Table(title=f"Receipt of epoch {receipt['epoch']}: {status}", title_justify="left", pad_edge=False)
+        table.add_column("step")
+        table.add_column("done after", justify="right")
+        table.add_column("result")
+        for step in receipt["steps"]:
+            after = datetime.fromisoformat(step["finished_at"]) - decided
+            table.add_row(step["step"], f"{after.total_seconds() * 1000:.0f} ms", step["detail"])
+        if receipt["leaked_debits"] is not None:
+            table.add_row("leaked", "", f"{receipt['leaked_debits']} debits, {receipt['leaked_messages']} messages")
+        self.tell.show(table)
+
+
+def _standing(told: Any) -> str:
+    standing = told["standing"]
+    return f"{standing['status'].upper()}, epoch {standing['epoch']} applied"
