@@ -38,7 +38,7 @@ class Billing:
 
     @activity.defn(name="confirm_subscription")
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
-        """GET what the waiting deliveries are about, fold it, and return the standing; None without such an organization.
+        """GET what the waiting deliveries are about, fold it, return the standing; None: no such organization.
 
         Fails retryably as `ProviderUnavailable`, or as `Stale` while the answer is older than a webhook's word; the
         fourth answer is believed whatever its time.

@@ -40,8 +40,11 @@ _WAITING = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How one attempt came out: ACCEPTED, REFUSED (refunded), UNKNOWN, LOST (refunded), RESERVED (not taken, still
-    paid: send again) or PENDING (not taken, refunded: to be paid again). `after_acceptance`: Twilio took it and gave it back unsent."""
+    """How one attempt came out.
+
+    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again; PENDING: not taken,
+    refunded, to be paid again. `after_acceptance`: Twilio took it and gave it back unsent.
+    """
 
     message: Message
     status: MessageStatus

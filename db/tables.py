@@ -125,7 +125,7 @@ inbox = Table(
         DateTime(timezone=True),
         nullable=False,
         server_default=text("(clock_timestamp() + '00:00:10'::interval)"),
-    ),  # fmt: skip
+    ),
     _time("folded_at"),
     _time("heard_at"),
     _time("handled_at"),

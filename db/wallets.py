@@ -132,8 +132,8 @@ async def _change(
     if wallet is None or getattr(wallet, column) == to:
         return
     values: dict[str, Any] = {column: to}
-    if change.startswith("frozen"):
-        values["freeze_reason"] = cause
+    if column == "frozen_by_operator" or (column == "frozen_by_suspension" and not wallet.frozen_by_operator):
+        values["freeze_reason"] = cause if to else None  # an operator's reason outlives a suspension's
     await conn.execute(update(wallets).where(wallets.c.organization_id == organization_id).values(**values))
     await conn.execute(
         insert(gate_changes).values(
@@ -165,7 +165,16 @@ def _by_id(organization_id: str) -> Select[Any]:
 
 
 def _wallet(row: Row[Any]) -> Wallet:
-    return Wallet(**row._mapping)
+    return Wallet(
+        organization_id=row.organization_id,
+        currency=row.currency,
+        balance_micros=row.balance_micros,
+        entries=row.entries,
+        gate_open=row.gate_open,
+        frozen_by_suspension=row.frozen_by_suspension,
+        frozen_by_operator=row.frozen_by_operator,
+        freeze_reason=row.freeze_reason,
+    )
 
 
 def _entry(row: Any) -> Entry:

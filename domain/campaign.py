@@ -10,7 +10,7 @@ LONGEST_BODY = 1600
 
 
 class CampaignStatus(StrEnum):
-    """`PARKED` was stopped by Tollgate and goes on by itself when it may; `PAUSED` by a person, and only a person resumes."""
+    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a person resumes it."""
 
     DRAFT = "draft"
     RUNNING = "running"

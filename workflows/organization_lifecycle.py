@@ -1,4 +1,4 @@
-"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree with the standing."""
+"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree."""
 
 import asyncio
 from datetime import datetime, timedelta
