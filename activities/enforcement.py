@@ -4,8 +4,8 @@ Every step names the epoch that it serves and does nothing for another one (`Sup
 nothing; each leaves its line in the receipt.
 """
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

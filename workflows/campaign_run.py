@@ -1,6 +1,5 @@
 """One campaign's run: reserve a batch, hand it over, settle it; parks when the gate shuts and goes on when rung."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -98,7 +97,7 @@ class CampaignRun:
     async def _wait(self, longest: timedelta, why: str) -> None:
         try:
             await workflow.wait_condition(lambda: self._rung, timeout=longest, timeout_summary=why)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._rung = True
 
     def _tell(self, batch: Batch) -> None:

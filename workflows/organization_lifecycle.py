@@ -1,6 +1,5 @@
 """One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree."""
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,7 +66,7 @@ class OrganizationLifecycle:
         due = self._due_in()
         try:
             await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._rung = True
 
     def _due_in(self) -> timedelta:
