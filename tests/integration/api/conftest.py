@@ -1,0 +1,199 @@
+"""The API behind real HTTP, with PayPal and Twilio simulated behind real HTTP; Temporal is away unless a test says so."""
+
+import asyncio
+import base64
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import uvicorn
+
+from api.app import create_app
+from db import api_keys
+from db.api_keys import Scope
+from runtime import client, settings
+from runtime.settings import Settings
+from runtime.wiring import Services, services
+from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
+from simulators.paypal.certificate import Authority
+from simulators.serving import serve
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+
+WEBHOOK_ID = "WH-TEST"
+NOWHERE = "127.0.0.1:1"
+
+
+@dataclass(slots=True)
+class Tollgate:
+    """A running API, its simulators, and shorthand for what the tests do to them."""
+
+    url: str
+    http: httpx.AsyncClient
+    services: Services
+    paypal: PayPalSimulator
+    twilio: TwilioSimulator
+    keys: Mapping[Scope, str]
+    accounts: dict[str, str] = field(default_factory=dict)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        scope: Scope | None = Scope.OPERATOR,
+        key: str | None = None,
+        **options: Any,
+    ) -> httpx.Response:
+        """`key` is the Idempotency-Key; without a scope no API key is sent."""
+        headers: dict[str, str] = options.pop("headers", {})
+        if scope is not None:
+            headers["Authorization"] = f"Bearer {self.keys[scope]}"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if body is not None:
+            options["json"] = body
+        return await self.http.request(method, self.url + path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.ask("GET", path, **options)
+
+    async def post(self, path: str, body: object = None, **options: Any) -> httpx.Response:
+        return await self.ask("POST", path, body, **options)
+
+    async def account(self, **about: object) -> str:
+        """A new subaccount at Twilio."""
+        made = await self.http.post(f"{self.twilio.url}/_sim/accounts", json=about)
+        return str(made.json()["accounts"][0]["sid"])
+
+    async def onboard(self, id_: str = "acme", *, balance: str | None = "10.00", **changed: object) -> str:
+        """An organization that pays a cent a segment, with money in its wallet."""
+        self.accounts[id_] = await self.account(friendly_name=id_)
+        made = await self.post("/v1/organizations", organization(id_, self.accounts[id_]) | changed)
+        assert made.status_code == 201, made.text
+        if balance is not None:
+            await self.credit(balance, organization_id=id_)
+        return id_
+
+    async def subscribe(self, organization_id: str = "acme") -> str:
+        """An active subscription at PayPal, linked; what PayPal has to tell of it is not delivered."""
+        about = {"custom_id": organization_id, "deliver": False}
+        made = await self.http.post(f"{self.paypal.url}/_sim/subscriptions", json=about)
+        id_ = str(made.json()["object"]["id"])
+        linked = await self.link(id_, organization_id)
+        assert linked.status_code == 201, linked.text
+        return id_
+
+    async def link(self, subscription_id: str, organization_id: str = "acme") -> httpx.Response:
+        body = {"provider": "paypal", "subscription_id": subscription_id}
+        return await self.post(f"/v1/organizations/{organization_id}/subscription", body)
+
+    async def credit(self, amount: str, reference: str = "opening", organization_id: str = "acme") -> httpx.Response:
+        body = {"reference_id": reference, "amount": amount, "currency": "USD"}
+        return await self.post(f"/v1/organizations/{organization_id}/wallet/credits", body)
+
+    async def debit(self, amount: str, reference: str, organization_id: str = "acme") -> httpx.Response:
+        body = {"reference_id": reference, "amount": amount, "currency": "USD"}
+        return await self.post(f"/v1/organizations/{organization_id}/wallet/debits", body)
+
+    async def happen(self, subscription_id: str, action: str, **about: object) -> list[str]:
+        """Something happens at PayPal; the ids of the events, which are not delivered."""
+        url = f"{self.paypal.url}/_sim/subscriptions/{subscription_id}/{action}"
+        told = await self.http.post(url, json={"deliver": False, **about})
+        assert told.status_code < 300, told.text
+        return [event["id"] if isinstance(event, dict) else event for event in told.json()["events"]]
+
+    async def signed(self, event_id: str | None = None, **about: object) -> tuple[bytes, dict[str, str]]:
+        """An event's body and the headers that PayPal signs it with; or of any `raw` body."""
+        asked = {**({"event_id": event_id} if event_id else {}), **about}
+        told = (await self.http.post(f"{self.paypal.url}/_sim/sign", json=asked)).json()
+        return base64.b64decode(told["body_base64"]), told["headers"]
+
+    async def deliver(self, raw: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        return await self.http.post(f"{self.url}/webhooks/paypal", content=raw, headers=dict(headers))
+
+    async def deliver_event(self, event_id: str) -> httpx.Response:
+        return await self.deliver(*await self.signed(event_id))
+
+    async def deliver_json(self, event: Mapping[str, object]) -> httpx.Response:
+        return await self.deliver(*await self.signed(raw=json.dumps(event)))
+
+
+def organization(id_: str, account_sid: str) -> dict[str, object]:
+    return {
+        "id": id_,
+        "name": id_.title(),
+        "currency": "USD",
+        "twilio_account_sid": account_sid,
+        "sender": "+14155550199",
+        "price_per_segment": "0.01",
+    }
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest_asyncio.fixture
+async def tollgate(database_url: str, authority: Authority, tmp_path: Path) -> AsyncIterator[Tollgate]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    simulated = PayPalSimulator(authority=authority, webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID)
+    async with (
+        serve(simulated) as paypal,
+        serve(TwilioSimulator()) as twilio,
+        httpx.AsyncClient(timeout=30) as http,
+        built(url, database_url, paypal, twilio, tmp_path) as made,
+        serving(made, listener),
+    ):
+        yield Tollgate(url, http, made, paypal, twilio, await keys(made))
+
+
+@asynccontextmanager
+async def built(
+    url: str, database_url: str, paypal: PayPalSimulator, twilio: TwilioSimulator, tmp_path: Path
+) -> AsyncIterator[Services]:
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(paypal.authority.pem)
+    to_paypal = settings.PayPal(
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        webhook_ids=(WEBHOOK_ID,),
+        base_url=paypal.url,
+        cert_origins=(paypal.url,),
+        ca_file=trusted,
+        verify_online_fallback=False,
+    )
+    to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=twilio.url)
+    temporal = await client.connect({"target_host": NOWHERE}, lazy=True)
+    async with services(Settings(public_url=url), to_paypal, to_twilio, temporal, database_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def serving(made: Services, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(create_app(made), http="httptools", ws="none", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    running = asyncio.create_task(server._serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+async def keys(made: Services) -> dict[Scope, str]:
+    async with made.engine.begin() as conn:
+        return {scope: (await api_keys.create(conn, name=scope.word, scope=scope))[1] for scope in Scope}
