@@ -353,3 +353,12 @@ def test_an_extra_file_without_a_certificate_is_refused_at_the_start(tmp_path: P
 
     with pytest.raises(ValueError, match="no certificate"):
         Trust.load(extra)
+
+
+async def test_a_kept_certificate_is_not_used_after_its_own_end(world: World) -> None:
+    leaf = issue(by=INTERMEDIATE, ends=NOW + timedelta(days=1))
+    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+    await world.verify(headers=world.headers(signer=leaf))
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers(signer=leaf), now=NOW + timedelta(days=2))
