@@ -165,9 +165,10 @@ async def begin_window(
 ) -> list[Message] | None:
     """Mark the next reserved messages as being sent, if the gate still stands open; None when it does not.
 
-    Holds the wallet's row, so that no gate shuts before this is committed. The caller commits, then posts them.
+    Holds the wallet's row, so that no gate shuts before this is committed, and the campaign's, so that a sender given
+    up for dead and its successor never hold the same message. The caller commits, then posts them.
     """
-    campaign = await campaigns.get(conn, organization_id, campaign_id)
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING:
         return None
     wallet = await wallets.watch(conn, organization_id)
@@ -183,6 +184,7 @@ async def begin_window(
     rows = await conn.execute(
         update(table)
         .where(table.c.organization_id == organization_id, table.c.id.in_(chosen.scalar_subquery()))
+        .where(table.c.status == MessageStatus.RESERVED.value)
         .values(status=MessageStatus.SENDING.value, sending_at=func.clock_timestamp())
         .returning(table.c.id)
     )
