@@ -26,10 +26,10 @@ class Actor:
         *,
         status: int | None = None,
         key: str | None = None,
-        **query: str,
+        query: Mapping[str, str] | None = None,
     ) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
-        answer = await self.http.request(method, path, json=body, headers=headers, params=query or None)
+        answer = await self.http.request(method, path, json=body, headers=headers, params=query)
         if answer.status_code != status if status else not answer.is_success:
             wanted = status or "a success"
             raise Differs(f"{method} {path}: expected {wanted}, got {answer.status_code}: {answer.text[:400]}")
@@ -64,7 +64,7 @@ class PayPal(Actor):
         """Wait until our webhook has answered 200 to each delivery; returns how many seconds each answer took."""
 
         async def look() -> list[Any] | None:
-            found = (await self.ask("GET", "/_sim/deliveries", event_id=event_id))["deliveries"]
+            found = (await self.ask("GET", "/_sim/deliveries", query={"event_id": event_id}))["deliveries"]
             done = [one for one in found if one["status"] == "delivered"]
             return found if len(done) == len(found) >= times else None
 
@@ -86,7 +86,7 @@ class Twilio(Actor):
         return next(str(one["status"]) for one in accounts if one["sid"] == sid)
 
     async def messages(self, sid: str) -> list[Any]:
-        found: list[Any] = (await self.ask("GET", "/_sim/messages", account_sid=sid))["messages"]
+        found: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))["messages"]
         return found
 
     async def callbacks_are_out(self) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from sqlalchemy import text
 
 from cli.console import mark, output
-from cli.serving import configured, database_url
+from cli.migrating import configured, database_url
 from db import certify as proof
 from db.certify import GUARANTEES, Finding
 from runtime.database import create_engine
@@ -56,7 +58,7 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 def show(findings: Sequence[Finding], console: Console) -> None:
     """The table, and the verdict as the last line."""
-    table = Table(title="Guarantees on the live database", title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     table.add_column("guarantee and what would break it", overflow="fold")
     table.add_column("broken", justify="right", no_wrap=True)
@@ -64,11 +66,12 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     for number, name in GUARANTEES.items():
         found = [finding for finding in findings if finding.guarantee == number]
         good = holds(found)
-        table.add_section()
         table.add_row(_sign(console, good=good), f"[bold]{number}  {name}[/]")
         for finding in found:
             style = "dim" if finding.holds else "bold red"
-            table.add_row("", f"   {finding.check}", str(finding.broken), str(finding.examined), style=style)
+            table.add_row(
+                "", Padding(finding.check, (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style
+            )
     console.print(table)
     style = "bold green" if holds(findings) else "bold red"
     console.print(verdict(findings), style=style, highlight=False)

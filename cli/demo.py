@@ -13,7 +13,8 @@ from cli import certifying, keys
 from cli.actors import Company, PayPal, Twilio
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
-from cli.stack import Stack, serve
+from cli.failures import CommandFailed
+from cli.stack import Stack, StackFailed, serve
 from cli.story import Story
 from cli.telling import Differs, Teller
 from db.api_keys import Scope
@@ -31,34 +32,43 @@ async def _run(*, keep: bool) -> int:
     output.print("Tollgate: no message leaves without payment. One organization's story.", style="bold")
     output.print("\nStarting everything on this machine", style="bold")
     async with serve(told=started, say=output.print) as stack:
-        status = await _play(stack)
-        output.print(f"\n{'It all held' if status == 0 else 'It did not hold'}, in {time.monotonic() - began:.0f} s.")
+        failure = await _failure(stack)
+        if failure is None:
+            output.print(f"\nIt all held, in {time.monotonic() - began:.0f} s.", highlight=False)
+        else:
+            errors.print(f"\n{failure}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         if keep:
             await show_addresses(stack)
             await stay(stack)
-        else:
+        elif failure is None:
             _say_where(stack)
-        return status
+        if failure is not None:
+            raise CommandFailed(f"the logs are in {stack.data_dir}; they end with\n{stack.children.last_words()}")
+    return 0
 
 
-async def _play(stack: Stack) -> int:
-    """The story, then the proof; 0 only if every expectation held and every guarantee does."""
+async def _failure(stack: Stack) -> str | None:
+    """Play the story, then prove the guarantees; what did not hold, in words."""
     teller = Teller(output)
     try:
         async with _story(stack, teller) as story:
-            await story.onboard()
-            await story.lapse()
-            await story.enforce()
-            await story.repeat()
-            await story.recover()
-    except (Differs, httpx.HTTPError) as problem:
-        errors.print(f"\n{problem or type(problem).__name__}", style="bold red", markup=False, soft_wrap=True)
-        errors.print(f"logs: {stack.data_dir}\n{stack.children.last_words()}", markup=False, soft_wrap=True)
-        return 1
+            await stack.children.alive_during(_play(story))
+    except (Differs, StackFailed) as problem:
+        return str(problem)
+    except httpx.HTTPError as problem:
+        return f"{type(problem).__name__}: {problem}"
     teller.chapter("tollgate certify proves it on the database")
     findings = await certifying.examine(stack.database_url)
     certifying.show(findings, output)
-    return 0 if certifying.holds(findings) else 1
+    return None if certifying.holds(findings) else "a guarantee does not hold"
+
+
+async def _play(story: Story) -> None:
+    await story.onboard()
+    await story.lapse()
+    await story.enforce()
+    await story.repeat()
+    await story.recover()
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from db.api_keys import Scope
 from runtime.processes import stop_requested
 
 INTERRUPTED = 130
-LOOK_EVERY = 0.5
 
 
 def dev() -> None:
@@ -44,9 +43,7 @@ async def stay(stack: Stack) -> None:
     """Leave everything up until Ctrl-C; raises StackFailed if a part of it ends by itself."""
     output.print("Everything stays up; Ctrl-C ends it.", style="bold")
     try:
-        while True:
-            stack.children.check()
-            await asyncio.sleep(LOOK_EVERY)
+        await stack.children.watch()
     except asyncio.CancelledError:
         return
 

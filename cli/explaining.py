@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import errors, output
-from cli.serving import configured, database_url
+from cli.migrating import configured, database_url
 from db import explaining
 from db.explaining import Explanation
 from db.receipts import Receipt

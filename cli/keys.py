@@ -10,13 +10,13 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.console import errors, output
-from cli.serving import configured, database_url
+from cli.migrating import configured, database_url
 from db import api_keys
 from db.api_keys import ApiKey, Scope
 from runtime.database import create_engine
 
 T = TypeVar("T")
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 
 class ScopeName(StrEnum):
@@ -25,7 +25,7 @@ class ScopeName(StrEnum):
     OPERATOR = "operator"
 
 
-@app.command()
+@keys.command()
 def create(
     name: Annotated[str, typer.Option(help="Who or what will use it.")],
     scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
@@ -36,7 +36,7 @@ def create(
     typer.echo(plain)
 
 
-@app.command("list")
+@keys.command("list")
 def list_keys() -> None:
     """List the keys, the newest first."""
     table = Table("id", "name", "scope", "created", "revoked", pad_edge=False)
@@ -45,7 +45,7 @@ def list_keys() -> None:
     output.print(table)
 
 
-@app.command()
+@keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
     """Revoke a key. Processes that know it forget it within seconds."""
     if not _run(lambda conn: api_keys.revoke(conn, key_id)):

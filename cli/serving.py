@@ -1,7 +1,7 @@
-"""The processes of an installation: the API, the worker and the migration."""
+"""The processes of an installation: the API and the worker."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Annotated, Any
 
@@ -9,11 +9,10 @@ import typer
 import uvicorn
 import uvloop
 
-from cli.console import output
-from runtime import database, logging, postgres
+from cli.migrating import configured
 from runtime.client import register_search_attributes
 from runtime.processes import stop_requested
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.wiring import Services, from_environment
 from runtime.worker import work
 
@@ -51,34 +50,6 @@ def worker(
 ) -> None:
     """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
     uvloop.run(_work(configured(), queues, versioned=versioned))
-
-
-def migrate(
-    revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
-) -> None:
-    """Bring the database's schema up to date. Any number of times, from any number of processes."""
-    read = configured()
-    with database_url(read) as url:
-        database.migrate(url, revision)
-    output.print(f"the schema is at {revision}")
-
-
-def configured() -> Settings:
-    """The settings, with the logging that they ask for."""
-    read = load(Settings)
-    logging.configure(read.log_level, read.log_format, read.build_id)
-    return read
-
-
-@contextmanager
-def database_url(read: Settings) -> Iterator[str]:
-    """The database that the settings name, or the embedded one, migrated, for as long as it is used."""
-    if read.database_url is not None:
-        yield read.database_url.get_secret_value()
-        return
-    with postgres.serve(read.data_dir) as server:
-        database.migrate(server.url())
-        yield server.url()
 
 
 def task_queues(read: Settings, asked: str) -> list[str]:
@@ -134,8 +105,7 @@ async def _unless(stop: asyncio.Event, what: Coroutine[Any, Any, Any]) -> Any:
     return None
 
 
-async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
+async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
     stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    return done

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Never
 
 import httpx
 from temporalio.api.enums.v1 import TaskQueueType
@@ -23,6 +24,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 
+from cli.failures import CommandFailed
 from runtime import child, database, temporal
 from runtime.client import RPC_TIMEOUT, connect
 from runtime.postgres import Postgres
@@ -34,12 +36,13 @@ WORKER_PATIENCE = 40.0
 TWILIO_SID = "AC00000000000000000000000000000001"
 PAYPAL_CLIENT_ID = "sim-client-id"
 TAIL_LINES = 15
+WATCH_EVERY = 0.25
 
 Told = Callable[[str, float], None]
 Say = Callable[[str], None]
 
 
-class StackFailed(Exception):
+class StackFailed(CommandFailed):
     """A part did not start or did not live; the message ends with the last lines of its log."""
 
 
@@ -91,6 +94,24 @@ class Children:
             if process.poll() is not None:
                 last = child.tail(self.log(name), TAIL_LINES)
                 raise StackFailed(f"{name} ended with status {process.returncode}; the end of its log:\n{last}")
+
+    async def alive_during(self, what: Coroutine[Any, Any, None]) -> None:
+        """Run it to its end; raises StackFailed, and cancels it, when one of them ends before."""
+        doing, watching = asyncio.create_task(what), asyncio.create_task(self.watch())
+        try:
+            await asyncio.wait({doing, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                await watching
+            await doing
+        finally:
+            for task in (doing, watching):
+                task.cancel()
+            await asyncio.gather(doing, watching, return_exceptions=True)
+
+    async def watch(self) -> Never:
+        while True:
+            self.check()
+            await asyncio.sleep(WATCH_EVERY)
 
     def last_words(self) -> str:
         """The ends of all their logs, for whoever looks for what went wrong."""

@@ -59,7 +59,7 @@ class Teller:
         self.console.print(f"{'':14}{escape(text)}", style="dim", highlight=False, soft_wrap=True)
 
     def show(self, table: Table) -> None:
-        self.console.print(Padding(table, (0, 0, 0, 14)))
+        self.console.print(Padding(table, (0, 0, 0, 13)))
 
     def _print(self, line: Line, began: float, *, good: bool) -> None:
         took = f"{(time.monotonic() - began) * 1000:,.0f} ms"
