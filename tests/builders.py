@@ -1,10 +1,11 @@
 """What tests start from, each with one obvious default: organizations, wallets, subscriptions, campaigns, events."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,7 +32,7 @@ from db.organizations import Organization
 from db.reservations import Reply
 from db.standings import HeldBlock
 from db.subscriptions import Subscription
-from domain.campaign import CampaignStatus, MessageStatus
+from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.events import BillingEvent, EventKind, MoneyReference
 from domain.money import Money, parse
 from domain.standing import Block, Standing
@@ -444,20 +445,22 @@ async def broken_claims(engine: AsyncEngine) -> set[str]:
         return {finding.check for finding in await certify.certify(conn) if not finding.holds}
 
 
-@asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One that stays open for as long as the test says."""
-    async with engine.begin() as conn:
-        yield conn
-
-
-async def pid_of(conn: AsyncConnection) -> int:
-    return int((await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one())
-
-
-async def until_blocked_by(engine: AsyncEngine, pid: int, waiting: Awaitable[object] | None = None) -> None:
-    """Return once some session waits for a lock that `pid` holds."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))"
+async def until_it_waits_for(engine: AsyncEngine, holder: AsyncConnection, waiting: asyncio.Task[Any]) -> None:
+    """Return once some session waits for a lock that `holder` has; fails if `waiting` ended without waiting."""
+    pid = (await holder.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    query = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
     while await number(engine, query, pid=pid) == 0:
-        if waiting is not None and getattr(waiting, "done", bool)():
-            raise AssertionError("it did not wait for the lock")
+        assert not waiting.done(), "it did not wait for the lock"
+
+
+async def park(engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id: str = ORGANIZATION) -> int:
+    """Park what runs, as a step of the suspension does."""
+    async with engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        return await campaigns.park_running(conn, organization_id, why)
+
+
+async def resume(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> list[UUID]:
+    """Let run again what may, as a step of the reactivation does."""
+    async with engine.begin() as conn:
+        return await campaigns.resume_eligible(conn, organization_id)

@@ -1,0 +1,178 @@
+"""The tables themselves refuse what breaks a guarantee, whoever asks."""
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.tables import APPEND_ONLY, metadata
+from domain.subscription import State
+from domain.wallet import debit, refund
+from tests.builders import block, campaign, number, onboard, post, rows, run, send, send_one, subscribe, usd
+
+
+async def _lived_in(engine: AsyncEngine) -> None:
+    """A row in every table that the statements below touch."""
+    await onboard(engine)
+    await onboard(engine, "other")
+    await subscribe(engine)
+    await post(engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("d2", usd("1")))
+    await send(engine, await campaign(engine))
+    await send_one(engine)
+    await block(engine)
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE {} SET organization_id = organization_id",
+        "DELETE FROM {}",
+        "DELETE FROM {} WHERE false",
+        "TRUNCATE {}",
+        "TRUNCATE organizations CASCADE",
+    ],
+)
+async def test_history_can_only_be_added_to(engine: AsyncEngine, table: str, statement: str) -> None:
+    await _lived_in(engine)
+    before = await number(engine, f"SELECT count(*) FROM {table}")
+
+    with pytest.raises(IntegrityError, match=r"append-only|refused"):
+        await run(engine, statement.format(table))
+
+    assert before > 0
+    assert await number(engine, f"SELECT count(*) FROM {table}") == before
+
+
+NEW_ENTRY = (
+    "INSERT INTO ledger_entries"
+    " (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id, refunds)"
+    " VALUES ('acme', {seq}, '{kind}', {amount}, {after}, '{reference}', {refunds})"
+)
+NEW_MESSAGE = (
+    "INSERT INTO messages (organization_id, recipient, body, segments, price_micros, status, idempotency_key)"
+    " VALUES ('acme', '+1', {body}, {segments}, {price}, '{status}', {key})"
+)
+NEW_INBOX = (
+    "INSERT INTO inbox (provider, event_id, transmission_id, event_type, kind, body, headers, status)"
+    " VALUES ('{provider}', '{event}', '{transmission}', 't', 'changed', '', '{{}}', '{status}')"
+)
+
+
+def entry(
+    *, seq: int = 99, kind: str = "credit", amount: int = 1, after: int = 1, reference: str = "new", refunds: str = ""
+) -> str:
+    named = f"'{refunds}'" if refunds else "NULL"
+    return NEW_ENTRY.format(seq=seq, kind=kind, amount=amount, after=after, reference=reference, refunds=named)
+
+
+def message(
+    *, body: str = "'b'", segments: int = 1, price: int = 1, status: str = "sending", key: str = "'new'"
+) -> str:
+    return NEW_MESSAGE.format(body=body, segments=segments, price=price, status=status, key=key)
+
+
+def subscribed(organization_id: str, id_: str, *, is_current: bool) -> str:
+    return (
+        "INSERT INTO subscriptions (organization_id, provider, provider_subscription_id, is_current, state)"
+        f" VALUES ('{organization_id}', 'paypal', '{id_}', {is_current}, 'active')"
+    )
+
+
+def payment(organization_id: str = "acme", *, kind: str = "subscription", amount: int = 1) -> str:
+    return (
+        "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency)"
+        f" VALUES ('{organization_id}', 'paypal', 'S-1', '{kind}', {amount}, 'USD')"
+    )
+
+
+def delivery(
+    *, provider: str = "paypal", event: str = "e1", transmission: str = "t1", status: str = "unhandled"
+) -> str:
+    return NEW_INBOX.format(provider=provider, event=event, transmission=transmission, status=status)
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE wallets SET balance_micros = -1", "wallets_balance_check"),
+        ("UPDATE wallets SET balance_micros = 4611686018427387905", "wallets_balance_limit_check"),
+        (entry(after=-1), "ledger_entries_balance_after_check"),
+        (entry(amount=0), "ledger_entries_amount_check"),
+        (entry(amount=-1), "ledger_entries_sign_check"),
+        (entry(kind="debit", amount=1), "ledger_entries_sign_check"),
+        (entry(kind="gift"), "ledger_entries_kind_check"),
+        (entry(kind="refund"), "ledger_entries_refunds_check"),
+        (entry(refunds="d2"), "ledger_entries_refunds_check"),
+        (entry(kind="refund", refunds="d"), "ledger_entries_refunds_once_idx"),
+        (entry(kind="refund", refunds="nowhere"), "ledger_entries_organization_id_refunds_fkey"),
+        (entry(reference=""), "ledger_entries_reference_check"),
+        (entry(reference="x" * 256), "ledger_entries_reference_check"),
+        (entry(reference="opening"), "ledger_entries_organization_id_reference_id_key"),
+        (entry(seq=1), "ledger_entries_pkey"),
+        (message(price=0), "messages_price_check"),
+        (message(segments=0), "messages_price_check"),
+        (message(status="sent"), "messages_status_check"),
+        (message(key="'k1'"), "messages_organization_id_idempotency_key_key"),
+        (message(body="NULL"), "messages_body_check"),
+        (message(key="NULL"), "messages_key_check"),
+        ("UPDATE messages SET campaign_id = NULL WHERE position = 1", "messages_body_check|messages_position_check"),
+        ("UPDATE messages SET provider_sid = 'SM1'", "messages_organization_id_provider_sid_key"),
+        ("UPDATE standings SET applied_epoch = epoch + 1", "standings_applied_check"),
+        ("UPDATE standings SET status = 'active' WHERE organization_id = 'acme'", "standings_blocked_check"),
+        ("UPDATE standings SET blocks = '{}' WHERE organization_id = 'acme'", "standings_blocked_check"),
+        ("UPDATE standings SET status = 'maybe'", "standings_status_check"),
+        ("UPDATE campaigns SET status = 'parked'", "campaigns_reason_check"),
+        ("UPDATE campaigns SET status = 'running', reason = 'why'", "campaigns_reason_check"),
+        ("UPDATE subscriptions SET state = 'unknown'", "subscriptions_state_check"),
+        (subscribed("acme", "I-2", is_current=True), "subscriptions_one_current_idx"),
+        (
+            subscribed("other", "I-ACME", is_current=False),
+            "subscriptions_provider_provider_subscription_id_key",
+        ),
+        (payment(kind="topup"), "payments_reference_check"),
+        (payment(amount=0), "payments_amount_check"),
+        (f"{payment()}; {payment('other')}", "payments_provider_object_id_key"),
+        (f"{delivery()}; {delivery(transmission='t2')}", "inbox_provider_event_id_key"),
+        (f"{delivery()}; {delivery(event='e2')}", "inbox_provider_transmission_id_key"),
+        (delivery(status="handled"), "inbox_handled_check"),
+        (delivery(status="lost"), "inbox_status_check"),
+        (delivery(provider="square"), "inbox_provider_check"),
+        ("UPDATE organizations SET id = 'has space' WHERE id = 'acme'", "organizations_id_check"),
+        ("UPDATE organizations SET currency = 'usd'", "organizations_currency_check"),
+        ("UPDATE organizations SET price_per_segment_micros = 0", "organizations_price_check"),
+        ("UPDATE organizations SET grace_seconds = -1", "organizations_grace_check"),
+        ("UPDATE organizations SET twilio_account_sid = 'AC1'", "organizations_twilio_account_sid_key"),
+        (
+            "INSERT INTO blocks (organization_id, kind, reason, placed_by) VALUES ('acme', 'nonpayment', 'r', 'b')",
+            "blocks_kind_check",
+        ),
+        ("DELETE FROM wallets", "append-only|fkey"),
+        ("DELETE FROM organizations", "fkey"),
+    ],
+)
+async def test_a_statement_that_breaks_a_guarantee_is_refused(
+    engine: AsyncEngine, statement: str, constraint: str
+) -> None:
+    await _lived_in(engine)
+
+    *before, breaks = statement.split("; ")
+    for each in before:
+        await run(engine, each)
+    with pytest.raises(IntegrityError, match=constraint):
+        await run(engine, breaks)
+
+
+async def test_every_state_but_unknown_can_be_stored(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    for state in set(State) - {State.UNKNOWN}:
+        await run(engine, "UPDATE subscriptions SET state = :state", state=state.value)
+
+    assert await number(engine, "SELECT count(*) FROM subscriptions") == 1
+
+
+async def test_every_table_but_the_keys_and_alerts_belongs_to_an_organization(engine: AsyncEngine) -> None:
+    found = await rows(engine, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+
+    assert {row.tablename for row in found} == {*metadata.tables, "alembic_version"}

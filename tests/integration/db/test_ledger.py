@@ -1,0 +1,256 @@
+"""The ledger against its pure model, on a real database: any sequence of postings and gate changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db import wallets
+from domain.money import LARGEST_MICROS, Money
+from domain.wallet import (
+    Conflict,
+    Credited,
+    Debited,
+    Entry,
+    Frozen,
+    NothingToRefund,
+    Outcome,
+    Posting,
+    Refunded,
+    Suspended,
+    TooLarge,
+    Wallet,
+    WalletNotFound,
+    WrongCurrency,
+    credit,
+    debit,
+    refund,
+    settle,
+)
+from tests.builders import (
+    ORGANIZATION,
+    balance,
+    broken_claims,
+    freeze,
+    number,
+    onboard,
+    post,
+    post_one,
+    rows,
+    shut_gate,
+    unfreeze,
+    usd,
+    wallet,
+)
+
+
+class Gate(StrEnum):
+    SHUT = "shut"
+    OPEN = "open"
+    FREEZE = "freeze"
+    FREEZE_BY_OPERATOR = "freeze by operator"
+    UNFREEZE_BY_OPERATOR = "unfreeze by operator"
+
+
+EFFECTS: dict[Gate, Callable[[Wallet], Wallet]] = {
+    Gate.SHUT: lambda of: replace(of, gate_open=False),
+    Gate.OPEN: lambda of: replace(of, gate_open=True, frozen_by_suspension=False),
+    Gate.FREEZE: lambda of: of if of.frozen_by_suspension else replace(of, frozen_by_suspension=True),
+    Gate.FREEZE_BY_OPERATOR: lambda of: of if of.frozen_by_operator else replace(of, frozen_by_operator=True),
+    Gate.UNFREEZE_BY_OPERATOR: lambda of: replace(of, frozen_by_operator=False),
+}
+
+
+@dataclass
+class Model:
+    """The ledger in memory, by the pure rules alone."""
+
+    wallet: Wallet
+    entries: list[Entry] = field(default_factory=list)
+
+    def post(self, postings: list[Posting]) -> list[Outcome]:
+        book = {entry.reference_id: entry for entry in self.entries}
+        returned = frozenset(entry.refunds for entry in self.entries if entry.refunds is not None)
+        outcomes, new = settle(self.wallet, book, returned, postings)
+        self.entries += new
+        balance = self.entries[-1].balance_after_micros if self.entries else 0
+        self.wallet = replace(self.wallet, balance_micros=balance, entries=len(self.entries))
+        return outcomes
+
+
+async def change(conn: AsyncConnection, organization_id: str, gate: Gate) -> None:
+    match gate:
+        case Gate.SHUT:
+            await wallets.shut_gate(conn, organization_id, epoch=1, cause="why")
+        case Gate.OPEN:
+            await wallets.open_gate(conn, organization_id, epoch=1, cause="why")
+        case Gate.FREEZE | Gate.FREEZE_BY_OPERATOR:
+            by_operator = gate is Gate.FREEZE_BY_OPERATOR
+            await wallets.freeze(conn, organization_id, epoch=1, cause="why", by_operator=by_operator)
+        case Gate.UNFREEZE_BY_OPERATOR:
+            await wallets.unfreeze_by_operator(conn, organization_id, epoch=1, cause="why")
+
+
+references = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+amounts = st.integers(1, 6).map(lambda micros: Money(micros, "USD"))
+postings = st.one_of(
+    st.builds(credit, references, amounts),
+    st.builds(debit, references, amounts),
+    st.builds(refund, references, references, amounts),
+    st.builds(credit, references, st.just(Money(1, "EUR"))),
+)
+steps = st.one_of(st.lists(postings, min_size=1, max_size=4), st.sampled_from(Gate))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(steps, max_size=12))
+async def test_any_sequence_comes_out_as_the_pure_model_says(
+    engine: AsyncEngine, asked: list[list[Posting] | Gate]
+) -> None:
+    name = f"o{next(_numbers)}"
+    await onboard(engine, name, balance="0")
+    model = Model(await wallet(engine, name))
+    for step in asked:
+        async with engine.begin() as conn:
+            if isinstance(step, Gate):
+                await change(conn, name, step)
+                model.wallet = EFFECTS[step](model.wallet)
+            else:
+                outcomes = await wallets.post(conn, name, step)
+
+                assert [_told(one) for one in outcomes] == [_told(one) for one in model.post(step)]
+
+    stored = await wallet(engine, name)
+    assert replace(stored, freeze_reason=None) == replace(model.wallet, freeze_reason=None)
+    assert await _entries(engine, name) == model.entries
+    assert stored.balance_micros == sum(entry.amount_micros for entry in model.entries) >= 0
+    assert all(entry.balance_after_micros >= 0 for entry in model.entries)
+    assert len({entry.reference_id for entry in model.entries}) == len(model.entries)
+    assert await broken_claims(engine) == set()
+
+
+_numbers = count()
+
+
+def _told(outcome: Outcome) -> Outcome | str:
+    return "frozen" if isinstance(outcome, Frozen) else outcome
+
+
+async def _entries(engine: AsyncEngine, organization_id: str) -> list[Entry]:
+    async with engine.connect() as conn:
+        page = await wallets.entries_page(conn, organization_id, before_seq=None, limit=1000)
+    return [booked.entry for booked in reversed(page)]
+
+
+async def test_the_same_reference_with_other_content_is_a_conflict_and_books_nothing(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first = await post_one(engine, debit("d", usd("1")))
+    assert isinstance(first, Debited)
+
+    again = await post(engine, debit("d", usd("2")), credit("d", usd("1")), debit("d", usd("1")))
+
+    assert again == [Conflict(first.entry), Conflict(first.entry), Debited(first.entry, replayed=True)]
+    assert await balance(engine) == usd("9")
+
+
+async def test_the_same_reference_counts_in_every_organization_by_itself(engine: AsyncEngine) -> None:
+    await onboard(engine, "one")
+    await onboard(engine, "two")
+
+    outcomes = [await post_one(engine, debit("d", usd("1")), organization_id=name) for name in ("one", "two")]
+
+    assert [type(outcome) for outcome in outcomes] == [Debited, Debited]
+    assert not any(isinstance(outcome, Debited) and outcome.replayed for outcome in outcomes)
+
+
+async def test_a_debit_is_refunded_once_and_for_no_more_than_it_took(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await post(engine, debit("d", usd("2")))
+
+    outcomes = await post(
+        engine,
+        refund("too much", "d", usd("2.01")),
+        refund("r", "d", usd("2")),
+        refund("r", "d", usd("2")),
+        refund("again", "d", usd("1")),
+        refund("of a credit", "opening", usd("1")),
+        refund("of nothing", "nowhere", usd("1")),
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [
+        NothingToRefund, Refunded, Refunded, NothingToRefund, NothingToRefund, NothingToRefund,
+    ]  # fmt: skip
+    assert await balance(engine) == usd("10")
+    assert [type(one) for one in await post(engine, refund("later", "d", usd("1")))] == [NothingToRefund]
+
+
+async def test_a_debit_and_its_refund_may_stand_in_one_list(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    outcomes = await post(engine, debit("d", usd("10")), refund("r", "d", usd("10")), debit("e", usd("10")))
+
+    assert [type(outcome) for outcome in outcomes] == [Debited, Refunded, Debited]
+    assert await balance(engine) == usd("0")
+
+
+async def test_a_wallet_that_is_not_there_is_an_answer(engine: AsyncEngine) -> None:
+    assert await post(engine, credit("c", usd("1")), organization_id="nobody") == [WalletNotFound("nobody")]
+
+
+async def test_another_currency_books_nothing(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    outcome = await post_one(engine, credit("c", Money(1_000_000, "EUR")))
+
+    assert outcome == WrongCurrency("USD")
+    assert await number(engine, "SELECT count(*) FROM ledger_entries") == 1
+
+
+async def test_a_wallet_holds_up_to_its_limit_and_not_a_micro_more(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+
+    outcomes = await post(engine, credit("all", Money(LARGEST_MICROS, "USD")), credit("one", Money(1, "USD")))
+
+    assert [type(outcome) for outcome in outcomes] == [Credited, TooLarge]
+
+
+async def test_every_gate_change_is_written_once_with_the_entries_before_it(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await post(engine, debit("d", usd("1")))
+    for _ in range(3):
+        await freeze(engine, by_operator=True)
+        await shut_gate(engine)
+    await unfreeze(engine)
+
+    changes = await rows(engine, "SELECT change, after_seq FROM gate_changes ORDER BY id")
+
+    assert [tuple(row) for row in changes] == [("frozen_by_operator", 2), ("shut", 2), ("unfrozen_by_operator", 2)]
+    assert await post_one(engine, debit("e", usd("1"))) == Suspended()
+
+
+async def test_the_reason_told_is_that_of_the_freeze_which_still_stands(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await freeze(engine, by_operator=True)
+    async with engine.begin() as conn:
+        await wallets.freeze(conn, ORGANIZATION, epoch=1, cause="the organization is suspended")
+        await wallets.open_gate(conn, ORGANIZATION, epoch=2, cause="the organization is active")
+
+    assert await post_one(engine, debit("d", usd("1"))) == Frozen("fraud suspected")
+
+
+async def test_pages_of_entries_go_back_without_a_gap(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await post(engine, *(debit(f"d{n}", usd("1")) for n in range(7)))
+
+    seen: list[int] = []
+    before: int | None = None
+    async with engine.connect() as conn:
+        while page := await wallets.entries_page(conn, ORGANIZATION, before_seq=before, limit=3):
+            seen += [booked.entry.seq for booked in page]
+            before = seen[-1]
+
+    assert seen == list(range(8, 0, -1))

@@ -1,0 +1,436 @@
+"""The locks, each shown by a test that goes red when the lock is taken away."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import campaigns, folding, inbox, reservations, standings, waiting, wallets
+from db.campaigns import Campaign
+from db.messages import Message
+from db.reservations import Reply
+from domain.campaign import CampaignStatus, MessageStatus, Next
+from domain.subscription import State
+from domain.telephony import DeliveryStatus
+from domain.wallet import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    accepted,
+    admin_block,
+    apply,
+    balance,
+    begin_window,
+    block,
+    broken_claims,
+    callback,
+    campaign,
+    confirm,
+    event,
+    freeze,
+    given_back,
+    hand_over,
+    hear,
+    message_now,
+    number,
+    onboard,
+    open_gate,
+    park,
+    post,
+    post_one,
+    reserve,
+    resume,
+    rows,
+    send_one,
+    settle_replies,
+    shut_gate,
+    snapshot,
+    standing,
+    subscribe,
+    unblock,
+    unfreeze,
+    until_it_waits_for,
+    usd,
+    wallet,
+)
+
+Shut = Callable[[AsyncEngine], Awaitable[object]]
+
+
+async def freeze_for_suspension(engine: AsyncEngine) -> None:
+    await freeze(engine)
+
+
+async def freeze_by_operator(engine: AsyncEngine) -> None:
+    await freeze(engine, by_operator=True)
+
+
+async def test_ten_concurrent_debits_never_overdraw(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10.00")
+
+    outcomes = await asyncio.gather(*(post_one(engine, debit(f"k{n}", usd("3"))) for n in range(10)))
+
+    assert sum(isinstance(one, Debited) for one in outcomes) == 3
+    assert sum(isinstance(one, InsufficientFunds) for one in outcomes) == 7
+    assert await balance(engine) == usd("1")
+
+
+async def test_concurrent_lists_of_more_than_the_balance_take_all_of_it_and_no_more(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="1.00")
+
+    outcomes = await asyncio.gather(
+        *(post(engine, *(debit(f"{n}-{m}", usd("0.01")) for m in range(10))) for n in range(20))
+    )
+
+    assert sum(isinstance(one, Debited) for some in outcomes for one in some) == 100
+    assert await balance(engine) == usd("0")
+    assert await broken_claims(engine) == set()
+
+
+async def test_one_reference_asked_for_by_many_at_once_is_booked_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    outcomes = await asyncio.gather(*(post_one(engine, debit("same", usd("1"))) for _ in range(20)))
+
+    assert all(isinstance(one, Debited) for one in outcomes)
+    assert sum(isinstance(one, Debited) and not one.replayed for one in outcomes) == 1
+    assert await balance(engine) == usd("9")
+
+
+async def test_one_debit_refunded_by_many_at_once_is_refunded_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await post(engine, debit("d", usd("4")))
+
+    await asyncio.gather(*(post_one(engine, refund(f"r{n}", "d", usd("4"))) for n in range(10)))
+
+    assert await balance(engine) == usd("10")
+
+
+@pytest.mark.parametrize("close", [shut_gate, freeze_for_suspension, freeze_by_operator])
+async def test_a_debit_waits_for_a_gate_that_is_being_shut_and_is_refused(engine: AsyncEngine, close: Shut) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        if close is shut_gate:
+            await wallets.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
+        else:
+            by_operator = close is freeze_by_operator
+            await wallets.freeze(conn, ORGANIZATION, epoch=1, cause="test", by_operator=by_operator)
+        asked = asyncio.create_task(post_one(engine, debit("d", usd("1"))))
+        await until_it_waits_for(engine, conn, asked)
+
+    assert isinstance(await asked, Suspended | Frozen)
+    assert await balance(engine) == usd("10")
+
+
+@pytest.mark.parametrize("close", [shut_gate, freeze_for_suspension, freeze_by_operator, block])
+async def test_a_gate_waits_for_a_debit_that_has_the_wallet_and_shuts_behind_it(
+    engine: AsyncEngine, close: Shut
+) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await wallets.post(conn, ORGANIZATION, [debit("d", usd("1"))])
+        shutting = asyncio.ensure_future(close(engine))
+        assert isinstance(shutting, asyncio.Task)
+        await until_it_waits_for(engine, conn, shutting)
+    await shutting
+
+    [change] = await rows(engine, "SELECT after_seq FROM gate_changes")
+    assert change.after_seq == 2
+    assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize("close", [shut_gate, freeze_for_suspension, freeze_by_operator, block])
+async def test_no_debit_commits_after_the_gate_that_shut_among_many(engine: AsyncEngine, close: Shut) -> None:
+    await onboard(engine)
+
+    async def closing() -> None:
+        await post_one(engine, credit("meanwhile", usd("1")))
+        await close(engine)
+
+    debits = (post_one(engine, debit(f"d{n}", usd("0.01"))) for n in range(60))
+    outcomes, _ = await asyncio.gather(asyncio.gather(*debits), closing())
+
+    [change] = await rows(engine, "SELECT after_seq FROM gate_changes")
+    booked = [1, *(one.entry.seq for one in outcomes if isinstance(one, Debited))]
+    refused = [one for one in outcomes if isinstance(one, Suspended | Frozen)]
+    assert max(booked) <= change.after_seq
+    assert len(booked) + len(refused) == 61
+    assert await broken_claims(engine) == set()
+
+
+async def test_shutting_and_opening_again_and_again_leaves_no_debit_in_between(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    async def flapping() -> None:
+        for _ in range(15):
+            await block(engine)
+            await unblock(engine)
+            await open_gate(engine)
+            await freeze(engine, by_operator=True)
+            await unfreeze(engine)
+
+    async def debits(name: int) -> None:
+        for n in range(25):
+            await post_one(engine, debit(f"{name}-{n}", usd("0.01")))
+
+    await asyncio.gather(flapping(), *(debits(name) for name in range(6)))
+
+    assert await number(engine, "SELECT count(*) FROM gate_changes WHERE change = 'shut'") == 15
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_window_waits_for_a_gate_that_is_being_shut_and_is_refused(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine)
+    await reserve(engine, sending)
+    async with engine.begin() as conn:
+        await wallets.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
+        asked = asyncio.create_task(begin_window(engine, sending))
+        await until_it_waits_for(engine, conn, asked)
+
+    assert await asked is None
+    assert await number(engine, "SELECT count(*) FROM messages WHERE status = 'reserved'") == 5
+
+
+async def test_a_gate_waits_for_a_window_that_is_being_marked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine)
+    await reserve(engine, sending)
+    async with engine.begin() as conn:
+        window = await reservations.begin_window(conn, ORGANIZATION, sending.id, limit=5)
+        shutting = asyncio.create_task(shut_gate(engine))
+        await until_it_waits_for(engine, conn, shutting)
+    await shutting
+
+    assert window is not None
+    assert len(window) == 5
+    assert await broken_claims(engine) == set()
+
+
+async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=6)
+    await reserve(engine, sending)
+    async with engine.begin() as conn:
+        first = await reservations.begin_window(conn, ORGANIZATION, sending.id, limit=4)
+        other = asyncio.create_task(begin_window(engine, sending, limit=4))
+        await until_it_waits_for(engine, conn, other)
+    second = await other
+
+    assert first is not None
+    assert second is not None
+    assert [one.position for one in first] == [1, 2, 3, 4]
+    assert [one.position for one in second] == [5, 6]
+
+
+async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine)
+    await reserve(engine, sending)
+    async with engine.begin() as conn:
+        held = await campaigns.lock(conn, ORGANIZATION, sending.id)
+        assert held is not None
+        await campaigns.change(conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked")
+        asked = asyncio.create_task(begin_window(engine, sending))
+        await until_it_waits_for(engine, conn, asked)
+
+    assert await asked is None
+
+
+async def test_one_message_asked_for_by_many_at_once_is_paid_for_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    asked = await asyncio.gather(*(send_one(engine, "same key") for _ in range(10)))
+
+    assert len({one.id for one in asked}) == 1
+    assert await balance(engine) == usd("9.99")
+
+
+async def test_two_reservations_at_once_pay_for_each_message_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=10)
+
+    batches = await asyncio.gather(*(reserve(engine, sending) for _ in range(5)))
+
+    assert {batch.next for batch in batches} == {Next.SEND}
+    assert {batch.reserved for batch in batches} == {10}
+    assert await balance(engine) == usd("9.90")
+
+
+async def test_decisions_about_one_organization_are_taken_one_after_the_other(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await folding.block(conn, ORGANIZATION, admin_block(), now=NOON)
+        other = asyncio.create_task(unblock(engine))
+        await until_it_waits_for(engine, conn, other)
+    await other
+
+    assert (await standing(engine)).epoch == 2
+    assert not (await wallet(engine)).gate_open
+
+
+class Storm:
+    """Everything that ever takes a lock, at once and in any order, on one organization."""
+
+    def __init__(self, engine: AsyncEngine, sending: list[Campaign], seed: int) -> None:
+        self.engine = engine
+        self.sending = sending
+        self.random = random.Random(seed)
+        self.sent: list[Message] = []
+        self.count = 0
+
+    def next_name(self) -> str:
+        self.count += 1
+        return f"n{self.count}"
+
+    async def credits(self) -> None:
+        await post(self.engine, credit(self.next_name(), usd("0.20")))
+
+    async def debits(self) -> None:
+        first, second = self.next_name(), self.next_name()
+        await post(
+            self.engine, debit(first, usd("0.01")), debit(second, usd("0.02")), refund("r" + first, first, usd("0.01"))
+        )
+
+    async def suspends(self) -> None:
+        await block(self.engine)
+        await freeze(self.engine)
+        await park(self.engine)
+
+    async def reactivates(self) -> None:
+        await unblock(self.engine)
+        await self.confirms()
+        await self._open()
+        await resume(self.engine)
+
+    async def _open(self) -> None:
+        async with self.engine.begin() as conn:
+            held = await standings.lock(conn, ORGANIZATION)
+            if held is not None and not held.blocks:
+                await wallets.open_gate(conn, ORGANIZATION, epoch=held.epoch, cause="storm")
+
+    async def reserves(self) -> None:
+        await reserve(self.engine, self.random.choice(self.sending), limit=7)
+
+    async def hands_over(self) -> None:
+        window = await begin_window(self.engine, self.random.choice(self.sending), limit=5)
+        if window:
+            await settle_replies(self.engine, *(self._reply(one) for one in window))
+            self.sent += window
+
+    def _reply(self, message: Message) -> Reply:
+        status = self.random.choice(
+            [*[MessageStatus.ACCEPTED] * 6, MessageStatus.REFUSED, MessageStatus.UNKNOWN, MessageStatus.PENDING]
+        )
+        return accepted(message) if status is MessageStatus.ACCEPTED else Reply(message=message, status=status)
+
+    async def releases(self) -> None:
+        sending = self.random.choice(self.sending)
+        async with self.engine.begin() as conn:
+            await reservations.release(conn, ORGANIZATION, sending.id)
+
+    async def calls_back(self) -> None:
+        if self.sent:
+            message = self.random.choice(self.sent)
+            told = self.random.choice([given_back(message), callback(message), callback(message, DeliveryStatus.SENT)])
+            await apply(self.engine, told)
+
+    async def resolves(self) -> None:
+        for message in self.random.sample(self.sent, min(3, len(self.sent))):
+            if (now := await message_now(self.engine, message)).status is MessageStatus.UNKNOWN:
+                await settle_replies(self.engine, Reply(message=now, status=MessageStatus.LOST))
+
+    async def marks_unanswered(self) -> None:
+        async with self.engine.begin() as conn:
+            await reservations.mark_unanswered(conn, ORGANIZATION, self.random.choice(self.sending).id)
+
+    async def sends_one(self) -> None:
+        async with self.engine.begin() as conn:
+            await reservations.pay_for_one(
+                conn, ORGANIZATION, recipient="+1", body="b", segments=1, price=usd("0.01"), key=self.next_name()
+            )
+
+    async def hears(self) -> None:
+        state = self.random.choice([State.SUSPENDED_NONPAYMENT, State.ACTIVE, State.ACTIVE, State.ACTIVE])
+        self.count += 1
+        await hear(self.engine, event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}"))
+
+    async def confirms(self) -> None:
+        self.count += 1
+        await confirm(self.engine, snapshot(State.ACTIVE, NOON + timedelta(seconds=self.count)), accept_older=True)
+
+    async def relays(self) -> None:
+        async with self.engine.begin() as conn:
+            await inbox.adopt(conn, now=NOON + timedelta(days=9000))
+            await waiting.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
+        async with self.engine.begin() as conn:
+            found = await inbox.unhandled(conn, ORGANIZATION)
+            await standings.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
+            await inbox.mark_handled(conn, [one.id for one in found])
+
+
+DEEDS = {
+    Storm.credits: 1, Storm.debits: 2, Storm.suspends: 2, Storm.reactivates: 4, Storm.reserves: 6, Storm.hands_over: 6,
+    Storm.releases: 1, Storm.calls_back: 6, Storm.resolves: 1, Storm.marks_unanswered: 1, Storm.sends_one: 1,
+    Storm.hears: 2, Storm.confirms: 1, Storm.relays: 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_everything_at_once_on_one_organization_neither_deadlocks_nor_breaks_a_claim(
+    engine: AsyncEngine, seed: int
+) -> None:
+    await onboard(engine, balance="3.00")
+    await subscribe(engine)
+    sending = [await campaign(engine, name=name, messages=150) for name in ("one", "two")]
+    storm = Storm(engine, sending, seed)
+
+    async def worker() -> None:
+        for deed in storm.random.choices([*DEEDS], [*DEEDS.values()], k=40):
+            await deed(storm)
+
+    await asyncio.gather(*(worker() for _ in range(16)))
+
+    assert len(storm.sent) > 20
+    assert await broken_claims(engine) == set()
+
+
+async def test_organizations_do_not_wait_for_one_another(engine: AsyncEngine) -> None:
+    await onboard(engine, "slow")
+    await onboard(engine, "quick")
+    async with engine.begin() as conn:
+        await wallets.lock(conn, "slow")
+
+        outcome = await asyncio.wait_for(post_one(engine, debit("d", usd("1")), organization_id="quick"), 4)
+
+    assert isinstance(outcome, Debited)
+
+
+async def test_two_senders_hand_over_a_whole_campaign_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=120)
+    await reserve(engine, sending, limit=120)
+    seen: list[str] = []
+
+    async def sender() -> None:
+        while window := await begin_window(engine, sending, limit=5):
+            seen.extend(one.attempt_id for one in window)
+
+    await asyncio.gather(*(sender() for _ in range(6)))
+
+    assert len(seen) == len(set(seen)) == 120
+    assert not await begin_window(engine, sending)
+
+
+async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says_so(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+    await settle_replies(engine, accepted(message))
+
+    await asyncio.gather(*(apply(engine, given_back(message)) for _ in range(10)))
+
+    assert await balance(engine) == usd("10")
+    assert (await message_now(engine, message)).status is MessageStatus.PENDING
