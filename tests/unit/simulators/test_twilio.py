@@ -3,7 +3,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 from tests.unit.simulators.receiver import Receiver, until
