@@ -158,7 +158,7 @@ class Sending:
                     counts[reply.status] += 1
             if tally.account_suspended:
                 return _sent(counts, stopped=True)
-            if tally.retry_after is not None or activity.is_worker_shutdown():
+            if tally.retry_after is not None or activity.is_worker_shutdown() or activity.is_cancelled():
                 return _sent(counts, stopped=False, retry_after=tally.retry_after)
 
     @activity.defn(name="settle_batch")

@@ -70,14 +70,21 @@ def _say(line: str) -> None:
 
 @asynccontextmanager
 async def serve(
-    log: Path, cache_dir: Path, *, ui: bool = True, db_file: Path | None = None, say: Say = _say
+    log: Path,
+    cache_dir: Path,
+    *,
+    ui: bool = True,
+    port: int | None = None,
+    db_file: Path | None = None,
+    say: Say = _say,
 ) -> AsyncIterator[DevServer]:
-    """Start a dev server on free ports and end it on the way out. It forgets everything without a `db_file`.
+    """Start a dev server, on free ports, and end it on the way out. It forgets everything without a `db_file`.
 
     Call it from the main thread (see `runtime.child`). Its output goes to `log`.
     """
     program = await find_program(cache_dir, say)
-    port, ui_port = _free_ports(2)
+    free_port, ui_port = _free_ports(2)
+    port = port or free_port
     process = _launch(program, port, ui_port if ui else None, log, db_file)
     address = f"{_HOST}:{port}"
     try:

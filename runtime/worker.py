@@ -25,6 +25,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.doorbell import RECONCILE
 from activities.reconciling import Page
+from runtime.client import register_search_attributes
+from runtime.heartbeats import Heartbeats
 from runtime.wiring import Services
 from workflows.campaign_run import CampaignRun
 from workflows.organization_lifecycle import OrganizationLifecycle
@@ -77,6 +79,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         workflows=[CampaignRun] if campaign else [OrganizationLifecycle, Reconcile],
         activities=activities_of(services, queue),
         workflow_runner=workflow_runner(),
+        interceptors=[Heartbeats()],
         max_concurrent_activities=services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
         deployment_config=WorkerDeploymentConfig(
@@ -89,9 +92,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
     )
 
 
-async def work(
-    services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
-) -> None:
+async def work(services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False) -> None:
     """Poll `queues` until `stop` is set, then let what runs end, for half a minute at most."""
     async with AsyncExitStack() as stack:
         for queue in queues:
@@ -108,17 +109,22 @@ async def work(
 
 
 async def _relay(services: Services) -> None:
-    """Ring what was not heard, every second, whatever is down meanwhile; and keep the schedule in place."""
+    """Ring what was not heard, every second, whatever is down meanwhile; and keep in place what Temporal must know.
+
+    After a failure that is looked at anew: Temporal may have come back without its database.
+    """
     loop = asyncio.get_running_loop()
     schedule_due = 0.0
     reconciling = services.reconciling
     while True:
         try:
             if loop.time() >= schedule_due:
+                await register_search_attributes(services.client)
                 await ensure_schedule(services.client, services.settings.lifecycle_task_queue)
                 schedule_due = loop.time() + SCHEDULE_EVERY.total_seconds()
             await reconciling.ring_waiting()
         except (RPCError, SQLAlchemyError, OSError) as problem:
+            schedule_due = 0.0
             log.warning("relay_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
         await asyncio.sleep(RELAY_EVERY.total_seconds())
 

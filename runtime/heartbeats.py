@@ -1,0 +1,53 @@
+"""Beats for every activity that has a heartbeat timeout: a dead worker is noticed in seconds, a cancelled call ends."""
+
+import asyncio
+from typing import Any
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+BEATS_PER_TIMEOUT = 4
+
+
+class Heartbeats(Interceptor):
+    """Activities need not beat by themselves, and none does while its worker's event loop stands still."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Beating(next)
+
+
+class _Beating(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        timeout = activity.info().heartbeat_timeout
+        if timeout is None or timeout.total_seconds() == 0:
+            return await self.next.execute_activity(input)
+        beating = asyncio.create_task(_beat(timeout.total_seconds() / BEATS_PER_TIMEOUT))
+        try:
+            return await _to_its_end(asyncio.create_task(self.next.execute_activity(input)))
+        finally:
+            beating.cancel()
+
+
+async def _beat(every: float) -> None:
+    while True:
+        await asyncio.sleep(every)  # first: most are done before, and cost no beat
+        activity.heartbeat()
+
+
+async def _to_its_end(attempt: asyncio.Task[Any]) -> Any:
+    """Let it finish although it is cancelled, unless the worker goes away.
+
+    A call given up half-way may arrive after the one that undoes it: a subaccount suspended behind our back. Providers'
+    clients have time limits of their own, so the end is near.
+    """
+    while not attempt.done():
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            why = activity.cancellation_details()
+            if why is not None and why.worker_shutdown:
+                attempt.cancel()
+                await asyncio.wait([attempt])
+        except Exception:  # noqa: BLE001 - raised below, where the attempt is asked
+            break
+    return attempt.result()
