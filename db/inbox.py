@@ -67,9 +67,29 @@ async def receive(
     The caller commits before it answers.
     """
     event_id = event.event_id
-    before = await _find(conn, event.provider, event_id)
-    if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
-        event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
+    row = await _store(conn, event_id, event, raw, headers)
+    if row is None:
+        before = await _find(conn, event.provider, event_id)
+        if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
+            event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
+            row = await _store(conn, event_id, event, raw, headers)
+    if row is not None:
+        return _delivery(row), True
+    same = inbox.c.event_id == event_id
+    if event.transmission_id is not None:
+        same |= inbox.c.transmission_id == event.transmission_id
+    again = await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == event.provider.value, same)
+        .values(deliveries=inbox.c.deliveries + 1)
+        .returning(inbox)
+    )
+    return _delivery(again.first()), False
+
+
+async def _store(
+    conn: AsyncConnection, event_id: str, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+) -> Row[Any] | None:
     organization_id = await _organization_of(conn, event)
     status, outcome = _first_status(event, organization_id)
     stored = await conn.execute(
@@ -95,19 +115,8 @@ async def receive(
         .on_conflict_do_nothing()
         .returning(inbox)
     )
-    row = stored.one_or_none()
-    if row is not None:
-        return _delivery(row), True
-    same = inbox.c.event_id == event_id
-    if event.transmission_id is not None:
-        same |= inbox.c.transmission_id == event.transmission_id
-    again = await conn.execute(
-        update(inbox)
-        .where(inbox.c.provider == event.provider.value, same)
-        .values(deliveries=inbox.c.deliveries + 1)
-        .returning(inbox)
-    )
-    return _delivery(again.first()), False
+    row: Row[Any] | None = stored.one_or_none()
+    return row
 
 
 async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
