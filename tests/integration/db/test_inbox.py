@@ -1,0 +1,240 @@
+"""The inbox stores every delivery once, whatever comes twice, at once, forged or before its organization is known."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import inbox
+from db.inbox import FIRST_RETRY, LAST_RETRY, Delivery, InboxStatus, backoff
+from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.subscription import Provider
+from tests.builders import NOON, ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
+
+CAPTURE = MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1")
+SALE = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
+
+
+async def stored(engine: AsyncEngine) -> int:
+    return await number(engine, "SELECT count(*) FROM inbox")
+
+
+async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
+    """Try the parked ones again, this long after now by the database's clock."""
+    [row] = await rows(engine, "SELECT clock_timestamp() AS now")
+    async with engine.begin() as conn:
+        return await inbox.adopt(conn, now=row.now + after)
+
+
+async def only(engine: AsyncEngine) -> Delivery:
+    async with engine.connect() as conn:
+        waiting = await inbox.parked(conn, limit=10) + await inbox.of_organization(conn, ORGANIZATION, limit=10)
+    [delivery] = waiting
+    return delivery
+
+
+async def test_a_delivery_waits_for_its_organization_lifecycle(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    delivery, new = await receive(engine, event())
+
+    assert new
+    assert (delivery.organization_id, delivery.status) == (ORGANIZATION, InboxStatus.UNHANDLED)
+    async with engine.connect() as conn:
+        assert await inbox.unhandled(conn, ORGANIZATION) == [delivery]
+
+
+async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    answers = await asyncio.gather(*(receive(engine, event()) for _ in range(25)))
+
+    assert sum(new for _, new in answers) == 1
+    assert len({delivery.id for delivery, _ in answers}) == 1
+    assert await stored(engine) == 1
+    assert (await only(engine)).deliveries == 25
+
+
+async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    first, _ = await receive(engine, event(id_="WH-1", transmission_id=None))
+    second, _ = await receive(engine, event(id_="WH-2", transmission_id=None))
+
+    again, new = await receive(engine, event(id_="WH-2", transmission_id=None))
+
+    assert not new
+    assert again.id == second.id != first.id
+    counted = await rows(engine, "SELECT event_id, deliveries FROM inbox ORDER BY id")
+    assert [tuple(row) for row in counted] == [("WH-1", 1), ("WH-2", 2)]
+
+
+async def test_an_event_id_that_comes_again_with_another_body_and_transmission_is_kept(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event(transmission_id="t-1"), b"one")
+
+    _, new = await receive(engine, event(transmission_id="t-2"), b"two")
+    _, again = await receive(engine, event(transmission_id="t-2"), b"two")
+
+    assert new
+    assert not again
+    assert await stored(engine) == 2
+
+
+async def test_two_bodies_under_one_event_id_at_once_are_both_kept(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    answers = await asyncio.gather(
+        *(receive(engine, event(transmission_id=f"t-{n % 2}"), b"one" if n % 2 else b"two") for n in range(10))
+    )
+
+    assert sum(new for _, new in answers) == 2
+    assert await stored(engine) == 2
+
+
+async def test_a_transmission_that_comes_again_with_another_body_stops_at_the_first(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    first, _ = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
+
+    forged, new = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged")
+    other, also_new = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged")
+
+    assert not new
+    assert not also_new
+    assert forged.id == other.id == first.id
+    [row] = await rows(engine, "SELECT body, deliveries FROM inbox")
+    assert (bytes(row.body), row.deliveries) == (b"genuine", 3)
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "outcome"),
+    [
+        (event(), InboxStatus.PARKED, "unknown subscription I-ACME"),
+        (event(subscription_id=None, money=SALE), InboxStatus.PARKED, "unknown sale SALE-1"),
+        (event(subscription_id=None), InboxStatus.PARKED, "unknown subject"),
+        (event(problem="no time"), InboxStatus.PARKED, "not understood: no time"),
+        (event(kind=EventKind.IGNORED), InboxStatus.HANDLED, "nothing to do for this type of event"),
+        (event(subscription_id=None, custom_id="acme:order 7", money=CAPTURE), InboxStatus.UNHANDLED, ""),
+        (event(subscription_id=None, custom_id="nobody", money=CAPTURE), InboxStatus.PARKED, "unknown capture CAP-1"),
+        (event(custom_id="acme"), InboxStatus.PARKED, "unknown subscription I-ACME"),
+    ],
+)
+async def test_what_becomes_of_a_delivery_at_first(
+    engine: AsyncEngine, told: BillingEvent, status: InboxStatus, outcome: str
+) -> None:
+    await onboard(engine)
+
+    delivery, new = await receive(engine, told)
+
+    assert new
+    assert (delivery.status, delivery.outcome) == (status, outcome)
+
+
+async def test_only_headers_that_tell_of_the_delivery_are_kept(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        headers = {"paypal-transmission-id": "t", "authorization": "secret", "cookie": "c", "user-agent": "PayPal"}
+        await inbox.receive(conn, event(), b"", headers)
+
+    [row] = await rows(engine, "SELECT headers FROM inbox")
+    assert row.headers == {"paypal-transmission-id": "t", "user-agent": "PayPal"}
+
+
+async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await receive(engine, event())
+    assert await adopt(engine, LAST_RETRY) == []
+    await subscribe(engine)
+
+    assert await adopt(engine, timedelta(0)) == [ORGANIZATION]
+    assert await adopt(engine, LAST_RETRY) == []
+    assert (await only(engine)).status is InboxStatus.UNHANDLED
+
+
+async def test_a_parked_delivery_is_tried_ever_more_rarely(engine: AsyncEngine) -> None:
+    await receive(engine, event())
+    waits = []
+    for attempt in range(20):
+        [before] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
+        async with engine.begin() as conn:
+            await inbox.adopt(conn, now=before.next_attempt_at)
+        [after] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
+        assert after.attempts == attempt + 1
+        waits.append(after.next_attempt_at - before.next_attempt_at)
+
+    assert waits == [backoff(attempt) for attempt in range(20)]
+
+
+async def test_what_a_person_must_look_at_is_not_adopted(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event(problem="no time"))
+
+    assert await adopt(engine, LAST_RETRY) == []
+
+
+async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) -> None:
+    await receive(engine, event(id_="WH-1"))
+    await receive(engine, event(id_="WH-2", subscription_id="I-OTHER"))
+    await onboard(engine)
+    await note_subscription(engine, "I-ACME")
+    await onboard(engine, "other")
+    await note_subscription(engine, "I-OTHER", organization_id="other")
+    [row] = await rows(engine, "SELECT clock_timestamp() AS now")
+    async with engine.begin() as first:
+        mine = await inbox.adopt(first, now=row.now + LAST_RETRY, limit=1)
+
+        assert mine == [ORGANIZATION]
+        assert await adopt(engine, LAST_RETRY) == ["other"]
+
+
+async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    first, _ = await receive(engine, event(id_="WH-1"))
+    second, _ = await receive(engine, event(id_="WH-2"))
+    async with engine.begin() as conn:
+        await inbox.park(conn, second.id, "for a person")
+        await inbox.mark_handled(conn, [first.id, second.id], "done")
+
+    found = await rows(engine, "SELECT status, outcome FROM inbox ORDER BY id")
+    assert [tuple(row) for row in found] == [("handled", "done"), ("parked", "for a person")]
+
+
+async def test_an_event_of_a_payment_finds_the_organization_by_our_own_row(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await onboard(engine, "other")
+    await run(
+        engine,
+        "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency)"
+        " VALUES ('acme', 'paypal', 'SALE-1', 'subscription', 1, 'USD')",
+    )
+
+    delivery, _ = await receive(engine, event(subscription_id=None, custom_id="other", money=SALE))
+
+    assert delivery.organization_id == ORGANIZATION
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [(0, FIRST_RETRY), (1, 2 * FIRST_RETRY), (14, 16384 * FIRST_RETRY), (15, LAST_RETRY), (10**6, LAST_RETRY)],
+)
+def test_retries_back_off_from_seconds_to_a_day(attempts: int, expected: timedelta) -> None:
+    assert backoff(attempts) == expected
+
+
+def test_backoff_never_shrinks() -> None:
+    waits = [backoff(attempts) for attempts in range(100)]
+
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (FIRST_RETRY, LAST_RETRY)
+
+
+def test_both_providers_have_an_inbox_of_their_own() -> None:
+    assert {provider.value for provider in Provider} == {"paypal", "stripe"}
+    assert NOON.tzinfo is not None

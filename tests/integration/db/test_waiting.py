@@ -1,0 +1,162 @@
+"""The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two relays share."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import inbox, standings, waiting
+from db.waiting import BEHIND_FOR
+from domain.subscription import State
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    block,
+    confirm,
+    event,
+    onboard,
+    receive,
+    rows,
+    run,
+    settle,
+    snapshot,
+    standing,
+    subscribe,
+    unblock,
+)
+
+DAY = timedelta(days=1)
+
+
+async def due(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[str]:
+    async with engine.begin() as conn:
+        return await waiting.organizations(conn, now=now, limit=limit)
+
+
+async def apply_epoch(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        held = await standings.lock(conn, ORGANIZATION)
+        assert held is not None
+        await standings.mark_applied(conn, ORGANIZATION, held.epoch, now=NOON)
+
+
+async def test_nobody_waits_at_rest(engine: AsyncEngine) -> None:
+    await onboard(engine)
+
+    assert await due(engine, NOON + 9999 * DAY) == []
+
+
+async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_time(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event(id_="WH-1"))
+    await receive(engine, event(id_="WH-2"))
+    [row] = await rows(engine, "SELECT max(next_attempt_at) AS at, max(received_at) AS received FROM inbox")
+
+    assert await due(engine, row.received) == []
+    assert await due(engine, row.at) == [ORGANIZATION]
+
+
+async def test_what_stays_unhandled_is_named_ever_more_rarely_up_to_an_hour(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event())
+    waits = []
+    for _ in range(25):
+        [row] = await rows(engine, "SELECT next_attempt_at AS at FROM inbox")
+        assert await due(engine, row.at - timedelta(microseconds=1)) == []
+        assert await due(engine, row.at) == [ORGANIZATION]
+        [later] = await rows(engine, "SELECT next_attempt_at AS at FROM inbox")
+        waits.append(later.at - row.at)
+
+    assert waits == sorted(waits)
+    assert (waits[0], waits[1], waits[-1]) == (timedelta(seconds=5), timedelta(seconds=10), timedelta(hours=1))
+
+
+async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    delivery, _ = await receive(engine, event())
+    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
+    async with engine.begin() as conn:
+        await inbox.mark_handled(conn, [delivery.id])
+
+    assert await due(engine, NOON + 9999 * DAY) == []
+
+
+async def test_a_standing_that_is_not_applied_is_named_every_half_minute_until_it_is(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await block(engine)
+    at = NOON + BEHIND_FOR + timedelta(microseconds=1)
+
+    assert await due(engine, NOON + BEHIND_FOR) == []
+    assert await due(engine, at) == [ORGANIZATION]
+    assert await due(engine, at + BEHIND_FOR) == []
+    assert await due(engine, at + BEHIND_FOR + timedelta(microseconds=1)) == [ORGANIZATION]
+
+    await apply_epoch(engine)
+
+    assert await due(engine, at + DAY) == []
+
+
+async def test_a_change_of_mind_gives_its_lifecycle_time_again(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await block(engine)
+    await unblock(engine)
+
+    assert (await standing(engine)).behind
+    assert await due(engine, NOON + BEHIND_FOR) == []
+
+
+async def test_a_deadline_that_has_passed_is_named_until_it_is_settled(engine: AsyncEngine) -> None:
+    await onboard(engine, grace=timedelta(minutes=1))
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.PAST_DUE, NOON), now=NOON)
+    deadline = NOON + timedelta(minutes=1)
+
+    assert await due(engine, deadline - timedelta(microseconds=1)) == []
+    assert await due(engine, deadline) == [ORGANIZATION]
+    assert await due(engine, deadline + BEHIND_FOR) == []
+
+    await settle(engine, now=deadline)
+    await apply_epoch(engine)
+
+    assert await due(engine, deadline + DAY) == []
+
+
+async def test_two_relays_at_once_share_the_work_and_wait_for_nobody(engine: AsyncEngine) -> None:
+    names = [f"o{n}" for n in range(6)]
+    for name in names:
+        await onboard(engine, name)
+        await subscribe(engine, f"I-{name}", organization_id=name)
+        await receive(engine, event(id_=f"WH-{name}", subscription_id=f"I-{name}"))
+    late = NOON + 9999 * DAY
+    async with engine.begin() as conn:
+        mine = await waiting.organizations(conn, now=late, limit=3)
+        others = await due(engine, late)
+
+    assert len(mine) == len(others) == 3
+    assert sorted(mine + others) == names
+
+
+async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await block(engine)
+    async with engine.begin() as conn:
+        await standings.lock(conn, ORGANIZATION)
+
+        assert await due(engine, NOON + DAY) == []
+    assert await due(engine, NOON + DAY) == [ORGANIZATION]
+
+
+async def test_the_lag_counts_what_waits_and_what_is_parked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event())
+    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
+    await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
+
+    async with engine.connect() as conn:
+        lag = await waiting.lag(conn)
+
+    assert (lag.waiting, lag.parked) == (1, 1)
+    assert lag.oldest_seconds >= 90
