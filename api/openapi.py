@@ -87,7 +87,7 @@ def _as_problems(schema: dict[str, Any]) -> None:
             for answer in answers.values():
                 content = answer.get("content", {})
                 shown = content.get("application/json", {}).get("schema", {})
-                if shown.get("$ref", "").endswith("/Problem"):
+                if shown.get("$ref", "").endswith("/ProblemOut"):
                     answer["content"] = {MEDIA_TYPE: content["application/json"]}
     for unused in ("HTTPValidationError", "ValidationError"):
         schema.get("components", {}).get("schemas", {}).pop(unused, None)

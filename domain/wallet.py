@@ -202,6 +202,8 @@ def settle(
 def _decide(
     wallet: Wallet, balance: int, seq: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
 ) -> Outcome:
+    if posting.amount.currency != wallet.currency:
+        return WrongCurrency(wallet.currency)  # asked first: an entry does not say its currency, its wallet does
     posted = _POSTED[posting.kind]
     before = book.get(posting.reference_id)
     if before is not None:
@@ -229,8 +231,6 @@ def _same(entry: Entry, posting: Posting) -> bool:
 def _refusal(
     wallet: Wallet, balance: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
 ) -> Outcome | None:
-    if posting.amount.currency != wallet.currency:
-        return WrongCurrency(wallet.currency)
     if posting.refunds is not None:
         paid = book.get(posting.refunds)
         if paid is None or paid.kind is not EntryKind.DEBIT or posting.refunds in returned:

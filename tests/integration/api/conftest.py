@@ -1,4 +1,4 @@
-"""The API behind real HTTP, with PayPal and Twilio simulated behind real HTTP; Temporal is away unless a test says so."""
+"""The API over real HTTP, with PayPal and Twilio simulated over real HTTP; nothing answers as Temporal."""
 
 import asyncio
 import base64
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import pytest_asyncio
 import uvicorn
+from psycopg import sql
 
 from api.app import create_app
 from db import api_keys
 from db.api_keys import Scope
 from runtime import client, settings
+from runtime.postgres import Postgres
 from runtime.settings import Settings
 from runtime.wiring import Services, services
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
@@ -59,7 +62,8 @@ class Tollgate:
         if key is not None:
             headers["Idempotency-Key"] = key
         if body is not None:
-            options["json"] = body
+            headers["Content-Type"] = "application/json"
+            options["content"] = json.dumps(body)
         return await self.http.request(method, self.url + path, headers=headers, **options)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
@@ -178,20 +182,43 @@ async def built(
         yield made
 
 
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
 @asynccontextmanager
 async def serving(made: Services, listener: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(create_app(made), http="httptools", ws="none", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = _Server(config)
     running = asyncio.create_task(server._serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await server.ready.wait()
     try:
         yield
     finally:
         server.should_exit = True
         await running
         listener.close()
+
+
+@asynccontextmanager
+async def database_away(tollgate: Tollgate, server: Postgres) -> AsyncIterator[None]:
+    """Every connection is cut, and no new one taken, until the block ends."""
+    name = str(tollgate.services.engine.url.database)
+    identifier = sql.Identifier(name)
+    url = server.url("postgres").replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
+        await conn.execute(sql.SQL("alter database {} allow_connections false").format(identifier))
+        await conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+        try:
+            yield
+        finally:
+            await conn.execute(sql.SQL("alter database {} allow_connections true").format(identifier))
 
 
 async def keys(made: Services) -> dict[Scope, str]:
