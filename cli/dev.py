@@ -12,6 +12,7 @@ from rich.table import Table
 from cli import keys
 from cli.console import mark, output
 from cli.stack import Stack, serve
+from cli.waiting import first_of
 from db.api_keys import Scope
 from runtime.processes import stop_requested
 
@@ -27,12 +28,10 @@ async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
     """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a second one is final."""
     stop = stop_requested()
     task = asyncio.create_task(what)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await first_of(task, stop)
     if not task.done():
         output.print("ending ...")
         task.cancel()
-    stopping.cancel()
     try:
         return await task
     except asyncio.CancelledError:

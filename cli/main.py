@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "demo": "cli.demo",
         "dev": "cli.dev",
         "api": "cli.serving",
-        "worker": "cli.serving",
+        "worker": "cli.working",
         "migrate": "cli.migrating",
         "certify": "cli.certifying",
         "explain": "cli.explaining",

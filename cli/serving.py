@@ -1,22 +1,20 @@
-"""The processes of an installation: the API and the worker."""
+"""`tollgate api`: one process of the API; run as many as are needed."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 import uvicorn
 import uvloop
 
+from api.app import create_app
 from cli.migrating import configured
-from runtime.client import register_search_attributes
+from cli.waiting import first_of
 from runtime.processes import stop_requested
-from runtime.settings import Settings
-from runtime.wiring import Services, from_environment
-from runtime.worker import work
+from runtime.wiring import from_environment
 
-API = "api.app:create_app"
 DRAIN_SECONDS = 20
 
 
@@ -26,43 +24,7 @@ def api(
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C, then answer what is under way and end."""
     configured()
-    config = uvicorn.Config(
-        API,
-        factory=True,
-        host=host,
-        port=port,
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        backlog=4096,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    uvloop.run(_serve(_Server(config)))
-
-
-def worker(
-    queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
-    *,
-    versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
-) -> None:
-    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
-    uvloop.run(_work(configured(), queues, versioned=versioned))
-
-
-def task_queues(read: Settings, asked: str) -> list[str]:
-    """The queues of the settings that `asked` means: `lifecycle`, `campaigns`, or their names."""
-    known = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
-    known |= {name: name for name in known.values()}
-    words = [word.strip() for word in asked.split(",") if word.strip()]
-    for word in words:
-        if word not in known:
-            raise typer.BadParameter(f"{word!r} is not one of {', '.join(known)}", param_hint="--queues")
-    if not words:
-        raise typer.BadParameter("names no queue", param_hint="--queues")
-    return sorted({known[word] for word in words})
+    raise typer.Exit(uvloop.run(_serve(host, port)))
 
 
 class _Server(uvicorn.Server):
@@ -73,39 +35,25 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(server: _Server) -> None:
+async def _serve(host: str, port: int) -> int:
     stop = stop_requested()
-    serving = asyncio.create_task(server.serve())
-    await _first(serving, stop)
-    server.should_exit = True
-    await serving
-    if not server.started:
-        raise typer.Exit(1)
-
-
-async def _work(read: Settings, asked: str, *, versioned: bool) -> None:
-    queues = task_queues(read, asked)
-    stop = stop_requested()
-    async with AsyncExitStack() as stack:
-        building = stack.enter_async_context(from_environment("tollgate-worker", lazy=False))
-        made: Services | None = await _unless(stop, building)
-        if made is not None:
-            await register_search_attributes(made.client)
-            await work(made, queues, stop, versioned=versioned)
-
-
-async def _unless(stop: asyncio.Event, what: Coroutine[Any, Any, Any]) -> Any:
-    """What it comes to, or None if we are asked to stop before."""
-    task = asyncio.create_task(what)
-    await _first(task, stop)
-    if task.done():
-        return await task
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return None
-
-
-async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    async with from_environment("tollgate-api") as services:
+        server = _Server(
+            uvicorn.Config(
+                create_app(services),
+                host=host,
+                port=port,
+                http="httptools",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=4096,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        serving = asyncio.create_task(server.serve())
+        await first_of(serving, stop)
+        server.should_exit = True
+        await serving
+    return 0 if server.started else 1

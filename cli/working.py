@@ -1,0 +1,59 @@
+"""`tollgate worker`: one process of workflows and activities; run as many as are needed."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+import uvloop
+
+from cli.migrating import configured
+from cli.waiting import first_of
+from runtime.client import register_search_attributes
+from runtime.processes import stop_requested
+from runtime.settings import Settings
+from runtime.wiring import Services, from_environment
+from runtime.worker import work
+
+
+def worker(
+    queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
+    *,
+    versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
+) -> None:
+    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
+    uvloop.run(_work(configured(), queues, versioned=versioned))
+
+
+def task_queues(read: Settings, asked: str) -> list[str]:
+    """The queues of the settings that `asked` means: `lifecycle`, `campaigns`, or their names."""
+    known = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
+    known |= {name: name for name in known.values()}
+    words = [word.strip() for word in asked.split(",") if word.strip()]
+    for word in words:
+        if word not in known:
+            raise typer.BadParameter(f"{word!r} is not one of {', '.join(known)}", param_hint="--queues")
+    if not words:
+        raise typer.BadParameter("names no queue", param_hint="--queues")
+    return sorted({known[word] for word in words})
+
+
+async def _work(read: Settings, asked: str, *, versioned: bool) -> None:
+    queues = task_queues(read, asked)
+    stop = stop_requested()
+    async with AsyncExitStack() as stack:
+        services = await _services(stack, stop)
+        if services is not None:
+            await register_search_attributes(services.client)
+            await work(services, queues, stop, versioned=versioned)
+
+
+async def _services(stack: AsyncExitStack, stop: asyncio.Event) -> Services | None:
+    """None if we are asked to stop while Temporal is still waited for."""
+    building = asyncio.create_task(stack.enter_async_context(from_environment("tollgate-worker", lazy=False)))
+    await first_of(building, stop)
+    if building.done():
+        return await building
+    building.cancel()
+    await asyncio.gather(building, return_exceptions=True)
+    return None

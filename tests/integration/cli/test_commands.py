@@ -1,0 +1,167 @@
+"""The commands that work on a database, as a shell runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.tables import payments
+from tests import builders
+
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def tollgate(
+    *arguments: str, database_url: str = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOLLGATE_", "TEMPORAL_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**kept, "TOLLGATE_DATABASE_URL": database_url, **(environment or {})},
+    )
+
+
+async def book_a_topup_without_its_credit(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(
+            insert(payments).values(
+                organization_id=builders.ORGANIZATION,
+                provider="paypal",
+                object_id=f"CAP-{uuid4()}",
+                kind="topup",
+                amount_micros=1_000_000,
+                currency="USD",
+                reference_id="never booked",
+                occurred_at=builders.NOON,
+            )
+        )
+
+
+async def test_certify_says_that_all_guarantees_hold(engine: AsyncEngine, database_url: str) -> None:
+    await builders.onboard(engine)
+
+    done = tollgate("certify", database_url=database_url)
+
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert lines[-1] == "all guarantees hold"
+    for number in range(1, 8):
+        assert any(line.startswith(f"✓   {number}  ") for line in lines), done.stdout
+
+
+async def test_certify_names_what_fails_and_ends_with_1(engine: AsyncEngine, database_url: str) -> None:
+    await builders.onboard(engine)
+    await book_a_topup_without_its_credit(engine)
+
+    done = tollgate("certify", database_url=database_url)
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].strip() == "FAILED: 4 (No duplicate charge)"
+
+
+async def test_certify_as_json_has_every_figure(engine: AsyncEngine, database_url: str) -> None:
+    await builders.onboard(engine)
+    await book_a_topup_without_its_credit(engine)
+
+    done = tollgate("certify", "--json", database_url=database_url)
+
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["holds"] is False
+    assert [one["guarantee"] for one in told["guarantees"] if not one["holds"]] == [4]
+    checks = {check["check"]: check for one in told["guarantees"] for check in one["checks"]}
+    assert checks["top-ups without exactly one credit of their amount"]["broken"] == 1
+    assert checks["wallets with a negative balance"] == {
+        "check": "wallets with a negative balance",
+        "examined": 1,
+        "broken": 0,
+    }
+
+
+async def test_explain_tells_in_sentences_first(engine: AsyncEngine, database_url: str) -> None:
+    await builders.onboard(engine, balance="0")
+    await builders.subscribe(engine)
+
+    done = tollgate("explain", builders.ORGANIZATION, database_url=database_url)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "acme is active, but cannot send now."
+    assert "The wallet holds 0.00 USD" in done.stdout
+
+
+def test_explain_of_nobody_ends_with_1(database_url: str) -> None:
+    done = tollgate("explain", "nobody", database_url=database_url)
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == "there is no organization nobody"
+
+
+def test_a_key_is_printed_once_alone_listed_and_revoked(database_url: str) -> None:
+    made = tollgate("keys", "create", "--scope", "operator", "--name", "runbook", database_url=database_url)
+    [plain] = made.stdout.split()
+    key_id = next(word for word in made.stderr.split() if word.startswith("key_"))
+    listed = tollgate("keys", "list", database_url=database_url)
+
+    assert plain.startswith("tg_")
+    assert key_id in listed.stdout
+    assert "operator" in listed.stdout
+    assert plain not in listed.stdout
+    assert tollgate("keys", "revoke", key_id, database_url=database_url).returncode == 0
+    assert tollgate("keys", "revoke", key_id, database_url=database_url).returncode == 1
+
+
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    for _ in range(2):
+        done = tollgate("migrate", database_url=database_url)
+
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == "the schema is at head"
+
+
+def test_a_worker_without_its_settings_names_what_is_missing() -> None:
+    done = tollgate("worker")
+
+    assert done.returncode == 1
+    assert "TOLLGATE_PAYPAL_CLIENT_ID is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_api_without_its_settings_ends_with_1() -> None:
+    done = tollgate("api", "--port", "0")
+
+    assert done.returncode == 1
+    assert "TOLLGATE_PAYPAL_CLIENT_ID is not set" in done.stderr
+
+
+def test_a_queue_that_does_not_exist_is_refused() -> None:
+    done = tollgate("worker", "--queues", "lifecycle,campaign")
+
+    assert done.returncode == 2
+    assert "'campaign' is not one of lifecycle, campaigns" in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_one_line() -> None:
+    done = tollgate("certify", database_url=NO_DATABASE)
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "the database does not" in done.stderr
+
+
+def test_the_worker_script_passes_its_queues_on() -> None:
+    script = Path(__file__).parents[3] / "worker.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "nonsense"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 2
+    assert "'nonsense' is not one of" in done.stderr
