@@ -16,7 +16,7 @@ from db.standings import HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
 from domain.standing import Block, Standing, Status
-from domain.subscription import LAPSED, PAID, Order, Snapshot, State, order
+from domain.subscription import BILLING, LAPSED, PAID, Order, Snapshot, State, order
 
 CLOCKS_APART = timedelta(minutes=5)
 
@@ -128,7 +128,7 @@ async def _name_current(conn: AsyncConnection, organization_id: str) -> None:
         return
     if current is None or current.snapshot.state in LAPSED or current.snapshot.state is State.PENDING:
         await subscriptions.make_current(conn, paid[0])
-    elif current.snapshot.state in PAID:
+    elif current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {paid[0].provider} {paid[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
 
