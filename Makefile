@@ -34,8 +34,8 @@ fmt: $(READY) ## format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## measure, beside pgbench and an empty workflow on the same machine
-	$(BIN)/tollgate bench
+bench: $(READY) ## measure the lifecycle beside an empty workflow, in one run; ARGS="--json --organizations 100"
+	$(BIN)/tollgate bench lifecycle $(ARGS)
 
 migration: $(READY) ## write a migration from what changed in db/tables.py: make migration M="add receipts"
 	$(BIN)/python -m tools.migration "$(M)"

@@ -1,0 +1,43 @@
+"""The yardstick: a workflow of four empty activities, on a worker of its own process: `python -m bench.bare QUEUE`."""
+
+import asyncio
+import sys
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.worker import Worker
+
+from runtime.client import connect
+from runtime.processes import exit_now, stop_requested
+from runtime.settings import temporal_connection
+
+STEPS = 4
+
+
+@activity.defn(name="nothing")
+async def nothing(number: int) -> int:
+    return number
+
+
+@workflow.defn(name="Bare")
+class Bare:
+    @workflow.run
+    async def run(self) -> None:
+        for number in range(STEPS):
+            await workflow.execute_activity(nothing, number, start_to_close_timeout=timedelta(seconds=10))
+
+
+async def serve(queue: str) -> None:
+    """Poll until SIGTERM."""
+    connection = temporal_connection()
+    if connection is None:
+        raise SystemExit("TEMPORAL_ADDRESS is not set")
+    stop = stop_requested()
+    client = await connect(connection)
+    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing]):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
+    exit_now(0)

@@ -1,0 +1,153 @@
+"""Putting load on a running installation over HTTP: organizations, signed webhooks, and what came of them."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
+R = TypeVar("R")
+PATIENCE = 600.0
+
+
+class BenchFailed(Exception):
+    """A guarantee was broken or a part did not answer: there is no figure to report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An installation with both simulators. The clients carry their base URLs; `api` an operator's key."""
+
+    api: httpx.AsyncClient
+    paypal: httpx.AsyncClient
+    twilio: httpx.AsyncClient
+    engine: AsyncEngine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    organization_id: str
+    subscription_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A webhook delivery, signed and ready to be posted."""
+
+    subject: Subject
+    headers: dict[str, str]
+    body: bytes
+
+
+async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once: int) -> list[R]:
+    """Run `act` on every item, at most `at_once` at a time; results in order."""
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(item: T) -> R:
+        async with limit:
+            return await act(item)
+
+    return list(await asyncio.gather(*(one(item) for item in items)))
+
+
+async def onboard(target: Target, prefix: str, count: int) -> list[Subject]:
+    """Organizations with a subaccount, ten dollars and an active subscription each; waits until all are at rest."""
+    accounts = (await target.twilio.post("/_sim/accounts", json={"count": count})).json()["accounts"]
+    asked = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
+    made = (await _ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
+    subjects = [
+        Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
+        for number, made_one in enumerate(made["subscriptions"], start=1)
+    ]
+
+    async def one(pair: tuple[Subject, dict[str, str]]) -> None:
+        subject, account = pair
+        path = f"/v1/organizations/{subject.organization_id}"
+        body = {
+            "id": subject.organization_id,
+            "name": subject.organization_id,
+            "currency": "USD",
+            "twilio_account_sid": account["sid"],
+            "sender": "+15550001111",
+            "price_per_segment": "0.01",
+        }
+        await _ok(target.api.post("/v1/organizations", json=body))
+        linked = {"provider": "paypal", "subscription_id": subject.subscription_id}
+        await _ok(target.api.post(f"{path}/subscription", json=linked))
+        credit = {"reference_id": "first", "amount": "10.00", "currency": "USD"}
+        await _ok(target.api.post(f"{path}/wallet/credits", json=credit))
+
+    await each(zip(subjects, accounts, strict=True), one, at_once=8)
+    await at_rest(target, subjects)
+    return subjects
+
+
+async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
+    """Let `action` happen to each subscription at PayPal; returns the deliveries, signed and not sent."""
+    asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
+    told = (await _ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
+
+    async def one(pair: tuple[Subject, str]) -> Signed:
+        subject, event_id = pair
+        answer = (await _ok(target.paypal.post("/_sim/sign", json={"event_id": event_id}))).json()
+        return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
+
+    return await each(zip(subjects, told["event_ids"], strict=True), one, at_once=8)
+
+
+async def deliver(target: Target, signed: Signed) -> float:
+    """Post a delivery; returns the seconds until its 200."""
+    began = time.perf_counter()
+    await _ok(target.api.post("/webhooks/paypal", content=signed.body, headers=signed.headers))
+    return time.perf_counter() - began
+
+
+async def try_debit(target: Target, subject: Subject) -> bool:
+    """Whether a debit goes through now."""
+    body = {"reference_id": f"late-{time.perf_counter_ns()}", "amount": "0.01", "currency": "USD"}
+    answer = await target.api.post(f"/v1/organizations/{subject.organization_id}/wallet/debits", json=body)
+    if answer.status_code >= 500:
+        raise BenchFailed(f"a debit was answered {answer.status_code}")
+    return answer.is_success
+
+
+async def at_rest(target: Target, subjects: Sequence[Subject]) -> None:
+    """Wait until every standing is applied."""
+    ids = [subject.organization_id for subject in subjects]
+    behind = text("SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_at IS NULL")
+    again = text("SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_epoch < epoch")
+    deadline = time.monotonic() + PATIENCE
+    waiting = [0]
+    while time.monotonic() < deadline:
+        async with target.engine.connect() as conn:
+            waiting = [(await conn.execute(question, {"ids": ids})).scalar_one() for question in (behind, again)]
+        if not any(waiting):
+            return
+        await asyncio.sleep(0.05)
+    raise BenchFailed(f"{max(waiting)} organizations were not at rest after {PATIENCE:.0f} seconds")
+
+
+async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float]:
+    """When each one's newest receipt was closed, in seconds since the epoch."""
+    question = text(
+        "SELECT DISTINCT ON (organization_id) extract(epoch FROM finished_at)::float8 FROM receipts "
+        "WHERE organization_id = ANY(:ids) AND finished_at IS NOT NULL ORDER BY organization_id, epoch DESC"
+    )
+    async with target.engine.connect() as conn:
+        rows = await conn.execute(question, {"ids": [subject.organization_id for subject in subjects]})
+        return [row[0] for row in rows]
+
+
+async def _ok(request: Awaitable[httpx.Response]) -> httpx.Response:
+    answer = await request
+    if not answer.is_success:
+        raise BenchFailed(
+            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:200]}"
+        )
+    return answer
