@@ -39,9 +39,11 @@ async def apply(conn: AsyncConnection, organization_id: str, callback: StatusCal
         return Applied.TOO_LATE
     if message.status not in _OPEN or not _same_attempt(message, callback):
         return Applied.TOO_LATE
-    if callback.status is DeliveryStatus.FAILED and callback.error_code == ACCOUNT_SUSPENDED:
-        return await _give_back(conn, message, callback)
     lower = [status.value for status in DeliveryStatus if rank(status) < rank(callback.status)]
+    if callback.status is DeliveryStatus.FAILED and callback.error_code == ACCOUNT_SUSPENDED:
+        if message.delivery_status is not None and message.delivery_status not in lower:
+            return Applied.NOTHING_NEW  # what has ended is not sent again
+        return await _give_back(conn, message, callback)
     changed = await conn.execute(
         update(table)
         .where(table.c.organization_id == organization_id, table.c.id == message.id)
