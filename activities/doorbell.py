@@ -25,11 +25,17 @@ RPC_TIMEOUT = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What an organization's lifecycle starts with, and carries over when it continues as new."""
+    """What an organization's lifecycle starts with, and carries over when it continues as new.
+
+    `confirm_for_seconds` is how long a fresh answer of the billing provider is waited for, before the newest verified
+    event counts; `longest_history` how many events a run may have before it continues as new.
+    """
 
     organization_id: str
     self_check_seconds: int = 6 * 3600
     applied_epoch: int = -1
+    confirm_for_seconds: int = 120
+    longest_history: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

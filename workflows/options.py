@@ -8,12 +8,10 @@ DATABASE = timedelta(seconds=15)
 """One attempt of an activity that only touches the database, whose statements end after 10 s."""
 PROVIDER = timedelta(seconds=30)
 """One attempt of an activity that calls a provider, whose calls end after 10 s each."""
-HEARTBEAT = timedelta(seconds=15)
+HEARTBEAT = timedelta(seconds=10)
+"""After so long without a beat the worker is taken for dead, and another one begins the next attempt."""
 BATCH = timedelta(minutes=5)
-"""One attempt at handing over a batch; it heartbeats at every window."""
-
-CONFIRM_FOR = timedelta(minutes=2)
-"""How long a fresh answer of the billing provider is waited for, before the newest verified event counts."""
+"""One attempt at handing over a batch."""
 
 FOR_EVER = RetryPolicy(
     initial_interval=timedelta(seconds=1),

@@ -1,5 +1,6 @@
 """One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ class OrganizationLifecycle:
 
     @workflow.init
     def __init__(self, start: Lifecycle) -> None:
+        self._start = start
         self._organization_id = start.organization_id
         self._self_check = timedelta(seconds=start.self_check_seconds)
         self._applied_epoch = start.applied_epoch
@@ -78,7 +80,7 @@ class OrganizationLifecycle:
         return due
 
     async def _confirm(self) -> None:
-        """Ask the provider afresh; when it does not answer for two minutes, the newest verified event counts."""
+        """Ask the provider afresh; when it does not answer for long, the newest verified event counts."""
         self._rung = False
         self._stuck = ""
         asked = Organization(organization_id=self._organization_id)
@@ -87,7 +89,7 @@ class OrganizationLifecycle:
                 Billing.confirm_subscription,
                 asked,
                 start_to_close_timeout=options.PROVIDER,
-                schedule_to_close_timeout=options.CONFIRM_FOR,
+                schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.SOON,
                 summary="ask the provider, fold its answer",
@@ -135,6 +137,7 @@ class OrganizationLifecycle:
             activity_method,
             step,
             start_to_close_timeout=options.PROVIDER if twilio else options.DATABASE,
+            heartbeat_timeout=options.HEARTBEAT if twilio else None,
             retry_policy=options.FOR_EVER,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"epoch {step.epoch}",
@@ -192,16 +195,12 @@ class OrganizationLifecycle:
         info = workflow.info()
         return (
             info.is_continue_as_new_suggested()
-            or info.get_current_history_length() > options.LONGEST_HISTORY
+            or info.get_current_history_length() > self._start.longest_history
             or workflow.now() - info.start_time > options.LONGEST_RUN
         )
 
     def _carried_over(self) -> Lifecycle:
-        return Lifecycle(
-            organization_id=self._organization_id,
-            self_check_seconds=int(self._self_check.total_seconds()),
-            applied_epoch=self._applied_epoch,
-        )
+        return replace(self._start, applied_epoch=self._applied_epoch)
 
 
 def _type_of(problem: ActivityError) -> str | None:
