@@ -130,6 +130,7 @@ class Api:
         """Returns how many queued messages failed for it."""
         account.status = status
         account.updated = time.time()
+        self.state.status_changes.append((account.sid, status))
         return 0 if status == "active" else self.messages.fail_queued(account)
 
     def _message(self, account: Account, message_sid: str, method: str, path: str, body: bytes) -> Answer:

@@ -112,6 +112,7 @@ class State:
     fail_to: dict[str, tuple[str, int]] = field(default_factory=dict)
     callbacks: deque[CallbackRecord] = field(default_factory=lambda: deque(maxlen=500_000))
     callback_counts: Counter[str] = field(default_factory=Counter)
+    status_changes: list[tuple[str, str]] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
     behaviour: Behaviour = field(default_factory=Behaviour)
     chance: random.Random = field(default_factory=random.Random)
@@ -126,6 +127,7 @@ class State:
             emptied.clear()
         self.callbacks.clear()
         self.callback_counts.clear()
+        self.status_changes.clear()
         self.refused.clear()
         self.behaviour.change(Behaviour().to_json())
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
