@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -46,10 +47,16 @@ def postgres(server_dir: Path) -> Iterator[Postgres]:
 @pytest.fixture
 def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
-    name = sql.Identifier(f"test_{os.getpid()}_{abs(hash(request.node.nodeid))}")
-    template = sql.Identifier(TEMPLATE)
+    with fresh_database(postgres, f"test_{os.getpid()}_{abs(hash(request.node.nodeid))}") as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres: Postgres, called: str) -> Iterator[str]:
+    """A migrated, empty database until the block ends; yields its URL."""
+    name, template = sql.Identifier(called), sql.Identifier(TEMPLATE)
     _run(postgres, sql.SQL("create database {} template {} strategy file_copy").format(name, template))
-    yield postgres.url(name.as_string().strip('"'))
+    yield postgres.url(called)
     _run(postgres, sql.SQL("drop database {} with (force)").format(name))
 
 

@@ -6,7 +6,8 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,7 +21,7 @@ from temporalio.client import Client
 
 from activities.doorbell import organization_workflow_id
 from api.app import create_app
-from db import api_keys, campaigns, receipts, standings, wallets
+from db import alerts, api_keys, campaigns, inbox, organizations, receipts, standings, subscriptions, wallets
 from db.api_keys import Scope
 from db.campaigns import Campaign
 from db.certify import certify
@@ -34,6 +35,7 @@ from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
 from simulators.serving import serve
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+from simulators.twilio.state import Behaviour
 
 WEBHOOK_ID = "WH-TEST"
 LIMIT = 60.0
@@ -69,7 +71,7 @@ async def until(condition: Callable[[], Awaitable[T]], what: str = "the conditio
     """Wait for a condition to give something true, and return that."""
     try:
         async with asyncio.timeout(LIMIT):
-            while not (found := await condition()):
+            while not (found := await condition()):  # noqa: ASYNC110 - it may come true in another process
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"{what} did not come true in {LIMIT:.0f} seconds") from None
@@ -88,10 +90,22 @@ class World:
     twilio_control: httpx.AsyncClient
     _workers: list[tuple[asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
 
-    def start_worker(self) -> None:
-        stop = asyncio.Event()
-        queues = (self.services.settings.lifecycle_task_queue, self.services.settings.campaign_task_queue)
-        self._workers.append((stop, asyncio.create_task(work(self.services, queues, stop))))
+    def start_worker(self, client: Client | None = None) -> None:
+        """A worker on both queues; `client` where the world's own does not reach Temporal."""
+        built, stop = self.services, asyncio.Event()
+        if client is not None:
+            built = replace(built, client=client, doorbell=replace(built.doorbell, client=client))
+        queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)
+        self._workers.append((stop, asyncio.create_task(work(built, queues, stop))))
+
+    def heal(self) -> None:
+        """End every fault, and let the simulators behave as they do by themselves."""
+        self.paypal.faults.clear()
+        self.twilio.faults.clear()
+        self.twilio.callbacks.faults.clear()
+        self.twilio.state.behaviour.change(Behaviour().to_json())
+        self.twilio.state.refuse_to.clear()
+        self.twilio.state.fail_to.clear()
 
     async def stop_workers(self) -> None:
         for stop, _ in self._workers:
@@ -130,8 +144,10 @@ class World:
         body = base64.b64decode(answer["body_base64"])
         return answer["headers"], body
 
-    async def organization(self, *, balance: str = "10.00", price: str = "0.01") -> tuple[str, str]:
-        """An organization with a subaccount, money and an active subscription: its id and the subscription's."""
+    async def organization(
+        self, *, balance: str = "10.00", price: str = "0.01", grace: int | None = None
+    ) -> tuple[str, str]:
+        """An organization with a subaccount, money and a subscription that is active for a minute: both ids."""
         name = f"org-{uuid.uuid4().hex[:12]}"
         opened = (await self.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
         await self.post(
@@ -143,9 +159,11 @@ class World:
                 "twilio_account_sid": opened["accounts"][0]["sid"],
                 "sender": "+15550001111",
                 "price_per_segment": price,
+                "grace_period": grace,
             },
         )
-        subscribed = await self.act("subscriptions", {"custom_id": name})
+        a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+        subscribed = await self.act("subscriptions", {"custom_id": name, "at": a_minute_ago})
         await self.post(
             f"/v1/organizations/{name}/subscription",
             {"provider": "paypal", "subscription_id": subscribed["object"]["id"]},
@@ -200,8 +218,54 @@ class World:
         assert found is not None
         return found
 
-    def subaccount_status(self, account_sid: str) -> str:
-        return self.twilio.state.accounts[account_sid].status
+    async def at_rest(self, organization_id: str) -> Standing:
+        """Wait until every delivery is handled, the world agrees and the lifecycle waits; returns the standing."""
+
+        async def reached() -> Standing | None:
+            waits = await self.read(lambda conn: inbox.unhandled(conn, organization_id))
+            now = await self.standing(organization_id)
+            return None if waits or now.behind else now
+
+        found = await until(reached, f"{organization_id} at rest")
+        assert found is not None
+        return found
+
+    async def account_sid(self, organization_id: str) -> str:
+        found = await self.read(lambda conn: organizations.get(conn, organization_id))
+        assert found is not None
+        return found.twilio_account_sid
+
+    async def subaccount_status(self, organization_id: str) -> str:
+        """What the simulator says, not what we believe."""
+        return self.twilio.state.accounts[await self.account_sid(organization_id)].status
+
+    async def alerts(self, organization_id: str) -> dict[str, str]:
+        """The standing alerts' details by kind."""
+        found = await self.read(lambda conn: alerts.standing(conn, organization_id))
+        return {alert.kind: alert.detail for alert in found}
+
+    async def debit(self, organization_id: str) -> httpx.Response:
+        """A cent out of the wallet, under a new reference, whatever is answered."""
+        asked = {"reference_id": uuid.uuid4().hex, "amount": "0.01", "currency": "USD"}
+        return await self.api.post(f"/v1/organizations/{organization_id}/wallet/debits", json=asked)
+
+    async def ring(self, organization_id: str) -> None:
+        await self.services.doorbell.ring_organization(organization_id)
+
+    async def look_again(self, organization_id: str) -> Standing:
+        """Ring, and wait until the lifecycle has asked the provider and is at rest."""
+        before = await self.confirmed_at(organization_id)
+        await self.ring(organization_id)
+
+        async def confirmed() -> bool:
+            return await self.confirmed_at(organization_id) != before
+
+        await until(confirmed, f"{organization_id} confirmed anew")
+        return await self.at_rest(organization_id)
+
+    async def confirmed_at(self, organization_id: str) -> datetime | None:
+        found = await self.read(lambda conn: subscriptions.current(conn, organization_id))
+        return found.confirmed_at if found is not None else None
 
     async def certify(self) -> None:
         broken = [finding for finding in await self.read(certify) if not finding.holds]

@@ -1,5 +1,9 @@
-"""A world for each test: its own database, queues and simulators, on the session's servers."""
+"""One world for all of these tests, on the session's servers; each has organizations of its own in it.
 
+Faults are cleared after every test. A test that breaks something for everybody takes a world of its own.
+"""
+
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +11,10 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
+from tests.conftest import fresh_database
+from tests.workflow.stops import Boundaries
 from tests.world import World, world
 
 
@@ -16,17 +23,40 @@ def authority() -> Authority:
     return Authority()
 
 
+@pytest.fixture(scope="session")
+def boundaries() -> Boundaries:
+    """Where a test may hold the steps of the shared world's worker."""
+    return Boundaries()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def shared_world(
+    postgres: Postgres,
+    temporal_client: Client,
+    tmp_path_factory: pytest.TempPathFactory,
+    authority: Authority,
+    boundaries: Boundaries,
+) -> AsyncIterator[World]:
+    config = temporal_client.config()
+    config["interceptors"] = [boundaries]
+    client = Client(**config)
+    with fresh_database(postgres, f"test_{os.getpid()}_shared_world") as url:
+        async with world(url, client, tmp_path_factory.mktemp("world"), authority) as here:
+            here.start_worker()
+            yield here
+
+
+@pytest_asyncio.fixture(name="world")
+async def busy_world(shared_world: World) -> AsyncIterator[World]:
+    """With a worker on both queues."""
+    yield shared_world
+    shared_world.heal()
+
+
 @pytest_asyncio.fixture
 async def idle_world(
     database_url: str, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> AsyncIterator[World]:
-    """Without a worker: whatever is rung waits."""
+    """The test's own, without a worker: whatever is rung waits."""
     async with world(database_url, temporal_client, tmp_path, authority) as here:
         yield here
-
-
-@pytest_asyncio.fixture(name="world")
-async def busy_world(idle_world: World) -> World:
-    """With a worker on both queues."""
-    idle_world.start_worker()
-    return idle_world

@@ -1,0 +1,115 @@
+"""Ways to hold a step: at its boundary, at a row locked by somebody else, at a call to Twilio that fails or waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+from temporalio import activity, client, worker
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from activities.doorbell import LIFECYCLE, Lifecycle, organization_workflow_id
+from tests.world import World, until
+
+WAITING_FOR_A_LOCK = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE :query
+"""
+
+
+@dataclass(slots=True)
+class Stop:
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Boundaries(client.Interceptor, worker.Interceptor):
+    """Holds an organization's activities of a name after Temporal has handed them out and before they begin."""
+
+    def __init__(self) -> None:
+        self.stops: dict[tuple[str, str], Stop] = {}
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Held(next, self.stops)
+
+    @asynccontextmanager
+    async def held(self, step: str, organization_id: str) -> AsyncIterator[Stop]:
+        """Hold the step until the block ends, or until it is let go."""
+        stop = self.stops[step, organization_id] = Stop()
+        try:
+            yield stop
+        finally:
+            del self.stops[step, organization_id]
+            stop.let_go.set()
+
+
+class _Held(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, stops: dict[tuple[str, str], Stop]) -> None:
+        super().__init__(following)
+        self._stops = stops
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        asked = input.args[0] if input.args else None
+        stop = self._stops.get((activity.info().activity_type, getattr(asked, "organization_id", "")))
+        if stop is not None:
+            stop.reached.set()
+            await stop.let_go.wait()
+        return await super().execute_activity(input)
+
+
+@asynccontextmanager
+async def row_held(world: World, table: str, organization_id: str) -> AsyncIterator[None]:
+    """Lock the organization's row of a table in a transaction of its own until the block ends."""
+    async with world.services.engine.connect() as conn:
+        await conn.execute(
+            text(f"SELECT 1 FROM {table} WHERE organization_id = :organization_id FOR UPDATE"),
+            {"organization_id": organization_id},
+        )
+        yield
+        await conn.rollback()
+
+
+async def somebody_waits_for(world: World, table: str) -> None:
+    """Wait until a statement on the table waits for a lock."""
+
+    async def waits() -> bool:
+        async with world.services.engine.connect() as conn:
+            found = await conn.execute(text(WAITING_FOR_A_LOCK), {"query": f"%{table}%FOR UPDATE%"})
+            return bool(found.scalar_one())
+
+    await until(waits, f"a statement that waits for {table}")
+
+
+async def steps_taken(world: World, organization_id: str, epoch: int) -> list[str]:
+    """The steps of an epoch's receipt, as far as they were taken."""
+    async with world.services.engine.connect() as conn:
+        found = await conn.execute(
+            text("SELECT steps FROM receipts WHERE organization_id = :organization_id AND epoch = :epoch"),
+            {"organization_id": organization_id, "epoch": epoch},
+        )
+        row = found.one_or_none()
+    return [] if row is None else [step["step"] for step in row.steps]
+
+
+async def restart_lifecycle(world: World, start: Lifecycle) -> None:
+    """Replace the organization's lifecycle by one that starts with other limits."""
+    to_temporal = world.services.client
+    workflow_id = organization_workflow_id(start.organization_id)
+    await to_temporal.get_workflow_handle(workflow_id).terminate("a test starts it with other limits")
+    await to_temporal.start_workflow(
+        LIFECYCLE, start, id=workflow_id, task_queue=world.services.settings.lifecycle_task_queue
+    )
+
+
+def account_path(account_sid: str) -> str:
+    return rf"/2010-04-01/Accounts/{account_sid}\.json"
+
+
+def messages_path(account_sid: str) -> str:
+    return rf"/2010-04-01/Accounts/{account_sid}/Messages\.json"
+
+
+def subscription_path(subscription_id: str) -> str:
+    return rf"/v1/billing/subscriptions/{subscription_id}$"
