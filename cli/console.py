@@ -1,6 +1,8 @@
 """Where the commands print: rich on a terminal, plain everywhere else."""
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 WIDTH_OF_A_FILE = 120
 
@@ -14,3 +16,11 @@ def mark(*, good: bool, console: Console = output) -> str:
     if not console.encoding.lower().startswith("utf"):
         return "ok" if good else "no"
     return "✓" if good else "✗"
+
+
+def table(*headings: str) -> Table:
+    """A table that folds what is too long, so that an id can always be copied whole."""
+    made = Table(box=box.SIMPLE_HEAD)
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    return made

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from cli.console import errors, output
+from cli.console import errors, output, table
 from cli.migrating import configured, database_url
 from db import explaining
 from db.explaining import Explanation
@@ -43,18 +42,18 @@ def show(told: Explanation, console: Console) -> None:
         for receipt in told.receipts:
             show_receipt(receipt, console)
     if told.campaigns:
-        table = Table("campaign", "name", "status", "reason", "next message", "of", pad_edge=False)
+        campaigns = table("campaign", "name", "status", "reason", "next message", "of")
         for one in told.campaigns:
             campaign = one.campaign
             position = str(one.position) if one.position else "all handed over"
-            table.add_row(
+            campaigns.add_row(
                 str(campaign.id), campaign.name, campaign.status.value, campaign.reason, position, str(campaign.total)
             )
-        console.print(table)
+        console.print(campaigns)
     if told.deliveries:
-        table = Table("webhook", "event", "received", "times", "status", "outcome", pad_edge=False)
+        webhooks = table("webhook", "event", "received", "times", "status", "outcome")
         for delivery in told.deliveries:
-            table.add_row(
+            webhooks.add_row(
                 delivery.event_type,
                 delivery.event_id,
                 _at(delivery.received_at),
@@ -62,23 +61,21 @@ def show(told: Explanation, console: Console) -> None:
                 delivery.status.value,
                 delivery.outcome,
             )
-        console.print(table)
+        console.print(webhooks)
 
 
 def show_receipt(receipt: Receipt, console: Console) -> None:
     """One suspension or reactivation: each step with its time, and what leaked."""
-    table = Table(title=f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}", title_justify="left")
-    table.add_column("step")
-    table.add_column("done after", justify="right")
-    table.add_column("result", overflow="fold")
+    console.print(f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}", style="bold", highlight=False)
+    steps = table("step", "done after", "result")
     for step in receipt.steps:
         since = datetime.fromisoformat(step["finished_at"]) - receipt.decided_at
-        table.add_row(step["step"], f"{since.total_seconds() * 1000:.0f} ms", step["detail"])
+        steps.add_row(step["step"], f"{since.total_seconds() * 1000:.0f} ms", step["detail"])
     if receipt.finished_at is None:
-        table.add_row("not finished", "", "")
+        steps.add_row("not finished", "", "")
     elif receipt.leaked_debits is not None:
-        table.add_row("leaked", "", f"{receipt.leaked_debits} debits, {receipt.leaked_messages} messages")
-    console.print(table)
+        steps.add_row("leaked", "", f"{receipt.leaked_debits} debits, {receipt.leaked_messages} messages")
+    console.print(steps)
 
 
 def _at(moment: datetime) -> str:

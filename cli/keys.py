@@ -6,10 +6,9 @@ from enum import StrEnum
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.console import errors, output
+from cli.console import errors, output, table
 from cli.migrating import configured, database_url
 from db import api_keys
 from db.api_keys import ApiKey, Scope
@@ -39,10 +38,10 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """List the keys, the newest first."""
-    table = Table("id", "name", "scope", "created", "revoked", pad_edge=False)
+    shown = table("id", "name", "scope", "created", "revoked")
     for key in _run(api_keys.page):
-        table.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
-    output.print(table)
+        shown.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
+    output.print(shown)
 
 
 @keys.command()
