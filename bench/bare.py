@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from runtime.client import connect
 from runtime.processes import exit_now, stop_requested
@@ -27,6 +28,11 @@ class Bare:
             await workflow.execute_activity(nothing, number, start_to_close_timeout=timedelta(seconds=10))
 
 
+def _runner() -> SandboxedWorkflowRunner:
+    """Like our own worker's: modules are not imported anew for every run, which would flatter us."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_all_modules())
+
+
 async def serve(queue: str) -> None:
     """Poll until SIGTERM."""
     connection = temporal_connection()
@@ -34,7 +40,7 @@ async def serve(queue: str) -> None:
         raise SystemExit("TEMPORAL_ADDRESS is not set")
     stop = stop_requested()
     client = await connect(connection)
-    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing]):
+    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing], workflow_runner=_runner()):
         await stop.wait()
 
 

@@ -89,7 +89,7 @@ async def onboard(target: Target, prefix: str, count: int) -> list[Subject]:
 
 
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
-    """Let `action` happen to each subscription at PayPal; returns the deliveries, signed and not sent."""
+    """Let `action` happen to each subscription at PayPal; returns its first delivery for each, signed and not sent."""
     asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
     told = (await _ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
 
@@ -98,7 +98,8 @@ async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list
         answer = (await _ok(target.paypal.post("/_sim/sign", json={"event_id": event_id}))).json()
         return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
 
-    return await each(zip(subjects, told["event_ids"], strict=True), one, at_once=8)
+    firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
+    return await each(zip(subjects, firsts, strict=True), one, at_once=8)
 
 
 async def deliver(target: Target, signed: Signed) -> float:
