@@ -111,13 +111,12 @@ CHECKS = (
         guarantee=2,
         claim="earlier attempts of messages whose debit was not refunded",
         sql="""
-        SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL) FROM ledger_entries d
-        JOIN messages m ON m.organization_id = d.organization_id
-             AND m.id = CASE WHEN d.reference_id ~ '^message:[0-9a-f-]{36}:[0-9]+$'
-                             THEN split_part(d.reference_id, ':', 2)::uuid END
+        SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL)
+        FROM messages m CROSS JOIN LATERAL generate_series(1, m.attempt) AS attempts (attempt)
+        JOIN ledger_entries d ON d.organization_id = m.organization_id AND d.kind = 'debit'
+             AND d.reference_id = 'message:' || m.id || ':' || attempts.attempt
         LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
-        WHERE d.kind = 'debit'
-          AND (split_part(d.reference_id, ':', 3)::int < m.attempt OR m.status IN ('pending', 'refused', 'lost'))
+        WHERE attempts.attempt < m.attempt OR m.status IN ('pending', 'refused', 'lost')
         """,
     ),
     Check(
