@@ -1,0 +1,316 @@
+"""`certify` holds on a database that has lived through everything, and each check goes red when its claim is broken."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import certify, payments, receipts, standings
+from db.certify import CHECKS, GUARANTEES
+from db.reservations import Reply
+from domain.campaign import CampaignStatus, MessageStatus
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.standing import Status
+from domain.subscription import Provider, State
+from domain.wallet import Credited, Debited, debit, refund
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    accepted,
+    apply,
+    block,
+    broken_claims,
+    campaign,
+    change_campaign,
+    confirm,
+    event,
+    freeze,
+    given_back,
+    hand_over,
+    hear,
+    onboard,
+    open_gate,
+    park,
+    post,
+    post_one,
+    reserve,
+    resume,
+    send,
+    send_one,
+    settle_replies,
+    snapshot,
+    standing,
+    subscribe,
+    unfreeze,
+    usd,
+)
+
+TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
+UNREFUNDED = "earlier attempts of messages whose debit was not refunded"
+ADD_UP = "wallets whose entries do not add up to their balance"
+FOLLOW = "entries whose balance does not follow from the entry before"
+TWICE = "references booked twice, and debits refunded twice"
+WHILE_SHUT = "debits that committed between a shut gate and its opening"
+GATE_OPEN = "suspended organizations whose gate stands open"
+RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
+
+
+async def finish(engine: AsyncEngine, step: str, organization_id: str = ORGANIZATION) -> None:
+    """The world agrees: note the step and close the receipt, as the last activity does."""
+    async with engine.begin() as conn:
+        held = await standings.lock(conn, organization_id)
+        assert held is not None
+        await receipts.note_step(conn, organization_id, held.epoch, step, started_at=NOON, detail="read back")
+        await standings.mark_applied(conn, organization_id, held.epoch, now=NOON)
+        await receipts.finish(conn, organization_id, held.epoch, held.status, now=NOON)
+
+
+async def topped_up(engine: AsyncEngine) -> None:
+    paid = Payment(
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"),
+        status=PaymentStatus.COMPLETED,
+        amount=usd("5"),
+        custom_id=ORGANIZATION,
+    )
+    for _ in range(2):
+        async with engine.begin() as conn:
+            assert isinstance(await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid), Credited)
+
+
+async def lived_in(engine: AsyncEngine) -> None:
+    """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one rests suspended."""
+    await onboard(engine)
+    await subscribe(engine)
+    await topped_up(engine)
+    await post(engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("a:b:c", usd("0.50")))
+    sending = await campaign(engine, messages=8)
+    first, second, third, fourth = await hand_over(engine, sending, limit=4)
+    await settle_replies(
+        engine,
+        accepted(first),
+        accepted(second),
+        Reply(message=third, status=MessageStatus.UNKNOWN),
+        Reply(message=fourth, status=MessageStatus.REFUSED),
+    )
+    await hear(engine, event(State.SUSPENDED_NONPAYMENT))
+    await freeze(engine)
+    await park(engine)
+    await apply(engine, given_back(second))
+    assert not isinstance(await post_one(engine, debit("late", usd("1"))), Debited)
+    await finish(engine, "suspend_twilio_subaccount")
+    await confirm(engine, snapshot(State.ACTIVE, NOON + timedelta(minutes=30)))
+    await open_gate(engine)
+    assert await resume(engine) == [sending.id]
+    await finish(engine, "unfreeze_wallet")
+    await send(engine, sending)
+    await settle_replies(engine, Reply(message=third, status=MessageStatus.LOST))
+    await reserve(engine, sending)
+    await freeze(engine, by_operator=True)
+    await unfreeze(engine)
+    await send_one(engine)
+    paused = await campaign(engine, name="paused")
+    await change_campaign(engine, paused, CampaignStatus.PAUSED, reason="asked")
+    await change_campaign(engine, paused, CampaignStatus.RUNNING)
+    await onboard(engine, "resting")
+    await campaign(engine, name="resting", organization_id="resting")
+    await block(engine, "resting")
+    await freeze(engine, "resting")
+    await park(engine, organization_id="resting")
+    await finish(engine, "suspend_twilio_subaccount", "resting")
+
+
+async def test_it_holds_on_a_database_that_has_lived_through_everything(engine: AsyncEngine) -> None:
+    await lived_in(engine)
+
+    async with engine.connect() as conn:
+        findings = await certify.certify(conn)
+
+    assert [finding for finding in findings if not finding.holds] == []
+    assert [finding for finding in findings if finding.examined == 0] == []
+    assert (await standing(engine, "resting")).status is Status.SUSPENDED
+
+
+async def test_it_holds_on_an_empty_database(engine: AsyncEngine) -> None:
+    assert await broken_claims(engine) == set()
+
+
+def test_every_guarantee_from_one_to_seven_is_proved() -> None:
+    assert {check.guarantee for check in CHECKS} == set(GUARANTEES) == set(range(1, 8))
+    assert len({check.claim for check in CHECKS}) == len(CHECKS)
+
+
+NEXT = "(SELECT max(seq) + 1 FROM ledger_entries WHERE organization_id = '{0}')"
+LAST = "(SELECT balance_micros FROM wallets WHERE organization_id = '{0}')"
+
+
+def slipped_in(organization_id: str) -> str:
+    """A debit that was booked behind the code's back, as tidily as if it had been booked by it."""
+    return (
+        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
+        f" SELECT '{organization_id}', entries + 1, 'debit', -1, balance_micros - 1, 'slipped in' FROM wallets"
+        f" WHERE organization_id = '{organization_id}';"
+        " UPDATE wallets SET balance_micros = balance_micros - 1, entries = entries + 1"
+        f" WHERE organization_id = '{organization_id}'"
+    )
+
+
+TAMPERINGS = [
+    (
+        "wallets with a negative balance",
+        (
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check;"
+            " UPDATE wallets SET balance_micros = -1 WHERE organization_id = 'resting'"
+        ),
+        {ADD_UP},
+    ),
+    (ADD_UP, "UPDATE wallets SET balance_micros = balance_micros + 1 WHERE organization_id = 'acme'", set()),
+    (ADD_UP, "UPDATE wallets SET entries = entries + 1 WHERE organization_id = 'acme'", set()),
+    (ADD_UP, "DELETE FROM ledger_entries WHERE organization_id = 'resting'", set()),
+    (
+        FOLLOW,
+        (
+            "UPDATE ledger_entries SET balance_after_micros = balance_after_micros + 1"
+            " WHERE organization_id = 'acme' AND seq = 3"
+        ),
+        set(),
+    ),
+    (FOLLOW, "UPDATE ledger_entries SET seq = 1000 WHERE organization_id = 'resting'", {FOLLOW}),
+    (TAKEN, "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1", set()),
+    (TAKEN, "UPDATE messages SET price_micros = 2 * price_micros WHERE idempotency_key = 'k1'", set()),
+    (TAKEN, "UPDATE messages SET sending_at = '2000-01-01' WHERE idempotency_key = 'k1'", set()),
+    (
+        TAKEN,
+        "UPDATE messages SET status = 'accepted' WHERE organization_id = 'acme' AND status = 'refused'",
+        set(),
+    ),
+    (
+        UNREFUNDED,
+        "UPDATE messages SET status = 'refused' WHERE organization_id = 'acme' AND status = 'accepted'",
+        set(),
+    ),
+    (UNREFUNDED, "UPDATE messages SET attempt = 2 WHERE idempotency_key = 'k1'", {TAKEN}),
+    (
+        "messages handed over after the gate was shut",
+        "UPDATE messages SET sending_at = clock_timestamp() WHERE organization_id = 'resting' AND position = 1",
+        set(),
+    ),
+    (
+        "messages handed over after the gate was shut",
+        (
+            "UPDATE messages SET sending_at = (SELECT at + interval '1 microsecond' FROM gate_changes"
+            " WHERE organization_id = 'acme' AND change = 'shut') WHERE organization_id = 'acme' AND status = 'refused'"
+        ),
+        set(),
+    ),
+    (
+        "suspensions that were closed without reading the subaccount back, or that leaked",
+        "UPDATE receipts SET steps = '[]' WHERE status = 'suspended'",
+        set(),
+    ),
+    (
+        "suspensions that were closed without reading the subaccount back, or that leaked",
+        "UPDATE receipts SET leaked_messages = 1 WHERE organization_id = 'acme' AND status = 'suspended'",
+        set(),
+    ),
+    (
+        WHILE_SHUT,
+        slipped_in("resting"),
+        {"debits booked while the suspension had frozen the wallet"},
+    ),
+    (GATE_OPEN, "UPDATE wallets SET gate_open = true WHERE organization_id = 'resting'", set()),
+    (
+        TWICE,
+        (
+            "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_organization_id_reference_id_key CASCADE;"
+            " UPDATE ledger_entries SET reference_id = 'd' WHERE reference_id = 'a:b:c'"
+        ),
+        set(),
+    ),
+    (
+        TWICE,
+        (
+            "DROP INDEX ledger_entries_refunds_once_idx; UPDATE ledger_entries SET kind = 'refund', refunds = 'd'"
+            " WHERE reference_id = 'opening' AND organization_id = 'acme'"
+        ),
+        set(),
+    ),
+    (
+        "webhook events stored twice",
+        (
+            "ALTER TABLE inbox DROP CONSTRAINT inbox_provider_event_id_key;"
+            " INSERT INTO inbox (provider, event_id, event_type, kind, body, headers, status)"
+            " SELECT provider, event_id, event_type, kind, body, headers, 'parked' FROM inbox"
+        ),
+        set(),
+    ),
+    (
+        "top-ups without exactly one credit of their amount",
+        "UPDATE payments SET amount_micros = amount_micros + 1",
+        set(),
+    ),
+    ("top-ups without exactly one credit of their amount", "UPDATE payments SET reference_id = 'nowhere'", set()),
+    (
+        "campaigns running in organizations whose suspension is applied",
+        "UPDATE campaigns SET status = 'running', reason = '' WHERE organization_id = 'resting'",
+        set(),
+    ),
+    (
+        "campaigns that a person paused and Tollgate resumed",
+        "UPDATE campaign_changes SET by = 'tollgate' WHERE from_status = 'paused'",
+        set(),
+    ),
+    (
+        RESUMED_SHUT,
+        (
+            "UPDATE campaign_changes SET at = (SELECT at + interval '1 microsecond' FROM gate_changes"
+            " WHERE organization_id = 'acme' AND change = 'shut') WHERE by = 'tollgate' AND to_status = 'running'"
+        ),
+        set(),
+    ),
+    (
+        "debits booked while the suspension had frozen the wallet",
+        "DELETE FROM gate_changes WHERE change = 'shut' AND organization_id = 'resting';" + slipped_in("resting"),
+        set(),
+    ),
+    (
+        "debits booked while an operator had frozen the wallet",
+        "DELETE FROM gate_changes WHERE change = 'unfrozen_by_operator'",
+        set(),
+    ),
+]
+
+
+def test_every_check_has_a_tampering_that_it_must_find() -> None:
+    assert {claim for claim, _, _ in TAMPERINGS} == {check.claim for check in CHECKS}
+
+
+@pytest.mark.parametrize(("claim", "tampering", "besides"), TAMPERINGS)
+async def test_each_check_goes_red_when_its_claim_is_broken(
+    engine: AsyncEngine, claim: str, tampering: str, besides: set[str]
+) -> None:
+    await lived_in(engine)
+    async with engine.begin() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        for statement in tampering.split(";"):
+            await conn.execute(text(statement))
+
+    assert await broken_claims(engine) == {claim} | besides
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "order:1:abc",
+        "message:not-a-message:x",
+        f"message:{'-' * 36}:1",
+        "message:01a206b4-db4a-7aa7-bfc6-436b01a868c2:99999999999999999999",
+    ],
+)
+async def test_references_of_the_host_application_do_not_disturb_it(engine: AsyncEngine, reference: str) -> None:
+    await onboard(engine)
+    await post(engine, debit(reference, usd("1")))
+    for key in ("one", "two", "three"):
+        await send_one(engine, key)
+
+    assert await broken_claims(engine) == set()
