@@ -1,0 +1,133 @@
+"""Where a worker can die between two steps: each holds one organization there until it is let go."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from domain.standing import Status
+from simulators.faults import Fault, Faults
+from tests.builders import number
+from tests.world import World, until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """An organization with a campaign, on its way to be suspended or reactivated."""
+
+    towards: Status
+    organization_id: str
+    subscription_id: str
+    account_sid: str
+    campaign_id: UUID
+
+
+Held = Callable[[World, Staged], AbstractAsyncContextManager[Callable[[], Any]]]
+
+
+@asynccontextmanager
+async def _fault(faults: Faults, kind: str, method: str, path: str) -> AsyncIterator[Callable[[], Any]]:
+    fault: Fault = faults.add(kind, method=method, path=path)
+
+    async def struck() -> bool:
+        return fault.hits > 0
+
+    try:
+        yield lambda: until(struck, f"{kind} of {method} {path}")
+    finally:
+        faults.standing.remove(fault)
+
+
+@asynccontextmanager
+async def confirming(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """PayPal is asked and has not answered."""
+    path = f"/v1/billing/subscriptions/{staged.subscription_id}"
+    async with _fault(world.paypal.faults, "timeout_before", "GET", path) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def twilio_asked(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """Twilio was asked, and did nothing."""
+    path = f"/2010-04-01/Accounts/{staged.account_sid}.json"
+    async with _fault(world.twilio.faults, "timeout_before", "POST", path) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def twilio_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """Twilio did it, and nobody knows."""
+    path = f"/2010-04-01/Accounts/{staged.account_sid}.json"
+    async with _fault(world.twilio.faults, "timeout_after_acceptance", "POST", path) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def twilio_read_back(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """The first step stands in the receipt, the wallet's row is held: the second cannot commit."""
+    lock = "SELECT 1 FROM wallets WHERE organization_id = :id FOR UPDATE"
+    async with _locked(world, lock, staged, steps=1) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def wallet_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """The second step stands, the campaigns' rows are held: the third cannot commit."""
+    lock = "SELECT 1 FROM campaigns WHERE organization_id = :id FOR UPDATE"
+    async with _locked(world, lock, staged, steps=2) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def all_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+    """All is applied, and the workflow may not have heard it."""
+    yield lambda: world.applied(staged.organization_id, staged.towards)
+
+
+@asynccontextmanager
+async def _locked(world: World, lock: str, staged: Staged, *, steps: int) -> AsyncIterator[Callable[[], Any]]:
+    async def reached() -> bool:
+        receipt = await world.receipt(staged.organization_id)
+        return (receipt.status, len(receipt.steps)) == (staged.towards, steps)
+
+    engine = world.services.engine
+    async with engine.connect() as conn:
+        await conn.execute(text(lock), {"id": staged.organization_id})
+        pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+
+        async def waited_for() -> bool:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
+            return await number(engine, waiting, pid=pid) > 0
+
+        async def held() -> None:
+            await until(reached, f"step {steps} of {staged.organization_id}")
+            await until(waited_for, "a wait for the lock")
+
+        yield held
+        await conn.rollback()
+
+
+BOUNDARIES: dict[str, Held] = {
+    "confirming": confirming,
+    "twilio_asked": twilio_asked,
+    "twilio_done": twilio_done,
+    "twilio_read_back": twilio_read_back,
+    "wallet_done": wallet_done,
+    "all_done": all_done,
+}
+
+
+@asynccontextmanager
+async def held(world: World, staged: Mapping[tuple[Status, str], Staged]) -> AsyncIterator[Callable[[], Any]]:
+    """Every organization at its boundary; the yielded function waits until the worker stands at all of them."""
+    async with AsyncExitStack() as stack:
+        waits = [await stack.enter_async_context(BOUNDARIES[name](world, one)) for (_, name), one in staged.items()]
+
+        async def all_reached() -> None:
+            for wait in waits:
+                await wait()
+
+        yield all_reached

@@ -1,0 +1,96 @@
+"""Our processes as an operator runs them, in a test's world; each can be killed by its pid, and its log read."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import child
+from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
+from tests.world import WEBHOOK_ID, World, until
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """As a power cut does: nothing of it runs any more when this returns."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    async def terminate(self) -> int:
+        """As a deploy does; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.process.wait, 40)
+
+    async def says(self, event: str) -> None:
+        """Wait for an event in the log."""
+
+        async def said() -> bool:
+            assert self.process.poll() is None, f"it ended:\n{child.tail(self.log)}"
+            return event in self.log.read_text()
+
+        await until(said, f"{event} in {self.log.name}")
+
+
+def environment(world: World, **changes: str) -> dict[str, str]:
+    """What a process needs to work on the world; `changes` go over it."""
+    settings, connection = world.services.settings, world.services.client.service_client.config
+    return {
+        "TOLLGATE_DATABASE_URL": world.services.engine.url.render_as_string(hide_password=False),
+        "TOLLGATE_PUBLIC_URL": settings.public_url,
+        "TOLLGATE_LIFECYCLE_TASK_QUEUE": settings.lifecycle_task_queue,
+        "TOLLGATE_CAMPAIGN_TASK_QUEUE": settings.campaign_task_queue,
+        "TOLLGATE_BUILD_ID": "test",
+        "TEMPORAL_ADDRESS": connection.target_host,
+        "TOLLGATE_PAYPAL_BASE_URL": world.paypal.url,
+        "TOLLGATE_PAYPAL_CLIENT_ID": CLIENT_ID,
+        "TOLLGATE_PAYPAL_CLIENT_SECRET": CLIENT_SECRET,
+        "TOLLGATE_PAYPAL_WEBHOOK_IDS": WEBHOOK_ID,
+        "TOLLGATE_PAYPAL_CERT_ORIGINS": world.paypal.url,
+        "TOLLGATE_PAYPAL_CA_FILE": str(settings.data_dir / "ca.pem"),
+        "TOLLGATE_TWILIO_BASE_URL": world.twilio.url,
+        "TOLLGATE_TWILIO_ACCOUNT_SID": MAIN_SID,
+        "TOLLGATE_TWILIO_AUTH_TOKEN": MAIN_TOKEN,
+        **changes,
+    }
+
+
+@asynccontextmanager
+async def worker(
+    world: World, name: str = "worker", *, versioned: bool = False, **changes: str
+) -> AsyncIterator[Running]:
+    """`python -m cli.main worker` on both queues, killed at the end if it still runs."""
+    options = ["--versioned"] if versioned else []
+    async with _running(world, name, ["worker", *options], environment(world, **changes)) as started:
+        await started.says("worker_started")
+        yield started
+
+
+@asynccontextmanager
+async def api(world: World, port: int, name: str = "api") -> AsyncIterator[Running]:
+    """`python -m cli.main api`, which need not answer yet."""
+    async with _running(world, name, ["api", "--port", str(port)], environment(world)) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _running(world: World, name: str, arguments: list[str], given: Mapping[str, str]) -> AsyncIterator[Running]:
+    log = world.services.settings.data_dir / f"{name}.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        process = child.spawn(command, stop_signal=signal.SIGKILL, output=output, environment=given)
+    running = Running(process, log)
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            running.kill()

@@ -1,0 +1,137 @@
+"""One SIGKILL finds the worker between any two steps, for as many organizations, and in the middle of a window."""
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from domain.standing import Status
+from runtime.postgres import Postgres
+from simulators.paypal.certificate import Authority
+from tests.conftest import fresh_database
+from tests.crash.boundaries import BOUNDARIES, Staged, held
+from tests.crash.processes import worker
+from tests.world import World, until, world
+
+RECIPIENTS = 60
+STEPS = {
+    Status.SUSPENDED: ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"],
+    Status.ACTIVE: ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"],
+}
+BETWEEN = [(status, boundary) for status in STEPS for boundary in BOUNDARIES]
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A world after the first worker was killed and a second one started. `sending` was in the middle of a window."""
+
+    world: World
+    staged: dict[tuple[Status, str], Staged]
+    sending: tuple[str, UUID]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def crash(
+    postgres: Postgres, temporal_client: Client, tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> AsyncIterator[Crash]:
+    directory: Path = tmp_path_factory.mktemp("crash")
+    with fresh_database(postgres, f"crash_{os.getpid()}") as url:
+        async with world(url, temporal_client, directory, authority) as here:
+            staged = await _staged(here)
+            sending, _ = await here.organization()
+            campaign_id = await here.campaign(sending, recipients=RECIPIENTS)
+            account = await here.account_sid(sending)
+            unanswered = here.twilio.faults.add(
+                "timeout_after_acceptance", method="POST", path=f"/2010-04-01/Accounts/{account}/Messages", skip=30
+            )
+
+            async def in_the_window() -> bool:
+                return unanswered.hits >= 10
+
+            async with held(here, staged) as all_reached, worker(here, "first") as first:
+                await all_reached()
+                await until(in_the_window, "a window that is half answered")
+                first.kill()
+            here.twilio.faults.standing.remove(unanswered)
+            async with worker(here, "second"):
+                yield Crash(here, staged, (sending, campaign_id))
+
+
+async def _staged(here: World) -> dict[tuple[Status, str], Staged]:
+    """For each boundary an organization that is to be suspended, and one that is to be reactivated."""
+    staged = {}
+    for towards, boundary in BETWEEN:
+        organization_id, subscription_id = await here.organization()
+        staged[towards, boundary] = Staged(
+            towards=towards,
+            organization_id=organization_id,
+            subscription_id=subscription_id,
+            account_sid=await here.account_sid(organization_id),
+            campaign_id=await here.campaign(organization_id, recipients=3, start=towards is Status.ACTIVE),
+        )
+        if towards is Status.ACTIVE:
+            await _deliver(here, staged[towards, boundary], "suspend")
+    here.start_worker()
+    for one in staged.values():
+        await here.applied(one.organization_id, "suspended" if one.towards is Status.ACTIVE else "active")
+    await here.stop_workers()
+    for one in staged.values():
+        if one.towards is Status.SUSPENDED:
+            await here.post(f"/v1/organizations/{one.organization_id}/campaigns/{one.campaign_id}/start")
+        await _deliver(here, one, "suspend" if one.towards is Status.SUSPENDED else "pay")
+    return staged
+
+
+async def _deliver(here: World, one: Staged, what: str) -> None:
+    for event_id in await here.happen(f"subscriptions/{one.subscription_id}/{what}"):
+        assert await here.deliver(event_id) == 200
+
+
+@pytest.mark.parametrize(("towards", "boundary"), BETWEEN, ids=[f"{status}-{name}" for status, name in BETWEEN])
+async def test_another_worker_ends_what_a_killed_one_began(crash: Crash, towards: Status, boundary: str) -> None:
+    here, one = crash.world, crash.staged[towards, boundary]
+
+    await here.applied(one.organization_id, towards)
+    receipt, wallet = await here.receipt(one.organization_id), await here.wallet(one.organization_id)
+
+    assert [step["step"] for step in receipt.steps] == STEPS[towards]
+    assert receipt.status is towards
+    assert receipt.finished_at is not None
+    assert await here.subaccount_status(one.organization_id) == towards
+    assert (wallet.gate_open, wallet.frozen) == (towards is Status.ACTIVE, towards is Status.SUSPENDED)
+    assert (receipt.leaked_debits or 0, receipt.leaked_messages or 0) == (0, 0)
+    await _campaign_reaches(here, one.organization_id, one.campaign_id, "completed" if wallet.gate_open else "parked")
+    assert _accepted(here, one.account_sid) == (3 if wallet.gate_open else 0)
+
+
+async def test_a_campaign_killed_in_a_window_reaches_each_recipient_once(crash: Crash) -> None:
+    here, (organization_id, campaign_id) = crash.world, crash.sending
+
+    await _campaign_reaches(here, organization_id, campaign_id, "completed")
+
+    assert _accepted(here, await here.account_sid(organization_id)) == RECIPIENTS
+    assert (await here.wallet(organization_id)).balance_micros == 10_000_000 - RECIPIENTS * 10_000
+
+
+async def test_every_guarantee_holds_after_the_crash(crash: Crash) -> None:
+    await crash.world.certify()
+
+
+async def _campaign_reaches(here: World, organization_id: str, campaign_id: UUID, status: str) -> None:
+    async def reached() -> bool:
+        return (await here.campaign_now(organization_id, campaign_id)).status == status
+
+    await until(reached, f"the campaign {status}")
+
+
+def _accepted(here: World, account_sid: str) -> int:
+    """How many messages Twilio took for the account; fails if any recipient's was taken twice."""
+    taken = Counter(one.to for one in here.twilio.state.messages.values() if one.account_sid == account_sid)
+    assert not [to for to, times in taken.items() if times > 1]
+    return taken.total()
