@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,16 @@ from domain.wallet import Wallet
 
 PERSON = "person"
 TOLLGATE = "tollgate"
+ROWS_AT_ONCE = 5000
+"""One list of a hundred thousand would hold up every other request of the process while it is made."""
+_STORE = text(
+    """
+    INSERT INTO messages (organization_id, campaign_id, position, recipient, segments, price_micros, status)
+    SELECT :organization_id, :campaign_id, :before + r.place, r.number, r.segments, r.price, 'pending'
+    FROM unnest(CAST(:numbers AS text[]), CAST(:segments AS integer[]), CAST(:prices AS bigint[]))
+         WITH ORDINALITY AS r (number, segments, price, place)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,22 +96,23 @@ async def create(
         if bytes(earlier.request_sha256) != request_sha256:
             raise DifferentRequest(idempotency_key)
         return _campaign(earlier), False
-    await conn.execute(
-        insert(messages),
-        [
-            {
-                "organization_id": organization_id,
-                "campaign_id": row.id,
-                "position": position,
-                "recipient": recipient.number,
-                "segments": recipient.segments,
-                "price_micros": recipient.price_micros,
-                "status": MessageStatus.PENDING.value,
-            }
-            for position, recipient in enumerate(recipients, start=1)
-        ],
-    )
+    for start in range(0, len(recipients), ROWS_AT_ONCE):
+        await _store(conn, organization_id, row.id, recipients[start : start + ROWS_AT_ONCE], start)
     return _campaign(row), True
+
+
+async def _store(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient], before: int
+) -> None:
+    asked = {
+        "organization_id": organization_id,
+        "campaign_id": campaign_id,
+        "before": before,
+        "numbers": [recipient.number for recipient in recipients],
+        "segments": [recipient.segments for recipient in recipients],
+        "prices": [recipient.price_micros for recipient in recipients],
+    }
+    await conn.execute(_STORE, asked)
 
 
 async def get(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:
