@@ -197,17 +197,19 @@ class Sending:
             ]
         if organization is None:
             return 0
-        replies = []
+        settled = 0
         for message in waiting:
             activity.heartbeat()
             reply = await self._look_up(organization, message, now)
-            if reply is not None:
-                replies.append(reply)
-        async with self._engine.begin() as conn:
-            return await reservations.settle(conn, organization_id, replies)
+            if reply is not None:  # at once: the next one may look like it, and must not be given the same sid
+                async with self._engine.begin() as conn:
+                    settled += await reservations.settle(conn, organization_id, [reply])
+        return settled
 
     async def _look_up(self, organization: Organization, message: Message, now: datetime) -> Reply | None:
         since = message.sending_at or now
+        async with self._engine.connect() as conn:
+            taken = await stored.sids_to(conn, organization.id, message.recipient)
         with translated():
             found = await self._twilio.find_sent(
                 organization.twilio_account_sid,
@@ -215,6 +217,7 @@ class Sending:
                 body=message.body,
                 sender=organization.sender,
                 since=since,
+                taken=taken,
             )
         if found is not None:
             return Reply(

@@ -58,6 +58,16 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
     return rows[0] if rows else None
 
 
+async def sids_to(conn: AsyncConnection, organization_id: str, recipient: str) -> frozenset[str]:
+    """The provider's sids of all that is known to have been sent to a recipient."""
+    query = select(messages.c.provider_sid).where(
+        messages.c.organization_id == organization_id,
+        messages.c.recipient == recipient,
+        messages.c.provider_sid.is_not(None),
+    )
+    return frozenset((await conn.execute(query)).scalars())
+
+
 async def in_window(conn: AsyncConnection, organization_id: str, message_ids: list[UUID]) -> list[Message]:
     """Those with these ids, by position."""
     return await _select(conn, organization_id, messages.c.id.in_(message_ids))

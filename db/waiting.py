@@ -1,12 +1,9 @@
 """What waits to be heard: organizations whose lifecycle has something to do and was not rung, or did not answer."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from db.tables import inbox
 
 BEHIND_FOR = timedelta(seconds=30)
 
@@ -38,31 +35,9 @@ _BEHIND = text(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lag:
-    """How far handling is behind: deliveries waiting, the oldest one's age, and how many are parked."""
-
-    waiting: int
-    oldest_seconds: float
-    parked: int
-
-
 async def organizations(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
     """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings."""
     due = [row.organization_id for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
     asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit}
     behind = [row.organization_id for row in await conn.execute(_BEHIND, asked)]
     return sorted({*due, *behind})
-
-
-async def lag(conn: AsyncConnection) -> Lag:
-    waiting = inbox.c.status == "unhandled"
-    query = select(
-        func.count().filter(waiting).label("waiting"),
-        func.coalesce(
-            func.extract("epoch", func.clock_timestamp() - func.min(inbox.c.received_at).filter(waiting)), 0
-        ).label("oldest"),
-        func.count().filter(inbox.c.status == "parked").label("parked"),
-    ).where(inbox.c.status != "handled")
-    row = (await conn.execute(query)).one()
-    return Lag(waiting=row.waiting, oldest_seconds=float(row.oldest), parked=row.parked)

@@ -4,7 +4,7 @@ Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the co
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,9 +89,9 @@ class Twilio:
         return reading.message(await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()))
 
     async def find_sent(
-        self, account_sid: str, *, to: str, body: str, sender: str, since: datetime
+        self, account_sid: str, *, to: str, body: str, sender: str, since: datetime, taken: Collection[str] = ()
     ) -> SentMessage | None:
-        """The first message to `to` that can be the one sent at `since`, if Twilio lists it.
+        """The first message to `to` that can be the one sent at `since`, if Twilio lists it; none of the sids `taken`.
 
         `DateSent` filters only by day and only what was sent already, so the messages are read and compared here.
         """
@@ -102,7 +102,7 @@ class Twilio:
         for told in listed:
             found = reading.message(told)
             created = found.created_at
-            if created is None or created < since.astimezone(UTC) - _CLOCKS_DIFFER:
+            if found.sid in taken or created is None or created < since.astimezone(UTC) - _CLOCKS_DIFFER:
                 continue
             if found.to == to and found.body == body and sender in (told.from_, told.messaging_service_sid):
                 fitting.append((created, found.sid, found))
