@@ -22,9 +22,11 @@ CURRENCY = "USD"
 RECIPIENTS = tuple(f"+1415555{number:04d}" for number in range(100, 100 + MESSAGES))
 SUSPENSION = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
 REACTIVATION = ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"]
-# Twilio takes a moment for each message, so that the suspension certainly meets a campaign that runs
-PACE = {"kind": "slow", "method": "POST", "path": r"/2010-04-01/Accounts/\w+/Messages\.json", "seconds": 0.2}
-QUEUED_FOR = 0.6
+# Twilio takes a moment for each message, and a longer one after SUSPEND_AFTER of them: on the slowest machine, too, the
+# suspension meets a campaign that runs.
+_SEND = {"kind": "slow", "method": "POST", "path": r"/2010-04-01/Accounts/\w+/Messages\.json"}
+PACE = ({**_SEND, "seconds": 0.15, "times": SUSPEND_AFTER}, {**_SEND, "seconds": 1.0})
+QUEUED_FOR = 0.4
 
 
 @dataclass(slots=True)
@@ -77,7 +79,8 @@ class Story:
 
     async def lapse(self) -> None:
         self.tell.chapter(f"A campaign of {MESSAGES} messages runs, and the subscription is suspended")
-        await self.twilio.ask("POST", "/_sim/faults", PACE)
+        for slow in PACE:
+            await self.twilio.ask("POST", "/_sim/faults", slow)
         await self.twilio.ask("PATCH", "/_sim/behaviour", {"sending_after": QUEUED_FOR})
         async with self.tell.step("a campaign starts") as line:
             asked = {"name": "Spring sale", "body": "20 % off until Sunday.", "recipients": RECIPIENTS}
