@@ -1,0 +1,60 @@
+"""Suite 5 of the original system: the same webhook twice."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import payments
+from db.folding import Heard
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.subscription import Provider
+from domain.wallet import Credited, Outcome
+from tests.builders import (
+    ORGANIZATION,
+    balance,
+    broken_claims,
+    event,
+    hear,
+    number,
+    onboard,
+    receive,
+    standing,
+    subscribe,
+    usd,
+)
+
+
+async def book(engine: AsyncEngine) -> Outcome:
+    captured = Payment(
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"),
+        status=PaymentStatus.COMPLETED,
+        amount=usd("25"),
+        custom_id=ORGANIZATION,
+    )
+    async with engine.begin() as conn:
+        return await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, captured)
+
+
+async def test_the_same_credit_twice_is_booked_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+
+    first, second = await book(engine), await book(engine)
+
+    assert isinstance(first, Credited)
+    assert second == Credited(first.entry, replayed=True)
+    assert await balance(engine) == usd("25")
+    assert await number(engine, "SELECT count(*) FROM payments") == 1
+    assert await broken_claims(engine) == set()
+
+
+async def test_the_same_suspension_twice_suspends_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    first = await hear(engine, event())
+    second = await hear(engine, event())
+
+    assert first is Heard.SHUT
+    assert second is not Heard.SHUT
+    assert (await standing(engine)).epoch == 1
+    assert (await receive(engine, event()))[0].deliveries == 3
+    assert await number(engine, "SELECT count(*) FROM gate_changes WHERE change = 'shut'") == 1
+    assert await number(engine, "SELECT count(*) FROM receipts") == 1
