@@ -25,16 +25,14 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 
 from cli.failures import CommandFailed
+from cli.simulated import HOST, Simulated
 from runtime import child, database, temporal
 from runtime.client import RPC_TIMEOUT, connect
 from runtime.postgres import Postgres
 from runtime.settings import Settings, load, temporal_connection
 
-HOST = "127.0.0.1"
 START_LIMIT = 60.0
 WORKER_PATIENCE = 40.0
-TWILIO_SID = "AC00000000000000000000000000000001"
-PAYPAL_CLIENT_ID = "sim-client-id"
 TAIL_LINES = 15
 WATCH_EVERY = 0.25
 
@@ -92,8 +90,9 @@ class Children:
         """Raise StackFailed if one of them has ended."""
         for name, process in self.running.items():
             if process.poll() is not None:
-                last = child.tail(self.log(name), TAIL_LINES)
-                raise StackFailed(f"{name} ended with status {process.returncode}; the end of its log:\n{last}")
+                log = self.log(name)
+                last = child.tail(log, TAIL_LINES)
+                raise StackFailed(f"{name} ended with status {process.returncode}; the end of {log}:\n{last}")
 
     async def alive_during(self, what: Coroutine[Any, Any, None]) -> None:
         """Run it to its end; raises StackFailed, and cancels it, when one of them ends before."""
@@ -134,16 +133,16 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
 async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say) -> Stack:
     began = time.monotonic()
     api_port, paypal_port, twilio_port = _free_ports(3)
-    api_url, paypal_url, twilio_url = (f"http://{HOST}:{port}" for port in (api_port, paypal_port, twilio_port))
-    secret = {name: secrets.token_hex(16) for name in ("paypal", "twilio", "webhook")}
-    ca_file = data_dir / "paypal-ca.pem"
+    api_url = f"http://{HOST}:{api_port}"
+    simulated = Simulated(paypal_port=paypal_port, twilio_port=twilio_port, ca_file=data_dir / "paypal-ca.pem")
     children = Children(data_dir)
     starting = asyncio.create_task(_temporal(parts, settings, data_dir, say), name="temporal")
     await asyncio.sleep(0)  # it starts its process before the loop is blocked below
     try:
         postgres = Postgres(data_dir)
         parts.callback(postgres.stop)
-        await _simulators(parts, children, secret, api_url, ca_file, {"paypal": paypal_port, "twilio": twilio_port})
+        for name, arguments in simulated.arguments(api_url).items():
+            await parts.enter_async_context(children.run(f"{name}-simulator", "simulators.server", arguments, {}))
         postgres.start()
         await asyncio.to_thread(database.migrate, postgres.url())
         told("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
@@ -152,41 +151,43 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
     told("Temporal server, with its UI" if ui_url else "Temporal server", time.monotonic() - began)
-    address = connection["target_host"]
+    queues = _queues(settings, ours=ui_url is not None)
     environment = {
         "TOLLGATE_DATABASE_URL": postgres.url(),
         "TOLLGATE_PUBLIC_URL": api_url,
-        "TEMPORAL_ADDRESS": address,
+        "TOLLGATE_LIFECYCLE_TASK_QUEUE": queues[0],
+        "TOLLGATE_CAMPAIGN_TASK_QUEUE": queues[1],
+        "TEMPORAL_ADDRESS": connection["target_host"],
         "TEMPORAL_NAMESPACE": connection.get("namespace") or temporal.NAMESPACE,
-        "TOLLGATE_PAYPAL_BASE_URL": paypal_url,
-        "TOLLGATE_PAYPAL_CLIENT_ID": PAYPAL_CLIENT_ID,
-        "TOLLGATE_PAYPAL_CLIENT_SECRET": secret["paypal"],
-        "TOLLGATE_PAYPAL_WEBHOOK_IDS": secret["webhook"],
-        "TOLLGATE_PAYPAL_CERT_ORIGINS": paypal_url,
-        "TOLLGATE_PAYPAL_CA_FILE": str(ca_file),
-        "TOLLGATE_TWILIO_BASE_URL": twilio_url,
-        "TOLLGATE_TWILIO_ACCOUNT_SID": TWILIO_SID,
-        "TOLLGATE_TWILIO_AUTH_TOKEN": secret["twilio"],
+        **simulated.environment(),
     }
-    worker = ["worker", "--queues", "lifecycle,campaigns"]
-    await parts.enter_async_context(children.run("worker", "cli.main", worker, environment))
+    await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(children.run("api", "cli.main", ["api", "--port", str(api_port)], environment))
-    await _all_serve(children, [f"{paypal_url}/_sim/counts", f"{twilio_url}/_sim/counts"])
+    await _all_serve(children, [f"{simulated.paypal_url}/_sim/counts", f"{simulated.twilio_url}/_sim/counts"])
     told("PayPal and Twilio simulators", time.monotonic() - began)
     await _all_serve(children, [f"{api_url}/health/ready"])
-    await _worker_polls(children, connection, settings)
+    await _worker_polls(children, connection, queues)
     told("API and worker", time.monotonic() - began)
     return Stack(
         data_dir=data_dir,
         database_url=postgres.url(),
         api_url=api_url,
-        temporal_address=address,
+        temporal_address=connection["target_host"],
         temporal_ui_url=ui_url,
-        paypal_url=paypal_url,
-        twilio_url=twilio_url,
+        paypal_url=simulated.paypal_url,
+        twilio_url=simulated.twilio_url,
         environment=environment,
         children=children,
     )
+
+
+def _queues(settings: Settings, *, ours: bool) -> tuple[str, str]:
+    """On a server that somebody named others may work: their workers must not get our tasks, nor ours theirs."""
+    names = settings.lifecycle_task_queue, settings.campaign_task_queue
+    if ours:
+        return names
+    unique = secrets.token_hex(4)
+    return f"{names[0]}-{unique}", f"{names[1]}-{unique}"
 
 
 async def _temporal(
@@ -201,22 +202,6 @@ async def _temporal(
     return server.connection, server.ui_url
 
 
-async def _simulators(
-    parts: AsyncExitStack,
-    children: Children,
-    secret: Mapping[str, str],
-    api_url: str,
-    ca_file: Path,
-    ports: Mapping[str, int],
-) -> None:
-    paypal = ["--client-id", PAYPAL_CLIENT_ID, "--client-secret", secret["paypal"], "--ca-file", str(ca_file)]
-    paypal += ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", secret["webhook"]]
-    twilio = ["--account-sid", TWILIO_SID, "--auth-token", secret["twilio"]]
-    for name, arguments in (("paypal", paypal), ("twilio", twilio)):
-        command = [name, "--port", str(ports[name]), *arguments]
-        await parts.enter_async_context(children.run(f"{name}-simulator", "simulators.server", command, {}))
-
-
 async def _all_serve(children: Children, urls: Sequence[str]) -> None:
     async with httpx.AsyncClient(timeout=5) as client:
         for url in urls:
@@ -229,9 +214,9 @@ async def _serves(client: httpx.AsyncClient, url: str) -> bool:
     return False
 
 
-async def _worker_polls(children: Children, connection: ClientConnectConfig, settings: Settings) -> None:
+async def _worker_polls(children: Children, connection: ClientConnectConfig, queues: Sequence[str]) -> None:
     client = await connect(connection)
-    for queue in (settings.lifecycle_task_queue, settings.campaign_task_queue):
+    for queue in queues:
         await _until(children, f"a worker on {queue}", partial(_polled, client, queue))
 
 

@@ -1,0 +1,57 @@
+"""The simulated PayPal and Twilio: how their processes are started, and what Tollgate has to know of them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+CLIENT_ID = "sim-client-id"
+ACCOUNT_SID = "AC00000000000000000000000000000001"
+
+
+def _secret() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """Two simulators with credentials that nobody else has; `ca_file` is where PayPal's writes its trust root."""
+
+    paypal_port: int
+    twilio_port: int
+    ca_file: Path
+    client_secret: str = field(default_factory=_secret, repr=False)
+    auth_token: str = field(default_factory=_secret, repr=False)
+    webhook_id: str = field(default_factory=_secret)
+
+    @property
+    def paypal_url(self) -> str:
+        return f"http://{HOST}:{self.paypal_port}"
+
+    @property
+    def twilio_url(self) -> str:
+        return f"http://{HOST}:{self.twilio_port}"
+
+    def arguments(self, api_url: str) -> Mapping[str, list[str]]:
+        """By name, what `simulators.server` is started with; webhooks go to the API at `api_url`."""
+        webhook = ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", self.webhook_id]
+        app = ["--client-id", CLIENT_ID, "--client-secret", self.client_secret, "--ca-file", str(self.ca_file)]
+        account = ["--account-sid", ACCOUNT_SID, "--auth-token", self.auth_token]
+        return {
+            "paypal": ["paypal", "--port", str(self.paypal_port), *app, *webhook],
+            "twilio": ["twilio", "--port", str(self.twilio_port), *account],
+        }
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "TOLLGATE_PAYPAL_BASE_URL": self.paypal_url,
+            "TOLLGATE_PAYPAL_CLIENT_ID": CLIENT_ID,
+            "TOLLGATE_PAYPAL_CLIENT_SECRET": self.client_secret,
+            "TOLLGATE_PAYPAL_WEBHOOK_IDS": self.webhook_id,
+            "TOLLGATE_PAYPAL_CERT_ORIGINS": self.paypal_url,
+            "TOLLGATE_PAYPAL_CA_FILE": str(self.ca_file),
+            "TOLLGATE_TWILIO_BASE_URL": self.twilio_url,
+            "TOLLGATE_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TOLLGATE_TWILIO_AUTH_TOKEN": self.auth_token,
+        }
