@@ -1,13 +1,14 @@
 """The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and kept."""
 
+import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import organizations
-from providers.errors import NotFound
+from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio import Twilio, verify_callback
 
 KEPT = 600.0
@@ -20,6 +21,7 @@ class _Known:
     organization_id: str
     token: str = ""
     fetched: float = float("-inf")
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Tokens:
@@ -50,20 +52,28 @@ class Tokens:
         Call it only for an account that `organization` knows.
         """
         known = self._known[account_sid]
-        fetched = False
         if time.monotonic() - known.fetched >= KEPT:
-            fetched = True
-            await self._fetch(account_sid, known)
+            await self._refresh(account_sid, known, older_than=KEPT)
         if verify_callback(url, raw, signature, known.token):
             return True
-        if fetched or time.monotonic() - known.fetched < ASKED_AGAIN:
+        if not await self._refresh(account_sid, known, older_than=ASKED_AGAIN):
             return False
-        await self._fetch(account_sid, known)
         return verify_callback(url, raw, signature, known.token)
 
-    async def _fetch(self, account_sid: str, known: _Known) -> None:
-        try:
-            known.token = (await self._twilio.get_account(account_sid)).auth_token
-        except NotFound:
-            known.token = ""
-        known.fetched = time.monotonic()
+    async def _refresh(self, account_sid: str, known: _Known, *, older_than: float) -> bool:
+        """Ask Twilio for the token, unless it was asked just now; whether it was asked.
+
+        While Twilio is away, a token that is known goes on being used.
+        """
+        async with known.asking:  # many callbacks may find it too old at the same moment
+            if time.monotonic() - known.fetched < older_than:
+                return False
+            try:
+                known.token = (await self._twilio.get_account(account_sid)).auth_token
+            except NotFound:
+                known.token = ""
+            except ProviderUnavailable:
+                if not known.token:
+                    raise
+            known.fetched = time.monotonic()
+            return True

@@ -67,34 +67,38 @@ async def hear(
     here: Context, provider: BillingProvider, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> tuple[Delivery, str]:
     """Store a verified delivery, then fold it; a duplicate whose first delivery was not folded is folded now."""
-    async with here.services.engine.begin() as conn:
-        delivery, _ = await inbox.receive(conn, event, raw, headers)
-    if delivery.folded:
-        return delivery, "heard before"
-    if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
-        return delivery, ""
-    heard = ""
-    if delivery.status is InboxStatus.UNHANDLED:
-        heard = await _fold(here, provider, delivery, event)
+    heard: Heard | None = None
+    async with here.services.engine.connect() as conn:
+        async with conn.begin():
+            delivery, _ = await inbox.receive(conn, event, raw, headers)
+        if delivery.folded:
+            return delivery, "heard before"
+        if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
+            return delivery, ""
+        if delivery.status is InboxStatus.UNHANDLED:
+            async with conn.begin():
+                heard = await folding.hear(conn, delivery, event, now=datetime.now(UTC))
+    outcome = heard.value if heard is not None else ""
+    if heard is Heard.UNCLEAR and event.subscription_id is not None:
+        outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
     here.ring(delivery.organization_id)  # even for one that was not understood: the provider will be asked
-    return delivery, heard
+    return delivery, outcome
 
 
-async def _fold(here: Context, provider: BillingProvider, delivery: Delivery, event: BillingEvent) -> str:
-    async with here.services.engine.begin() as conn:
-        heard = await folding.hear(conn, delivery, event, now=datetime.now(UTC))
-    if heard is not Heard.UNCLEAR or event.subscription_id is None:
-        return heard.value
+async def _clear_up(
+    here: Context, provider: BillingProvider, delivery: Delivery, event: BillingEvent, subscription_id: str
+) -> str:
+    """The event would shut the gate, if it is news: ask the provider, and shut it if nobody answers in time."""
     try:
         async with asyncio.timeout(ASK_FOR):
-            told = await provider.get_subscription(event.subscription_id)
+            told = await provider.get_subscription(subscription_id)
     except (ProviderError, TimeoutError) as problem:
         log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
         async with here.services.engine.begin() as conn:
             return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
     outcome = f"its time was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
     async with here.services.engine.begin() as conn:
-        known = await subscriptions.find(conn, provider.name, event.subscription_id)
+        known = await subscriptions.find(conn, provider.name, subscription_id)
         if known is not None:
             cause = f"{event.event_type} {event.event_id}"
             await folding.confirm(

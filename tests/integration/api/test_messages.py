@@ -3,8 +3,10 @@
 import asyncio
 
 import httpx
+import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
+from api import tokens
 from tests.integration.api.conftest import Tollgate
 
 MESSAGES = "/v1/organizations/acme/messages"
@@ -225,3 +227,31 @@ async def test_callbacks_of_unknown_messages_and_statuses_are_taken(tollgate: To
 
     assert (nobodys.status_code, unheard_of.status_code) == (204, 204)
     assert await status(tollgate, message) == ("accepted", "queued")
+
+
+async def test_a_token_that_was_exchanged_at_twilio_is_noticed(
+    tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "ASKED_AGAIN", 0.0)
+    await tollgate.onboard()
+    await quiet(tollgate)
+    message = await sent(tollgate)
+    account = tollgate.accounts["acme"]
+    assert (await call_back(tollgate, message, "sent")).status_code == 204
+
+    await tollgate.http.post(f"{tollgate.twilio.url}/_sim/accounts/{account}/rotate_token", json={})
+
+    assert (await call_back(tollgate, message, "delivered")).status_code == 204
+    assert await status(tollgate, message) == ("accepted", "delivered")
+
+
+async def test_wrong_signatures_do_not_make_us_ask_twilio_each_time(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    await quiet(tollgate)
+    message = await sent(tollgate)
+    await call_back(tollgate, message, "sent")
+    await tollgate.http.post(f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"})
+
+    answers = [await call_back(tollgate, message, "delivered", token="f" * 32) for _ in range(5)]
+
+    assert {one.status_code for one in answers} == {400}
