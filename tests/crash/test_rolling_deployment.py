@@ -1,0 +1,111 @@
+"""A worker is replaced by the next build in mid-suspension; docs/how-to/rolling-deployment.md tells how."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from temporalio.api.enums.v1 import EventType
+
+from activities.doorbell import organization_workflow_id
+from domain.standing import Status
+from runtime.settings import Settings
+from runtime.temporal import find_program
+from tests.crash.processes import worker
+from tests.world import World, until
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "rolling-deployment.md"
+STEPS = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
+PROMOTE = "worker deployment set-current-version --deployment-name tollgate --build-id"
+
+
+async def test_the_next_build_ends_the_suspension_that_the_last_one_began(world: World) -> None:
+    async with worker(world, "a", TOLLGATE_BUILD_ID="build-a") as first:
+        organization_id, subscription_id = await world.organization()
+        await world.applied(organization_id, "active")
+        async with _twilio_down(world, organization_id, subscription_id):
+            assert await first.terminate() == 0
+        async with worker(world, "b", TOLLGATE_BUILD_ID="build-b") as second:
+            await world.applied(organization_id, "suspended")
+            await _all_in_order(world, organization_id)
+            assert await second.terminate() == 0
+
+
+async def test_with_worker_versioning_the_promoted_build_takes_over(world: World) -> None:
+    async with worker(world, "a", versioned=True, TOLLGATE_BUILD_ID="build-a") as first:
+        await _promote(world, "build-a")
+        organization_id, subscription_id = await world.organization()
+        await world.applied(organization_id, "active")
+        async with worker(world, "b", versioned=True, TOLLGATE_BUILD_ID="build-b") as second:
+            async with _twilio_down(world, organization_id, subscription_id):
+                await _promote(world, "build-b")
+                assert await first.terminate() == 0
+            await world.applied(organization_id, "suspended")
+            await _all_in_order(world, organization_id)
+            assert await second.terminate() == 0
+
+
+def test_the_how_to_names_the_commands_that_were_run() -> None:
+    told = HOW_TO.read_text()
+
+    assert f"temporal {PROMOTE}" in told
+    assert "pytest tests/replay" in told
+    assert "python -m tests.replay.record" in told
+
+
+@asynccontextmanager
+async def _twilio_down(here: World, organization_id: str, subscription_id: str) -> AsyncIterator[None]:
+    """Suspended while Twilio does not answer: the first step is tried again and again until the block ends."""
+    account = await here.account_sid(organization_id)
+    fault = here.twilio.faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{account}.json")
+    for event_id in await here.happen(f"subscriptions/{subscription_id}/suspend"):
+        assert await here.deliver(event_id) == 200
+
+    async def tried() -> bool:
+        return fault.hits > 0
+
+    await until(tried, "the first step tried")
+    yield
+    here.twilio.faults.clear()
+
+
+async def _all_in_order(here: World, organization_id: str) -> None:
+    """Each step was scheduled once and in order, and no task went back to the first build."""
+    receipt = await here.receipt(organization_id)
+    history = await here.services.client.get_workflow_handle(organization_workflow_id(organization_id)).fetch_history()
+    asked = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    completed = [
+        event.workflow_task_completed_event_attributes
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    ]
+    builds = [each.deployment_version.build_id or each.worker_version.build_id for each in completed]
+
+    assert receipt.status is Status.SUSPENDED
+    assert [step["step"] for step in receipt.steps] == STEPS
+    assert [step for step in asked if step in STEPS] == STEPS
+    assert builds == sorted(builds)
+    assert set(builds) == {"build-a", "build-b"}
+    assert await here.subaccount_status(organization_id) == "suspended"
+    await here.certify()
+
+
+async def _promote(here: World, build: str) -> None:
+    """As in the how-to; refused until a worker of that build has polled."""
+    program = await find_program(Settings().cache_dir)
+    connection = here.services.client.service_client.config
+    command = [str(program), *PROMOTE.split(), build, "--yes"]
+    # other tests' queues on the same server are not this deployment's
+    command += ["--ignore-missing-task-queues", "--address", connection.target_host]
+
+    async def promoted() -> bool:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        return await process.wait() == 0
+
+    await until(promoted, f"{build} promoted")
