@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
-from db import alerts, folding, inbox, payments, standings, subscriptions
+from db import alerts, campaigns, folding, inbox, payments, standings, subscriptions
 from db.inbox import Delivery
 from db.subscriptions import Subscription
 from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
@@ -32,9 +33,10 @@ class Organization:
 class Billing:
     """Each activity may be repeated any number of times: money is booked once by its own id, a GET changes nothing."""
 
-    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
+    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell) -> None:
         self._engine = engine
         self._providers = providers
+        self._doorbell = doorbell
 
     @activity.defn(name="confirm_subscription")
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
@@ -59,6 +61,9 @@ class Billing:
                 conn, asked.organization_id, now=datetime.now(UTC), cause=cause, may_open=True
             )
             await inbox.mark_handled(conn, [delivery.id for delivery in deliveries])
+            resumed = await campaigns.resume_eligible(conn, asked.organization_id)  # a top-up may have come in
+        for campaign_id in resumed:
+            await self._doorbell.ring_campaign(asked.organization_id, campaign_id)
         return standing
 
     @activity.defn(name="settle_standing")

@@ -194,21 +194,10 @@ async def change(
 
 async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> int:
     """Park every running campaign; returns how many. The caller holds the standing."""
-    return await _park(conn, organization_id, (CampaignStatus.RUNNING,), park)
-
-
-async def _park(conn: AsyncConnection, organization_id: str, statuses: Sequence[CampaignStatus], park: Park) -> int:
-    rows = await conn.execute(
-        select(campaigns)
-        .where(campaigns.c.organization_id == organization_id)
-        .where(campaigns.c.status.in_([status.value for status in statuses]))
-        .order_by(campaigns.c.id)
-        .with_for_update()
-    )
-    found = [_campaign(row) for row in rows]
-    for campaign in found:
+    running = await _locked(conn, organization_id, CampaignStatus.RUNNING)
+    for campaign in running:
         await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
-    return len(found)
+    return len(running)
 
 
 async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[UUID]:
@@ -218,24 +207,27 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[U
     that a person paused. Takes the locks of the standing, the campaigns and the wallet. The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
-    subscription = await subscriptions.current(conn, organization_id)
-    if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
+    parked = await _locked(conn, organization_id, CampaignStatus.PARKED)
+    if not parked or standing is None or standing.status is not Status.ACTIVE or standing.blocks:
         return []
+    subscription = await subscriptions.current(conn, organization_id)
     if subscription is None or subscription.snapshot.state not in BILLING:
         return []
-    rows = await conn.execute(
-        select(campaigns)
-        .where(campaigns.c.organization_id == organization_id)
-        .where(campaigns.c.status == CampaignStatus.PARKED.value)
-        .order_by(campaigns.c.id)
-        .with_for_update()
-    )
-    parked = [_campaign(row) for row in rows]
-    if not parked or not _has_money(await wallets.watch(conn, organization_id)):
+    if not _has_money(await wallets.watch(conn, organization_id)):
         return []
     for campaign in parked:
         await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
     return [campaign.id for campaign in parked]
+
+
+async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
+    rows = await conn.execute(
+        select(campaigns)
+        .where(campaigns.c.organization_id == organization_id, campaigns.c.status == status.value)
+        .order_by(campaigns.c.id)
+        .with_for_update()
+    )
+    return [_campaign(row) for row in rows]
 
 
 async def unheard(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:

@@ -106,6 +106,7 @@ async def _store(
             organization_id=organization_id,
             provider_subscription_id=event.subscription_id,
             custom_id=event.custom_id,
+            payment_id=event.payment_id,
             money_kind=event.money.kind.value if event.money else None,
             money_id=event.money.id if event.money else None,
             status=status.value,
@@ -240,9 +241,9 @@ async def _organization_of(conn: AsyncConnection, event: BillingEvent) -> str | 
             subscriptions.c.provider_subscription_id == event.subscription_id,
         )
         return (await conn.execute(query)).scalar_one_or_none()
-    if event.money is not None and event.money.kind is not MoneyObject.CAPTURE:
+    if event.payment_id is not None:
         query = select(payments.c.organization_id).where(
-            payments.c.provider == event.provider.value, payments.c.object_id == event.money.id
+            payments.c.provider == event.provider.value, payments.c.object_id == event.payment_id
         )
         found: str | None = (await conn.execute(query)).scalar_one_or_none()
         if found is not None:
@@ -273,6 +274,7 @@ def _event_again(row: Row[Any]) -> BillingEvent:
         kind=delivery.kind,
         subscription_id=delivery.subscription_id,
         custom_id=row.custom_id,
+        payment_id=row.payment_id,
         money=delivery.money,
     )
 

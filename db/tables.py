@@ -116,6 +116,7 @@ inbox = Table(
     Column("money_kind", Text),
     Column("money_id", Text),
     Column("custom_id", Text),
+    Column("payment_id", Text),
     Column("status", Text, nullable=False),
     Column("outcome", Text, nullable=False, server_default=""),
     Column("deliveries", Integer, nullable=False, server_default=text("1")),

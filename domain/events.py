@@ -83,6 +83,7 @@ class BillingEvent:
     """One webhook delivery, read leniently. `problem` says what could not be understood; then it is parked, not lost.
 
     `occurred_at` is the time of the envelope. `snapshot` is the state that the event itself tells, if it tells one.
+    `payment_id` is the payment that a refund, a reversal or a dispute takes back, where the event names it.
     """
 
     provider: Provider
@@ -95,4 +96,5 @@ class BillingEvent:
     custom_id: str | None = None
     snapshot: Snapshot | None = None
     money: MoneyReference | None = None
+    payment_id: str | None = None
     problem: str | None = None

@@ -49,7 +49,7 @@ class Services:
 
     @property
     def billing(self) -> Billing:
-        return Billing(self.engine, self.providers)
+        return Billing(self.engine, self.providers, self.doorbell)
 
     @property
     def enforcement(self) -> Enforcement:

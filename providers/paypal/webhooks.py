@@ -85,6 +85,7 @@ def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: st
         custom_id=_custom_id(resource),
         snapshot=snapshot(resource, told_at=occurred_at) if about_subscription and resource else None,
         money=money,
+        payment_id=_payment_id(resource),
         problem=problems,
     )
 
@@ -119,6 +120,12 @@ def _custom_id(resource: Json) -> str | None:
         if custom is not None:
             return custom
     return None
+
+
+def _payment_id(resource: Json) -> str | None:
+    disputed = reading.parts(resource, "disputed_transactions")[:1]
+    taken_back = reading.text(disputed[0], "seller_transaction_id") if disputed else None
+    return taken_back or reading.text(resource, "sale_id") or reading.text(resource, "capture_id")
 
 
 def _problems(**missing: bool) -> str | None:

@@ -130,6 +130,7 @@ def upgrade() -> None:
         sa.Column("money_kind", sa.Text(), nullable=True),
         sa.Column("money_id", sa.Text(), nullable=True),
         sa.Column("custom_id", sa.Text(), nullable=True),
+        sa.Column("payment_id", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), server_default="", nullable=False),
         sa.Column("deliveries", sa.Integer(), server_default=sa.text("1"), nullable=False),
