@@ -103,16 +103,27 @@ def _reply(message: Message, outcome: SendOutcome) -> Reply:
 
 
 class Sending:
-    """`public_url` is where Twilio reaches our webhooks; `lost_after` when an unconfirmed message is given up."""
+    """`public_url` is where Twilio reaches our webhooks.
+
+    An unconfirmed message is looked up after `look_up_after`, and given up after `lost_after`.
+    """
 
     def __init__(
-        self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, public_url: str, lost_after: timedelta
+        self,
+        engine: AsyncEngine,
+        twilio: Twilio,
+        doorbell: Doorbell,
+        *,
+        public_url: str,
+        lost_after: timedelta,
+        look_up_after: timedelta = LOOK_UP_AFTER,
     ) -> None:
         self._engine = engine
         self._twilio = twilio
         self._doorbell = doorbell
         self._public_url = public_url
         self._lost_after = lost_after
+        self._look_up_after = look_up_after
 
     @activity.defn(name="reserve_batch")
     async def reserve_batch(self, asked: BatchOf) -> Batch:
@@ -193,7 +204,9 @@ class Sending:
             waiting = [
                 message
                 for status in (MessageStatus.SENDING, MessageStatus.UNKNOWN)
-                for message in await stored.in_status(conn, organization_id, status, sending_before=now - LOOK_UP_AFTER)
+                for message in await stored.in_status(
+                    conn, organization_id, status, sending_before=now - self._look_up_after
+                )
             ]
         if organization is None:
             return 0

@@ -138,6 +138,16 @@ class World:
         answer = await self.api.post("/webhooks/paypal", content=signed[1], headers=signed[0])
         return answer.status_code
 
+    async def lapse(self, subscription_id: str) -> None:
+        """PayPal suspends it for non-payment, and its webhook is answered."""
+        for event_id in await self.happen(f"subscriptions/{subscription_id}/suspend"):
+            assert await self.deliver(event_id) == 200
+
+    async def pay(self, subscription_id: str) -> None:
+        """All is paid, and the webhooks are answered."""
+        for event_id in await self.happen(f"subscriptions/{subscription_id}/pay"):
+            assert await self.deliver(event_id) == 200
+
     async def sign(self, event_id: str) -> tuple[dict[str, str], bytes]:
         asked = {"event_id": event_id, "webhook_id": WEBHOOK_ID}
         answer = (await self.paypal_control.post("/_sim/sign", json=asked)).json()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 from temporalio import activity, client, worker
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.doorbell import LIFECYCLE, Lifecycle, organization_workflow_id
@@ -101,6 +102,13 @@ async def restart_lifecycle(world: World, start: Lifecycle) -> None:
     await to_temporal.start_workflow(
         LIFECYCLE, start, id=workflow_id, task_queue=world.services.settings.lifecycle_task_queue
     )
+
+
+async def details(world: World, workflow_id: str) -> str:
+    """What the Temporal UI shows as a workflow's current details."""
+    handle = world.services.client.get_workflow_handle(workflow_id)
+    told: WorkflowMetadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return told.current_details
 
 
 def account_path(account_sid: str) -> str:

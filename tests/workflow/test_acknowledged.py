@@ -76,11 +76,6 @@ async def nothing_passes(world: World, organization_id: str) -> None:
     assert await count(world, WINDOWS, organization_id) == 0
 
 
-async def lapse(world: World, subscription_id: str) -> None:
-    [event_id] = await world.happen(f"subscriptions/{subscription_id}/suspend")
-    assert await world.deliver(event_id) == 200
-
-
 async def is_shut_for_good(world: World, organization_id: str) -> None:
     await world.applied(organization_id, "suspended")
     receipt = await world.receipt(organization_id)
@@ -97,7 +92,7 @@ async def test_with_temporal_unreachable_nothing_passes_and_later_the_relay_ring
     world = cut_off_world
     organization_id, subscription_id = await world.organization()
     spending = [asyncio.create_task(spend_for_ever(world, organization_id)) for _ in range(5)]
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     debits = await count(world, DEBITS, organization_id)
     for task in spending:
         task.cancel()
@@ -121,7 +116,7 @@ async def test_a_running_campaign_stops_though_its_lifecycle_is_not_rung(
     await replace(bell, client=temporal_client).ring_campaign(organization_id, campaign_id)
     await sending(world, organization_id)
 
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
 
     await nothing_passes(world, organization_id)
     await is_shut_for_good(world, organization_id)
@@ -135,7 +130,7 @@ async def test_with_twilio_down_nothing_passes_and_later_the_world_agrees(world:
     account_sid = await world.account_sid(organization_id)
     fault = world.twilio.faults.add("down", path=account_path(account_sid))
 
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
 
     await nothing_passes(world, organization_id)
 

@@ -21,16 +21,6 @@ async def running_organization(world: World) -> tuple[str, str]:
     return organization_id, subscription_id
 
 
-async def lapse(world: World, subscription_id: str) -> None:
-    [event_id] = await world.happen(f"subscriptions/{subscription_id}/suspend")
-    assert await world.deliver(event_id) == 200
-
-
-async def pay(world: World, subscription_id: str) -> None:
-    for event_id in await world.happen(f"subscriptions/{subscription_id}/pay"):
-        assert await world.deliver(event_id) == 200
-
-
 async def tried(world: World, path: str) -> None:
     """Wait until a fault on the path has struck."""
 
@@ -89,10 +79,10 @@ async def test_a_payment_overtakes_a_suspension_that_twilio_does_not_take(world:
     organization_id, subscription_id = await running_organization(world)
     path = account_path(await world.account_sid(organization_id))
     world.twilio.faults.add(fault, path=path, seconds=2)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await tried(world, path)
 
-    await pay(world, subscription_id)
+    await world.pay(subscription_id)
     world.heal()
 
     await ends_open(world, organization_id)
@@ -102,14 +92,14 @@ async def test_a_payment_overtakes_a_suspension_that_twilio_does_not_take(world:
 @pytest.mark.parametrize("fault", ["down", "500", "timeout_before"])
 async def test_a_suspension_overtakes_a_reactivation_that_twilio_does_not_take(world: World, fault: str) -> None:
     organization_id, subscription_id = await running_organization(world)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     path = account_path(await world.account_sid(organization_id))
     world.twilio.faults.add(fault, path=path, seconds=2)
-    await pay(world, subscription_id)
+    await world.pay(subscription_id)
     await tried(world, path)
 
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     world.heal()
 
     await ends_shut(world, organization_id)
@@ -121,10 +111,10 @@ async def test_the_opposite_call_to_twilio_waits_for_the_one_under_way(world: Wo
     account_sid = await world.account_sid(organization_id)
     world.twilio.faults.add("slow", method="POST", path=account_path(account_sid), times=1, seconds=1.5)
     before = len(world.twilio.state.status_changes)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await tried(world, account_path(account_sid))
 
-    await pay(world, subscription_id)
+    await world.pay(subscription_id)
 
     await ends_open(world, organization_id)
     changes = [status for sid, status in world.twilio.state.status_changes[before:] if sid == account_sid]
@@ -137,9 +127,9 @@ async def test_a_payment_overtakes_a_suspension_at_every_boundary(
 ) -> None:
     organization_id, subscription_id = await running_organization(world)
     async with boundaries.held(step, organization_id) as stop:
-        await lapse(world, subscription_id)
+        await world.lapse(subscription_id)
         await stop.reached.wait()
-        await pay(world, subscription_id)
+        await world.pay(subscription_id)
         await decided(world, organization_id, 2)
 
     await ends_open(world, organization_id)
@@ -151,12 +141,12 @@ async def test_a_suspension_overtakes_a_reactivation_at_every_boundary(
     world: World, boundaries: Boundaries, step: str
 ) -> None:
     organization_id, subscription_id = await running_organization(world)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     async with boundaries.held(step, organization_id) as stop:
-        await pay(world, subscription_id)
+        await world.pay(subscription_id)
         await stop.reached.wait()
-        await lapse(world, subscription_id)
+        await world.lapse(subscription_id)
         gate_open = (await world.wallet(organization_id)).gate_open
 
     await ends_shut(world, organization_id)
@@ -168,13 +158,13 @@ async def test_a_payment_that_waits_behind_the_freeze_s_lock_ends_open(world: Wo
     organization_id, subscription_id = await running_organization(world)
     path = account_path(await world.account_sid(organization_id))
     world.twilio.faults.add("down", path=path)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await tried(world, path)
 
     async with row_held(world, "wallets", organization_id):
         world.heal()
         await somebody_waits_for(world, "wallets")
-        paying = asyncio.create_task(pay(world, subscription_id))
+        paying = asyncio.create_task(world.pay(subscription_id))
         await somebody_waits_for(world, "standings")
     await paying
 
@@ -183,17 +173,17 @@ async def test_a_payment_that_waits_behind_the_freeze_s_lock_ends_open(world: Wo
 
 async def test_a_suspension_that_waits_behind_the_opening_s_lock_ends_shut(world: World) -> None:
     organization_id, subscription_id = await running_organization(world)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     path = account_path(await world.account_sid(organization_id))
     world.twilio.faults.add("down", path=path)
-    await pay(world, subscription_id)
+    await world.pay(subscription_id)
     await tried(world, path)
 
     async with row_held(world, "wallets", organization_id):
         world.heal()
         await somebody_waits_for(world, "wallets")
-        lapsing = asyncio.create_task(lapse(world, subscription_id))
+        lapsing = asyncio.create_task(world.lapse(subscription_id))
         await somebody_waits_for(world, "standings")
     await lapsing
 
@@ -204,7 +194,7 @@ async def test_a_suspension_that_waits_behind_the_opening_s_lock_ends_shut(world
 @pytest.mark.parametrize("name", SUSPENDING + REACTIVATING)
 async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(world: World, name: str) -> None:
     organization_id, subscription_id = await running_organization(world)
-    await lapse(world, subscription_id)
+    await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     before = (await world.wallet(organization_id), await world.receipt(organization_id))
     step = Step(organization_id=organization_id, epoch=0)

@@ -1,0 +1,114 @@
+"""Campaigns: parked at an exact message, going on there, each message accepted once and paid once."""
+
+import pytest
+
+from tests.workflow.sent import (
+    accepted,
+    comes_to,
+    counts,
+    ends_with_each_once,
+    position,
+    recipients,
+    settled,
+)
+from tests.workflow.stops import messages_path
+from tests.world import World, until
+
+
+@pytest.mark.parametrize("by", ["suspension", "freeze"])
+async def test_it_parks_at_an_exact_message_and_goes_on_there(world: World, by: str) -> None:
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=300)
+    await accepted(world, organization_id, 20)
+    base = f"/v1/organizations/{organization_id}/wallet"
+    if by == "suspension":
+        await world.lapse(subscription_id)
+    else:
+        await world.post(f"{base}/freeze", {"reason": "audit"})
+    await comes_to(world, organization_id, campaign_id, "parked")
+    parked = await settled(world, organization_id, campaign_id)
+    at = await position(world, organization_id, campaign_id)
+    reason = (await world.campaign_now(organization_id, campaign_id)).reason
+
+    if by == "suspension":
+        await world.applied(organization_id, "suspended")
+        await world.pay(subscription_id)
+    else:
+        await world.post(f"{base}/unfreeze")
+
+    assert reason == ("suspended" if by == "suspension" else "frozen")
+    assert parked["pending"] > 0
+    assert at is not None
+    assert 1 <= at <= 300
+    await ends_with_each_once(world, organization_id, campaign_id, 300)
+
+
+async def test_an_empty_wallet_parks_at_the_first_message_that_it_cannot_pay(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0.37")
+    campaign_id = await world.campaign(organization_id, recipients=50)
+    await comes_to(world, organization_id, campaign_id, "parked")
+    at = await position(world, organization_id, campaign_id)
+    reason = (await world.campaign_now(organization_id, campaign_id)).reason
+    sent = await recipients(world, organization_id)
+
+    await world.post(
+        f"/v1/organizations/{organization_id}/wallet/credits",
+        {"reference_id": "second", "amount": "1.00", "currency": "USD"},
+    )
+
+    assert (at, reason, len(sent)) == (38, "insufficient_funds", 37)
+    await ends_with_each_once(world, organization_id, campaign_id, 50)
+
+
+async def test_what_a_person_paused_is_resumed_by_nobody_else(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=200)
+    other_id = await world.campaign(organization_id, recipients=1, start=False)
+    await accepted(world, organization_id, 20)
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/pause")
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    await world.pay(subscription_id)
+    await world.applied(organization_id, "active")
+    await world.post(
+        f"/v1/organizations/{organization_id}/wallet/credits",
+        {"reference_id": "second", "amount": "1.00", "currency": "USD"},
+    )
+    await settled(world, organization_id, campaign_id)
+
+    assert (await world.campaign_now(organization_id, campaign_id)).status == "paused"
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/resume")
+    await ends_with_each_once(world, organization_id, campaign_id, 200)
+    assert (await world.campaign_now(organization_id, other_id)).status == "draft"
+
+
+async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    fault = world.twilio.faults.add("429", method="POST", path=path, times=5, skip=10, retry_after=1)
+    campaign_id = await world.campaign(organization_id, recipients=60)
+
+    await ends_with_each_once(world, organization_id, campaign_id, 60)
+
+    assert fault.hits == 5
+
+
+@pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance", "500"])
+async def test_what_twilio_did_not_confirm_is_unknown_and_never_sent_again(world: World, kind: str) -> None:
+    organization_id, _ = await world.organization()
+    world.twilio.state.behaviour.change({"sending_after": 30.0})
+    account_sid = await world.account_sid(organization_id)
+    world.twilio.faults.add(kind, method="POST", path=messages_path(account_sid), times=3, skip=10)
+    campaign_id = await world.campaign(organization_id, recipients=40)
+
+    async def handed_over() -> bool:
+        now = await counts(world, organization_id, campaign_id)
+        return (now["unknown"], now["accepted"]) == (3, 37)
+
+    await until(handed_over, "three unknown messages")
+    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    sent = await recipients(world, organization_id)
+
+    assert len(sent) == len(set(sent)) == (37 if kind == "500" else 40)
+    assert (await world.campaign_now(organization_id, campaign_id)).status == "running"
+    await world.certify()

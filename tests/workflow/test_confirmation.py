@@ -1,0 +1,83 @@
+"""A webhook is a hint, the provider's answer decides; while it does not answer, only what closes is believed."""
+
+from datetime import UTC, datetime, timedelta
+
+from activities.doorbell import Lifecycle, organization_workflow_id
+from domain.standing import Status
+from tests.workflow.stops import details, restart_lifecycle, subscription_path
+from tests.world import World, until
+
+
+async def impatient(world: World) -> tuple[str, str]:
+    """An organization whose lifecycle waits two seconds for the provider."""
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    await restart_lifecycle(world, Lifecycle(organization_id=organization_id, confirm_for_seconds=2))
+    await world.look_again(organization_id)
+    return organization_id, subscription_id
+
+
+async def unconfirmed(world: World, organization_id: str) -> None:
+    """Wait until the lifecycle says that the provider does not answer."""
+
+    async def said() -> bool:
+        return "does not answer" in await details(world, organization_workflow_id(organization_id))
+
+    await until(said, "an unconfirmed standing")
+
+
+async def test_with_the_provider_down_the_newest_verified_event_closes(world: World) -> None:
+    organization_id, subscription_id = await impatient(world)
+    world.paypal.faults.add("down", path=subscription_path(subscription_id))
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+
+    assert await world.deliver(suspended) == 200
+
+    await world.applied(organization_id, "suspended")
+    assert await world.subaccount_status(organization_id) == "suspended"
+    await unconfirmed(world, organization_id)
+    await world.certify()
+
+
+async def test_with_the_provider_down_a_reactivation_waits_for_it(world: World) -> None:
+    organization_id, subscription_id = await impatient(world)
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+    assert await world.deliver(suspended) == 200
+    before = await world.applied(organization_id, "suspended")
+    world.paypal.faults.add("down", path=subscription_path(subscription_id))
+    for event_id in await world.happen(f"subscriptions/{subscription_id}/pay"):
+        assert await world.deliver(event_id) == 200
+
+    await unconfirmed(world, organization_id)
+    while_down = await world.standing(organization_id)
+    gate_while_down = (await world.wallet(organization_id)).gate_open
+    world.heal()
+    await world.ring(organization_id)
+    standing = await world.applied(organization_id, "active")
+
+    assert while_down == before
+    assert not gate_while_down
+    assert standing.epoch == 2
+    assert (await world.wallet(organization_id)).pays
+    await world.certify()
+
+
+async def test_an_answer_older_than_the_hint_is_asked_again_and_then_believed(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    later = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend", {"at": later})
+    held = world.paypal.state.subscriptions[subscription_id]
+    held.status, held.outstanding, held.failed_payments = "ACTIVE", held.outstanding * 0, 0
+    held.status_updated = held.updated = datetime.now(UTC)
+    call = f"GET /v1/billing/subscriptions/{subscription_id}"
+    before = world.paypal.state.calls[call]
+
+    assert await world.deliver(suspended) == 200
+    gate_when_answered = (await world.wallet(organization_id)).gate_open
+    standing = await world.applied(organization_id, "active")
+
+    assert not gate_when_answered
+    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)
+    assert world.paypal.state.calls[call] - before == 4  # the fourth answer is believed whatever its time
+    await world.certify()

@@ -1,0 +1,85 @@
+"""PayPal signs only the CRC-32 of a body: one with the same CRC under genuine headers opens and books nothing."""
+
+import json
+import zlib
+
+import pytest
+
+from db import payments
+from domain.standing import Status
+from tests.workflow.crc import with_crc
+from tests.world import World
+
+
+async def forge(world: World, event_id: str, body: dict[str, object]) -> int:
+    """POST another body under the genuine headers of an event; returns the status of the answer."""
+    headers, genuine = await world.sign(event_id)
+    forged = with_crc({**body, "summary": "0000"}, zlib.crc32(genuine))
+    assert zlib.crc32(forged) == zlib.crc32(genuine)
+    assert json.loads(forged)["id"] == body["id"]
+    return (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code
+
+
+async def test_a_forged_activation_opens_no_gate(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+    assert await world.deliver(suspended) == 200
+    before = await world.applied(organization_id, "suspended")
+    genuine = world.paypal.events.all[suspended].body
+    assert genuine is not None
+    resource = {**genuine["resource"], "status": "ACTIVE", "status_update_time": "2099-01-01T00:00:00Z"}
+
+    answer = await forge(
+        world,
+        suspended,
+        {**genuine, "id": "WH-FORGED-1", "event_type": "BILLING.SUBSCRIPTION.ACTIVATED", "resource": resource},
+    )
+
+    assert answer == 200  # it verifies: that is the trouble
+    assert not (await world.wallet(organization_id)).gate_open
+    assert await world.at_rest(organization_id) == before
+    assert await world.subaccount_status(organization_id) == "suspended"
+    await world.certify()
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["of a made-up capture", "of somebody else's capture"])
+async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> None:
+    organization_id, _ = await world.organization()
+    victim, _ = await world.organization()
+    told = await world.act("captures", {"amount": "5.00", "custom_id": victim})
+    [event] = told["events"]
+    resource = {
+        **event["resource"],
+        "custom_id": organization_id,
+        "amount": {"currency_code": "USD", "value": "900.00"},
+    }
+    if not exists:
+        resource["id"] = "FORGED0123456789A"
+    before = await world.wallet(organization_id)
+
+    answer = await forge(world, event["id"], {**event, "id": f"WH-FORGED-{exists}", "resource": resource})
+    await world.at_rest(organization_id)
+
+    assert answer == 200
+    assert await world.wallet(organization_id) == before
+    assert await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10)) == []
+    await world.certify()
+
+
+async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    told = await world.act(f"subscriptions/{subscription_id}/update", {})
+    [event] = told["events"]
+    resource = {**event["resource"], "status": "SUSPENDED", "status_update_time": "2026-01-01T00:00:00Z"}
+
+    answer = await forge(
+        world,
+        event["id"],
+        {**event, "id": "WH-FORGED-3", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "resource": resource},
+    )
+    standing = await world.applied(organization_id, "active")
+
+    assert answer == 200
+    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for a moment only
+    assert (await world.wallet(organization_id)).pays
+    await world.certify()

@@ -1,0 +1,105 @@
+"""A past-due subscription keeps sending until its deadline, a cancelled one until the time that was paid for."""
+
+from datetime import UTC, datetime, timedelta
+
+from domain.standing import Block, Status
+from tests.world import World, until
+
+
+async def fail_payment(world: World, subscription_id: str) -> None:
+    [event_id] = await world.happen(f"subscriptions/{subscription_id}/fail_payment")
+    assert await world.deliver(event_id) == 200
+
+
+async def deadline_known(world: World, organization_id: str) -> datetime:
+    async def set_() -> datetime | None:
+        return (await world.standing(organization_id)).deadline
+
+    found = await until(set_, "a deadline")
+    assert found is not None
+    return found
+
+
+async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=3)
+    await world.applied(organization_id, "active")
+    await fail_payment(world, subscription_id)
+    deadline = await deadline_known(world, organization_id)
+    during = await world.debit(organization_id)
+    standing_during = await world.at_rest(organization_id)
+
+    standing = await world.applied(organization_id, "suspended")
+    receipt = await world.receipt(organization_id)
+
+    assert during.status_code == 201
+    assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
+    assert (standing.blocks, standing.deadline) == ({Block.NONPAYMENT}, None)
+    assert receipt.decided_at >= deadline
+    assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
+    assert await world.subaccount_status(organization_id) == "suspended"
+    await world.certify()
+
+
+async def test_more_failures_do_not_move_the_deadline(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=3600)
+    await world.applied(organization_id, "active")
+    await fail_payment(world, subscription_id)
+    deadline = await deadline_known(world, organization_id)
+
+    await fail_payment(world, subscription_id)
+
+    assert (await world.look_again(organization_id)).deadline == deadline
+    await world.certify()
+
+
+async def test_paying_in_between_cancels_the_timer(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=3)
+    await world.applied(organization_id, "active")
+    await fail_payment(world, subscription_id)
+    deadline = await deadline_known(world, organization_id)
+    for event_id in await world.happen(f"subscriptions/{subscription_id}/pay"):
+        assert await world.deliver(event_id) == 200
+    paid = await world.at_rest(organization_id)
+
+    async def over() -> bool:
+        return datetime.now(UTC) > deadline + timedelta(seconds=1)
+
+    await until(over, "the deadline that was")
+    standing = await world.look_again(organization_id)
+
+    assert paid.deadline is None
+    assert (standing.status, standing.epoch, standing.deadline) == (Status.ACTIVE, 0, None)
+    assert (await world.debit(organization_id)).status_code == 201
+    await world.certify()
+
+
+async def test_without_any_grace_a_failed_payment_suspends_in_its_answer(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=0)
+    await world.applied(organization_id, "active")
+
+    await fail_payment(world, subscription_id)
+
+    assert (await world.debit(organization_id)).status_code == 423
+    await world.applied(organization_id, "suspended")
+    await world.certify()
+
+
+async def test_cancelled_keeps_access_until_paid_through(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    paid_through = (datetime.now(UTC) + timedelta(seconds=4)).replace(microsecond=0)
+    await world.act(f"subscriptions/{subscription_id}/update", {"next_billing": paid_through.isoformat()})
+    await world.look_again(organization_id)
+    [cancelled] = await world.happen(f"subscriptions/{subscription_id}/cancel")
+    assert await world.deliver(cancelled) == 200
+    during = await world.at_rest(organization_id)
+    debit = await world.debit(organization_id)
+
+    standing = await world.applied(organization_id, "suspended")
+    receipt = await world.receipt(organization_id)
+
+    assert (during.status, during.deadline, during.epoch) == (Status.ACTIVE, paid_through, 0)
+    assert debit.status_code == 201
+    assert standing.blocks == {Block.CANCELED}
+    assert receipt.decided_at >= paid_through
+    await world.certify()

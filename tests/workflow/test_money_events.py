@@ -1,0 +1,144 @@
+"""Money facts from PayPal: booked once from a fresh GET; what takes money back is shown to a person."""
+
+import asyncio
+
+import pytest
+
+from db import inbox, payments
+from domain.standing import Block, Status
+from tests.world import World, until
+
+
+async def test_a_captured_top_up_is_booked_once_whatever_the_repeats(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    event_id = told["events"][0]["id"]
+
+    first = await asyncio.gather(*(world.deliver(event_id) for _ in range(25)))
+    await world.at_rest(organization_id)
+    again = await asyncio.gather(*(world.deliver(event_id) for _ in range(5)))
+    await world.look_again(organization_id)
+
+    assert set(first + again) == {200}
+    assert (await world.wallet(organization_id)).balance_micros == 25_000_000
+    [booked] = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+    assert booked.object_id == told["object"]["id"]
+    await world.certify()
+
+
+async def test_a_second_event_of_the_same_capture_books_nothing_more(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    event = told["events"][0]
+    assert await world.deliver(event["id"]) == 200
+    await world.at_rest(organization_id)
+    raw = (await world.sign(event["id"]))[1].replace(event["id"].encode(), b"WH-ANOTHER-OF-IT")
+    sent = await world.paypal_control.post("/_sim/events", json={"raw": raw.decode(), "deliver": False})
+
+    assert await world.deliver(sent.json()["event_id"]) == 200
+    await world.at_rest(organization_id)
+
+    assert (await world.wallet(organization_id)).balance_micros == 25_000_000
+    await world.certify()
+
+
+async def test_a_capture_that_is_only_pending_at_the_provider_books_nothing_yet(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    world.paypal.state.captures[told["object"]["id"]].status = "PENDING"
+
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+
+    assert (await world.wallet(organization_id)).balance_micros == 0
+    await world.certify()
+
+
+async def test_a_top_up_reaches_a_suspended_wallet_and_opens_nothing(world: World) -> None:
+    organization_id, subscription_id = await world.organization(balance="1.00")
+    await world.lapse(subscription_id)
+    before = await world.applied(organization_id, "suspended")
+
+    for event_id in await world.happen("captures", {"amount": "25.00", "custom_id": organization_id}):
+        assert await world.deliver(event_id) == 200
+    after = await world.at_rest(organization_id)
+
+    wallet = await world.wallet(organization_id)
+    assert (wallet.balance_micros, wallet.gate_open, wallet.frozen) == (26_000_000, False, True)
+    assert after == before
+    await world.certify()
+
+
+async def test_a_refund_of_an_unknown_capture_is_parked_in_sight(world: World) -> None:
+    told = await world.act("captures", {"amount": "5.00", "custom_id": "nobody-we-know"})
+    [refunded] = await world.happen(f"payments/{told['object']['id']}/refund")
+
+    assert await world.deliver(refunded) == 200
+
+    parked = await world.read(lambda conn: inbox.parked(conn, limit=500))
+    [delivery] = [delivery for delivery in parked if delivery.event_id == refunded]
+    assert delivery.outcome.startswith("unknown refund")
+    await world.certify()
+
+
+async def test_a_refund_of_our_top_up_takes_nothing_by_itself_and_alerts(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    [refunded] = await world.happen(f"payments/{told['object']['id']}/refund")
+
+    assert await world.deliver(refunded) == 200
+    await world.at_rest(organization_id)
+
+    assert "refund" in await world.alerts(organization_id)
+    assert (await world.wallet(organization_id)).balance_micros == 25_000_000
+    await world.certify()
+
+
+@pytest.mark.parametrize(("outcome", "opens"), [("RESOLVED_SELLER_FAVOUR", True), ("RESOLVED_BUYER_FAVOUR", False)])
+async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outcome: str, opens: bool) -> None:
+    organization_id, _ = await world.organization()
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+
+    assert await world.deliver(dispute["events"][0]["id"]) == 200
+    gate_when_answered = (await world.wallet(organization_id)).gate_open
+    during = await world.applied(organization_id, "suspended")
+    [resolved] = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", {"outcome": outcome})
+    assert await world.deliver(resolved) == 200
+    standing = await world.at_rest(organization_id)
+
+    assert not gate_when_answered
+    assert during.blocks == {Block.DISPUTE}
+    assert (await world.wallet(organization_id)).gate_open is opens
+    assert standing.status is (Status.ACTIVE if opens else Status.SUSPENDED)
+    assert ("dispute_lost" in await world.alerts(organization_id)) is not opens
+    await world.certify()
+
+
+async def test_of_two_disputes_both_have_to_be_won(world: World) -> None:
+    organization_id, _ = await world.organization()
+    disputes = []
+    for _ in range(2):
+        told = await world.act("captures", {"amount": "5.00", "custom_id": organization_id})
+        dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+        assert await world.deliver(dispute["events"][0]["id"]) == 200
+        disputes.append(dispute["object"]["dispute_id"])
+    await world.applied(organization_id, "suspended")
+
+    [first] = await world.happen(f"disputes/{disputes[0]}/move")
+    assert await world.deliver(first) == 200
+    half = await world.at_rest(organization_id)
+    [second] = await world.happen(f"disputes/{disputes[1]}/move")
+    assert await world.deliver(second) == 200
+
+    async def opened() -> bool:
+        return (await world.standing(organization_id)).status is Status.ACTIVE
+
+    await until(opened, "both disputes over")
+    await world.applied(organization_id, "active")
+    assert half.blocks == {Block.DISPUTE}
+    await world.certify()

@@ -1,0 +1,170 @@
+"""Reconcile: what was lost or drifted is rung, what is broken is told, and money is mended by nobody."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from sqlalchemy import text
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.doorbell import RECONCILE, organization_workflow_id
+from activities.reconciling import Page
+from db import alerts
+from domain.standing import Status
+from tests.workflow.stops import details
+from tests.world import World, until
+
+QUIET = "UPDATE inbox SET next_attempt_at = now() + interval '1 day' WHERE organization_id = :organization_id"
+DUE = "UPDATE inbox SET next_attempt_at = now() WHERE organization_id = :organization_id"
+TAMPER = "UPDATE wallets SET balance_micros = balance_micros + 1000000 WHERE organization_id = :organization_id"
+
+
+async def reconcile(world: World, *, limit: int = 500) -> int:
+    """Run it once; returns how many organizations differed."""
+    differing: int = await world.services.client.execute_workflow(
+        RECONCILE,
+        Page(limit=limit),
+        id=f"reconcile-{uuid.uuid4().hex}",
+        task_queue=world.services.settings.lifecycle_task_queue,
+        result_type=int,
+    )
+    return differing
+
+
+async def change(world: World, statement: str, organization_id: str) -> None:
+    async with world.services.engine.begin() as conn:
+        await conn.execute(text(statement), {"organization_id": organization_id})
+
+
+@pytest_asyncio.fixture
+async def own_world(idle_world: World) -> AsyncIterator[World]:
+    """The test's own: it counts what differs."""
+    idle_world.start_worker()
+    yield idle_world
+
+
+async def test_when_all_agrees_nothing_differs_and_nothing_is_rung(own_world: World) -> None:
+    organization_id, _ = await own_world.organization()
+    other_id, subscription_id = await own_world.organization()
+    await own_world.lapse(subscription_id)
+    await own_world.applied(other_id, "suspended")
+    await own_world.applied(organization_id, "active")
+
+    assert await reconcile(own_world, limit=1) == 0
+
+    assert await own_world.alerts(organization_id) == {}
+    assert (await own_world.standing(organization_id)).epoch == 0
+    await own_world.certify()
+
+
+async def test_a_lost_webhook_is_found_out_and_followed(own_world: World) -> None:
+    organization_id, subscription_id = await own_world.organization()
+    await own_world.applied(organization_id, "active")
+    await own_world.act(f"subscriptions/{subscription_id}/suspend")
+
+    assert await reconcile(own_world) == 1
+
+    await own_world.applied(organization_id, "suspended")
+    assert not (await own_world.wallet(organization_id)).gate_open
+    await own_world.certify()
+
+
+async def test_a_delivery_that_nobody_handled_is_rung(idle_world: World) -> None:
+    world = idle_world
+    organization_id, subscription_id = await world.organization()
+    await world.lapse(subscription_id)
+    handle = world.services.client.get_workflow_handle(organization_workflow_id(organization_id))
+    await handle.terminate("its ring is lost")
+    await change(world, QUIET, organization_id)
+    world.start_worker()
+    behind = await world.standing(organization_id)
+    await change(world, DUE, organization_id)
+
+    await reconcile(world)
+
+    assert behind.behind
+    standing = await world.at_rest(organization_id)
+    assert (standing.status, standing.epoch) == (Status.SUSPENDED, 1)
+    await world.certify()
+
+
+async def test_a_subaccount_that_somebody_reactivated_is_suspended_again(own_world: World) -> None:
+    world = own_world
+    organization_id, subscription_id = await world.organization()
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    account_sid = await world.account_sid(organization_id)
+    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "active"})
+
+    assert await reconcile(world) == 1
+
+    async def suspended_again() -> bool:
+        return await world.subaccount_status(organization_id) == "suspended"
+
+    await until(suspended_again, "the subaccount suspended again")
+    assert (await world.standing(organization_id)).epoch == 1
+    assert await reconcile(world) == 0
+    assert "differs" not in await world.alerts(organization_id)
+    await world.certify()
+
+
+async def test_a_subaccount_that_somebody_suspended_shows_and_can_be_lifted(own_world: World) -> None:
+    world = own_world
+    organization_id, _ = await world.organization()
+    await world.applied(organization_id, "active")
+    account_sid = await world.account_sid(organization_id)
+    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"})
+
+    assert await reconcile(world) == 1
+
+    async def settled() -> bool:
+        agrees = await world.subaccount_status(organization_id) == (await world.standing(organization_id)).status.value
+        return agrees and not (await world.standing(organization_id)).behind
+
+    await until(settled, "Twilio and the standing agree")
+    await world.certify()
+
+
+async def test_a_tampered_ledger_is_told_and_mended_by_nobody(own_world: World) -> None:
+    world = own_world
+    organization_id, _ = await world.organization()
+    await world.applied(organization_id, "active")
+    await change(world, TAMPER, organization_id)
+    tampered = await world.wallet(organization_id)
+
+    await reconcile(world)
+
+    told = await world.read(lambda conn: alerts.standing(conn, ""))
+    assert any(alert.kind == "guarantee_1" for alert in told)
+    assert await world.wallet(organization_id) == tampered
+
+
+async def test_the_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(
+    idle_world: World, temporal_client: Client
+) -> None:
+    schedule = temporal_client.get_schedule_handle("reconcile")
+    try:
+        await schedule.delete()
+    except RPCError as problem:
+        assert problem.status is RPCStatusCode.NOT_FOUND
+    idle_world.start_worker()
+
+    async def exists() -> bool:
+        try:
+            await schedule.describe()
+        except RPCError:
+            return False
+        return True
+
+    await until(exists, "the schedule")
+    organization_id, subscription_id = await idle_world.organization()
+    await idle_world.applied(organization_id, "active")
+    await idle_world.act(f"subscriptions/{subscription_id}/suspend")
+
+    await schedule.trigger()
+
+    await idle_world.applied(organization_id, "suspended")
+    assert "SUSPENDED" in await details(idle_world, organization_workflow_id(organization_id))
+    await schedule.delete()
+    await idle_world.certify()

@@ -1,0 +1,92 @@
+"""What Twilio did not confirm is found out: by its callback, by looking it up, or given up and refunded."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.sending import BatchOf, Sending
+from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
+from tests.workflow.stops import messages_path
+from tests.world import World, until
+
+AT_ONCE = timedelta(0)
+
+
+async def with_unknown(world: World, kind: str) -> tuple[str, UUID]:
+    """A campaign of 40 with three messages that Twilio did not confirm, before it has called back."""
+    organization_id, _ = await world.organization()
+    world.twilio.state.behaviour.change({"sending_after": 1.0})
+    account_sid = await world.account_sid(organization_id)
+    world.twilio.faults.add(kind, method="POST", path=messages_path(account_sid), times=3, skip=10)
+    campaign_id = await world.campaign(organization_id, recipients=40)
+    return organization_id, campaign_id
+
+
+async def three_unknown(world: World, organization_id: str, campaign_id: UUID) -> None:
+    async def reached() -> bool:
+        now = await counts(world, organization_id, campaign_id)
+        return (now["unknown"], now["accepted"]) == (3, 37)
+
+    await until(reached, "three unknown messages")
+
+
+def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> Sending:
+    """The world's own, that looks up at once."""
+    built = world.services
+    return Sending(
+        built.engine,
+        built.twilio,
+        built.doorbell,
+        public_url=built.settings.public_url,
+        lost_after=lost_after,
+        look_up_after=AT_ONCE,
+    )
+
+
+async def resolve(world: World, organization_id: str, campaign_id: UUID, **patience: timedelta) -> int:
+    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id)
+    settled = await ActivityEnvironment().run(patient(world, **patience).resolve_unknown, asked)
+    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    return settled
+
+
+async def test_by_its_callback(world: World) -> None:
+    organization_id, campaign_id = await with_unknown(world, "error_after_acceptance")
+
+    await three_unknown(world, organization_id, campaign_id)
+
+    async def called_back() -> bool:
+        return (await counts(world, organization_id, campaign_id))["delivered"] == 40
+
+    await until(called_back, "every callback")
+    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    await ends_with_each_once(world, organization_id, campaign_id, 40)
+
+
+@pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance"])
+async def test_by_looking_it_up(world: World, kind: str) -> None:
+    world.twilio.state.behaviour.change({"callback_statuses": []})
+    organization_id, campaign_id = await with_unknown(world, kind)
+    await three_unknown(world, organization_id, campaign_id)
+
+    settled = await resolve(world, organization_id, campaign_id)
+
+    assert settled == 3
+    await ends_with_each_once(world, organization_id, campaign_id, 40)
+
+
+async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_its_time_is_over(world: World) -> None:
+    organization_id, campaign_id = await with_unknown(world, "500")
+    await three_unknown(world, organization_id, campaign_id)
+
+    too_soon = await resolve(world, organization_id, campaign_id)
+    in_time = await resolve(world, organization_id, campaign_id, lost_after=AT_ONCE)
+
+    assert (too_soon, in_time) == (0, 3)
+    await comes_to(world, organization_id, campaign_id, "completed")
+    assert (await counts(world, organization_id, campaign_id))["lost"] == 3
+    assert len(await recipients(world, organization_id)) == 37
+    assert await paid(world, organization_id) == 37
+    await world.certify()
