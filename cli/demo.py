@@ -87,9 +87,8 @@ async def _story(stack: Stack, teller: Teller) -> AsyncIterator[Story]:
 
 
 def _say_where(stack: Stack) -> None:
-    ui = stack.temporal_ui_url or f"Temporal at {stack.temporal_address}"
     output.print(
-        f"While it ran, the Temporal UI was at {ui} and the API's docs at {stack.docs_url};\n"
+        f"While it ran, the Temporal UI was at {stack.ui} and the API's docs at {stack.docs_url};\n"
         "`make demo KEEP=1` leaves them up to look at.",
         highlight=False,
     )

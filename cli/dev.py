@@ -64,7 +64,7 @@ async def show_addresses(stack: Stack) -> None:
     rows = {
         "API": stack.api_url,
         "API docs": stack.docs_url,
-        "Temporal UI": stack.temporal_ui_url or f"of the server at {stack.temporal_address}",
+        "Temporal UI": stack.ui,
         "PayPal simulator": stack.paypal_url,
         "Twilio simulator": stack.twilio_url,
         "logs": str(stack.data_dir),

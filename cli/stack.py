@@ -62,6 +62,11 @@ class Stack:
     def docs_url(self) -> str:
         return f"{self.api_url}/docs"
 
+    @property
+    def ui(self) -> str:
+        """Where Temporal's UI is, in words if it is not ours."""
+        return self.temporal_ui_url or f"(of the server at {self.temporal_address})"
+
 
 @dataclass(slots=True)
 class Children:

@@ -1,0 +1,45 @@
+"""What the commands take, without running them."""
+
+import pytest
+import typer
+
+from cli.certifying import verdict
+from cli.main import COMMANDS, create_app
+from cli.working import task_queues
+from db.certify import Finding
+from runtime.settings import Settings
+
+
+def finding(guarantee: int, broken: int) -> Finding:
+    return Finding(guarantee=guarantee, check="anything", examined=5, broken=broken)
+
+
+def test_every_command_has_a_help_text() -> None:
+    app = create_app()
+
+    named = [each.name for each in app.registered_commands] + [each.name for each in app.registered_groups]
+    assert sorted(str(name) for name in named) == sorted(COMMANDS)
+    for each in app.registered_commands:
+        assert each.callback is not None
+        assert each.callback.__doc__, each.name
+
+
+def test_queues_are_named_by_kind_or_by_their_own_names() -> None:
+    settings = Settings(lifecycle_task_queue="lifecycle-eu")
+
+    assert task_queues(settings, "lifecycle, campaigns") == ["campaigns", "lifecycle-eu"]
+    assert task_queues(settings, "lifecycle-eu,lifecycle") == ["lifecycle-eu"]
+
+
+@pytest.mark.parametrize("asked", ["", ",", "lifecycle,nonsense"])
+def test_other_queues_are_refused(asked: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        task_queues(Settings(), asked)
+
+
+def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
+    assert verdict([finding(1, 0), finding(2, 0)]) == "all guarantees hold"
+    assert (
+        verdict([finding(4, 1), finding(4, 2), finding(1, 3), finding(2, 0)])
+        == "FAILED: 1 (No negative balance), 4 (No duplicate charge)"
+    )
