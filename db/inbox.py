@@ -241,11 +241,12 @@ async def _organization_of(conn: AsyncConnection, event: BillingEvent) -> str | 
             subscriptions.c.provider_subscription_id == event.subscription_id,
         )
         return (await conn.execute(query)).scalar_one_or_none()
-    if event.payment_id is not None:
+    ids = [one for one in (event.payment_id, event.money.id if event.money else None) if one is not None]
+    if ids:
         query = select(payments.c.organization_id).where(
-            payments.c.provider == event.provider.value, payments.c.object_id == event.payment_id
+            payments.c.provider == event.provider.value, payments.c.object_id.in_(ids)
         )
-        found: str | None = (await conn.execute(query)).scalar_one_or_none()
+        found: str | None = (await conn.execute(query.limit(1))).scalar_one_or_none()
         if found is not None:
             return found
     named = organization_named(event.custom_id)
