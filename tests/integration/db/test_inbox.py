@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import inbox
 from db.inbox import FIRST_RETRY, LAST_RETRY, Delivery, InboxStatus, backoff
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider
-from tests.builders import NOON, ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
+from tests.builders import ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
 
 CAPTURE = MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1")
 SALE = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
@@ -235,6 +234,15 @@ def test_backoff_never_shrinks() -> None:
     assert (waits[0], waits[-1]) == (FIRST_RETRY, LAST_RETRY)
 
 
-def test_both_providers_have_an_inbox_of_their_own() -> None:
-    assert {provider.value for provider in Provider} == {"paypal", "stripe"}
-    assert NOON.tzinfo is not None
+async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event())
+    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
+    await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
+
+    async with engine.connect() as conn:
+        backlog = await inbox.backlog(conn)
+
+    assert (backlog.unhandled, backlog.parked) == (1, 1)
+    assert backlog.oldest >= timedelta(seconds=90)

@@ -16,7 +16,6 @@ from tests.builders import (
     onboard,
     receive,
     rows,
-    run,
     settle,
     snapshot,
     standing,
@@ -146,17 +145,3 @@ async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine
 
         assert await due(engine, NOON + DAY) == []
     assert await due(engine, NOON + DAY) == [ORGANIZATION]
-
-
-async def test_the_lag_counts_what_waits_and_what_is_parked(engine: AsyncEngine) -> None:
-    await onboard(engine)
-    await subscribe(engine)
-    await receive(engine, event())
-    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
-    await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
-
-    async with engine.connect() as conn:
-        lag = await waiting.lag(conn)
-
-    assert (lag.waiting, lag.parked) == (1, 1)
-    assert lag.oldest_seconds >= 90
