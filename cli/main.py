@@ -1,24 +1,18 @@
 """The `tollgate` command. Every process of ours starts here, and ends by `exit_now`."""
 
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn
 
-import psycopg
 import typer
-from sqlalchemy.exc import OperationalError, ProgrammingError
 from typer.main import get_command
 
 from cli.console import errors
-from cli.failures import CommandFailed
-from runtime.client import TemporalUnreachable
-from runtime.postgres import PostgresDidNotStart
 from runtime.processes import exit_now
-from runtime.settings import BadSettings
-from runtime.temporal import NoTemporal
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,11 +28,11 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Each command and the module that has it, by the same name: a function, or an app of further commands."""
-EXPECTED = (BadSettings, CommandFailed, NoTemporal, PostgresDidNotStart, TemporalUnreachable)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its status: 0 well, 1 not, 2 misused, 130 interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command takes it, Ctrl-C ends us without a traceback
     exit_now(_status(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -67,30 +61,22 @@ def create_app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
 
 def _status(arguments: Sequence[str]) -> int:
     asked = arguments[:1]
-    app = create_app(asked if asked and asked[0] in COMMANDS else tuple(COMMANDS))
     try:
+        app = create_app(asked if asked and asked[0] in COMMANDS else tuple(COMMANDS))
         get_command(app).main(list(arguments), prog_name="tollgate", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:
-        return 130
-    except EXPECTED as problem:
-        _tell(str(problem))
-    except (OperationalError, ProgrammingError) as problem:
-        _tell(_in_words(problem))
-    except Exception:  # noqa: BLE001 - the last place that can tell of it
-        traceback.print_exc()
+    except Exception as problem:  # noqa: BLE001 - the last place that can tell of it
+        _tell(problem)
     return 1
 
 
-def _tell(problem: str) -> None:
-    errors.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def _in_words(problem: OperationalError | ProgrammingError) -> str:
-    if isinstance(problem.orig, psycopg.errors.UndefinedTable):
-        return "the database has no tables yet: run `tollgate migrate` first"
-    return f"the database does not do what it should: {str(problem.orig).partition(chr(10))[0]}"
+def _tell(problem: Exception) -> None:
+    told = importlib.import_module("cli.problems").in_words(problem)
+    if told is None:
+        traceback.print_exception(problem)
+    else:
+        errors.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
