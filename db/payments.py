@@ -13,7 +13,7 @@ from db.tables import payments
 from domain.events import Payment
 from domain.money import Money
 from domain.subscription import Provider
-from domain.wallet import Conflict, Outcome, credit
+from domain.wallet import Credited, Outcome, credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ async def book_topup(conn: AsyncConnection, organization_id: str, provider: Prov
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )
-    if not isinstance(outcome, Conflict):
+    if isinstance(outcome, Credited):
         await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
     return outcome
 
