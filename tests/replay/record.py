@@ -1,0 +1,72 @@
+"""Records histories anew, on real servers of its own: `python -m tests.replay.record [scenario …]`.
+
+Each scenario has a world of its own, one after the other, so that faults do not meet. What a history need not have to
+be replayed, and nobody has to read, is left out: stack traces.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+
+from runtime import client, database, temporal
+from runtime.postgres import serve
+from runtime.processes import exit_now
+from runtime.settings import Settings
+from simulators.paypal.certificate import Authority
+from tests.replay.scenarios import SCENARIOS
+from tests.world import world
+
+HISTORIES = Path(__file__).parent / "histories"
+IDENTITY = "recorder"
+
+
+async def record(names: Collection[str], directory: Path) -> None:
+    settings, authority = Settings(), Authority()
+    async with temporal.serve(directory / "temporal.log", settings.cache_dir, ui=False) as server:
+        connected = await client.connect(server.connection, identity=IDENTITY)
+        for scenario in SCENARIOS:
+            if not names or scenario.__name__ in names:
+                with serve(directory / scenario.__name__) as postgres:
+                    database.migrate(postgres.url())
+                    await _record_one(postgres.url(), connected, directory, authority, scenario)
+
+
+async def _record_one(url: str, connected: Client, directory: Path, authority: Authority, scenario: Any) -> None:
+    async with world(url, connected, directory, authority, build_id="recorded") as here:
+        here.start_worker()
+        handle = await scenario(here)
+        history = await handle.fetch_history()
+    told = json.loads(history.to_json())
+    kind = told["events"][0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"]
+    target = HISTORIES / f"{kind}.{scenario.__name__}.json"
+    target.write_text(json.dumps(_without_stack_traces(told), indent=1) + "\n")
+    sys.stdout.write(f"{target.name}: {len(told['events'])} events\n")
+
+
+def _without_stack_traces(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _without_stack_traces(one) for name, one in value.items() if name != "stackTrace"}
+        case list():
+            return [_without_stack_traces(one) for one in value]
+        case _:
+            return value
+
+
+def main() -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tollgate-record-") as made:
+        directory = Path(made)
+        directory.chmod(0o711)  # PostgreSQL runs as another user where we are root
+        asyncio.run(record(sys.argv[1:], directory))
+    exit_now(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Every workflow and every activity that a workflow asks for is run by the worker of its queue."""
+
+import inspect
+import re
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.billing import Billing
+from activities.enforcement import Enforcement
+from activities.reconciling import Reconciling
+from activities.sending import Sending
+from runtime import settings
+from runtime.wiring import Services, services
+from runtime.worker import WORKFLOWS, create_worker
+from tests.replay.fingerprint import commands
+
+CLASSES: dict[str, type[Any]] = {one.__name__: one for one in (Billing, Enforcement, Reconciling, Sending)}
+_ACTIVITY = re.compile(r"\b(Billing|Enforcement|Reconciling|Sending)\.([a-z_]+)")
+
+
+@pytest_asyncio.fixture
+async def built(temporal_client: Client) -> AsyncIterator[Services]:
+    """Nothing but Temporal is reached."""
+    secret, unique = SecretStr("secret"), uuid.uuid4().hex
+    async with services(
+        settings.Settings(lifecycle_task_queue=f"lifecycle-{unique}", campaign_task_queue=f"campaigns-{unique}"),
+        settings.PayPal(client_id=secret, client_secret=secret, webhook_ids=("WH",)),
+        settings.Twilio(account_sid="AC", auth_token=secret),
+        temporal_client,
+        "postgresql+psycopg://nobody@/nothing",
+    ) as made:
+        yield made
+
+
+def _asked(workflow: str) -> set[str]:
+    """The names of the activities that a workflow's source asks for."""
+    found = {match for line in commands()[workflow] for match in _ACTIVITY.findall(line)}
+    return {_name(getattr(CLASSES[owner], method)) for owner, method in found}
+
+
+def _name(method: Any) -> str:
+    return str(activity._Definition.must_from_callable(method).name)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=[one.__name__ for one in WORKFLOWS])
+async def test_what_a_workflow_asks_for_is_registered_on_its_queue(built: Services, workflow: type[Any]) -> None:
+    queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)
+    workers = [create_worker(built, queue).config() for queue in queues]
+
+    [here] = [worker for worker in workers if workflow in worker["workflows"]]
+    registered = {_name(one) for one in here["activities"]}
+
+    assert _asked(workflow.__name__)
+    assert _asked(workflow.__name__) <= registered
+
+
+def test_every_activity_that_is_defined_is_asked_for() -> None:
+    defined = {
+        _name(method)
+        for owner in CLASSES.values()
+        for _, method in inspect.getmembers(owner, inspect.isfunction)
+        if activity._Definition.from_callable(method) is not None
+    }
+
+    assert defined == {name for workflow in commands() for name in _asked(workflow)}
+
+
+def test_no_other_module_defines_activities() -> None:
+    """The other tests look at CLASSES: a class that is missing there would be missed by them."""
+    folder = Path(inspect.getfile(Billing)).parent
+    defining = {path.stem for path in folder.glob("*.py") if "@activity.defn" in path.read_text()}
+
+    assert defining == {one.__module__.rpartition(".")[2] for one in CLASSES.values()}
