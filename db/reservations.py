@@ -201,7 +201,8 @@ async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[
     wallet = None
     if any(reply.status in returned for reply in replies):
         wallet = await wallets.lock(conn, organization_id)
-    settled = [reply for reply in replies if await _settle_one(conn, reply)]
+    in_order = sorted(replies, key=lambda reply: reply.message.id)  # two that settle the same ones must not deadlock
+    settled = [reply for reply in in_order if await _settle_one(conn, reply)]
     refunds = [
         refund(
             refund_reference(reply.message.id, reply.message.attempt),
