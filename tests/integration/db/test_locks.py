@@ -389,7 +389,7 @@ async def test_everything_at_once_on_one_organization_neither_deadlocks_nor_brea
     storm = Storm(engine, sending, seed)
 
     async def worker() -> None:
-        for deed in storm.random.choices([*DEEDS], [*DEEDS.values()], k=40):
+        for deed in storm.random.choices([*DEEDS], [*DEEDS.values()], k=30):
             await deed(storm)
 
     await asyncio.gather(*(worker() for _ in range(16)))
@@ -434,3 +434,18 @@ async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says
 
     assert await balance(engine) == usd("10")
     assert (await message_now(engine, message)).status is MessageStatus.PENDING
+
+
+async def test_answers_that_come_in_any_order_at_once_do_not_deadlock(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    window = await hand_over(engine, await campaign(engine, messages=20))
+    shuffle = random.Random(1).sample
+
+    async def answers() -> None:
+        for _ in range(10):
+            unknown = [Reply(message=one, status=MessageStatus.UNKNOWN) for one in shuffle(window, 20)]
+            assert await settle_replies(engine, *unknown) == 20
+
+    await asyncio.gather(*(answers() for _ in range(8)))
+
+    assert await broken_claims(engine) == set()
