@@ -1,0 +1,38 @@
+"""The reference is what the code says: generated, and not out of date."""
+
+import pytest
+
+from api.app import create_app
+from tests.docs.pages import name
+from tools import lifecycle, reference
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    assert [name(page) for page in reference.stale()] == [], "run python -m tools.reference"
+
+
+def test_every_route_stands_in_the_api_reference_with_what_it_needs() -> None:
+    page = reference.api()
+
+    for path, methods in create_app().openapi()["paths"].items():
+        for method, operation in methods.items():
+            [_, rest] = page.split(f"### `{method.upper()} {path}`\n")
+            said = rest.partition("###")[0]
+            assert ("Needs a key" in said) == ("security" in operation), path
+
+
+def test_every_setting_is_described() -> None:
+    for line in reference.settings_page().splitlines():
+        if line.startswith("| `TOLLGATE_"):
+            assert line.split("|")[3].strip(), line
+
+
+def test_every_command_and_option_is_described() -> None:
+    for line in reference.cli().splitlines():
+        if line.startswith("| `--"):
+            assert line.split("|")[2].strip(), line
+
+
+def test_a_page_that_lost_its_place_for_a_table_is_an_error() -> None:
+    with pytest.raises(ValueError, match="states"):
+        lifecycle.filled("# A page without markers")

@@ -1,0 +1,75 @@
+"""What README and the tutorial tell a reader to type is typed, against a whole Tollgate, and answers as they show."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from runtime.postgres import Postgres
+from simulators.paypal.certificate import Authority
+from tests.conftest import fresh_database
+from tests.docs.pages import ROOT, blocks
+from tests.docs.shell import Shell, shell
+from tests.world import World, world
+
+pytestmark = pytest.mark.skipif(not shutil.which("bash") or not shutil.which("curl"), reason="needs bash and curl")
+
+
+@pytest_asyncio.fixture
+async def here(database_url: str, temporal_client: Client, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(database_url, temporal_client, tmp_path, Authority()) as made:
+        made.start_worker()
+        yield made
+
+
+@pytest_asyncio.fixture
+async def terminal(here: World, database_url: str) -> AsyncIterator[Shell]:
+    """A shell with what `tollgate dev` tells its reader to export."""
+    api = str(here.api.base_url).rstrip("/")
+    environment = {
+        "TOLLGATE": api,
+        "API": api,
+        "KEY": here.api.headers["authorization"].removeprefix("Bearer "),
+        "PAYPAL": str(here.paypal_control.base_url).rstrip("/"),
+        "TWILIO": str(here.twilio_control.base_url).rstrip("/"),
+        "TOLLGATE_DATABASE_URL": database_url,
+        "PYTHONIOENCODING": "utf-8",
+    }
+    async with shell(environment) as made:
+        yield made
+
+
+async def test_the_tutorial(terminal: Shell) -> None:
+    await _walk(terminal, ROOT / "docs" / "tutorial.md")
+
+
+async def test_the_readme(here: World, terminal: Shell) -> None:
+    await here.twilio_control.post("/_sim/accounts", json={"sid": "AC0123456789abcdef0123456789abcdef"})
+    await here.act("subscriptions", {"id": "I-BW452GLLEP1G", "custom_id": "acme"})
+
+    await _walk(terminal, ROOT / "README.md")
+
+
+async def test_certify_on_a_new_database(postgres: Postgres) -> None:
+    [shown] = [block for block in blocks(ROOT / "README.md") if "wallets with a negative balance" in block.text][-1:]
+    with fresh_database(postgres, f"test_{os.getpid()}_certify_docs") as url:
+        async with shell({"TOLLGATE_DATABASE_URL": url, "PYTHONIOENCODING": "utf-8"}) as terminal:
+            await terminal.answers(
+                next(block for block in blocks(ROOT / "README.md") if block.text == "tollgate certify\n"), shown
+            )
+
+
+async def _walk(terminal: Shell, page: Path) -> None:
+    """Run each `sh` block; where a block of `json` or `text` follows it, that is what the commands have to print."""
+    found = blocks(page)
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.language != "sh":
+            continue
+        if after is not None and after.language in ("json", "text"):
+            await terminal.answers(block, after)
+        else:
+            await terminal.run(block.text)

@@ -1,0 +1,129 @@
+"""The tables of docs/reference/lifecycle.md, drawn from the rules: `decide`, and what a webhook may close by itself."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from db import standings
+from db.subscriptions import Subscription
+from domain.standing import IN_WORDS, Block, Decision, Policy, Status, decide
+from domain.subscription import Provider, Snapshot, State
+from providers.paypal import webhooks
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+POLICY = Policy(grace=timedelta(days=3))
+PAID_UNTIL = NOW + 10 * DAY
+ID = "I-BW452GLLEP1G"
+KNOWN = tuple(state for state in State if state is not State.UNKNOWN)
+Row = Sequence[str]
+
+EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "BILLING.SUBSCRIPTION.CREATED": ("APPROVAL_PENDING", {}),
+        "BILLING.SUBSCRIPTION.ACTIVATED": ("ACTIVE", {}),
+        "BILLING.SUBSCRIPTION.UPDATED": ("ACTIVE", {}),
+        "BILLING.SUBSCRIPTION.PAYMENT.FAILED": ("ACTIVE", {"failed_payments_count": 1}),
+        "BILLING.SUBSCRIPTION.SUSPENDED": ("SUSPENDED", {}),
+        "BILLING.SUBSCRIPTION.CANCELLED": ("CANCELLED", {}),
+        "BILLING.SUBSCRIPTION.EXPIRED": ("EXPIRED", {}),
+    }
+)
+"""PayPal's events of a subscription, with the status and the billing info that they typically carry."""
+
+
+def filled(page: str) -> str:
+    """The page with each table between its two markers written anew."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        if not (begin in page and end in page):
+            raise ValueError(f"docs/reference/lifecycle.md has lost its place for {name}")
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n{table()}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def states() -> str:
+    """Each state, in each circumstance that matters to it, and what is decided."""
+    rows: list[Row] = []
+    for state in State:
+        match state:
+            case State.PAST_DUE:
+                rows.append((f"`{state}`", "within the grace period", _decided(state, past_due_since=NOW - DAY)))
+                rows.append((f"`{state}`", "after it", _decided(state, past_due_since=NOW - POLICY.grace)))
+            case State.CANCELED | State.EXPIRED:
+                rows.append((f"`{state}`", "paid for until later", _decided(state, access_until=NOW + DAY)))
+                rows.append((f"`{state}`", "the paid time is over, or not known", _decided(state)))
+            case _:
+                rows.append((f"`{state}`", "", _decided(state)))
+    return _table(("subscription", "when", "decided"), rows)
+
+
+def blocks() -> str:
+    """Each block, and whether an active subscription opens past it."""
+    rows = []
+    for block in Block:
+        decision = decide(Snapshot(state=State.ACTIVE), None, {block}, POLICY, NOW)
+        assert decision.status is Status.SUSPENDED
+        rows.append((f"`{block}`", IN_WORDS[block]))
+    return _table(("block", "in words"), rows)
+
+
+def events() -> str:
+    """What an event that is newer than what is known does to each known state, in the webhook's own answer."""
+    shown = [name.removeprefix("BILLING.SUBSCRIPTION.") for name in EVENTS]
+    rows = [(f"`{state}`", *(_heard(state, name) for name in EVENTS)) for state in KNOWN]
+    return _table(("known", *(f"`{name}`" for name in shown)), rows)
+
+
+def _heard(state: State, name: str) -> str:
+    told = replace(_told(name), access_until=PAID_UNTIL)  # what was told before is kept
+    known = _subscription(state)
+    if told.state is state or not standings.closes(known, told, POLICY, NOW):
+        return "asks"
+    if decide(known.snapshot, known.past_due_since, (), POLICY, NOW).status is Status.SUSPENDED:
+        return "stays shut"
+    return "**shuts**" if decide(told, NOW, (), POLICY, NOW).status is Status.SUSPENDED else "deadline"
+
+
+def _told(name: str) -> Snapshot:
+    status, billing = EVENTS[name]
+    resource = {"id": ID, "status": status, "status_update_time": NOW.isoformat(), "billing_info": billing}
+    envelope = {"id": "WH-1", "event_type": name, "create_time": NOW.isoformat(), "resource": resource}
+    snapshot = webhooks.event(envelope).snapshot
+    assert snapshot is not None
+    return snapshot
+
+
+def _subscription(state: State) -> Subscription:
+    return Subscription(
+        organization_id="acme",
+        provider=Provider.PAYPAL,
+        id=ID,
+        is_current=True,
+        snapshot=Snapshot(state=state, as_of=NOW - DAY, access_until=PAID_UNTIL),
+        past_due_since=NOW - DAY if state is State.PAST_DUE else None,
+        confirmed_at=None,
+        alert=None,
+        checkout_url=None,
+    )
+
+
+def _decided(state: State, *, past_due_since: datetime | None = None, access_until: datetime | None = None) -> str:
+    snapshot = Snapshot(state=state, access_until=access_until)
+    return _in_words(decide(snapshot, past_due_since, (), POLICY, NOW))
+
+
+def _in_words(decision: Decision) -> str:
+    if decision.status is Status.SUSPENDED:
+        return f"**suspended** ({', '.join(sorted(decision.blocks))})"
+    return "active, with a deadline" if decision.deadline else "active"
+
+
+def _table(head: Row, rows: Iterable[Row]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+TABLES: Mapping[str, Callable[[], str]] = MappingProxyType({"states": states, "blocks": blocks, "events": events})

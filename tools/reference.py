@@ -1,0 +1,286 @@
+"""Writes docs/reference from the code: the API, the settings, the commands, and the tables of the lifecycle.
+
+`python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of date.
+"""
+
+import ast
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from typer.main import get_command
+
+from api import auth, callbacks, campaigns, errors, health, messages, organizations, subscriptions, wallets, webhooks
+from api.app import create_app
+from cli.main import create_app as create_cli
+from runtime import settings
+from tools import lifecycle
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+ROUTERS = (webhooks, callbacks, organizations, wallets, subscriptions, campaigns, messages, health)
+GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
+Json = Mapping[str, Any]
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page and what it has to say."""
+    told = REFERENCE / "lifecycle.md"
+    return {
+        REFERENCE / "api.md": api(),
+        REFERENCE / "settings.md": settings_page(),
+        REFERENCE / "cli.md": cli(),
+        told: lifecycle.filled(told.read_text(encoding="utf-8")),
+    }
+
+
+def stale() -> list[Path]:
+    return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+# The API
+
+
+def api() -> str:
+    schema = create_app().openapi()
+    schemas: Json = schema["components"]["schemas"]
+    parts = [
+        "# The API",
+        GENERATED,
+        "A running API serves the same as OpenAPI at `/openapi.json`, and to read and try at `/docs`.",
+        schema["info"]["description"].strip(),
+    ]
+    for tag in schema["tags"]:
+        parts += [f"## {tag['name'].capitalize()}", tag["description"]]
+        for path, methods in schema["paths"].items():
+            for method, operation in methods.items():
+                if tag["name"] in operation["tags"]:
+                    parts += _operation(method.upper(), path, operation)
+    parts += ["## Errors", _errors(), "## Bodies and answers"]
+    for name, shape in sorted(schemas.items(), key=lambda item: _title(item[0], item[1])):
+        parts += _schema(name, shape, schemas)
+    return _joined(parts)
+
+
+def _operation(method: str, path: str, operation: Json) -> list[str]:
+    scope = _scopes().get((method, path))
+    needs = f"Needs a key with the scope `{scope}`." if scope else "Needs no key."
+    parts = [f"### `{method} {path}`", f"{operation['summary']}. {needs}"]
+    if "description" in operation:
+        parts.append(operation["description"].strip())
+    rows = [
+        (f"`{one['name']}`", one["in"], _type(one["schema"]), one.get("description", ""))
+        for one in operation.get("parameters", ())
+        if one["in"] != "path"
+    ]
+    if rows:
+        parts.append(_table(("parameter", "in", "type", ""), rows))
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    answers = sorted(operation["responses"].items())
+    good = ", ".join(f"{status} {_answer(answer)}".strip() for status, answer in answers if status < "300")
+    bad = ", ".join(status for status, _ in answers if status >= "300")
+    line = f"Body: {_type(body)}. " if body else ""
+    parts.append(f"{line}Answers: {good}{f'; errors: {bad}' if bad else ''}.")
+    return parts
+
+
+def _scopes() -> dict[tuple[str, str], str]:
+    words = {id(auth.READ): "read", id(auth.WRITE): "write", id(auth.OPERATOR): "operator"}
+    found: dict[tuple[str, str], str] = {}
+    for module in ROUTERS:
+        for route in module.router.routes:
+            for dependency in getattr(route, "dependencies", ()):
+                for method in getattr(route, "methods", ()):
+                    found[method, getattr(route, "path", "").replace(":path}", "}")] = words[id(dependency)]
+    return found
+
+
+def _answer(answer: Json) -> str:
+    shape = answer.get("content", {}).get("application/json", {}).get("schema")
+    return _type(shape) if shape else ""
+
+
+def _schema(name: str, shape: Json, schemas: Json) -> list[str]:
+    parts = [f"### {_title(name, shape)}"]
+    if "description" in shape:
+        parts.append(" ".join(shape["description"].split()))
+    required = set(shape.get("required", ()))
+    if "enum" in shape:
+        parts.append("One of " + ", ".join(f"`{one}`" for one in shape["enum"]) + ".")
+    if "properties" in shape:
+        body = shape.get("additionalProperties") is False
+        rows = [
+            (f"`{field}`", _type(one, schemas), _about(one, optional=body and field not in required))
+            for field, one in shape["properties"].items()
+        ]
+        parts.append(_table(("field", "type", ""), rows))
+    return parts
+
+
+def _about(field: Json, *, optional: bool) -> str:
+    example = next(iter(field.get("examples", ())), "")
+    said = [
+        "optional" if optional else "",
+        field.get("description", "").removesuffix("."),
+        f"such as `{example if isinstance(example, str) else json.dumps(example)}`" if example != "" else "",
+    ]
+    return "; ".join(part for part in said if part)
+
+
+def _type(shape: Json, schemas: Json | None = None) -> str:
+    if "$ref" in shape:
+        name = shape["$ref"].rpartition("/")[2]
+        title = _title(name, (schemas or {}).get(name, {}))
+        return f"[{title}](#{title.lower().replace(' ', '-')})"
+    if "anyOf" in shape:
+        return " or ".join(_type(one, schemas) for one in shape["anyOf"])
+    if shape.get("type") == "array":
+        return f"list of {_type(shape.get('items', {}), schemas)}"
+    if "const" in shape or "enum" in shape:
+        return " or ".join(f"`{one}`" for one in shape.get("enum", [shape.get("const")]))
+    return str(shape.get("format") or shape.get("type", "anything"))
+
+
+def _title(name: str, shape: Json) -> str:  # noqa: ARG001 - one name for a thing, wherever it stands
+    return name.removesuffix("Out")
+
+
+def _errors() -> str:
+    rows = [(str(kind.status), f"`urn:tollgate:problem:{kind.name.lower()}`", kind.title) for kind in errors.Kind]
+    return _table(("status", "type", "title"), rows)
+
+
+# The settings
+
+
+def settings_page() -> str:
+    parts = [
+        "# The settings",
+        GENERATED,
+        "All are environment variables, and nothing else is read. An empty one counts as missing.",
+        "A process refuses to start when one that it needs is missing or wrong, and names it.",
+    ]
+    titles = {settings.Settings: "Every process", settings.PayPal: "PayPal", settings.Twilio: "Twilio"}
+    for group, title in titles.items():
+        about = (inspect.getdoc(group) or "") if "__doc__" in vars(group) and group.__doc__ else ""
+        prefix = str(group.model_config.get("env_prefix", ""))
+        docs = _attribute_docs(group)
+        rows = [
+            (f"`{prefix}{name}`".upper(), _default(field), docs.get(name, ""))
+            for name, field in group.model_fields.items()
+        ]
+        parts += [f"## {title}", about, _table(("variable", "default", ""), rows)]
+    parts += [
+        "## Temporal",
+        " ".join((inspect.getdoc(settings.temporal_connection) or "").split()),
+        "The API and the worker need `TEMPORAL_ADDRESS`. Without it, `demo` and `dev` start a server of their own.",
+    ]
+    return _joined(part for part in parts if part)
+
+
+def _attribute_docs(group: type) -> dict[str, str]:
+    """The strings that stand below the attributes; Python itself throws them away."""
+    [body] = ast.parse(textwrap.dedent(inspect.getsource(group))).body
+    assert isinstance(body, ast.ClassDef)
+    found: dict[str, str] = {}
+    for one, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(one, ast.AnnAssign) and isinstance(following, ast.Expr):
+            assert isinstance(one.target, ast.Name)
+            assert isinstance(following.value, ast.Constant)
+            found[one.target.id] = " ".join(str(following.value.value).split())
+    return found
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    if field.default_factory is not None:
+        return "the installed version"
+    match field.default:
+        case None:
+            return ""
+        case timedelta() as span:
+            return f"`{_iso(span)}`"
+        case tuple() as several:
+            return "<br>".join(f"`{one}`" for one in several)
+        case bool() as flag:
+            return f"`{str(flag).lower()}`"
+        case value:
+            return f"`{value}`"
+
+
+def _iso(span: timedelta) -> str:
+    """A span as the environment takes it (ISO 8601)."""
+    for unit, seconds, prefix in (("D", 86400, "P"), ("H", 3600, "PT"), ("M", 60, "PT")):
+        if span.total_seconds() % seconds == 0:
+            return f"{prefix}{span // timedelta(seconds=seconds)}{unit}"
+    return f"PT{span.total_seconds():g}S"
+
+
+# The commands
+
+
+def cli() -> str:
+    root = get_command(create_cli())
+    parts = ["# The commands", GENERATED, "After `make` has run once, they are at `.venv/bin/tollgate`."]
+    parts += [
+        "They end with status 0 when all went well, 1 when not, 2 when misused and 130 when interrupted.",
+        "`migrate`, `certify`, `explain` and `keys` work on the database of `TOLLGATE_DATABASE_URL`.",
+        "Where that is not set, they work on the embedded one in `TOLLGATE_DATA_DIR`.",
+    ]
+    for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group
+        parts += _command(f"tollgate {name}", command)
+    return _joined(parts)
+
+
+def _command(name: str, command: Any) -> list[str]:
+    arguments = " ".join(one.name.upper() for one in command.params if one.param_type_name == "argument")
+    parts = [f"## `{f'{name} {arguments}'.strip()}`", " ".join((command.help or "").split())]
+    rows = [
+        (f"`{', '.join(one.opts)}`", getattr(one, "help", "") or "", _option_default(one))
+        for one in command.params
+        if one.param_type_name == "option" and one.name != "help"
+    ]
+    if rows:
+        parts.append(_table(("option", "", "default"), rows))
+    for further, sub in getattr(command, "commands", {}).items():
+        parts += _command(f"{name} {further}", sub)
+    return parts
+
+
+def _option_default(option: Any) -> str:
+    if option.required:
+        return "**required**"
+    if option.is_flag or option.default is None:
+        return ""
+    return f"`{getattr(option.default, 'value', option.default)}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    old = stale()
+    if "--check" in arguments:
+        for path in old:
+            sys.stderr.write(f"{path.name} is out of date: run python -m tools.reference\n")
+        return 1 if old else 0
+    for path in old:
+        path.write_text(pages()[path], encoding="utf-8")
+        sys.stdout.write(f"wrote {path.name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
