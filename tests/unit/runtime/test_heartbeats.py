@@ -1,0 +1,102 @@
+"""Heartbeats: sent for whoever has a timeout, and a cancelled attempt comes to its end unless the worker goes."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.activity import ActivityCancellationDetails
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from runtime.heartbeats import Heartbeats
+
+
+class _Attempt(ActivityInboundInterceptor):
+    """Stands in for the activity: waits for `may_end`, then is `done`."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.began = asyncio.Event()
+        self.done = False
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
+        self.began.set()
+        await self.may_end.wait()
+        self.done = True
+        return "the answer"
+
+
+def environment(timeout: timedelta | None) -> tuple[ActivityEnvironment, list[Any]]:
+    made, beats = ActivityEnvironment(), []
+    made.info = dataclasses.replace(made.info, heartbeat_timeout=timeout)
+    made.on_heartbeat = lambda *details: beats.append(details)
+    return made, beats
+
+
+def run(made: ActivityEnvironment, attempt: _Attempt) -> Awaitable[Any]:
+    async def execute() -> Any:
+        asked: Any = None
+        return await Heartbeats().intercept_activity(attempt).execute_activity(asked)
+
+    begin: Callable[[], Awaitable[Any]] = execute
+    return asyncio.ensure_future(made.run(begin))
+
+
+async def test_an_activity_with_a_timeout_beats_until_it_ends() -> None:
+    attempt = _Attempt()
+    made, beats = environment(timedelta(seconds=0.02))
+
+    def count(*details: Any) -> None:
+        beats.append(details)
+        if len(beats) == 3:
+            attempt.may_end.set()
+
+    made.on_heartbeat = count
+
+    assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
+
+
+async def test_an_activity_without_one_does_not_beat() -> None:
+    attempt = _Attempt()
+    made, beats = environment(None)
+    attempt.may_end.set()
+
+    assert await run(made, attempt) == "the answer"
+    assert not beats
+
+
+async def test_a_cancelled_attempt_comes_to_its_end() -> None:
+    attempt = _Attempt()
+    made, _ = environment(timedelta(seconds=10))
+    running = run(made, attempt)
+    await attempt.began.wait()
+    made.cancel(ActivityCancellationDetails(cancel_requested=True))
+    attempt.may_end.set()
+
+    assert await running == "the answer"
+
+
+async def test_one_whose_worker_goes_away_does_not() -> None:
+    attempt = _Attempt()
+    made, _ = environment(timedelta(seconds=10))
+    running = run(made, attempt)
+    await attempt.began.wait()
+    made.cancel(ActivityCancellationDetails(worker_shutdown=True))
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not attempt.done
+
+
+async def test_a_failure_passes_as_it_is() -> None:
+    class Failing(_Attempt):
+        async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
+            raise ValueError("wrong")
+
+    made, _ = environment(timedelta(seconds=10))
+
+    with pytest.raises(ValueError, match="wrong"):
+        await run(made, Failing())
