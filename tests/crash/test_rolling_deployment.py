@@ -17,6 +17,7 @@ from tests.world import World, until
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "rolling-deployment.md"
 STEPS = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
 PROMOTE = "worker deployment set-current-version --deployment-name tollgate --build-id"
+DESCRIBE = "worker deployment describe --name tollgate"
 
 
 async def test_the_next_build_ends_the_suspension_that_the_last_one_began(world: World) -> None:
@@ -42,6 +43,7 @@ async def test_with_worker_versioning_the_promoted_build_takes_over(world: World
                 assert await first.terminate() == 0
             await world.applied(organization_id, "suspended")
             await _all_in_order(world, organization_id)
+            assert "build-b" in (await _temporal(world, DESCRIBE) or "")
             assert await second.terminate() == 0
 
 
@@ -49,6 +51,7 @@ def test_the_how_to_names_the_commands_that_were_run() -> None:
     told = HOW_TO.read_text()
 
     assert f"temporal {PROMOTE}" in told
+    assert f"temporal {DESCRIBE}" in told
     assert "pytest tests/replay" in told
     assert "python -m tests.replay.record" in told
 
@@ -95,17 +98,25 @@ async def _all_in_order(here: World, organization_id: str) -> None:
 
 
 async def _promote(here: World, build: str) -> None:
-    """As in the how-to; refused until a worker of that build has polled."""
-    program = await find_program(Settings().cache_dir)
-    connection = here.services.client.service_client.config
-    command = [str(program), *PROMOTE.split(), build, "--yes"]
-    # other tests' queues on the same server are not this deployment's
-    command += ["--ignore-missing-task-queues", "--address", connection.target_host]
+    """Refused until a worker of that build has polled. Other tests' queues on the same server are not ours."""
 
     async def promoted() -> bool:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        return await process.wait() == 0
+        return await _temporal(here, f"{PROMOTE} {build} --yes --ignore-missing-task-queues") is not None
 
     await until(promoted, f"{build} promoted")
+
+
+async def _temporal(here: World, command: str) -> str | None:
+    """What Temporal's command line says, None if it fails."""
+    program = await find_program(Settings().cache_dir)
+    address = here.services.client.service_client.config.target_host
+    process = await asyncio.create_subprocess_exec(
+        str(program),
+        *command.split(),
+        "--address",
+        address,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    told, _ = await process.communicate()
+    return told.decode() if process.returncode == 0 else None
