@@ -28,7 +28,7 @@ class CampaignRun:
         self._rung = True
 
     @workflow.signal(description="Look at the database again")
-    def ring(self, _hint: Any = None) -> None:
+    def ring(self, *_hints: Any) -> None:
         self._rung = True
 
     @workflow.run
