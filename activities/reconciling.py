@@ -11,11 +11,12 @@ from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
 from activities.sending import Sending
-from db import alerts, campaigns, certify, inbox, messages, organizations, standings, subscriptions, waiting
+from db import alerts, campaigns, certify, folding, inbox, messages, organizations, standings, subscriptions, waiting
 from db.organizations import Organization
-from domain.standing import Status
+from db.standings import HeldBlock
+from domain.standing import Block, Standing, Status
 from domain.subscription import Provider
-from domain.telephony import AccountStatus
+from domain.telephony import Account, AccountStatus
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
@@ -144,8 +145,22 @@ class Reconciling:
         account = await self._twilio.get_account(organization.twilio_account_sid)
         active = account.status is AccountStatus.ACTIVE
         if active != (standing.status is Status.ACTIVE):
+            await self._follow(standing, account)
             return f"the standing is {standing.status.value}, the Twilio subaccount {account.status.value}"
         return None
+
+    async def _follow(self, standing: Standing, account: Account) -> None:
+        """Have an open subaccount of a suspended organization suspended again; one that somebody shut, we shut too."""
+        async with self._engine.begin() as conn:
+            if await standings.lock(conn, standing.organization_id) != standing:
+                return  # it changed since it was read: its lifecycle is at work
+            if standing.status is Status.SUSPENDED:
+                await standings.mark_unapplied(conn, standing.organization_id, standing.epoch)
+                return
+            reason = f"Twilio says the subaccount is {account.status.value}"
+            held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+            await folding.block(conn, standing.organization_id, held, now=datetime.now(UTC))
+            await alerts.raise_(conn, standing.organization_id, "telephony", reason)
 
     async def _report(self, organization_id: str, difference: str) -> None:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)

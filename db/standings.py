@@ -3,18 +3,18 @@
 Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the wallet, messages.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import receipts, subscriptions, wallets
 from db.subscriptions import Subscription
 from db.tables import blocks, organizations, standings
+from db.tables import subscriptions as subscriptions_table
 from domain.standing import Block, Decision, Policy, Standing, Status, decide
 from domain.subscription import Snapshot, State
 
@@ -38,6 +38,24 @@ class Stuck:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a decision is made from.
+
+    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the current one.
+    """
+
+    policy: Policy
+    current: Subscription | None
+    held: frozenset[Block]
+    others: bool
+
+    def decide(self, now: datetime) -> Decision:
+        if self.current is None:
+            return decide(NOBODY, None, self.held, self.policy, now)
+        return decide(self.current.snapshot, self.current.past_due_since, self.held, self.policy, now)
+
+
 async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
     """The standing as last committed."""
     return await _read(conn, organization_id, for_update=False)
@@ -48,18 +66,53 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
     return await _read(conn, organization_id, for_update=True)
 
 
+async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
+    """What is recorded. The caller holds the standing, so that nothing of it changes."""
+    held = (
+        select(func.coalesce(func.array_agg(blocks.c.kind.distinct()), text("'{}'")))
+        .where(blocks.c.organization_id == organization_id)
+        .scalar_subquery()
+    )
+    others = select(subscriptions_table.c.provider_subscription_id).where(
+        subscriptions_table.c.organization_id == organization_id, ~subscriptions_table.c.is_current
+    )
+    query = (
+        select(organizations.c.grace_seconds, held.label("held"), others.exists().label("others"), subscriptions_table)
+        .outerjoin(
+            subscriptions_table,
+            (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
+        )
+        .where(organizations.c.id == organization_id)
+    )
+    row = (await conn.execute(query)).one()
+    return Facts(
+        policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
+        current=None if row.provider is None else subscriptions.read(row),
+        held=frozenset(Block(kind) for kind in row.held),
+        others=row.others,
+    )
+
+
 async def settle(
     conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
 ) -> Standing | None:
-    """Decide anew from what is recorded, write it down, and shut the gate in the same transaction if it says so.
-
-    Never opens the gate: that is left to `reactivate`. With `may_open` false, as in a webhook's own answer, no block
-    is lifted either. None if there is no such organization. The caller commits.
-    """
+    """Lock the standing and settle it by what is recorded. None if there is no such organization."""
     standing = await lock(conn, organization_id)
     if standing is None:
         return None
-    decision = await _decision(conn, organization_id, now)
+    known = await facts(conn, organization_id)
+    return await settle_locked(conn, standing, known, now=now, cause=cause, may_open=may_open)
+
+
+async def settle_locked(
+    conn: AsyncConnection, standing: Standing, known: Facts, *, now: datetime, cause: str, may_open: bool
+) -> Standing:
+    """Decide anew, write it down, and shut the gate in the same transaction if it says so.
+
+    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in a webhook's own
+    answer, no block is lifted either. The caller holds the standing, as `lock` returned it, and commits.
+    """
+    decision = known.decide(now)
     if not may_open and standing.status is Status.SUSPENDED:
         decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
     if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
@@ -73,19 +126,13 @@ async def settle(
     }
     if epoch != standing.epoch:
         values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
+    organization_id = standing.organization_id
     await conn.execute(update(standings).where(standings.c.organization_id == organization_id).values(**values))
     if epoch != standing.epoch:
         await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
         if decision.status is Status.SUSPENDED:
             await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
-    return Standing(
-        organization_id=organization_id,
-        status=decision.status,
-        blocks=decision.blocks,
-        epoch=epoch,
-        applied_epoch=standing.applied_epoch,
-        deadline=decision.deadline,
-    )
+    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
 
 
 def closes(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> bool:
@@ -96,11 +143,6 @@ def closes(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -
     merged = Snapshot(state=told.state, as_of=told.as_of, access_until=access_until)
     decision = decide(merged, known.past_due_since, (), policy, now)
     return decision.status is Status.SUSPENDED or told.state in (State.CANCELED, State.EXPIRED)
-
-
-async def policy_of(conn: AsyncConnection, organization_id: str) -> Policy:
-    query = select(organizations.c.grace_seconds).where(organizations.c.id == organization_id)
-    return Policy(grace=timedelta(seconds=(await conn.execute(query)).scalar_one()))
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> bool:
@@ -155,6 +197,15 @@ async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, 
     )
 
 
+async def mark_unapplied(conn: AsyncConnection, organization_id: str, epoch: int) -> None:
+    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken again."""
+    await conn.execute(
+        update(standings)
+        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
+        .values(applied_epoch=epoch - 1)
+    )
+
+
 async def mark_stuck(conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str) -> None:
     """A step was refused for good: an operator has to look. Cleared by the next change of mind or success."""
     await conn.execute(
@@ -170,15 +221,6 @@ async def stuck(conn: AsyncConnection, organization_id: str) -> Stuck | None:
     )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else Stuck(step=row.stuck_step, reason=row.stuck_reason)
-
-
-async def _decision(conn: AsyncConnection, organization_id: str, now: datetime) -> Decision:
-    subscription = await subscriptions.current(conn, organization_id)
-    held: Iterable[Block] = [block.kind for block in await held_blocks(conn, organization_id)]
-    policy = await policy_of(conn, organization_id)
-    if subscription is None:
-        return decide(NOBODY, None, held, policy, now)
-    return decide(subscription.snapshot, subscription.past_due_since, held, policy, now)
 
 
 async def _read(conn: AsyncConnection, organization_id: str, *, for_update: bool) -> Standing | None:

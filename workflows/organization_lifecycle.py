@@ -43,7 +43,7 @@ class OrganizationLifecycle:
         self._stuck = ""
 
     @workflow.signal(description="Look at the database and the providers again")
-    def ring(self, _hint: Any = None) -> None:
+    def ring(self, *_hints: Any) -> None:
         self._rung = True
 
     @workflow.run
@@ -62,7 +62,9 @@ class OrganizationLifecycle:
                 workflow.continue_as_new(self._carried_over())
 
     def _behind(self) -> bool:
-        return self._standing is not None and self._standing.epoch != self._applied_epoch and not self._stuck
+        if self._standing is None or self._stuck:
+            return False
+        return self._standing.behind or self._standing.epoch != self._applied_epoch
 
     async def _until_rung_or_due(self) -> None:
         due = self._due_in()
