@@ -57,7 +57,7 @@ async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_wi
     await world.look_again(organization_id)
     still = sum(world.twilio.state.refused.values())
 
-    assert (standing.status, standing.blocks) == (Status.SUSPENDED, {Block.TELEPHONY})
+    assert (standing.status, standing.blocks) == (Status.SUSPENDED, frozenset({Block.TELEPHONY}))
     assert not (await world.wallet(organization_id)).gate_open
     assert "telephony" in await world.alerts(organization_id)
     assert still == refused

@@ -33,7 +33,7 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
 
     assert during.status_code == 201
     assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
-    assert (standing.blocks, standing.deadline) == ({Block.NONPAYMENT}, None)
+    assert (standing.blocks, standing.deadline) == (frozenset({Block.NONPAYMENT}), None)
     assert receipt.decided_at >= deadline
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert await world.subaccount_status(organization_id) == "suspended"
