@@ -207,8 +207,10 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[U
     that a person paused. Takes the locks of the standing, the campaigns and the wallet. The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
+    if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
+        return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
     parked = await _locked(conn, organization_id, CampaignStatus.PARKED)
-    if not parked or standing is None or standing.status is not Status.ACTIVE or standing.blocks:
+    if not parked:
         return []
     subscription = await subscriptions.current(conn, organization_id)
     if subscription is None or subscription.snapshot.state not in BILLING:
