@@ -370,6 +370,7 @@ class Storm:
             found = await inbox.unhandled(conn, ORGANIZATION)
             await standings.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
             await inbox.mark_handled(conn, [one.id for one in found])
+            await campaigns.resume_eligible(conn, ORGANIZATION)
 
 
 DEEDS = {
@@ -449,3 +450,20 @@ async def test_answers_that_come_in_any_order_at_once_do_not_deadlock(engine: As
     await asyncio.gather(*(answers() for _ in range(8)))
 
     assert await broken_claims(engine) == set()
+
+
+async def test_a_suspension_that_holds_the_wallet_waits_for_no_campaign(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine)
+    await park(engine)
+    async with engine.begin() as callback_at_work:
+        await campaigns.lock(callback_at_work, ORGANIZATION, sending.id)
+        async with engine.begin() as conn:
+            await standings.lock(conn, ORGANIZATION)
+            await standings.place_block(conn, ORGANIZATION, admin_block())
+            await standings.settle(conn, ORGANIZATION, now=NOON, cause="test", may_open=True)
+            resumed = await campaigns.resume_eligible(conn, ORGANIZATION)
+        await wallets.lock(callback_at_work, ORGANIZATION)
+
+    assert resumed == []
+    assert not (await wallet(engine)).gate_open
