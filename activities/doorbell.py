@@ -58,7 +58,10 @@ def campaign_workflow_id(organization_id: str, campaign_id: UUID) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doorbell:
-    """Rings raise `temporalio.service.RPCError` when Temporal does not answer within three seconds."""
+    """Rings raise `temporalio.service.RPCError` when Temporal does not answer within three seconds.
+
+    A lazy client that could not connect yet raises `RuntimeError` instead.
+    """
 
     client: Client
     lifecycle_task_queue: str

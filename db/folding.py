@@ -4,7 +4,7 @@ A webhook's own word may only close; the provider's answer to a GET may open. Ea
 lock and leaves the commit to its caller.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, inbox, standings, subscriptions
 from db.inbox import Delivery
-from db.standings import HeldBlock
+from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
 from domain.standing import Block, Standing, Status
@@ -48,47 +48,54 @@ async def hear(
     organization_id = delivery.organization_id
     if organization_id is None:
         return Heard.NOTED
-    before = await standings.lock(conn, organization_id)
+    standing = await standings.lock(conn, organization_id)
+    if standing is None:
+        return Heard.NOTED
+    known = await standings.facts(conn, organization_id)
     cause = f"{event.event_type} {event.event_id}"
-    heard = await _hear(conn, organization_id, event, now=now, cause=cause, sure=sure)
-    if heard is Heard.NOTED:
-        after = await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
-        if before is not None and after is not None and after.epoch != before.epoch:
-            heard = Heard.SHUT
+    heard, known = await _record(conn, known, organization_id, event, now=now, cause=cause, sure=sure)
+    if heard is Heard.SHUT:
+        after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
+        heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
     if heard is not Heard.UNCLEAR:
         await inbox.mark_folded(conn, delivery, heard.value)
     return heard
 
 
-async def _hear(
-    conn: AsyncConnection, organization_id: str, event: BillingEvent, *, now: datetime, cause: str, sure: bool
-) -> Heard:
+async def _record(
+    conn: AsyncConnection,
+    known: Facts,
+    organization_id: str,
+    event: BillingEvent,
+    *,
+    now: datetime,
+    cause: str,
+    sure: bool,
+) -> tuple[Heard, Facts]:
+    """Write down what closes; SHUT says that something was written, and the facts are as they are then."""
     if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
         block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=cause, placed_by=event.provider.value)
         await standings.place_block(conn, organization_id, block)
-        return Heard.NOTED
-    told = event.snapshot
+        return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
+    told, current = event.snapshot, known.current
     if told is None or event.subscription_id is None:
-        return Heard.NOTED
-    known = await subscriptions.find(conn, event.provider, event.subscription_id)
-    if known is None or not known.is_current:
-        return Heard.OTHER
+        return Heard.NOTED, known
+    if current is None or (current.provider, current.id) != (event.provider, event.subscription_id):
+        return Heard.OTHER, known
     if told.state is State.UNKNOWN:
         await alerts.raise_(conn, organization_id, "unknown_status", f"{event.provider}: {told.raw_status!r}")
-        return Heard.NOTED
-    newer = order(told.as_of, known.snapshot.as_of)
+        return Heard.NOTED, known
+    newer = order(told.as_of, current.snapshot.as_of)
     if told.as_of is not None and told.as_of > now + CLOCKS_APART:
         newer = Order.UNCLEAR  # a time that has not come yet proves nothing
     if newer is Order.OLDER:
-        return Heard.OLD
-    if not standings.closes(known, told, await standings.policy_of(conn, organization_id), now):
-        return Heard.NOTED
-    if told.state is known.snapshot.state:
-        return Heard.NOTED
+        return Heard.OLD, known
+    if told.state is current.snapshot.state or not standings.closes(current, told, known.policy, now):
+        return Heard.NOTED, known
     if newer is Order.UNCLEAR and not sure:
-        return Heard.UNCLEAR
-    await subscriptions.record(conn, known, told, now=now, confirmed=False)
-    return Heard.NOTED
+        return Heard.UNCLEAR, known
+    recorded = await subscriptions.record(conn, current, told, now=now, confirmed=False)
+    return Heard.SHUT, replace(known, current=recorded)
 
 
 async def confirm(
@@ -102,20 +109,24 @@ async def confirm(
     accept_older: bool,
 ) -> Standing | None:
     """Fold the provider's own answer to a GET. Raises `Stale` if it is older than what is known, unless accepted."""
-    standing = await standings.lock(conn, subscription.organization_id)
+    organization_id = subscription.organization_id
+    standing = await standings.lock(conn, organization_id)
     known = await subscriptions.find(conn, subscription.provider, subscription.id)
     if standing is None or known is None:
         return None
     if told.state is State.UNKNOWN:
         detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
         await subscriptions.raise_alert(conn, known, detail)
-        await alerts.raise_(conn, known.organization_id, "unknown_status", detail)
+        await alerts.raise_(conn, organization_id, "unknown_status", detail)
     elif order(told.as_of, known.snapshot.as_of) is Order.OLDER and not accept_older:
         raise Stale(f"{known.id}: {told.as_of} is older than {known.snapshot.as_of}")
     else:
         await subscriptions.record(conn, known, told, now=now, confirmed=True)
-        await _name_current(conn, known.organization_id)
-    return await standings.settle(conn, known.organization_id, now=now, cause=cause, may_open=may_open)
+    facts = await standings.facts(conn, organization_id)
+    if facts.others:
+        await _name_current(conn, organization_id)
+        facts = await standings.facts(conn, organization_id)
+    return await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
 
 
 async def _name_current(conn: AsyncConnection, organization_id: str) -> None:

@@ -31,7 +31,7 @@ class Subscription:
 async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
     query = select(subscriptions).where(subscriptions.c.organization_id == organization_id, subscriptions.c.is_current)
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _subscription(row)
+    return None if row is None else read(row)
 
 
 async def of_organization(conn: AsyncConnection, organization_id: str) -> list[Subscription]:
@@ -41,7 +41,7 @@ async def of_organization(conn: AsyncConnection, organization_id: str) -> list[S
         .where(subscriptions.c.organization_id == organization_id)
         .order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
     )
-    return [_subscription(row) for row in await conn.execute(query)]
+    return [read(row) for row in await conn.execute(query)]
 
 
 async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Subscription | None:
@@ -49,7 +49,7 @@ async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) 
         subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id == subscription_id
     )
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _subscription(row)
+    return None if row is None else read(row)
 
 
 async def by_checkout_key(conn: AsyncConnection, organization_id: str, key: str) -> Subscription | None:
@@ -57,7 +57,7 @@ async def by_checkout_key(conn: AsyncConnection, organization_id: str, key: str)
         subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key
     )
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _subscription(row)
+    return None if row is None else read(row)
 
 
 async def add(
@@ -99,8 +99,8 @@ async def make_current(conn: AsyncConnection, subscription: Subscription) -> Non
 
 async def record(
     conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime, confirmed: bool
-) -> None:
-    """Write what the provider told; what it no longer tells (the paid-through time) is kept.
+) -> Subscription:
+    """Write what the provider told and return it as it stands then; what is no longer told (paid until) is kept.
 
     The caller holds the organization's standing and has decided that `told` counts.
     """
@@ -121,7 +121,10 @@ async def record(
     }
     if confirmed:
         values |= {"confirmed_at": now, "alert": None}
-    await conn.execute(update(subscriptions).where(*_key(subscription)).values(**values))
+    written = await conn.execute(
+        update(subscriptions).where(*_key(subscription)).values(**values).returning(subscriptions)
+    )
+    return read(written.one())
 
 
 async def raise_alert(conn: AsyncConnection, subscription: Subscription, alert: str) -> None:
@@ -137,7 +140,8 @@ def _key(subscription: Subscription) -> tuple[Any, ...]:
     )
 
 
-def _subscription(row: Row[Any]) -> Subscription:
+def read(row: Row[Any]) -> Subscription:
+    """A row of the table, whatever else was selected with it."""
     outstanding = None
     if row.outstanding_micros is not None:
         outstanding = Money(row.outstanding_micros, row.outstanding_currency)

@@ -15,7 +15,7 @@ _DUE = text(
         ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), rung AS (
         UPDATE inbox i SET attempts = attempts + 1,
-            next_attempt_at = :now + least(interval '5 seconds' * (1 << least(attempts, 15)), interval '1 hour')
+            next_attempt_at = :now + least(interval '5 seconds' * (1 << least(attempts, 15)), interval '1 minute')
         FROM due WHERE i.id = due.id
     )
     SELECT DISTINCT organization_id FROM due

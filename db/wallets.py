@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, or_, select, update
+from sqlalchemy import BigInteger, Row, Select, Text, case, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import gate_changes, ledger_entries, wallets
@@ -128,18 +128,25 @@ async def entries_page(
 async def _change(
     conn: AsyncConnection, organization_id: str, change: str, epoch: int, cause: str, column: str, *, to: bool
 ) -> None:
-    wallet = await lock(conn, organization_id)
-    if wallet is None or getattr(wallet, column) == to:
-        return
+    """Set a flag and note after which entry it changed, in one statement, whose update locks the wallet's row."""
     values: dict[str, Any] = {column: to}
-    if column == "frozen_by_operator" or (column == "frozen_by_suspension" and not wallet.frozen_by_operator):
-        values["freeze_reason"] = cause if to else None  # an operator's reason outlives a suspension's
-    await conn.execute(update(wallets).where(wallets.c.organization_id == organization_id).values(**values))
-    await conn.execute(
-        insert(gate_changes).values(
-            organization_id=organization_id, change=change, after_seq=wallet.entries, epoch=epoch, cause=cause
-        )
+    reason = literal(cause if to else None, Text)
+    if column == "frozen_by_operator":
+        values["freeze_reason"] = reason
+    elif column == "frozen_by_suspension":  # an operator's reason outlives a suspension's
+        values["freeze_reason"] = case((wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason)
+    changed = (
+        update(wallets)
+        .where(wallets.c.organization_id == organization_id, wallets.c[column] != to)
+        .values(**values)
+        .returning(wallets.c.organization_id, wallets.c.entries)
+        .cte("changed")
     )
+    noted = select(
+        changed.c.organization_id, literal(change), changed.c.entries, literal(epoch, BigInteger), literal(cause)
+    )
+    columns = ["organization_id", "change", "after_seq", "epoch", "cause"]
+    await conn.execute(insert(gate_changes).from_select(columns, noted))
 
 
 async def _known(

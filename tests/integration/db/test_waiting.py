@@ -55,7 +55,7 @@ async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_tim
     assert await due(engine, row.at) == [ORGANIZATION]
 
 
-async def test_what_stays_unhandled_is_named_ever_more_rarely_up_to_an_hour(engine: AsyncEngine) -> None:
+async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_once_a_minute(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event())
@@ -68,7 +68,7 @@ async def test_what_stays_unhandled_is_named_ever_more_rarely_up_to_an_hour(engi
         waits.append(later.at - row.at)
 
     assert waits == sorted(waits)
-    assert (waits[0], waits[1], waits[-1]) == (timedelta(seconds=5), timedelta(seconds=10), timedelta(hours=1))
+    assert (waits[0], waits[1], waits[-1]) == (timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=1))
 
 
 async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
