@@ -144,6 +144,7 @@ async def _note(conn: AsyncConnection, organization_id: str, provider: Provider,
         conn, organization_id, provider, made.subscription_id, checkout_url=made.url, checkout_key=key
     )
     known: Subscription | None = await subscriptions.find(conn, provider, made.subscription_id)
+    await inbox.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))
     if known is None or await subscriptions.current(conn, organization_id) is not None:
         return
     await subscriptions.make_current(conn, known)

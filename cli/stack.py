@@ -201,8 +201,9 @@ async def _temporal(
     named = temporal_connection()
     if named is not None:
         return named, None
+    kept = data_dir / "temporal.db" if _named(settings) else None  # what is not kept is faster in memory
     server = await parts.enter_async_context(
-        temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=data_dir / "temporal.db", say=say)
+        temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=kept, say=say)
     )
     return server.connection, server.ui_url
 
@@ -246,9 +247,13 @@ async def _until(children: Children, what: str, holds: Callable[[], Awaitable[bo
         await asyncio.sleep(0.05)
 
 
+def _named(settings: Settings) -> bool:
+    return "data_dir" in settings.model_fields_set
+
+
 @contextmanager
 def _data_dir(settings: Settings) -> Iterator[Path]:
-    if "data_dir" in settings.model_fields_set:
+    if _named(settings):
         named = settings.data_dir.expanduser().absolute()
         named.mkdir(parents=True, exist_ok=True)
         yield named
