@@ -77,7 +77,7 @@ async def somebody_waits_for(world: World, table: str) -> None:
 
     async def waits() -> bool:
         async with world.services.engine.connect() as conn:
-            found = await conn.execute(text(WAITING_FOR_A_LOCK), {"query": f"%{table}%FOR UPDATE%"})
+            found = await conn.execute(text(WAITING_FOR_A_LOCK), {"query": f"%{table}%"})
             return bool(found.scalar_one())
 
     await until(waits, f"a statement that waits for {table}")

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -70,7 +71,8 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world:
     organization_id, subscription_id = await world.organization()
     told = await world.act(f"subscriptions/{subscription_id}/update", {})
     [event] = told["events"]
-    resource = {**event["resource"], "status": "SUSPENDED", "status_update_time": "2026-01-01T00:00:00Z"}
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    resource = {**event["resource"], "status": "SUSPENDED", "status_update_time": soon}
 
     answer = await forge(
         world,
