@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 from typer.main import get_command
 
 from api import auth, callbacks, campaigns, errors, health, messages, organizations, subscriptions, wallets, webhooks
@@ -165,7 +166,11 @@ def settings_page() -> str:
         "All are environment variables, and nothing else is read. An empty one counts as missing.",
         "A process refuses to start when one that it needs is missing or wrong, and names it.",
     ]
-    titles = {settings.Settings: "Every process", settings.PayPal: "PayPal", settings.Twilio: "Twilio"}
+    titles: dict[type[BaseSettings], str] = {
+        settings.Settings: "Every process",
+        settings.PayPal: "PayPal",
+        settings.Twilio: "Twilio",
+    }
     for group, title in titles.items():
         about = (inspect.getdoc(group) or "") if "__doc__" in vars(group) and group.__doc__ else ""
         prefix = str(group.model_config.get("env_prefix", ""))
