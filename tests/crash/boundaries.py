@@ -1,5 +1,6 @@
 """Where a worker can die between two steps: each holds one organization there until it is let go."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -89,23 +90,37 @@ async def all_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], A
 
 @asynccontextmanager
 async def _locked(world: World, lock: str, staged: Staged, *, steps: int) -> AsyncIterator[Callable[[], Any]]:
+    """On the way back it is taken while Twilio does not answer: what comes before the first step takes it, too.
+
+    On the other way it is taken at once: a campaign that asks the gate before would park by itself.
+    """
+    engine, faults = world.services.engine, world.twilio.faults
+    fault = faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{staged.account_sid}.json")
+
+    async def asked() -> bool:
+        return fault.hits > 0
+
     async def reached() -> bool:
         receipt = await world.receipt(staged.organization_id)
         return (receipt.status, len(receipt.steps)) == (staged.towards, steps)
 
-    engine = world.services.engine
     async with engine.connect() as conn:
-        await conn.execute(text(lock), {"id": staged.organization_id})
-        pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
 
         async def waited_for() -> bool:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
             return await number(engine, waiting, pid=pid) > 0
 
         async def held() -> None:
+            await until(asked, f"the first step of {staged.organization_id}")
+            if staged.towards is Status.ACTIVE:
+                await conn.execute(text(lock), {"id": staged.organization_id})
+            faults.standing.remove(fault)
             await until(reached, f"step {steps} of {staged.organization_id}")
             await until(waited_for, "a wait for the lock")
 
+        pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        if staged.towards is Status.SUSPENDED:
+            await conn.execute(text(lock), {"id": staged.organization_id})
         yield held
         await conn.rollback()
 
@@ -127,7 +142,6 @@ async def held(world: World, staged: Mapping[tuple[Status, str], Staged]) -> Asy
         waits = [await stack.enter_async_context(BOUNDARIES[name](world, one)) for (_, name), one in staged.items()]
 
         async def all_reached() -> None:
-            for wait in waits:
-                await wait()
+            await asyncio.gather(*(wait() for wait in waits))
 
         yield all_reached
