@@ -2,13 +2,25 @@
 
 from datetime import UTC, datetime, timedelta
 
+from activities.doorbell import organization_workflow_id
 from domain.standing import Block, Status
 from tests.world import World, until
 
 
-async def fail_payment(world: World, subscription_id: str) -> None:
-    [event_id] = await world.happen(f"subscriptions/{subscription_id}/fail_payment")
+async def fail_payment(world: World, subscription_id: str, *, seconds_ago: int = 0) -> None:
+    at = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
+    [event_id] = await world.happen(f"subscriptions/{subscription_id}/fail_payment", {"at": at})
     assert await world.deliver(event_id) == 200
+
+
+async def timers(world: World, organization_id: str) -> list[float]:
+    """The durable timers that the lifecycle has set, in seconds."""
+    handle = world.services.client.get_workflow_handle(organization_workflow_id(organization_id))
+    return [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta().total_seconds()
+        for event in (await handle.fetch_history()).events
+        if event.HasField("timer_started_event_attributes")
+    ]
 
 
 async def deadline_known(world: World, organization_id: str) -> datetime:
@@ -35,6 +47,7 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
     assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
     assert (standing.blocks, standing.deadline) == (frozenset({Block.NONPAYMENT}), None)
     assert receipt.decided_at >= deadline
+    assert any(seconds <= 3 for seconds in await timers(world, organization_id))  # not by the relay alone
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert await world.subaccount_status(organization_id) == "suspended"
     await world.certify()
@@ -43,10 +56,10 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
 async def test_more_failures_do_not_move_the_deadline(world: World) -> None:
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
-    await fail_payment(world, subscription_id)
+    await fail_payment(world, subscription_id, seconds_ago=30)
     deadline = await deadline_known(world, organization_id)
 
-    await fail_payment(world, subscription_id)
+    await fail_payment(world, subscription_id, seconds_ago=10)
 
     assert (await world.look_again(organization_id)).deadline == deadline
     await world.certify()
