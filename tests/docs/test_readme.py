@@ -59,5 +59,5 @@ def _texts(path: Path) -> list[re.Pattern[str]]:
         literal = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         if sum(map(len, literal)) >= _LEAST_LITERAL:
             pattern = "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts)
-            found.append(re.compile(pattern.removeprefix("\\n")))
+            found.append(re.compile(pattern.removeprefix("\\\n")))
     return found
