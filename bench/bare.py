@@ -1,16 +1,8 @@
-"""The yardstick: a workflow of four empty activities, on a worker of its own process: `python -m bench.bare QUEUE`."""
+"""The yardstick: a workflow of four empty activities."""
 
-import asyncio
-import sys
 from datetime import timedelta
 
 from temporalio import activity, workflow
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-
-from runtime.client import connect
-from runtime.processes import exit_now, stop_requested
-from runtime.settings import temporal_connection
 
 STEPS = 4
 
@@ -26,24 +18,3 @@ class Bare:
     async def run(self) -> None:
         for number in range(STEPS):
             await workflow.execute_activity(nothing, number, start_to_close_timeout=timedelta(seconds=10))
-
-
-def _runner() -> SandboxedWorkflowRunner:
-    """Like our own worker's: modules are not imported anew for every run, which would flatter us."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_all_modules())
-
-
-async def serve(queue: str) -> None:
-    """Poll until SIGTERM."""
-    connection = temporal_connection()
-    if connection is None:
-        raise SystemExit("TEMPORAL_ADDRESS is not set")
-    stop = stop_requested()
-    client = await connect(connection)
-    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing], workflow_runner=_runner()):
-        await stop.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
-    exit_now(0)

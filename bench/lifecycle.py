@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import quantiles
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ STEADY_PER_SECOND = 20
 STEADY_SECONDS = 15
 IDLE_ROUNDS = 20
 BARE_AT_ONCE = 50
+PATIENCE = timedelta(minutes=2)
 
 Say = Callable[[str], None]
 
@@ -99,7 +101,7 @@ async def _bare_alone(client: Client, queue: str) -> list[float]:
     seconds = []
     for _ in range(IDLE_ROUNDS):
         began = time.perf_counter()
-        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue)
+        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE)
         seconds.append(time.perf_counter() - began)
     return seconds
 
@@ -127,7 +129,7 @@ async def _reactivated(target: Target, delivery: Signed) -> None:
 
 async def _bare_storm(client: Client, queue: str, number: int) -> float:
     async def one(_: int) -> None:
-        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue)
+        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE)
 
     began = time.perf_counter()
     await load.each(range(number), one, at_once=BARE_AT_ONCE)

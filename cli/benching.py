@@ -47,7 +47,7 @@ async def _lifecycle(organizations: int, *, as_json: bool) -> int:
 
     async with serve(told=lambda what, seconds: say(f"{what}: {seconds:.1f} s"), say=say) as stack:
         environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
-        async with stack.children.run("bare-worker", "bench.bare", [BARE_QUEUE], environment):
+        async with stack.children.run("bare-worker", "bench.bare_worker", [BARE_QUEUE], environment):
             try:
                 report = await _measure(stack, organizations, say)
             except BenchFailed as problem:

@@ -1,0 +1,33 @@
+"""The yardstick's worker, in a process of its own as ours is: `python -m bench.bare_worker QUEUE`."""
+
+import asyncio
+import sys
+
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from bench.bare import Bare, nothing
+from runtime.client import connect
+from runtime.processes import exit_now, stop_requested
+from runtime.settings import temporal_connection
+
+
+def _runner() -> SandboxedWorkflowRunner:
+    """Like our own worker's: modules are not imported anew for every run, which would flatter us."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_all_modules())
+
+
+async def serve(queue: str) -> None:
+    """Poll until SIGTERM."""
+    connection = temporal_connection()
+    if connection is None:
+        raise SystemExit("TEMPORAL_ADDRESS is not set")
+    stop = stop_requested()
+    client = await connect(connection)
+    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing], workflow_runner=_runner()):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
+    exit_now(0)
