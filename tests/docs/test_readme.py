@@ -42,6 +42,14 @@ def test_the_guarantees_page_names_every_check() -> None:
     assert [check.claim for check in CHECKS if f"- {check.claim}\n" not in page] == []
 
 
+def test_the_tutorial_names_what_dev_prints() -> None:
+    source = (ROOT / "cli" / "dev.py").read_text(encoding="utf-8")
+    labels = re.findall(r'# "([^"]+)"', (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
+
+    assert len(labels) == 4
+    assert [label for label in labels if f'"{label.partition(", ")[0]}' not in source] == []
+
+
 def _block(holds: str) -> Block:
     [found] = [block for block in blocks(README) if holds in block.text]
     return found
