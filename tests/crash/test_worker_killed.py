@@ -14,6 +14,7 @@ from temporalio.client import Client
 from domain.standing import Status
 from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
+from tests.builders import rows
 from tests.conftest import fresh_database
 from tests.crash.boundaries import BOUNDARIES, Staged, held
 from tests.crash.processes import worker
@@ -44,6 +45,7 @@ async def crash(
     with fresh_database(postgres, f"crash_{os.getpid()}") as url:
         async with world(url, temporal_client, directory, authority) as here:
             staged = await _staged(here)
+            here.twilio.callbacks.faults.add("lost")  # nobody tells what became of the window
             sending, _ = await here.organization()
             campaign_id = await here.campaign(sending, recipients=RECIPIENTS)
             account = await here.account_sid(sending)
@@ -112,15 +114,35 @@ async def test_another_worker_ends_what_a_killed_one_began(crash: Crash, towards
 
 async def test_a_campaign_killed_in_a_window_reaches_each_recipient_once(crash: Crash) -> None:
     here, (organization_id, campaign_id) = crash.world, crash.sending
+    account = await here.account_sid(organization_id)
 
+    await until(lambda: _are_unknown(here, campaign_id), "the window's messages unknown")
+    here.twilio.callbacks.faults.clear()
+    for sid in [one.sid for one in here.twilio.state.messages.values() if one.account_sid == account]:
+        await here.twilio_control.post(f"/_sim/messages/{sid}/callback", json={"status": "delivered"})
+    await until(lambda: _are_known(here, campaign_id), "the window's messages known")
+    await here.services.doorbell.ring_campaign(organization_id, campaign_id)
     await _campaign_reaches(here, organization_id, campaign_id, "completed")
 
-    assert _accepted(here, await here.account_sid(organization_id)) == RECIPIENTS
+    assert _accepted(here, account) == RECIPIENTS
     assert (await here.wallet(organization_id)).balance_micros == 10_000_000 - RECIPIENTS * 10_000
 
 
 async def test_every_guarantee_holds_after_the_crash(crash: Crash) -> None:
     await crash.world.certify()
+
+
+async def _are_unknown(here: World, campaign_id: UUID) -> bool:
+    return "unknown" in await _statuses(here, campaign_id)
+
+
+async def _are_known(here: World, campaign_id: UUID) -> bool:
+    return "unknown" not in await _statuses(here, campaign_id)
+
+
+async def _statuses(here: World, campaign_id: UUID) -> set[str]:
+    found = await rows(here.services.engine, "SELECT status FROM messages WHERE campaign_id = :id", id=campaign_id)
+    return {row.status for row in found}
 
 
 async def _campaign_reaches(here: World, organization_id: str, campaign_id: UUID, status: str) -> None:
