@@ -37,12 +37,16 @@ EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 def filled(page: str) -> str:
     """The page with each table between its two markers written anew."""
     for name, table in TABLES.items():
-        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        if not (begin in page and end in page):
-            raise ValueError(f"docs/reference/lifecycle.md has lost its place for {name}")
-        before, _, rest = page.partition(begin)
-        page = f"{before}{begin}\n{table()}\n{end}{rest.partition(end)[2]}"
+        page = fill(page, name, table())
     return page
+
+
+def fill(page: str, name: str, text: str) -> str:
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    if not (begin in page and end in page):
+        raise ValueError(f"the page has lost its place for {name}")
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
 
 
 def states() -> str:

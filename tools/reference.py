@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: the API, the settings, the commands, and the tables of the lifecycle.
+"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, the guarantees' checks.
 
 `python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of date.
 """
@@ -20,6 +20,7 @@ from typer.main import get_command
 from api import auth, callbacks, campaigns, errors, health, messages, organizations, subscriptions, wallets, webhooks
 from api.app import create_app
 from cli.main import create_app as create_cli
+from db.certify import CHECKS, GUARANTEES
 from runtime import settings
 from tools import lifecycle
 
@@ -31,17 +32,26 @@ Json = Mapping[str, Any]
 
 def pages() -> dict[Path, str]:
     """Every generated page and what it has to say."""
-    told = REFERENCE / "lifecycle.md"
+    told, proved = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
     return {
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "cli.md": cli(),
         told: lifecycle.filled(told.read_text(encoding="utf-8")),
+        proved: guarantees(proved.read_text(encoding="utf-8")),
     }
 
 
 def stale() -> list[Path]:
     return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def guarantees(page: str) -> str:
+    """The page with each guarantee's checks as `certify` has them."""
+    for number in GUARANTEES:
+        claims = [f"- {check.claim}" for check in CHECKS if check.guarantee == number]
+        page = lifecycle.fill(page, f"checks {number}", "\n".join(claims))
+    return page
 
 
 # The API
