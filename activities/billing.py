@@ -1,11 +1,12 @@
 """Billing activities: ask the provider afresh, book the money it confirms, and fold its answer into the standing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -45,25 +46,29 @@ class Billing:
         Fails retryably as `ProviderUnavailable`, or as `Stale` while the answer is older than a webhook's word; the
         fourth answer is believed whatever its time.
         """
+        organization_id = asked.organization_id
         async with self._engine.connect() as conn:
-            deliveries = await inbox.unhandled(conn, asked.organization_id)
-            known = await subscriptions.of_organization(conn, asked.organization_id)
-        told_of = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
+            deliveries = await inbox.unhandled(conn, organization_id)
+            known = await subscriptions.of_organization(conn, organization_id)
+        named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
+        money = [delivery for delivery in deliveries if delivery.money is not None]
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
-        for subscription in known:
-            if subscription.is_current or (subscription.provider, subscription.id) in told_of:
-                await self._confirm(subscription, cause)
-        for delivery in deliveries:
-            if delivery.money is not None:
-                await self._book(asked.organization_id, delivery, delivery.money)
+        told = [
+            (subscription, await self._ask(subscription))
+            for subscription in known
+            if subscription.is_current or (subscription.provider, subscription.id) in named
+        ]
         async with self._engine.begin() as conn:
-            standing = await standings.settle(
-                conn, asked.organization_id, now=datetime.now(UTC), cause=cause, may_open=True
-            )
-            await inbox.mark_handled(conn, [delivery.id for delivery in deliveries])
-            resumed = await campaigns.resume_eligible(conn, asked.organization_id)  # a top-up may have come in
+            standing = await _fold(conn, organization_id, told, cause)
+            resumed = [] if money else await _finish(conn, organization_id, deliveries)
+        for delivery in money:
+            await self._book(organization_id, delivery)
+        if money:
+            async with self._engine.begin() as conn:
+                standing = await _fold(conn, organization_id, (), cause)
+                resumed = await _finish(conn, organization_id, deliveries)
         for campaign_id in resumed:
-            await self._doorbell.ring_campaign(asked.organization_id, campaign_id)
+            await self._doorbell.ring_campaign(organization_id, campaign_id)
         return standing
 
     @activity.defn(name="settle_standing")
@@ -74,31 +79,17 @@ class Billing:
                 conn, asked.organization_id, now=datetime.now(UTC), cause="deadline or block", may_open=False
             )
 
-    async def _confirm(self, subscription: Subscription, cause: str) -> None:
-        try:
-            with translated():
-                told = await self._snapshot(subscription)
-            async with self._engine.begin() as conn:
-                await folding.confirm(
-                    conn,
-                    subscription,
-                    told,
-                    now=datetime.now(UTC),
-                    cause=cause,
-                    may_open=True,
-                    accept_older=activity.info().attempt > STALE_ATTEMPTS,
-                )
-        except folding.Stale as problem:
-            raise ApplicationError(str(problem), type=STALE) from problem
+    async def _ask(self, subscription: Subscription) -> Snapshot:
+        with translated():
+            try:
+                return await self._providers[subscription.provider].get_subscription(subscription.id)
+            except NotFound:
+                return Snapshot(state=State.UNKNOWN, raw_status="not found")
 
-    async def _snapshot(self, subscription: Subscription) -> Snapshot:
-        try:
-            return await self._providers[subscription.provider].get_subscription(subscription.id)
-        except NotFound:
-            return Snapshot(state=State.UNKNOWN, raw_status="not found")
-
-    async def _book(self, organization_id: str, delivery: Delivery, money: MoneyReference) -> None:
-        provider = self._providers[delivery.provider]
+    async def _book(self, organization_id: str, delivery: Delivery) -> None:
+        provider, money = self._providers[delivery.provider], delivery.money
+        if money is None:
+            return
         with translated():
             try:
                 if money.kind is MoneyObject.DISPUTE:
@@ -153,3 +144,32 @@ class Billing:
         async with self._engine.begin() as conn:
             await alerts.raise_(conn, organization_id, kind, detail)
         log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
+
+
+async def _fold(
+    conn: AsyncConnection, organization_id: str, told: Sequence[tuple[Subscription, Snapshot]], cause: str
+) -> Standing | None:
+    """Fold what the provider said of each subscription; of none, decide anew from what is recorded."""
+    now = datetime.now(UTC)
+    standing = None
+    try:
+        for subscription, snapshot in told:
+            standing = await folding.confirm(
+                conn,
+                subscription,
+                snapshot,
+                now=now,
+                cause=cause,
+                may_open=True,
+                accept_older=activity.info().attempt > STALE_ATTEMPTS,
+            )
+    except folding.Stale as problem:
+        raise ApplicationError(str(problem), type=STALE) from problem
+    return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+
+
+async def _finish(conn: AsyncConnection, organization_id: str, deliveries: Sequence[Delivery]) -> list[UUID]:
+    """The deliveries are acted on; campaigns that waited for what they brought go on, and are to be rung."""
+    if deliveries:
+        await inbox.mark_handled(conn, [delivery.id for delivery in deliveries])
+    return await campaigns.resume_eligible(conn, organization_id)

@@ -15,7 +15,7 @@ from temporalio import activity
 
 from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
-from db import alerts, campaigns, folding, organizations, receipts, standings, wallets
+from db import alerts, campaigns, folding, receipts, standings, wallets
 from db.standings import HeldBlock
 from domain.campaign import Park
 from domain.standing import Block, Standing, Status
@@ -125,11 +125,10 @@ class Enforcement:
 
     async def _account_of(self, step: Step) -> str:
         async with self._engine.connect() as conn:
-            organization = await organizations.get(conn, step.organization_id)
-            standing = await standings.get(conn, step.organization_id)
-        if organization is None or standing is None or standing.epoch != step.epoch:
-            raise superseded(step.epoch, standing.epoch if standing else -1)
-        return organization.twilio_account_sid
+            account_sid, epoch = await standings.account_at(conn, step.organization_id)
+        if account_sid is None or epoch != step.epoch:
+            raise superseded(step.epoch, epoch)
+        return account_sid
 
     async def _note(self, step: Step, name: str, started_at: datetime, account: Account) -> None:
         async with self._in(step) as (conn, _):

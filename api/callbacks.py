@@ -37,6 +37,8 @@ async def twilio_status(request: Request, here: Here) -> Response:
         raise Problem(Kind.INVALID_SIGNATURE)
     async with here.services.engine.begin() as conn:
         applied = await callbacks.apply(conn, organization_id, callback)
+    if applied is Applied.GIVEN_BACK:
+        here.ring(organization_id)  # it may be active again by now: then the lifecycle lets the campaign go on
     if applied in (Applied.GIVEN_BACK, Applied.TOO_LATE):
         log.info("callback", organization_id=organization_id, message_sid=callback.message_sid, outcome=applied.value)
     return Response(status_code=204)

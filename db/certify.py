@@ -183,6 +183,16 @@ CHECKS = (
         """,
     ),
     Check(
+        guarantee=4,
+        claim="top-ups credited to another wallet, too",
+        sql="""
+        SELECT (SELECT count(*) FROM payments WHERE kind = 'topup'), count(*)
+        FROM payments p JOIN ledger_entries e
+            ON e.reference_id = p.reference_id AND e.kind = 'credit' AND e.organization_id <> p.organization_id
+        WHERE p.kind = 'topup'
+        """,
+    ),
+    Check(
         guarantee=5,
         claim="campaigns running in organizations whose suspension is applied",
         sql="""

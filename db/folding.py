@@ -16,7 +16,7 @@ from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
 from domain.standing import Block, Standing, Status
-from domain.subscription import BILLING, LAPSED, PAID, Order, Snapshot, State, order
+from domain.subscription import BILLING, PAID, Order, Snapshot, State, order
 
 CLOCKS_APART = timedelta(minutes=5)
 
@@ -137,9 +137,9 @@ async def _name_current(conn: AsyncConnection, organization_id: str) -> None:
     if not paid:
         await alerts.clear(conn, organization_id, "two_subscriptions_bill")
         return
-    if current is None or current.snapshot.state in LAPSED or current.snapshot.state is State.PENDING:
+    if current is None or current.snapshot.state not in PAID:
         await subscriptions.make_current(conn, paid[0])
-    elif current.snapshot.state in BILLING:
+    if current is not None and current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {paid[0].provider} {paid[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
 

@@ -26,9 +26,25 @@ class BookedPayment:
     booked_at: datetime
 
 
-async def book_topup(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> Outcome:
-    """Credit the wallet with a captured payment, once by the capture's id. Locks the wallet; the caller commits."""
+@dataclass(frozen=True, slots=True)
+class BookedFor:
+    """The payment was booked before, for another organization; nothing is booked now."""
+
+    organization_id: str
+
+
+async def book_topup(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
+) -> Outcome | BookedFor:
+    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it.
+
+    Two organizations at once: the second one's transaction fails by the unique payment. Locks the wallet; the caller
+    commits.
+    """
     reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
+    whose = await owner(conn, provider, payment.reference.id)
+    if whose is not None and whose != organization_id:
+        return BookedFor(whose)
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )
@@ -86,7 +102,7 @@ async def _note(
             provider_subscription_id=payment.subscription_id,
             occurred_at=payment.occurred_at,
         )
-        .on_conflict_do_nothing(index_elements=["provider", "object_id"])
+        .on_conflict_do_nothing(index_elements=["organization_id", "provider", "object_id"])
     )
 
 

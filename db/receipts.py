@@ -12,18 +12,20 @@ from domain.standing import Status
 
 _LEAKED_DEBITS = text(
     """
-    SELECT count(*) FROM ledger_entries e
-    WHERE e.organization_id = :organization_id AND e.kind = 'debit'
-      AND e.seq > (SELECT max(g.after_seq) FROM gate_changes g
-                   WHERE g.organization_id = :organization_id AND g.change = 'shut' AND g.epoch <= :epoch)
+    (SELECT count(*) FROM ledger_entries e
+     WHERE e.organization_id = receipts.organization_id AND e.kind = 'debit'
+       AND e.seq > (SELECT max(g.after_seq) FROM gate_changes g
+                    WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'
+                      AND g.epoch <= receipts.epoch))
     """
 )
 _LEAKED_MESSAGES = text(
     """
-    SELECT count(*) FROM messages m
-    WHERE m.organization_id = :organization_id
-      AND m.sending_at > (SELECT max(g.at) FROM gate_changes g
-                          WHERE g.organization_id = :organization_id AND g.change = 'shut' AND g.epoch <= :epoch)
+    (SELECT count(*) FROM messages m
+     WHERE m.organization_id = receipts.organization_id
+       AND m.sending_at > (SELECT max(g.at) FROM gate_changes g
+                           WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'
+                             AND g.epoch <= receipts.epoch))
     """
 )
 
@@ -75,9 +77,7 @@ async def finish(conn: AsyncConnection, organization_id: str, epoch: int, status
     """Close the receipt; a suspension's counts what passed the gate after it shut. The caller holds the standing."""
     values: dict[str, Any] = {"finished_at": now}
     if status is Status.SUSPENDED:
-        asked = {"organization_id": organization_id, "epoch": epoch}
-        values["leaked_debits"] = (await conn.execute(_LEAKED_DEBITS, asked)).scalar_one()
-        values["leaked_messages"] = (await conn.execute(_LEAKED_MESSAGES, asked)).scalar_one()
+        values |= {"leaked_debits": _LEAKED_DEBITS, "leaked_messages": _LEAKED_MESSAGES}
     await conn.execute(
         update(receipts)
         .where(receipts.c.organization_id == organization_id, receipts.c.epoch == epoch)

@@ -61,6 +61,17 @@ async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
     return await _read(conn, organization_id, for_update=False)
 
 
+async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
+    """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if there is neither."""
+    query = (
+        select(organizations.c.twilio_account_sid, standings.c.epoch)
+        .join(standings, standings.c.organization_id == organizations.c.id)
+        .where(organizations.c.id == organization_id)
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
+
+
 async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
     """Take the organization's lock, to the end of the transaction; taken before any wallet's."""
     return await _read(conn, organization_id, for_update=True)

@@ -253,6 +253,11 @@ TAMPERINGS = [
     ),
     ("top-ups without exactly one credit of their amount", "UPDATE payments SET reference_id = 'nowhere'", set()),
     (
+        "top-ups credited to another wallet, too",
+        "UPDATE payments SET organization_id = 'resting' WHERE kind = 'topup'",
+        {"top-ups without exactly one credit of their amount"},
+    ),
+    (
         "campaigns running in organizations whose suspension is applied",
         "UPDATE campaigns SET status = 'running', reason = '' WHERE organization_id = 'resting'",
         set(),

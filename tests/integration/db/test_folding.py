@@ -399,7 +399,19 @@ async def test_a_new_subscription_that_is_not_paid_takes_over_from_nobody(engine
     assert (await subscription(engine)).is_current
 
 
-@pytest.mark.parametrize("current", [State.ACTIVE, State.TRIALING, State.PAST_DUE])
+async def test_a_paid_subscription_takes_over_from_one_that_is_past_due_and_both_bill(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.PAST_DUE))
+    await note_subscription(engine, "I-NEW")
+
+    after = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-NEW")
+
+    assert (await subscription(engine, "I-NEW")).is_current
+    assert after.deadline is None
+    assert await standing_alerts(engine) == {"two_subscriptions_bill"}
+
+
+@pytest.mark.parametrize("current", [State.ACTIVE, State.TRIALING])
 async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(engine: AsyncEngine, current: State) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(current))

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, organizations, payments, receipts, standings, subscriptions
 from db.organizations import AccountTaken
+from db.payments import BookedFor
 from db.receipts import Receipt
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
@@ -43,7 +44,7 @@ def captured(amount: Money, id_: str = "CAP-1") -> Payment:
     )
 
 
-async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> Outcome:
+async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> Outcome | BookedFor:
     async with engine.begin() as conn:
         return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount))
 
@@ -106,6 +107,18 @@ async def test_a_capture_that_comes_again_with_another_amount_is_a_conflict(engi
     assert isinstance(await top_up(engine, usd("6")), Conflict)
     assert await balance(engine) == usd("5")
     assert await broken_claims(engine) == set()
+
+
+async def test_one_capture_is_credited_to_one_organization(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await onboard(engine, "other", balance="0")
+    first = await top_up(engine, usd("5"))
+
+    second = await top_up(engine, usd("5"), "other")
+
+    assert isinstance(first, Credited)
+    assert second == BookedFor(ORGANIZATION)
+    assert await number(engine, "SELECT sum(balance_micros) FROM wallets WHERE organization_id = 'other'") == 0
 
 
 async def test_a_capture_that_is_not_credited_is_not_noted(engine: AsyncEngine) -> None:
