@@ -112,19 +112,10 @@ async def _steps_alone(target: Target, signed: Sequence[Signed]) -> list[float]:
     for delivery in signed:
         began = time.time()
         await load.deliver(target, delivery)
-        await _reactivated(target, delivery)
+        await load.active_again(target, delivery.subject)
         [finished] = await load.finished_at(target, [delivery.subject])
         seconds.append(finished - began)
     return seconds
-
-
-async def _reactivated(target: Target, delivery: Signed) -> None:
-    path = f"/v1/organizations/{delivery.subject.organization_id}"
-    while True:
-        told = (await target.api.get(path)).json()["standing"]
-        if told["status"] == "active" and told["applied_epoch"] == told["epoch"]:
-            return
-        await asyncio.sleep(0.05)
 
 
 async def _bare_storm(client: Client, queue: str, number: int) -> float:

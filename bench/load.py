@@ -134,6 +134,20 @@ async def at_rest(target: Target, subjects: Sequence[Subject]) -> None:
     raise BenchFailed(f"{max(waiting)} organizations were not at rest after {PATIENCE:.0f} seconds")
 
 
+async def active_again(target: Target, subject: Subject) -> None:
+    """Wait until a reactivation is applied."""
+    question = text(
+        "SELECT status = 'active' AND applied_epoch = epoch FROM standings WHERE organization_id = :organization_id"
+    )
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        async with target.engine.connect() as conn:
+            if (await conn.execute(question, {"organization_id": subject.organization_id})).scalar_one():
+                return
+        await asyncio.sleep(0.05)
+    raise BenchFailed(f"{subject.organization_id} was not active again after {PATIENCE:.0f} seconds")
+
+
 async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float]:
     """When each one's newest receipt was closed, in seconds since the epoch."""
     question = text(

@@ -133,5 +133,6 @@ def _quiet() -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
