@@ -16,7 +16,7 @@ from db import alerts, campaigns, folding, inbox, payments, standings, subscript
 from db.inbox import Delivery
 from db.subscriptions import Subscription
 from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
-from domain.standing import Block, Standing
+from domain.standing import Block, Standing, Status
 from domain.subscription import Provider, Snapshot, State
 from domain.wallet import Credited
 from providers.billing import BillingProvider
@@ -60,13 +60,13 @@ class Billing:
         ]
         async with self._engine.begin() as conn:
             standing = await _fold(conn, organization_id, told, cause)
-            resumed = [] if money else await _finish(conn, organization_id, deliveries)
+            resumed = [] if money else await _finish(conn, standing, deliveries)
         for delivery in money:
             await self._book(organization_id, delivery)
         if money:
             async with self._engine.begin() as conn:
                 standing = await _fold(conn, organization_id, (), cause)
-                resumed = await _finish(conn, organization_id, deliveries)
+                resumed = await _finish(conn, standing, deliveries)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
         return standing
@@ -168,8 +168,10 @@ async def _fold(
     return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
 
 
-async def _finish(conn: AsyncConnection, organization_id: str, deliveries: Sequence[Delivery]) -> list[UUID]:
+async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: Sequence[Delivery]) -> list[UUID]:
     """The deliveries are acted on; campaigns that waited for what they brought go on, and are to be rung."""
     if deliveries:
         await inbox.mark_handled(conn, [delivery.id for delivery in deliveries])
-    return await campaigns.resume_eligible(conn, organization_id)
+    if standing is None or standing.status is Status.SUSPENDED or standing.behind:
+        return []  # the steps of a reactivation end with it
+    return await campaigns.resume_eligible(conn, standing.organization_id)

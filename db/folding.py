@@ -111,8 +111,14 @@ async def confirm(
     """Fold the provider's own answer to a GET. Raises `Stale` if it is older than what is known, unless accepted."""
     organization_id = subscription.organization_id
     standing = await standings.lock(conn, organization_id)
-    known = await subscriptions.find(conn, subscription.provider, subscription.id)
-    if standing is None or known is None:
+    if standing is None:
+        return None
+    facts = await standings.facts(conn, organization_id)
+    current = facts.current
+    known: Subscription | None = current
+    if current is None or (current.provider, current.id) != (subscription.provider, subscription.id):
+        known = await subscriptions.find(conn, subscription.provider, subscription.id)
+    if known is None:
         return None
     if told.state is State.UNKNOWN:
         detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
@@ -121,11 +127,12 @@ async def confirm(
     elif order(told.as_of, known.snapshot.as_of) is Order.OLDER and not accept_older:
         raise Stale(f"{known.id}: {told.as_of} is older than {known.snapshot.as_of}")
     else:
-        await subscriptions.record(conn, known, told, now=now, confirmed=True)
-    facts = await standings.facts(conn, organization_id)
-    if facts.others:
-        await _name_current(conn, organization_id)
-        facts = await standings.facts(conn, organization_id)
+        recorded = await subscriptions.record(conn, known, told, now=now, confirmed=True)
+        if known.is_current:
+            facts = replace(facts, current=recorded)
+        if facts.others:
+            await _name_current(conn, organization_id)
+            facts = await standings.facts(conn, organization_id)
     return await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
 
 

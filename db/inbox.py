@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,15 @@ class InboxStatus(StrEnum):
     UNHANDLED = "unhandled"
     PARKED = "parked"
     HANDLED = "handled"
+
+
+_UNHANDLED = (
+    select(*(column for column in inbox.c if column.name not in ("body", "headers")))
+    .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
+    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .order_by(inbox.c.id)
+    .limit(500)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +140,7 @@ async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -
 
 async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
     """What waits for this organization's lifecycle, oldest first."""
-    query = (
-        select(inbox)
-        .where(inbox.c.organization_id == organization_id, inbox.c.status == InboxStatus.UNHANDLED.value)
-        .order_by(inbox.c.id)
-        .limit(500)
-    )
-    return [_delivery(row) for row in await conn.execute(query)]
+    return [_delivery(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
 
 
 async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:

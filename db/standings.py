@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy import Row, Text, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,31 @@ from domain.standing import Block, Decision, Policy, Standing, Status, decide
 from domain.subscription import Snapshot, State
 
 NOBODY = Snapshot(state=State.NONE)
+
+_ID = bindparam("organization_id", type_=Text)
+_AS_COMMITTED = select(standings).where(standings.c.organization_id == _ID)
+_LOCKED = _AS_COMMITTED.with_for_update()
+_ACCOUNT_AT = (
+    select(organizations.c.twilio_account_sid, standings.c.epoch)
+    .join(standings, standings.c.organization_id == organizations.c.id)
+    .where(organizations.c.id == _ID)
+)
+_HELD = (
+    select(func.coalesce(func.array_agg(blocks.c.kind.distinct()), text("'{}'")))
+    .where(blocks.c.organization_id == _ID)
+    .scalar_subquery()
+)
+_OTHERS = select(subscriptions_table.c.provider_subscription_id).where(
+    subscriptions_table.c.organization_id == _ID, ~subscriptions_table.c.is_current
+)
+_FACTS = (
+    select(organizations.c.grace_seconds, _HELD.label("held"), _OTHERS.exists().label("others"), subscriptions_table)
+    .outerjoin(
+        subscriptions_table,
+        (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
+    )
+    .where(organizations.c.id == _ID)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +88,7 @@ async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
     """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if there is neither."""
-    query = (
-        select(organizations.c.twilio_account_sid, standings.c.epoch)
-        .join(standings, standings.c.organization_id == organizations.c.id)
-        .where(organizations.c.id == organization_id)
-    )
-    row = (await conn.execute(query)).one_or_none()
+    row = (await conn.execute(_ACCOUNT_AT, {"organization_id": organization_id})).one_or_none()
     return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
 
 
@@ -79,23 +99,7 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
     """What is recorded. The caller holds the standing, so that nothing of it changes."""
-    held = (
-        select(func.coalesce(func.array_agg(blocks.c.kind.distinct()), text("'{}'")))
-        .where(blocks.c.organization_id == organization_id)
-        .scalar_subquery()
-    )
-    others = select(subscriptions_table.c.provider_subscription_id).where(
-        subscriptions_table.c.organization_id == organization_id, ~subscriptions_table.c.is_current
-    )
-    query = (
-        select(organizations.c.grace_seconds, held.label("held"), others.exists().label("others"), subscriptions_table)
-        .outerjoin(
-            subscriptions_table,
-            (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
-        )
-        .where(organizations.c.id == organization_id)
-    )
-    row = (await conn.execute(query)).one()
+    row = (await conn.execute(_FACTS, {"organization_id": organization_id})).one()
     return Facts(
         policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
         current=None if row.provider is None else subscriptions.read(row),
@@ -235,8 +239,8 @@ async def stuck(conn: AsyncConnection, organization_id: str) -> Stuck | None:
 
 
 async def _read(conn: AsyncConnection, organization_id: str, *, for_update: bool) -> Standing | None:
-    query = select(standings).where(standings.c.organization_id == organization_id)
-    row = (await conn.execute(query.with_for_update() if for_update else query)).one_or_none()
+    query = _LOCKED if for_update else _AS_COMMITTED
+    row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _standing(row)
 
 

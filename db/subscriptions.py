@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, Text, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import subscriptions
 from domain.money import Money
 from domain.subscription import Provider, Snapshot, State
+
+_OF_ORGANIZATION = (
+    select(subscriptions)
+    .where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text))
+    .order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +42,7 @@ async def current(conn: AsyncConnection, organization_id: str) -> Subscription |
 
 async def of_organization(conn: AsyncConnection, organization_id: str) -> list[Subscription]:
     """All of them, the current one first."""
-    query = (
-        select(subscriptions)
-        .where(subscriptions.c.organization_id == organization_id)
-        .order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
-    )
-    return [read(row) for row in await conn.execute(query)]
+    return [read(row) for row in await conn.execute(_OF_ORGANIZATION, {"organization_id": organization_id})]
 
 
 async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Subscription | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, Text, case, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, Text, bindparam, case, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import gate_changes, ledger_entries, wallets
@@ -21,6 +21,9 @@ _WALLET = (
     wallets.c.frozen_by_operator,
     wallets.c.freeze_reason,
 )
+_AS_COMMITTED = select(*_WALLET).where(wallets.c.organization_id == bindparam("organization_id", type_=Text))
+_LOCKED = _AS_COMMITTED.with_for_update()
+_WATCHED = _AS_COMMITTED.with_for_update(read=True)
 _ENTRY = (
     ledger_entries.c.seq,
     ledger_entries.c.kind,
@@ -47,19 +50,19 @@ async def open_wallet(conn: AsyncConnection, organization_id: str, currency: str
 
 async def get(conn: AsyncConnection, organization_id: str) -> Wallet | None:
     """The wallet as last committed; nothing may be decided on it."""
-    row = (await conn.execute(_by_id(organization_id))).one_or_none()
+    row = (await conn.execute(_AS_COMMITTED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Wallet | None:
     """Lock the wallet's row to the end of the transaction. No other row is locked after it."""
-    row = (await conn.execute(_by_id(organization_id).with_for_update())).one_or_none()
+    row = (await conn.execute(_LOCKED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
 async def watch(conn: AsyncConnection, organization_id: str) -> Wallet | None:
     """Hold the wallet's row still, shared with other watchers: no gate shuts before this transaction ends."""
-    row = (await conn.execute(_by_id(organization_id).with_for_update(read=True))).one_or_none()
+    row = (await conn.execute(_WATCHED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
@@ -167,11 +170,7 @@ async def _known(
     )
 
 
-def _by_id(organization_id: str) -> Select[Any]:
-    return select(*_WALLET).where(wallets.c.organization_id == organization_id)
-
-
-def _wallet(row: Row[Any]) -> Wallet:
+def _wallet(row: Any) -> Wallet:
     return Wallet(
         organization_id=row.organization_id,
         currency=row.currency,

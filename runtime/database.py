@@ -1,14 +1,20 @@
 """The database's engine and its migrations; refuses statements and waits without an end."""
 
+import time
 from pathlib import Path
 
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
+IDLE_SECONDS = 5.0
 _MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
 _MIGRATION_LOCK = 0x70_6C_6C_67_61_74_65  # any number, as long as every version of us takes the same
 
@@ -19,15 +25,36 @@ def create_engine(url: str, pool_size: int, application_name: str = "tollgate") 
     Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request around them.
     """
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         hide_parameters=True,  # errors are logged, and parameters hold phone numbers
         connect_args={"options": options, "application_name": application_name, "connect_timeout": 10},
     )
+    _ping_what_was_idle(engine.sync_engine)
+    return engine
+
+
+def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
+    """Ask a connection whether it lives before it is used, but only one that nobody used for a while.
+
+    A server that restarts under load costs one error, after which the pool drops all that it held.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as problem:
+            raise DisconnectionError from problem
 
 
 def migrate(url: str, revision: str = "head") -> None:
