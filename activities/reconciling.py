@@ -65,17 +65,26 @@ class Reconciling:
 
     @activity.defn(name="ring_waiting")
     async def ring_waiting(self) -> Rung:
-        """Ring every organization and campaign whose work waits and was not heard; also the relay's one step.
+        """Ring every organization and campaign whose work waits and was not heard."""
+        return await self.ring()
 
-        Raises `RPCError` when Temporal does not answer; what was not rung stays due.
+    async def ring(self, *, everything: bool = False) -> Rung:
+        """The relay's one step; `everything` after Temporal was away, when it may have forgotten what it was told.
+
+        Raises `RPCError` when Temporal does not answer; what was not rung is due again in seconds.
         """
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
             await inbox.adopt(conn, now=now)
         async with self._engine.begin() as conn:
-            due = await waiting.organizations(conn, now=now, limit=200)
-        for organization_id in due:
-            await self._doorbell.ring_organization(organization_id)
+            due = await waiting.organizations(conn, now=now, limit=1000 if everything else 200, everything=everything)
+        for index, organization_id in enumerate(due):
+            try:
+                await self._doorbell.ring_organization(organization_id)
+            except (RPCError, RuntimeError):
+                async with self._engine.begin() as conn:
+                    await waiting.ring_soon(conn, due[index:], now=now)
+                raise
         async with self._engine.begin() as conn:
             silent = await campaigns.unheard(conn, before=now - CAMPAIGN_SILENCE, limit=200)
             for organization_id, campaign_id in silent:

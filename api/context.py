@@ -2,16 +2,19 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request
+from temporalio.service import RPCError
 
 from activities.sending import Sending
 from api.background import Background
 from api.errors import invalid, not_found
 from api.keys import Keys
 from api.tokens import Tokens
+from db import waiting
 from runtime.wiring import Services
 
 _ORGANIZATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
@@ -28,8 +31,15 @@ class Context:
 
     def ring(self, organization_id: str) -> None:
         """Behind the answer; what is not heard, the relay rings again."""
-        bell = self.services.doorbell
-        self.background.do(bell.ring_organization(organization_id), "ring", organization_id=organization_id)
+        self.background.do(self._ring(organization_id), "ring", organization_id=organization_id)
+
+    async def _ring(self, organization_id: str) -> None:
+        try:
+            await self.services.doorbell.ring_organization(organization_id)
+        except (RPCError, RuntimeError):
+            async with self.services.engine.begin() as conn:
+                await waiting.ring_soon(conn, [organization_id], now=datetime.now(UTC))
+            raise
 
     def ring_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
         bell = self.services.doorbell

@@ -125,7 +125,7 @@ inbox = Table(
         "next_attempt_at",
         DateTime(timezone=True),
         nullable=False,
-        server_default=text("(clock_timestamp() + '00:00:10'::interval)"),
+        server_default=text("(clock_timestamp() + '00:01:00'::interval)"),
     ),
     _time("folded_at"),
     _time("heard_at"),

@@ -1,21 +1,27 @@
-"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or did not answer."""
+"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or did not answer.
 
+A ring that Temporal took is durable, so it is repeated late and ever more rarely: in a storm everybody waits, and
+ringing again only makes them wait longer. A ring that failed is repeated soon.
+"""
+
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-BEHIND_FOR = timedelta(seconds=30)
+BEHIND_FOR = timedelta(minutes=1)
+SOON = timedelta(seconds=5)
 
 _DUE = text(
     """
     WITH due AS (
         SELECT id, organization_id FROM inbox
-        WHERE status = 'unhandled' AND next_attempt_at <= :now
+        WHERE status = 'unhandled' AND (next_attempt_at <= :now OR :everything)
         ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), rung AS (
         UPDATE inbox i SET attempts = attempts + 1,
-            next_attempt_at = :now + least(interval '5 seconds' * (1 << least(attempts, 15)), interval '1 minute')
+            next_attempt_at = :now + least(interval '1 minute' * (1 << least(attempts, 10)), interval '10 minutes')
         FROM due WHERE i.id = due.id
     )
     SELECT DISTINCT organization_id FROM due
@@ -25,19 +31,36 @@ _BEHIND = text(
     """
     WITH due AS (
         SELECT organization_id FROM standings
-        WHERE (applied_epoch < epoch AND greatest(decided_at, rung_at) < :behind_since)
-           OR (deadline <= :now AND coalesce(rung_at, '-infinity') < :behind_since)
+        WHERE (applied_epoch < epoch AND (:everything OR (
+                  decided_at < :behind_since
+                  AND (rung_at IS NULL OR rung_at <= decided_at
+                       OR :now - rung_at > least(rung_at - decided_at, interval '10 minutes')))))
+           OR (deadline <= :now AND (:everything OR coalesce(rung_at, '-infinity') < :behind_since))
         LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE standings s SET rung_at = :now FROM due WHERE s.organization_id = due.organization_id
     RETURNING s.organization_id
     """
 )
+_DELIVERIES_SOON = text(
+    "UPDATE inbox SET next_attempt_at = :soon WHERE status = 'unhandled' AND organization_id = ANY(:ids)"
+)
+_STANDINGS_SOON = text("UPDATE standings SET rung_at = NULL WHERE organization_id = ANY(:ids)")
 
 
-async def organizations(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
-    """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings."""
-    due = [row.organization_id for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
-    asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit}
-    behind = [row.organization_id for row in await conn.execute(_BEHIND, asked)]
-    return sorted({*due, *behind})
+async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False) -> list[str]:
+    """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings.
+
+    `everything`: those that were rung before, too; for a Temporal that may have lost what it was told.
+    """
+    due = await conn.execute(_DUE, {"now": now, "limit": limit, "everything": everything})
+    asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit, "everything": everything}
+    behind = await conn.execute(_BEHIND, asked)
+    return sorted({row.organization_id for row in due} | {row.organization_id for row in behind})
+
+
+async def ring_soon(conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime) -> None:
+    """These were not heard: they are due again in seconds. The caller commits."""
+    ids = list(organization_ids)
+    await conn.execute(_DELIVERIES_SOON, {"ids": ids, "soon": now + SOON})
+    await conn.execute(_STANDINGS_SOON, {"ids": ids})

@@ -35,6 +35,7 @@ from workflows.reconcile import Reconcile
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)
 RELAY_EVERY = timedelta(seconds=1)
+HEALTH_TIMEOUT = timedelta(seconds=3)
 SCHEDULE_EVERY = timedelta(minutes=1)
 RECONCILE_EVERY = timedelta(minutes=15)
 DEPLOYMENT = "tollgate"
@@ -115,16 +116,19 @@ async def _relay(services: Services) -> None:
     """
     loop = asyncio.get_running_loop()
     schedule_due = 0.0
+    was_away = True
     reconciling = services.reconciling
     while True:
         try:
+            await services.client.service_client.check_health(timeout=HEALTH_TIMEOUT)
             if loop.time() >= schedule_due:
                 await register_search_attributes(services.client)
                 await ensure_schedule(services.client, services.settings.lifecycle_task_queue)
                 schedule_due = loop.time() + SCHEDULE_EVERY.total_seconds()
-            await reconciling.ring_waiting()
+            await reconciling.ring(everything=was_away)
+            was_away = False
         except (RPCError, SQLAlchemyError, OSError) as problem:
-            schedule_due = 0.0
+            schedule_due, was_away = 0.0, True
             log.warning("relay_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
         await asyncio.sleep(RELAY_EVERY.total_seconds())
 

@@ -138,7 +138,7 @@ def upgrade() -> None:
         sa.Column(
             "next_attempt_at",
             sa.DateTime(timezone=True),
-            server_default=sa.text("(clock_timestamp() + '00:00:10'::interval)"),
+            server_default=sa.text("(clock_timestamp() + '00:01:00'::interval)"),
             nullable=False,
         ),
         sa.Column("folded_at", sa.DateTime(timezone=True), nullable=True),

@@ -55,7 +55,7 @@ async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_tim
     assert await due(engine, row.at) == [ORGANIZATION]
 
 
-async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_once_a_minute(engine: AsyncEngine) -> None:
+async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_minutes(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event())
@@ -68,7 +68,7 @@ async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_once_a_min
         waits.append(later.at - row.at)
 
     assert waits == sorted(waits)
-    assert (waits[0], waits[1], waits[-1]) == (timedelta(seconds=5), timedelta(seconds=10), timedelta(minutes=1))
+    assert (waits[0], waits[1], waits[-1]) == (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=10))
 
 
 async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
@@ -82,19 +82,47 @@ async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> No
     assert await due(engine, NOON + 9999 * DAY) == []
 
 
-async def test_a_standing_that_is_not_applied_is_named_every_half_minute_until_it_is(engine: AsyncEngine) -> None:
+async def test_a_standing_that_is_not_applied_is_named_ever_more_rarely_until_it_is(engine: AsyncEngine) -> None:
     await onboard(engine)
     await block(engine)
-    at = NOON + BEHIND_FOR + timedelta(microseconds=1)
+    moment = timedelta(microseconds=1)
+    first = NOON + BEHIND_FOR + moment
+    second = NOON + 2 * (first - NOON) + moment
 
     assert await due(engine, NOON + BEHIND_FOR) == []
-    assert await due(engine, at) == [ORGANIZATION]
-    assert await due(engine, at + BEHIND_FOR) == []
-    assert await due(engine, at + BEHIND_FOR + timedelta(microseconds=1)) == [ORGANIZATION]
+    assert await due(engine, first) == [ORGANIZATION]
+    assert await due(engine, second - moment) == []
+    assert await due(engine, second) == [ORGANIZATION]
+    assert await due(engine, second + BEHIND_FOR) == []
 
     await apply_epoch(engine)
 
-    assert await due(engine, at + DAY) == []
+    assert await due(engine, second + DAY) == []
+
+
+async def test_what_was_not_heard_is_named_again_in_seconds(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, event(State.SUSPENDED_NONPAYMENT))
+    [row] = await rows(engine, "SELECT next_attempt_at AS at FROM inbox")
+    assert await due(engine, row.at) == [ORGANIZATION]
+
+    async with engine.begin() as conn:
+        await waiting.ring_soon(conn, [ORGANIZATION], now=row.at)
+
+    assert await due(engine, row.at + waiting.SOON - timedelta(microseconds=1)) == []
+    assert await due(engine, row.at + waiting.SOON) == [ORGANIZATION]
+
+
+async def test_a_temporal_that_was_away_is_told_everything_again(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await block(engine)
+    await onboard(engine, "resting")
+
+    async with engine.begin() as conn:
+        told = await waiting.organizations(conn, now=NOON, limit=100, everything=True)
+
+    assert told == [ORGANIZATION]
 
 
 async def test_a_change_of_mind_gives_its_lifecycle_time_again(engine: AsyncEngine) -> None:
