@@ -151,7 +151,10 @@ class Reconciling:
                 return f"{current.provider.value} does not have subscription {current.id}"
             if told.state is not current.snapshot.state:
                 return f"{current.provider.value} says {told.state.value}, we know {current.snapshot.state.value}"
-        account = await self._twilio.get_account(organization.twilio_account_sid)
+        try:
+            account = await self._twilio.get_account(organization.twilio_account_sid)
+        except NotFound:
+            return f"Twilio does not have the subaccount {organization.twilio_account_sid}"
         active = account.status is AccountStatus.ACTIVE
         if active != (standing.status is Status.ACTIVE):
             await self._follow(standing, account)

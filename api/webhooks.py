@@ -70,7 +70,10 @@ async def hear(
     heard: Heard | None = None
     async with here.services.engine.connect() as conn:
         async with conn.begin():
-            delivery, _ = await inbox.receive(conn, event, raw, headers)
+            delivery, new = await inbox.receive(conn, event, raw, headers)
+            named = delivery.organization_id if new else await inbox.organization_of(conn, event)
+        if named is not None and named != delivery.organization_id:
+            here.ring(named)  # its transmission came before with another body: one of the two is forged, so look
         if delivery.folded:
             return delivery, "heard before"
         if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:

@@ -99,7 +99,7 @@ async def receive(
 async def _store(
     conn: AsyncConnection, event_id: str, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> Row[Any] | None:
-    organization_id = await _organization_of(conn, event)
+    organization_id = await organization_of(conn, event)
     status, outcome = _first_status(event, organization_id)
     stored = await conn.execute(
         upsert(inbox)
@@ -174,7 +174,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
     )
     found: list[str] = []
     for row in await conn.execute(query):
-        organization_id = await _organization_of(conn, _event_again(row))
+        organization_id = await organization_of(conn, _event_again(row))
         values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
         if organization_id is not None:
             values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
@@ -236,7 +236,7 @@ def _whose(event: BillingEvent) -> str:
     return f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
 
 
-async def _organization_of(conn: AsyncConnection, event: BillingEvent) -> str | None:
+async def organization_of(conn: AsyncConnection, event: BillingEvent) -> str | None:
     """Our own row for the subscription or the payment wins; a top-up is the organization's that its custom id names."""
     if event.subscription_id is not None:
         query = select(subscriptions.c.organization_id).where(

@@ -43,9 +43,17 @@ _BEHIND = text(
     """
 )
 _DELIVERIES_SOON = text(
-    "UPDATE inbox SET next_attempt_at = :soon WHERE status = 'unhandled' AND organization_id = ANY(:ids)"
+    """
+    UPDATE inbox SET next_attempt_at = :soon WHERE id IN (
+        SELECT id FROM inbox WHERE status = 'unhandled' AND organization_id = ANY(:ids) FOR UPDATE SKIP LOCKED)
+    """
 )
-_STANDINGS_SOON = text("UPDATE standings SET rung_at = NULL WHERE organization_id = ANY(:ids)")
+_STANDINGS_SOON = text(
+    """
+    UPDATE standings SET rung_at = NULL WHERE organization_id IN (
+        SELECT organization_id FROM standings WHERE organization_id = ANY(:ids) FOR UPDATE SKIP LOCKED)
+    """
+)
 
 
 async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False) -> list[str]:
@@ -60,7 +68,10 @@ async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, eve
 
 
 async def ring_soon(conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime) -> None:
-    """These were not heard: they are due again in seconds. The caller commits."""
+    """These were not heard: they are due again in seconds. The caller commits.
+
+    Waits for no lock: what somebody holds is being worked on.
+    """
     ids = list(organization_ids)
     await conn.execute(_DELIVERIES_SOON, {"ids": ids, "soon": now + SOON})
     await conn.execute(_STANDINGS_SOON, {"ids": ids})

@@ -85,3 +85,23 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world:
     assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for a moment only
     assert (await world.wallet(organization_id)).pays
     await world.certify()
+
+
+async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_event(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    other, others_subscription_id = await world.organization()
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+    headers, genuine = await world.sign(suspended)
+    told = json.loads(genuine)
+    resource = {**told["resource"], "id": others_subscription_id, "status": "ACTIVE", "custom_id": other}
+    forged = with_crc({**told, "id": "WH-FORGED-4", "resource": resource, "summary": "0000"}, zlib.crc32(genuine))
+
+    answers = [
+        (await world.api.post("/webhooks/paypal", content=body, headers=headers)).status_code
+        for body in (forged, genuine)
+    ]
+
+    assert answers == [200, 200]
+    await world.applied(organization_id, "suspended")
+    assert (await world.standing(other)).status is Status.ACTIVE
+    await world.certify()
