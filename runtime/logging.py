@@ -134,5 +134,7 @@ def _quiet() -> None:
         logger.handlers = []
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+        logger.filters = []
+        logger.disabled = False
     for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
