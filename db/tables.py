@@ -128,7 +128,6 @@ inbox = Table(
         server_default=text("(clock_timestamp() + '00:01:00'::interval)"),
     ),
     _time("folded_at"),
-    _time("heard_at"),
     _time("handled_at"),
     UniqueConstraint("provider", "event_id"),
     UniqueConstraint("provider", "transmission_id"),

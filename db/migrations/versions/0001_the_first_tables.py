@@ -142,7 +142,6 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("folded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("handled_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(status = 'handled') = (handled_at IS NOT NULL)", name=op.f("inbox_handled_check")),
         sa.CheckConstraint("provider IN ('paypal', 'stripe')", name=op.f("inbox_provider_check")),
