@@ -66,26 +66,31 @@ async def paypal(request: Request, here: Here) -> Response:
 async def hear(
     here: Context, provider: BillingProvider, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> tuple[Delivery, str]:
-    """Store a verified delivery, then fold it; a duplicate whose first delivery was not folded is folded now."""
-    heard: Heard | None = None
-    async with here.services.engine.connect() as conn:
-        async with conn.begin():
-            delivery, new = await inbox.receive(conn, event, raw, headers)
-            named = delivery.organization_id if new else await inbox.organization_of(conn, event)
-        if named is not None and named != delivery.organization_id:
-            here.ring(named)  # its transmission came before with another body: one of the two is forged, so look
-        if delivery.folded:
-            return delivery, "heard before"
-        if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
-            return delivery, ""
-        if delivery.status is InboxStatus.UNHANDLED:
-            async with conn.begin():
-                heard = await folding.hear(conn, delivery, event, now=datetime.now(UTC))
-    outcome = heard.value if heard is not None else ""
-    if heard is Heard.UNCLEAR and event.subscription_id is not None:
+    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled when it can be."""
+    try:
+        async with here.services.engine.begin() as conn:
+            received = await folding.receive(conn, event, raw, headers, now=datetime.now(UTC))
+    except (SQLAlchemyError, OSError):
+        await _keep(here, event, raw, headers)
+        raise
+    delivery = received.delivery
+    if received.named is not None and received.named != delivery.organization_id:
+        here.ring(received.named)  # its transmission came before with another body: one of the two is forged, so look
+    if delivery.folded:
+        return delivery, "heard before"
+    if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
+        return delivery, ""
+    outcome = "" if received.heard is None else received.heard.value
+    if received.heard is Heard.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
     here.ring(delivery.organization_id)  # even for one that was not understood: the provider will be asked
     return delivery, outcome
+
+
+async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
+    """The gate could not be shut, so the answer is no; but nothing that was verified is lost for that."""
+    async with here.services.engine.begin() as conn:
+        await inbox.receive(conn, event, raw, headers, await inbox.organization_of(conn, event))
 
 
 async def _clear_up(

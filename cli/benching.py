@@ -3,7 +3,6 @@
 import json
 from typing import Annotated, Any
 
-import httpx
 import typer
 import uvloop
 from rich.table import Table
@@ -18,6 +17,7 @@ from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.stack import Stack, serve
 from db.api_keys import Scope
+from providers.http import fast_client
 from runtime.client import connect
 from runtime.database import create_engine
 
@@ -66,12 +66,11 @@ async def _measure(stack: Stack, organizations: int, say: Any) -> Report:
     engine = create_engine(stack.database_url, pool_size=4)
     try:
         async with (
-            httpx.AsyncClient(
-                base_url=stack.api_url, headers={"authorization": f"Bearer {key}"}, timeout=TIMEOUT
-            ) as api,
-            httpx.AsyncClient(base_url=stack.paypal_url, timeout=TIMEOUT) as paypal,
-            httpx.AsyncClient(base_url=stack.twilio_url, timeout=TIMEOUT) as twilio,
+            fast_client(stack.api_url, read=TIMEOUT) as api,
+            fast_client(stack.paypal_url, read=TIMEOUT) as paypal,
+            fast_client(stack.twilio_url, read=TIMEOUT) as twilio,
         ):
+            api.headers["authorization"] = f"Bearer {key}"
             target = Target(api=api, paypal=paypal, twilio=twilio, engine=engine)
             return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, say)
     finally:

@@ -4,6 +4,7 @@ A webhook's own word may only close; the provider's answer to a GET may open. Ea
 lock and leaves the commit to its caller.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,7 +12,8 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, inbox, standings, subscriptions
-from db.inbox import Delivery
+from db.inbox import Delivery, InboxStatus
+from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
@@ -36,29 +38,62 @@ class Stale(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmed:
-    standing: Standing
-    current: Subscription | None
+class Received:
+    """A delivery as it was stored. `named` is whose it says it is, `heard` what it did; None: it was not folded."""
+
+    delivery: Delivery
+    named: str | None
+    heard: Heard | None
+
+
+async def receive(
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], *, now: datetime
+) -> Received:
+    """Store a verified delivery and fold it, in one transaction: when the caller has committed, the gate is shut.
+
+    A duplicate whose first delivery was not folded is folded now.
+    """
+    standing = await _lock_subject(conn, event)
+    named = None if standing is None else standing.organization_id
+    delivery = await inbox.receive(conn, event, raw, headers, named)
+    due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
+    if standing is None or named != delivery.organization_id or not due:
+        return Received(delivery=delivery, named=named, heard=None)
+    heard = await _fold(conn, standing, delivery, event, now=now, sure=False)
+    return Received(delivery=delivery, named=named, heard=heard)
 
 
 async def hear(
     conn: AsyncConnection, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool = False
 ) -> Heard:
-    """Fold a webhook's own word into the standing, closing only; `sure` shuts even when its time is unclear."""
-    organization_id = delivery.organization_id
-    if organization_id is None:
-        return Heard.NOTED
-    standing = await standings.lock(conn, organization_id)
+    """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its time is unclear."""
+    standing = None
+    if delivery.organization_id is not None:
+        standing = await standings.lock(conn, delivery.organization_id)
     if standing is None:
         return Heard.NOTED
-    known = await standings.facts(conn, organization_id)
+    return await _fold(conn, standing, delivery, event, now=now, sure=sure)
+
+
+async def _lock_subject(conn: AsyncConnection, event: BillingEvent) -> Standing | None:
+    if event.subscription_id is not None:
+        return await standings.lock_subscriber(conn, event.provider, event.subscription_id)
+    named = await inbox.organization_of(conn, event)
+    return None if named is None else await standings.lock(conn, named)
+
+
+async def _fold(
+    conn: AsyncConnection, standing: Standing, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool
+) -> Heard:
+    known = await standings.facts(conn, standing.organization_id)
     cause = f"{event.event_type} {event.event_id}"
-    heard, known = await _record(conn, known, organization_id, event, now=now, cause=cause, sure=sure)
-    if heard is Heard.SHUT:
-        after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
-        heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
-    if heard is not Heard.UNCLEAR:
-        await inbox.mark_folded(conn, delivery, heard.value)
+    async with together(conn):
+        heard, known = await _record(conn, known, standing.organization_id, event, now=now, cause=cause, sure=sure)
+        if heard is Heard.SHUT:
+            after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
+            heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
+        if heard is not Heard.UNCLEAR:
+            await inbox.mark_folded(conn, delivery, heard.value)
     return heard
 
 

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, func, select, update
+from sqlalchemy import Row, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,12 +28,22 @@ class InboxStatus(StrEnum):
     HANDLED = "handled"
 
 
+_DELIVERY = tuple(column for column in inbox.c if column.name not in ("body", "headers"))
 _UNHANDLED = (
-    select(*(column for column in inbox.c if column.name not in ("body", "headers")))
+    select(*_DELIVERY)
     .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
     .where(inbox.c.status == InboxStatus.UNHANDLED.value)
     .order_by(inbox.c.id)
     .limit(500)
+)
+_STORE = upsert(inbox).on_conflict_do_nothing().returning(*_DELIVERY)
+_FOLDED = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("delivery_id"))
+    .values(
+        folded_at=func.clock_timestamp(),
+        outcome=case((inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome),
+    )
 )
 
 
@@ -67,23 +77,23 @@ class Backlog:
 
 
 async def receive(
-    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
-) -> tuple[Delivery, bool]:
-    """Store a verified delivery, once per event id and per transmission id; the flag says whether it is new.
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], organization_id: str | None
+) -> Delivery:
+    """Store a verified delivery, once per event id and per transmission id; a repeat is counted in `deliveries`.
 
     An event id that comes again with another body and another transmission is kept as an event of its own
     (PayPal's simulator reuses ids); one with the same transmission is a forgery or a repeat, and stops here.
     The caller commits before it answers.
     """
     event_id = event.event_id
-    row = await _store(conn, event_id, event, raw, headers)
+    row = await _store(conn, event_id, event, raw, headers, organization_id)
     if row is None:
         before = await _find(conn, event.provider, event_id)
         if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
             event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
-            row = await _store(conn, event_id, event, raw, headers)
+            row = await _store(conn, event_id, event, raw, headers, organization_id)
     if row is not None:
-        return _delivery(row), True
+        return _delivery(row)
     same = inbox.c.event_id == event_id
     if event.transmission_id is not None:
         same |= inbox.c.transmission_id == event.transmission_id
@@ -91,51 +101,47 @@ async def receive(
         update(inbox)
         .where(inbox.c.provider == event.provider.value, same)
         .values(deliveries=inbox.c.deliveries + 1)
-        .returning(inbox)
+        .returning(*_DELIVERY)
     )
-    return _delivery(again.first()), False
+    return _delivery(again.first())
 
 
 async def _store(
-    conn: AsyncConnection, event_id: str, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+    conn: AsyncConnection,
+    event_id: str,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    organization_id: str | None,
 ) -> Row[Any] | None:
-    organization_id = await organization_of(conn, event)
     status, outcome = _first_status(event, organization_id)
-    stored = await conn.execute(
-        upsert(inbox)
-        .values(
-            provider=event.provider.value,
-            event_id=event_id,
-            transmission_id=event.transmission_id,
-            event_type=event.event_type,
-            kind=event.kind.value,
-            body=raw,
-            headers={name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
-            occurred_at=event.occurred_at,
-            organization_id=organization_id,
-            provider_subscription_id=event.subscription_id,
-            custom_id=event.custom_id,
-            payment_id=event.payment_id,
-            money_kind=event.money.kind.value if event.money else None,
-            money_id=event.money.id if event.money else None,
-            status=status.value,
-            outcome=outcome,
-            handled_at=func.clock_timestamp() if status is InboxStatus.HANDLED else None,
-        )
-        .on_conflict_do_nothing()
-        .returning(inbox)
-    )
+    values = {
+        "provider": event.provider.value,
+        "event_id": event_id,
+        "transmission_id": event.transmission_id,
+        "event_type": event.event_type,
+        "kind": event.kind.value,
+        "body": raw,
+        "headers": {name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+        "occurred_at": event.occurred_at,
+        "organization_id": organization_id,
+        "provider_subscription_id": event.subscription_id,
+        "custom_id": event.custom_id,
+        "payment_id": event.payment_id,
+        "money_kind": event.money.kind.value if event.money else None,
+        "money_id": event.money.id if event.money else None,
+        "status": status.value,
+        "outcome": outcome,
+        "handled_at": datetime.now(UTC) if status is InboxStatus.HANDLED else None,
+    }
+    stored = await conn.execute(_STORE, values)
     row: Row[Any] | None = stored.one_or_none()
     return row
 
 
 async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
     """The webhook's own fold is done; what it changed, in words. The caller commits."""
-    await conn.execute(
-        update(inbox)
-        .where(inbox.c.id == delivery.id)
-        .values(folded_at=func.clock_timestamp(), outcome=outcome if delivery.outcome == "" else inbox.c.outcome)
-    )
+    await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
 
 
 async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:

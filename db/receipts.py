@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables import receipts
 from domain.standing import Status
 
+_BEGIN = insert(receipts)
 _LEAKED_DEBITS = text(
     """
     (SELECT count(*) FROM ledger_entries e
@@ -51,11 +52,14 @@ class Receipt:
 async def begin(
     conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, cause: str, decided_at: datetime
 ) -> None:
-    await conn.execute(
-        insert(receipts).values(
-            organization_id=organization_id, epoch=epoch, status=status.value, cause=cause, decided_at=decided_at
-        )
-    )
+    begun = {
+        "organization_id": organization_id,
+        "epoch": epoch,
+        "status": status.value,
+        "cause": cause,
+        "decided_at": decided_at,
+    }
+    await conn.execute(_BEGIN, begun)
 
 
 async def note_step(

@@ -16,13 +16,21 @@ from db.subscriptions import Subscription
 from db.tables import blocks, organizations, standings
 from db.tables import subscriptions as subscriptions_table
 from domain.standing import Block, Decision, Policy, Standing, Status, decide
-from domain.subscription import Snapshot, State
+from domain.subscription import Provider, Snapshot, State
 
 NOBODY = Snapshot(state=State.NONE)
 
 _ID = bindparam("organization_id", type_=Text)
 _AS_COMMITTED = select(standings).where(standings.c.organization_id == _ID)
 _LOCKED = _AS_COMMITTED.with_for_update()
+_LOCKED_BY_SUBSCRIPTION = (
+    select(standings)
+    .join(subscriptions_table, subscriptions_table.c.organization_id == standings.c.organization_id)
+    .where(subscriptions_table.c.provider == bindparam("provider", type_=Text))
+    .where(subscriptions_table.c.provider_subscription_id == bindparam("subscription_id", type_=Text))
+    .with_for_update(of=standings)
+)
+_DECIDED = update(standings).where(standings.c.organization_id == bindparam("of_organization", type_=Text))
 _ACCOUNT_AT = (
     select(organizations.c.twilio_account_sid, standings.c.epoch)
     .join(standings, standings.c.organization_id == organizations.c.id)
@@ -97,6 +105,13 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
     return await _read(conn, organization_id, for_update=True)
 
 
+async def lock_subscriber(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Standing | None:
+    """The same lock, of the organization whose subscription this is."""
+    asked = {"provider": provider.value, "subscription_id": subscription_id}
+    row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, asked)).one_or_none()
+    return None if row is None else _standing(row)
+
+
 async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
     """What is recorded. The caller holds the standing, so that nothing of it changes."""
     row = (await conn.execute(_FACTS, {"organization_id": organization_id})).one()
@@ -133,7 +148,9 @@ async def settle_locked(
     if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
         return standing
     epoch = standing.epoch + (decision.status is not standing.status)
+    organization_id = standing.organization_id
     values: dict[str, Any] = {
+        "of_organization": organization_id,
         "status": decision.status.value,
         "blocks": sorted(block.value for block in decision.blocks),
         "deadline": decision.deadline,
@@ -141,8 +158,7 @@ async def settle_locked(
     }
     if epoch != standing.epoch:
         values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
-    organization_id = standing.organization_id
-    await conn.execute(update(standings).where(standings.c.organization_id == organization_id).values(**values))
+    await conn.execute(_DECIDED, values)
     if epoch != standing.epoch:
         await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
         if decision.status is Status.SUSPENDED:
@@ -160,9 +176,9 @@ def closes(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -
     return decision.status is Status.SUSPENDED or told.state in (State.CANCELED, State.EXPIRED)
 
 
-async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> bool:
-    """Add a block; False if it stands already. The caller holds the standing, then settles and commits."""
-    placed = await conn.execute(
+async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
+    """Add a block, unless it stands already. The caller holds the standing, then settles and commits."""
+    await conn.execute(
         upsert(blocks)
         .values(
             organization_id=organization_id,
@@ -172,21 +188,16 @@ async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBl
             placed_by=block.placed_by,
         )
         .on_conflict_do_nothing()
-        .returning(blocks.c.kind)
     )
-    return placed.one_or_none() is not None
 
 
-async def lift_block(conn: AsyncConnection, organization_id: str, kind: Block, reference: str = "") -> bool:
-    """Remove a block; False if it does not stand. The caller holds the standing, then settles and commits."""
-    lifted = await conn.execute(
-        delete(blocks)
-        .where(
+async def lift_block(conn: AsyncConnection, organization_id: str, kind: Block, reference: str = "") -> None:
+    """Remove a block, if it stands. The caller holds the standing, then settles and commits."""
+    await conn.execute(
+        delete(blocks).where(
             blocks.c.organization_id == organization_id, blocks.c.kind == kind.value, blocks.c.reference == reference
         )
-        .returning(blocks.c.kind)
     )
-    return lifted.one_or_none() is not None
 
 
 async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldBlock]:

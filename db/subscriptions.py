@@ -1,6 +1,6 @@
 """Subscriptions as their providers last told them; exactly one of an organization's is the current one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,12 @@ _OF_ORGANIZATION = (
     select(subscriptions)
     .where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text))
     .order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
+)
+_RECORD = (
+    update(subscriptions)
+    .where(subscriptions.c.organization_id == bindparam("of_organization", type_=Text))
+    .where(subscriptions.c.provider == bindparam("of_provider", type_=Text))
+    .where(subscriptions.c.provider_subscription_id == bindparam("of_subscription", type_=Text))
 )
 
 
@@ -110,22 +116,18 @@ async def record(
         past_due_since = None
     elif past_due_since is None:
         past_due_since = min(told.as_of or now, now)
-    values: dict[str, Any] = {
-        "state": told.state.value,
-        "raw_status": told.raw_status,
-        "as_of": told.as_of or subscription.snapshot.as_of,
-        "access_until": told.access_until or subscription.snapshot.access_until,
-        "past_due_since": past_due_since,
-        "outstanding_micros": told.outstanding.micros if told.outstanding else None,
-        "outstanding_currency": told.outstanding.currency if told.outstanding else None,
-        "failed_payments": told.failed_payments,
-    }
-    if confirmed:
-        values |= {"confirmed_at": now, "alert": None}
-    written = await conn.execute(
-        update(subscriptions).where(*_key(subscription)).values(**values).returning(subscriptions)
+    kept = replace(
+        told,
+        as_of=told.as_of or subscription.snapshot.as_of,
+        access_until=told.access_until or subscription.snapshot.access_until,
     )
-    return read(written.one())
+    recorded = replace(subscription, snapshot=kept, past_due_since=past_due_since)
+    values = _values(recorded)
+    if confirmed:
+        recorded = replace(recorded, confirmed_at=now, alert=None)
+        values |= {"confirmed_at": now, "alert": None}
+    await conn.execute(_RECORD, values)
+    return recorded
 
 
 async def raise_alert(conn: AsyncConnection, subscription: Subscription, alert: str) -> None:
@@ -139,6 +141,23 @@ def _key(subscription: Subscription) -> tuple[Any, ...]:
         subscriptions.c.provider == subscription.provider.value,
         subscriptions.c.provider_subscription_id == subscription.id,
     )
+
+
+def _values(recorded: Subscription) -> dict[str, Any]:
+    told = recorded.snapshot
+    return {
+        "of_organization": recorded.organization_id,
+        "of_provider": recorded.provider.value,
+        "of_subscription": recorded.id,
+        "state": told.state.value,
+        "raw_status": told.raw_status,
+        "as_of": told.as_of,
+        "access_until": told.access_until,
+        "past_due_since": recorded.past_due_since,
+        "outstanding_micros": told.outstanding.micros if told.outstanding else None,
+        "outstanding_currency": told.outstanding.currency if told.outstanding else None,
+        "failed_payments": told.failed_payments,
+    }
 
 
 def read(row: Row[Any]) -> Subscription:

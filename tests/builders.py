@@ -168,18 +168,26 @@ def event(
     )
 
 
-async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -> tuple[Delivery, bool]:
+async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -> Delivery:
+    """Stored, and not folded."""
     async with engine.begin() as conn:
-        return await inbox.receive(conn, told, raw, {"paypal-transmission-id": str(told.transmission_id)})
+        whose = await inbox.organization_of(conn, told)
+        return await inbox.receive(conn, told, raw, _headers(told), whose)
 
 
 async def hear(
     engine: AsyncEngine, told: BillingEvent, *, now: datetime = NOON + timedelta(hours=1), sure: bool = False
 ) -> Heard:
     """A webhook from its arrival to its answer."""
-    delivery, _ = await receive(engine, told)
     async with engine.begin() as conn:
-        return await folding.hear(conn, delivery, told, now=now, sure=sure)
+        received = await folding.receive(conn, told, b"{}", _headers(told), now=now)
+        if sure:
+            return await folding.hear(conn, received.delivery, told, now=now, sure=True)
+    return received.heard or Heard.NOTED
+
+
+def _headers(told: BillingEvent) -> dict[str, str]:
+    return {"paypal-transmission-id": str(told.transmission_id)}
 
 
 async def confirm(

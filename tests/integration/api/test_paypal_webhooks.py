@@ -253,10 +253,12 @@ async def test_a_delivery_that_was_stored_and_not_folded_is_folded_when_it_comes
     first = await tollgate.deliver(raw, headers)
     async with tollgate.services.engine.begin() as conn:
         await conn.execute(text("ALTER TABLE away RENAME TO standings"))
+    kept = await rows(tollgate)
 
     second = await tollgate.deliver(raw, headers)
 
     assert (first.status_code, second.status_code) == (503, 200)
+    assert [(status, outcome) for _, status, outcome, _ in kept] == [("unhandled", "")]
     assert await gate(tollgate) == "shut"
 
 

@@ -134,7 +134,7 @@ async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(engine: As
 
     assert heard is Heard.UNCLEAR
     assert (await standing(engine)).status is Status.ACTIVE
-    assert not (await receive(engine, told))[0].folded
+    assert not (await receive(engine, told)).folded
 
 
 async def test_clocks_may_be_five_minutes_apart(engine: AsyncEngine) -> None:
@@ -459,7 +459,7 @@ async def test_an_event_that_tells_no_state_is_noted(engine: AsyncEngine) -> Non
     await subscribe(engine)
 
     assert await hear(engine, event(None)) is Heard.NOTED
-    assert (await receive(engine, event(None)))[0].outcome == Heard.NOTED.value
+    assert (await receive(engine, event(None))).outcome == Heard.NOTED.value
 
 
 async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: AsyncEngine) -> None:

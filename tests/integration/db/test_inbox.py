@@ -37,9 +37,9 @@ async def test_a_delivery_waits_for_its_organization_lifecycle(engine: AsyncEngi
     await onboard(engine)
     await subscribe(engine)
 
-    delivery, new = await receive(engine, event())
+    delivery = await receive(engine, event())
 
-    assert new
+    assert delivery.deliveries == 1
     assert (delivery.organization_id, delivery.status) == (ORGANIZATION, InboxStatus.UNHANDLED)
     async with engine.connect() as conn:
         assert await inbox.unhandled(conn, ORGANIZATION) == [delivery]
@@ -51,8 +51,8 @@ async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -
 
     answers = await asyncio.gather(*(receive(engine, event()) for _ in range(25)))
 
-    assert sum(new for _, new in answers) == 1
-    assert len({delivery.id for delivery, _ in answers}) == 1
+    assert sorted(delivery.deliveries for delivery in answers) == list(range(1, 26))
+    assert len({delivery.id for delivery in answers}) == 1
     assert await stored(engine) == 1
     assert (await only(engine)).deliveries == 25
 
@@ -60,12 +60,11 @@ async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -
 async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
-    first, _ = await receive(engine, event(id_="WH-1", transmission_id=None))
-    second, _ = await receive(engine, event(id_="WH-2", transmission_id=None))
+    first = await receive(engine, event(id_="WH-1", transmission_id=None))
+    second = await receive(engine, event(id_="WH-2", transmission_id=None))
 
-    again, new = await receive(engine, event(id_="WH-2", transmission_id=None))
+    again = await receive(engine, event(id_="WH-2", transmission_id=None))
 
-    assert not new
     assert again.id == second.id != first.id
     counted = await rows(engine, "SELECT event_id, deliveries FROM inbox ORDER BY id")
     assert [tuple(row) for row in counted] == [("WH-1", 1), ("WH-2", 2)]
@@ -76,11 +75,10 @@ async def test_an_event_id_that_comes_again_with_another_body_and_transmission_i
     await subscribe(engine)
     await receive(engine, event(transmission_id="t-1"), b"one")
 
-    _, new = await receive(engine, event(transmission_id="t-2"), b"two")
-    _, again = await receive(engine, event(transmission_id="t-2"), b"two")
+    new = await receive(engine, event(transmission_id="t-2"), b"two")
+    again = await receive(engine, event(transmission_id="t-2"), b"two")
 
-    assert new
-    assert not again
+    assert (new.deliveries, again.deliveries) == (1, 2)
     assert await stored(engine) == 2
 
 
@@ -92,20 +90,18 @@ async def test_two_bodies_under_one_event_id_at_once_are_both_kept(engine: Async
         *(receive(engine, event(transmission_id=f"t-{n % 2}"), b"one" if n % 2 else b"two") for n in range(10))
     )
 
-    assert sum(new for _, new in answers) == 2
+    assert sum(delivery.deliveries == 1 for delivery in answers) == 2
     assert await stored(engine) == 2
 
 
 async def test_a_transmission_that_comes_again_with_another_body_stops_at_the_first(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
-    first, _ = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
+    first = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
 
-    forged, new = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged")
-    other, also_new = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged")
+    forged = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged")
+    other = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged")
 
-    assert not new
-    assert not also_new
     assert forged.id == other.id == first.id
     [row] = await rows(engine, "SELECT body, deliveries FROM inbox")
     assert (bytes(row.body), row.deliveries) == (b"genuine", 3)
@@ -129,16 +125,15 @@ async def test_what_becomes_of_a_delivery_at_first(
 ) -> None:
     await onboard(engine)
 
-    delivery, new = await receive(engine, told)
+    delivery = await receive(engine, told)
 
-    assert new
     assert (delivery.status, delivery.outcome) == (status, outcome)
 
 
 async def test_only_headers_that_tell_of_the_delivery_are_kept(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         headers = {"paypal-transmission-id": "t", "authorization": "secret", "cookie": "c", "user-agent": "PayPal"}
-        await inbox.receive(conn, event(), b"", headers)
+        await inbox.receive(conn, event(), b"", headers, None)
 
     [row] = await rows(engine, "SELECT headers FROM inbox")
     assert row.headers == {"paypal-transmission-id": "t", "user-agent": "PayPal"}
@@ -195,8 +190,8 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
 async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
-    first, _ = await receive(engine, event(id_="WH-1"))
-    second, _ = await receive(engine, event(id_="WH-2"))
+    first = await receive(engine, event(id_="WH-1"))
+    second = await receive(engine, event(id_="WH-2"))
     async with engine.begin() as conn:
         await inbox.park(conn, second.id, "for a person")
         await inbox.mark_handled(conn, [first.id, second.id], "done")
@@ -214,7 +209,7 @@ async def test_an_event_of_a_payment_finds_the_organization_by_our_own_row(engin
         " VALUES ('acme', 'paypal', 'SALE-1', 'subscription', 1, 'USD')",
     )
 
-    delivery, _ = await receive(engine, event(subscription_id=None, custom_id="other", money=SALE))
+    delivery = await receive(engine, event(subscription_id=None, custom_id="other", money=SALE))
 
     assert delivery.organization_id == ORGANIZATION
 

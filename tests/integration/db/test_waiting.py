@@ -74,7 +74,7 @@ async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_
 async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
-    delivery, _ = await receive(engine, event())
+    delivery = await receive(engine, event())
     await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
     async with engine.begin() as conn:
         await inbox.mark_handled(conn, [delivery.id])

@@ -56,6 +56,6 @@ async def test_the_same_suspension_twice_suspends_once(engine: AsyncEngine) -> N
     assert first is Heard.SHUT
     assert second is not Heard.SHUT
     assert (await standing(engine)).epoch == 1
-    assert (await receive(engine, event()))[0].deliveries == 3
+    assert (await receive(engine, event())).deliveries == 3
     assert await number(engine, "SELECT count(*) FROM gate_changes WHERE change = 'shut'") == 1
     assert await number(engine, "SELECT count(*) FROM receipts") == 1
