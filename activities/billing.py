@@ -14,6 +14,7 @@ from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
 from db import alerts, campaigns, folding, inbox, payments, standings, subscriptions
 from db.inbox import Delivery
+from db.pipeline import reading
 from db.subscriptions import Subscription
 from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.standing import Block, Standing, Status
@@ -36,6 +37,7 @@ class Billing:
 
     def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._providers = providers
         self._doorbell = doorbell
 
@@ -47,7 +49,7 @@ class Billing:
         fourth answer is believed whatever its time.
         """
         organization_id = asked.organization_id
-        async with self._engine.connect() as conn:
+        async with self._reading.connect() as conn:
             deliveries = await inbox.unhandled(conn, organization_id)
             known = await subscriptions.of_organization(conn, organization_id)
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}

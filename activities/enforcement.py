@@ -16,6 +16,7 @@ from temporalio import activity
 from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
 from db import alerts, campaigns, folding, receipts, standings, wallets
+from db.pipeline import reading, together
 from db.standings import HeldBlock
 from domain.campaign import Park
 from domain.standing import Block, Standing, Status
@@ -48,6 +49,7 @@ class Stuck:
 class Enforcement:
     def __init__(self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._twilio = twilio
         self._doorbell = doorbell
 
@@ -63,7 +65,7 @@ class Enforcement:
     @activity.defn(name="freeze_wallet")
     async def freeze_wallet(self, step: Step) -> None:
         started_at = datetime.now(UTC)
-        async with self._in(step) as (conn, _):
+        async with self._in(step) as (conn, _), together(conn):
             await wallets.freeze(conn, step.organization_id, epoch=step.epoch, cause="the organization is suspended")
             await _line(conn, step, "freeze_wallet", started_at, "frozen")
 
@@ -73,8 +75,10 @@ class Enforcement:
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
             parked = await campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
-            await _line(conn, step, "pause_campaigns", started_at, f"{parked} parked")
-            return await _close(conn, step, standing)
+            async with together(conn):
+                await _line(conn, step, "pause_campaigns", started_at, f"{parked} parked")
+                await _close(conn, step, standing)
+        return standing
 
     @activity.defn(name="reactivate_twilio_subaccount")
     async def reactivate_twilio_subaccount(self, step: Step) -> None:
@@ -93,7 +97,7 @@ class Enforcement:
     async def unfreeze_wallet(self, step: Step) -> None:
         """Lift the suspension's freeze and open the gate: the only place where a gate opens."""
         started_at = datetime.now(UTC)
-        async with self._in(step) as (conn, _):
+        async with self._in(step) as (conn, _), together(conn):
             await wallets.open_gate(conn, step.organization_id, epoch=step.epoch, cause="the organization is active")
             await _line(conn, step, "unfreeze_wallet", started_at, "unfrozen, gate open")
 
@@ -103,11 +107,12 @@ class Enforcement:
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
             resumed = await campaigns.resume_eligible(conn, step.organization_id)
-            await _line(conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed")
-            closed = await _close(conn, step, standing)
+            async with together(conn):
+                await _line(conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed")
+                await _close(conn, step, standing)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(step.organization_id, campaign_id)
-        return closed
+        return standing
 
     @activity.defn(name="mark_stuck")
     async def mark_stuck(self, stuck: Stuck) -> None:
@@ -124,7 +129,7 @@ class Enforcement:
         log.warning("subaccount_held", organization_id=organization_id, reason=reason)
 
     async def _account_of(self, step: Step) -> str:
-        async with self._engine.connect() as conn:
+        async with self._reading.connect() as conn:
             account_sid, epoch = await standings.account_at(conn, step.organization_id)
         if account_sid is None or epoch != step.epoch:
             raise superseded(step.epoch, epoch)
@@ -147,9 +152,9 @@ async def _line(conn: AsyncConnection, step: Step, name: str, started_at: dateti
     await receipts.note_step(conn, step.organization_id, step.epoch, name, started_at=started_at, detail=detail)
 
 
-async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> Standing:
+async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> None:
     if not step.complete:
-        return standing
+        return
     now = datetime.now(UTC)
     await standings.mark_applied(conn, step.organization_id, step.epoch, now=now)
     await receipts.finish(conn, step.organization_id, step.epoch, standing.status, now=now)
@@ -161,4 +166,3 @@ async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> Stand
         epoch=step.epoch,
         blocks=sorted(standing.blocks) if standing.status is Status.SUSPENDED else [],
     )
-    return standing

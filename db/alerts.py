@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import alerts
+
+_CLEAR = (
+    update(alerts)
+    .where(alerts.c.organization_id == bindparam("of", type_=Text), alerts.c.kind == bindparam("of_kind", type_=Text))
+    .where(alerts.c.cleared_at.is_(None))
+    .values(cleared_at=func.clock_timestamp())
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +42,7 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail:
 
 
 async def clear(conn: AsyncConnection, organization_id: str, kind: str) -> None:
-    await conn.execute(
-        update(alerts)
-        .where(alerts.c.organization_id == organization_id, alerts.c.kind == kind, alerts.c.cleared_at.is_(None))
-        .values(cleared_at=func.clock_timestamp())
-    )
+    await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})
 
 
 async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:

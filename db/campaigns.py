@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +28,14 @@ _STORE = text(
     FROM unnest(CAST(:numbers AS text[]), CAST(:segments AS integer[]), CAST(:prices AS bigint[]))
          WITH ORDINALITY AS r (number, segments, price, place)
     """
+)
+
+_IN_STATUS = (
+    select(campaigns)
+    .where(campaigns.c.organization_id == bindparam("of", type_=Text))
+    .where(campaigns.c.status == bindparam("in_status", type_=Text))
+    .order_by(campaigns.c.id)
+    .with_for_update()
 )
 
 
@@ -223,12 +231,7 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[U
 
 
 async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
-    rows = await conn.execute(
-        select(campaigns)
-        .where(campaigns.c.organization_id == organization_id, campaigns.c.status == status.value)
-        .order_by(campaigns.c.id)
-        .with_for_update()
-    )
+    rows = await conn.execute(_IN_STATUS, {"of": organization_id, "in_status": status.value})
     return [_campaign(row) for row in rows]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, case, func, select, update
+from sqlalchemy import ARRAY, BigInteger, Row, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +43,16 @@ _FOLDED = (
     .values(
         folded_at=func.clock_timestamp(),
         outcome=case((inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome),
+    )
+)
+_HANDLED = (
+    update(inbox)
+    .where(inbox.c.id == func.any(bindparam("delivery_ids", type_=ARRAY(BigInteger))))
+    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .values(
+        status=InboxStatus.HANDLED.value,
+        handled_at=func.clock_timestamp(),
+        outcome=func.coalesce(func.nullif(bindparam("said", type_=Text), ""), inbox.c.outcome),
     )
 )
 
@@ -151,11 +161,7 @@ async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Deliver
 
 async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:
     """The lifecycle has acted on these, but for those it parked; an earlier outcome is kept if `outcome` is empty."""
-    values: dict[str, Any] = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
-    if outcome:
-        values["outcome"] = outcome
-    still = inbox.c.status == InboxStatus.UNHANDLED.value
-    await conn.execute(update(inbox).where(inbox.c.id.in_(delivery_ids), still).values(**values))
+    await conn.execute(_HANDLED, {"delivery_ids": list(delivery_ids), "said": outcome})
 
 
 async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Writes that nobody has to wait for one by one go to PostgreSQL together, in one round trip."""
+"""Fewer round trips: writes whose results nobody reads go together, and reads alone need no transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from typing import cast
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 @asynccontextmanager
@@ -31,3 +31,8 @@ async def together(conn: AsyncConnection) -> AsyncIterator[None]:
             dialect=dialect,
             connection_invalidated=dialect.is_disconnect(problem, None, None),  # type: ignore[arg-type]
         ) from problem
+
+
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine for reads alone: each statement sees what is committed, and no transaction is begun or ended."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, not_, select, text, update
+from sqlalchemy import BigInteger, Row, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import receipts
@@ -29,6 +29,20 @@ _LEAKED_MESSAGES = text(
                              AND g.epoch <= receipts.epoch))
     """
 )
+_ONE = update(receipts).where(
+    receipts.c.organization_id == bindparam("of", type_=Text), receipts.c.epoch == bindparam("at", type_=BigInteger)
+)
+_STEP = func.jsonb_build_object("step", bindparam("step", type_=Text))
+_LINE = func.jsonb_build_object(
+    "started_at", bindparam("started_at", type_=Text),
+    "finished_at", func.clock_timestamp(),
+    "detail", bindparam("detail", type_=Text),
+)  # fmt: skip
+_NOTE_STEP = _ONE.where(~receipts.c.steps.contains(func.jsonb_build_array(_STEP))).values(
+    steps=receipts.c.steps.concat(func.jsonb_build_array(_STEP.concat(_LINE)))
+)
+_FINISH = _ONE.where(receipts.c.finished_at.is_(None)).values(finished_at=bindparam("now"))
+_FINISH_SUSPENSION = _FINISH.values(leaked_debits=_LEAKED_DEBITS, leaked_messages=_LEAKED_MESSAGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +80,14 @@ async def note_step(
     conn: AsyncConnection, organization_id: str, epoch: int, step: str, *, started_at: datetime, detail: str
 ) -> None:
     """Append a finished step, once: a step that is repeated after a crash keeps its first line."""
-    line = func.jsonb_build_object(
-        "step", step, "started_at", started_at.isoformat(), "finished_at", func.clock_timestamp(), "detail", detail
-    )
-    await conn.execute(
-        update(receipts)
-        .where(receipts.c.organization_id == organization_id, receipts.c.epoch == epoch)
-        .where(not_(receipts.c.steps.contains([{"step": step}])))
-        .values(steps=receipts.c.steps.concat(func.jsonb_build_array(line)))
-    )
+    noted = {"of": organization_id, "at": epoch, "step": step, "started_at": started_at.isoformat(), "detail": detail}
+    await conn.execute(_NOTE_STEP, noted)
 
 
 async def finish(conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, now: datetime) -> None:
     """Close the receipt; a suspension's counts what passed the gate after it shut. The caller holds the standing."""
-    values: dict[str, Any] = {"finished_at": now}
-    if status is Status.SUSPENDED:
-        values |= {"leaked_debits": _LEAKED_DEBITS, "leaked_messages": _LEAKED_MESSAGES}
-    await conn.execute(
-        update(receipts)
-        .where(receipts.c.organization_id == organization_id, receipts.c.epoch == epoch)
-        .where(receipts.c.finished_at.is_(None))
-        .values(**values)
-    )
+    closing = _FINISH_SUSPENSION if status is Status.SUSPENDED else _FINISH
+    await conn.execute(closing, {"of": organization_id, "at": epoch, "now": now})
 
 
 async def of_organization(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, func, select, text, update
+from sqlalchemy import BigInteger, Row, Text, bindparam, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +31,9 @@ _LOCKED_BY_SUBSCRIPTION = (
     .with_for_update(of=standings)
 )
 _DECIDED = update(standings).where(standings.c.organization_id == bindparam("of_organization", type_=Text))
+_APPLIED = _DECIDED.where(standings.c.epoch == bindparam("at", type_=BigInteger)).values(
+    applied_epoch=standings.c.epoch, applied_at=bindparam("now"), stuck_step=null(), stuck_reason=null()
+)
 _ACCOUNT_AT = (
     select(organizations.c.twilio_account_sid, standings.c.epoch)
     .join(standings, standings.c.organization_id == organizations.c.id)
@@ -216,11 +219,7 @@ async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldB
 
 async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime) -> None:
     """The world agrees with this epoch. The caller holds the standing."""
-    await conn.execute(
-        update(standings)
-        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
-        .values(applied_epoch=epoch, applied_at=now, stuck_step=None, stuck_reason=None)
-    )
+    await conn.execute(_APPLIED, {"of_organization": organization_id, "at": epoch, "now": now})
 
 
 async def mark_unapplied(conn: AsyncConnection, organization_id: str, epoch: int) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, case, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import gate_changes, ledger_entries, wallets
@@ -132,24 +133,30 @@ async def _change(
     conn: AsyncConnection, organization_id: str, change: str, epoch: int, cause: str, column: str, *, to: bool
 ) -> None:
     """Set a flag and note after which entry it changed, in one statement, whose update locks the wallet's row."""
+    noted = {"of": organization_id, "at_epoch": epoch, "why": cause}
+    await conn.execute(_changing(change, column, to=to), noted)
+
+
+@cache
+def _changing(change: str, column: str, *, to: bool) -> Insert:
+    cause = bindparam("why", type_=Text)
     values: dict[str, Any] = {column: to}
-    reason = literal(cause if to else None, Text)
+    reason = cause if to else null()
     if column == "frozen_by_operator":
         values["freeze_reason"] = reason
     elif column == "frozen_by_suspension":  # an operator's reason outlives a suspension's
         values["freeze_reason"] = case((wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason)
     changed = (
         update(wallets)
-        .where(wallets.c.organization_id == organization_id, wallets.c[column] != to)
+        .where(wallets.c.organization_id == bindparam("of", type_=Text), wallets.c[column] != to)
         .values(**values)
         .returning(wallets.c.organization_id, wallets.c.entries)
         .cte("changed")
     )
     noted = select(
-        changed.c.organization_id, literal(change), changed.c.entries, literal(epoch, BigInteger), literal(cause)
+        changed.c.organization_id, literal(change), changed.c.entries, bindparam("at_epoch", type_=BigInteger), cause
     )
-    columns = ["organization_id", "change", "after_seq", "epoch", "cause"]
-    await conn.execute(insert(gate_changes).from_select(columns, noted))
+    return insert(gate_changes).from_select(["organization_id", "change", "after_seq", "epoch", "cause"], noted)
 
 
 async def _known(
