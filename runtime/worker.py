@@ -39,6 +39,8 @@ HEALTH_TIMEOUT = timedelta(seconds=3)
 SCHEDULE_EVERY = timedelta(minutes=1)
 RECONCILE_EVERY = timedelta(minutes=15)
 DEPLOYMENT = "tollgate"
+CACHED_WORKFLOWS = 2_000
+"""A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
 OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
 WORKFLOWS: tuple[type[Any], ...] = (OrganizationLifecycle, CampaignRun, Reconcile)
 
@@ -81,6 +83,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         activities=activities_of(services, queue),
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],
+        max_cached_workflows=CACHED_WORKFLOWS,
         max_concurrent_activities=services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
         deployment_config=WorkerDeploymentConfig(
