@@ -1,4 +1,4 @@
-"""Fewer round trips: writes whose results nobody reads go together, and reads alone need no transaction."""
+"""Fewer round trips: statements whose results nobody waits for go together, and reads alone need no transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,26 +10,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 @asynccontextmanager
-async def together(conn: AsyncConnection) -> AsyncIterator[None]:
-    """Send what is executed inside at once; only for statements whose result is not read.
+async def together(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Send what is executed inside at once, in order, in the caller's transaction; yields psycopg's own connection.
 
-    They run in order, and in the caller's transaction. The first that fails raises at the end, as SQLAlchemy's error.
+    Through `conn` only what returns no rows; rows are fetched from psycopg's cursors, which waits for them. The first
+    statement that fails raises at the latest at the end, as SQLAlchemy's error.
+    """
+    async with own(conn) as driver, driver.pipeline():
+        yield driver
+
+
+@asynccontextmanager
+async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Psycopg's own connection, in the transaction of `conn`; its errors are raised as SQLAlchemy's.
+
+    When the server is gone, so are the other connections of the pool: they are dropped, as SQLAlchemy does.
     """
     raw = await conn.get_raw_connection()
     driver = cast("psycopg.AsyncConnection", raw.driver_connection)
     try:
-        async with driver.pipeline():
-            yield
+        yield driver
     except psycopg.Error as problem:
-        dialect = conn.dialect
+        lost = driver.closed or driver.broken
+        if lost:
+            await conn.invalidate(problem)
+            await conn.engine.dispose(close=False)
         raise DBAPIError.instance(
-            None,
-            None,
-            problem,
-            psycopg.Error,
-            hide_parameters=True,
-            dialect=dialect,
-            connection_invalidated=dialect.is_disconnect(problem, None, None),  # type: ignore[arg-type]
+            None, None, problem, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=conn.dialect
         ) from problem
 
 

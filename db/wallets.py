@@ -1,14 +1,16 @@
 """The only code that moves money: every balance change happens here, under the wallet's row lock, with its entry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, or_, select, update
+import psycopg
+from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.pipeline import own, together
 from db.tables import gate_changes, ledger_entries, wallets
 from domain.wallet import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, settle
 
@@ -34,6 +36,41 @@ _ENTRY = (
     ledger_entries.c.refunds,
     ledger_entries.c.description,
 )
+
+_LOCK = """
+    SELECT organization_id, currency, balance_micros, entries, gate_open,
+           frozen_by_suspension, frozen_by_operator, freeze_reason
+    FROM wallets WHERE organization_id = ANY(%s)
+    ORDER BY organization_id FOR UPDATE
+"""
+_LOCK_FREE = _LOCK + "SKIP LOCKED"
+_BY_INDEX = """
+    SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+           set_config('enable_mergejoin', 'off', true)
+"""
+"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
+_KNOWN = """
+    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
+           e.description
+    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id)
+    JOIN ledger_entries e USING (organization_id, reference_id)
+    UNION ALL
+    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
+           e.description
+    FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds)
+    JOIN ledger_entries e USING (organization_id, refunds)
+"""
+_WRITE = """
+    WITH appended AS (
+        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,
+                                    refunds, description)
+        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+                             %s::text[], %s::text[])
+    )
+    UPDATE wallets w SET balance_micros = last.balance_micros, entries = last.entries
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS last (organization_id, balance_micros, entries)
+    WHERE w.organization_id = last.organization_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +109,37 @@ async def post(conn: AsyncConnection, organization_id: str, postings: Sequence[P
 
     Locks the wallet's row. The caller commits; no other row is locked after it.
     """
-    wallet = await lock(conn, organization_id)
-    if wallet is None:
-        return [WalletNotFound(organization_id) for _ in postings]
-    return await post_locked(conn, wallet, postings)
+    return (await post_all(conn, {organization_id: postings}))[organization_id]
+
+
+async def post_all(
+    conn: AsyncConnection, asked: Mapping[str, Sequence[Posting]], *, wait: bool = True
+) -> dict[str, list[Outcome]]:
+    """The same for many wallets in two round trips, however long the lists are; the lists are decided one by one.
+
+    Locks the wallets' rows in the order of their ids. With `wait` false a wallet whose row somebody else holds is left
+    out of the answer, and so is one that is not there. The caller commits.
+    """
+    async with together(conn) as driver:
+        locked = await driver.execute(_LOCK if wait else _LOCK_FREE, (list(asked),))
+        known = await _ask_known(driver, asked)
+        held = {row[0]: _wallet(row) for row in await locked.fetchall()}
+        books = await _read_known(known)
+    outcomes, entries = _settle(held, books, asked)
+    if wait:
+        outcomes |= {id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()}
+    await _write(conn, entries)
+    return outcomes
 
 
 async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]) -> list[Outcome]:
     """The same for a wallet that this transaction has locked already, as `lock` returned it."""
-    known, refunded = await _known(conn, wallet.organization_id, postings)
-    outcomes, entries = settle(wallet, known, refunded, postings)
-    if entries:
-        await conn.execute(
-            insert(ledger_entries), [{"organization_id": wallet.organization_id, **_values(entry)} for entry in entries]
-        )
-        await conn.execute(
-            update(wallets)
-            .where(wallets.c.organization_id == wallet.organization_id)
-            .values(balance_micros=entries[-1].balance_after_micros, entries=entries[-1].seq)
-        )
-    return outcomes
+    asked = {wallet.organization_id: postings}
+    async with together(conn) as driver:
+        books = await _read_known(await _ask_known(driver, asked))
+    outcomes, entries = _settle({wallet.organization_id: wallet}, books, asked)
+    await _write(conn, entries)
+    return outcomes[wallet.organization_id]
 
 
 async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
@@ -126,7 +174,7 @@ async def entries_page(
     if before_seq is not None:
         query = query.where(ledger_entries.c.seq < before_seq)
     rows = await conn.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit))
-    return [Booked(_entry(row), row.created_at) for row in rows]
+    return [Booked(_entry(values), created_at) for *values, created_at in rows]
 
 
 async def _change(
@@ -159,56 +207,73 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
     return insert(gate_changes).from_select(["organization_id", "change", "after_seq", "epoch", "cause"], noted)
 
 
-async def _known(
-    conn: AsyncConnection, organization_id: str, postings: Sequence[Posting]
-) -> tuple[dict[str, Entry], frozenset[str]]:
-    debits = [posting.refunds for posting in postings if posting.refunds is not None]
-    references = [posting.reference_id for posting in postings] + debits
-    rows = await conn.execute(
-        select(*_ENTRY)
-        .where(ledger_entries.c.organization_id == organization_id)
-        .where(or_(ledger_entries.c.reference_id.in_(references), ledger_entries.c.refunds.in_(debits)))
-    )
-    entries = [_entry(row) for row in rows]
-    wanted = set(references)
-    return (
-        {entry.reference_id: entry for entry in entries if entry.reference_id in wanted},
-        frozenset(entry.refunds for entry in entries if entry.refunds is not None),
-    )
+async def _ask_known(driver: psycopg.AsyncConnection, asked: Mapping[str, Sequence[Posting]]) -> psycopg.AsyncCursor:
+    """What the references, and the debits to refund, stand for already. After the lock, so that it stays true."""
+    references = [(id_, posting.reference_id) for id_, postings in asked.items() for posting in postings]
+    returned = [(id_, posting.refunds) for id_, postings in asked.items() for posting in postings if posting.refunds]
+    await driver.execute(_BY_INDEX)
+    return await driver.execute(_KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
 
 
-def _wallet(row: Any) -> Wallet:
-    return Wallet(
-        organization_id=row.organization_id,
-        currency=row.currency,
-        balance_micros=row.balance_micros,
-        entries=row.entries,
-        gate_open=row.gate_open,
-        frozen_by_suspension=row.frozen_by_suspension,
-        frozen_by_operator=row.frozen_by_operator,
-        freeze_reason=row.freeze_reason,
-    )
+async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
+    books: dict[str, list[Entry]] = {}
+    for organization_id, *values in await known.fetchall():
+        books.setdefault(organization_id, []).append(_entry(values))
+    return books
 
 
-def _entry(row: Any) -> Entry:
+def _settle(
+    held: Mapping[str, Wallet], books: Mapping[str, list[Entry]], asked: Mapping[str, Sequence[Posting]]
+) -> tuple[dict[str, list[Outcome]], dict[str, list[Entry]]]:
+    outcomes: dict[str, list[Outcome]] = {}
+    entries: dict[str, list[Entry]] = {}
+    for id_, wallet in held.items():
+        book = {entry.reference_id: entry for entry in books.get(id_, ())}
+        refunded = frozenset(entry.refunds for entry in book.values() if entry.refunds is not None)
+        outcomes[id_], entries[id_] = settle(wallet, book, refunded, asked[id_])
+    return outcomes, entries
+
+
+async def _write(conn: AsyncConnection, entries: Mapping[str, Sequence[Entry]]) -> None:
+    rows = [
+        (
+            id_,
+            entry.seq,
+            entry.kind.value,
+            entry.amount_micros,
+            entry.balance_after_micros,
+            entry.reference_id,
+            entry.refunds,
+            entry.description,
+        )
+        for id_, new in entries.items()
+        for entry in new
+    ]
+    if not rows:
+        return
+    last = [(id_, new[-1].balance_after_micros, new[-1].seq) for id_, new in entries.items() if new]
+    async with own(conn) as driver:
+        await driver.execute(_WRITE, (*_columns(rows, 8), *_columns(last, 3)))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _wallet(row: Iterable[Any]) -> Wallet:
+    """A row of `_WALLET`, and of `_LOCK`."""
+    return Wallet(**dict(zip((column.name for column in _WALLET), row, strict=True)))
+
+
+def _entry(row: Iterable[Any]) -> Entry:
+    """A row of `_ENTRY`, and of `_KNOWN`."""
+    seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = row
     return Entry(
-        seq=row.seq,
-        kind=EntryKind(row.kind),
-        amount_micros=row.amount_micros,
-        balance_after_micros=row.balance_after_micros,
-        reference_id=row.reference_id,
-        refunds=row.refunds,
-        description=row.description,
+        seq=seq,
+        kind=EntryKind(kind),
+        amount_micros=amount_micros,
+        balance_after_micros=balance_after_micros,
+        reference_id=reference_id,
+        refunds=refunds,
+        description=description,
     )
-
-
-def _values(entry: Entry) -> dict[str, Any]:
-    return {
-        "seq": entry.seq,
-        "kind": entry.kind.value,
-        "amount_micros": entry.amount_micros,
-        "balance_after_micros": entry.balance_after_micros,
-        "reference_id": entry.reference_id,
-        "refunds": entry.refunds,
-        "description": entry.description,
-    }

@@ -1,0 +1,171 @@
+"""Postings that wait go together: callers in one process share a transaction, and nobody waits for a timer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import wallets
+from db.pipeline import together
+from domain.wallet import Outcome, Posting
+
+log = structlog.get_logger()
+TOGETHER = 500
+"""How many postings go in one transaction; a list that is longer goes alone."""
+WAITING = 10_000
+"""How many postings may wait. More would wait longer than their callers do."""
+APART = 4
+"""How many wallets that somebody else holds are waited for at once."""
+TOOK_TOO_LONG = ("55P03", "57014")
+"""The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again would take as long."""
+
+
+class Overloaded(Exception):
+    """Too much waits already; nothing was booked. Come again in `retry_after` seconds."""
+
+    retry_after = 1
+
+
+class Unanswered(Exception):
+    """The database went away while it committed: booked or not. The same reference again tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    organization_id: str
+    postings: Sequence[Posting]
+    answer: asyncio.Future[list[Outcome]]
+
+
+class Coalescer:
+    """Books postings for the callers of one process, each list whole, a wallet's lists in the order in which they came.
+
+    The first caller goes at once; what comes meanwhile goes next, a list of every waiting wallet in turn. A wallet that
+    somebody else holds is waited for by itself. A caller that leaves before its turn has asked for nothing; one that
+    leaves later is booked all the same.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._waiting: dict[str, deque[_Asked]] = {}
+        self._count = 0
+        self._held_elsewhere: set[str] = set()
+        self._apart = asyncio.Semaphore(APART)
+        self._running = False
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def post(self, organization_id: str, postings: Sequence[Posting]) -> list[Outcome]:
+        """One outcome for each posting. What they say is committed when this returns.
+
+        Raises `Overloaded`; `Unanswered` when it is not known whether they are booked; SQLAlchemy's errors when they
+        are not.
+        """
+        if self._closed or (self._count and self._count + len(postings) > WAITING):
+            raise Overloaded
+        asked = _Asked(organization_id, postings, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(organization_id, deque()).append(asked)
+        self._count += len(postings)
+        if not self._running:
+            self._running = True
+            self._start(self._run())
+        return await asked.answer
+
+    async def close(self) -> None:
+        """Take no more, and return when all that waited is answered."""
+        self._closed = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        while batch := self._next(self._waiting.keys() - self._held_elsewhere):
+            for asked in await self._book(batch, wait=False):
+                self._put_back(asked)
+        self._running = False
+
+    async def _wait_for(self, organization_id: str) -> None:
+        async with self._apart:
+            while batch := self._next({organization_id}):
+                await self._book(batch, wait=True)
+            self._held_elsewhere.discard(organization_id)
+
+    def _put_back(self, asked: Sequence[_Asked]) -> None:
+        """Somebody else holds this wallet: its lists wait in a lane of their own, before what came meanwhile."""
+        organization_id = asked[0].organization_id
+        self._waiting.setdefault(organization_id, deque()).extendleft(reversed(asked))
+        self._count += sum(len(one.postings) for one in asked)
+        self._held_elsewhere.add(organization_id)
+        self._start(self._wait_for(organization_id))
+
+    def _next(self, organization_ids: set[str]) -> dict[str, list[_Asked]]:
+        """Take a list of each wallet in turn, until enough go together; whoever was served goes to the end."""
+        batch: dict[str, list[_Asked]] = {}
+        size = 0
+        turn = deque(one for one in self._waiting if one in organization_ids)
+        while turn and size < TOGETHER:
+            organization_id = turn.popleft()
+            lists = self._waiting.pop(organization_id)
+            asked = lists[0]
+            if size and size + len(asked.postings) > TOGETHER:
+                self._waiting[organization_id] = lists
+                break
+            lists.popleft()
+            self._count -= len(asked.postings)
+            if not asked.answer.done():  # or its caller has left
+                batch.setdefault(organization_id, []).append(asked)
+                size += len(asked.postings)
+            if lists:
+                self._waiting[organization_id] = lists
+                turn.append(organization_id)
+        return batch
+
+    async def _book(self, batch: Mapping[str, list[_Asked]], *, wait: bool) -> list[list[_Asked]]:
+        """Answer everybody; returns those whose wallet somebody else holds."""
+        everybody = [asked for lists in batch.values() for asked in lists]
+        try:
+            booked = await self._twice_at_most(batch, wait=wait)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
+            for asked in everybody:
+                if not asked.answer.done():
+                    asked.answer.set_exception(problem)
+            return []
+        for organization_id, outcomes in booked.items():
+            told = iter(outcomes)
+            for asked in batch[organization_id]:
+                answer = [next(told) for _ in asked.postings]
+                if not asked.answer.done():
+                    asked.answer.set_result(answer)
+        return [lists for organization_id, lists in batch.items() if organization_id not in booked]
+
+    async def _twice_at_most(self, batch: Mapping[str, list[_Asked]], *, wait: bool) -> dict[str, list[Outcome]]:
+        asked = {id_: [posting for one in lists for posting in one.postings] for id_, lists in batch.items()}
+        try:
+            return await self._transact(asked, wait=wait)
+        except SQLAlchemyError as problem:
+            if isinstance(problem, DBAPIError) and getattr(problem.orig, "sqlstate", None) in TOOK_TOO_LONG:
+                raise
+            log.warning("postings_tried_again", wallets=len(asked), problem=str(problem).partition("\n")[0])
+            return await self._transact(asked, wait=wait)
+
+    async def _transact(self, asked: Mapping[str, Sequence[Posting]], *, wait: bool) -> dict[str, list[Outcome]]:
+        committing = False
+        try:
+            async with self._engine.connect() as conn, together(conn):
+                outcomes = await wallets.post_all(conn, asked, wait=wait)
+                committing = True
+                await conn.commit()
+        except DBAPIError as problem:
+            if committing and problem.connection_invalidated:
+                raise Unanswered(str(problem.orig)) from problem
+            raise
+        return outcomes
