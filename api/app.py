@@ -5,7 +5,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import callbacks, campaigns, health, messages, openapi, organizations, subscriptions, wallets, webhooks
+from api import (
+    callbacks,
+    campaigns,
+    health,
+    messages,
+    openapi,
+    organizations,
+    postings,
+    subscriptions,
+    wallets,
+    webhooks,
+)
 from api.background import Background
 from api.context import Context
 from api.errors import install
@@ -13,6 +24,7 @@ from api.keys import Keys
 from api.requests import Requests
 from api.tokens import Tokens
 from runtime import settings, wiring
+from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services
 
@@ -28,18 +40,21 @@ def create_app(services: Services | None = None) -> FastAPI:
                 ready = await stack.enter_async_context(wiring.from_environment("tollgate-api"))
             background = Background()
             stack.push_async_callback(background.drain)
+            coalescer = Coalescer(ready.engine)
+            stack.push_async_callback(coalescer.close)
             app.state.context = Context(
                 services=ready,
                 background=background,
                 keys=Keys(ready.engine),
                 tokens=Tokens(ready.engine, ready.twilio),
                 sending=ready.sending,
+                coalescer=coalescer,
             )
             yield
 
     common = services.settings if services is not None else settings.load(Settings)
     app = FastAPI(lifespan=lifespan, **openapi.ABOUT)
-    for module in (webhooks, callbacks, organizations, wallets, subscriptions, campaigns, messages, health):
+    for module in (webhooks, callbacks, organizations, wallets, postings, subscriptions, campaigns, messages, health):
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
     app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)

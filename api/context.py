@@ -15,10 +15,13 @@ from api.errors import invalid, not_found
 from api.keys import Keys
 from api.tokens import Tokens
 from db import waiting
+from runtime.coalescer import Coalescer
 from runtime.wiring import Services
 
 _ORGANIZATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_SHORT_KEY = re.compile(r"[\x21-\x7e]{1,240}")
+"""A place in a list fits behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Context:
     keys: Keys
     tokens: Tokens
     sending: Sending
+    coalescer: Coalescer
 
     def ring(self, organization_id: str) -> None:
         """Behind the answer; what is not heard, the relay rings again."""
@@ -72,6 +76,18 @@ async def _idempotency_key(
     return idempotency_key
 
 
+async def _optional_key(
+    idempotency_key: Annotated[
+        str | None, Header(description="Stands for the reference where a body has none.", examples=["c0ffee-1"])
+    ] = None,
+) -> str | None:
+    if idempotency_key is None:
+        return None
+    if not _SHORT_KEY.fullmatch(idempotency_key):
+        raise invalid("Idempotency-Key", "1 to 240 printable ASCII characters without a space")
+    return idempotency_key
+
+
 def parsed_uuid(text: str, what: str) -> UUID:
     """A text that is no UUID names nothing."""
     try:
@@ -83,4 +99,5 @@ def parsed_uuid(text: str, what: str) -> UUID:
 Here = Annotated[Context, Depends(_here)]
 OrganizationId = Annotated[str, Depends(_organization_id)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+OptionalKey = Annotated[str | None, Depends(_optional_key)]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]

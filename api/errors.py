@@ -32,10 +32,13 @@ from domain.wallet import (
     WrongCurrency,
 )
 from providers.errors import InvalidSignature, ProviderRefused, ProviderUnavailable, VerificationUnavailable
+from runtime.coalescer import Overloaded, Unanswered
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "2"
+_FORMS = ("one", "list")
+"""Where a body has two forms, a field's place begins with the form that was recognized."""
 
 
 class Kind(Enum):
@@ -62,6 +65,8 @@ class Kind(Enum):
     PROVIDER_UNAVAILABLE = 503, "The provider does not answer"
     UNVERIFIABLE = 503, "The signature cannot be checked now"
     UNAVAILABLE = 503, "The database does not answer"
+    UNANSWERED = 503, "Whether it was done is not known; ask again with the same reference"
+    OVERLOADED = 503, "Too much waits already; nothing was done"
 
     @property
     def status(self) -> int:
@@ -94,6 +99,8 @@ TABLE: Mapping[type, Kind] = {
     OperationalError: Kind.UNAVAILABLE,
     InterfaceError: Kind.UNAVAILABLE,
     NoConnectionFree: Kind.UNAVAILABLE,
+    Unanswered: Kind.UNANSWERED,
+    Overloaded: Kind.OVERLOADED,
 }
 
 
@@ -197,8 +204,10 @@ def as_problem(error: Exception) -> Problem:
         case HTTPException():
             return _framework(error)
     kind = next((TABLE[type_] for type_ in type(error).__mro__ if type_ in TABLE), Kind.INTERNAL)
-    if kind is Kind.UNAVAILABLE:
+    if kind in (Kind.UNAVAILABLE, Kind.UNANSWERED):
         log.error("database_unavailable", problem=_first_line(error))
+        return Problem(kind)
+    if kind is Kind.OVERLOADED:
         return Problem(kind)
     if kind is Kind.INTERNAL:
         log.error("unexpected_error", exc_info=error)
@@ -220,6 +229,8 @@ def _field(loc: Sequence[int | str]) -> str:
     where, *path = loc
     if where == "header":
         return "-".join(word.capitalize() for word in str(path[-1]).split("-"))
+    if path and path[0] in _FORMS:
+        path = path[1:]
     return ".".join(str(part) for part in path) or str(where)
 
 

@@ -1,25 +1,43 @@
 """What wallets and ledger entries look like on the wire."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from api.errors import ProblemOut
 from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
 from db.wallets import Booked
 from domain.wallet import Entry, Wallet
 
+MOST = 1_000
+"""Postings in one list."""
+
 
 class NewPosting(Body):
-    """The reference counts once: the same again is answered again, other content is a conflict."""
+    """The reference counts once: the same again is answered again, other content is a conflict.
+
+    Without one, the header `Idempotency-Key` is the reference; in a list followed by a colon and the place, from 1.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"reference_id": "order-991", "amount": "12.50", "currency": "USD"}]}
     )
 
-    reference_id: Reference
+    reference_id: Reference | None = None
     amount: Amount
     currency: Currency
     description: Note = ""
+
+
+def _form(body: object) -> str:
+    return "list" if isinstance(body, list) else "one"
+
+
+NewPostings = Annotated[
+    Annotated[NewPosting, Tag("one")] | Annotated[list[NewPosting], Field(min_length=1, max_length=MOST), Tag("list")],
+    Discriminator(_form),
+]
+"""One posting, or up to a thousand that are decided one after the other."""
 
 
 class WalletOut(BaseModel):
@@ -83,6 +101,27 @@ class EntryOut(BaseModel):
             description=entry.description,
             created_at=booked.created_at if booked else None,
         )
+
+
+class PostingOut(BaseModel):
+    """What became of one posting of a list: its entry, or the problem that it would have been answered with alone."""
+
+    model_config = ConfigDict(title="PostingOutcome")
+
+    reference_id: str
+    outcome: Literal["booked", "replayed", "refused"] = Field(
+        description="`replayed`: the same was booked before, and nothing is booked now."
+    )
+    entry: EntryOut | None = None
+    problem: ProblemOut | None = None
+
+
+class PostingsOut(BaseModel):
+    """One outcome for each posting, in the order of the list."""
+
+    model_config = ConfigDict(title="PostingOutcomes")
+
+    outcomes: list[PostingOut]
 
 
 class EntryPage(BaseModel):

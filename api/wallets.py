@@ -4,18 +4,16 @@ from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.auth import OPERATOR, READ, WRITE, Caller
+from api.auth import OPERATOR, READ, Caller
 from api.context import Context, Here, Limit, OrganizationId
-from api.errors import not_found, refusal
+from api.errors import not_found
 from api.organization_fields import Why
-from api.wallet_fields import EntryOut, EntryPage, NewPosting, WalletOut
-from db import campaigns, explaining, standings, wallets
+from api.wallet_fields import EntryOut, EntryPage, WalletOut
+from db import campaigns, standings, wallets
 from domain.campaign import Park
-from domain.money import Money
-from domain.wallet import Frozen, InsufficientFunds, Posted, Posting, Suspended, credit, debit
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
@@ -28,20 +26,6 @@ async def get(organization_id: OrganizationId, here: Here) -> WalletOut:
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(wallet)
-
-
-@router.post("/credits", status_code=201, dependencies=[WRITE], summary="Put money in")
-async def post_credit(organization_id: OrganizationId, asked: NewPosting, here: Here, response: Response) -> EntryOut:
-    """201 when it is booked, 200 when the reference was booked before. Campaigns that waited for money go on."""
-    entry = await _post(here, organization_id, credit(asked.reference_id, _amount(asked), asked.description), response)
-    await _resume(here, organization_id)
-    return entry
-
-
-@router.post("/debits", status_code=201, dependencies=[WRITE], summary="Take money out")
-async def post_debit(organization_id: OrganizationId, asked: NewPosting, here: Here, response: Response) -> EntryOut:
-    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423: suspended or frozen."""
-    return await _post(here, organization_id, debit(asked.reference_id, _amount(asked), asked.description), response)
 
 
 @router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
@@ -90,30 +74,13 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
         )
         wallet = await wallets.get(conn, organization_id)
     log.info("wallet_unfrozen", organization_id=organization_id, by=caller.id)
-    await _resume(here, organization_id)
+    await resume(here, organization_id)
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(wallet)
 
 
-def _amount(asked: NewPosting) -> Money:
-    return Money(asked.amount, asked.currency)
-
-
-async def _post(here: Context, organization_id: str, posting: Posting, response: Response) -> EntryOut:
-    async with here.services.engine.begin() as conn:
-        [outcome] = await wallets.post(conn, organization_id, [posting])
-    if isinstance(outcome, Posted):
-        response.status_code = 200 if outcome.replayed else 201
-        return EntryOut.of(outcome.entry, posting.amount.currency)
-    why: list[explaining.Reason] | None = None
-    if isinstance(outcome, Suspended | Frozen | InsufficientFunds):
-        async with here.services.engine.connect() as conn:
-            why = await explaining.why_not(conn, organization_id)
-    raise refusal(outcome, why or ())
-
-
-async def _resume(here: Context, organization_id: str) -> None:
+async def resume(here: Context, organization_id: str) -> None:
     """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
     resumed: list[UUID] = []
     try:

@@ -1,7 +1,7 @@
 """Fewer round trips: statements whose results nobody waits for go together, and reads alone need no transaction."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import psycopg
@@ -26,6 +26,8 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
 
     When the server is gone, so are the other connections of the pool: they are dropped, as SQLAlchemy does.
     """
+    if not conn.in_transaction():
+        await conn.begin()  # or its commit would do nothing: it does not see what psycopg is asked directly
     raw = await conn.get_raw_connection()
     driver = cast("psycopg.AsyncConnection", raw.driver_connection)
     try:
@@ -33,8 +35,8 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     except psycopg.Error as problem:
         lost = driver.closed or driver.broken
         if lost:
-            await conn.invalidate(problem)
-            await conn.engine.dispose(close=False)
+            with suppress(DBAPIError):
+                await conn.exec_driver_sql("SELECT 1")  # lets SQLAlchemy notice
         raise DBAPIError.instance(
             None, None, problem, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=conn.dialect
         ) from problem

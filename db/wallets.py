@@ -44,12 +44,12 @@ _LOCK = """
     ORDER BY organization_id FOR UPDATE
 """
 _LOCK_FREE = _LOCK + "SKIP LOCKED"
-_BY_INDEX = """
+BY_INDEX = """
     SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
            set_config('enable_mergejoin', 'off', true)
 """
 """A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
-_KNOWN = """
+KNOWN = """
     SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
            e.description
     FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id)
@@ -211,8 +211,8 @@ async def _ask_known(driver: psycopg.AsyncConnection, asked: Mapping[str, Sequen
     """What the references, and the debits to refund, stand for already. After the lock, so that it stays true."""
     references = [(id_, posting.reference_id) for id_, postings in asked.items() for posting in postings]
     returned = [(id_, posting.refunds) for id_, postings in asked.items() for posting in postings if posting.refunds]
-    await driver.execute(_BY_INDEX)
-    return await driver.execute(_KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
+    await driver.execute(BY_INDEX)
+    return await driver.execute(KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
 
 
 async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
@@ -266,7 +266,7 @@ def _wallet(row: Iterable[Any]) -> Wallet:
 
 
 def _entry(row: Iterable[Any]) -> Entry:
-    """A row of `_ENTRY`, and of `_KNOWN`."""
+    """A row of `_ENTRY`, and of `KNOWN`."""
     seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = row
     return Entry(
         seq=seq,

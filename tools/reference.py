@@ -17,7 +17,19 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from typer.main import get_command
 
-from api import auth, callbacks, campaigns, errors, health, messages, organizations, subscriptions, wallets, webhooks
+from api import (
+    auth,
+    callbacks,
+    campaigns,
+    errors,
+    health,
+    messages,
+    organizations,
+    postings,
+    subscriptions,
+    wallets,
+    webhooks,
+)
 from api.app import create_app
 from cli.main import create_app as create_cli
 from db.certify import CHECKS, GUARANTEES
@@ -25,7 +37,7 @@ from runtime import settings
 from tools import lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-ROUTERS = (webhooks, callbacks, organizations, wallets, subscriptions, campaigns, messages, health)
+ROUTERS = (webhooks, callbacks, organizations, wallets, postings, subscriptions, campaigns, messages, health)
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 

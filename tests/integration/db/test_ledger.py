@@ -133,6 +133,56 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
     assert await broken_claims(engine) == set()
 
 
+together = st.dictionaries(st.sampled_from(["x", "y", "z"]), st.lists(postings, min_size=1, max_size=5), min_size=1)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(together, max_size=8))
+async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
+    engine: AsyncEngine, asked: list[dict[str, list[Posting]]]
+) -> None:
+    number = next(_numbers)
+    models = {}
+    for name in ("x", "y", "z"):
+        await onboard(engine, f"{name}{number}", balance="0")
+        models[name] = Model(await wallet(engine, f"{name}{number}"))
+    for step in asked:
+        async with engine.begin() as conn:
+            outcomes = await wallets.post_all(conn, {f"{name}{number}": lists for name, lists in step.items()})
+
+        assert outcomes == {f"{name}{number}": models[name].post(lists) for name, lists in step.items()}
+    for name, model in models.items():
+        assert await wallet(engine, f"{name}{number}") == model.wallet
+        assert await _entries(engine, f"{name}{number}") == model.entries
+
+
+async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine: AsyncEngine) -> None:
+    for name in ("held", "free"):
+        await onboard(engine, name)
+    async with engine.connect() as holder, engine.begin() as conn:
+        await wallets.lock(holder, "held")
+
+        asked = {name: [debit("d", usd("1"))] for name in ("held", "free", "nobody")}
+        outcomes = await wallets.post_all(conn, asked, wait=False)
+
+    assert list(outcomes) == ["free"]
+    assert await balance(engine, "held") == usd("10")
+    assert await balance(engine, "free") == usd("9")
+
+
+async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncEngine) -> None:
+    """A plan made while the ledger is empty is kept for the connection's life."""
+    async with engine.begin() as conn:
+        await conn.exec_driver_sql(wallets.BY_INDEX)
+        generic = wallets.KNOWN
+        for number in range(1, 5):
+            generic = generic.replace("%s", f"${number}", 1)
+        plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}")).scalars())
+
+    assert plan.count("Index Cond") == 2
+    assert "Seq Scan" not in plan
+
+
 _numbers = count()
 
 

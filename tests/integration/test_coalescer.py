@@ -1,0 +1,222 @@
+"""Callers of one process share transactions, and what befalls one of them befalls nobody else."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import wallets
+from domain.wallet import Debited, InsufficientFunds, Outcome, WalletNotFound, credit, debit
+from runtime.coalescer import WAITING, Coalescer, Overloaded, Unanswered
+from tests.builders import ORGANIZATION, balance, number, onboard, rows, run, usd
+from tests.world import until
+
+TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM ledger_entries"
+
+
+def one(coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATION) -> asyncio.Task[list[Outcome]]:
+    """A caller who takes a cent."""
+    return asyncio.create_task(coalescer.post(organization_id, [debit(reference, usd("0.01"))]))
+
+
+async def waits_for_a_lock(engine: AsyncEngine) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return await number(engine, query) > 0
+
+
+async def test_a_hundred_callers_share_a_transaction(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await onboard(engine, "other")
+    before = await number(engine, TRANSACTIONS)
+    coalescer = Coalescer(engine)
+
+    asked = [one(coalescer, f"d{n}", "other" if n % 3 else ORGANIZATION) for n in range(100)]
+    outcomes = [outcome for [outcome] in await asyncio.gather(*asked)]
+
+    assert {type(outcome) for outcome in outcomes} == {Debited}
+    assert await number(engine, TRANSACTIONS) - before <= 2
+    assert await balance(engine) == usd("9.66")
+
+
+async def test_callers_get_their_own_outcomes_in_the_order_in_which_they_came(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="1.00")
+    coalescer = Coalescer(engine)
+
+    asked = [
+        coalescer.post(ORGANIZATION, [debit(f"{n}", usd("0.40")), debit(f"{n} too", usd("0.30"))]) for n in range(3)
+    ]
+    first, second, third = await asyncio.gather(*asked)
+    nobody = await coalescer.post("nobody", [credit("c", usd("1"))])
+
+    assert [type(outcome) for outcome in first] == [Debited, Debited]
+    assert second == [InsufficientFunds(usd("0.30").micros, usd("0.40").micros), second[1]]
+    assert [type(outcome) for outcome in (second[1], *third)] == [Debited, InsufficientFunds, InsufficientFunds]
+    assert nobody == [WalletNotFound("nobody")]
+
+
+async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: AsyncEngine) -> None:
+    for name in ("held", "free"):
+        await onboard(engine, name)
+    coalescer = Coalescer(engine)
+    async with engine.begin() as holder:
+        await wallets.lock(holder, "held")
+        held = [one(coalescer, f"d{n}", "held") for n in range(3)]
+        for n in range(3):
+            assert isinstance((await one(coalescer, f"d{n}", "free"))[0], Debited)
+        assert not any(task.done() for task in held)
+
+    assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 3
+    entries = await rows(engine, "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq")
+    assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2"]
+
+
+async def test_a_wallet_with_many_callers_lets_another_in_between(engine: AsyncEngine) -> None:
+    for name in ("busy", "quiet"):
+        await onboard(engine, name, balance="100.00")
+    coalescer = Coalescer(engine)
+    ended: list[str] = []
+    tasks = [one(coalescer, f"d{n}", "busy") for n in range(1500)] + [one(coalescer, "d", "quiet")]
+    for task in tasks[:-1]:
+        task.add_done_callback(lambda _: ended.append("busy"))
+    tasks[-1].add_done_callback(lambda _: ended.append("quiet"))
+
+    await asyncio.gather(*tasks)
+
+    assert ended.index("quiet") < 600
+
+
+async def test_who_leaves_before_its_turn_has_asked_for_nothing(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    async with engine.begin() as holder:
+        await wallets.lock(holder, ORGANIZATION)
+        under_way = one(coalescer, "under way")
+        await until(lambda: waits_for_a_lock(engine), "the first waits for the lock")
+        waiting, staying = one(coalescer, "waiting"), one(coalescer, "staying")
+        await asyncio.sleep(0)
+        for task in (under_way, waiting):
+            task.cancel()
+    await staying
+    await asyncio.gather(under_way, waiting, return_exceptions=True)
+
+    entries = await rows(engine, "SELECT reference_id FROM ledger_entries ORDER BY seq")
+    assert [entry.reference_id for entry in entries] == ["opening", "under way", "staying"]
+
+
+async def test_past_its_limit_it_says_so_and_books_what_it_took(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="1000.00")
+    coalescer = Coalescer(engine)
+    async with engine.begin() as holder:
+        await wallets.lock(holder, ORGANIZATION)
+        under_way = one(coalescer, "under way")
+        await until(lambda: waits_for_a_lock(engine), "the first waits for the lock")
+        lists = [[debit(f"{n} {m}", usd("0.01")) for m in range(1000)] for n in range(WAITING // 1000)]
+        taken = [asyncio.create_task(coalescer.post(ORGANIZATION, asked)) for asked in lists]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await coalescer.post(ORGANIZATION, [debit("too much", usd("0.01"))])
+
+    await asyncio.gather(under_way, *taken)
+    assert await number(engine, "SELECT count(*) FROM ledger_entries") == WAITING + 2
+
+
+async def test_when_the_transaction_fails_every_caller_is_told_and_the_next_are_served(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    await run(engine, "ALTER TABLE ledger_entries RENAME TO away")
+
+    failed = await asyncio.gather(*(one(coalescer, f"d{n}") for n in range(5)), return_exceptions=True)
+    await run(engine, "ALTER TABLE away RENAME TO ledger_entries")
+
+    assert {type(problem) for problem in failed} == {ProgrammingError}
+    assert isinstance((await one(coalescer, "d0"))[0], Debited)
+
+
+async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    await one(coalescer, "d0")
+    async with engine.connect() as conn, engine.connect():
+        await conn.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        )
+
+    assert isinstance((await one(coalescer, "d1"))[0], Debited)
+
+
+async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_tells(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    await run(
+        engine,
+        "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$",
+    )
+    await run(
+        engine,
+        "CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON ledger_entries DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION linger()",
+    )
+    caller = one(coalescer, "d")
+    committing = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    await until(lambda: _some(engine, f"SELECT count(*) {committing}"), "the commit is under way")
+
+    await run(engine, f"SELECT pg_terminate_backend(pid) {committing}")
+
+    with pytest.raises(Unanswered):
+        await caller
+    await run(engine, "DROP TRIGGER linger ON ledger_entries")
+    [again] = await one(coalescer, "d")
+    assert isinstance(again, Debited)
+    assert not again.replayed
+
+
+async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def impatient(connection: object, _: object) -> None:
+        connection.cursor().execute("SET lock_timeout = '100ms'")  # type: ignore[attr-defined]
+
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    async with engine.begin() as holder:
+        await wallets.lock(holder, ORGANIZATION)
+        with pytest.raises(DBAPIError) as told:
+            await one(coalescer, "d")
+
+    assert getattr(told.value.orig, "sqlstate", None) == "55P03"
+    assert await balance(engine) == usd("10")
+
+
+async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    coalescer = Coalescer(engine)
+    asked = [one(coalescer, f"d{n}") for n in range(10)]
+    await asyncio.sleep(0)
+
+    await coalescer.close()
+
+    assert all(isinstance(task.result()[0], Debited) for task in asked)
+    with pytest.raises(Overloaded):
+        await coalescer.post(ORGANIZATION, [debit("late", usd("1"))])
+
+
+async def test_two_processes_on_one_wallet_take_turns_and_never_overdraw(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="1.00")
+    coalescers = [Coalescer(engine), Coalescer(engine)]
+
+    asked = [one(coalescers[n % 2], f"d{n}") for n in range(300)]
+    outcomes = [outcome for [outcome] in await asyncio.gather(*asked)]
+
+    assert sum(isinstance(outcome, Debited) for outcome in outcomes) == 100
+    assert await balance(engine) == usd("0")
+
+
+async def _some(engine: AsyncEngine, query: str) -> bool:
+    return await number(engine, query) > 0
