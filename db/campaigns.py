@@ -257,7 +257,7 @@ async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: U
 
 
 def _has_money(wallet: Wallet | None) -> bool:
-    return wallet is not None and wallet.pays and wallet.balance_micros > 0
+    return wallet is not None and wallet.pays and wallet.available_micros > 0
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:

@@ -73,8 +73,8 @@ def reasons(standing: Standing, wallet: Wallet, price: Money) -> list[Reason]:
         found.append(Reason("frozen", f"an operator froze the wallet{why}"))
     elif wallet.frozen and not found:
         found.append(Reason("frozen", "the wallet is frozen by a suspension"))
-    if wallet.balance_micros < price.micros:
-        held = Money(wallet.balance_micros, wallet.currency)
+    if wallet.available_micros < price.micros:
+        held = Money(wallet.available_micros, wallet.currency)
         found.append(Reason("insufficient_funds", f"the wallet holds {held}, a segment costs {price}"))
     return found
 

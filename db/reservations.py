@@ -102,7 +102,7 @@ async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID
 async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, limit: int) -> int:
     asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit}
     rows = (await conn.execute(_TO_SEND, asked)).all()
-    affordable, left = [], wallet.balance_micros
+    affordable, left = [], wallet.available_micros
     for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
         left -= row.price_micros
         if left < 0:

@@ -184,8 +184,11 @@ wallets = Table(
     Column("frozen_by_suspension", Boolean, nullable=False, server_default=FALSE),
     Column("frozen_by_operator", Boolean, nullable=False, server_default=FALSE),
     Column("freeze_reason", Text),
+    Column("held_micros", BigInteger, nullable=False, server_default=ZERO),
     _time("created_at", now=True),
     CheckConstraint("balance_micros >= 0", name="balance"),
+    CheckConstraint("held_micros >= 0", name="held"),
+    CheckConstraint("balance_micros - held_micros >= 0", name="held_covered"),
     CheckConstraint("balance_micros <= 4611686018427387904", name="balance_limit"),
 )
 

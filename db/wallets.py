@@ -23,6 +23,7 @@ _WALLET = (
     wallets.c.frozen_by_suspension,
     wallets.c.frozen_by_operator,
     wallets.c.freeze_reason,
+    wallets.c.held_micros,
 )
 _AS_COMMITTED = select(*_WALLET).where(wallets.c.organization_id == bindparam("organization_id", type_=Text))
 _LOCKED = _AS_COMMITTED.with_for_update()
@@ -39,7 +40,7 @@ _ENTRY = (
 
 _LOCK = """
     SELECT organization_id, currency, balance_micros, entries, gate_open,
-           frozen_by_suspension, frozen_by_operator, freeze_reason
+           frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros
     FROM wallets WHERE organization_id = ANY(%s)
     ORDER BY organization_id FOR UPDATE
 """

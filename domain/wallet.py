@@ -86,6 +86,8 @@ class Refunded(Posted):
 
 @dataclass(frozen=True, slots=True)
 class InsufficientFunds:
+    """`balance_micros` is what is available: the balance without what open holds have set aside."""
+
     balance_micros: int
     needed_micros: int
 
@@ -164,6 +166,12 @@ class Wallet:
     frozen_by_suspension: bool = False
     frozen_by_operator: bool = False
     freeze_reason: str | None = None
+    held_micros: int = 0
+    """What open holds have set aside; no debit may take it."""
+
+    @property
+    def available_micros(self) -> int:
+        return self.balance_micros - self.held_micros
 
     @property
     def frozen(self) -> bool:
@@ -242,8 +250,9 @@ def _refusal(
             return Suspended()
         if wallet.frozen:
             return Frozen(wallet.freeze_reason or "frozen")
-        if posting.amount.micros > balance:
-            return InsufficientFunds(balance, posting.amount.micros)
+        available = balance - wallet.held_micros
+        if posting.amount.micros > available:
+            return InsufficientFunds(available, posting.amount.micros)
     elif balance + posting.amount.micros > LARGEST_MICROS:
         return TooLarge(balance)
     return None

@@ -102,6 +102,8 @@ def delivery(
     ("statement", "constraint"),
     [
         ("UPDATE wallets SET balance_micros = -1", "wallets_balance_check"),
+        ("UPDATE wallets SET held_micros = -1", "wallets_held_check"),
+        ("UPDATE wallets SET held_micros = balance_micros + 1", "wallets_held_covered_check"),
         ("UPDATE wallets SET balance_micros = 4611686018427387905", "wallets_balance_limit_check"),
         (entry(after=-1), "ledger_entries_balance_after_check"),
         (entry(amount=0), "ledger_entries_amount_check"),

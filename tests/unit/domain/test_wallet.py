@@ -211,3 +211,12 @@ def test_a_refund_and_only_a_refund_names_a_debit(kind: EntryKind, refunds: str 
 )
 def test_a_wallet_pays_while_its_gate_is_open_and_nobody_froze_it(wallet: Wallet, pays: bool) -> None:
     assert wallet.pays is pays
+
+
+def test_a_debit_takes_what_is_available_and_never_what_is_held() -> None:
+    wallet = Wallet(organization_id="acme", currency="USD", balance_micros=10, entries=1, held_micros=4)
+
+    outcomes, _ = settle(wallet, {}, frozenset(), [debit("too much", Money(7, "USD")), debit("all", Money(6, "USD"))])
+
+    assert outcomes[0] == InsufficientFunds(balance_micros=6, needed_micros=7)
+    assert isinstance(outcomes[1], Debited)
