@@ -39,6 +39,8 @@ class Snapshot:
     `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave none.
     `access_until` is the paid-through time where the provider tells it.
     `custom_id` is what the host application wrote into the subscription: our organization's id.
+    `subscription_id` is set where the provider names the subscription otherwise than it was asked for: a checkout
+    that the customer has completed.
     """
 
     state: State
@@ -48,6 +50,7 @@ class Snapshot:
     outstanding: Money | None = None
     failed_payments: int = 0
     custom_id: str | None = None
+    subscription_id: str | None = None
 
 
 class Order(StrEnum):

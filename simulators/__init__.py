@@ -1,1 +1,1 @@
-"""PayPal and Twilio over real HTTP, small and stateful, with faults on request. Imports nothing else of Tollgate."""
+"""PayPal, Stripe and Twilio over real HTTP, small and stateful, faults on request. Imports nothing else of Tollgate."""

@@ -1,4 +1,4 @@
-"""Runs one simulator as a process: `python -m simulators.server paypal|twilio --port 0`."""
+"""Runs one simulator as a process: `python -m simulators.server paypal|stripe|twilio --port 0`."""
 
 import argparse
 import asyncio
@@ -34,6 +34,15 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         from simulators.twilio.app import TwilioSimulator  # noqa: PLC0415 - only what is asked for is loaded
 
         return TwilioSimulator(account_sid=options.account_sid, auth_token=options.auth_token, seed=options.seed)
+    if options.simulator == "stripe":
+        from simulators.stripe.app import StripeSimulator  # noqa: PLC0415
+
+        return StripeSimulator(
+            api_key=options.api_key,
+            webhook_secrets=options.webhook_secret or ["whsec_simulated"],
+            webhook_url=options.webhook_url,
+            seed=options.seed,
+        )
     from simulators.paypal.app import PayPalSimulator  # noqa: PLC0415
 
     return PayPalSimulator(
@@ -55,10 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     paypal.add_argument("--webhook-url", help="registered at the start, for every event type")
     paypal.add_argument("--webhook-id", help="the id it is registered under")
     paypal.add_argument("--ca-file", help="where to write the certificate that signed webhooks chain to (PEM)")
+    stripe = kinds.add_parser("stripe")
+    stripe.add_argument("--api-key", default="sk_test_simulated")
+    stripe.add_argument("--webhook-secret", action="append", help="signs webhooks; given twice, both sign")
+    stripe.add_argument("--webhook-url", help="registered at the start, for every event type")
     twilio = kinds.add_parser("twilio")
     twilio.add_argument("--account-sid", default="AC00000000000000000000000000000001")
     twilio.add_argument("--auth-token", default="11111111111111111111111111111111")
-    for each in (paypal, twilio):
+    for each in (paypal, stripe, twilio):
         each.add_argument("--port", type=int, default=0)
         each.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)))
     return parser

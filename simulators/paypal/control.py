@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from simulators.control import read_json
 from simulators.paypal.deliveries import Deliveries
-from simulators.paypal.events import Event
 from simulators.paypal.lifecycle import Lifecycle
 from simulators.paypal.money import MoneyMoves
 from simulators.paypal.resources import Json, Resources
 from simulators.paypal.state import DEFAULT_PLAN, State, Subscription, from_time
+from simulators.transmissions import Event
 
 Action = Callable[[Subscription, dict[str, Any]], list[Event]]
 

@@ -15,7 +15,7 @@ from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.events import Events
 from simulators.paypal.state import State
 from simulators.paypal.tokens import Tokens
-from simulators.paypal.transmissions import Delivery
+from simulators.transmissions import Delivery
 
 
 class DeliveryControl:

@@ -8,17 +8,7 @@ from typing import Any
 
 from simulators.paypal.resources import Json, Resources
 from simulators.paypal.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """`raw` is what goes over the wire; `body` the same as a value, None where the bytes are no JSON."""
-
-    id: str
-    type: str
-    created: datetime
-    raw: bytes
-    body: Json | None
+from simulators.transmissions import Event
 
 
 @dataclass(slots=True)

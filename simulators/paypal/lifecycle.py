@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from simulators.paypal.events import Event, Events
+from simulators.paypal.events import Events
 from simulators.paypal.resources import Resources, money
 from simulators.paypal.state import Sale, State, Subscription, to_time
+from simulators.transmissions import Event
 
 
 class Lifecycle:

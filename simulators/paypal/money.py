@@ -3,9 +3,10 @@
 from datetime import datetime
 from decimal import Decimal
 
-from simulators.paypal.events import Event, Events
+from simulators.paypal.events import Events
 from simulators.paypal.resources import Json, Resources
 from simulators.paypal.state import Capture, Dispute, Refund, Sale, State
+from simulators.transmissions import Event
 
 
 class Refused(Exception):

@@ -12,11 +12,11 @@ from starlette.routing import Route
 from simulators.paypal.certificate import signed_text
 from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.errors import ApiError
-from simulators.paypal.events import Event, Events
+from simulators.paypal.events import Events
 from simulators.paypal.resources import Json, Resources
 from simulators.paypal.state import from_time
 from simulators.paypal.subscriptions import page_size, read_json
-from simulators.paypal.transmissions import Webhook
+from simulators.transmissions import Event, Webhook
 
 _EVENTS = "/v1/notifications/webhooks-events"
 _WEBHOOKS = "/v1/notifications/webhooks"

@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.errors import ApiError
-from simulators.paypal.events import Event
 from simulators.paypal.lifecycle import Lifecycle
 from simulators.paypal.resources import Resources
 from simulators.paypal.state import Plan, State, Subscription, from_time
+from simulators.transmissions import Event
 
 _CUSTOM_ID = re.compile(r"[\x20-\x7e]{1,127}")
 T = TypeVar("T")

@@ -23,6 +23,7 @@ WEBHOOK_ID = "6TR00000000000001"
 class PayPalWorld:
     plan_id = DEFAULT_PLAN
     other_plan_id = "P-OTHER"
+    plan_change_needs_consent = True
 
     def __init__(self, provider: PayPal, simulator: PayPalSimulator, control: httpx.AsyncClient) -> None:
         self.provider = provider

@@ -15,9 +15,13 @@ from domain.subscription import BILLING, LAPSED, State
 from providers.billing import Resumed
 from providers.errors import InvalidSignature, NotFound, ProviderUnavailable
 from tests.contract.paypal_world import paypal_world
+from tests.contract.stripe_world import stripe_world
 from tests.contract.world import Delivery, World, kinds
 
-WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {"paypal": paypal_world}
+WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {
+    "paypal": paypal_world,
+    "stripe": stripe_world,
+}
 ORGANIZATION = "org_7f3c"
 SUBSCRIPTION_PRICE = Money(49_000_000, "USD")
 
@@ -71,7 +75,7 @@ async def test_every_webhook_of_a_whole_life_is_verified_and_understood(world: W
     assert {event.problem for event in events} == {None}
     assert len({event.event_id for event in events}) == len(events)
     assert kinds(world, started) >= {EventKind.PAYMENT_SUCCEEDED}
-    assert kinds(world, failed) == {EventKind.PAYMENT_FAILED}
+    assert EventKind.PAYMENT_FAILED in kinds(world, failed)
     assert EventKind.CANCELED in kinds(world, canceled)
 
 
@@ -192,12 +196,12 @@ async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> 
     assert len(await payments_of(world, subscription_id)) == 2  # the first payment and this one
 
 
-async def test_a_change_of_plan_needs_the_customers_consent(world: World) -> None:
+async def test_a_change_of_plan_says_whether_the_customer_must_consent(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     change = await world.provider.change_plan(subscription_id, world.other_plan_id)
 
-    assert change.approve_url is not None
+    assert (change.approve_url is not None) == world.plan_change_needs_consent
 
 
 async def test_a_payment_is_the_same_in_the_webhook_the_get_and_the_list(world: World) -> None:

@@ -29,6 +29,9 @@ class World(Protocol):
     @property
     def other_plan_id(self) -> str: ...
 
+    @property
+    def plan_change_needs_consent(self) -> bool: ...
+
     async def subscribe(self, organization_id: str) -> tuple[str, list[Delivery]]:
         """An active subscription with its first payment of 49 USD made."""
         ...

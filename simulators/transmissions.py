@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
-from simulators.paypal.events import Event
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`raw` is what goes over the wire; `body` the same as a value, None where the bytes are no JSON."""
+
+    id: str
+    type: str
+    created: datetime
+    raw: bytes
+    body: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

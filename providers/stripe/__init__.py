@@ -1,0 +1,5 @@
+"""Stripe Billing: what the rest of the product may use of it."""
+
+from providers.stripe.adapter import API_VERSION, Stripe, SuspendBy
+
+__all__ = ["API_VERSION", "Stripe", "SuspendBy"]

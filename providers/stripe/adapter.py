@@ -1,0 +1,284 @@
+"""Stripe Billing behind the words of `providers.billing`; it translates and neither retries, logs nor decides.
+
+Creating and charging carry the caller's idempotency key. The other commands are repeatable by their state: look, act
+if it is not so, and look again. A key of theirs could not be the same each time: Stripe would answer a second
+suspension, after a reactivation, with the first one's answer, and do nothing.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import httpx
+import stripe
+
+from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.money import Money
+from domain.subscription import BILLING, Provider, Snapshot, State
+from providers.billing import CheckoutLink, PlanChange, Resumed
+from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.reading import Json, part, parts, text
+from providers.stripe import payments, webhooks
+from providers.stripe.calls import told, told_at
+from providers.stripe.reading import ORGANIZATION, id_of, organization
+from providers.stripe.signatures import Signatures
+from providers.stripe.snapshots import of_checkout, snapshot
+from providers.stripe.wire import Wire
+
+API_VERSION = "2026-10-28.endive"
+"""What the shapes of snapshots.py are; the webhook endpoint at Stripe has to be of the same version."""
+_CHECKOUT = "cs_"
+_SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
+_ENDED = frozenset({State.CANCELED, State.EXPIRED})
+_LONGEST_COMMENT = 500
+
+
+class SuspendBy(StrEnum):
+    """`PAUSE` stops the subscription; `COLLECTION` leaves it active and only stops charging."""
+
+    PAUSE = "pause"
+    COLLECTION = "collection"
+
+
+class Stripe:
+    """`client` comes with its time limits. Live or test mode is read from the key."""
+
+    name: Provider = Provider.STRIPE
+
+    def __init__(
+        self,
+        *,
+        client: httpx.AsyncClient,
+        base_url: str,
+        api_key: str,
+        webhook_secrets: Sequence[str],
+        account: str | None = None,
+        suspend_by: SuspendBy = SuspendBy.PAUSE,
+    ) -> None:
+        sdk = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": base_url},
+            max_network_retries=0,
+            http_client=Wire(client),
+        )
+        self._api = sdk.v1
+        self._signatures = Signatures(webhook_secrets, live="_live_" in api_key, account=account)
+        self._suspend_by = suspend_by
+
+    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+        self._signatures.verify(raw, headers, now=now)
+
+    def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:  # noqa: ARG002 - the protocol's
+        return webhooks.parse(raw, API_VERSION)
+
+    async def get_subscription(self, subscription_id: str) -> Snapshot:
+        """Of a subscription, or of the checkout that will become one."""
+        if subscription_id.startswith(_CHECKOUT):
+            expand = ["subscription", "subscription.latest_invoice"]
+            session, at = await told_at(self._api.checkout.sessions.retrieve_async(subscription_id, {"expand": expand}))
+            return of_checkout(session, told_at=at)
+        return (await self._look(subscription_id))[1]
+
+    async def get_payment(self, reference: MoneyReference) -> Payment:
+        match reference.kind:
+            case MoneyObject.SALE:
+                return await self._get_sale(reference.id)
+            case MoneyObject.CAPTURE:
+                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(reference.id)))
+            case MoneyObject.REFUND:
+                return await self._get_refund(reference.id)
+            case MoneyObject.DISPUTE:
+                raise ValueError("a dispute is no payment: ask get_dispute")
+
+    async def get_dispute(self, dispute_id: str) -> Dispute:
+        return payments.dispute(await told(self._api.disputes.retrieve_async(dispute_id)))
+
+    async def create_checkout(
+        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> CheckoutLink:
+        """`plan_id` is a price. The link stands for the subscription until the customer has completed it."""
+        made = await told(
+            self._api.checkout.sessions.create_async(
+                {
+                    "mode": "subscription",
+                    "client_reference_id": organization_id,
+                    "line_items": [{"price": plan_id, "quantity": 1}],
+                    "metadata": {ORGANIZATION: organization_id},
+                    "subscription_data": {"metadata": {ORGANIZATION: organization_id}},
+                    "success_url": return_url,
+                    "cancel_url": cancel_url,
+                },
+                {"idempotency_key": idempotency_key},
+            )
+        )
+        id_, url = text(made, "id"), made.get("url")
+        if id_ is None or not isinstance(url, str):
+            raise ProviderUnavailable("Stripe created a checkout without an id or a link")
+        return CheckoutLink(subscription_id=id_, url=url)
+
+    async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
+        """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its metadata."""
+        subscription, now = await self._look(subscription_id)
+        collects = not subscription.get("pause_collection")
+        if now.state in _ENDED:
+            raise AlreadyTerminal(f"the subscription is {now.state.value}")
+        if self._suspend_by is SuspendBy.COLLECTION:
+            if collects:
+                asked: Any = {"pause_collection": {"behavior": "void"}, "metadata": {"suspended_for": reason[:500]}}
+                await told(self._api.subscriptions.update_async(subscription_id, asked))
+            return (await self._look(subscription_id))[1]
+        if now.state in _SUSPENDED:
+            return now
+        await told(self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"}))
+        now = await self.get_subscription(subscription_id)
+        if now.state not in _SUSPENDED:
+            raise _not_seen_yet("pause", now)
+        return now
+
+    async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
+        """Resumes once what somebody paused; what stopped for non-payment has to be paid."""
+        subscription, now = await self._look(subscription_id)
+        if now.state in _ENDED or now.state is State.PENDING:
+            return Resumed.NEEDS_NEW_CONSENT
+        if subscription.get("pause_collection"):
+            stop: Any = {"pause_collection": ""}
+            await told(self._api.subscriptions.update_async(subscription_id, stop))
+        if now.state is State.SUSPENDED_NONPAYMENT:
+            return Resumed.NEEDS_PAYMENT
+        if now.state is State.PAUSED:
+            how: Any = {"payment_behavior": "resume_on_payment_success"}
+            await told(self._api.subscriptions.resume_async(subscription_id, how))
+            now = await self.get_subscription(subscription_id)
+        if now.state in BILLING:
+            return Resumed.RESUMED
+        if now.outstanding is not None:
+            return Resumed.NEEDS_PAYMENT
+        raise _not_seen_yet("resume", now)
+
+    async def ensure_canceled(self, subscription_id: str, reason: str) -> Snapshot:
+        """At once. `reason` can be read back in the subscription's `cancellation_details.comment`."""
+        if subscription_id.startswith(_CHECKOUT):
+            return await self._expire(subscription_id, reason)
+        _, now = await self._look(subscription_id)
+        if now.state in _ENDED:
+            return now
+        try:
+            asked: Any = {"cancellation_details": {"comment": reason[:_LONGEST_COMMENT]}}
+            await told(self._api.subscriptions.cancel_async(subscription_id, asked))
+        except NotFound:
+            pass  # so Stripe answers for one that was canceled meanwhile; the look below tells
+        now = await self.get_subscription(subscription_id)
+        if now.state not in _ENDED:
+            raise _not_seen_yet("cancel", now)
+        return now
+
+    async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
+        """Counts at once: the mandate of a card covers it."""
+        subscription, _ = await self._look(subscription_id)
+        items = parts(part(subscription, "items"), "data")
+        if len(items) != 1:
+            raise ProviderRefused(f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE")
+        item_id = text(items[0], "id") or ""
+        asked: Any = {"items": [{"id": item_id, "price": plan_id}]}
+        await told(self._api.subscriptions.update_async(subscription_id, asked))
+        return PlanChange()
+
+    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
+        """Pays the open invoice. Paid before, by this key or otherwise, it is told and nothing is charged."""
+        subscription, now = await self._look(subscription_id)
+        invoice_id = id_of(subscription, "latest_invoice") or ""
+        if now.outstanding is not None:
+            if now.outstanding != amount:
+                raise ProviderRefused(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
+            try:
+                await told(self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key}))
+            except ProviderRefused as refused:
+                if refused.code not in ("card_declined", "invoice_payment_intent_requires_action", "invoice_not_open"):
+                    raise
+                if refused.code != "invoice_not_open":
+                    declined = MoneyReference(kind=MoneyObject.SALE, id=invoice_id)
+                    return Payment(reference=declined, status=PaymentStatus.DECLINED, amount=amount)
+        return await self._get_sale(invoice_id)
+
+    async def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+        asked: Any = {
+            "subscription": subscription_id,
+            "status": "paid",
+            "created": _between(start, end),
+            "expand": ["data.payments"],
+            "limit": 100,
+        }
+        async for invoice in self._pages(self._api.invoices.list_async, asked):
+            if text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0:
+                yield payments.of_invoice(invoice)
+
+    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]:
+        """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30 days of it."""
+        asked: Any = {"created": _between(start, end), "limit": 100}
+        async for envelope in self._pages(self._api.events.list_async, asked):
+            yield webhooks.event(envelope, API_VERSION)
+
+    async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
+        asked = self._api.subscriptions.retrieve_async(subscription_id, {"expand": ["latest_invoice"]})
+        subscription, at = await told_at(asked)
+        return subscription, snapshot(subscription, told_at=at)
+
+    async def _expire(self, session_id: str, reason: str) -> Snapshot:
+        now = await self.get_subscription(session_id)
+        if now.subscription_id is not None:
+            return await self.ensure_canceled(now.subscription_id, reason)
+        if now.state not in _ENDED:
+            await told(self._api.checkout.sessions.expire_async(session_id))
+            now = await self.get_subscription(session_id)
+        return now
+
+    async def _get_sale(self, id_: str) -> Payment:
+        if id_.startswith("pi_"):
+            invoice_id = text(await self._invoice_of(id_), "id")
+            if invoice_id is None:
+                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(id_)))
+            id_ = invoice_id
+        return payments.of_invoice(await told(self._api.invoices.retrieve_async(id_, {"expand": ["payments"]})))
+
+    async def _get_refund(self, id_: str) -> Payment:
+        """A refund, or what a dispute took back."""
+        if id_.startswith(("dp_", "du_")):
+            back, translate = await told(self._api.disputes.retrieve_async(id_)), payments.of_reversal
+        else:
+            back, translate = await told(self._api.refunds.retrieve_async(id_)), payments.of_refund
+        intent_id = id_of(back, "payment_intent")
+        if intent_id is None:
+            return translate(back, subscription_id=None, custom_id=organization(back))
+        details = part(part(await self._invoice_of(intent_id), "parent"), "subscription_details")
+        subscription_id, custom_id = id_of(details, "subscription"), organization(details)
+        if custom_id is None:
+            custom_id = organization(await told(self._api.payment_intents.retrieve_async(intent_id)))
+        return translate(back, subscription_id=subscription_id, custom_id=custom_id)
+
+    async def _invoice_of(self, intent_id: str) -> Json:
+        """Empty for a payment without an invoice: a top-up."""
+        paid = {"type": "payment_intent", "payment_intent": intent_id}
+        asked: Any = {"payment": paid, "expand": ["data.invoice"]}
+        found = await told(self._api.invoice_payments.list_async(asked))
+        return next((part(one, "invoice") for one in parts(found, "data")), {})
+
+    async def _pages(self, ask: Any, asked: dict[str, Any]) -> AsyncIterator[Json]:
+        while True:
+            page = await told(ask(asked))
+            found = parts(page, "data")
+            for one in found:
+                yield one
+            last = text(found[-1], "id") if found else None
+            if last is None or page.get("has_more") is not True:
+                return
+            asked = {**asked, "starting_after": last}
+
+
+def _between(start: datetime, end: datetime) -> dict[str, int]:
+    return {"gte": int(start.timestamp()), "lte": int(end.timestamp())}
+
+
+def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
+    return ProviderUnavailable(f"Stripe took the {act}, but still says {now.raw_status}", code="NOT_YET")

@@ -1,0 +1,63 @@
+"""Turns the SDK's answers into plain JSON and its exceptions into ours; never into a retry.
+
+Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is being worked on.
+"""
+
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import stripe
+
+from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
+from providers.http import retry_after
+from providers.reading import Json
+
+_TRY_AGAIN = frozenset({408, 409, 425, 429})
+
+
+async def told(asked: Awaitable[Any]) -> Json:
+    """The JSON object that Stripe answered. Raises `ProviderUnavailable` or `ProviderRefused`."""
+    return (await told_at(asked))[0]
+
+
+async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
+    """And the second of Stripe's clock in which it was asked: what happened before that is in the answer."""
+    with _translated():
+        answer = (await asked).last_response
+    if not isinstance(answer.data, dict):
+        raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
+    return answer.data, _asked_at(answer.headers)
+
+
+def _asked_at(headers: Any) -> datetime | None:
+    try:
+        answered = parsedate_to_datetime(headers["date"])
+        elapsed = timedelta(seconds=float(headers["x-elapsed-seconds"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (answered.astimezone(UTC) - elapsed).replace(microsecond=0)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except stripe.StripeError as problem:
+        raise _failure(problem) from problem
+
+
+def _failure(problem: stripe.StripeError) -> ProviderError:
+    status = problem.http_status or 0
+    code = problem.code or (problem.error.type if problem.error is not None else None) or f"HTTP_{status}"
+    reference = problem.request_id or ""
+    message = f"Stripe answered {status} {code}" if status else str(problem.user_message or problem)
+    if status in _TRY_AGAIN or not 400 <= status < 500 or problem.error is None:
+        wait = retry_after(httpx.Headers(dict(problem.headers or {})))
+        return ProviderUnavailable(message, code=code if status else "NO_ANSWER", reference=reference, retry_after=wait)
+    if status == 404:
+        return NotFound(message, code=code, reference=reference)
+    return ProviderRefused(message, code=code, reference=reference)

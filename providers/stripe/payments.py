@@ -1,0 +1,99 @@
+"""Translates Stripe's money objects (invoice, payment intent, refund, dispute); refuses one without id or amount.
+
+A subscription's payment is named by its payment intent, which refunds and disputes name too; an invoice that was paid
+outside of Stripe has none and is named by itself.
+"""
+
+from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from providers.errors import ProviderUnavailable
+from providers.reading import Json, part, parts, text
+from providers.stripe.reading import amount, id_of, organization, time
+
+_INVOICES = {"paid": PaymentStatus.COMPLETED, "open": PaymentStatus.PENDING, "draft": PaymentStatus.PENDING}
+_INTENTS = {
+    "succeeded": PaymentStatus.COMPLETED,
+    "processing": PaymentStatus.PENDING,
+    "requires_action": PaymentStatus.PENDING,
+    "requires_capture": PaymentStatus.PENDING,
+    "requires_confirmation": PaymentStatus.PENDING,
+    "requires_payment_method": PaymentStatus.DECLINED,
+    "canceled": PaymentStatus.DECLINED,
+}
+_REFUNDS = {
+    "succeeded": PaymentStatus.COMPLETED,
+    "pending": PaymentStatus.PENDING,
+    "requires_action": PaymentStatus.PENDING,
+    "failed": PaymentStatus.DECLINED,
+    "canceled": PaymentStatus.DECLINED,
+}
+_CLOSED = frozenset({"won", "lost", "prevented", "warning_closed"})
+
+
+def of_invoice(told: Json) -> Payment:
+    status = _INVOICES.get(text(told, "status") or "", PaymentStatus.DECLINED)
+    intents = [
+        id_of(part(one, "payment"), "payment_intent")
+        for one in parts(part(told, "payments"), "data")
+        if text(one, "status") == "paid"
+    ]
+    details = part(part(told, "parent"), "subscription_details")
+    amount_name = "amount_paid" if status is PaymentStatus.COMPLETED else "amount_due"
+    return _payment(
+        MoneyObject.SALE,
+        told,
+        amount_name,
+        status,
+        id_=next((one for one in intents if one is not None), None),
+        subscription_id=id_of(details, "subscription"),
+        custom_id=organization(details),
+    )
+
+
+def of_intent(told: Json, *, subscription_id: str | None = None) -> Payment:
+    kind = MoneyObject.CAPTURE if subscription_id is None else MoneyObject.SALE
+    status = _INTENTS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
+    amount_name = "amount_received" if status is PaymentStatus.COMPLETED else "amount"
+    return _payment(kind, told, amount_name, status, subscription_id=subscription_id, custom_id=organization(told))
+
+
+def of_refund(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
+    status = _REFUNDS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
+    return _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
+
+
+def of_reversal(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
+    """What the bank took back with a dispute; won, it was given back."""
+    given_back = text(told, "status") in (_CLOSED - {"lost"})
+    status = PaymentStatus.DECLINED if given_back else PaymentStatus.COMPLETED
+    return _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
+
+
+def dispute(told: Json) -> Dispute:
+    id_, status = text(told, "id"), text(told, "status")
+    if id_ is None or status is None:
+        raise ProviderUnavailable("Stripe told a dispute without an id or a status", code="UNREADABLE")
+    intent = id_of(told, "payment_intent") or id_of(told, "charge")
+    return Dispute(id=id_, open=status not in _CLOSED, lost=status == "lost", payment_ids=(intent,) if intent else ())
+
+
+def _payment(
+    kind: MoneyObject,
+    told: Json,
+    amount_name: str,
+    status: PaymentStatus,
+    *,
+    id_: str | None = None,
+    subscription_id: str | None = None,
+    custom_id: str | None = None,
+) -> Payment:
+    named, value = id_ or text(told, "id"), amount(told, amount_name)
+    if named is None or value is None:
+        raise ProviderUnavailable(f"Stripe told a {kind.value} without an id or a readable amount", code="UNREADABLE")
+    return Payment(
+        reference=MoneyReference(kind=kind, id=named),
+        status=status,
+        amount=value,
+        occurred_at=time(part(told, "status_transitions"), "paid_at") or time(told, "created"),
+        subscription_id=subscription_id,
+        custom_id=custom_id,
+    )

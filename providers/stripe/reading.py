@@ -1,0 +1,54 @@
+"""Reads what is Stripe's own way of writing: times in Unix seconds, amounts in a currency's smallest unit.
+
+Source: Stripe's currencies page (zero-decimal and three-decimal currencies).
+"""
+
+from datetime import UTC, datetime
+
+from domain.money import LARGEST_MICROS, BadAmount, Money
+from providers.reading import Json, part, text
+
+ORGANIZATION = "organization_id"
+"""The metadata key under which a subscription or a payment says whose it is."""
+_ZERO_DECIMALS = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
+_THREE_DECIMALS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
+
+
+def time(parent: Json, name: str) -> datetime | None:
+    value = parent.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def amount(parent: Json, name: str) -> Money | None:
+    """Never negative."""
+    value, currency = parent.get(name), text(parent, "currency")
+    if not isinstance(value, int) or isinstance(value, bool) or currency is None:
+        return None
+    code = currency.upper()
+    micros = abs(value) * _micros_of_one(code)
+    try:
+        return Money(micros, code) if micros <= LARGEST_MICROS else None
+    except BadAmount:
+        return None
+
+
+def id_of(parent: Json, name: str) -> str | None:
+    """Of an object that may be expanded or not."""
+    return text(parent, name) or text(part(parent, name), "id")
+
+
+def organization(parent: Json) -> str | None:
+    return text(part(parent, "metadata"), ORGANIZATION)
+
+
+def _micros_of_one(currency: str) -> int:
+    if currency in _ZERO_DECIMALS:
+        return 1_000_000
+    return 1_000 if currency in _THREE_DECIMALS else 10_000

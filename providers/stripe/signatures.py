@@ -1,0 +1,58 @@
+"""Verifies Stripe's signature on the raw bytes, by the SDK's own check, and that the event is meant for us."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import stripe
+
+from providers.errors import InvalidSignature
+from providers.reading import NotJson, document, text
+
+TOLERANCE = timedelta(minutes=5)
+
+
+class Signatures:
+    """`secrets` are all that may sign: two while one is being rolled. `account` is ours, for Connect events."""
+
+    def __init__(self, secrets: Sequence[str], *, live: bool, account: str | None) -> None:
+        if not secrets or not all(secret.strip() for secret in secrets):
+            raise ValueError("an empty webhook secret verifies what anyone can forge")
+        self._secrets = tuple(secrets)
+        self._live = live
+        self._account = account
+
+    def verify(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+        """Raises `InvalidSignature`."""
+        header = headers.get("stripe-signature", "")
+        if not any(_signed(raw, header, secret) for secret in self._secrets):
+            raise InvalidSignature("not signed with any secret of ours")
+        if abs(now.timestamp() - _signed_at(header)) > TOLERANCE.total_seconds():
+            raise InvalidSignature("signed too long ago, or in the future")
+        self._meant_for_us(raw)
+
+    def _meant_for_us(self, raw: bytes) -> None:
+        try:
+            told = document(raw)
+        except NotJson:
+            return  # Stripe signed it: it is kept and looked at, not refused
+        livemode, account = told.get("livemode"), text(told, "account")
+        if isinstance(livemode, bool) and livemode is not self._live:
+            raise InvalidSignature(f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint")
+        if account is not None and account != self._account:
+            raise InvalidSignature("an event of another account")
+
+
+def _signed(raw: bytes, header: str, secret: str) -> bool:
+    try:
+        return bool(stripe.WebhookSignature.verify_header(raw, header, secret, tolerance=None))
+    except (stripe.SignatureVerificationError, ValueError, TypeError, OverflowError):
+        return False
+
+
+def _signed_at(header: str) -> int:
+    """The first `t`, which is the one that is signed; the header has been verified."""
+    return next(int(each.partition("=")[2]) for each in header.split(",") if each.partition("=")[0] == "t")
+
+
+def _mode(*, live: bool) -> str:
+    return "live" if live else "test"

@@ -1,0 +1,44 @@
+"""Lets Stripe's SDK speak over our own HTTP client, with its time limits; it never retries and never goes sync."""
+
+from collections.abc import AsyncIterable, Mapping
+from typing import Any, NoReturn
+
+import httpx
+import stripe
+
+_RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
+
+
+class Wire(stripe.HTTPClient):
+    """`client` comes with its time limits; the SDK hands over whole URLs."""
+
+    name = "httpx"
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        super().__init__()
+        self._client = client
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            answer = await self._client.request(method, url, headers=dict(headers), content=post_data)
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+            failure: Exception = stripe.APIConnectionError(  # type: ignore[no-untyped-call]
+                f"no answer from Stripe: {type(problem).__name__}"
+            )
+            raise failure from problem
+        told = dict(answer.headers)
+        told["x-elapsed-seconds"] = str(answer.elapsed.total_seconds())
+        return answer.content, answer.status_code, told
+
+    async def request_stream_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[AsyncIterable[bytes], int, Mapping[str, str]]:
+        raise NotImplementedError("nothing of Stripe's is streamed here")
+
+    def sleep_async(self, secs: float) -> NoReturn:
+        raise NotImplementedError(_RETRIES_ARE_TEMPORALS)
+
+    async def close_async(self) -> None:
+        """Whoever made the client closes it."""

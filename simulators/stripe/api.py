@@ -1,0 +1,245 @@
+"""The part of Stripe's API v1 that a subscription business calls."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.stripe.deliveries import Deliveries
+from simulators.stripe.errors import ApiError, no_such
+from simulators.stripe.events import Events
+from simulators.stripe.forms import nested
+from simulators.stripe.lifecycle import Impossible, Lifecycle, seen
+from simulators.stripe.money import MoneyMoves
+from simulators.stripe.state import ACCOUNT, Json, State
+from simulators.transmissions import Event
+
+_DAY = 24 * 3600
+
+
+class Api:
+    def __init__(
+        self, state: State, events: Events, lifecycle: Lifecycle, moves: MoneyMoves, deliveries: Deliveries
+    ) -> None:
+        self.state = state
+        self.events = events
+        self.lifecycle = lifecycle
+        self.moves = moves
+        self.deliveries = deliveries
+        self.url = ""
+
+    def routes(self) -> list[Route]:
+        post, get = ["POST"], ["GET"]
+        one = "/{id}"
+        plain = {
+            "customers": "customer",
+            "invoices": "invoice",
+            "payment_intents": "payment_intent",
+            "charges": "charge",
+            "refunds": "refund",
+            "disputes": "dispute",
+            "prices": "price",
+        }
+        return [
+            Route("/v1/account", self.account),
+            Route("/v1/checkout/sessions", self.create_session, methods=post),
+            Route("/v1/checkout/sessions" + one, self.get_session, methods=get),
+            Route("/v1/checkout/sessions/{id}/expire", self.expire_session, methods=post),
+            Route("/v1/customers", self.create_customer, methods=post),
+            Route("/v1/subscriptions" + one, self.get_subscription, methods=get),
+            Route("/v1/subscriptions" + one, self._acts(self.lifecycle.change), methods=post),
+            Route("/v1/subscriptions" + one, self.cancel, methods=["DELETE"]),
+            Route("/v1/subscriptions/{id}/pause", self._acts(lambda it, _: self.lifecycle.pause(it)), methods=post),
+            Route("/v1/subscriptions/{id}/resume", self._acts(lambda it, _: self.lifecycle.resume(it)), methods=post),
+            Route("/v1/invoices", self.list_invoices, methods=get),
+            Route("/v1/invoices/{id}/pay", self.pay_invoice, methods=post),
+            Route("/v1/invoice_payments", self.list_invoice_payments, methods=get),
+            Route("/v1/refunds", self.create_refund, methods=post),
+            Route("/v1/events", self.list_events, methods=get),
+            Route("/v1/events" + one, self.get_event, methods=get),
+            *(Route(f"/v1/{path}/{{id}}", self._gets(kind), methods=get) for path, kind in plain.items()),
+        ]
+
+    async def account(self, _: Request) -> Response:
+        return JSONResponse({"id": ACCOUNT, "object": "account"})
+
+    async def create_session(self, request: Request) -> Response:
+        asked = await form(request)
+        mode = asked.get("mode")
+        line = asked.get("line_items", {}).get("0", {})
+        if mode not in ("subscription", "payment") or not line or "success_url" not in asked:
+            raise ApiError(400, "Missing required param: mode, line_items or success_url.", code="parameter_missing")
+        price = line.get("price")
+        if price is not None and price not in self.state.objects:
+            raise ApiError(400, f"No such price: '{price}'", code="resource_missing")
+        data = asked.get("subscription_data", {})
+        if "trial_end" in data and int(data["trial_end"]) < self.state.now() + 2 * _DAY:
+            raise ApiError(400, "The `trial_end` date has to be at least 2 days in the future.")
+        once = line.get("price_data", {})
+        id_ = self.state.new_id("cs_test", 58)
+        session = self.state.add(
+            "checkout.session",
+            "cs",
+            id=id_,
+            mode=mode,
+            status="open",
+            payment_status="unpaid",
+            client_reference_id=asked.get("client_reference_id"),
+            metadata=asked.get("metadata", {}),
+            customer=asked.get("customer"),
+            subscription=None,
+            payment_intent=None,
+            amount_total=int(once.get("unit_amount", 0)) if mode == "payment" else None,
+            currency=once.get("currency"),
+            url=f"{self.url}/c/pay/{id_}",
+            _price=price,
+            _subscription_data=data,
+            _payment_intent_data=asked.get("payment_intent_data", {}),
+        )
+        return JSONResponse(seen(session))
+
+    async def get_session(self, request: Request) -> Response:
+        return JSONResponse(self._expanded(seen(self._one(request, "checkout.session")), request))
+
+    async def expire_session(self, request: Request) -> Response:
+        session = self._one(request, "checkout.session")
+        self._deliver(lambda: self.lifecycle.expire(session))
+        return JSONResponse(seen(session))
+
+    async def create_customer(self, request: Request) -> Response:
+        asked = await form(request)
+        made = self.state.add("customer", "cus", email=asked.get("email"), metadata=asked.get("metadata", {}))
+        return JSONResponse(made)
+
+    async def get_subscription(self, request: Request) -> Response:
+        return JSONResponse(self._expanded(dict(self._one(request, "subscription")), request))
+
+    async def cancel(self, request: Request) -> Response:
+        subscription = self._one(request, "subscription")
+        if subscription["status"] in ("canceled", "incomplete_expired"):
+            raise no_such("subscription", subscription["id"])  # so Stripe answers the second time
+        asked = await form(request)
+        comment = asked.get("cancellation_details", {}).get("comment", "")
+        self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
+        return JSONResponse(subscription)
+
+    async def list_invoices(self, request: Request) -> Response:
+        wanted = request.query_params.get("subscription")
+        found = [
+            one
+            for one in self.state.all("invoice")
+            if wanted in (None, one["parent"]["subscription_details"]["subscription"])
+        ]
+        start, end = _range(request)
+        between = [one for one in found if start <= one["created"] <= end]
+        return JSONResponse(_page([self._with_payments(one) for one in reversed(between)], request))
+
+    async def pay_invoice(self, request: Request) -> Response:
+        invoice = self._one(request, "invoice")
+        asked = await form(request)
+        out_of_band = asked.get("paid_out_of_band", "").lower() == "true"
+        self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
+        return JSONResponse(self._with_payments(invoice))
+
+    async def list_invoice_payments(self, request: Request) -> Response:
+        wanted = request.query_params.get("payment[payment_intent]")
+        invoice = request.query_params.get("invoice")
+        found = [
+            dict(one)
+            for one in self.state.all("invoice_payment")
+            if wanted in (None, one["payment"].get("payment_intent")) and invoice in (None, one["invoice"])
+        ]
+        for each in found:
+            if "data.invoice" in request.query_params.getlist("expand[0]"):
+                each["invoice"] = self.state.get(each["invoice"], "invoice")
+        return JSONResponse(_page(found, request))
+
+    async def create_refund(self, request: Request) -> Response:
+        asked = await form(request)
+        intent = self.state.objects.get(asked.get("payment_intent", ""))
+        if intent is None:
+            raise no_such("payment_intent", asked.get("payment_intent", ""))
+        made: list[Json] = []
+
+        def act() -> list[Event]:
+            amount = int(asked["amount"]) if "amount" in asked else None
+            refund, told = self.moves.refund(intent, amount, metadata=asked.get("metadata"))
+            made.append(refund)
+            return told
+
+        self._deliver(act)
+        return JSONResponse(made[0])
+
+    async def list_events(self, request: Request) -> Response:
+        start, end = _range(request)
+        return JSONResponse(_page(list(self.events.between(start, end)), request))
+
+    async def get_event(self, request: Request) -> Response:
+        event = self.events.all.get(request.path_params["id"])
+        if event is None or event.body is None:
+            raise no_such("event", request.path_params["id"])
+        return JSONResponse(event.body)
+
+    def _gets(self, kind: str) -> Callable[[Request], Any]:
+        async def get(request: Request) -> Response:
+            found = self._one(request, kind)
+            return JSONResponse(self._with_payments(found) if kind == "invoice" else found)
+
+        return get
+
+    def _acts(self, act: Callable[[Json, Json], list[Event]]) -> Callable[[Request], Any]:
+        async def change(request: Request) -> Response:
+            subscription = self._one(request, "subscription")
+            asked = await form(request)
+            self._deliver(lambda: act(subscription, asked))
+            return JSONResponse(subscription)
+
+        return change
+
+    def _one(self, request: Request, kind: str) -> Json:
+        id_ = request.path_params["id"]
+        try:
+            return self.state.get(id_, kind)
+        except KeyError:
+            raise no_such(kind, id_) from None
+
+    def _deliver(self, act: Callable[[], list[Event]]) -> None:
+        try:
+            self.deliveries.deliver(act())
+        except Impossible as problem:
+            raise ApiError(400, str(problem), code=problem.code) from problem
+
+    def _expanded(self, one: Json, request: Request) -> Json:
+        wanted = {value for name, value in request.query_params.multi_items() if name.startswith("expand")}
+        if one["object"] == "checkout.session" and "subscription" in {each.split(".")[0] for each in wanted}:
+            subscription = self.state.objects.get(one["subscription"] or "")
+            one["subscription"] = subscription and dict(subscription)
+            if subscription and "subscription.latest_invoice" in wanted:
+                one["subscription"]["latest_invoice"] = self.state.objects.get(subscription["latest_invoice"])
+        elif "latest_invoice" in wanted and one.get("latest_invoice"):
+            one["latest_invoice"] = self.state.objects[one["latest_invoice"]]
+        return one
+
+    def _with_payments(self, invoice: Json) -> Json:
+        payments = list(self.state.all("invoice_payment", invoice=invoice["id"]))
+        return {**invoice, "payments": {"object": "list", "data": payments, "has_more": False}}
+
+
+async def form(request: Request) -> Json:
+    return nested((await request.body()).decode())
+
+
+def _range(request: Request) -> tuple[int, int]:
+    start, end = request.query_params.get("created[gte]"), request.query_params.get("created[lte]")
+    return int(start) if start else 0, int(end) if end else 2**62
+
+
+def _page(found: list[Json], request: Request) -> Json:
+    limit = int(request.query_params.get("limit", "10"))
+    after = request.query_params.get("starting_after")
+    ids = [one["id"] for one in found]
+    first = ids.index(after) + 1 if after in ids else 0
+    some = found[first : first + limit]
+    return {"object": "list", "data": some, "has_more": first + limit < len(found), "url": request.url.path}

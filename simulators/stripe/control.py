@@ -1,0 +1,196 @@
+"""The control plane: let customers, banks and dunning act, and watch, hold, repeat or forge what is delivered."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.control import read_json
+from simulators.stripe.deliveries import Deliveries
+from simulators.stripe.events import Events
+from simulators.stripe.lifecycle import Lifecycle, seen
+from simulators.stripe.money import MoneyMoves
+from simulators.stripe.state import DEFAULT_PRICE, Json, State, to_minor
+from simulators.transmissions import Delivery, Event
+
+
+class Control:
+    def __init__(
+        self, state: State, events: Events, lifecycle: Lifecycle, moves: MoneyMoves, deliveries: Deliveries
+    ) -> None:
+        self.state = state
+        self.events = events
+        self.lifecycle = lifecycle
+        self.moves = moves
+        self.deliveries = deliveries
+
+    def routes(self) -> list[Route]:
+        post = ["POST"]
+        return [
+            Route("/_sim/prices", self.add_price, methods=post),
+            Route("/_sim/subscriptions", self.subscribe, methods=post),
+            Route("/_sim/subscriptions/{id}", self.get_subscription),
+            Route("/_sim/subscriptions/{id}/{action}", self.act, methods=post),
+            Route("/_sim/checkout/{id}/{action}", self.checkout, methods=post),
+            Route("/_sim/payments", self.payments),
+            Route("/_sim/payments/{id}/refund", self.refund, methods=post),
+            Route("/_sim/payments/{id}/dispute", self.dispute, methods=post),
+            Route("/_sim/disputes/{id}/close", self.close_dispute, methods=post),
+            Route("/_sim/webhooks", self.register, methods=post),
+            Route("/_sim/events", self.list_events),
+            Route("/_sim/events", self.send, methods=post),
+            Route("/_sim/events/{id}/redeliver", self.redeliver, methods=post),
+            Route("/_sim/deliver", self.deliver_in_order, methods=post),
+            Route("/_sim/deliveries", self.list_deliveries),
+            Route("/_sim/hold", self.hold, methods=post),
+            Route("/_sim/release", self.release, methods=post),
+            Route("/_sim/sign", self.sign, methods=post),
+            Route("/_sim/schedule", self.schedule, methods=["GET", "PATCH"]),
+            Route("/_sim/counts", self.counts),
+            self.deliveries.faults.route("/_sim/delivery_faults"),
+        ]
+
+    async def add_price(self, request: Request) -> Response:
+        asked = await read_json(request)
+        minor = to_minor(Decimal(asked["amount"]), asked["currency"])
+        return JSONResponse(self.state.add_price(asked["id"], minor, asked["currency"].lower()), 201)
+
+    async def subscribe(self, request: Request) -> Response:
+        asked = await read_json(request)
+        subscription, told = self.lifecycle.subscribe(
+            asked.get("price", DEFAULT_PRICE), organization_id=asked.get("organization_id")
+        )
+        return self._told(subscription, told, asked)
+
+    async def get_subscription(self, request: Request) -> Response:
+        return JSONResponse(self.state.get(request.path_params["id"], "subscription"))
+
+    async def act(self, request: Request) -> Response:
+        """fail_payment, give_up, pay, cancel, cancel_at_period_end, end_period, pause, resume, set_status."""
+        subscription = self.state.get(request.path_params["id"], "subscription")
+        asked = await read_json(request)
+        happen = self.lifecycle
+        actions: dict[str, Callable[[], list[Event]]] = {
+            "fail_payment": lambda: happen.fail_payment(subscription),
+            "give_up": lambda: happen.give_up(subscription, asked.get("outcome", "unpaid")),
+            "pay": lambda: happen.pay(subscription),
+            "cancel": lambda: happen.cancel(subscription),
+            "cancel_at_period_end": lambda: happen.cancel_at_period_end(subscription),
+            "end_period": lambda: happen.end_period(subscription),
+            "pause": lambda: happen.pause(subscription, by=asked.get("by", "pause_requested")),
+            "resume": lambda: happen.resume(subscription),
+            "set_status": lambda: happen.set_status(subscription, asked["status"]),
+        }
+        return self._told(subscription, actions[request.path_params["action"]](), asked)
+
+    async def checkout(self, request: Request) -> Response:
+        """complete, or expire."""
+        session = self.state.get(request.path_params["id"], "checkout.session")
+        actions = {"complete": self.lifecycle.complete, "expire": self.lifecycle.expire}
+        told = actions[request.path_params["action"]](session)
+        return self._told(seen(session), told, await read_json(request))
+
+    async def payments(self, request: Request) -> Response:
+        """The payment intents of a subscription's invoices, oldest first."""
+        wanted = request.query_params["subscription_id"]
+        found = [
+            self.state.get(paid["payment"]["payment_intent"], "payment_intent")
+            for paid in self.state.all("invoice_payment")
+            if self.state.get(paid["invoice"], "invoice")["parent"]["subscription_details"]["subscription"] == wanted
+            and "payment_intent" in paid["payment"]
+        ]
+        return JSONResponse({"payments": found})
+
+    async def refund(self, request: Request) -> Response:
+        intent = self.state.get(request.path_params["id"], "payment_intent")
+        asked = await read_json(request)
+        amount = to_minor(Decimal(asked["amount"]), intent["currency"]) if "amount" in asked else None
+        refund, told = self.moves.refund(intent, amount)
+        return self._told(refund, told, asked)
+
+    async def dispute(self, request: Request) -> Response:
+        intent = self.state.get(request.path_params["id"], "payment_intent")
+        asked = await read_json(request)
+        dispute, told = self.moves.dispute(intent, asked.get("reason", "fraudulent"))
+        return self._told(dispute, told, asked)
+
+    async def close_dispute(self, request: Request) -> Response:
+        dispute = self.state.get(request.path_params["id"], "dispute")
+        asked = await read_json(request)
+        return self._told(dispute, self.moves.close(dispute, asked["outcome"]), asked)
+
+    async def register(self, request: Request) -> Response:
+        asked = await read_json(request)
+        webhook = self.deliveries.register(asked["url"], asked.get("event_types", ["*"]), asked.get("id"))
+        return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
+
+    async def list_events(self, _: Request) -> Response:
+        return JSONResponse({"events": [event.body for event in self.events.all.values()]})
+
+    async def send(self, request: Request) -> Response:
+        """Any bytes as an event, signed as they are; `headers` replace or add to the signed ones."""
+        asked = await read_json(request)
+        event = self.events.add_raw(_raw(asked))
+        sent = self.deliveries.deliver([event], headers=asked.get("headers")) if asked.get("deliver", True) else []
+        return JSONResponse({"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201)
+
+    async def redeliver(self, request: Request) -> Response:
+        asked = await read_json(request)
+        event = self.events.all[request.path_params["id"]]
+        return _deliveries(self.deliveries.deliver([event] * int(asked.get("times", 1))))
+
+    async def deliver_in_order(self, request: Request) -> Response:
+        asked = await read_json(request)
+        return _deliveries(self.deliveries.deliver_in_order(self.events.all[each] for each in asked["event_ids"]))
+
+    async def list_deliveries(self, request: Request) -> Response:
+        event_id = request.query_params.get("event_id")
+        return _deliveries([each for each in self.deliveries.all.values() if event_id in (None, each.event.id)], 200)
+
+    async def hold(self, _: Request) -> Response:
+        self.deliveries.holding = True
+        return JSONResponse({"holding": True})
+
+    async def release(self, request: Request) -> Response:
+        asked = await read_json(request)
+        return _deliveries(self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0)))
+
+    async def sign(self, request: Request) -> Response:
+        """Headers and body for a caller that posts them itself; nothing is delivered. `at` is in Unix seconds."""
+        asked = await read_json(request)
+        raw = self.events.all[asked["event_id"]].raw if "event_id" in asked else _raw(asked)
+        headers = self.deliveries.signed_headers(raw, "", at=asked.get("at"), secrets=asked.get("secrets"))
+        return JSONResponse({"headers": headers, "body": raw.decode("utf-8", "replace"), "body_base64": _base64(raw)})
+
+    async def schedule(self, request: Request) -> Response:
+        if request.method == "PATCH":
+            self.deliveries.schedule.change(await read_json(request))
+        return JSONResponse(self.deliveries.schedule.to_json())
+
+    async def counts(self, _: Request) -> Response:
+        statuses: dict[str, int] = {}
+        for delivery in self.deliveries.all.values():
+            statuses[delivery.status] = statuses.get(delivery.status, 0) + 1
+        return JSONResponse({"calls": self.state.calls, "events": len(self.events.all), "deliveries": statuses})
+
+    def _told(self, one: Json, told: list[Event], asked: dict[str, Any]) -> Response:
+        if asked.get("deliver", True):
+            self.deliveries.deliver(told)
+        events = [{"id": event.id, "type": event.type} for event in told]
+        return JSONResponse({"object": one, "events": events})
+
+
+def _raw(asked: dict[str, Any]) -> bytes:
+    return b64decode(asked["raw_base64"]) if "raw_base64" in asked else str(asked["raw"]).encode()
+
+
+def _base64(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+def _deliveries(deliveries: list[Delivery], status: int = 202) -> Response:
+    return JSONResponse({"deliveries": [each.to_json() for each in deliveries]}, status)

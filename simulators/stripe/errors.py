@@ -1,0 +1,36 @@
+"""Stripe's error bodies."""
+
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class ApiError(Exception):
+    def __init__(
+        self, status: int, message: str, *, kind: str = "invalid_request_error", code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.code = code
+
+
+def no_such(what: str, id_: str) -> ApiError:
+    return ApiError(404, f"No such {what}: '{id_}'", code="resource_missing")
+
+
+def error_json(error: ApiError) -> dict[str, Any]:
+    told: dict[str, Any] = {"message": str(error), "type": error.kind}
+    return {"error": told if error.code is None else told | {"code": error.code}}
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    return JSONResponse(error_json(error), error.status, {"Request-Id": "req_simulated"})
+
+
+def fault_body(status: int) -> bytes:
+    limited = status == 429
+    kind = "invalid_request_error" if limited else "api_error"
+    code = "rate_limit" if limited else None
+    return json.dumps(error_json(ApiError(status, "Something went wrong on our end.", kind=kind, code=code))).encode()

@@ -1,0 +1,20 @@
+"""Reads Stripe's request bodies: forms whose names nest in brackets, `items[0][price]=price_1`."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+_PART = re.compile(r"\[([^\]]*)\]")
+
+
+def nested(text: str) -> dict[str, Any]:
+    """Lists come out as objects with their places as names."""
+    read: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        first, _, rest = name.partition("[")
+        path = [first, *_PART.findall("[" + rest if rest else "")]
+        holder = read
+        for each in path[:-1]:
+            holder = holder.setdefault(each, {})
+        holder[path[-1] or str(len(holder))] = value
+    return read

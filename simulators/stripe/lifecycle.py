@@ -1,0 +1,281 @@
+"""What happens to subscriptions, their invoices and checkouts; each happening answers with its events."""
+
+from typing import Any
+
+from simulators.stripe.events import Events
+from simulators.stripe.state import MONTH, Json, State
+from simulators.transmissions import Event
+
+PAUSED_BY = frozenset({"trial_end_without_payment_method", "pause_requested", "system"})
+_ENDED = frozenset({"canceled", "incomplete_expired"})
+
+
+class Impossible(Exception):
+    """Stripe refuses this of an object in this state; `code` is Stripe's name for the reason."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Lifecycle:
+    def __init__(self, state: State, events: Events) -> None:
+        self.state = state
+        self.events = events
+
+    def subscribe(
+        self, price_id: str, *, organization_id: str | None, customer: str | None = None, trial_end: int | None = None
+    ) -> tuple[Json, list[Event]]:
+        """An active subscription with its first invoice paid, or a trial that bills nothing until `trial_end`."""
+        price = self.state.get(price_id, "price")
+        now = self.state.now()
+        item = {
+            "id": self.state.new_id("si"),
+            "object": "subscription_item",
+            "price": price,
+            "quantity": 1,
+            "current_period_start": now,
+            "current_period_end": trial_end or now + MONTH,
+        }
+        subscription = self.state.add(
+            "subscription",
+            "sub",
+            status="trialing" if trial_end else "active",
+            customer=customer or self._customer(organization_id)["id"],
+            currency=price["currency"],
+            items={"object": "list", "data": [item], "has_more": False},
+            metadata={"organization_id": organization_id} if organization_id else {},
+            billing_mode={"type": "flexible"},
+            cancel_at_period_end=False,
+            cancel_at=None,
+            canceled_at=None,
+            ended_at=None,
+            trial_end=trial_end,
+            pause_collection=None,
+            status_details=None,
+            cancellation_details={"comment": None, "feedback": None, "reason": None},
+            latest_invoice=None,
+        )
+        invoice = self._bill(subscription, 0 if trial_end else price["unit_amount"])
+        self._settle(invoice)
+        return subscription, [self._tell(subscription, "created"), *self._paid(invoice)]
+
+    def fail_payment(self, subscription: Json) -> list[Event]:
+        """The renewal could not be charged, or another attempt at it: past due."""
+        invoice = self._open_invoice(subscription)
+        if invoice is None:
+            self._next_period(subscription)
+            invoice = self._bill(subscription, self._price(subscription)["unit_amount"])
+        invoice["attempt_count"] += 1
+        invoice["attempted"] = True
+        subscription["status"] = "past_due"
+        return [self.events.emit("invoice.payment_failed", invoice), self._tell(subscription)]
+
+    def give_up(self, subscription: Json, outcome: str = "unpaid") -> list[Event]:
+        """Dunning ends: unpaid, paused or canceled, as the account's settings say."""
+        if self._open_invoice(subscription) is None:
+            self.fail_payment(subscription)
+        if outcome == "canceled":
+            return self.cancel(subscription, reason="payment_failed")
+        if outcome == "paused":
+            return self.pause(subscription, by="final_payment_failure")
+        subscription["status"] = "unpaid"
+        return [self._tell(subscription)]
+
+    def pay(self, subscription: Json) -> list[Event]:
+        """The open invoice is paid; without one, the next period is billed and paid."""
+        self._must_live(subscription)
+        invoice = self._open_invoice(subscription)
+        if invoice is None:
+            self._next_period(subscription)
+            invoice = self._bill(subscription, self._price(subscription)["unit_amount"])
+        return self.pay_invoice(invoice)
+
+    def pay_invoice(self, invoice: Json, *, out_of_band: bool = False) -> list[Event]:
+        if invoice["status"] != "open":
+            raise Impossible(f"Invoice is already {invoice['status']}", "invoice_not_open")
+        self._settle(invoice, out_of_band=out_of_band)
+        subscription = self.state.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+        told = self._paid(invoice)
+        if subscription["status"] not in _ENDED:
+            subscription["status"] = "active"
+            subscription["status_details"] = None
+            told.append(self._tell(subscription))
+        return told
+
+    def cancel(self, subscription: Json, *, reason: str = "cancellation_requested", comment: str = "") -> list[Event]:
+        self._must_live(subscription)
+        now = self.state.now()
+        details = {"comment": comment or None, "feedback": None, "reason": reason}
+        subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now, "cancellation_details": details}
+        return [self._tell(subscription, "deleted")]
+
+    def cancel_at_period_end(self, subscription: Json) -> list[Event]:
+        self._must_live(subscription)
+        end = subscription["items"]["data"][0]["current_period_end"]
+        subscription |= {"cancel_at_period_end": True, "cancel_at": end, "canceled_at": self.state.now()}
+        return [self._tell(subscription)]
+
+    def end_period(self, subscription: Json) -> list[Event]:
+        """Time passes to the end of what was paid for."""
+        item = subscription["items"]["data"][0]
+        now = self.state.now()
+        item |= {"current_period_start": now - MONTH, "current_period_end": now - 1}
+        if subscription["cancel_at_period_end"] and subscription["status"] not in _ENDED:
+            return self.cancel(subscription)
+        return [self._tell(subscription)]
+
+    def pause(self, subscription: Json, *, by: str = "pause_requested") -> list[Event]:
+        self._must_live(subscription)
+        subscription["status"] = "paused"
+        subscription["status_details"] = {"paused": {"subscription": {"type": by}}}
+        return [self._tell(subscription, "paused")]
+
+    def resume(self, subscription: Json) -> list[Event]:
+        if subscription["status"] != "paused":
+            raise Impossible("Only a paused subscription can be resumed", "subscription_not_paused")
+        if self._open_invoice(subscription) is not None:
+            return []  # resume_on_payment_success: it stays paused until it is paid
+        subscription |= {"status": "active", "status_details": None}
+        return [self._tell(subscription, "resumed")]
+
+    def change(self, subscription: Json, asked: Json) -> list[Event]:
+        self._must_live(subscription)
+        for name in ("metadata", "pause_collection"):
+            if name in asked:
+                subscription[name] = asked[name] or None
+        if str(asked.get("cancel_at_period_end", "")).lower() == "true":
+            return self.cancel_at_period_end(subscription)
+        for item in asked.get("items", {}).values():
+            subscription["items"]["data"][0]["price"] = self.state.get(item["price"], "price")
+        return [self._tell(subscription)]
+
+    def set_status(self, subscription: Json, status: str) -> list[Event]:
+        """Whatever Stripe may one day answer."""
+        subscription["status"] = status
+        return [self._tell(subscription)]
+
+    def complete(self, session: Json) -> list[Event]:
+        """The customer went through the checkout and paid."""
+        if session["status"] != "open":
+            raise Impossible(f"the session is {session['status']}")
+        session["status"], session["payment_status"] = "complete", "paid"
+        organization_id = session["client_reference_id"]
+        if session["mode"] == "payment":
+            return self._complete_payment(session)
+        data = session["_subscription_data"]
+        customer = session["customer"] or self._customer(organization_id)["id"]
+        subscription, told = self.subscribe(
+            session["_price"],
+            organization_id=data.get("metadata", {}).get("organization_id"),
+            customer=customer,
+            trial_end=int(data["trial_end"]) if data.get("trial_end") else None,
+        )
+        session |= {"subscription": subscription["id"], "customer": customer}
+        return [*told, self.events.emit("checkout.session.completed", seen(session))]
+
+    def expire(self, session: Json) -> list[Event]:
+        if session["status"] != "open":
+            raise Impossible(f"the session is {session['status']}")
+        session["status"] = "expired"
+        return [self.events.emit("checkout.session.expired", seen(session))]
+
+    def _complete_payment(self, session: Json) -> list[Event]:
+        metadata = session["_payment_intent_data"].get("metadata", {})
+        intent = self.payment_intent(session["amount_total"], session["currency"], metadata=metadata)
+        session["payment_intent"] = intent["id"]
+        paid = self.events.emit("payment_intent.succeeded", intent)
+        return [paid, self.events.emit("checkout.session.completed", seen(session))]
+
+    def payment_intent(self, amount: int, currency: str, *, metadata: Json | None = None) -> Json:
+        charge = self.state.add("charge", "ch", amount=amount, currency=currency, amount_refunded=0, status="succeeded")
+        intent = self.state.add(
+            "payment_intent",
+            "pi",
+            amount=amount,
+            amount_received=amount,
+            currency=currency,
+            status="succeeded",
+            latest_charge=charge["id"],
+            metadata=metadata or {},
+        )
+        charge["payment_intent"] = intent["id"]
+        return intent
+
+    def _customer(self, organization_id: str | None) -> Json:
+        metadata = {"organization_id": organization_id} if organization_id else {}
+        return self.state.add("customer", "cus", email="buyer@example.com", metadata=metadata)
+
+    def _bill(self, subscription: Json, amount: int) -> Json:
+        invoice = self.state.add(
+            "invoice",
+            "in",
+            status="open",
+            currency=subscription["currency"],
+            customer=subscription["customer"],
+            amount_due=amount,
+            amount_paid=0,
+            amount_remaining=amount,
+            attempt_count=0,
+            attempted=False,
+            parent={
+                "type": "subscription_details",
+                "subscription_details": {
+                    "subscription": subscription["id"],
+                    "metadata": dict(subscription["metadata"] or {}),
+                },
+            },
+            status_transitions={"finalized_at": self.state.now(), "paid_at": None},
+        )
+        subscription["latest_invoice"] = invoice["id"]
+        return invoice
+
+    def _settle(self, invoice: Json, *, out_of_band: bool = False) -> None:
+        now = self.state.now()
+        due = invoice["amount_due"]
+        invoice |= {"status": "paid", "amount_paid": due, "amount_remaining": 0}
+        invoice["status_transitions"]["paid_at"] = now
+        if due == 0:
+            return
+        payment: Json = {"type": "out_of_band"}
+        if not out_of_band:
+            payment = {
+                "type": "payment_intent",
+                "payment_intent": self.payment_intent(due, invoice["currency"])["id"],
+            }
+        self.state.add(
+            "invoice_payment",
+            "inpay",
+            invoice=invoice["id"],
+            amount_paid=due,
+            currency=invoice["currency"],
+            status="paid",
+            payment=payment,
+        )
+
+    def _paid(self, invoice: Json) -> list[Event]:
+        return [self.events.emit("invoice.paid", invoice)]
+
+    def _next_period(self, subscription: Json) -> None:
+        item = subscription["items"]["data"][0]
+        start = item["current_period_end"]
+        item |= {"current_period_start": start, "current_period_end": start + MONTH}
+
+    def _open_invoice(self, subscription: Json) -> Json | None:
+        latest = self.state.objects.get(subscription["latest_invoice"] or "")
+        return latest if latest is not None and latest["status"] == "open" else None
+
+    def _price(self, subscription: Json) -> Any:
+        return subscription["items"]["data"][0]["price"]
+
+    def _tell(self, subscription: Json, what: str = "updated") -> Event:
+        return self.events.emit(f"customer.subscription.{what}", subscription)
+
+    def _must_live(self, subscription: Json) -> None:
+        if subscription["status"] in _ENDED:
+            raise Impossible("A canceled subscription can only update its cancellation_details and metadata.")
+
+
+def seen(one: Json) -> Json:
+    """An object without what the simulator remembers beside it."""
+    return {name: value for name, value in one.items() if not name.startswith("_")}

@@ -1,0 +1,59 @@
+"""What happens to money after it was paid: refunds and disputes, each with its events."""
+
+from simulators.stripe.events import Events
+from simulators.stripe.lifecycle import Impossible
+from simulators.stripe.state import Json, State
+from simulators.transmissions import Event
+
+_OUTCOMES = frozenset({"won", "lost", "warning_closed", "prevented"})
+
+
+class MoneyMoves:
+    def __init__(self, state: State, events: Events) -> None:
+        self.state = state
+        self.events = events
+
+    def refund(
+        self, intent: Json, amount: int | None = None, *, metadata: Json | None = None
+    ) -> tuple[Json, list[Event]]:
+        charge = self.state.get(intent["latest_charge"], "charge")
+        back = charge["amount"] - charge["amount_refunded"] if amount is None else amount
+        if back <= 0 or charge["amount_refunded"] + back > charge["amount"]:
+            raise Impossible("Refund amount is greater than unrefunded amount on charge", "charge_already_refunded")
+        charge["amount_refunded"] += back
+        refund = self.state.add(
+            "refund",
+            "re",
+            amount=back,
+            currency=charge["currency"],
+            charge=charge["id"],
+            payment_intent=intent["id"],
+            status="succeeded",
+            metadata=metadata or {},
+        )
+        return refund, [self.events.emit("refund.created", refund), self.events.emit("charge.refunded", charge)]
+
+    def dispute(self, intent: Json, reason: str = "fraudulent") -> tuple[Json, list[Event]]:
+        charge = self.state.get(intent["latest_charge"], "charge")
+        dispute = self.state.add(
+            "dispute",
+            "dp",
+            amount=charge["amount"] - charge["amount_refunded"],
+            currency=charge["currency"],
+            charge=charge["id"],
+            payment_intent=intent["id"],
+            reason=reason,
+            status="needs_response",
+            metadata={},
+        )
+        return dispute, [self._tell(dispute, "created"), self._tell(dispute, "funds_withdrawn")]
+
+    def close(self, dispute: Json, outcome: str) -> list[Event]:
+        if outcome not in _OUTCOMES:
+            raise ValueError(f"outcome: one of {sorted(_OUTCOMES)}")
+        dispute["status"] = outcome
+        told = [self._tell(dispute, "closed")]
+        return told if outcome == "lost" else [*told, self._tell(dispute, "funds_reinstated")]
+
+    def _tell(self, dispute: Json, what: str) -> Event:
+        return self.events.emit(f"charge.dispute.{what}", dispute)

@@ -1,0 +1,80 @@
+"""What the Stripe simulator remembers: every object as Stripe's API shapes it, by its id."""
+
+import random
+import string
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+Json = dict[str, Any]
+API_VERSION = "2026-10-28.endive"
+ACCOUNT = "acct_1SimulatedAccount"
+DEFAULT_PRICE = "price_standard"
+MONTH = 30 * 24 * 3600
+_LETTERS = string.ascii_letters + string.digits
+_ZERO_DECIMALS = frozenset(
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+)
+_THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+
+
+@dataclass(slots=True)
+class State:
+    seed: int = 0
+    objects: dict[str, Json] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    chance: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.objects.clear()
+        self.calls.clear()
+        self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
+        self.add_price(DEFAULT_PRICE, 4900, "usd")
+
+    def now(self) -> int:
+        """Whole seconds, as Stripe tells every time."""
+        return int(time.time())
+
+    def new_id(self, prefix: str, length: int = 24) -> str:
+        return f"{prefix}_" + "".join(self.chance.choices(_LETTERS, k=length))
+
+    def add(self, kind: str, prefix: str, **fields: Any) -> Json:
+        """Keep an object with what every object has."""
+        made = {"id": fields.pop("id", None) or self.new_id(prefix), "object": kind}
+        made |= {"created": self.now(), "livemode": False, **fields}
+        self.objects[made["id"]] = made
+        return made
+
+    def add_price(self, id_: str, unit_amount: int, currency: str) -> Json:
+        recurring = {"interval": "month", "interval_count": 1, "usage_type": "licensed"}
+        return self.add(
+            "price", "price", id=id_, unit_amount=unit_amount, currency=currency, recurring=recurring, active=True
+        )
+
+    def all(self, kind: str, **where: Any) -> Iterator[Json]:
+        """In the order in which they were made."""
+        for one in self.objects.values():
+            if one["object"] == kind and all(one.get(name) == value for name, value in where.items()):
+                yield one
+
+    def get(self, id_: str, kind: str) -> Json:
+        """KeyError where no object of the kind has the id."""
+        found = self.objects[id_]
+        if found["object"] != kind:
+            raise KeyError(id_)
+        return found
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Stripe's amounts are whole numbers of the currency's smallest unit."""
+    code = currency.lower()
+    digits = 0 if code in _ZERO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
+    scaled = amount.scaleb(digits)
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"{amount} has too many decimals for {currency}")
+    return int(scaled)
