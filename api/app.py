@@ -9,6 +9,7 @@ from api import (
     callbacks,
     campaigns,
     health,
+    holds,
     messages,
     openapi,
     organizations,
@@ -54,7 +55,18 @@ def create_app(services: Services | None = None) -> FastAPI:
 
     common = services.settings if services is not None else settings.load(Settings)
     app = FastAPI(lifespan=lifespan, **openapi.ABOUT)
-    for module in (webhooks, callbacks, organizations, wallets, postings, subscriptions, campaigns, messages, health):
+    for module in (
+        webhooks,
+        callbacks,
+        organizations,
+        wallets,
+        postings,
+        holds,
+        subscriptions,
+        campaigns,
+        messages,
+        health,
+    ):
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
     app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)

@@ -20,6 +20,7 @@ from db.campaigns import DifferentRequest
 from db.explaining import Reason
 from db.organizations import AccountTaken
 from db.reservations import DifferentMessage
+from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import BadAmount, to_decimal_string
 from domain.wallet import (
     Conflict,
@@ -87,6 +88,11 @@ TABLE: Mapping[type, Kind] = {
     WrongCurrency: Kind.INVALID,
     NothingToRefund: Kind.INVALID,
     TooLarge: Kind.INVALID,
+    HoldNotFound: Kind.NOT_FOUND,
+    HoldConflict: Kind.CONFLICT,
+    HoldClosed: Kind.WRONG_STATE,
+    CaptureTooLarge: Kind.INVALID,
+    BadExpiry: Kind.INVALID,
     # broken promises
     BadAmount: Kind.INVALID,
     DifferentRequest: Kind.CONFLICT,
@@ -173,8 +179,29 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
             return invalid("currency", f"the wallet is kept in {currency}")
         case TooLarge():
             return invalid("amount", "the balance would be larger than a wallet can hold")
+        case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
+            return _of_a_hold(outcome)
         case _:
             return Problem(kind, reasons=reasons)
+
+
+def _of_a_hold(outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry) -> Problem:
+    kind = TABLE[type(outcome)]
+    match outcome:
+        case HoldNotFound():
+            return not_found("hold")
+        case HoldConflict(hold=hold):
+            return Problem(
+                kind,
+                f"the reference stands for a hold of {to_decimal_string(hold.amount.micros)} until "
+                f"{hold.expires_at.isoformat()}, of which {to_decimal_string(hold.captured_micros)} was captured",
+            )
+        case HoldClosed(hold=hold):
+            return Problem(kind, f"the hold is {hold.status.value}")
+        case CaptureTooLarge(held_micros=most):
+            return invalid("amount", f"the hold is of {to_decimal_string(most)}")
+        case BadExpiry():
+            return invalid("expires_at", "it lies in the future, and within a year")
 
 
 def response(problem: Problem, request: Request) -> JSONResponse:

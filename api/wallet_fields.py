@@ -47,6 +47,8 @@ class WalletOut(BaseModel):
 
     organization_id: str
     balance: Decimal
+    held: Decimal = Field(description="What open holds have set aside.")
+    available: Decimal = Field(description="The balance without what is held: what a debit may take.")
     currency: str
     gate: Literal["open", "shut"]
     frozen: bool
@@ -64,6 +66,8 @@ class WalletOut(BaseModel):
         return cls(
             organization_id=wallet.organization_id,
             balance=wallet.balance_micros,
+            held=wallet.held_micros,
+            available=wallet.available_micros,
             currency=wallet.currency,
             gate="open" if wallet.gate_open else "shut",
             frozen=wallet.frozen,

@@ -91,6 +91,27 @@ CHECKS = (
         """,
     ),
     Check(
+        guarantee=1,
+        claim="wallets whose open holds do not add up to what they have set aside",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE w.held_micros <> coalesce(h.total, 0))
+        FROM wallets w LEFT JOIN (
+            SELECT organization_id, sum(amount_micros) AS total FROM holds WHERE status = 'open'
+            GROUP BY organization_id
+        ) h USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="captured holds without exactly one debit of what was captured",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros)
+        FROM holds h LEFT JOIN ledger_entries e
+            ON e.organization_id = h.organization_id AND e.reference_id = h.reference_id AND e.kind = 'debit'
+        WHERE h.status = 'captured'
+        """,
+    ),
+    Check(
         guarantee=2,
         claim="messages that Twilio took, or may have taken, without exactly one standing debit of their price",
         sql="""

@@ -221,6 +221,28 @@ ledger_entries = Table(
     ),
 )  # fmt: skip
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("reference_id", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("captured_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("status", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    _time("expires_at", required=True),
+    _time("created_at", now=True),
+    _time("closed_at"),
+    PrimaryKeyConstraint("organization_id", "reference_id"),
+    _one_of("status", "open", "captured", "released", "expired"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+    CheckConstraint("captured_micros BETWEEN 0 AND amount_micros", name="captured_amount"),
+    CheckConstraint("(status = 'captured') = (captured_micros > 0)", name="captured"),
+    CheckConstraint("(status = 'open') = (closed_at IS NULL)", name="closed"),
+    CheckConstraint("length(reference_id) BETWEEN 1 AND 255", name="reference"),
+    Index("holds_due_idx", "expires_at", postgresql_where=text("status = 'open'")),
+)
+
 gate_changes = Table(
     "gate_changes",
     metadata,

@@ -1,7 +1,7 @@
 """The only code that moves money: every balance change happens here, under the wallet's row lock, with its entry."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -28,6 +28,11 @@ _WALLET = (
 _AS_COMMITTED = select(*_WALLET).where(wallets.c.organization_id == bindparam("organization_id", type_=Text))
 _LOCKED = _AS_COMMITTED.with_for_update()
 _WATCHED = _AS_COMMITTED.with_for_update(read=True)
+_SET_ASIDE = (
+    update(wallets)
+    .where(wallets.c.organization_id == bindparam("of", type_=Text))
+    .values(held_micros=bindparam("held", type_=BigInteger))
+)
 _ENTRY = (
     ledger_entries.c.seq,
     ledger_entries.c.kind,
@@ -141,6 +146,13 @@ async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[
     outcomes, entries = _settle({wallet.organization_id: wallet}, books, asked)
     await _write(conn, entries)
     return outcomes[wallet.organization_id]
+
+
+async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Wallet:
+    """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The caller commits."""
+    held = replace(wallet, held_micros=wallet.held_micros + micros)
+    await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": held.held_micros})
+    return held
 
 
 async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:

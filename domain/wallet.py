@@ -246,13 +246,17 @@ def _refusal(
         if posting.amount.micros > -paid.amount_micros:
             return NothingToRefund(posting.refunds)
     if posting.kind is EntryKind.DEBIT:
-        if not wallet.gate_open:
-            return Suspended()
-        if wallet.frozen:
-            return Frozen(wallet.freeze_reason or "frozen")
-        available = balance - wallet.held_micros
-        if posting.amount.micros > available:
-            return InsufficientFunds(available, posting.amount.micros)
-    elif balance + posting.amount.micros > LARGEST_MICROS:
+        return cannot_pay(wallet, balance, posting.amount.micros)
+    if balance + posting.amount.micros > LARGEST_MICROS:
         return TooLarge(balance)
     return None
+
+
+def cannot_pay(wallet: Wallet, balance: int, micros: int) -> Suspended | Frozen | InsufficientFunds | None:
+    """Why the wallet, at that balance, neither pays `micros` nor sets them aside; None: it does."""
+    if not wallet.gate_open:
+        return Suspended()
+    if wallet.frozen:
+        return Frozen(wallet.freeze_reason or "frozen")
+    available = balance - wallet.held_micros
+    return InsufficientFunds(available, micros) if micros > available else None

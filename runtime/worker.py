@@ -27,6 +27,7 @@ from activities.doorbell import RECONCILE
 from activities.reconciling import Page
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
+from runtime.upkeep import Upkeep
 from runtime.wiring import Services
 from workflows.campaign_run import CampaignRun
 from workflows.organization_lifecycle import OrganizationLifecycle
@@ -102,13 +103,14 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         for queue in queues:
             await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
-        relay = None
+        beside: list[asyncio.Task[None]] = []
         if services.settings.lifecycle_task_queue in queues:
-            relay = asyncio.create_task(_relay(services), name="relay")
+            beside.append(asyncio.create_task(_relay(services), name="relay"))
+            beside.append(asyncio.create_task(Upkeep(services.engine, services.doorbell).run(), name="upkeep"))
         await stop.wait()
-        if relay is not None:
-            relay.cancel()
-            await asyncio.gather(relay, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         log.info("worker_stopping")
 
 

@@ -7,11 +7,12 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, payments, receipts, standings
+from db import certify, holds, payments, receipts, standings
 from db.certify import CHECKS, GUARANTEES
 from db.reservations import Reply
 from domain.campaign import CampaignStatus, MessageStatus
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.hold import Hold
 from domain.standing import Status
 from domain.subscription import Provider, State
 from domain.wallet import Credited, Debited, debit, refund
@@ -54,6 +55,8 @@ FOLLOW = "entries whose balance does not follow from the entry before"
 TWICE = "references booked twice, and debits refunded twice"
 WHILE_SHUT = "debits that committed between a shut gate and its opening"
 GATE_OPEN = "suspended organizations whose gate stands open"
+SET_ASIDE = "wallets whose open holds do not add up to what they have set aside"
+CAPTURED = "captured holds without exactly one debit of what was captured"
 RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
 
 
@@ -79,6 +82,15 @@ async def topped_up(engine: AsyncEngine) -> None:
             assert isinstance(await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid), Credited)
 
 
+async def set_aside(engine: AsyncEngine) -> None:
+    """One hold captured in part, one open."""
+    async with engine.begin() as conn:
+        for reference in ("taken", "open"):
+            asked = Hold(reference_id=reference, amount=usd("0.50"), expires_at=NOON + timedelta(days=1))
+            await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        await holds.capture(conn, ORGANIZATION, "taken", 200_000, now=NOON)
+
+
 @pytest_asyncio.fixture(scope="module", name="lived_in")
 async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one rests suspended."""
@@ -87,6 +99,7 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     await subscribe(engine)
     await topped_up(engine)
     await post(engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("a:b:c", usd("0.50")))
+    await set_aside(engine)
     sending = await campaign(engine, messages=8)
     first, second, third, fourth = await hand_over(engine, sending, limit=4)
     await settle_replies(
@@ -169,6 +182,10 @@ TAMPERINGS = [
     (ADD_UP, "UPDATE wallets SET balance_micros = balance_micros + 1 WHERE organization_id = 'acme'", set()),
     (ADD_UP, "UPDATE wallets SET entries = entries + 1 WHERE organization_id = 'acme'", set()),
     (ADD_UP, "DELETE FROM ledger_entries WHERE organization_id = 'resting'", set()),
+    (SET_ASIDE, "UPDATE wallets SET held_micros = held_micros + 1 WHERE organization_id = 'acme'", set()),
+    (SET_ASIDE, "UPDATE holds SET amount_micros = amount_micros + 1 WHERE status = 'open'", set()),
+    (CAPTURED, "UPDATE holds SET captured_micros = captured_micros - 1 WHERE status = 'captured'", set()),
+    (CAPTURED, "UPDATE holds SET reference_id = 'nowhere' WHERE status = 'captured'", set()),
     (
         FOLLOW,
         (

@@ -1,0 +1,53 @@
+"""What the worker does by the database's clock alone, Temporal there or not: lets go of holds whose time is over."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.service import RPCError
+
+from activities.doorbell import Doorbell
+from db import campaigns, holds
+
+log = structlog.get_logger()
+EVERY = timedelta(seconds=1)
+ORGANIZATIONS = 100
+"""In one pass."""
+
+
+class Upkeep:
+    """Every step is idempotent and takes its locks as anybody does: any number of workers may run it."""
+
+    def __init__(self, engine: AsyncEngine, doorbell: Doorbell) -> None:
+        self._engine = engine
+        self._doorbell = doorbell
+
+    async def run(self) -> None:
+        """Until it is cancelled, whatever is down meanwhile."""
+        while True:
+            try:
+                await self.expire_holds(now=datetime.now(UTC))
+            except (SQLAlchemyError, OSError) as problem:
+                log.warning("upkeep_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
+            await asyncio.sleep(EVERY.total_seconds())
+
+    async def expire_holds(self, *, now: datetime) -> int:
+        """Let go of what is overdue, organization by organization; campaigns that waited for money go on."""
+        async with self._engine.connect() as conn:
+            due = await holds.due(conn, now=now, limit=ORGANIZATIONS)
+        for organization_id in due:
+            async with self._engine.begin() as conn:
+                await holds.expire(conn, organization_id, now=now)
+            await self._resume(organization_id)
+        return len(due)
+
+    async def _resume(self, organization_id: str) -> None:
+        async with self._engine.begin() as conn:
+            resumed = await campaigns.resume_eligible(conn, organization_id)
+        for campaign_id in resumed:
+            try:
+                await self._doorbell.ring_campaign(organization_id, campaign_id)
+            except (RPCError, RuntimeError) as problem:  # the relay rings a running campaign that is silent
+                log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
