@@ -1,0 +1,87 @@
+"""Holds under the wallet's lock: whoever comes second decides on what the first one left."""
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import holds, wallets
+from domain.hold import Held, Hold, Released, Reserved
+from domain.money import Money
+from domain.wallet import Debited, InsufficientFunds, debit
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    broken_claims,
+    minutes,
+    onboard,
+    post_one,
+    until_it_waits_for,
+    usd,
+    wallet,
+)
+
+
+async def reserve(engine: AsyncEngine, reference: str, amount: Money) -> Reserved:
+    asked = Hold(reference_id=reference, amount=amount, expires_at=NOON + minutes(60))
+    async with engine.begin() as conn:
+        return await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+
+
+async def release(engine: AsyncEngine, reference: str) -> Released:
+    async with engine.begin() as conn:
+        return await holds.release(conn, ORGANIZATION, reference, now=NOON)
+
+
+async def test_a_hold_waits_for_the_debit_that_came_first(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10")
+    async with engine.connect() as holder:
+        await wallets.post(holder, ORGANIZATION, [debit("first", usd("6"))])
+        waiting = asyncio.create_task(reserve(engine, "second", usd("5")))
+        await until_it_waits_for(engine, holder, waiting)
+        await holder.commit()
+
+    assert await waiting == InsufficientFunds(balance_micros=4_000_000, needed_micros=5_000_000)
+
+
+async def test_a_debit_waits_for_the_hold_that_came_first(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10")
+    async with engine.connect() as holder:
+        asked = Hold(reference_id="first", amount=usd("6"), expires_at=NOON + minutes(60))
+        assert await holds.reserve(holder, ORGANIZATION, asked, now=NOON) == Held(asked)
+        waiting = asyncio.create_task(post_one(engine, debit("second", usd("5"))))
+        await until_it_waits_for(engine, holder, waiting)
+        await holder.commit()
+
+    assert await waiting == InsufficientFunds(balance_micros=4_000_000, needed_micros=5_000_000)
+
+
+async def test_two_releases_at_once_let_go_of_it_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10")
+    await reserve(engine, "one", usd("4"))
+    await reserve(engine, "other", usd("3"))
+    async with engine.connect() as holder:
+        await holds.release(holder, ORGANIZATION, "one", now=NOON)
+        waiting = asyncio.create_task(release(engine, "one"))
+        await until_it_waits_for(engine, holder, waiting)
+        await holder.commit()
+    again = await waiting
+
+    assert isinstance(again, Held)
+    assert again.replayed
+    assert (await wallet(engine)).held_micros == 3_000_000
+    assert await broken_claims(engine) == set()
+
+
+async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10")
+    await reserve(engine, "overdue", usd("10"))
+    later = NOON + minutes(61)
+    async with engine.begin() as conn:
+        captured = await holds.capture(conn, ORGANIZATION, "overdue", None, now=later)
+        asked = Hold(reference_id="next", amount=usd("10"), expires_at=later + minutes(1))
+        reserved = await holds.reserve(conn, ORGANIZATION, asked, now=later)
+
+    assert type(captured).__name__ == "HoldClosed"
+    assert reserved == Held(asked)
+    assert not isinstance(await post_one(engine, debit("d", usd("1"))), Debited)
+    assert await broken_claims(engine) == set()
