@@ -174,7 +174,7 @@ TAMPERINGS = [
     (
         "wallets with a negative balance",
         (
-            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check;"
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check, DROP CONSTRAINT wallets_held_covered_check;"
             " UPDATE wallets SET balance_micros = -1 WHERE organization_id = 'resting'"
         ),
         {ADD_UP},
