@@ -23,6 +23,7 @@ from api import (
     campaigns,
     errors,
     health,
+    holds,
     messages,
     organizations,
     postings,
@@ -37,7 +38,7 @@ from runtime import settings
 from tools import lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-ROUTERS = (webhooks, callbacks, organizations, wallets, postings, subscriptions, campaigns, messages, health)
+ROUTERS = (webhooks, callbacks, organizations, wallets, postings, holds, subscriptions, campaigns, messages, health)
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 
