@@ -15,7 +15,9 @@ from sqlalchemy import text
 from cli.console import mark, output
 from cli.migrating import configured, database_url
 from db import certify as proof
+from db import seals
 from db.certify import GUARANTEES, Finding
+from db.seals import Unsealed
 from runtime.database import create_engine
 
 
@@ -24,13 +26,24 @@ def certify(
 ) -> None:
     """Prove guarantees 1 to 7 on the database; exit status 1 if one fails. Changes nothing."""
     with database_url(configured()) as url:
-        findings = asyncio.run(examine(url))
+        findings, tail = asyncio.run(_examine_all(url))
     if as_json:
-        typer.echo(json.dumps(as_document(findings)))
+        since = tail.since.isoformat() if tail.since else None
+        typer.echo(json.dumps(as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}))
     else:
-        show(findings, output)
+        show(findings, output, tail)
     if not holds(findings):
         raise typer.Exit(1)
+
+
+async def _examine_all(url: str) -> tuple[list[Finding], Unsealed]:
+    engine = create_engine(url, pool_size=1, application_name="tollgate certify")
+    try:
+        async with engine.connect() as conn:
+            tail = await seals.unsealed(conn)
+    finally:
+        await engine.dispose()
+    return await examine(url), tail
 
 
 async def examine(url: str) -> list[Finding]:
@@ -56,8 +69,8 @@ def verdict(findings: Sequence[Finding]) -> str:
     return "FAILED: " + ", ".join(f"{number} ({GUARANTEES[number]})" for number in failing)
 
 
-def show(findings: Sequence[Finding], console: Console) -> None:
-    """The table, and the verdict as the last line."""
+def show(findings: Sequence[Finding], console: Console, tail: Unsealed | None = None) -> None:
+    """The table, what no seal protects yet, and the verdict as the last line."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     table.add_column("guarantee and what would break it", overflow="fold")
@@ -69,10 +82,11 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         table.add_row(_sign(console, good=good), f"[bold]{number}  {name}[/]")
         for finding in found:
             style = "dim" if finding.holds else "bold red"
-            table.add_row(
-                "", Padding(finding.check, (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style
-            )
+            told = finding.check if finding.first is None else f"{finding.check}; the first: {finding.first}"
+            table.add_row("", Padding(told, (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style)
     console.print(table)
+    if tail is not None and tail.entries:
+        console.print(f"{tail.entries} entries are not sealed yet, the oldest of {tail.since}", highlight=False)
     style = "bold green" if holds(findings) else "bold red"
     console.print(verdict(findings), style=style, highlight=False)
 
@@ -86,7 +100,12 @@ def as_document(findings: Sequence[Finding]) -> dict[str, Any]:
                 "name": name,
                 "holds": holds([finding for finding in findings if finding.guarantee == number]),
                 "checks": [
-                    {"check": finding.check, "examined": finding.examined, "broken": finding.broken}
+                    {
+                        "check": finding.check,
+                        "examined": finding.examined,
+                        "broken": finding.broken,
+                        "first": finding.first,
+                    }
                     for finding in findings
                     if finding.guarantee == number
                 ],

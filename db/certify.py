@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`sql` returns one row: how many were examined, and how many of them break the claim."""
+    """`sql` returns one row: how many were examined, how many of them break the claim and, maybe, the first of them."""
 
     guarantee: int
     claim: str
@@ -21,6 +21,7 @@ class Finding:
     check: str
     examined: int
     broken: int
+    first: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -28,7 +29,7 @@ class Finding:
 
     @property
     def figure(self) -> str:
-        return f"{self.broken} of {self.examined}"
+        return f"{self.broken} of {self.examined}" + (f", first {self.first}" if self.first else "")
 
 
 GUARANTEES = {
@@ -41,6 +42,9 @@ GUARANTEES = {
     7: "A frozen wallet blocks sends",
 }
 
+_FIRST_ENTRY = """
+    (array_agg(organization_id || ', entry ' || seq ORDER BY organization_id, seq) FILTER (WHERE wrong))[1]
+"""
 _INTERVALS = """
     SELECT organization_id, after_seq AS from_seq, at AS from_at, change,
            lead(after_seq) OVER w AS to_seq, lead(at) OVER w AS to_at
@@ -71,7 +75,9 @@ CHECKS = (
         claim="wallets whose entries do not add up to their balance",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE w.balance_micros <> coalesce(e.total, 0)
-                                             OR w.entries <> coalesce(e.number, 0))
+                                             OR w.entries <> coalesce(e.number, 0)),
+               min(w.organization_id) FILTER (WHERE w.balance_micros <> coalesce(e.total, 0)
+                                                 OR w.entries <> coalesce(e.number, 0))
         FROM wallets w LEFT JOIN (
             SELECT organization_id, sum(amount_micros) AS total, count(*) AS number
             FROM ledger_entries GROUP BY organization_id
@@ -81,13 +87,29 @@ CHECKS = (
     Check(
         guarantee=1,
         claim="entries whose balance does not follow from the entry before",
-        sql="""
-        SELECT count(*), count(*) FILTER (WHERE balance_after_micros <> amount_micros + before OR seq <> number)
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {_FIRST_ENTRY}
         FROM (
-            SELECT amount_micros, balance_after_micros, seq, row_number() OVER w AS number,
-                   coalesce(lag(balance_after_micros) OVER w, 0) AS before
+            SELECT organization_id, seq, seq <> row_number() OVER w
+                   OR balance_after_micros <> amount_micros + coalesce(lag(balance_after_micros) OVER w, 0) AS wrong
             FROM ledger_entries WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
         ) entries
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="sealed entries that are gone, or are not what was sealed",
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {_FIRST_ENTRY}
+        FROM (
+            SELECT s.organization_id, s.seq, s.seq <> s.number OR e.seq IS NULL
+                   OR s.sha256 <> sha256(coalesce(s.before, decode(repeat('00', 32), 'hex')) || ledger_entry_bytes(e))
+                   AS wrong
+            FROM (
+                SELECT organization_id, seq, sha256, lag(sha256) OVER w AS before, row_number() OVER w AS number
+                FROM ledger_seals WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
+            ) s LEFT JOIN ledger_entries e USING (organization_id, seq)
+        ) sealed
         """,
     ),
     Check(
@@ -259,6 +281,14 @@ async def certify(conn: AsyncConnection) -> list[Finding]:
     """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ transaction."""
     findings = []
     for check in CHECKS:
-        examined, broken = (await conn.execute(text(check.sql.replace(":", r"\:")))).one()
-        findings.append(Finding(guarantee=check.guarantee, check=check.claim, examined=examined, broken=broken))
+        examined, broken, *first = (await conn.execute(text(check.sql.replace(":", r"\:")))).one()
+        findings.append(
+            Finding(
+                guarantee=check.guarantee,
+                check=check.claim,
+                examined=examined,
+                broken=broken,
+                first=first[0] if first else None,
+            )
+        )
     return findings

@@ -243,6 +243,17 @@ holds = Table(
     Index("holds_due_idx", "expires_at", postgresql_where=text("status = 'open'")),
 )
 
+ledger_seals = Table(
+    "ledger_seals",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _time("sealed_at", now=True),
+    PrimaryKeyConstraint("organization_id", "seq"),
+    CheckConstraint("length(sha256) = 32", name="sha256"),
+)
+
 gate_changes = Table(
     "gate_changes",
     metadata,
@@ -410,4 +421,4 @@ alerts = Table(
     PrimaryKeyConstraint("organization_id", "kind"),
 )
 
-APPEND_ONLY = ("ledger_entries", "gate_changes", "campaign_changes")
+APPEND_ONLY = ("ledger_entries", "ledger_seals", "gate_changes", "campaign_changes")

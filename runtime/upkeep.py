@@ -1,4 +1,4 @@
-"""What the worker does by the database's clock alone, Temporal there or not: lets go of holds whose time is over."""
+"""What a worker does every second, Temporal there or not: lets go of holds whose time is over, and seals the ledger."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
-from db import campaigns, holds
+from db import campaigns, holds, seals
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
@@ -29,6 +29,7 @@ class Upkeep:
         while True:
             try:
                 await self.expire_holds(now=datetime.now(UTC))
+                await self.seal_ledger()
             except (SQLAlchemyError, OSError) as problem:
                 log.warning("upkeep_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
             await asyncio.sleep(EVERY.total_seconds())
@@ -42,6 +43,16 @@ class Upkeep:
                 await holds.expire(conn, organization_id, now=now)
             await self._resume(organization_id)
         return len(due)
+
+    async def seal_ledger(self) -> int:
+        """Seal what is not sealed yet, batch by batch; how many entries."""
+        total = 0
+        while True:
+            async with self._engine.begin() as conn:
+                sealed = await seals.seal(conn)
+            total += sealed
+            if not sealed:
+                return total
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:

@@ -7,7 +7,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, holds, payments, receipts, standings
+from db import certify, holds, payments, receipts, seals, standings
 from db.certify import CHECKS, GUARANTEES
 from db.reservations import Reply
 from domain.campaign import CampaignStatus, MessageStatus
@@ -55,6 +55,7 @@ FOLLOW = "entries whose balance does not follow from the entry before"
 TWICE = "references booked twice, and debits refunded twice"
 WHILE_SHUT = "debits that committed between a shut gate and its opening"
 GATE_OPEN = "suspended organizations whose gate stands open"
+SEALED = "sealed entries that are gone, or are not what was sealed"
 SET_ASIDE = "wallets whose open holds do not add up to what they have set aside"
 CAPTURED = "captured holds without exactly one debit of what was captured"
 RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
@@ -134,6 +135,8 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     await freeze(engine, "resting")
     await park(engine, organization_id="resting")
     await finish(engine, "suspend_twilio_subaccount", "resting")
+    async with engine.begin() as conn:
+        await seals.seal(conn)
     return engine
 
 
@@ -181,20 +184,26 @@ TAMPERINGS = [
     ),
     (ADD_UP, "UPDATE wallets SET balance_micros = balance_micros + 1 WHERE organization_id = 'acme'", set()),
     (ADD_UP, "UPDATE wallets SET entries = entries + 1 WHERE organization_id = 'acme'", set()),
-    (ADD_UP, "DELETE FROM ledger_entries WHERE organization_id = 'resting'", set()),
+    (ADD_UP, "DELETE FROM ledger_entries WHERE organization_id = 'resting'", {SEALED}),
     (SET_ASIDE, "UPDATE wallets SET held_micros = held_micros + 1 WHERE organization_id = 'acme'", set()),
     (SET_ASIDE, "UPDATE holds SET amount_micros = amount_micros + 1 WHERE status = 'open'", set()),
     (CAPTURED, "UPDATE holds SET captured_micros = captured_micros - 1 WHERE status = 'captured'", set()),
     (CAPTURED, "UPDATE holds SET reference_id = 'nowhere' WHERE status = 'captured'", set()),
+    (
+        SEALED,
+        "UPDATE ledger_entries SET description = 'x' WHERE organization_id = 'acme' AND reference_id = 'd'",
+        set(),
+    ),
+    (SEALED, "UPDATE ledger_seals SET seq = 1000 WHERE organization_id = 'acme' AND seq = 2", set()),
     (
         FOLLOW,
         (
             "UPDATE ledger_entries SET balance_after_micros = balance_after_micros + 1"
             " WHERE organization_id = 'acme' AND seq = 3"
         ),
-        set(),
+        {SEALED},
     ),
-    (FOLLOW, "UPDATE ledger_entries SET seq = 1000 WHERE organization_id = 'resting'", {FOLLOW}),
+    (FOLLOW, "UPDATE ledger_entries SET seq = 1000 WHERE organization_id = 'resting'", {SEALED}),
     (TAKEN, "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1", set()),
     (TAKEN, "UPDATE messages SET price_micros = 2 * price_micros WHERE idempotency_key = 'k1'", set()),
     (TAKEN, "UPDATE messages SET sending_at = '2000-01-01' WHERE idempotency_key = 'k1'", set()),
@@ -244,7 +253,7 @@ TAMPERINGS = [
             "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_organization_id_reference_id_key CASCADE;"
             " UPDATE ledger_entries SET reference_id = 'd' WHERE reference_id = 'a:b:c'"
         ),
-        set(),
+        {SEALED},
     ),
     (
         TWICE,
@@ -252,7 +261,7 @@ TAMPERINGS = [
             "DROP INDEX ledger_entries_refunds_once_idx; UPDATE ledger_entries SET kind = 'refund', refunds = 'd'"
             " WHERE reference_id = 'opening' AND organization_id = 'acme'"
         ),
-        set(),
+        {SEALED},
     ),
     (
         "webhook events stored twice",

@@ -1,0 +1,138 @@
+"""Sealing, and what `certify` makes of a ledger that a superuser changed behind Tollgate's back."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import certify, seals
+from domain.wallet import debit, refund
+from tests.builders import ORGANIZATION, broken_claims, number, onboard, post, rows, usd
+
+SEALED = "sealed entries that are gone, or are not what was sealed"
+FOLLOW = "entries whose balance does not follow from the entry before"
+
+
+async def seal(engine: AsyncEngine) -> int:
+    async with engine.begin() as conn:
+        return await seals.seal(conn)
+
+
+async def of_five_entries(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await post(engine, debit("caf\u00e9", usd("1"), "a, b\n\u20ac"), *(debit(f"d{n}", usd("1")) for n in range(2)))
+    await post(engine, refund("r", "d0", usd("1")))
+
+
+def netstring(value: object) -> bytes:
+    raw = str(value).encode()
+    return f"{len(raw)}:".encode() + raw + b","
+
+
+def chain(entries: Iterable[Any]) -> list[bytes]:
+    """As docs/reference/ledger.md tells an outsider to compute it."""
+    seal, found = bytes(32), []
+    for e in entries:
+        since = e.created_at - datetime(1970, 1, 1, tzinfo=UTC)
+        micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        fields = (e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id)
+        parts = (*fields, e.refunds or "", e.description, micros)
+        seal = hashlib.sha256(seal + b"".join(netstring(part) for part in parts)).digest()
+        found.append(seal)
+    return found
+
+
+async def test_an_outsider_computes_the_same_seals(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    assert await seal(engine) == 5
+    await post(engine, debit("later", usd("1")))
+    assert await seal(engine) == 1
+
+    entries = await rows(engine, "SELECT * FROM ledger_entries ORDER BY seq")
+    sealed = await rows(engine, "SELECT sha256 FROM ledger_seals ORDER BY seq")
+
+    assert [row.sha256 for row in sealed] == chain(entries)
+
+
+async def test_many_who_seal_at_once_seal_each_entry_once(engine: AsyncEngine) -> None:
+    for name in ("a", "b", "c"):
+        await onboard(engine, name)
+        await post(engine, *(debit(f"d{n}", usd("0.01")) for n in range(50)), organization_id=name)
+
+    sealed = await asyncio.gather(*(seal(engine) for _ in range(5)))
+    rest = await seal(engine)
+
+    assert sum(sealed) + rest == 153
+    assert await seal(engine) == 0
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    await seal(engine)
+    await post(engine, debit("x", usd("1")), debit("y", usd("1")))
+
+    async with engine.connect() as conn:
+        tail = await seals.unsealed(conn)
+    [(since,)] = await rows(engine, "SELECT created_at FROM ledger_entries WHERE reference_id = 'x'")
+
+    assert (tail.entries, tail.since) == (2, since)
+
+
+TAMPERINGS = [
+    ("UPDATE ledger_entries SET description = 'x' WHERE seq = 3", {SEALED}, 3),
+    ("UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE seq = 3", {SEALED, FOLLOW}, 3),
+    ("UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = 5", {SEALED}, 5),
+    ("DELETE FROM ledger_entries WHERE seq = 2", {SEALED, FOLLOW}, 2),
+    ("DELETE FROM ledger_seals WHERE seq = 2", {SEALED}, 3),
+    (
+        (
+            "UPDATE ledger_entries SET seq = 100 WHERE seq = 3; UPDATE ledger_entries SET seq = 3 WHERE seq = 4;"
+            " UPDATE ledger_entries SET seq = 4 WHERE seq = 100"
+        ),
+        {SEALED},
+        3,
+    ),
+]
+
+
+@pytest.mark.parametrize(("tampering", "claims", "seq"), TAMPERINGS)
+async def test_the_first_wrong_entry_is_named(engine: AsyncEngine, tampering: str, claims: set[str], seq: int) -> None:
+    await of_five_entries(engine)
+    await seal(engine)
+    async with engine.connect() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        for statement in tampering.split(";"):
+            await conn.execute(text(statement))
+        findings = await certify.certify(conn)
+
+    broken = {finding.check: finding.first for finding in findings if not finding.holds}
+    assert claims <= broken.keys()
+    assert broken[SEALED] == f"{ORGANIZATION}, entry {seq}"
+
+
+async def test_an_amount_that_changed_before_its_seal_is_found_by_the_balances(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    async with engine.connect() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await conn.execute(text("UPDATE ledger_entries SET amount_micros = amount_micros + 1 WHERE seq = 2"))
+        assert await seals.seal(conn) == 5
+        findings = await certify.certify(conn)
+
+    broken = {finding.check: finding.first for finding in findings if not finding.holds}
+    assert broken[FOLLOW] == f"{ORGANIZATION}, entry 2"
+
+
+async def test_nothing_behind_a_gap_is_sealed(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    async with engine.begin() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await conn.execute(text("DELETE FROM ledger_entries WHERE seq = 3"))
+
+    assert [await seal(engine) for _ in range(2)] == [2, 0]
+    assert await number(engine, "SELECT max(seq) FROM ledger_seals") == 2
