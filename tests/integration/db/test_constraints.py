@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import seals
 from db.tables import APPEND_ONLY, metadata
 from domain.subscription import State
 from domain.wallet import debit, refund
@@ -22,6 +23,8 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
     await send(module_engine, await campaign(module_engine))
     await send_one(module_engine)
     await block(module_engine)
+    async with module_engine.begin() as conn:
+        await seals.seal(conn)
     return module_engine
 
 
