@@ -84,7 +84,9 @@ async def test_certify_as_json_has_every_figure(engine: AsyncEngine, database_ur
         "check": "wallets with a negative balance",
         "examined": 1,
         "broken": 0,
+        "first": None,
     }
+    assert told["unsealed"]["entries"] == 1
 
 
 async def test_explain_tells_in_sentences_first(engine: AsyncEngine, database_url: str) -> None:
