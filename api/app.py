@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api import (
     callbacks,
     campaigns,
+    exports,
     health,
     holds,
     messages,
@@ -61,6 +62,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         organizations,
         wallets,
         postings,
+        exports,
         holds,
         subscriptions,
         campaigns,
