@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from api import (
     callbacks,
     campaigns,
-    exports,
     health,
     holds,
     messages,
@@ -23,6 +23,7 @@ from api.background import Background
 from api.context import Context
 from api.errors import install
 from api.keys import Keys
+from api.lean import Lean
 from api.requests import Requests
 from api.tokens import Tokens
 from runtime import settings, wiring
@@ -55,14 +56,13 @@ def create_app(services: Services | None = None) -> FastAPI:
             yield
 
     common = services.settings if services is not None else settings.load(Settings)
-    app = FastAPI(lifespan=lifespan, **openapi.ABOUT)
+    app = Lean(lifespan=lifespan, **openapi.ABOUT)
     for module in (
         webhooks,
         callbacks,
         organizations,
         wallets,
         postings,
-        exports,
         holds,
         subscriptions,
         campaigns,
@@ -72,5 +72,6 @@ def create_app(services: Services | None = None) -> FastAPI:
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
     app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)
+    app.be_lean(postings.router, partial(Requests, max_body_bytes=common.max_body_bytes))
     openapi.install(app)
     return app

@@ -6,7 +6,7 @@ import structlog
 from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.context import Here
+from api.context import Context, Here
 from api.errors import Kind, Problem
 from db.api_keys import PREFIX, ApiKey, Scope
 
@@ -21,9 +21,18 @@ _bearer = HTTPBearer(
 async def _authenticated(
     here: Here, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> ApiKey:
-    if credentials is None:
+    return await _known(here, None if credentials is None else credentials.credentials)
+
+
+async def authenticate(here: Context, authorization: str | None) -> ApiKey:
+    """The same from the header itself."""
+    scheme, _, plain = (authorization or "").partition(" ")
+    return await _known(here, plain.strip() if scheme.lower() == "bearer" else None)
+
+
+async def _known(here: Context, plain: str | None) -> ApiKey:
+    if not plain:
         raise _unauthenticated("no API key was sent", "Bearer")
-    plain = credentials.credentials
     key = await here.keys.find(plain) if plain.startswith(PREFIX) and plain.isascii() else None
     if key is None:
         raise _unauthenticated("the API key is unknown or revoked", 'Bearer error="invalid_token"')

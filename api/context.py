@@ -61,9 +61,14 @@ async def _here(request: Request) -> Context:
 async def _organization_id(
     organization_id: Annotated[str, Path(description="The host application's own id.", examples=["acme"])],
 ) -> str:
-    if not _ORGANIZATION_ID.fullmatch(organization_id):
+    return checked_organization_id(organization_id)
+
+
+def checked_organization_id(text: str) -> str:
+    """A text that cannot be an id names nothing."""
+    if not _ORGANIZATION_ID.fullmatch(text):
         raise not_found("organization")
-    return organization_id
+    return text
 
 
 async def _idempotency_key(
@@ -81,11 +86,14 @@ async def _optional_key(
         str | None, Header(description="Stands for the reference where a body has none.", examples=["c0ffee-1"])
     ] = None,
 ) -> str | None:
-    if idempotency_key is None:
-        return None
-    if not _SHORT_KEY.fullmatch(idempotency_key):
+    return checked_key(idempotency_key)
+
+
+def checked_key(text: str | None) -> str | None:
+    """A key that may be missing, and leaves room for a place in a list."""
+    if text is not None and not _SHORT_KEY.fullmatch(text):
         raise invalid("Idempotency-Key", "1 to 240 printable ASCII characters without a space")
-    return idempotency_key
+    return text
 
 
 def parsed_uuid(text: str, what: str) -> UUID:

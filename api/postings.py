@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from api.auth import WRITE
 from api.context import Context, Here, OptionalKey, OrganizationId
 from api.errors import ProblemOut, invalid, not_found, refusal
+from api.lean import LeanRoute
 from api.wallet_fields import EntryOut, NewPosting, NewPostings, PostingOut, PostingsOut
 from api.wallets import resume
 from db import explaining
@@ -25,7 +26,7 @@ from domain.wallet import (
     debit,
 )
 
-router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=LeanRoute)
 Kind = Callable[[str, Money, str], Posting]
 ANSWERS: dict[str, Any] = {
     "status_code": 201,

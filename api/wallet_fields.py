@@ -77,18 +77,6 @@ class WalletOut(BaseModel):
         )
 
 
-class BalanceAtOut(BaseModel):
-    """What the wallet held at a time that is over."""
-
-    model_config = ConfigDict(title="BalanceAt")
-
-    organization_id: str
-    as_of: Time
-    balance: Decimal
-    currency: str
-    entries: int = Field(description="How many ledger entries it had.")
-
-
 class EntryOut(BaseModel):
     """`amount` is signed: what a debit took is negative. `seq` counts the wallet's entries from 1 without a gap."""
 

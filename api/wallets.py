@@ -1,57 +1,31 @@
 """Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.auth import OPERATOR, READ, Caller
 from api.context import Context, Here, Limit, OrganizationId
-from api.errors import invalid, not_found
+from api.errors import not_found
 from api.organization_fields import Why
-from api.wallet_fields import BalanceAtOut, EntryOut, EntryPage, WalletOut
-from db import campaigns, ledger, standings, wallets
+from api.wallet_fields import EntryOut, EntryPage, WalletOut
+from db import campaigns, standings, wallets
 from domain.campaign import Park
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
 
 
 @router.get("", dependencies=[READ], summary="Balance, gate and freeze")
-async def get(
-    organization_id: OrganizationId,
-    here: Here,
-    as_of: Annotated[AwareDatetime | None, Query(description="The balance at this time, with its zone.")] = None,
-) -> WalletOut | BalanceAtOut:
-    """With `as_of`, only the balance as it was then, for a time that is over."""
-    if as_of is not None:
-        return await _at(organization_id, here, as_of)
+async def get(organization_id: OrganizationId, here: Here) -> WalletOut:
     async with here.services.engine.connect() as conn:
         wallet = await wallets.get(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(wallet)
-
-
-async def _at(organization_id: str, here: Context, as_of: datetime) -> BalanceAtOut:
-    if not EARLIEST <= as_of <= datetime.now(UTC):
-        raise invalid("as_of", "it lies in the future, or before there was money here")
-    async with here.services.engine.connect() as conn:
-        found = await ledger.balance_at(conn, organization_id, as_of)
-    if found is None:
-        raise not_found("organization")
-    return BalanceAtOut(
-        organization_id=organization_id,
-        as_of=as_of,
-        balance=found.balance_micros,
-        currency=found.currency,
-        entries=found.entries,
-    )
 
 
 @router.get("/entries", dependencies=[READ], summary="The ledger, newest first")

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import quantiles
 from typing import Any
 from uuid import uuid4
 
 from temporalio.client import Client
 
 from bench import load
-from bench.load import BenchFailed, Signed, Target
+from bench.load import Signed, Target
+from bench.outcome import BenchFailed, percentile
 from db.certify import certify
 
 STEADY_PER_SECOND = 20
@@ -65,8 +65,8 @@ async def run(target: Target, client: Client, bare_queue: str, organizations: in
     answered = await _steadily(target, await load.sign(target, steady, "suspend"))
     await load.at_rest(target, steady)
     say(f"one at a time, {IDLE_ROUNDS} of each")
-    bare_p50 = _percentile(await _bare_alone(client, bare_queue), 50)
-    steps_p50 = _percentile(await _steps_alone(target, await load.sign(target, steady[:IDLE_ROUNDS], "pay")), 50)
+    bare_p50 = percentile(await _bare_alone(client, bare_queue), 50)
+    steps_p50 = percentile(await _steps_alone(target, await load.sign(target, steady[:IDLE_ROUNDS], "pay")), 50)
     say(f"a storm of {organizations} bare workflows, then of {organizations} suspensions")
     bare_per_second = await _bare_storm(client, bare_queue, organizations)
     signed = await load.sign(target, subjects, "suspend")
@@ -76,8 +76,8 @@ async def run(target: Target, client: Client, bare_queue: str, organizations: in
     if late or not certified:
         raise BenchFailed(f"a guarantee is broken: {late} debits after the answer, certified: {certified}")
     return Report(
-        webhook_p50=_percentile(answered, 50) * 1000,
-        webhook_p99=_percentile(answered, 99) * 1000,
+        webhook_p50=percentile(answered, 50) * 1000,
+        webhook_p99=percentile(answered, 99) * 1000,
         steps_p50=steps_p50 * 1000,
         bare_p50=bare_p50 * 1000,
         organizations=organizations,
@@ -143,7 +143,3 @@ async def _storm(target: Target, signed: Sequence[Signed]) -> tuple[float, int]:
 async def _certified(target: Target) -> bool:
     async with target.engine.connect() as conn:
         return all(finding.holds for finding in await certify(conn))
-
-
-def _percentile(seconds: Sequence[float], percent: int) -> float:
-    return quantiles(seconds, n=100, method="inclusive")[percent - 1]

@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bench.outcome import BenchFailed
 from db import wallets
 from domain.money import Money
 from domain.wallet import Debited, debit
@@ -18,10 +19,6 @@ from domain.wallet import Debited, debit
 T = TypeVar("T")
 R = TypeVar("R")
 PATIENCE = 600.0
-
-
-class BenchFailed(Exception):
-    """A guarantee was broken or a part did not answer: there is no figure to report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """`tollgate bench`: measures on a whole installation of its own, and fails when it finds a guarantee broken."""
 
 import json
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 import uvloop
@@ -9,8 +11,10 @@ from rich.table import Table
 from temporalio.envconfig import ClientConnectConfig
 
 from bench import lifecycle as bench_lifecycle
+from bench import wallet as bench_wallet
 from bench.lifecycle import Report
-from bench.load import BenchFailed, Target
+from bench.load import Target
+from bench.outcome import BenchFailed
 from cli import keys
 from cli.console import errors, output
 from cli.dev import until_stopped
@@ -41,15 +45,86 @@ def lifecycle(
     raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, as_json=as_json))))
 
 
-async def _lifecycle(organizations: int, *, as_json: bool) -> int:
-    def say(line: str) -> None:
-        errors.print(line, highlight=False)
+@bench.command()
+def wallet(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
+) -> None:
+    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
+    raise typer.Exit(uvloop.run(until_stopped(_wallet(plot, as_json=as_json))))
 
-    async with serve(told=lambda what, seconds: say(f"{what}: {seconds:.1f} s"), say=say) as stack:
+
+async def _wallet(plot: Path | None, *, as_json: bool) -> int:
+    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
+        key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
+        engine = create_engine(stack.database_url, pool_size=8)
+        crowded = create_engine(stack.database_url, pool_size=100)
+        try:
+            target = bench_wallet.Target(
+                engine=engine, crowded=crowded, database_url=stack.database_url, api_url=stack.api_url, key=key
+            )
+            report = await bench_wallet.run(target, _say)
+        except BenchFailed as problem:
+            raise CommandFailed(str(problem)) from problem
+        finally:
+            await engine.dispose()
+            await crowded.dispose()
+    output.print(_wallet_table(report))
+    if plot is not None:
+        _draw(report, plot)
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    return 0 if report.certified else 1
+
+
+def _draw(report: bench_wallet.Report, directory: Path) -> None:
+    try:
+        from bench.picture import draw  # noqa: PLC0415 - matplotlib is not needed to measure
+
+        written = draw(report, directory, datetime.now(UTC).date())
+    except ImportError as problem:
+        raise CommandFailed("to draw, install tollgate[plot]") from problem
+    _say(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def _wallet_table(report: bench_wallet.Report) -> Table:
+    best, ours = report.best_of_pgbench, report.one_wallet[100]
+    alone = report.one_wallet[1].p50_ms / report.pgbench[1].average_ms
+    many = report.many_evenly.per_second / report.pgbench_many.per_second
+    table = Table("debits a second", "figure", "p99", "to reach", title="tollgate bench wallet", title_justify="left")
+    rows: list[tuple[str, float, float | None, str]] = [
+        (f"pgbench, one wallet, {n} clients", one.per_second, None, "") for n, one in report.pgbench.items()
+    ]
+    rows += [
+        ("SQLAlchemy, SERIALIZABLE, 100 callers", report.serializable.per_second, report.serializable.p99_ms, ""),
+        ("SQLAlchemy, row lock, 100 callers", report.row_lock.per_second, report.row_lock.p99_ms, ""),
+        *((f"ours, one wallet, {n} callers", one.per_second, one.p99_ms, "") for n, one in report.one_wallet.items()),
+        ("pgbench, 2,000 wallets, 100 clients", report.pgbench_many.per_second, None, ""),
+        ("ours, 2,000 wallets, 100 callers", report.many_evenly.per_second, report.many_evenly.p99_ms, ""),
+        ("ours, the same by Zipf", report.many_by_zipf.per_second, report.many_by_zipf.p99_ms, ""),
+        ("ours, lists of 1,000", report.list_per_second, None, "30,000"),
+        ("ours, HTTP, 100 connections", report.http.per_second, report.http.p99_ms, "2,500; 150 ms"),
+    ]
+    for what, per_second, p99_ms, reach in rows:
+        table.add_row(what, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach)
+    table.add_row("one wallet, 100 callers, to pgbench's best", f"{ours.per_second / best:.1f} x", "", "6 x; 20 ms")
+    table.add_row("2,000 wallets to pgbench", f"{many:.1f} x", "", "2 x")
+    table.add_row("one alone to pgbench's", f"{alone:.2f} x", "", "2 x")
+    table.add_row("certify", "holds" if report.certified else "broken", "", "holds")
+    return table
+
+
+def _say(line: str) -> None:
+    errors.print(line, highlight=False)
+
+
+async def _lifecycle(organizations: int, *, as_json: bool) -> int:
+    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
         environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
         async with stack.children.run("bare-worker", "bench.bare_worker", [BARE_QUEUE], environment):
             try:
-                report = await _measure(stack, organizations, say)
+                report = await _measure(stack, organizations)
             except BenchFailed as problem:
                 raise CommandFailed(str(problem)) from problem
     output.print(_table(report))
@@ -58,7 +133,7 @@ async def _lifecycle(organizations: int, *, as_json: bool) -> int:
     return 0
 
 
-async def _measure(stack: Stack, organizations: int, say: Any) -> Report:
+async def _measure(stack: Stack, organizations: int) -> Report:
     key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
     client = await connect(
         ClientConnectConfig(target_host=stack.temporal_address, namespace=stack.environment["TEMPORAL_NAMESPACE"])
@@ -72,7 +147,7 @@ async def _measure(stack: Stack, organizations: int, say: Any) -> Report:
         ):
             api.headers["authorization"] = f"Bearer {key}"
             target = Target(api=api, paypal=paypal, twilio=twilio, engine=engine)
-            return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, say)
+            return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, _say)
     finally:
         await engine.dispose()
 

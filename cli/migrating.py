@@ -7,22 +7,16 @@ from typing import Annotated
 import typer
 
 from cli.console import output
-from cli.failures import CommandFailed
 from runtime import database, logging, postgres
 from runtime.settings import Settings, load
 
 
 def migrate(
     revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
-    grant: Annotated[
-        str | None, typer.Option(help="A role that may do then what the API and the workers do, and no more.")
-    ] = None,
 ) -> None:
     """Bring the database's schema up to date. Any number of times, from any number of processes."""
     with database_url(configured()) as url:
         database.migrate(url, revision)
-        if grant is not None and not database.grant(url, grant):
-            raise CommandFailed(f"there is no role {grant}: create it first")
     output.print(f"the schema is at {revision}")
 
 

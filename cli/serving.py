@@ -12,7 +12,7 @@ import uvloop
 from api.app import create_app
 from cli.migrating import configured
 from cli.waiting import first_of
-from runtime.processes import stop_requested
+from runtime.processes import collect_garbage_rarely, stop_requested
 from runtime.wiring import from_environment
 
 DRAIN_SECONDS = 20
@@ -52,6 +52,7 @@ async def _serve(host: str, port: int) -> int:
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
         )
+        collect_garbage_rarely()
         serving = asyncio.create_task(server.serve())
         await first_of(serving, stop)
         server.should_exit = True

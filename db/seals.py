@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-WALLETS, ENTRIES = 100, 1_000
+WALLETS, ENTRIES = 100, 500
 """In one batch: so many wallets, and so many entries of each."""
 _ONE_AT_A_TIME = 0x73_65_61_6C_73
 _FREE = text("SELECT pg_try_advisory_xact_lock(:lock)")

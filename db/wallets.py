@@ -10,9 +10,11 @@ import psycopg
 from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import wallet_statements as statements
 from db.pipeline import own, together
 from db.tables import gate_changes, ledger_entries, wallets
-from domain.wallet import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, settle
+from domain.money import LARGEST_MICROS
+from domain.wallet import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, posted, settle
 
 _WALLET = (
     wallets.c.organization_id,
@@ -42,41 +44,6 @@ _ENTRY = (
     ledger_entries.c.refunds,
     ledger_entries.c.description,
 )
-
-_LOCK = """
-    SELECT organization_id, currency, balance_micros, entries, gate_open,
-           frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros
-    FROM wallets WHERE organization_id = ANY(%s)
-    ORDER BY organization_id FOR UPDATE
-"""
-_LOCK_FREE = _LOCK + "SKIP LOCKED"
-BY_INDEX = """
-    SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-           set_config('enable_mergejoin', 'off', true)
-"""
-"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
-KNOWN = """
-    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
-           e.description
-    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id)
-    JOIN ledger_entries e USING (organization_id, reference_id)
-    UNION ALL
-    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
-           e.description
-    FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds)
-    JOIN ledger_entries e USING (organization_id, refunds)
-"""
-_WRITE = """
-    WITH appended AS (
-        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,
-                                    refunds, description)
-        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
-                             %s::text[], %s::text[])
-    )
-    UPDATE wallets w SET balance_micros = last.balance_micros, entries = last.entries
-    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS last (organization_id, balance_micros, entries)
-    WHERE w.organization_id = last.organization_id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +94,7 @@ async def post_all(
     out of the answer, and so is one that is not there. The caller commits.
     """
     async with together(conn) as driver:
-        locked = await driver.execute(_LOCK if wait else _LOCK_FREE, (list(asked),))
+        locked = await driver.execute(statements.LOCK if wait else statements.LOCK_FREE, (list(asked),))
         known = await _ask_known(driver, asked)
         held = {row[0]: _wallet(row) for row in await locked.fetchall()}
         books = await _read_known(known)
@@ -136,6 +103,28 @@ async def post_all(
         outcomes |= {id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()}
     await _write(conn, entries)
     return outcomes
+
+
+async def post_alone(conn: AsyncConnection, organization_id: str, posting: Posting) -> Outcome | None:
+    """Book one posting in one statement, if nothing speaks against it. None: `post_all` knows what does.
+
+    Waits for nobody. On a connection that commits by itself it is one round trip, else the caller commits.
+    """
+    if posting.refunds is not None:
+        return None
+    asked = {
+        "id": organization_id,
+        "currency": posting.amount.currency,
+        "kind": posting.kind.value,
+        "amount": posting.signed_micros,
+        "least": max(-posting.signed_micros, 0),
+        "most": LARGEST_MICROS - max(posting.signed_micros, 0),
+        "reference": posting.reference_id,
+        "description": posting.description,
+    }
+    async with own(conn) as driver:
+        booked = await (await driver.execute(statements.ALONE, asked)).fetchone()
+    return None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
 
 
 async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]) -> list[Outcome]:
@@ -224,8 +213,8 @@ async def _ask_known(driver: psycopg.AsyncConnection, asked: Mapping[str, Sequen
     """What the references, and the debits to refund, stand for already. After the lock, so that it stays true."""
     references = [(id_, posting.reference_id) for id_, postings in asked.items() for posting in postings]
     returned = [(id_, posting.refunds) for id_, postings in asked.items() for posting in postings if posting.refunds]
-    await driver.execute(BY_INDEX)
-    return await driver.execute(KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
+    await driver.execute(statements.BY_INDEX)
+    return await driver.execute(statements.KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
 
 
 async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
@@ -266,7 +255,7 @@ async def _write(conn: AsyncConnection, entries: Mapping[str, Sequence[Entry]]) 
         return
     last = [(id_, new[-1].balance_after_micros, new[-1].seq) for id_, new in entries.items() if new]
     async with own(conn) as driver:
-        await driver.execute(_WRITE, (*_columns(rows, 8), *_columns(last, 3)))
+        await driver.execute(statements.WRITE, (*_columns(rows, 8), *_columns(last, 3)))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -274,7 +263,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _wallet(row: Iterable[Any]) -> Wallet:
-    """A row of `_WALLET`, and of `_LOCK`."""
+    """A row of `_WALLET`, and of `LOCK`."""
     return Wallet(**dict(zip((column.name for column in _WALLET), row, strict=True)))
 
 

@@ -207,29 +207,33 @@ def settle(
     return outcomes, entries
 
 
-def _decide(
-    wallet: Wallet, balance: int, seq: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
-) -> Outcome:
-    if posting.amount.currency != wallet.currency:
-        return WrongCurrency(wallet.currency)  # asked first: an entry does not say its currency, its wallet does
-    posted = _POSTED[posting.kind]
-    before = book.get(posting.reference_id)
-    if before is not None:
-        return posted(before, replayed=True) if _same(before, posting) else Conflict(before)
-    refusal = _refusal(wallet, balance, book, returned, posting)
-    if refusal is not None:
-        return refusal
-    return posted(
+def posted(posting: Posting, *, seq: int, balance_after_micros: int) -> Outcome:
+    """The outcome of a posting that is booked now."""
+    return _POSTED[posting.kind](
         Entry(
             seq=seq,
             kind=posting.kind,
             amount_micros=posting.signed_micros,
-            balance_after_micros=balance + posting.signed_micros,
+            balance_after_micros=balance_after_micros,
             reference_id=posting.reference_id,
             refunds=posting.refunds,
             description=posting.description,
         )
     )
+
+
+def _decide(
+    wallet: Wallet, balance: int, seq: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
+) -> Outcome:
+    if posting.amount.currency != wallet.currency:
+        return WrongCurrency(wallet.currency)  # asked first: an entry does not say its currency, its wallet does
+    before = book.get(posting.reference_id)
+    if before is not None:
+        return _POSTED[posting.kind](before, replayed=True) if _same(before, posting) else Conflict(before)
+    refusal = _refusal(wallet, balance, book, returned, posting)
+    if refusal is not None:
+        return refusal
+    return posted(posting, seq=seq, balance_after_micros=balance + posting.signed_micros)
 
 
 def _same(entry: Entry, posting: Posting) -> bool:

@@ -24,6 +24,9 @@ APART = 4
 TOOK_TOO_LONG = ("55P03", "57014")
 """The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again would take as long."""
 
+SHUT_DOWN = ("57P01", "57P02", "57P03")
+"""The server ended the session, and says so, before it did what it was asked."""
+
 
 class Overloaded(Exception):
     """Too much waits already; nothing was booked. Come again in `retry_after` seconds."""
@@ -52,6 +55,7 @@ class Coalescer:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._waiting: dict[str, deque[_Asked]] = {}
         self._count = 0
         self._held_elsewhere: set[str] = set()
@@ -150,12 +154,26 @@ class Coalescer:
     async def _twice_at_most(self, batch: Mapping[str, list[_Asked]], *, wait: bool) -> dict[str, list[Outcome]]:
         asked = {id_: [posting for one in lists for posting in one.postings] for id_, lists in batch.items()}
         try:
-            return await self._transact(asked, wait=wait)
+            return await self._alone(asked) or await self._transact(asked, wait=wait)
         except SQLAlchemyError as problem:
-            if isinstance(problem, DBAPIError) and getattr(problem.orig, "sqlstate", None) in TOOK_TOO_LONG:
+            if _sqlstate(problem) in TOOK_TOO_LONG:
                 raise
             log.warning("postings_tried_again", wallets=len(asked), problem=str(problem).partition("\n")[0])
             return await self._transact(asked, wait=wait)
+
+    async def _alone(self, asked: Mapping[str, Sequence[Posting]]) -> dict[str, list[Outcome]]:
+        """A single posting takes one round trip; empty if there are more, or if something speaks against it."""
+        [(organization_id, postings), *others] = asked.items()
+        if others or len(postings) > 1:
+            return {}
+        try:
+            async with self._committing.connect() as conn:
+                outcome = await wallets.post_alone(conn, organization_id, postings[0])
+        except DBAPIError as problem:
+            if problem.connection_invalidated and _sqlstate(problem) not in SHUT_DOWN:
+                raise Unanswered(str(problem.orig)) from problem
+            raise
+        return {} if outcome is None else {organization_id: [outcome]}
 
     async def _transact(self, asked: Mapping[str, Sequence[Posting]], *, wait: bool) -> dict[str, list[Outcome]]:
         committing = False
@@ -169,3 +187,7 @@ class Coalescer:
                 raise Unanswered(str(problem.orig)) from problem
             raise
         return outcomes
+
+
+def _sqlstate(problem: SQLAlchemyError) -> str | None:
+    return getattr(problem.orig, "sqlstate", None) if isinstance(problem, DBAPIError) else None

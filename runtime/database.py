@@ -12,8 +12,6 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from db.tables import APPEND_ONLY, metadata
-
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_SECONDS = 5.0
@@ -65,26 +63,6 @@ def migrate(url: str, revision: str = "head") -> None:
     with engine.begin() as connection:
         connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         command.upgrade(alembic_config(url, connection), revision)
-
-
-def grant(url: str, role: str) -> bool:
-    """Let `role` do what the API and the workers do: on what is append-only, INSERT and SELECT. False: no such role.
-
-    In one transaction; any number of times, and again after each migration that adds a table.
-    """
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        known = sqlalchemy.text("SELECT count(*) FROM pg_roles WHERE rolname = :role")
-        if not connection.execute(known, {"role": role}).scalar_one():
-            return False
-        name = engine.dialect.identifier_preparer.quote_identifier(role)
-        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {name}")
-        connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {name}")
-        for table in metadata.sorted_tables:
-            connection.exec_driver_sql(f"REVOKE ALL ON {table.name} FROM {name}")
-            rights = "SELECT, INSERT" if table.name in APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
-            connection.exec_driver_sql(f"GRANT {rights} ON {table.name} TO {name}")
-    return True
 
 
 def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> Config:

@@ -22,7 +22,6 @@ from api import (
     callbacks,
     campaigns,
     errors,
-    exports,
     health,
     holds,
     messages,
@@ -39,19 +38,7 @@ from runtime import settings
 from tools import lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-ROUTERS = (
-    webhooks,
-    callbacks,
-    organizations,
-    wallets,
-    postings,
-    holds,
-    exports,
-    subscriptions,
-    campaigns,
-    messages,
-    health,
-)
+ROUTERS = (webhooks, callbacks, organizations, wallets, postings, holds, subscriptions, campaigns, messages, health)
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 
@@ -174,8 +161,9 @@ def _type(shape: Json, schemas: Json | None = None) -> str:
         name = shape["$ref"].rpartition("/")[2]
         title = _title(name, (schemas or {}).get(name, {}))
         return f"[{title}](#{title.lower().replace(' ', '-')})"
-    if "anyOf" in shape:
-        return " or ".join(_type(one, schemas) for one in shape["anyOf"])
+    for either in ("anyOf", "oneOf"):
+        if either in shape:
+            return " or ".join(_type(one, schemas) for one in shape[either])
     if shape.get("type") == "array":
         return f"list of {_type(shape.get('items', {}), schemas)}"
     if "const" in shape or "enum" in shape:

@@ -1,4 +1,4 @@
-"""kill -9 of the API under fifty callers: what was answered is in the ledger, and nothing is in it twice."""
+"""kill -9 of the API under a hundred callers: what was answered is in the ledger, and nothing is in it twice."""
 
 import asyncio
 import signal
@@ -11,8 +11,8 @@ from tests.crash.load import Debits
 from tests.crash.processes import api
 from tests.world import World, until
 
-CALLERS = 50
-EACH = 8
+CALLERS = 100
+EACH = 4
 ONE_CENT = 10_000
 
 

@@ -77,7 +77,6 @@ async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: T
         (posting(None), "reference_id"),
         ("a", "body"),
         (7, "body"),
-        (None, "body"),
     ],
 )
 async def test_what_is_wrong_is_named_and_nothing_is_booked(tollgate: Tollgate, asked: object, field: str) -> None:

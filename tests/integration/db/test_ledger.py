@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from db import wallet_statements as statements
 from db import wallets
 from domain.money import LARGEST_MICROS, Money
 from domain.wallet import (
@@ -120,7 +121,8 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
                 await change(conn, name, step)
                 model.wallet = EFFECTS[step](model.wallet)
             else:
-                outcomes = await wallets.post(conn, name, step)
+                alone = await wallets.post_alone(conn, name, step[0]) if len(step) == 1 else None
+                outcomes = await wallets.post(conn, name, step) if alone is None else [alone]
 
                 assert [_told(one) for one in outcomes] == [_told(one) for one in model.post(step)]
 
@@ -156,6 +158,32 @@ async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
         assert await _entries(engine, f"{name}{number}") == model.entries
 
 
+async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="1.00")
+    async with engine.begin() as conn:
+        booked = await wallets.post_alone(conn, ORGANIZATION, debit("d", usd("0.40")))
+        others = [
+            await wallets.post_alone(conn, ORGANIZATION, one)
+            for one in (debit("d", usd("0.40")), debit("e", usd("0.61")), refund("r", "d", usd("0.40")))
+        ]
+        others.append(await wallets.post_alone(conn, "nobody", credit("c", usd("1"))))
+        others.append(await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(1, "EUR"))))
+        others.append(await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(LARGEST_MICROS, "USD"))))
+    async with engine.begin() as conn:
+        held = await wallets.lock(conn, ORGANIZATION)
+        assert held is not None
+        await wallets.set_aside(conn, held, usd("0.50").micros)
+    async with engine.begin() as conn:
+        others.append(await wallets.post_alone(conn, ORGANIZATION, debit("set aside", usd("0.11"))))
+    async with engine.connect() as holder, engine.begin() as conn:
+        await wallets.lock(holder, ORGANIZATION)
+        others.append(await wallets.post_alone(conn, ORGANIZATION, debit("held", usd("0.01"))))
+
+    assert isinstance(booked, Debited)
+    assert others == [None] * 8
+    assert await balance(engine) == usd("0.60")
+
+
 async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine: AsyncEngine) -> None:
     for name in ("held", "free"):
         await onboard(engine, name)
@@ -173,8 +201,8 @@ async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine:
 async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncEngine) -> None:
     """A plan made while the ledger is empty is kept for the connection's life."""
     async with engine.begin() as conn:
-        await conn.exec_driver_sql(wallets.BY_INDEX)
-        generic = wallets.KNOWN
+        await conn.exec_driver_sql(statements.BY_INDEX)
+        generic = statements.KNOWN
         for number in range(1, 5):
             generic = generic.replace("%s", f"${number}", 1)
         plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}")).scalars())
