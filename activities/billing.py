@@ -58,7 +58,7 @@ class Billing:
         told = [
             (subscription, await self._ask(subscription))
             for subscription in known
-            if subscription.is_current or (subscription.provider, subscription.id) in named
+            if subscription.is_current or (subscription.provider, subscription.id) in named or _awaited(subscription)
         ]
         async with self._engine.begin() as conn:
             standing = await _fold(conn, organization_id, told, cause)
@@ -109,6 +109,7 @@ class Billing:
         if payment.reference.kind is MoneyObject.SALE:
             async with self._engine.begin() as conn:
                 await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
+                await inbox.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
             return
         if inbox.organization_named(payment.custom_id) != organization_id:
             await self._park(delivery, f"capture {payment.reference.id} is not this organization's")
@@ -146,6 +147,11 @@ class Billing:
         async with self._engine.begin() as conn:
             await alerts.raise_(conn, organization_id, kind, detail)
         log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
+
+
+def _awaited(subscription: Subscription) -> bool:
+    """A checkout that we handed out: its completion may have been lost, and nothing else would tell of it."""
+    return subscription.checkout_url is not None and subscription.snapshot.state in (State.NONE, State.PENDING)
 
 
 async def _fold(

@@ -1,4 +1,4 @@
-"""PayPal's webhooks: verified on the raw bytes, stored, folded, and only then answered.
+"""The billing providers' webhooks: verified on the raw bytes, stored, folded, and only then answered.
 
 When the 200 to a suspension is out, the gate is shut. Nothing opens here.
 """
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.context import Context, Here
-from api.errors import Kind, Problem
+from api.errors import Kind, Problem, not_found
 from db import folding, inbox, subscriptions
 from db.folding import Heard
 from db.inbox import Delivery, InboxStatus
@@ -25,18 +25,16 @@ log = structlog.get_logger()
 router = APIRouter(tags=["webhooks"])
 ASK_FOR = 2.0
 """Seconds that the provider has to say whether an unclear event is news."""
-
-
-@router.post(
-    "/webhooks/paypal",
-    summary="Take one of PayPal's webhook deliveries",
-    description=(
-        "Signed by PayPal, not by an API key. 200: stored, and what it suspends is suspended. 400: the signature is "
-        "wrong. 503: try again, it could not be stored or its signature not be checked."
-    ),
+_TAKES = (
+    "Signed by the provider, not by an API key. 200: stored, and what it suspends is suspended. 400: the signature is "
+    "wrong, or the event is not meant for us. 503: try again, it could not be stored or its signature not be checked."
 )
-async def paypal(request: Request, here: Here) -> Response:
-    provider = here.services.providers[Provider.PAYPAL]
+
+
+async def take(name: Provider, request: Request, here: Context) -> Response:
+    provider = here.services.providers.get(name)
+    if provider is None:
+        raise not_found(f"webhook: {name.value} is not set up here")
     raw = await request.body()
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
     now = datetime.now(UTC)
@@ -61,6 +59,16 @@ async def paypal(request: Request, here: Here) -> Response:
         outcome=heard or delivery.outcome or delivery.status.value,
     )
     return Response(status_code=200)
+
+
+@router.post("/webhooks/paypal", summary="Take one of PayPal's webhook deliveries", description=_TAKES)
+async def paypal(request: Request, here: Here) -> Response:
+    return await take(Provider.PAYPAL, request, here)
+
+
+@router.post("/webhooks/stripe", summary="Take one of Stripe's webhook deliveries", description=_TAKES)
+async def stripe(request: Request, here: Here) -> Response:
+    return await take(Provider.STRIPE, request, here)
 
 
 async def hear(

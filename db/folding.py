@@ -153,6 +153,9 @@ async def confirm(
     known: Subscription | None = current
     if current is None or (current.provider, current.id) != (subscription.provider, subscription.id):
         known = await subscriptions.find(conn, subscription.provider, subscription.id)
+    if known is not None and told.subscription_id is not None and told.subscription_id != known.id:
+        known = await _complete(conn, known, told.subscription_id, now)
+        facts = await standings.facts(conn, organization_id)
     if known is None:
         return None
     if told.state is State.UNKNOWN:
@@ -169,6 +172,18 @@ async def confirm(
             await _name_current(conn, organization_id)
             facts = await standings.facts(conn, organization_id)
     return await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
+
+
+async def _complete(
+    conn: AsyncConnection, checkout: Subscription, subscription_id: str, now: datetime
+) -> Subscription | None:
+    known = await subscriptions.completed(conn, checkout, subscription_id)
+    if known is None:
+        detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
+        await alerts.raise_(conn, checkout.organization_id, "subscription_of_another", detail)
+        return None
+    await inbox.adopt_subscription(conn, known.provider, known.id, now)
+    return known
 
 
 async def _name_current(conn: AsyncConnection, organization_id: str) -> None:

@@ -205,6 +205,16 @@ async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscrip
     )
 
 
+async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
+    """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == provider.value, inbox.c.payment_id == payment_id)
+        .where(inbox.c.status == InboxStatus.PARKED.value)
+        .values(next_attempt_at=now)
+    )
+
+
 async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:
     """The newest first."""
     query = select(inbox).where(inbox.c.organization_id == organization_id).order_by(inbox.c.id.desc()).limit(limit)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, select, update
+from sqlalchemy import Row, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -102,6 +102,25 @@ async def make_current(conn: AsyncConnection, subscription: Subscription) -> Non
         .values(is_current=False)
     )
     await conn.execute(update(subscriptions).where(*_key(subscription)).values(is_current=True))
+
+
+async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> Subscription | None:
+    """The customer completed a checkout: what stood for it has the subscription's own id from now on. Idempotent.
+
+    None if the subscription is another organization's. The caller holds the organization's standing and commits.
+    """
+    known = await find(conn, checkout.provider, subscription_id)
+    if known is None:
+        row = update(subscriptions).where(*_key(checkout))
+        await conn.execute(row.values(provider_subscription_id=subscription_id))
+        return replace(checkout, id=subscription_id)
+    if known.organization_id != checkout.organization_id:
+        return None
+    await conn.execute(delete(subscriptions).where(*_key(checkout)))
+    if not checkout.is_current:
+        return known
+    await make_current(conn, known)
+    return replace(known, is_current=True)
 
 
 async def record(

@@ -1,11 +1,12 @@
 """Every setting, read from the environment here and nowhere else; refuses to start unsafe.
 
-A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and `worker` for
-`PayPal` and `Twilio` too. No secret has a default, and an empty one is missing: a signature made with an empty key
-is one that anyone can make.
+A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and `worker` for `Twilio`
+and those of the billing providers that are set up too. No secret has a default, and an empty one is missing: a
+signature made with an empty key is one that anyone can make.
 """
 
 import importlib.metadata
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -48,6 +49,7 @@ def _split(value: object) -> object:
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
 Names = Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+Secrets = Annotated[tuple[Secret, ...], NoDecode, Field(min_length=1)]
 
 
 class _Group(BaseSettings):
@@ -121,6 +123,23 @@ class PayPal(_Group):
     _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(_split)
 
 
+class Stripe(_Group):
+    model_config = SettingsConfigDict(env_prefix="TOLLGATE_STRIPE_")
+
+    api_key: Secret
+    """A secret or a restricted key; live or test mode is read from it."""
+    webhook_secrets: Secrets
+    """The signing secrets of our webhook endpoint, separated by commas: two while one is being rolled."""
+    account: str | None = None
+    """Our `acct_…`, for an endpoint that hears of connected accounts, too; events of any other are refused."""
+    suspend_by: Literal["pause", "collection"] = "pause"
+    """`pause` stops a subscription that Tollgate suspends at Stripe; `collection` only stops charging for it."""
+    base_url: BaseUrl = "https://api.stripe.com"
+    """Stripe's API, or a simulator."""
+
+    _split_secrets = field_validator("webhook_secrets", mode="before")(_split)
+
+
 class Twilio(_Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_TWILIO_")
 
@@ -142,6 +161,17 @@ def load(group: type[G]) -> G:
     except ValidationError as problem:
         prefix = str(group.model_config.get("env_prefix", ""))
         raise BadSettings("; ".join(_in_words(prefix, error) for error in problem.errors())) from None
+
+
+def required(group: type[_Group]) -> list[str]:
+    """The variables that have no default."""
+    prefix = group.model_config.get("env_prefix", "")
+    return [f"{prefix}{name}".upper() for name, field in group.model_fields.items() if field.is_required()]
+
+
+def given(group: type[_Group]) -> bool:
+    """Whether the environment sets anything that the group requires."""
+    return any(os.environ.get(name) for name in required(group))
 
 
 def temporal_connection() -> ClientConnectConfig | None:

@@ -1,6 +1,6 @@
 """What the API and the worker are made of, built from settings in one place."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,15 +15,12 @@ from activities.sending import Sending
 from domain.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
-from providers.paypal import Certificates, PayPal, Trust
 from providers.twilio import Twilio
+from runtime import billing
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
 from runtime.settings import Settings
-
-PROVIDER_READ_SECONDS = 8.0
-"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still calling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,54 +64,45 @@ async def from_environment(identity: str, *, lazy: bool = True) -> AsyncIterator
     `lazy` lets the API start while Temporal is down; a worker cannot.
     """
     settings = settings_of.load(Settings)
-    paypal, twilio = settings_of.load(settings_of.PayPal), settings_of.load(settings_of.Twilio)
+    groups, twilio = billing.set_up(), settings_of.load(settings_of.Twilio)
     connection = settings_of.temporal_connection()
     if connection is None or settings.database_url is None:
         missing = "TEMPORAL_ADDRESS" if connection is None else "TOLLGATE_DATABASE_URL"
         raise settings_of.BadSettings(f"{missing} is not set (`tollgate dev` starts servers of its own)")
     client = await connect(connection, lazy=lazy, identity=identity)
-    async with services(settings, paypal, twilio, client, settings.database_url.get_secret_value()) as built:
+    async with services(settings, groups, twilio, client, settings.database_url.get_secret_value()) as built:
         yield built
 
 
 @asynccontextmanager
 async def services(
-    settings: Settings, paypal: settings_of.PayPal, twilio: settings_of.Twilio, client: Client, database_url: str
+    settings: Settings,
+    groups: Sequence[billing.Group],
+    twilio: settings_of.Twilio,
+    client: Client,
+    database_url: str,
 ) -> AsyncIterator[Services]:
     """Build the services around a Temporal client, and close their connections at the end."""
     engine = create_engine(database_url, settings.db_pool_size)
-    to_paypal = fast_client(paypal.base_url, read=PROVIDER_READ_SECONDS)
-    to_certificates = fast_client(read=5.0)
-    to_twilio = fast_client(read=PROVIDER_READ_SECONDS)
     try:
-        yield Services(
-            settings=settings,
-            engine=engine,
-            client=client,
-            providers={
-                Provider.PAYPAL: PayPal(
-                    client=to_paypal,
-                    client_id=paypal.client_id.get_secret_value(),
-                    client_secret=paypal.client_secret.get_secret_value(),
-                    webhook_ids=paypal.webhook_ids,
-                    certificates=Certificates(to_certificates, Trust.load(paypal.ca_file), paypal.cert_origins),
-                    online_fallback=paypal.verify_online_fallback,
-                )
-            },
-            twilio=Twilio(
-                client=to_twilio,
-                account_sid=twilio.account_sid,
-                auth_token=twilio.auth_token.get_secret_value(),
-                base_url=twilio.base_url,
-            ),
-            doorbell=Doorbell(
+        async with fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio, billing.providers(groups) as providers:
+            yield Services(
+                settings=settings,
+                engine=engine,
                 client=client,
-                lifecycle_task_queue=settings.lifecycle_task_queue,
-                campaign_task_queue=settings.campaign_task_queue,
-                self_check=settings.self_check_interval,
-            ),
-        )
+                providers=providers,
+                twilio=Twilio(
+                    client=to_twilio,
+                    account_sid=twilio.account_sid,
+                    auth_token=twilio.auth_token.get_secret_value(),
+                    base_url=twilio.base_url,
+                ),
+                doorbell=Doorbell(
+                    client=client,
+                    lifecycle_task_queue=settings.lifecycle_task_queue,
+                    campaign_task_queue=settings.campaign_task_queue,
+                    self_check=settings.self_check_interval,
+                ),
+            )
     finally:
-        for one in (to_paypal, to_certificates, to_twilio):
-            await one.aclose()
         await engine.dispose()

@@ -34,6 +34,7 @@ from runtime.worker import work
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
 from simulators.serving import serve
+from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 from simulators.twilio.state import Behaviour
 
@@ -84,9 +85,11 @@ class World:
 
     services: Services
     paypal: PayPalSimulator
+    stripe: StripeSimulator
     twilio: TwilioSimulator
     api: httpx.AsyncClient
     paypal_control: httpx.AsyncClient
+    stripe_control: httpx.AsyncClient
     twilio_control: httpx.AsyncClient
     _workers: list[tuple[asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
 
@@ -305,7 +308,15 @@ async def world(
     paypal_simulator = PayPalSimulator(
         webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID, ca_file=str(ca_file), authority=authority
     )
-    async with serve(paypal_simulator) as paypal, serve(TwilioSimulator()) as twilio:
+    stripe_simulator = StripeSimulator(webhook_url=f"{url}/webhooks/stripe")
+    async with (
+        serve(paypal_simulator) as paypal,
+        serve(stripe_simulator) as stripe,
+        serve(TwilioSimulator()) as twilio,
+    ):
+        to_stripe = settings.Stripe(
+            api_key=SecretStr(API_KEY), webhook_secrets=(SecretStr(WEBHOOK_SECRET),), base_url=stripe.url
+        )
         to_paypal = settings.PayPal(
             client_id=SecretStr(CLIENT_ID),
             client_secret=SecretStr(CLIENT_SECRET),
@@ -316,7 +327,7 @@ async def world(
         )
         to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=SecretStr(MAIN_TOKEN), base_url=twilio.url)
         async with (
-            services(common, to_paypal, to_twilio, client, database_url) as built,
+            services(common, [to_paypal, to_stripe], to_twilio, client, database_url) as built,
             serve_app(create_app(built), listener),
         ):
             async with built.engine.begin() as conn:
@@ -324,14 +335,17 @@ async def world(
             async with (
                 httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LIMIT) as api,
                 httpx.AsyncClient(base_url=paypal.url, timeout=LIMIT) as paypal_control,
+                httpx.AsyncClient(base_url=stripe.url, timeout=LIMIT) as stripe_control,
                 httpx.AsyncClient(base_url=twilio.url, timeout=LIMIT) as twilio_control,
             ):
                 here = World(
                     services=built,
                     paypal=paypal,
+                    stripe=stripe,
                     twilio=twilio,
                     api=api,
                     paypal_control=paypal_control,
+                    stripe_control=stripe_control,
                     twilio_control=twilio_control,
                 )
                 yield here

@@ -193,6 +193,7 @@ def settings_page() -> str:
     titles: dict[type[BaseSettings], str] = {
         settings.Settings: "Every process",
         settings.PayPal: "PayPal",
+        settings.Stripe: "Stripe",
         settings.Twilio: "Twilio",
     }
     for group, title in titles.items():

@@ -36,7 +36,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = {
         f"{group.model_config.get('env_prefix', '')}{field}".upper()
-        for group in (settings.Settings, settings.PayPal, settings.Twilio)
+        for group in (settings.Settings, settings.PayPal, settings.Stripe, settings.Twilio)
         for field in group.model_fields
     }
 

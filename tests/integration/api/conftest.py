@@ -27,6 +27,7 @@ from runtime.wiring import Services, services
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
 from simulators.serving import serve
+from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 
 WEBHOOK_ID = "WH-TEST"
@@ -41,6 +42,7 @@ class Tollgate:
     http: httpx.AsyncClient
     services: Services
     paypal: PayPalSimulator
+    stripe: StripeSimulator
     twilio: TwilioSimulator
     keys: Mapping[Scope, str]
     accounts: dict[str, str] = field(default_factory=dict)
@@ -153,17 +155,23 @@ async def tollgate(database_url: str, authority: Authority, tmp_path: Path) -> A
     simulated = PayPalSimulator(authority=authority, webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID)
     async with (
         serve(simulated) as paypal,
+        serve(StripeSimulator(webhook_url=f"{url}/webhooks/stripe")) as stripe,
         serve(TwilioSimulator()) as twilio,
         httpx.AsyncClient(timeout=30) as http,
-        built(url, database_url, paypal, twilio, tmp_path) as made,
+        built(url, database_url, paypal, stripe, twilio, tmp_path) as made,
         serving(made, listener),
     ):
-        yield Tollgate(url, http, made, paypal, twilio, await keys(made))
+        yield Tollgate(url, http, made, paypal, stripe, twilio, await keys(made))
 
 
 @asynccontextmanager
 async def built(
-    url: str, database_url: str, paypal: PayPalSimulator, twilio: TwilioSimulator, tmp_path: Path
+    url: str,
+    database_url: str,
+    paypal: PayPalSimulator,
+    stripe: StripeSimulator,
+    twilio: TwilioSimulator,
+    tmp_path: Path,
 ) -> AsyncIterator[Services]:
     trusted = tmp_path / "ca.pem"
     trusted.write_bytes(paypal.authority.pem)
@@ -176,9 +184,10 @@ async def built(
         ca_file=trusted,
         verify_online_fallback=False,
     )
+    to_stripe = settings.Stripe(api_key=API_KEY, webhook_secrets=(WEBHOOK_SECRET,), base_url=stripe.url)
     to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=twilio.url)
     temporal = await client.connect({"target_host": NOWHERE}, lazy=True)
-    async with services(Settings(public_url=url), to_paypal, to_twilio, temporal, database_url) as made:
+    async with services(Settings(public_url=url), [to_paypal, to_stripe], to_twilio, temporal, database_url) as made:
         yield made
 
 

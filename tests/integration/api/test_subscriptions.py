@@ -1,5 +1,6 @@
 """Linking a subscription, and having the provider make one."""
 
+from domain.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
 PLAN = "P-5ML4271244454362WXNWU5NQ"
@@ -37,7 +38,18 @@ async def test_a_subscription_that_the_provider_does_not_know_is_422(tollgate: T
     stripe = await tollgate.post(SUBSCRIPTION, {"provider": "stripe", "subscription_id": "sub_1"})
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "subscription_id")
-    assert (stripe.status_code, stripe.json()["errors"][0]["field"]) == (422, "provider")
+    assert (stripe.status_code, stripe.json()["errors"][0]["field"]) == (422, "subscription_id")
+
+
+async def test_a_provider_that_is_not_set_up_is_422_and_has_no_webhook(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    del tollgate.services.providers[Provider.STRIPE]
+
+    linked = await tollgate.post(SUBSCRIPTION, {"provider": "stripe", "subscription_id": "sub_1"})
+    heard = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b"{}")
+
+    assert (linked.status_code, linked.json()["errors"][0]["field"]) == (422, "provider")
+    assert heard.status_code == 404
 
 
 async def test_linking_waits_for_the_provider(tollgate: Tollgate) -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from runtime.settings import BadSettings, PayPal, Settings, Twilio, load, temporal_connection
+from runtime import billing
+from runtime.settings import BadSettings, PayPal, Settings, Stripe, Twilio, load, temporal_connection
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +82,48 @@ def test_temporal_is_found_through_its_own_variables(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "tollgate")
 
     assert temporal_connection() == {"target_host": "temporal:7233", "namespace": "tollgate"}
+
+
+PAYPAL_SET = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret", "WEBHOOK_IDS": "WH-1"}
+STRIPE_SET = {"API_KEY": "sk_test_1", "WEBHOOK_SECRETS": "whsec_1,whsec_2"}
+
+
+@pytest.mark.parametrize(
+    ("paypal", "stripe", "found"),
+    [
+        (PAYPAL_SET, {}, [PayPal]),
+        ({}, STRIPE_SET, [Stripe]),
+        (PAYPAL_SET, STRIPE_SET, [PayPal, Stripe]),
+    ],
+)
+def test_either_provider_or_both_may_be_set_up(
+    paypal: dict[str, str], stripe: dict[str, str], found: list[type], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(monkeypatch, paypal, stripe)
+
+    assert [type(group) for group in billing.set_up()] == found
+
+
+@pytest.mark.parametrize(
+    ("paypal", "stripe", "told"),
+    [
+        ({}, {}, "no billing provider is set up"),
+        ({}, {"API_KEY": "sk_test_1"}, "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set"),
+        ({}, {"API_KEY": "sk_test_1", "WEBHOOK_SECRETS": " , "}, "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set"),
+        (PAYPAL_SET, {"WEBHOOK_SECRETS": "whsec_1"}, "TOLLGATE_STRIPE_API_KEY is not set"),
+        ({"CLIENT_ID": "id"}, STRIPE_SET, "TOLLGATE_PAYPAL_CLIENT_SECRET is not set"),
+    ],
+)
+def test_a_provider_half_set_up_or_none_is_refused_by_name(
+    paypal: dict[str, str], stripe: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set(monkeypatch, paypal, stripe)
+
+    with pytest.raises(BadSettings, match=told):
+        billing.set_up()
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, paypal: dict[str, str], stripe: dict[str, str]) -> None:
+    for prefix, known, given in (("PAYPAL", PAYPAL_SET, paypal), ("STRIPE", STRIPE_SET, stripe)):
+        for name in known:
+            monkeypatch.setenv(f"TOLLGATE_{prefix}_{name}", given.get(name, ""))

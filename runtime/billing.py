@@ -1,0 +1,69 @@
+"""The billing providers that Tollgate knows, each with its settings; at least one has to be set up.
+
+A further one is a line in `REGISTRY` and a function that builds it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from domain.subscription import Provider
+from providers.billing import BillingProvider
+from providers.http import fast_client
+from providers.paypal import Certificates, PayPal, Trust
+from providers.stripe import Stripe, SuspendBy
+from runtime import settings
+from runtime.settings import BadSettings
+
+PROVIDER_READ_SECONDS = 8.0
+"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still calling."""
+Group = settings.PayPal | settings.Stripe
+
+
+@asynccontextmanager
+async def _paypal(of: settings.PayPal) -> AsyncIterator[BillingProvider]:
+    async with fast_client(of.base_url, read=PROVIDER_READ_SECONDS) as client, fast_client(read=5.0) as to_certificates:
+        yield PayPal(
+            client=client,
+            client_id=of.client_id.get_secret_value(),
+            client_secret=of.client_secret.get_secret_value(),
+            webhook_ids=of.webhook_ids,
+            certificates=Certificates(to_certificates, Trust.load(of.ca_file), of.cert_origins),
+            online_fallback=of.verify_online_fallback,
+        )
+
+
+@asynccontextmanager
+async def _stripe(of: settings.Stripe) -> AsyncIterator[BillingProvider]:
+    async with fast_client(read=PROVIDER_READ_SECONDS) as client:
+        yield Stripe(
+            client=client,
+            base_url=of.base_url,
+            api_key=of.api_key.get_secret_value(),
+            webhook_secrets=[one.get_secret_value() for one in of.webhook_secrets],
+            account=of.account,
+            suspend_by=SuspendBy(of.suspend_by),
+        )
+
+
+REGISTRY: Mapping[type[Any], Callable[[Any], AbstractAsyncContextManager[BillingProvider]]] = {
+    settings.PayPal: _paypal,
+    settings.Stripe: _stripe,
+}
+
+
+def set_up() -> list[Group]:
+    """The groups of which the environment sets something required. Raises `BadSettings` if none is, or one half."""
+    found: list[Group] = [settings.load(group) for group in REGISTRY if settings.given(group)]
+    if not found:
+        names = " or ".join(f"{settings.required(group)[0]} is not set" for group in REGISTRY)
+        raise BadSettings(f"{names}: no billing provider is set up")
+    return found
+
+
+@asynccontextmanager
+async def providers(groups: Sequence[Group]) -> AsyncIterator[dict[Provider, BillingProvider]]:
+    """Build them, and close their connections at the end."""
+    async with AsyncExitStack() as stack:
+        built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]
+        yield {one.name: one for one in built}
