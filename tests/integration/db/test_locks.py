@@ -8,14 +8,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaigns, folding, inbox, reservations, standings, waiting, wallets
+from db import campaigns, folding, holds, inbox, reservations, seals, standings, waiting, wallets
 from db.campaigns import Campaign
 from db.messages import Message
 from db.reservations import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next
+from domain.hold import Hold
 from domain.subscription import State
 from domain.telephony import DeliveryStatus
 from domain.wallet import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
+from runtime.coalescer import Coalescer
 from tests.builders import (
     NOON,
     ORGANIZATION,
@@ -281,6 +283,7 @@ class Storm:
         self.random = random.Random(seed)
         self.sent: list[Message] = []
         self.count = 0
+        self.coalescer = Coalescer(engine)
 
     def next_name(self) -> str:
         self.count += 1
@@ -294,6 +297,35 @@ class Storm:
         await post(
             self.engine, debit(first, usd("0.01")), debit(second, usd("0.02")), refund("r" + first, first, usd("0.01"))
         )
+
+    async def debits_with_others(self) -> None:
+        asked = [debit(self.next_name(), usd("0.01")), credit(self.next_name(), usd("0.01"))]
+        await asyncio.gather(*(self.coalescer.post(name, asked) for name in ("another", ORGANIZATION)))
+
+    async def debits_many_wallets(self) -> None:
+        asked = [debit(self.next_name(), usd("0.01"))]
+        async with self.engine.begin() as conn:
+            await wallets.post_all(conn, dict.fromkeys((ORGANIZATION, "another"), asked))
+
+    async def holds(self) -> None:
+        name = self.next_name()
+        ends = self.random.choice([NOON + timedelta(hours=1), NOON + timedelta(days=1)])
+        asked = Hold(reference_id=name, amount=usd("0.03"), expires_at=ends)
+        async with self.engine.begin() as conn:
+            await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        async with self.engine.begin() as conn:
+            if self.random.random() < 0.5:
+                await holds.capture(conn, ORGANIZATION, name, usd("0.02").micros, now=NOON)
+            else:
+                await holds.release(conn, ORGANIZATION, name, now=NOON)
+
+    async def expires(self) -> None:
+        async with self.engine.begin() as conn:
+            await holds.expire(conn, ORGANIZATION, now=NOON + timedelta(hours=2))
+
+    async def seals(self) -> None:
+        async with self.engine.begin() as conn:
+            await seals.seal(conn)
 
     async def suspends(self) -> None:
         await block(self.engine)
@@ -356,7 +388,8 @@ class Storm:
     async def hears(self) -> None:
         state = self.random.choice([State.SUSPENDED_NONPAYMENT, State.ACTIVE, State.ACTIVE, State.ACTIVE])
         self.count += 1
-        await hear(self.engine, event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}"))
+        told = event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}")
+        await asyncio.gather(*(hear(self.engine, told) for _ in range(2)))
 
     async def confirms(self) -> None:
         self.count += 1
@@ -376,7 +409,8 @@ class Storm:
 DEEDS = {
     Storm.credits: 1, Storm.debits: 2, Storm.suspends: 1, Storm.reactivates: 6, Storm.reserves: 6, Storm.hands_over: 6,
     Storm.releases: 1, Storm.calls_back: 6, Storm.resolves: 1, Storm.marks_unanswered: 1, Storm.sends_one: 1,
-    Storm.hears: 2, Storm.confirms: 1, Storm.relays: 1,
+    Storm.hears: 2, Storm.confirms: 1, Storm.relays: 1, Storm.debits_with_others: 2, Storm.debits_many_wallets: 1,
+    Storm.holds: 2, Storm.expires: 1, Storm.seals: 1,
 }  # fmt: skip
 
 
@@ -385,6 +419,7 @@ async def test_everything_at_once_on_one_organization_neither_deadlocks_nor_brea
     engine: AsyncEngine, seed: int
 ) -> None:
     await onboard(engine, balance="3.00")
+    await onboard(engine, "another", balance="100.00")
     await subscribe(engine)
     sending = [await campaign(engine, name=name, messages=150) for name in ("one", "two")]
     storm = Storm(engine, sending, seed)
