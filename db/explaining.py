@@ -74,8 +74,9 @@ def reasons(standing: Standing, wallet: Wallet, price: Money) -> list[Reason]:
     elif wallet.frozen and not found:
         found.append(Reason("frozen", "the wallet is frozen by a suspension"))
     if wallet.available_micros < price.micros:
-        held = Money(wallet.available_micros, wallet.currency)
-        found.append(Reason("insufficient_funds", f"the wallet holds {held}, a segment costs {price}"))
+        left = Money(wallet.available_micros, wallet.currency)
+        has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
+        found.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
     return found
 
 
@@ -160,7 +161,9 @@ def _wallet_story(wallet: Wallet) -> str:
     ]
     gate = "open" if wallet.gate_open else "shut"
     frozen = f"frozen by {' and '.join(by)}" if by else "not frozen"
-    return f"The wallet holds {Money(wallet.balance_micros, wallet.currency)}; its gate is {gate}, and it is {frozen}."
+    held = f", {Money(wallet.held_micros, wallet.currency)} of it set aside by holds" if wallet.held_micros else ""
+    balance = Money(wallet.balance_micros, wallet.currency)
+    return f"The wallet holds {balance}{held}; its gate is {gate}, and it is {frozen}."
 
 
 def _subscription_story(known: Sequence[Subscription]) -> list[str]:

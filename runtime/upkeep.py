@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
@@ -57,11 +57,16 @@ class Upkeep:
         """Let go of what is overdue, organization by organization; campaigns that waited for money go on."""
         async with self._engine.connect() as conn:
             due = await holds.due(conn, now=now, limit=ORGANIZATIONS)
+        expired = 0
         for organization_id in due:
-            async with self._engine.begin() as conn:
-                await holds.expire(conn, organization_id, now=now)
-            await self._resume(organization_id)
-        return len(due)
+            try:
+                async with self._engine.begin() as conn:
+                    await holds.expire(conn, organization_id, now=now)
+                await self._resume(organization_id)
+                expired += 1
+            except DBAPIError as problem:  # one wallet whose row somebody keeps locked must not hold up the others
+                log.warning("expiry_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
+        return expired
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:

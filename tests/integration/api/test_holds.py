@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from db import wallets
 from runtime.upkeep import Upkeep
 from tests.builders import broken_claims
 from tests.integration.api.conftest import Tollgate
@@ -124,6 +125,32 @@ async def test_a_hold_whose_time_is_over_is_let_go_of(tollgate: Tollgate) -> Non
     assert (await tollgate.post(f"{WALLET}/holds/soon/capture")).status_code == 409
     assert await money(tollgate) == ("10.00", "1.00", "9.00")
     assert await broken_claims(tollgate.services.engine) == set()
+
+
+async def test_a_wallet_that_somebody_keeps_locked_holds_up_no_other_expiry(tollgate: Tollgate) -> None:
+    engine = tollgate.services.engine
+    await tollgate.onboard("acme")
+    await tollgate.onboard("beta")
+    for name in ("acme", "beta"):
+        assert (await tollgate.post(f"/v1/organizations/{name}/wallet/holds", hold())).status_code == 201
+
+    async with engine.connect() as holder:
+        await wallets.lock(holder, "acme")
+        upkeep = Upkeep(engine, tollgate.services.doorbell)
+        assert await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) == 1
+
+    assert (await tollgate.get("/v1/organizations/beta/wallet")).json()["held"] == "0.00"
+    assert await money(tollgate) == ("10.00", "6.00", "4.00")
+
+
+async def test_explain_tells_what_is_held(tollgate: Tollgate) -> None:
+    await tollgate.onboard(balance="6.00")
+    await tollgate.post(f"{WALLET}/holds", hold())
+
+    story = (await tollgate.get("/v1/organizations/acme/explain")).json()
+
+    assert "The wallet holds 6.00 USD, 6.00 USD of it set aside by holds" in str(story)
+    assert "no hold has set aside" in str(story)
 
 
 async def test_holds_are_listed_by_reference_and_status(tollgate: Tollgate) -> None:
