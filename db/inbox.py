@@ -144,6 +144,8 @@ async def _store(
         "outcome": outcome,
         "handled_at": datetime.now(UTC) if status is InboxStatus.HANDLED else None,
     }
+    if status is InboxStatus.PARKED:  # what it waits for may be on its way in this very moment
+        values["next_attempt_at"] = datetime.now(UTC) + FIRST_RETRY
     stored = await conn.execute(_STORE, values)
     row: Row[Any] | None = stored.one_or_none()
     return row
