@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -188,9 +189,10 @@ async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
         await wallets.lock(holder, ORGANIZATION)
-        with pytest.raises(DBAPIError) as told:
+        with pytest.raises(DBAPIError) as told, structlog.testing.capture_logs() as logged:
             await one(coalescer, "d")
 
+    assert logged == []
     assert getattr(told.value.orig, "sqlstate", None) == "55P03"
     assert await balance(engine) == usd("10")
 
