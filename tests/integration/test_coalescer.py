@@ -64,13 +64,16 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
     async with engine.begin() as holder:
         await wallets.lock(holder, "held")
         held = [one(coalescer, f"d{n}", "held") for n in range(3)]
+        for _ in range(3):
+            await asyncio.sleep(0)  # the first three are under way, and find the wallet held
+        held.append(one(coalescer, "d3", "held"))
         for n in range(3):
             assert isinstance((await one(coalescer, f"d{n}", "free"))[0], Debited)
         assert not any(task.done() for task in held)
 
-    assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 3
+    assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 4
     entries = await rows(engine, "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq")
-    assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2"]
+    assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2", "d3"]
 
 
 async def test_a_wallet_with_many_callers_lets_another_in_between(engine: AsyncEngine) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -184,6 +185,21 @@ async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(en
     assert await balance(engine) == usd("0.60")
 
 
+@pytest.mark.parametrize("gate", [Gate.SHUT, Gate.FREEZE, Gate.FREEZE_BY_OPERATOR])
+async def test_a_gate_that_is_shut_or_a_freeze_speaks_against_a_debit_and_not_a_credit(
+    engine: AsyncEngine, gate: Gate
+) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await change(conn, ORGANIZATION, gate)
+
+        paid = await wallets.post_alone(conn, ORGANIZATION, debit("d", usd("0.01")))
+        received = await wallets.post_alone(conn, ORGANIZATION, credit("c", usd("0.01")))
+
+    assert paid is None
+    assert isinstance(received, Credited)
+
+
 async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine: AsyncEngine) -> None:
     for name in ("held", "free"):
         await onboard(engine, name)
@@ -199,8 +215,10 @@ async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine:
 
 
 async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncEngine) -> None:
-    """A plan made while the ledger is empty is kept for the connection's life."""
+    """A plan made while the ledger is small is kept for the connection's life."""
+    await onboard(engine)
     async with engine.begin() as conn:
+        await conn.exec_driver_sql("ANALYZE ledger_entries")
         await conn.exec_driver_sql(statements.BY_INDEX)
         generic = statements.KNOWN
         for number in range(1, 5):
