@@ -10,22 +10,20 @@ LOCK = """
     ORDER BY organization_id FOR UPDATE
 """
 LOCK_FREE = LOCK + "SKIP LOCKED"
-BY_INDEX = """
-    SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-           set_config('enable_mergejoin', 'off', true)
-"""
+BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
 """A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
 KNOWN = """
-    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
-           e.description
-    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id)
-    JOIN ledger_entries e USING (organization_id, reference_id)
+    SELECT asked.organization_id, e.*
+    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id) CROSS JOIN LATERAL (
+        SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
+        WHERE l.organization_id = asked.organization_id AND l.reference_id = asked.reference_id LIMIT 1) e
     UNION ALL
-    SELECT e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id, e.refunds,
-           e.description
-    FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds)
-    JOIN ledger_entries e USING (organization_id, refunds)
+    SELECT returned.organization_id, e.*
+    FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds) CROSS JOIN LATERAL (
+        SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
+        WHERE l.organization_id = returned.organization_id AND l.refunds = returned.refunds LIMIT 1) e
 """
+"""Each look-up by itself (LATERAL, LIMIT): no join of the ledger that reads more of it than was asked for."""
 WRITE = """
     WITH appended AS (
         INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,
