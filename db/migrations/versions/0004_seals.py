@@ -43,9 +43,6 @@ def upgrade() -> None:
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("sealed_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.CheckConstraint("length(sha256) = 32", name=op.f("ledger_seals_sha256_check")),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["wallets.organization_id"], name=op.f("ledger_seals_organization_id_fkey")
-        ),
         sa.PrimaryKeyConstraint("organization_id", "seq", name=op.f("ledger_seals_pkey")),
     )
     for statement in (APPEND_ONLY, NETSTRING, ENTRY_BYTES, LINK, CHAIN):

@@ -72,6 +72,17 @@ async def test_many_who_seal_at_once_seal_each_entry_once(engine: AsyncEngine) -
     assert await broken_claims(engine) == set()
 
 
+async def test_a_seal_and_a_locked_wallet_do_not_wait_for_each_other(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    lock = text("SELECT 1 FROM wallets WHERE organization_id = :organization FOR UPDATE NOWAIT")
+
+    async with engine.connect() as money, engine.connect() as sealing:
+        await money.execute(lock, {"organization": ORGANIZATION})
+        assert await seals.seal(sealing) == 5
+        await money.rollback()
+        await money.execute(lock, {"organization": ORGANIZATION})
+
+
 async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngine) -> None:
     await of_five_entries(engine)
     await seal(engine)
