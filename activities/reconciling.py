@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.service import RPCError
@@ -24,8 +23,8 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 CAMPAIGN_SILENCE = timedelta(minutes=2)
-_WHOLE_LEDGER = text("SET LOCAL statement_timeout = '4min'")
-"""Reading all of it takes its time; one statement still ends before the activity's own time is over."""
+_LONGEST_CHECK = timedelta(minutes=4)
+"""Reading the whole ledger takes its time; one check still ends before the activity's own time is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +130,9 @@ class Reconciling:
     @activity.defn(name="audit")
     async def audit(self) -> list[str]:
         """Run the certification's checks; an alert for each that fails, and nothing is mended."""
-        async with self._engine.connect() as conn:
-            await conn.execute(_WHOLE_LEDGER)
-            findings = await certify.certify(conn)
-        failed = [finding for finding in findings if not finding.holds]
+        failed = [
+            finding for finding in await certify.examine(self._engine, longest=_LONGEST_CHECK) if not finding.holds
+        ]
         async with self._engine.begin() as conn:
             for finding in failed:
                 await alerts.raise_(conn, "", f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}")

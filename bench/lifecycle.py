@@ -13,7 +13,7 @@ from temporalio.client import Client
 from bench import load
 from bench.load import Signed, Target
 from bench.outcome import BenchFailed, percentile
-from db.certify import certify
+from db.certify import examine
 
 STEADY_PER_SECOND = 20
 STEADY_SECONDS = 15
@@ -141,5 +141,4 @@ async def _storm(target: Target, signed: Sequence[Signed]) -> tuple[float, int]:
 
 
 async def _certified(target: Target) -> bool:
-    async with target.engine.connect() as conn:
-        return all(finding.holds for finding in await certify(conn))
+    return all(finding.holds for finding in await examine(target.engine))

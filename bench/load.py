@@ -57,11 +57,11 @@ async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once:
     return list(await asyncio.gather(*(one(item) for item in items)))
 
 
-async def onboard(target: Target, prefix: str, count: int) -> list[Subject]:
-    """Organizations with a subaccount, ten dollars and an active subscription each; waits until all are at rest."""
+async def onboard(target: Target, prefix: str, count: int, *, credit: str = "10.00") -> list[Subject]:
+    """Organizations with a subaccount, `credit` dollars, an active subscription; waits until all are at rest."""
     accounts = (await target.twilio.post("/_sim/accounts", json={"count": count})).json()["accounts"]
     asked = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
-    made = (await _ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
+    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
     subjects = [
         Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
         for number, made_one in enumerate(made["subscriptions"], start=1)
@@ -78,11 +78,11 @@ async def onboard(target: Target, prefix: str, count: int) -> list[Subject]:
             "sender": "+15550001111",
             "price_per_segment": "0.01",
         }
-        await _ok(target.api.post("/v1/organizations", json=body))
+        await ok(target.api.post("/v1/organizations", json=body))
         linked = {"provider": "paypal", "subscription_id": subject.subscription_id}
-        await _ok(target.api.post(f"{path}/subscription", json=linked))
-        credit = {"reference_id": "first", "amount": "10.00", "currency": "USD"}
-        await _ok(target.api.post(f"{path}/wallet/credits", json=credit))
+        await ok(target.api.post(f"{path}/subscription", json=linked))
+        first = {"reference_id": "first", "amount": credit, "currency": "USD"}
+        await ok(target.api.post(f"{path}/wallet/credits", json=first))
 
     await each(zip(subjects, accounts, strict=True), one, at_once=8)
     await at_rest(target, subjects)
@@ -92,11 +92,11 @@ async def onboard(target: Target, prefix: str, count: int) -> list[Subject]:
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
     """Let `action` happen to each subscription at PayPal; returns its first delivery for each, signed and not sent."""
     asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
-    told = (await _ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
+    told = (await ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
 
     async def one(pair: tuple[Subject, str]) -> Signed:
         subject, event_id = pair
-        answer = (await _ok(target.paypal.post("/_sim/sign", json={"event_id": event_id}))).json()
+        answer = (await ok(target.paypal.post("/_sim/sign", json={"event_id": event_id}))).json()
         return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
 
     firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
@@ -106,7 +106,7 @@ async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list
 async def deliver(target: Target, signed: Signed) -> float:
     """Post a delivery; returns the seconds until its 200."""
     began = time.perf_counter()
-    await _ok(target.api.post("/webhooks/paypal", content=signed.body, headers=signed.headers))
+    await ok(target.api.post("/webhooks/paypal", content=signed.body, headers=signed.headers))
     return time.perf_counter() - began
 
 
@@ -159,7 +159,8 @@ async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float
         return [row[0] for row in rows]
 
 
-async def _ok(request: Awaitable[httpx.Response]) -> httpx.Response:
+async def ok(request: Awaitable[httpx.Response]) -> httpx.Response:
+    """The answer to a request. Raises `BenchFailed` unless it is a success."""
     answer = await request
     if not answer.is_success:
         raise BenchFailed(

@@ -16,7 +16,7 @@ from bench import wire, yardsticks
 from bench.outcome import BenchFailed, Measured, from_callers
 from bench.yardsticks import PgBench
 from db import organizations, wallets
-from db.certify import certify
+from db.certify import examine
 from db.organizations import Organization
 from domain.money import Money
 from domain.wallet import Debited, credit, debit
@@ -221,6 +221,4 @@ async def _check(engine: AsyncEngine) -> None:
 
 
 async def _certified(engine: AsyncEngine) -> bool:
-    async with engine.connect() as conn:
-        await conn.execute(text("SET LOCAL statement_timeout = 0"))
-        return all(finding.holds for finding in await certify(conn))
+    return all(finding.holds for finding in await examine(engine))

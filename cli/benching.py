@@ -1,6 +1,8 @@
 """`tollgate bench`: measures on a whole installation of its own, and fails when it finds a guarantee broken."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +10,10 @@ from typing import Annotated
 import typer
 import uvloop
 from rich.table import Table
+from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 
+from bench import campaign as bench_campaign
 from bench import lifecycle as bench_lifecycle
 from bench import wallet as bench_wallet
 from bench.lifecycle import Report
@@ -53,6 +57,46 @@ def wallet(
 ) -> None:
     """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
     raise typer.Exit(uvloop.run(until_stopped(_wallet(plot, as_json=as_json))))
+
+
+@bench.command()
+def campaign(
+    messages: Annotated[int, typer.Option(min=1000, help="Of both organizations together.")] = 20_000,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
+) -> None:
+    """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
+    raise typer.Exit(uvloop.run(until_stopped(_campaign(messages, as_json=as_json))))
+
+
+async def _campaign(messages: int, *, as_json: bool) -> int:
+    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
+        try:
+            async with _target(stack) as (target, client):
+                worker = stack.children.running["worker"].pid
+                report = await bench_campaign.run(target, client, worker, messages, _say)
+        except BenchFailed as problem:
+            raise CommandFailed(str(problem)) from problem
+    output.print(_campaign_table(report))
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    return 0
+
+
+def _campaign_table(report: bench_campaign.Report) -> Table:
+    table = Table("what", "figure", "to reach", title="tollgate bench campaign", title_justify="left")
+    rows = [
+        (f"{report.messages:,} messages, two callbacks each", f"{report.messages_per_second:,.0f}/s", ">= 500/s"),
+        ("events of history per message", f"{report.events_per_message:.3f}", "<= 0.1"),
+        ("suspension's answer to the last message", f"{report.last_accept_after_answer:+.3f} s", "<= 1 s"),
+        ("debits after the answer", str(report.debits_after_answer), "0"),
+        ("accepted twice", str(report.accepted_twice), "0"),
+        ("the worker's memory", f"{report.worker_rss_mb:.0f} MB", "<= 300 MB"),
+        ("certify", "holds" if report.certified else "broken", "holds"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 async def _wallet(plot: Path | None, *, as_json: bool) -> int:
@@ -134,6 +178,12 @@ async def _lifecycle(organizations: int, *, as_json: bool) -> int:
 
 
 async def _measure(stack: Stack, organizations: int) -> Report:
+    async with _target(stack) as (target, client):
+        return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, _say)
+
+
+@asynccontextmanager
+async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
     key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
     client = await connect(
         ClientConnectConfig(target_host=stack.temporal_address, namespace=stack.environment["TEMPORAL_NAMESPACE"])
@@ -146,8 +196,7 @@ async def _measure(stack: Stack, organizations: int) -> Report:
             fast_client(stack.twilio_url, read=TIMEOUT) as twilio,
         ):
             api.headers["authorization"] = f"Bearer {key}"
-            target = Target(api=api, paypal=paypal, twilio=twilio, engine=engine)
-            return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, _say)
+            yield Target(api=api, paypal=paypal, twilio=twilio, engine=engine), client
     finally:
         await engine.dispose()
 

@@ -10,7 +10,6 @@ from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
-from sqlalchemy import text
 
 from cli.console import mark, output
 from cli.migrating import configured, database_url
@@ -50,10 +49,7 @@ async def examine(url: str) -> list[Finding]:
     """Every finding on one snapshot of the database, which is not written to."""
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
-        async with engine.connect() as conn:
-            await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a large ledger takes its time
-            return await proof.certify(conn)
+        return await proof.examine(engine)
     finally:
         await engine.dispose()
 
