@@ -44,8 +44,8 @@ class Campaign:
 
     organization_id: str
     campaign_id: UUID
-    batch: int = 200
-    window: int = 20
+    batch: int = 2000
+    window: int = 100
 
 
 def organization_workflow_id(organization_id: str) -> str:

@@ -1,8 +1,8 @@
 """Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one of them."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,21 +12,24 @@ from temporalio import activity
 
 from activities.doorbell import Doorbell
 from activities.failures import translated
-from db import alerts, folding, organizations, reservations
+from activities.handing_over import Tally, hand_over
+from db import alerts, folding, organizations, pace, reservations, settlements
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
-from db.reservations import Reply
+from db.settlements import Reply
 from db.standings import HeldBlock
 from domain.campaign import Batch, MessageStatus, Next
 from domain.standing import Block
-from domain.telephony import Accepted, AccountStatus, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
-from providers.errors import ProviderRefused
+from domain.telephony import AccountStatus
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
 LOOK_UP_AFTER = timedelta(seconds=60)
-CREDENTIALS_RETRY = 60.0
+TURN = timedelta(seconds=50)
+"""After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
+LONGEST_PAUSE = 10.0
+"""Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,77 +38,30 @@ class BatchOf:
 
     organization_id: str
     campaign_id: UUID
-    batch: int = 200
-    window: int = 20
+    batch: int = 2000
+    window: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds."""
+    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds.
+
+    `left`: the attempt's time was over, and there is more of the batch to hand over.
+    """
 
     accepted: int = 0
     refused: int = 0
     unknown: int = 0
     stopped: bool = False
     retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    replies: tuple[Reply, ...]
-    retry_after: float | None
-    account_suspended: bool
-
-
-async def hand_over(twilio: Twilio, organization: Organization, window: Sequence[Message], public_url: str) -> Tally:
-    """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back."""
-    outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
-    waits = [outcome.retry_after or 1.0 for outcome in outcomes if isinstance(outcome, NotProcessed)]
-    return Tally(
-        replies=tuple(_reply(message, outcome) for message, outcome in zip(window, outcomes, strict=True)),
-        retry_after=max(waits) if waits else None,
-        account_suspended=any(isinstance(outcome, Refused) and outcome.account_suspended for outcome in outcomes),
-    )
-
-
-async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
-    try:
-        return await twilio.send(outbound)
-    except ProviderRefused as problem:  # our credentials: nothing was taken, and a person has to act
-        log.error("twilio_refuses_us", code=problem.code, reason=str(problem))
-        return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", retry_after=CREDENTIALS_RETRY)
-
-
-def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:
-    return OutboundMessage(
-        account_sid=organization.twilio_account_sid,
-        sender=organization.sender,
-        to=message.recipient,
-        body=message.body,
-        status_callback=f"{public_url}/webhooks/twilio/status?attempt={message.attempt_id}",
-    )
-
-
-def _reply(message: Message, outcome: SendOutcome) -> Reply:
-    match outcome:
-        case Accepted(sid=sid, status=status):
-            return Reply(message=message, status=MessageStatus.ACCEPTED, provider_sid=sid, delivery_status=status.value)
-        case Refused(account_suspended=True, code=code):
-            problem = "the account was suspended before it was sent"
-            again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
-            return Reply(message=message, status=again, error_code=code, problem=problem)
-        case Refused(code=code, message=text):
-            return Reply(message=message, status=MessageStatus.REFUSED, error_code=code, problem=text)
-        case NotProcessed(reason=reason):
-            return Reply(message=message, status=MessageStatus.RESERVED, problem=reason)
-        case Unknown(reason=reason):
-            return Reply(message=message, status=MessageStatus.UNKNOWN, problem=reason)
+    left: bool = False
 
 
 class Sending:
     """`public_url` is where Twilio reaches our webhooks.
 
-    An unconfirmed message is looked up after `look_up_after`, and given up after `lost_after`.
+    `messages_per_second` is the pace of the whole account at Twilio, which all workers keep to together. An unconfirmed
+    message is looked up after `look_up_after`, and given up after `lost_after`.
     """
 
     def __init__(
@@ -117,6 +73,7 @@ class Sending:
         public_url: str,
         lost_after: timedelta,
         look_up_after: timedelta = LOOK_UP_AFTER,
+        messages_per_second: int | None = None,
     ) -> None:
         self._engine = engine
         self._twilio = twilio
@@ -124,6 +81,7 @@ class Sending:
         self._public_url = public_url
         self._lost_after = lost_after
         self._look_up_after = look_up_after
+        self._messages_per_second = messages_per_second
 
     @activity.defn(name="reserve_batch")
     async def reserve_batch(self, asked: BatchOf) -> Batch:
@@ -155,22 +113,49 @@ class Sending:
         if organization is None:
             return Sent(stopped=True)
         counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
+        limit = self._window(organization, asked.window)
+        ends = asyncio.get_running_loop().time() + TURN.total_seconds()
+        posted = Tally()
         while True:
-            activity.heartbeat()
+            if posted.retry_after is not None and posted.retry_after > LONGEST_PAUSE:
+                await self._settle(organization, posted)
+                return _sent(counts, retry_after=posted.retry_after)
+            wait = max(posted.retry_after or 0.0, await self._turn(organization, limit))
+            if wait:
+                await self._settle(organization, posted)
+                posted = Tally()
+                await asyncio.sleep(wait)
             async with self._engine.begin() as conn:
-                window = await reservations.begin_window(
-                    conn, asked.organization_id, asked.campaign_id, limit=asked.window
+                window = await reservations.next_window(
+                    conn, organization.id, asked.campaign_id, posted.replies, limit=limit
                 )
             if not window:
                 return _sent(counts, stopped=window is None)
-            tally = await self._hand_over(organization, window)
-            for reply in tally.replies:
+            with translated():
+                posted = await hand_over(self._twilio, organization, window, self._public_url)
+            for reply in posted.replies:
                 if reply.status in counts:
                     counts[reply.status] += 1
-            if tally.account_suspended:
-                return _sent(counts, stopped=True)
-            if tally.retry_after is not None or activity.is_worker_shutdown() or activity.is_cancelled():
-                return _sent(counts, stopped=False, retry_after=tally.retry_after)
+            over = asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled()
+            if over or posted.account_suspended:
+                await self._settle(organization, posted)
+                return _sent(counts, stopped=posted.account_suspended, left=True)
+
+    def _paces(self, organization: Organization) -> list[tuple[str, int]]:
+        paces = [(organization.id, organization.messages_per_second), (pace.WHOLE_ACCOUNT, self._messages_per_second)]
+        return [(of, per_second) for of, per_second in paces if per_second is not None]
+
+    def _window(self, organization: Organization, most: int) -> int:
+        """A quarter of a second's worth at most, so that organizations that share a pace take turns often."""
+        return min([most, *(max(1, per_second // 4) for _, per_second in self._paces(organization))])
+
+    async def _turn(self, organization: Organization, many: int) -> float:
+        """Seconds until the next window may go, by the organization's pace and the whole account's."""
+        limits = self._paces(organization)
+        if not limits:
+            return 0.0
+        async with self._engine.begin() as conn:
+            return max([await pace.take(conn, of, many, per_second=per_second) for of, per_second in limits])
 
     @activity.defn(name="settle_batch")
     async def settle_batch(self, asked: BatchOf) -> int:
@@ -192,7 +177,7 @@ class Sending:
         [reply] = tally.replies
         if reply.status is MessageStatus.RESERVED:
             reply = Reply(message=message, status=MessageStatus.REFUSED, problem=reply.problem)
-        await self._settle(organization, [reply], account_suspended=tally.account_suspended)
+        await self._settle(organization, replace(tally, replies=(reply,)))
         async with self._engine.connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 
@@ -216,7 +201,7 @@ class Sending:
             reply = await self._look_up(organization, message, now)
             if reply is not None:  # at once: the next one may look like it, and must not be given the same sid
                 async with self._engine.begin() as conn:
-                    settled += await reservations.settle(conn, organization_id, [reply])
+                    settled += await settlements.settle(conn, organization_id, [reply])
         return settled
 
     async def _look_up(self, organization: Organization, message: Message, now: datetime) -> Reply | None:
@@ -245,16 +230,11 @@ class Sending:
         log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
         return Reply(message=message, status=MessageStatus.LOST, problem="Twilio does not list it: given up, refunded")
 
-    async def _hand_over(self, organization: Organization, window: Sequence[Message]) -> Tally:
-        with translated():
-            tally = await hand_over(self._twilio, organization, window, self._public_url)
-        await self._settle(organization, tally.replies, account_suspended=tally.account_suspended)
-        return tally
-
-    async def _settle(self, organization: Organization, replies: Sequence[Reply], *, account_suspended: bool) -> None:
-        async with self._engine.begin() as conn:
-            await reservations.settle(conn, organization.id, replies)
-        if account_suspended:
+    async def _settle(self, organization: Organization, posted: Tally) -> None:
+        if posted.replies:
+            async with self._engine.begin() as conn:
+                await settlements.settle(conn, organization.id, posted.replies)
+        if posted.account_suspended:
             await self._check_account(organization)
 
     async def _check_account(self, organization: Organization) -> None:
@@ -274,11 +254,14 @@ class Sending:
         await self._doorbell.ring_organization(organization.id)
 
 
-def _sent(counts: dict[MessageStatus, int], *, stopped: bool, retry_after: float | None = None) -> Sent:
+def _sent(
+    counts: Mapping[MessageStatus, int], *, stopped: bool = False, retry_after: float | None = None, left: bool = False
+) -> Sent:
     return Sent(
         accepted=counts[MessageStatus.ACCEPTED],
         refused=counts[MessageStatus.REFUSED],
         unknown=counts[MessageStatus.UNKNOWN],
         stopped=stopped,
         retry_after=retry_after,
+        left=left,
     )

@@ -27,6 +27,7 @@ from api.lean import Lean
 from api.requests import Requests
 from api.tokens import Tokens
 from runtime import settings, wiring
+from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services
@@ -45,6 +46,8 @@ def create_app(services: Services | None = None) -> FastAPI:
             stack.push_async_callback(background.drain)
             coalescer = Coalescer(ready.engine)
             stack.push_async_callback(coalescer.close)
+            batches = Callbacks(ready.engine)
+            stack.push_async_callback(batches.close)
             app.state.context = Context(
                 services=ready,
                 background=background,
@@ -52,6 +55,7 @@ def create_app(services: Services | None = None) -> FastAPI:
                 tokens=Tokens(ready.engine, ready.twilio),
                 sending=ready.sending,
                 coalescer=coalescer,
+                callbacks=batches,
             )
             yield
 
@@ -72,6 +76,6 @@ def create_app(services: Services | None = None) -> FastAPI:
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
     app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)
-    app.be_lean(postings.router, partial(Requests, max_body_bytes=common.max_body_bytes))
+    app.be_lean((postings.router, callbacks.router), partial(Requests, max_body_bytes=common.max_body_bytes))
     openapi.install(app)
     return app

@@ -5,12 +5,12 @@ from fastapi import APIRouter, Request, Response
 
 from api.context import Here
 from api.errors import Kind, Problem
-from db import callbacks
-from db.callbacks import Applied
+from api.lean import BareRoute
+from db.callbacks import Applied, Told
 from providers.twilio import parse_callback
 
 log = structlog.get_logger()
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=BareRoute)
 
 
 @router.post(
@@ -35,8 +35,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
     if not await here.tokens.signed(callback.account_sid, url, raw, signature):
         log.warning("callback_signature_wrong", organization_id=organization_id)
         raise Problem(Kind.INVALID_SIGNATURE)
-    async with here.services.engine.begin() as conn:
-        applied = await callbacks.apply(conn, organization_id, callback)
+    applied = await here.callbacks.apply(Told(organization_id, callback))
     if applied is Applied.GIVEN_BACK:
         here.ring(organization_id)  # it may be active again by now: then the lifecycle lets the campaign go on
     if applied in (Applied.GIVEN_BACK, Applied.TOO_LATE):

@@ -15,6 +15,7 @@ from api.errors import invalid, not_found
 from api.keys import Keys
 from api.tokens import Tokens
 from db import waiting
+from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.wiring import Services
 
@@ -32,6 +33,7 @@ class Context:
     tokens: Tokens
     sending: Sending
     coalescer: Coalescer
+    callbacks: Callbacks
 
     def ring(self, organization_id: str) -> None:
         """Behind the answer; what is not heard, the relay rings again."""

@@ -4,7 +4,7 @@ work itself. The recipe is fixed: an API key, an organization's id, a JSON body,
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, get_type_hints
 
@@ -49,6 +49,17 @@ class LeanRoute(APIRoute):
         return response
 
 
+class BareRoute(APIRoute):
+    """Its endpoint takes `(request, here)`, reads what it needs and makes its own response."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        return self.serve
+
+    async def serve(self, request: Request) -> Response:
+        answer: Response = await self.endpoint(request, request.app.state.context)
+        return answer
+
+
 def _json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
@@ -59,9 +70,9 @@ def _json(raw: bytes) -> Any:
 class Lean(FastAPI):
     """An application whose lean routes are found first, past the framework's layers; `around` is put around each."""
 
-    def be_lean(self, router: APIRouter, around: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Serve the router's lean routes directly. They are to be included as well, to be described."""
-        routes = [route for route in router.routes if isinstance(route, LeanRoute)]
+    def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Serve the routers' lean routes directly. They are to be included as well, to be described."""
+        routes = [one for router in routers for one in router.routes if isinstance(one, LeanRoute | BareRoute)]
         self._found_first = [
             (re.compile(one.path_regex.pattern), one.methods or set(), around(_served(one))) for one in routes
         ]
@@ -76,7 +87,7 @@ class Lean(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def _served(route: LeanRoute) -> ASGIApp:
+def _served(route: LeanRoute | BareRoute) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         answer = await route.serve(Request(scope, receive))
         await answer(scope, receive, send)

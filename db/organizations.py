@@ -16,7 +16,10 @@ from domain.standing import Policy, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """`sender` is a From number or a messaging service's sid; `price_per_segment` is the customer's price."""
+    """`sender` is a From number or a messaging service's sid; `price_per_segment` is the customer's price.
+
+    `messages_per_second` is how fast its campaigns may go; None: as fast as the whole account may.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class Organization:
     sender: str
     price_per_segment: Money
     grace: timedelta
+    messages_per_second: int | None = None
     created_at: datetime | None = None
 
     @property
@@ -54,6 +58,7 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             sender=organization.sender,
             price_per_segment_micros=organization.price_per_segment.micros,
             grace_seconds=int(organization.grace.total_seconds()),
+            messages_per_second=organization.messages_per_second,
         )
         .on_conflict_do_nothing(index_elements=[organizations.c.id])
         .returning(organizations.c.id)
@@ -93,5 +98,6 @@ def _organization(row: Row[Any]) -> Organization:
         sender=row.sender,
         price_per_segment=Money(row.price_per_segment_micros, row.currency),
         grace=timedelta(seconds=row.grace_seconds),
+        messages_per_second=row.messages_per_second,
         created_at=row.created_at,
     )

@@ -4,26 +4,51 @@ Locks are taken in the order campaign, wallet, messages; a message's money moves
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import campaigns, messages, wallets
+from db import campaigns, messages, settlements, wallets
 from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
+from db.settlements import Reply
 from db.tables import messages as table
 from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park
 from domain.money import Money
-from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit, refund
+from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
 _TO_SEND = text(
     """
     SELECT id, attempt, price_micros, position FROM messages
     WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
     ORDER BY position LIMIT :limit
+    """
+)
+_RESERVE = text(
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE messages m SET status = 'reserved', attempt = attempt + 1
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    """
+)
+_BEGIN = text(
+    """
+    WITH chosen AS MATERIALIZED (
+        SELECT id FROM messages
+        WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
+        ORDER BY position LIMIT :limit
+    ), locked AS MATERIALIZED (
+        SELECT m.id FROM messages m JOIN chosen USING (id)
+        WHERE m.organization_id = :organization_id AND m.status = 'reserved' ORDER BY m.id FOR UPDATE OF m
+    )
+    UPDATE messages m SET status = 'sending', sending_at = clock_timestamp()
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at
     """
 )
 _WAITING = text(
@@ -38,33 +63,12 @@ _WAITING = text(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """How one attempt came out.
-
-    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again; PENDING: not taken,
-    refunded, to be paid again. `after_acceptance`: Twilio took it and gave it back unsent.
-    """
-
-    message: Message
-    status: MessageStatus
-    provider_sid: str | None = None
-    delivery_status: str | None = None
-    error_code: int | None = None
-    problem: str | None = None
-    after_acceptance: bool = False
-
-
 class DifferentMessage(Exception):
     """The idempotency key was used before, for another message."""
 
 
 def debit_reference(message_id: UUID, attempt: int) -> str:
     return f"message:{message_id}:{attempt}"
-
-
-def refund_reference(message_id: UUID, attempt: int) -> str:
-    return f"refund:message:{message_id}:{attempt}"
 
 
 async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int) -> Batch | None:
@@ -115,11 +119,8 @@ async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Walle
         return 0
     outcomes = await wallets.post_locked(conn, wallet, postings)
     _all_debited(outcomes)
-    await conn.execute(
-        update(table)
-        .where(table.c.organization_id == campaign.organization_id, table.c.id.in_([row.id for row in affordable]))
-        .values(status=MessageStatus.RESERVED.value, attempt=table.c.attempt + 1)
-    )
+    paid = {"organization_id": campaign.organization_id, "ids": [row.id for row in affordable]}
+    await conn.execute(_RESERVE, paid)
     return len(affordable)
 
 
@@ -168,77 +169,40 @@ async def begin_window(
     Holds the wallet's row, so that no gate shuts before this is committed, and the campaign's, so that a sender given
     up for dead and its successor never hold the same message. The caller commits, then posts them.
     """
-    campaign = await campaigns.lock(conn, organization_id, campaign_id)
-    if campaign is None or campaign.status is not CampaignStatus.RUNNING:
-        return None
-    wallet = await wallets.watch(conn, organization_id)
-    if wallet is None or not wallet.pays:
-        return None
-    chosen = (
-        select(table.c.id)
-        .where(table.c.organization_id == organization_id, table.c.campaign_id == campaign_id)
-        .where(table.c.status == MessageStatus.RESERVED.value)
-        .order_by(table.c.position)
-        .limit(limit)
-    )
-    rows = await conn.execute(
-        update(table)
-        .where(table.c.organization_id == organization_id, table.c.id.in_(chosen.scalar_subquery()))
-        .where(table.c.status == MessageStatus.RESERVED.value)
-        .values(status=MessageStatus.SENDING.value, sending_at=func.clock_timestamp())
-        .returning(table.c.id)
-    )
-    return await messages.in_window(conn, organization_id, [row.id for row in rows])
+    return await next_window(conn, organization_id, campaign_id, (), limit=limit)
 
 
-async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
-    """Write down how attempts came out, with their refunds; returns how many were still open.
+async def next_window(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], *, limit: int
+) -> list[Message] | None:
+    """Settle the window that was posted and begin the next one, in one transaction. As `begin_window`.
 
-    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first if money moves;
-    the caller commits.
+    Locks the campaign, the wallet, then the messages.
     """
-    returned = {MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING}
-    wallet = None
-    if any(reply.status in returned for reply in replies):
-        wallet = await wallets.lock(conn, organization_id)
-    in_order = sorted(replies, key=lambda reply: reply.message.id)  # two that settle the same ones must not deadlock
-    settled = [reply for reply in in_order if await _settle_one(conn, reply)]
-    refunds = [
-        refund(
-            refund_reference(reply.message.id, reply.message.attempt),
-            reply.message.debit_reference,
-            reply.message.price,
-            reply.problem or reply.status.value,
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    lock = wallets.lock if settlements.returns_money(replies) else wallets.watch
+    wallet = await lock(conn, organization_id)
+    await settlements.settle_locked(conn, organization_id, wallet, replies)
+    if campaign is None or campaign.status is not CampaignStatus.RUNNING or wallet is None or not wallet.pays:
+        return None
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit}
+    rows = await conn.execute(_BEGIN, asked)
+    return [
+        Message(
+            organization_id=organization_id,
+            id=row.id,
+            campaign_id=campaign_id,
+            position=row.position,
+            recipient=row.recipient,
+            body=campaign.body,
+            segments=row.segments,
+            price=Money(row.price_micros, wallet.currency),
+            status=MessageStatus.SENDING,
+            attempt=row.attempt,
+            sending_at=row.sending_at,
         )
-        for reply in settled
-        if reply.status in returned
+        for row in sorted(rows, key=lambda row: row.position)
     ]
-    if wallet is not None and refunds:
-        await wallets.post_locked(conn, wallet, refunds)
-    return len(settled)
-
-
-async def _settle_one(conn: AsyncConnection, reply: Reply) -> bool:
-    open_statuses = [MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value]
-    if reply.status is MessageStatus.PENDING:
-        open_statuses.append(MessageStatus.RESERVED.value)
-    if reply.after_acceptance:
-        open_statuses.append(MessageStatus.ACCEPTED.value)
-    done = await conn.execute(
-        update(table)
-        .where(table.c.organization_id == reply.message.organization_id, table.c.id == reply.message.id)
-        .where(table.c.attempt == reply.message.attempt, table.c.status.in_(open_statuses))
-        .values(
-            status=reply.status.value,
-            provider_sid=reply.provider_sid,
-            delivery_status=reply.delivery_status,
-            error_code=reply.error_code,
-            problem=reply.problem,
-            settled_at=func.clock_timestamp(),
-        )
-        .returning(table.c.id)
-    )
-    return done.one_or_none() is not None
 
 
 async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
@@ -249,14 +213,14 @@ async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID
     await campaigns.lock(conn, organization_id, campaign_id)
     reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
     replies = [Reply(message=one, status=MessageStatus.PENDING, problem="not sent: the gate shut") for one in reserved]
-    return await settle(conn, organization_id, replies)
+    return await settlements.settle(conn, organization_id, replies)
 
 
 async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
     """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how many."""
     left = await messages.in_status(conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id)
     lost = [Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew") for one in left]
-    return await settle(conn, organization_id, lost)
+    return await settlements.settle(conn, organization_id, lost)
 
 
 async def _waiting(conn: AsyncConnection, campaign: Campaign) -> Any:

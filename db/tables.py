@@ -56,11 +56,13 @@ organizations = Table(
     Column("twilio_account_sid", Text, nullable=False, unique=True),
     Column("sender", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger, nullable=False),
+    Column("messages_per_second", Integer),
     Column("grace_seconds", Integer, nullable=False),
     _time("created_at", now=True),
     CheckConstraint("id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", name="id"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("price_per_segment_micros > 0", name="price"),
+    CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
 )
 
@@ -292,10 +294,12 @@ campaigns = Table(
     _time("started_at"),
     _time("completed_at"),
     _time("heard_at"),
+    _time("scheduled_at"),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "idempotency_key"),
-    _one_of("status", "draft", "running", "parked", "paused", "completed"),
+    _one_of("status", "draft", "running", "parked", "paused", "completed", "scheduled", "canceled"),
     CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
+    CheckConstraint("status <> 'scheduled' OR scheduled_at IS NOT NULL", name="scheduled"),
     Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
 )
 
@@ -345,7 +349,7 @@ messages = Table(
     UniqueConstraint("organization_id", "campaign_id", "position"),
     UniqueConstraint("organization_id", "idempotency_key"),
     UniqueConstraint("organization_id", "provider_sid"),
-    _one_of("status", "pending", "reserved", "sending", "accepted", "refused", "unknown", "lost"),
+    _one_of("status", "pending", "reserved", "sending", "accepted", "refused", "unknown", "lost", "skipped"),
     CheckConstraint("price_micros > 0 AND segments > 0", name="price"),
     CheckConstraint("(campaign_id IS NULL) = (position IS NULL)", name="position"),
     CheckConstraint("(campaign_id IS NULL) = (body IS NOT NULL)", name="body"),
@@ -358,7 +362,40 @@ messages = Table(
         "messages_unsettled_idx", "organization_id", "sending_at",
         postgresql_where=text("status IN ('sending', 'unknown')"),
     ),
+    postgresql_with={"fillfactor": 70},
 )  # fmt: skip
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("organization_id", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("provider_sid", Text),
+    Column("error_code", Integer),
+    Column("problem", Text),
+    _time("sending_at"),
+    _time("ended_at", now=True),
+    PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
+    ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
+)
+
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("recipient", Text, nullable=False),
+    _time("since", now=True),
+    PrimaryKeyConstraint("organization_id", "recipient"),
+)
+
+pace = Table(
+    "pace",
+    metadata,
+    Column("organization_id", Text, primary_key=True),  # '' stands for the whole account at Twilio
+    _time("next_at", required=True),
+)
 
 receipts = Table(
     "receipts",

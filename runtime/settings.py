@@ -77,6 +77,8 @@ class Settings(_Group):
     """How long a past-due subscription keeps sending, from its first failed payment."""
     self_check_interval: timedelta = Field(default=timedelta(hours=6), ge=timedelta(minutes=1))
     """How often each organization is compared with the providers though nothing rang."""
+    twilio_messages_per_second: int | None = Field(default=None, ge=1)
+    """How many messages a second the whole account at Twilio may send, of all organizations; none: no limit."""
     unknown_message_lost_after: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(minutes=1))
     """When a message that Twilio never confirmed and does not list is given up and refunded."""
     lifecycle_task_queue: str = "lifecycle"

@@ -42,6 +42,7 @@ class Services:
             self.doorbell,
             public_url=self.settings.public_url,
             lost_after=self.settings.unknown_message_lost_after,
+            messages_per_second=self.settings.twilio_messages_per_second,
         )
 
     @property

@@ -40,6 +40,8 @@ HEALTH_TIMEOUT = timedelta(seconds=3)
 SCHEDULE_EVERY = timedelta(minutes=1)
 RECONCILE_EVERY = timedelta(minutes=15)
 DEPLOYMENT = "tollgate"
+SENDERS = 200
+"""Batches that a worker hands over at once; most of their time they wait, and hold no connection."""
 CACHED_WORKFLOWS = 2_000
 """A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
 OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
@@ -85,7 +87,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],
         max_cached_workflows=CACHED_WORKFLOWS,
-        max_concurrent_activities=services.settings.db_pool_size,
+        max_concurrent_activities=SENDERS if campaign else services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
         deployment_config=WorkerDeploymentConfig(
             version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=services.settings.build_id),

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import (
-    callbacks,
     campaigns,
     certify,
     folding,
@@ -19,17 +18,18 @@ from db import (
     messages,
     organizations,
     reservations,
+    settlements,
     standings,
     subscriptions,
     wallets,
 )
-from db.callbacks import Applied
+from db.callbacks import Applied, Told
 from db.campaigns import PERSON, Campaign, Recipient
 from db.folding import Heard
 from db.inbox import Delivery
 from db.messages import Message
 from db.organizations import Organization
-from db.reservations import Reply
+from db.settlements import Reply
 from db.standings import HeldBlock
 from db.subscriptions import Subscription
 from domain.campaign import CampaignStatus, MessageStatus, Park
@@ -39,6 +39,7 @@ from domain.standing import Block, Standing
 from domain.subscription import Provider, Snapshot, State
 from domain.telephony import DeliveryStatus, StatusCallback
 from domain.wallet import Outcome, Posting, Wallet, credit
+from runtime.batches import Callbacks
 
 ORGANIZATION = "acme"
 SUBSCRIPTION = "I-ACME"
@@ -360,7 +361,7 @@ async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> l
 
 async def settle_replies(engine: AsyncEngine, *replies: Reply, organization_id: str = ORGANIZATION) -> int:
     async with engine.begin() as conn:
-        return await reservations.settle(conn, organization_id, replies)
+        return await settlements.settle(conn, organization_id, replies)
 
 
 def accepted(message: Message) -> Reply:
@@ -423,12 +424,12 @@ def callback(
 
 def given_back(message: Message) -> StatusCallback:
     """Twilio failed what was queued, because the account was suspended."""
-    return callback(message, DeliveryStatus.FAILED, error_code=callbacks.ACCOUNT_SUSPENDED)
+    return callback(message, DeliveryStatus.FAILED, error_code=30002)
 
 
 async def apply(engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION) -> Applied:
-    async with engine.begin() as conn:
-        return await callbacks.apply(conn, organization_id, told)
+    batches = Callbacks(engine)
+    return await batches.apply(Told(organization_id, told))
 
 
 async def rows(engine: AsyncEngine, query: str, **parameters: object) -> list[Any]:

@@ -38,7 +38,8 @@ class CampaignRun:
             batch = await self._reserve()
             self._tell(batch)
             if batch.next is Next.SEND:
-                await self._send()
+                while await self._send():
+                    pass
             elif batch.next is Next.WAIT_FOR_UNKNOWN:
                 await self._wait(options.LOOK_UP_UNKNOWN, "look up what Twilio did not confirm")
                 await self._resolve()
@@ -61,7 +62,8 @@ class CampaignRun:
             summary=f"pay for up to {self._asked.batch} messages",
         )
 
-    async def _send(self) -> None:
+    async def _send(self) -> bool:
+        """Hand over until an attempt's time is over; whether more of the batch is left."""
         sent = await workflow.execute_activity_method(
             Sending.send_batch,
             self._asked,
@@ -74,6 +76,7 @@ class CampaignRun:
             await self._settle()
         elif sent.retry_after is not None:
             await workflow.sleep(timedelta(seconds=sent.retry_after), summary="Twilio asked to wait")
+        return sent.left and not sent.stopped
 
     async def _settle(self) -> None:
         await workflow.execute_activity_method(

@@ -1,18 +1,21 @@
 """Status callbacks: in any order and any number, a message ends the same, and what came back unsent is refunded."""
 
+import asyncio
 from dataclasses import replace
 from itertools import permutations
+from random import Random
 from uuid import uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, campaigns
-from db.callbacks import Applied
+from db.callbacks import Applied, Told
 from db.messages import Message
-from db.reservations import Reply
+from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.telephony import DeliveryStatus
+from runtime.batches import Callbacks
 from tests.builders import (
     ORGANIZATION,
     accepted,
@@ -73,7 +76,8 @@ async def test_the_first_end_stays(engine: AsyncEngine, end: DeliveryStatus, lat
     first = await apply(engine, callback(message, end))
     second = await apply(engine, callback(message, late))
 
-    assert (first, second) == (Applied.CHANGED, Applied.NOTHING_NEW)
+    refunded = (Applied.GIVEN_BACK, Applied.TOO_LATE)
+    assert (first, second) == (refunded if end is FAILED else (Applied.CHANGED, Applied.NOTHING_NEW))
     assert (await message_now(engine, message)).delivery_status == end
 
 
@@ -93,6 +97,80 @@ async def test_a_failure_keeps_its_code_and_its_debit(engine: AsyncEngine) -> No
     now = await message_now(engine, message)
     assert (now.status, now.error_code) == (MessageStatus.ACCEPTED, 30003)
     assert await balance(engine) == usd("9.99")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "refunded"),
+    [
+        (FAILED, 30008, True),
+        (FAILED, None, True),
+        (DeliveryStatus.CANCELED, None, True),
+        (UNDELIVERED, 30003, False),
+        (UNDELIVERED, None, False),
+        (UNDELIVERED, 30036, True),
+        (DELIVERED, None, False),
+    ],
+)
+async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not(
+    engine: AsyncEngine, status: DeliveryStatus, code: int | None, refunded: bool
+) -> None:
+    message = await one_sent(engine)
+
+    for _ in range(2):
+        await apply(engine, callback(message, status, error_code=code))
+
+    expected = MessageStatus.REFUSED if refunded else MessageStatus.ACCEPTED
+    assert (await message_now(engine, message)).status is expected
+    assert await balance(engine) == usd("10.00" if refunded else "9.99")
+    assert await broken_claims(engine) == set()
+
+
+async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+
+    for _ in range(2):
+        await apply(engine, callback(message, FAILED, error_code=21610))
+
+    [row] = await rows(engine, "SELECT organization_id, recipient FROM opt_outs")
+    assert tuple(row) == (ORGANIZATION, message.recipient)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_callbacks_that_come_together_end_as_one_by_one(engine: AsyncEngine, seed: int) -> None:
+    await onboard(engine)
+    messages = await send(engine, await campaign(engine, messages=12))
+    ends = [DELIVERED, FAILED, UNDELIVERED]
+    told = [
+        callback(message, status)
+        for number_, message in enumerate(messages)
+        for status in (QUEUED, SENT, SENT, ends[number_ % 3])
+    ]
+    Random(seed).shuffle(told)
+    batches = Callbacks(engine)
+
+    await asyncio.gather(*(batches.apply(Told(ORGANIZATION, one)) for one in told))
+
+    now = [await message_now(engine, message) for message in messages]
+    assert [one.delivery_status for one in now] == ends * 4
+    assert await balance(engine) == usd("9.92")  # four of twelve were refunded
+    assert await broken_claims(engine) == set()
+
+
+async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first, second = await send(engine, await campaign(engine, messages=2))
+    batches = Callbacks(engine)
+    unwritable = replace(callback(second, SENT), message_sid="SM\0", attempt_id=None)
+
+    answers = await asyncio.gather(
+        batches.apply(Told(ORGANIZATION, callback(first, SENT))),
+        batches.apply(Told(ORGANIZATION, unwritable)),
+        batches.apply(Told(ORGANIZATION, callback(second, DELIVERED))),
+        return_exceptions=True,
+    )
+
+    assert isinstance(answers[1], Exception)
+    assert (answers[0], answers[2]) == (Applied.CHANGED, Applied.CHANGED)
 
 
 async def test_a_callback_that_overtakes_the_answer_settles_the_message(engine: AsyncEngine) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import certify, holds, payments, receipts, seals, standings
 from db.certify import CHECKS, GUARANTEES
-from db.reservations import Reply
+from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.hold import Hold

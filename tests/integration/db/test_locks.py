@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import campaigns, folding, holds, inbox, reservations, seals, standings, waiting, wallets
 from db.campaigns import Campaign
 from db.messages import Message
-from db.reservations import Reply
+from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next
 from domain.hold import Hold
 from domain.subscription import State

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import messages, reservations
 from db.campaigns import Campaign
 from db.messages import Message
-from db.reservations import DifferentMessage, Reply
+from db.reservations import DifferentMessage
+from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.wallet import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
 from tests.builders import (

@@ -1,0 +1,110 @@
+"""Settlements: how attempts came out, written down once, with the refunds of what Twilio did not take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import wallets
+from db.messages import Message
+from domain.campaign import MessageStatus
+from domain.wallet import Wallet, refund
+
+RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
+"""What an attempt comes out as when its debit is refunded."""
+_SETTLE = text(
+    """
+    WITH reply AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:statuses AS text[]),
+                             CAST(:sids AS text[]), CAST(:delivery AS text[]), CAST(:codes AS integer[]),
+                             CAST(:problems AS text[]), CAST(:after_acceptance AS boolean[]))
+             AS r (id, attempt, status, provider_sid, delivery_status, error_code, problem, after_acceptance)
+    ), locked AS MATERIALIZED (  -- in the order of ids, as everybody does: two that settle the same must not deadlock
+        SELECT m.id FROM messages m JOIN reply USING (id)
+        WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
+    )
+    UPDATE messages m
+    SET status = r.status, provider_sid = r.provider_sid, delivery_status = r.delivery_status,
+        error_code = r.error_code, problem = r.problem, settled_at = clock_timestamp()
+    FROM reply r JOIN locked USING (id)
+    WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
+      AND (m.status IN ('sending', 'unknown')
+           OR (m.status = 'reserved' AND r.status = 'pending')
+           OR (m.status = 'accepted' AND r.after_acceptance))
+    RETURNING m.id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How one attempt came out.
+
+    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again; PENDING: not taken,
+    refunded, to be paid again. `after_acceptance`: Twilio took it and gave it back unsent.
+    """
+
+    message: Message
+    status: MessageStatus
+    provider_sid: str | None = None
+    delivery_status: str | None = None
+    error_code: int | None = None
+    problem: str | None = None
+    after_acceptance: bool = False
+
+
+def refund_reference(message_id: UUID, attempt: int) -> str:
+    return f"refund:message:{message_id}:{attempt}"
+
+
+async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
+    """Write down how attempts came out, with their refunds; returns how many were still open.
+
+    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first if money moves,
+    then the messages; the caller commits.
+    """
+    wallet = await wallets.lock(conn, organization_id) if returns_money(replies) else None
+    return await settle_locked(conn, organization_id, wallet, replies)
+
+
+def returns_money(replies: Sequence[Reply]) -> bool:
+    return any(reply.status in RETURNED for reply in replies)
+
+
+async def settle_locked(
+    conn: AsyncConnection, organization_id: str, wallet: Wallet | None, replies: Sequence[Reply]
+) -> int:
+    """The same for a caller that has locked the wallet, which is needed if money moves."""
+    if not replies:
+        return 0
+    open_still = await _write(conn, organization_id, replies)
+    refunds = [
+        refund(
+            refund_reference(reply.message.id, reply.message.attempt),
+            reply.message.debit_reference,
+            reply.message.price,
+            reply.problem or reply.status.value,
+        )
+        for reply in replies
+        if reply.status in RETURNED and reply.message.id in open_still
+    ]
+    if wallet is not None and refunds:
+        await wallets.post_locked(conn, wallet, refunds)
+    return len(open_still)
+
+
+async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> frozenset[UUID]:
+    asked = {
+        "organization_id": organization_id,
+        "ids": [reply.message.id for reply in replies],
+        "attempts": [reply.message.attempt for reply in replies],
+        "statuses": [reply.status.value for reply in replies],
+        "sids": [reply.provider_sid for reply in replies],
+        "delivery": [reply.delivery_status for reply in replies],
+        "codes": [reply.error_code for reply in replies],
+        "problems": [reply.problem for reply in replies],
+        "after_acceptance": [reply.after_acceptance for reply in replies],
+    }
+    return frozenset((await conn.execute(_SETTLE, asked)).scalars())
