@@ -87,7 +87,9 @@ class Sending:
     async def reserve_batch(self, asked: BatchOf) -> Batch:
         """Pay for the next messages in one transaction, or park the campaign with the reason."""
         async with self._engine.begin() as conn:
-            batch = await reservations.reserve(conn, asked.organization_id, asked.campaign_id, limit=asked.batch)
+            batch = await reservations.reserve(
+                conn, asked.organization_id, asked.campaign_id, limit=asked.batch, now=datetime.now(UTC)
+            )
         if batch is None:
             return Batch(next=Next.DONE, reason="there is no such campaign")
         if batch.next is not Next.SEND:

@@ -1,11 +1,13 @@
 """What campaigns look like on the wire."""
 
+from dataclasses import asdict
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.fields import Body, Name, SmsBody, Time
 from db.campaigns import Campaign
+from db.progress import Progress
 
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024
@@ -26,8 +28,36 @@ class NewCampaign(Body):
     recipients: Annotated[list[Annotated[str, Field(max_length=32)]], Field(min_length=1, max_length=MOST_RECIPIENTS)]
 
 
+class StartCampaign(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})
+
+    at: Annotated[AwareDatetime | None, Field(description="When to begin; now if it is missing or past.")] = None
+
+
+class ProgressOut(BaseModel):
+    """Messages. `sent` were taken by Twilio and kept; `unconfirmed` may have been; `refunded` are paid back."""
+
+    model_config = ConfigDict(title="Progress")
+
+    sent: int
+    delivered: int
+    failed: int
+    refunded: int
+    skipped: int = Field(description="Recipients that have opted out; not charged.")
+    unconfirmed: int
+    remaining: int
+    per_second: float = Field(description="Handed over in the last minute, per second.")
+    seconds_left: float | None = Field(description="At that rate; null while it does not run.")
+
+    @classmethod
+    def of(cls, told: Progress) -> "ProgressOut":
+        return cls(**asdict(told))
+
+
 class CampaignOut(BaseModel):
-    """`parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes them.
+    """`scheduled` campaigns begin at their time, `canceled` ones never go on.
+
+    `parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes them.
 
     `next_position` is the first message, counted from 1, that was not handed over yet; null when all were.
     """
@@ -45,6 +75,8 @@ class CampaignOut(BaseModel):
     created_at: Time
     started_at: Time | None
     completed_at: Time | None
+    scheduled_at: Time | None = None
+    progress: ProgressOut | None = Field(default=None, description="Only for one campaign.")
     counts: dict[str, int] | None = Field(default=None, description="Messages by status; only for one campaign.")
     duplicates_dropped: int | None = Field(default=None, description="Only in the answer to its creation.")
 
@@ -55,6 +87,7 @@ class CampaignOut(BaseModel):
         *,
         position: int | None,
         counts: dict[str, int] | None = None,
+        progress: Progress | None = None,
         duplicates: int | None = None,
     ) -> "CampaignOut":
         return cls(
@@ -69,6 +102,8 @@ class CampaignOut(BaseModel):
             created_at=campaign.created_at,
             started_at=campaign.started_at,
             completed_at=campaign.completed_at,
+            scheduled_at=campaign.scheduled_at,
+            progress=None if progress is None else ProgressOut.of(progress),
             counts=counts,
             duplicates_dropped=duplicates,
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import numbers
 from api.auth import READ, WRITE
-from api.campaign_fields import CampaignOut, CampaignPage, NewCampaign
+from api.campaign_fields import CampaignOut, CampaignPage, NewCampaign, StartCampaign
 from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
 from api.errors import Kind, Problem, not_found
-from db import campaigns, explaining, organizations, standings, wallets
+from db import campaigns, explaining, organizations, progress, reservations, standings, wallets
 from db.campaigns import PERSON, Campaign, Recipient
 from domain.campaign import CampaignStatus, price
 
@@ -78,10 +79,42 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
         return await _told(conn, campaign)
 
 
-@router.post("/{campaign_id}/start", dependencies=[WRITE], summary="Start sending")
-async def start(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """A draft runs. 409 with the reasons when the organization may not send; started before is 200."""
-    return await _change(here, organization_id, campaign_id, CampaignStatus.DRAFT)
+@router.post("/{campaign_id}/start", dependencies=[WRITE], summary="Start sending, now or at a time")
+async def start(
+    organization_id: OrganizationId, campaign_id: str, here: Here, asked: StartCampaign | None = None
+) -> CampaignOut:
+    """A draft runs. 409 with the reasons when the organization may not send; started before is 200.
+
+    With a time to come it is scheduled, whatever its organization may do now; another time can be given until then.
+    """
+    now = datetime.now(UTC)
+    if asked is None or asked.at is None or asked.at <= now:
+        return await _change(here, organization_id, campaign_id, CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        campaign = await campaigns.change(
+            conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
+        )
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)
+    return told
+
+
+@router.post("/{campaign_id}/cancel", dependencies=[WRITE], summary="End it for good")
+async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """What was paid for and not handed over is refunded, the rest is never sent. Canceled before is 200."""
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status is CampaignStatus.COMPLETED:
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        if campaign.status is not CampaignStatus.CANCELED:
+            campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
+            await reservations.release(conn, organization_id, campaign.id, "the campaign was canceled")
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)  # a window may be under way
+    return told
 
 
 @router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
@@ -95,7 +128,7 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
     """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED):
+        if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.PAUSED:
             campaign = await campaigns.change(
@@ -156,6 +189,7 @@ async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
         campaign,
         position=await campaigns.next_position(conn, campaign.organization_id, campaign.id),
         counts=await campaigns.counts(conn, campaign.organization_id, campaign.id),
+        progress=await progress.of(conn, campaign, now=datetime.now(UTC)),
     )
 
 

@@ -39,6 +39,11 @@ class NewOrganization(Body):
     sender: Annotated[str, AfterValidator(_sender)]
     price_per_segment: Amount
     grace_period: Annotated[int, Field(ge=0, le=366 * 86400)] | None = None
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class Pace(Body):
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None
 
 
 class OrganizationOut(BaseModel):
@@ -51,6 +56,7 @@ class OrganizationOut(BaseModel):
     sender: str
     price_per_segment: Decimal
     grace_period: int
+    messages_per_second: int | None = Field(default=None, description="How fast its campaigns may go.")
     created_at: Time | None
 
     @classmethod
@@ -63,6 +69,7 @@ class OrganizationOut(BaseModel):
             sender=organization.sender,
             price_per_segment=organization.price_per_segment.micros,
             grace_period=int(organization.grace.total_seconds()),
+            messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,
         )
 

@@ -10,7 +10,7 @@ from api.auth import OPERATOR, READ, WRITE, Caller
 from api.context import Context, Here, Limit, OrganizationId
 from api.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.explanations import BlockOut, ExplanationOut, ReceiptOut, StandingOut
-from api.organization_fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Why
+from api.organization_fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
 from db import explaining, folding, organizations, receipts, standings
 from db.organizations import AccountTaken, Organization
 from db.standings import HeldBlock
@@ -69,6 +69,16 @@ async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
     if found is None:
         raise not_found("organization")
     return OrganizationOut.of(found)
+
+
+@router.put("/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go")
+async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> OrganizationOut:
+    """Counts from the next batch on. Null: as fast as the whole account at Twilio may."""
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.set_pace(conn, organization_id, asked.messages_per_second)
+    if organization is None:
+        raise not_found("organization")
+    return OrganizationOut.of(organization)
 
 
 @router.get("/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why")
@@ -161,6 +171,7 @@ def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:
         sender=asked.sender,
         price_per_segment=price,
         grace=grace if asked.grace_period is None else timedelta(seconds=asked.grace_period),
+        messages_per_second=asked.messages_per_second,
     )
 
 

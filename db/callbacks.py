@@ -37,12 +37,6 @@ _WRITE = text(
     WHERE m.organization_id = t.organization_id AND m.id = t.id
     """
 )
-_OPTED_OUT = text(
-    """
-    INSERT INTO opt_outs (organization_id, recipient) SELECT :organization_id, unnest(CAST(:recipients AS text[]))
-    ON CONFLICT DO NOTHING
-    """
-)
 
 
 class Applied(StrEnum):
@@ -139,7 +133,6 @@ async def give_back(conn: AsyncConnection, organization_id: str, told: Sequence[
         answers.append(applied)
     replies = [_reply(message, ended[message.id]) for message in about if message.id in ended]
     await settlements.settle_locked(conn, organization_id, wallet, replies)
-    await _remember(conn, organization_id, replies)
     await _run_again(conn, organization_id, replies)
     return answers
 
@@ -165,13 +158,6 @@ def _reply(message: Message, callback: StatusCallback) -> Reply:
         problem=suspended if failure.remedy(callback.error_code).again else f"Twilio failed it: {callback.error_code}",
         after_acceptance=True,
     )
-
-
-async def _remember(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
-    """Whoever opted out, as far as these replies tell."""
-    gone = sorted({reply.message.recipient for reply in replies if failure.remedy(reply.error_code).opt_out})
-    if gone:
-        await conn.execute(_OPTED_OUT, {"organization_id": organization_id, "recipients": gone})
 
 
 async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:

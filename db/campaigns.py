@@ -51,6 +51,7 @@ class Campaign:
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    scheduled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +173,19 @@ async def next_position(conn: AsyncConnection, organization_id: str, campaign_id
 
 
 async def change(
-    conn: AsyncConnection, campaign: Campaign, to: CampaignStatus, *, by: str, reason: str = ""
+    conn: AsyncConnection,
+    campaign: Campaign,
+    to: CampaignStatus,
+    *,
+    by: str,
+    reason: str = "",
+    scheduled_at: datetime | None = None,
 ) -> Campaign:
     """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may."""
-    values: dict[str, Any] = {"status": to.value, "reason": reason}
+    values: dict[str, Any] = {"status": to.value, "reason": reason, "scheduled_at": scheduled_at}
     if to is CampaignStatus.RUNNING:
         values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp()), "heard_at": None}
-    if to is CampaignStatus.COMPLETED:
+    if to in (CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
         values["completed_at"] = func.clock_timestamp()
     changed = await conn.execute(
         update(campaigns)
@@ -236,15 +243,21 @@ async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignS
 
 
 async def unheard(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
-    """Running campaigns whose run has not reported since `before`."""
-    query = (
+    """Running campaigns whose run has not reported since `before`, and those whose time came before."""
+    running = (
         select(campaigns.c.organization_id, campaigns.c.id)
         .where(campaigns.c.status == CampaignStatus.RUNNING.value)
         .where(func.coalesce(campaigns.c.heard_at, campaigns.c.started_at) < before)
         .order_by(campaigns.c.heard_at)
         .limit(limit)
     )
-    return [(row.organization_id, row.id) for row in await conn.execute(query)]
+    due = (
+        select(campaigns.c.organization_id, campaigns.c.id)
+        .where(campaigns.c.status == CampaignStatus.SCHEDULED.value, campaigns.c.scheduled_at < before)
+        .order_by(campaigns.c.scheduled_at)
+        .limit(limit)
+    )
+    return [(row.organization_id, row.id) for query in (running, due) for row in await conn.execute(query)]
 
 
 async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
@@ -276,4 +289,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         created_at=row.created_at,
         started_at=row.started_at,
         completed_at=row.completed_at,
+        scheduled_at=row.scheduled_at,
     )

@@ -149,14 +149,15 @@ CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="earlier attempts of messages whose debit was not refunded",
+        claim="debits of messages that no attempt stands for, and that were not refunded",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL)
-        FROM messages m CROSS JOIN LATERAL generate_series(1, m.attempt) AS attempts (attempt)
-        JOIN ledger_entries d ON d.organization_id = m.organization_id AND d.kind = 'debit'
-             AND d.reference_id = 'message:' || m.id || ':' || attempts.attempt
+        FROM ledger_entries d
+        JOIN messages m ON m.organization_id = d.organization_id AND m.id::text = split_part(d.reference_id, ':', 2)
         LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
-        WHERE attempts.attempt < m.attempt OR m.status IN ('pending', 'refused', 'lost')
+        WHERE d.kind = 'debit' AND d.reference_id LIKE 'message:%'
+          AND (split_part(d.reference_id, ':', 3) <> m.attempt::text
+               OR m.status NOT IN ('reserved', 'sending', 'accepted', 'unknown'))
         """,
     ),
     Check(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -72,6 +72,18 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
 
 async def get(conn: AsyncConnection, organization_id: str) -> Organization | None:
     row = (await conn.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def set_pace(conn: AsyncConnection, organization_id: str, messages_per_second: int | None) -> Organization | None:
+    """None if there is no such organization. The caller commits."""
+    changed = await conn.execute(
+        update(organizations)
+        .where(organizations.c.id == organization_id)
+        .values(messages_per_second=messages_per_second)
+        .returning(organizations)
+    )
+    row = changed.one_or_none()
     return None if row is None else _organization(row)
 
 

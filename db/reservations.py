@@ -4,13 +4,15 @@ Locks are taken in the order campaign, wallet, messages; a message's money moves
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import campaigns, messages, settlements, wallets
+from db import campaigns, messages, progress, settlements, wallets
 from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
 from db.settlements import Reply
@@ -21,7 +23,10 @@ from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
 _TO_SEND = text(
     """
-    SELECT id, attempt, price_micros, position FROM messages
+    SELECT id, attempt, price_micros,
+           EXISTS (SELECT 1 FROM opt_outs o
+                   WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient) AS opted_out
+    FROM messages m
     WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
     ORDER BY position LIMIT :limit
     """
@@ -33,6 +38,17 @@ _RESERVE = text(
         ORDER BY id FOR UPDATE
     )
     UPDATE messages m SET status = 'reserved', attempt = attempt + 1
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    """
+)
+_SKIP = text(
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE messages m
+    SET status = 'skipped', problem = 'the recipient has opted out', settled_at = clock_timestamp()
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
     """
 )
@@ -71,7 +87,9 @@ def debit_reference(message_id: UUID, attempt: int) -> str:
     return f"message:{message_id}:{attempt}"
 
 
-async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int) -> Batch | None:
+async def reserve(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
+) -> Batch | None:
     """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the reason.
 
     What an earlier reservation has paid for and not sent comes first, and is not paid again. None: no such campaign.
@@ -81,15 +99,21 @@ async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID
     if campaign is None:
         return None
     await campaigns.mark_heard(conn, organization_id, campaign_id)
+    begins_in = 0.0 if campaign.scheduled_at is None else (campaign.scheduled_at - now).total_seconds()
+    if begins_in > 0:
+        return replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
     waiting = await _waiting(conn, campaign)
-    if campaign.status is not CampaignStatus.RUNNING:
-        return _batch(campaign, Next.STOP, waiting.position)
+    if campaign.status not in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED):
+        over = campaign.status is CampaignStatus.CANCELED
+        return _batch(campaign, Next.DONE if over else Next.STOP, waiting.position)
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
     park = _closed(wallet)
+    if park is None and campaign.status is CampaignStatus.SCHEDULED:
+        campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
     if park is None and waiting.reserved:
-        return _batch(campaign, Next.SEND, waiting.position, reserved=waiting.reserved)
+        return await _sending(conn, campaign, waiting.position, waiting.reserved, now)
     if park is None and waiting.position is None:
         if waiting.unknown:
             return _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
@@ -97,7 +121,7 @@ async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID
         return _batch(campaign, Next.DONE, None)
     reserved = 0 if park else await _pay_for_next(conn, campaign, wallet, limit)
     if reserved:
-        return _batch(campaign, Next.SEND, waiting.position, reserved=reserved)
+        return await _sending(conn, campaign, waiting.position, reserved, now)
     reason = park or Park.INSUFFICIENT_FUNDS
     campaign = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=reason.value)
     return _batch(campaign, Next.STOP, waiting.position)
@@ -106,22 +130,27 @@ async def reserve(conn: AsyncConnection, organization_id: str, campaign_id: UUID
 async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, limit: int) -> int:
     asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit}
     rows = (await conn.execute(_TO_SEND, asked)).all()
-    affordable, left = [], wallet.available_micros
+    affordable, skipped, left = [], [], wallet.available_micros
     for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
+        if row.opted_out:
+            skipped.append(row.id)
+            continue
         left -= row.price_micros
         if left < 0:
             break
         affordable.append(row)
+    if skipped:
+        await conn.execute(_SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
     postings = [
         debit(debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency)) for row in affordable
     ]
     if not postings:
-        return 0
+        return len(skipped)
     outcomes = await wallets.post_locked(conn, wallet, postings)
     _all_debited(outcomes)
     paid = {"organization_id": campaign.organization_id, "ids": [row.id for row in affordable]}
     await conn.execute(_RESERVE, paid)
-    return len(affordable)
+    return len(affordable) + len(skipped)
 
 
 async def pay_for_one(
@@ -205,14 +234,14 @@ async def next_window(
     ]
 
 
-async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
+async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID, why: str = "the gate shut") -> int:
     """Refund what is reserved and was not handed over, and make it pending again; returns how many.
 
     Locks the campaign, then the wallet; the caller commits.
     """
     await campaigns.lock(conn, organization_id, campaign_id)
     reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
-    replies = [Reply(message=one, status=MessageStatus.PENDING, problem="not sent: the gate shut") for one in reserved]
+    replies = [Reply(message=one, status=MessageStatus.PENDING, problem=f"not sent: {why}") for one in reserved]
     return await settlements.settle(conn, organization_id, replies)
 
 
@@ -238,6 +267,11 @@ def _all_debited(outcomes: Sequence[Outcome]) -> None:
     refused = [outcome for outcome in outcomes if not isinstance(outcome, Debited)]
     if refused:
         raise RuntimeError(f"a locked wallet refused what its balance covers: {refused[0]}")
+
+
+async def _sending(conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime) -> Batch:
+    batch = _batch(campaign, Next.SEND, position, reserved=reserved)
+    return replace(batch, per_second=round(await progress.rate(conn, campaign, position, now=now), 1))
 
 
 def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: int = 0) -> Batch:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import wallets
 from db.messages import Message
+from domain import failure
 from domain.campaign import MessageStatus
 from domain.wallet import Wallet, refund
 
@@ -19,21 +20,33 @@ _SETTLE = text(
     WITH reply AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:statuses AS text[]),
                              CAST(:sids AS text[]), CAST(:delivery AS text[]), CAST(:codes AS integer[]),
-                             CAST(:problems AS text[]), CAST(:after_acceptance AS boolean[]))
-             AS r (id, attempt, status, provider_sid, delivery_status, error_code, problem, after_acceptance)
+                             CAST(:problems AS text[]), CAST(:after_acceptance AS boolean[]),
+                             CAST(:opted_out AS boolean[]))
+             AS r (id, attempt, status, provider_sid, delivery_status, error_code, problem, after_acceptance, opted_out)
     ), locked AS MATERIALIZED (  -- in the order of ids, as everybody does: two that settle the same must not deadlock
         SELECT m.id FROM messages m JOIN reply USING (id)
         WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
+    ), settled AS (
+        UPDATE messages m
+        SET status = r.status, provider_sid = r.provider_sid, delivery_status = r.delivery_status,
+            error_code = r.error_code, problem = r.problem, settled_at = clock_timestamp()
+        FROM reply r JOIN locked USING (id)
+        WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
+          AND (m.status IN ('sending', 'unknown')
+               OR (m.status = 'reserved' AND r.status = 'pending')
+               OR (m.status = 'accepted' AND r.after_acceptance))
+        RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
+                  old.status AS status_before, old.provider_sid AS sid_before
+    ), kept AS (  -- an attempt that came to nothing, before the next one takes its place
+        INSERT INTO attempts
+            (organization_id, message_id, attempt, status, provider_sid, error_code, problem, sending_at)
+        SELECT :organization_id, id, attempt, 'given_back', sid_before, error_code, problem, sending_at
+        FROM settled WHERE status = 'pending' AND status_before <> 'reserved'
+    ), remembered AS (
+        INSERT INTO opt_outs (organization_id, recipient)
+        SELECT DISTINCT :organization_id, recipient FROM settled WHERE opted_out ON CONFLICT DO NOTHING
     )
-    UPDATE messages m
-    SET status = r.status, provider_sid = r.provider_sid, delivery_status = r.delivery_status,
-        error_code = r.error_code, problem = r.problem, settled_at = clock_timestamp()
-    FROM reply r JOIN locked USING (id)
-    WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
-      AND (m.status IN ('sending', 'unknown')
-           OR (m.status = 'reserved' AND r.status = 'pending')
-           OR (m.status = 'accepted' AND r.after_acceptance))
-    RETURNING m.id
+    SELECT id FROM settled
     """
 )
 
@@ -106,5 +119,6 @@ async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[
         "codes": [reply.error_code for reply in replies],
         "problems": [reply.problem for reply in replies],
         "after_acceptance": [reply.after_acceptance for reply in replies],
+        "opted_out": [reply.status in RETURNED and failure.remedy(reply.error_code).opt_out for reply in replies],
     }
     return frozenset((await conn.execute(_SETTLE, asked)).scalars())

@@ -301,6 +301,7 @@ campaigns = Table(
     CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
     CheckConstraint("status <> 'scheduled' OR scheduled_at IS NOT NULL", name="scheduled"),
     Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
+    Index("campaigns_due_idx", "scheduled_at", postgresql_where=text("status = 'scheduled'")),
 )
 
 campaign_changes = Table(

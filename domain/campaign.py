@@ -10,17 +10,25 @@ LONGEST_BODY = 1600
 
 
 class CampaignStatus(StrEnum):
-    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a person resumes it."""
+    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a person resumes it.
+
+    `SCHEDULED` begins by itself at its time; `CANCELED` never goes on.
+    """
 
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     RUNNING = "running"
     PARKED = "parked"
     PAUSED = "paused"
     COMPLETED = "completed"
+    CANCELED = "canceled"
 
 
 class MessageStatus(StrEnum):
-    """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may have been taken."""
+    """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may have been taken.
+
+    `SKIPPED` was neither paid for nor sent: its recipient has opted out.
+    """
 
     PENDING = "pending"
     RESERVED = "reserved"
@@ -29,6 +37,7 @@ class MessageStatus(StrEnum):
     REFUSED = "refused"
     UNKNOWN = "unknown"
     LOST = "lost"
+    SKIPPED = "skipped"
 
 
 class Park(StrEnum):
@@ -50,7 +59,10 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a reservation came to. `position` is the first message not yet sent, counted from 1."""
+    """What a reservation came to. `position` is the first message not yet sent, counted from 1.
+
+    `per_second` is how fast it went lately; `begins_in` are the seconds until a scheduled campaign's time.
+    """
 
     next: Next
     reserved: int = 0
@@ -58,6 +70,8 @@ class Batch:
     total: int = 0
     status: str = ""
     reason: str = ""
+    per_second: float = 0.0
+    begins_in: float | None = None
 
 
 def price(body: str, per_segment: Money) -> tuple[int, Money]:

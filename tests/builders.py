@@ -341,7 +341,7 @@ async def change_campaign(
 async def reserve(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> Any:
     """The batch, which is there as long as the campaign is."""
     async with engine.begin() as conn:
-        batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit)
+        batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit, now=datetime.now(UTC))
     assert batch is not None
     return batch
 

@@ -8,7 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.doorbell import CAMPAIGN_RUN, Campaign
     from activities.sending import BatchOf, Sending
-    from domain.campaign import Batch, Next
+    from domain.campaign import Batch, CampaignStatus, Next
     from workflows import options
 
 
@@ -45,8 +45,13 @@ class CampaignRun:
                 await self._resolve()
             elif batch.next is Next.STOP:
                 await self._settle()
-                await self._wait(options.CAMPAIGN_SELF_CHECK, f"{batch.status}: {batch.reason}")
+                longest = options.CAMPAIGN_SELF_CHECK
+                if batch.begins_in is not None:
+                    longest = min(longest, timedelta(seconds=batch.begins_in))
+                await self._wait(longest, f"{batch.status}: {batch.reason}")
             elif not self._rung:
+                if batch.status == CampaignStatus.CANCELED:
+                    await self._settle()  # what a window left reserved that was under way then
                 return
             info = workflow.info()
             if info.is_continue_as_new_suggested() or info.get_current_history_length() > options.LONGEST_HISTORY:
@@ -106,4 +111,8 @@ class CampaignRun:
     def _tell(self, batch: Batch) -> None:
         where = f"at message {batch.position} of {batch.total}" if batch.position else f"all {batch.total} handed over"
         why = f": {batch.reason}" if batch.reason else ""
-        workflow.set_current_details(f"**{batch.status.upper()}**{why}, {where}")
+        pace = ""
+        if batch.per_second and batch.position:
+            left = timedelta(seconds=round((batch.total - batch.position) / batch.per_second))
+            pace = f", {batch.per_second:.0f} a second, {left} left"
+        workflow.set_current_details(f"**{batch.status.upper()}**{why}, {where}{pace}")

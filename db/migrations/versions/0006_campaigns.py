@@ -55,6 +55,9 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("campaigns_scheduled_check"), "campaigns", "status <> 'scheduled' OR scheduled_at IS NOT NULL"
     )
+    op.create_index(
+        "campaigns_due_idx", "campaigns", ["scheduled_at"], postgresql_where=sa.text("status = 'scheduled'")
+    )
     _allow("campaigns", (*CAMPAIGNS, "scheduled", "canceled"))
     _allow("messages", (*MESSAGES, "skipped"))
     op.execute("ALTER TABLE messages SET (fillfactor = 70)")  # a callback then changes a row within its page
@@ -65,6 +68,7 @@ def downgrade() -> None:
     _allow("messages", MESSAGES)
     op.drop_constraint(op.f("campaigns_scheduled_check"), "campaigns")
     _allow("campaigns", CAMPAIGNS)
+    op.drop_index("campaigns_due_idx", "campaigns")
     op.drop_column("campaigns", "scheduled_at")
     op.drop_column("organizations", "messages_per_second")
     op.drop_table("attempts")

@@ -49,7 +49,7 @@ from tests.builders import (
 )
 
 TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
-UNREFUNDED = "earlier attempts of messages whose debit was not refunded"
+UNREFUNDED = "debits of messages that no attempt stands for, and that were not refunded"
 ADD_UP = "wallets whose entries do not add up to their balance"
 FOLLOW = "entries whose balance does not follow from the entry before"
 TWICE = "references booked twice, and debits refunded twice"

@@ -1,6 +1,6 @@
 """Paying for messages before they go: in order, once, and back again where Twilio did not take them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -162,7 +162,7 @@ async def test_a_campaign_of_nobody_is_none(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     async with engine.begin() as conn:
-        assert await reservations.reserve(conn, "nobody", sending.id, limit=1) is None
+        assert await reservations.reserve(conn, "nobody", sending.id, limit=1, now=datetime.now(UTC)) is None
 
 
 async def test_a_campaign_is_done_when_the_last_message_is_settled(engine: AsyncEngine) -> None:

@@ -1,0 +1,75 @@
+"""How far a campaign is, how fast it goes, and when it will be through."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import campaigns
+from db.campaigns import Campaign
+from domain.campaign import CampaignStatus, MessageStatus
+
+LATELY = timedelta(minutes=1)
+_MOST_LOOKED_AT = 60_000
+_LATELY = text(
+    """
+    SELECT count(*) AS number, min(sending_at) AS since FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+      AND position BETWEEN :position - :most AND :position AND sending_at > :since
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Messages of a campaign. `sent` were taken by Twilio and kept; of those, `delivered` and `failed` say so.
+
+    `refunded` were paid for and the money is back; `remaining` are to be sent; `unconfirmed` may have been taken.
+    """
+
+    sent: int
+    delivered: int
+    failed: int
+    refunded: int
+    skipped: int
+    unconfirmed: int
+    remaining: int
+    per_second: float
+    seconds_left: float | None
+
+
+async def of(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Progress:
+    counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
+    position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
+    per_second = await rate(conn, campaign, position or campaign.total, now=now)
+    waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
+    remaining = 0 if campaign.status is CampaignStatus.CANCELED else waiting
+    going = campaign.status is CampaignStatus.RUNNING and per_second > 0
+    return Progress(
+        sent=counts[MessageStatus.ACCEPTED],
+        delivered=counts["delivered"],
+        failed=counts["failed"],
+        refunded=counts[MessageStatus.REFUSED] + counts[MessageStatus.LOST],
+        skipped=counts[MessageStatus.SKIPPED],
+        unconfirmed=counts[MessageStatus.SENDING] + counts[MessageStatus.UNKNOWN],
+        remaining=remaining,
+        per_second=per_second,
+        seconds_left=remaining / per_second if going else None,
+    )
+
+
+async def rate(conn: AsyncConnection, campaign: Campaign, position: int, *, now: datetime) -> float:
+    """Messages a second that were handed over in the last minute, before `position`."""
+    asked = {
+        "organization_id": campaign.organization_id,
+        "campaign_id": campaign.id,
+        "position": position,
+        "most": _MOST_LOOKED_AT,
+        "since": now - LATELY,
+    }
+    row = (await conn.execute(_LATELY, asked)).one()
+    if not row.number:
+        return 0.0
+    spent: timedelta = now - row.since
+    return float(row.number / max(spent.total_seconds(), 1.0))

@@ -1,0 +1,114 @@
+"""What people do to campaigns, and what recipients do: scheduled, canceled, opted out, side by side."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled
+from tests.world import World
+
+OPTED_OUT = "+15005550004"
+
+
+async def campaign_to(world: World, organization_id: str, numbers: list[str]) -> UUID:
+    path = f"/v1/organizations/{organization_id}/campaigns"
+    told = await world.post(path, {"name": "spring", "body": "Hello", "recipients": numbers})
+    await world.post(f"{path}/{told['id']}/start")
+    return UUID(told["id"])
+
+
+async def balance(world: World, organization_id: str) -> int:
+    """In micros."""
+    return (await world.wallet(organization_id)).balance_micros
+
+
+async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_on(world: World) -> None:
+    organization_id, _ = await world.organization(balance="100.00")
+    campaign_id = await world.campaign(organization_id, recipients=3000)
+    path = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    await accepted(world, organization_id, 50)
+
+    first = await world.post(f"{path}/cancel")
+    again = await world.post(f"{path}/cancel")
+    resumed = await world.api.post(f"{path}/resume")
+    now = await settled(world, organization_id, campaign_id)
+
+    sent = await recipients(world, organization_id)
+    assert (first["status"], again["status"], resumed.status_code) == ("canceled", "canceled", 409)
+    assert len(set(sent)) == len(sent) == now["accepted"] < 3000
+    assert await balance(world, organization_id) == 100_000_000 - 10_000 * len(sent)
+    told = (await world.api.get(path)).json()
+    assert (told["progress"]["remaining"], told["progress"]["sent"]) == (0, len(sent))
+    await world.certify()
+
+
+async def test_a_scheduled_campaign_begins_by_itself_at_its_time(world: World) -> None:
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=10, start=False)
+    path = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    at = datetime.now(UTC) + timedelta(seconds=3)
+
+    put_off = await world.post(f"{path}/start", {"at": (at + timedelta(days=1)).isoformat()})
+    told = await world.post(f"{path}/start", {"at": at.isoformat()})
+    await ends_with_each_once(world, organization_id, campaign_id, 10)
+
+    account = world.twilio.state.accounts[await world.account_sid(organization_id)]
+    assert (put_off["status"], told["status"]) == ("scheduled", "scheduled")
+    assert min(message.created for message in account.messages) >= at.timestamp()
+
+
+async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_may(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=10, start=False)
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/start", {"at": at.isoformat()})
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    await comes_to(world, organization_id, campaign_id, "parked")
+    before = await recipients(world, organization_id)
+
+    await world.pay(subscription_id)
+
+    assert before == []
+    await ends_with_each_once(world, organization_id, campaign_id, 10)
+
+
+async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing(world: World) -> None:
+    organization_id, _ = await world.organization()
+    first = await campaign_to(world, organization_id, ["+14155550100", OPTED_OUT])
+    await comes_to(world, organization_id, first, "completed")
+    asked = world.twilio.state.refused[21610]
+
+    second = await campaign_to(world, organization_id, [OPTED_OUT, "+14155550101", "+14155550102"])
+    await comes_to(world, organization_id, second, "completed")
+    third = await campaign_to(world, organization_id, [OPTED_OUT])
+    await comes_to(world, organization_id, third, "completed")
+
+    told = [await counts(world, organization_id, one) for one in (first, second, third)]
+    assert [(now["accepted"], now["refused"], now["skipped"]) for now in told] == [(1, 1, 0), (2, 0, 1), (0, 0, 1)]
+    assert (asked, world.twilio.state.refused[21610]) == (1, 1)
+    assert await balance(world, organization_id) == 9_970_000
+    await world.certify()
+
+
+async def test_a_large_campaign_does_not_hold_up_another_organization_s_small_one(world: World) -> None:
+    large, _ = await world.organization(balance="100.00")
+    small, _ = await world.organization()
+    of_large = await world.campaign(large, recipients=5000)
+    await accepted(world, large, 100)
+
+    of_small = await world.campaign(small, recipients=20)
+    await ends_with_each_once(world, small, of_small, 20)
+    while_it_ran = await counts(world, large, of_large)
+
+    assert while_it_ran["pending"] + while_it_ran["reserved"] > 0
+    await world.post(f"/v1/organizations/{large}/campaigns/{of_large}/cancel")
+    await settled(world, large, of_large)
+
+
+async def test_a_paced_organization_sends_everything_once_window_by_window(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = f"/v1/organizations/{organization_id}/pace"
+    assert (await world.api.put(path, json={"messages_per_second": 40})).is_success
+    campaign_id = await world.campaign(organization_id, recipients=45)
+
+    await ends_with_each_once(world, organization_id, campaign_id, 45)
