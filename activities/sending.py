@@ -199,7 +199,6 @@ class Sending:
             return 0
         settled = 0
         for message in waiting:
-            activity.heartbeat()
             reply = await self._look_up(organization, message, now)
             if reply is not None:  # at once: the next one may look like it, and must not be given the same sid
                 async with self._engine.begin() as conn:
