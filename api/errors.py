@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from db.campaigns import DifferentRequest
 from db.explaining import Reason
 from db.organizations import AccountTaken
+from db.resending import NotLost
 from db.reservations import DifferentMessage
 from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import BadAmount, to_decimal_string
@@ -97,6 +98,7 @@ TABLE: Mapping[type, Kind] = {
     BadAmount: Kind.INVALID,
     DifferentRequest: Kind.CONFLICT,
     DifferentMessage: Kind.CONFLICT,
+    NotLost: Kind.WRONG_STATE,
     AccountTaken: Kind.TAKEN,
     InvalidSignature: Kind.INVALID_SIGNATURE,
     VerificationUnavailable: Kind.UNVERIFIABLE,

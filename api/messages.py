@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import numbers
-from api.auth import READ, WRITE
+from api.auth import OPERATOR, READ, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
 from api.errors import not_found, refusal
 from api.fields import Body, Decimal, SmsBody
-from db import explaining, messages, organizations, reservations
+from db import explaining, messages, organizations, resending, reservations
 from db.messages import Message
 from db.organizations import Organization
 from domain.campaign import MessageStatus, price
@@ -101,6 +101,32 @@ async def get(organization_id: OrganizationId, message_id: str, here: Here) -> M
     if message is None:
         raise not_found("message")
     return MessageOut.of(message)
+
+
+@router.post("/{message_id}/resend", dependencies=[OPERATOR], summary="Send once more what was given up")
+async def resend(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """For a message that is `lost`: it was refunded, is paid again, and arrives twice if Twilio had it after all."""
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message = await messages.get(conn, organization_id, wanted)
+        organization = await organizations.get(conn, organization_id)
+        if message is None or organization is None:
+            raise not_found("message")
+        if message.campaign_id is not None:
+            await resending.in_its_campaign(conn, message, message.campaign_id)
+            paid, outcome = None, None
+        else:
+            paid, outcome = await resending.by_itself(conn, message)
+    log.warning("message_sent_once_more", organization_id=organization_id, message_id=message_id)
+    if message.campaign_id is not None:
+        here.ring_campaigns(organization_id, message.campaign_id)
+    elif paid is None:
+        async with here.services.engine.connect() as conn:
+            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+    else:
+        return MessageOut.of(await _hand_over(here, organization, paid))
+    async with here.services.engine.connect() as conn:
+        return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 
 
 async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:

@@ -7,6 +7,9 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.sending import BatchOf, Sending
+from db import messages
+from domain.campaign import MessageStatus
+from tests.builders import rows
 from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
 from tests.workflow.stops import messages_path
 from tests.world import World, until
@@ -89,4 +92,39 @@ async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_
     assert (await counts(world, organization_id, campaign_id))["lost"] == 3
     assert len(await recipients(world, organization_id)) == 37
     assert await paid(world, organization_id) == 37
+    await world.certify()
+
+
+async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so(world: World) -> None:
+    organization_id, campaign_id = await with_unknown(world, "500")
+    await three_unknown(world, organization_id, campaign_id)
+    await resolve(world, organization_id, campaign_id, lost_after=AT_ONCE)
+    await comes_to(world, organization_id, campaign_id, "completed")
+    found = await world.read(lambda conn: messages.in_status(conn, organization_id, MessageStatus.LOST))
+    lost = [f"/v1/organizations/{organization_id}/messages/{message.id}/resend" for message in found]
+
+    for path in lost:
+        await world.post(path)
+    again = await world.api.post(lost[0])
+
+    assert again.status_code == 409
+    await ends_with_each_once(world, organization_id, campaign_id, 40)
+    kept = await rows(
+        world.services.engine, "SELECT attempt, status FROM attempts WHERE organization_id = :of", of=organization_id
+    )
+    assert [tuple(row) for row in kept] == [(1, "lost")] * 3
+
+
+async def test_a_single_message_that_was_given_up_is_paid_again_when_it_is_sent_again(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("500", method="POST", path=path, times=1)
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    assert await patient(world, lost_after=AT_ONCE).resolve(organization_id) == 1
+    refunded = (await world.wallet(organization_id)).balance_micros
+
+    again = await world.post(f"/v1/organizations/{organization_id}/messages/{sent['id']}/resend")
+
+    assert (sent["status"], refunded, again["status"]) == ("unknown", 10_000_000, "accepted")
+    assert (await world.wallet(organization_id)).balance_micros == 9_990_000
     await world.certify()

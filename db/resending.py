@@ -1,0 +1,64 @@
+"""Sending once more what was given up: only ever by an operator's explicit act, since it may arrive twice."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import campaigns, messages, standings, wallets
+from db.campaigns import PERSON
+from db.messages import Message
+from db.reservations import debit_reference
+from domain.campaign import CampaignStatus, MessageStatus
+from domain.wallet import Debited, Outcome, debit
+
+_AGAIN = text(
+    """
+    WITH again AS (
+        UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
+                            problem = NULL, attempt = attempt + :more, sending_at = clock_timestamp()
+        WHERE organization_id = :organization_id AND id = :id AND status = 'lost'
+        RETURNING id, old.attempt, old.problem, old.sending_at
+    )
+    INSERT INTO attempts (organization_id, message_id, attempt, status, problem, sending_at)
+    SELECT :organization_id, id, attempt, 'lost', problem, sending_at FROM again
+    """
+)
+
+
+class NotLost(Exception):
+    """Only what was given up may be sent once more."""
+
+
+async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:
+    """Make it pending again, and let its campaign run if it was through. The caller rings the campaign.
+
+    Raises `NotLost`, also when the campaign was canceled. Locks the standing, the campaign, the message; the caller
+    commits.
+    """
+    await standings.lock(conn, message.organization_id)
+    campaign = await campaigns.lock(conn, message.organization_id, campaign_id)
+    if campaign is None or campaign.status is CampaignStatus.CANCELED:
+        raise NotLost("the campaign was canceled")
+    await _again(conn, message, MessageStatus.PENDING, more=0)
+    if campaign.status is CampaignStatus.COMPLETED:
+        await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+
+
+async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:
+    """Pay for it once more and mark it as being sent; the caller commits, then hands it over. None: it is not paid.
+
+    Raises `NotLost`. Locks the wallet, then the message.
+    """
+    reference = debit_reference(message.id, message.attempt + 1)
+    [outcome] = await wallets.post(conn, message.organization_id, [debit(reference, message.price)])
+    if not isinstance(outcome, Debited):
+        return None, outcome
+    await _again(conn, message, MessageStatus.SENDING, more=1)
+    return await messages.get(conn, message.organization_id, message.id), outcome
+
+
+async def _again(conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int) -> None:
+    asked = {"organization_id": message.organization_id, "id": message.id, "status": status.value, "more": more}
+    if not (await conn.execute(_AGAIN, asked)).rowcount:
+        raise NotLost(f"message {message.id} was not given up")
