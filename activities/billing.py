@@ -1,29 +1,26 @@
-"""Billing activities: ask the provider afresh, book the money it confirms, and fold its answer into the standing."""
+"""Billing activities: ask the provider afresh, have the money it confirms booked, and fold its answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
-from db import alerts, campaigns, folding, inbox, payments, standings, subscriptions
+from db import campaigns, folding, inbox, reversals, standings, subscriptions
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
-from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
-from domain.standing import Block, Standing, Status
+from domain.standing import Standing, Status
 from domain.subscription import Provider, Snapshot, State
-from domain.wallet import Credited
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
-log = structlog.get_logger()
 STALE_ATTEMPTS = 3
 
 
@@ -40,6 +37,7 @@ class Billing:
         self._reading = reading(engine)
         self._providers = providers
         self._doorbell = doorbell
+        self._booking = Booking(engine, providers)
 
     @activity.defn(name="confirm_subscription")
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
@@ -61,10 +59,11 @@ class Billing:
             if subscription.is_current or (subscription.provider, subscription.id) in named or _awaited(subscription)
         ]
         async with self._engine.begin() as conn:
+            await reversals.recover(conn, organization_id, now=datetime.now(UTC))
             standing = await _fold(conn, organization_id, told, cause)
             resumed = [] if money else await _finish(conn, standing, deliveries)
         for delivery in money:
-            await self._book(organization_id, delivery)
+            await self._booking.book(organization_id, delivery)
         if money:
             async with self._engine.begin() as conn:
                 standing = await _fold(conn, organization_id, (), cause)
@@ -87,66 +86,6 @@ class Billing:
                 return await self._providers[subscription.provider].get_subscription(subscription.id)
             except NotFound:
                 return Snapshot(state=State.UNKNOWN, raw_status="not found")
-
-    async def _book(self, organization_id: str, delivery: Delivery) -> None:
-        provider, money = self._providers[delivery.provider], delivery.money
-        if money is None:
-            return
-        with translated():
-            try:
-                if money.kind is MoneyObject.DISPUTE:
-                    await self._settle_dispute(organization_id, provider, money)
-                elif money.kind is MoneyObject.REFUND or delivery.kind in (EventKind.REFUNDED, EventKind.REVERSED):
-                    await self._alert(organization_id, "refund", f"{money.kind} {money.id}: to be settled by a person")
-                else:
-                    await self._book_payment(organization_id, delivery, await provider.get_payment(money))
-            except NotFound:
-                await self._park(delivery, f"unknown {money.kind.value} {money.id}: the provider does not have it")
-
-    async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
-        if payment.status is not PaymentStatus.COMPLETED:
-            return
-        if payment.reference.kind is MoneyObject.SALE:
-            async with self._engine.begin() as conn:
-                await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
-                await inbox.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
-            return
-        if inbox.organization_named(payment.custom_id) != organization_id:
-            await self._park(delivery, f"capture {payment.reference.id} is not this organization's")
-            await self._alert(organization_id, "payment_of_another", f"capture {payment.reference.id}")
-            return
-        async with self._engine.begin() as conn:
-            outcome = await payments.book_topup(conn, organization_id, delivery.provider, payment)
-            if isinstance(outcome, Credited):
-                return
-            await conn.rollback()
-        await self._park(delivery, f"capture {payment.reference.id} of {payment.amount} could not be booked: {outcome}")
-        await self._alert(organization_id, "payment_not_booked", f"capture {payment.reference.id}")
-
-    async def _settle_dispute(self, organization_id: str, provider: BillingProvider, money: MoneyReference) -> None:
-        dispute = await provider.get_dispute(money.id)
-        now = datetime.now(UTC)
-        async with self._engine.begin() as conn:
-            if dispute.open:
-                reason = f"{provider.name} dispute {dispute.id}"
-                block = standings.HeldBlock(
-                    kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=provider.name
-                )
-                await folding.block(conn, organization_id, block, now=now)
-            elif dispute.lost:
-                await alerts.raise_(conn, organization_id, "dispute_lost", f"dispute {dispute.id}: the block stays")
-            else:
-                await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=provider.name, now=now)
-
-    async def _park(self, delivery: Delivery, reason: str) -> None:
-        async with self._engine.begin() as conn:
-            await inbox.park(conn, delivery.id, reason)
-        log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)
-
-    async def _alert(self, organization_id: str, kind: str, detail: str) -> None:
-        async with self._engine.begin() as conn:
-            await alerts.raise_(conn, organization_id, kind, detail)
-        log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
 
 
 def _awaited(subscription: Subscription) -> bool:

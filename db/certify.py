@@ -6,14 +6,8 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """`sql` returns one row: how many were examined, how many of them break the claim and, maybe, the first of them."""
-
-    guarantee: int
-    claim: str
-    sql: str
+from db.check import Check
+from db.reversal_checks import REVERSAL_CHECKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +266,7 @@ CHECKS = (
         claim="debits booked while an operator had frozen the wallet",
         sql=_entries_while("frozen_by_operator", "unfrozen_by_operator"),
     ),
+    *REVERSAL_CHECKS,
 )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import wallets
+from db import reversals, standings, wallets
 from db.tables import payments
 from domain.events import Payment
 from domain.money import Money
@@ -34,13 +34,15 @@ class BookedFor:
 
 
 async def book_topup(
-    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, *, now: datetime
 ) -> Outcome | BookedFor:
-    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it.
+    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it; what the organization
+    owes for reversals is recovered from it first.
 
-    Two organizations at once: the second one's transaction fails by the unique payment. Locks the wallet; the caller
-    commits.
+    Two organizations at once: the second one's transaction fails by the unique payment. Locks the standing, then the
+    wallet; the caller commits.
     """
+    await standings.lock(conn, organization_id)
     reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
     whose = await owner(conn, provider, payment.reference.id)
     if whose is not None and whose != organization_id:
@@ -50,6 +52,7 @@ async def book_topup(
     )
     if isinstance(outcome, Credited):
         await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
+        await reversals.recover(conn, organization_id, now=now)
     return outcome
 
 

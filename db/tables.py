@@ -211,8 +211,8 @@ ledger_entries = Table(
     ForeignKeyConstraint(
         ["organization_id", "refunds"], ["ledger_entries.organization_id", "ledger_entries.reference_id"]
     ),
-    _one_of("kind", "credit", "debit", "refund"),
-    CheckConstraint("(kind = 'debit') = (amount_micros < 0)", name="sign"),
+    _one_of("kind", "credit", "debit", "refund", "reversal", "recovery"),
+    CheckConstraint("(kind IN ('debit', 'reversal', 'recovery')) = (amount_micros < 0)", name="sign"),
     CheckConstraint("amount_micros <> 0", name="amount"),
     CheckConstraint("balance_after_micros >= 0", name="balance_after"),
     CheckConstraint("(kind = 'refund') = (refunds IS NOT NULL)", name="refunds"),
@@ -432,6 +432,72 @@ payments = Table(
     _one_of("kind", "subscription", "topup"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(kind = 'topup') = (reference_id IS NOT NULL)", name="reference"),
+)
+
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("payment_kind", Text, nullable=False),
+    Column("told_micros", BigInteger, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("taken_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("recovered_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("waived_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("recoveries", Integer, nullable=False, server_default=ZERO),
+    _time("occurred_at"),
+    _time("booked_at", now=True),
+    _time("returned_at"),
+    PrimaryKeyConstraint("organization_id", "provider", "object_id"),
+    UniqueConstraint("provider", "object_id"),
+    ForeignKeyConstraint(
+        ["organization_id", "provider", "payment_id"],
+        ["payments.organization_id", "payments.provider", "payments.object_id"],
+    ),
+    _one_of("what", "refund", "dispute"),
+    _one_of("payment_kind", "subscription", "topup"),
+    CheckConstraint("amount_micros BETWEEN 0 AND told_micros", name="amount"),
+    CheckConstraint("taken_micros >= 0 AND recovered_micros >= 0 AND waived_micros >= 0", name="parts"),
+    CheckConstraint("taken_micros + recovered_micros + waived_micros <= amount_micros", name="whole"),
+    CheckConstraint(
+        "payment_kind = 'topup' OR taken_micros + recovered_micros + waived_micros = 0", name="subscription"
+    ),
+    CheckConstraint("(recoveries > 0) = (recovered_micros > 0)", name="recoveries"),
+    Index(
+        "reversals_owed_idx", "organization_id", "booked_at",
+        postgresql_where=text(
+            "payment_kind = 'topup' AND returned_at IS NULL"
+            " AND taken_micros + recovered_micros + waived_micros < amount_micros"
+        ),
+    ),
+    Index("reversals_payment_idx", "organization_id", "provider", "payment_id"),
+)  # fmt: skip
+
+topups = Table(
+    "topups",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("checkout_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="open"),
+    _time("created_at", now=True),
+    _time("settled_at"),
+    PrimaryKeyConstraint("organization_id", "provider", "checkout_id"),
+    UniqueConstraint("provider", "checkout_id"),
+    UniqueConstraint("organization_id", "idempotency_key"),
+    _one_of("provider", "paypal", "stripe"),
+    _one_of("status", "open", "paid", "expired"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+    CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled"),
+    Index("topups_open_idx", "organization_id", "created_at", postgresql_where=text("status = 'open'")),
 )
 
 api_keys = Table(

@@ -58,7 +58,10 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """A money object as a fresh GET told it. `amount` is never negative; `reference` is unique at its provider."""
+    """A money object as a fresh GET told it. `amount` is never negative; `reference` is unique at its provider.
+
+    `reverses` is the id of the payment that a refund takes back.
+    """
 
     reference: MoneyReference
     status: PaymentStatus
@@ -66,16 +69,67 @@ class Payment:
     occurred_at: datetime | None = None
     subscription_id: str | None = None
     custom_id: str | None = None
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """A dispute as a fresh GET told it. `payment_ids` are the disputed money objects' ids."""
+    """A dispute as a fresh GET told it. `payment_ids` are the disputed money objects' ids.
+
+    `amount` is what it is about, `withdrawn` whether that is taken from us as things stand: Stripe takes it at once and
+    gives it back with a dispute that is won, PayPal takes it with one that is lost.
+    """
 
     id: str
     open: bool
     lost: bool
     payment_ids: tuple[str, ...] = ()
+    amount: Money | None = None
+    withdrawn: bool = False
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """What a payment's payer got back, by a refund, a bank's reversal or a dispute, as a fresh GET told it.
+
+    `stands` false: it was not taken, or has been given back to us.
+    """
+
+    id: str
+    what: str
+    payment_id: str
+    amount: Money
+    stands: bool
+    occurred_at: datetime | None = None
+
+
+def refunded(told: Payment) -> Reversal | None:
+    """None where it is not decided yet, or the provider does not say which payment it takes back."""
+    if told.reverses is None or told.status not in (PaymentStatus.COMPLETED, PaymentStatus.DECLINED):
+        return None
+    return Reversal(
+        id=told.reference.id,
+        what="refund",
+        payment_id=told.reverses,
+        amount=told.amount,
+        stands=told.status is PaymentStatus.COMPLETED,
+        occurred_at=told.occurred_at,
+    )
+
+
+def disputed(told: Dispute) -> Reversal | None:
+    """None where it does not say of which one payment how much it takes."""
+    if told.amount is None or len(told.payment_ids) != 1:
+        return None
+    return Reversal(
+        id=told.id,
+        what="dispute",
+        payment_id=told.payment_ids[0],
+        amount=told.amount,
+        stands=told.withdrawn,
+        occurred_at=told.occurred_at,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ class Block(StrEnum):
 IN_WORDS = {
     Block.NONPAYMENT: "the subscription is not paid",
     Block.CANCELED: "the subscription has ended",
-    Block.DISPUTE: "a payment is disputed",
+    Block.DISPUTE: "a payment is disputed or was taken back",
     Block.ADMIN: "an operator suspended the organization",
     Block.TELEPHONY: "Twilio holds the subaccount suspended or closed",
 }

@@ -11,6 +11,13 @@ class EntryKind(StrEnum):
     CREDIT = "credit"
     DEBIT = "debit"
     REFUND = "refund"
+    REVERSAL = "reversal"
+    RECOVERY = "recovery"
+
+
+TAKEN_BACK = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY})
+"""A top-up's money that its payer got back: it is gone, so neither a gate nor a freeze stands in the way of it."""
+TAKES = TAKEN_BACK | {EntryKind.DEBIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,7 @@ class Posting:
 
     @property
     def signed_micros(self) -> int:
-        return -self.amount.micros if self.kind is EntryKind.DEBIT else self.amount.micros
+        return -self.amount.micros if self.kind in TAKES else self.amount.micros
 
 
 def debit(reference_id: str, amount: Money, description: str = "") -> Posting:
@@ -49,6 +56,15 @@ def refund(reference_id: str, refunds: str, amount: Money, description: str = ""
     return Posting(
         kind=EntryKind.REFUND, reference_id=reference_id, amount=amount, refunds=refunds, description=description
     )
+
+
+def reversal(reference_id: str, amount: Money, description: str = "") -> Posting:
+    return Posting(kind=EntryKind.REVERSAL, reference_id=reference_id, amount=amount, description=description)
+
+
+def recovery(reference_id: str, amount: Money, description: str = "") -> Posting:
+    """Takes later what a reversal could not take."""
+    return Posting(kind=EntryKind.RECOVERY, reference_id=reference_id, amount=amount, description=description)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +97,10 @@ class Credited(Posted):
 
 
 class Refunded(Posted):
+    pass
+
+
+class TakenBack(Posted):
     pass
 
 
@@ -137,6 +157,7 @@ Outcome = (
     Debited
     | Credited
     | Refunded
+    | TakenBack
     | InsufficientFunds
     | Frozen
     | Suspended
@@ -147,10 +168,12 @@ Outcome = (
     | TooLarge
 )
 
-_POSTED: dict[EntryKind, type[Debited] | type[Credited] | type[Refunded]] = {
+_POSTED: dict[EntryKind, type[Debited] | type[Credited] | type[Refunded] | type[TakenBack]] = {
     EntryKind.DEBIT: Debited,
     EntryKind.CREDIT: Credited,
     EntryKind.REFUND: Refunded,
+    EntryKind.REVERSAL: TakenBack,
+    EntryKind.RECOVERY: TakenBack,
 }
 
 
@@ -251,6 +274,8 @@ def _refusal(
             return NothingToRefund(posting.refunds)
     if posting.kind is EntryKind.DEBIT:
         return cannot_pay(wallet, balance, posting.amount.micros)
+    if posting.kind in TAKEN_BACK:
+        return _too_little(wallet, balance, posting.amount.micros)
     if balance + posting.amount.micros > LARGEST_MICROS:
         return TooLarge(balance)
     return None
@@ -262,5 +287,9 @@ def cannot_pay(wallet: Wallet, balance: int, micros: int) -> Suspended | Frozen 
         return Suspended()
     if wallet.frozen:
         return Frozen(wallet.freeze_reason or "frozen")
+    return _too_little(wallet, balance, micros)
+
+
+def _too_little(wallet: Wallet, balance: int, micros: int) -> InsufficientFunds | None:
     available = balance - wallet.held_micros
     return InsufficientFunds(available, micros) if micros > available else None

@@ -39,7 +39,18 @@ def payment(kind: MoneyObject, told: Json, *, subscription_id: str | None = None
         occurred_at=reading.time(told, "time") or reading.time(told, "create_time"),
         subscription_id=subscription_id or reading.text(told, "billing_agreement_id"),
         custom_id=reading.text(told, "custom_id") or reading.text(told, "custom"),
+        reverses=reversed_by(told) if kind is MoneyObject.REFUND else None,
     )
+
+
+def reversed_by(told: Json) -> str | None:
+    """The id of the payment that a refund takes back: v1 has fields for it, v2 only a link."""
+    named = reading.text(told, "sale_id") or reading.text(told, "capture_id")
+    for rel in ("sale", "up"):
+        if named is None and (path := reading.link(told, rel)) is not None:
+            before, _, id_ = path.rpartition("/")
+            named = id_ if before.endswith(("/captures", "/sale")) and id_ else None
+    return named
 
 
 def dispute(told: Json) -> Dispute:
@@ -47,11 +58,15 @@ def dispute(told: Json) -> Dispute:
     status = reading.text(told, "status")
     if id_ is None or status is None:
         raise ProviderUnavailable("PayPal told a dispute without an id or a status", code="UNREADABLE")
-    outcome = reading.text(reading.part(told, "dispute_outcome"), "outcome_code")
+    result = reading.part(told, "dispute_outcome")
+    outcome, is_open = reading.text(result, "outcome_code"), status.upper() != "RESOLVED"
     ids = (reading.text(disputed, "seller_transaction_id") for disputed in reading.parts(told, "disputed_transactions"))
     return Dispute(
         id=id_,
-        open=status.upper() != "RESOLVED",
+        open=is_open,
         lost=outcome in _LOST,
         payment_ids=tuple(one for one in ids if one is not None),
+        amount=reading.amount(result, "amount_refunded") or reading.amount(told, "dispute_amount"),
+        withdrawn=not is_open and outcome in _LOST,
+        occurred_at=reading.time(told, "create_time"),
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.subscription import Provider
 from providers.paypal import reading
+from providers.paypal.payments import reversed_by
 from providers.paypal.reading import Json
 from providers.paypal.snapshots import snapshot
 
@@ -125,7 +126,7 @@ def _custom_id(resource: Json) -> str | None:
 def _payment_id(resource: Json) -> str | None:
     disputed = reading.parts(resource, "disputed_transactions")[:1]
     taken_back = reading.text(disputed[0], "seller_transaction_id") if disputed else None
-    return taken_back or reading.text(resource, "sale_id") or reading.text(resource, "capture_id")
+    return taken_back or reversed_by(resource)
 
 
 def _problems(**missing: bool) -> str | None:

@@ -86,7 +86,8 @@ class Stripe:
             case MoneyObject.SALE:
                 return await self._get_sale(reference.id)
             case MoneyObject.CAPTURE:
-                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(reference.id)))
+                expand: Any = {"expand": ["latest_charge"]}
+                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(reference.id, expand)))
             case MoneyObject.REFUND:
                 return await self._get_refund(reference.id)
             case MoneyObject.DISPUTE:
@@ -243,19 +244,15 @@ class Stripe:
         return payments.of_invoice(await told(self._api.invoices.retrieve_async(id_, {"expand": ["payments"]})))
 
     async def _get_refund(self, id_: str) -> Payment:
-        """A refund, or what a dispute took back."""
-        if id_.startswith(("dp_", "du_")):
-            back, translate = await told(self._api.disputes.retrieve_async(id_)), payments.of_reversal
-        else:
-            back, translate = await told(self._api.refunds.retrieve_async(id_)), payments.of_refund
+        back = await told(self._api.refunds.retrieve_async(id_))
         intent_id = id_of(back, "payment_intent")
         if intent_id is None:
-            return translate(back, subscription_id=None, custom_id=organization(back))
+            return payments.of_refund(back, subscription_id=None, custom_id=organization(back))
         details = part(part(await self._invoice_of(intent_id), "parent"), "subscription_details")
         subscription_id, custom_id = id_of(details, "subscription"), organization(details)
         if custom_id is None:
             custom_id = organization(await told(self._api.payment_intents.retrieve_async(intent_id)))
-        return translate(back, subscription_id=subscription_id, custom_id=custom_id)
+        return payments.of_refund(back, subscription_id=subscription_id, custom_id=custom_id)
 
     async def _invoice_of(self, intent_id: str) -> Json:
         """Empty for a payment without an invoice: a top-up."""

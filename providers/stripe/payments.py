@@ -4,6 +4,8 @@ A subscription's payment is named by its payment intent, which refunds and dispu
 outside of Stripe has none and is named by itself.
 """
 
+from dataclasses import replace
+
 from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from providers.errors import ProviderUnavailable
 from providers.reading import Json, part, parts, text
@@ -27,6 +29,8 @@ _REFUNDS = {
     "canceled": PaymentStatus.DECLINED,
 }
 _CLOSED = frozenset({"won", "lost", "prevented", "warning_closed"})
+_WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
+"""An inquiry (`warning_…`) takes nothing; a dispute takes its amount at once, and gives it back if it is won."""
 
 
 def of_invoice(told: Json) -> Payment:
@@ -52,20 +56,18 @@ def of_invoice(told: Json) -> Payment:
 def of_intent(told: Json, *, subscription_id: str | None = None) -> Payment:
     kind = MoneyObject.CAPTURE if subscription_id is None else MoneyObject.SALE
     status = _INTENTS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
-    amount_name = "amount_received" if status is PaymentStatus.COMPLETED else "amount"
+    back, received = amount(part(told, "latest_charge"), "amount_refunded"), amount(told, "amount_received")
+    if status is PaymentStatus.COMPLETED and back is not None and back.micros > 0:
+        status = PaymentStatus.REFUNDED if back == received else PaymentStatus.PARTIALLY_REFUNDED
+    paid = status not in (PaymentStatus.PENDING, PaymentStatus.DECLINED, PaymentStatus.UNKNOWN)
+    amount_name = "amount_received" if paid else "amount"
     return _payment(kind, told, amount_name, status, subscription_id=subscription_id, custom_id=organization(told))
 
 
 def of_refund(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
     status = _REFUNDS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
-    return _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
-
-
-def of_reversal(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
-    """What the bank took back with a dispute; won, it was given back."""
-    given_back = text(told, "status") in (_CLOSED - {"lost"})
-    status = PaymentStatus.DECLINED if given_back else PaymentStatus.COMPLETED
-    return _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
+    refund = _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
+    return replace(refund, reverses=id_of(told, "payment_intent") or id_of(told, "charge"))
 
 
 def dispute(told: Json) -> Dispute:
@@ -73,7 +75,15 @@ def dispute(told: Json) -> Dispute:
     if id_ is None or status is None:
         raise ProviderUnavailable("Stripe told a dispute without an id or a status", code="UNREADABLE")
     intent = id_of(told, "payment_intent") or id_of(told, "charge")
-    return Dispute(id=id_, open=status not in _CLOSED, lost=status == "lost", payment_ids=(intent,) if intent else ())
+    return Dispute(
+        id=id_,
+        open=status not in _CLOSED,
+        lost=status == "lost",
+        payment_ids=(intent,) if intent else (),
+        amount=amount(told, "amount"),
+        withdrawn=status in _WITHDRAWN,
+        occurred_at=time(told, "created"),
+    )
 
 
 def _payment(

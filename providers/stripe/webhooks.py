@@ -114,10 +114,10 @@ def _money(event_type: str, kind: EventKind, subject: Json) -> MoneyReference | 
         named = MoneyObject.SALE if subject.get("amount_paid") != 0 else None  # a trial's first invoice is no payment
     elif event_type.startswith("checkout.session.") and text(subject, "mode") == "payment":
         named, id_ = MoneyObject.CAPTURE, id_of(subject, "payment_intent")
-    elif kind in (EventKind.REFUNDED, EventKind.REVERSED):
+    elif event_type.startswith("charge.dispute."):
+        named = MoneyObject.DISPUTE  # for what was withdrawn, too: a dispute is one fact, whichever event tells of it
+    elif kind is EventKind.REFUNDED:
         named = MoneyObject.REFUND
-    elif kind in (EventKind.DISPUTE_OPENED, EventKind.DISPUTE_CLOSED):
-        named = MoneyObject.DISPUTE
     return MoneyReference(kind=named, id=id_) if named is not None and id_ is not None else None
 
 

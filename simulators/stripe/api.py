@@ -185,6 +185,8 @@ class Api:
     def _gets(self, kind: str) -> Callable[[Request], Any]:
         async def get(request: Request) -> Response:
             found = self._one(request, kind)
+            if "latest_charge" in request.query_params.values() and "latest_charge" in found:
+                found = {**found, "latest_charge": self.state.get(found["latest_charge"], "charge")}
             return JSONResponse(self._with_payments(found) if kind == "invoice" else found)
 
         return get

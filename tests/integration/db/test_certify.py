@@ -7,11 +7,11 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, holds, payments, receipts, seals, standings
+from db import certify, holds, payments, receipts, reversals, seals, standings
 from db.certify import CHECKS, GUARANTEES
 from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.hold import Hold
 from domain.standing import Status
 from domain.subscription import Provider, State
@@ -58,6 +58,10 @@ GATE_OPEN = "suspended organizations whose gate stands open"
 SEALED = "sealed entries that are gone, or are not what was sealed"
 SET_ASIDE = "wallets whose open holds do not add up to what they have set aside"
 CAPTURED = "captured holds without exactly one debit of what was captured"
+REVERSED = "reversals whose ledger entries are not what was taken, recovered and given back"
+UNEXPLAINED = "wallets with entries of reversals that no reversal explains"
+TOO_MUCH = "payments of which more was taken back than was paid"
+OWING = "organizations that owe what payers got back and have no block for it, or the block and owe nothing"
 RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
 
 
@@ -71,16 +75,38 @@ async def finish(engine: AsyncEngine, step: str, organization_id: str = ORGANIZA
         await receipts.finish(conn, organization_id, held.epoch, held.status, now=NOON)
 
 
-async def topped_up(engine: AsyncEngine) -> None:
+async def topped_up(
+    engine: AsyncEngine, id_: str = "CAP-1", amount: str = "5", organization_id: str = ORGANIZATION
+) -> None:
     paid = Payment(
-        reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"),
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id=id_),
         status=PaymentStatus.COMPLETED,
-        amount=usd("5"),
-        custom_id=ORGANIZATION,
+        amount=usd(amount),
+        custom_id=organization_id,
     )
     for _ in range(2):
         async with engine.begin() as conn:
-            assert isinstance(await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid), Credited)
+            booked = await payments.book_topup(conn, organization_id, Provider.PAYPAL, paid, now=NOON)
+            assert isinstance(booked, Credited)
+
+
+async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> None:
+    """A dispute that was won, a refund recovered from the next top-up, and one that is still owed."""
+    await onboard(engine, organization_id, balance="0")
+    for id_ in ("CAP-2", "CAP-3"):
+        await topped_up(engine, id_, "5", organization_id)
+    await post(engine, debit("spent", usd("8")), organization_id=organization_id)
+
+    async def told(id_: str, of: str, *, stands: bool = True) -> None:
+        fact = Reversal(id=id_, what="dispute", payment_id=of, amount=usd("5"), stands=stands)
+        async with engine.begin() as conn:
+            await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
+
+    await told("D-1", "CAP-2")
+    await told("D-1", "CAP-2", stands=False)
+    await told("R-2", "CAP-3")
+    await topped_up(engine, "CAP-4", "4", organization_id)
+    await told("R-3", "CAP-2")
 
 
 async def set_aside(engine: AsyncEngine) -> None:
@@ -135,6 +161,7 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     await freeze(engine, "resting")
     await park(engine, organization_id="resting")
     await finish(engine, "suspend_twilio_subaccount", "resting")
+    await taken_back(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
     return engine
@@ -162,11 +189,11 @@ NEXT = "(SELECT max(seq) + 1 FROM ledger_entries WHERE organization_id = '{0}')"
 LAST = "(SELECT balance_micros FROM wallets WHERE organization_id = '{0}')"
 
 
-def slipped_in(organization_id: str) -> str:
-    """A debit that was booked behind the code's back, as tidily as if it had been booked by it."""
+def slipped_in(organization_id: str, kind: str = "debit") -> str:
+    """An entry that was booked behind the code's back, as tidily as if it had been booked by it."""
     return (
         "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
-        f" SELECT '{organization_id}', entries + 1, 'debit', -1, balance_micros - 1, 'slipped in' FROM wallets"
+        f" SELECT '{organization_id}', entries + 1, '{kind}', -1, balance_micros - 1, 'slipped in' FROM wallets"
         f" WHERE organization_id = '{organization_id}';"
         " UPDATE wallets SET balance_micros = balance_micros - 1, entries = entries + 1"
         f" WHERE organization_id = '{organization_id}'"
@@ -309,6 +336,25 @@ TAMPERINGS = [
     (
         "debits booked while an operator had frozen the wallet",
         "DELETE FROM gate_changes WHERE change = 'unfrozen_by_operator'",
+        set(),
+    ),
+    (REVERSED, "UPDATE reversals SET taken_micros = taken_micros - 1 WHERE object_id = 'R-2'", set()),
+    (REVERSED, "UPDATE reversals SET recovered_micros = recovered_micros - 1 WHERE object_id = 'R-2'", set()),
+    (REVERSED, "UPDATE reversals SET returned_at = NULL WHERE object_id = 'D-1'", {TOO_MUCH}),
+    (UNEXPLAINED, slipped_in("acme", "reversal"), set()),
+    (UNEXPLAINED, "UPDATE reversals SET recoveries = recoveries + 1 WHERE recoveries > 0", set()),
+    (
+        TOO_MUCH,
+        "UPDATE reversals SET told_micros = 6000000, amount_micros = 6000000 WHERE object_id = 'R-3'",
+        set(),
+    ),
+    (OWING, "DELETE FROM blocks WHERE reference = 'receivable'", set()),
+    (
+        OWING,
+        (
+            "INSERT INTO blocks (organization_id, kind, reference, reason, placed_by)"
+            " VALUES ('acme', 'dispute', 'receivable', 'x', 'x')"
+        ),
         set(),
     ),
 ]

@@ -95,6 +95,22 @@ def payment(organization_id: str = "acme", *, kind: str = "subscription", amount
     )
 
 
+def reversal(
+    *,
+    what: str = "refund",
+    paid: str = "P-1",
+    of: str = "topup",
+    amount: int = 1,
+    taken: int = 0,
+    recovered: int = 0,
+) -> str:
+    return (
+        "INSERT INTO reversals (organization_id, provider, object_id, what, payment_id, payment_kind, told_micros,"
+        " amount_micros, taken_micros, recovered_micros)"
+        f" VALUES ('acme', 'paypal', 'R-1', '{what}', '{paid}', '{of}', 1, {amount}, {taken}, {recovered})"
+    )
+
+
 def delivery(
     *, provider: str = "paypal", event: str = "e1", transmission: str = "t1", status: str = "unhandled"
 ) -> str:
@@ -112,6 +128,15 @@ def delivery(
         (entry(amount=0), "ledger_entries_amount_check"),
         (entry(amount=-1), "ledger_entries_sign_check"),
         (entry(kind="debit", amount=1), "ledger_entries_sign_check"),
+        (entry(kind="reversal", amount=1), "ledger_entries_sign_check"),
+        (entry(kind="recovery", amount=1), "ledger_entries_sign_check"),
+        (reversal(amount=2), "reversals_amount_check"),
+        (reversal(taken=-1), "reversals_parts_check"),
+        (reversal(taken=2), "reversals_whole_check"),
+        (reversal(of="subscription", taken=1), "reversals_subscription_check"),
+        (reversal(recovered=1), "reversals_recoveries_check"),
+        (reversal(paid="nowhere"), "reversals_organization_id_provider_payment_id_fkey"),
+        (reversal(what="gift"), "reversals_what_check"),
         (entry(kind="gift"), "ledger_entries_kind_check"),
         (entry(kind="refund"), "ledger_entries_refunds_check"),
         (entry(refunds="d2"), "ledger_entries_refunds_check"),

@@ -46,7 +46,7 @@ def captured(amount: Money, id_: str = "CAP-1") -> Payment:
 
 async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> Outcome | BookedFor:
     async with engine.begin() as conn:
-        return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount))
+        return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount), now=NOON)
 
 
 async def newest(engine: AsyncEngine) -> Receipt:

@@ -9,6 +9,7 @@ from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.subscription import Provider
 from domain.wallet import Credited, Outcome
 from tests.builders import (
+    NOON,
     ORGANIZATION,
     balance,
     broken_claims,
@@ -31,7 +32,7 @@ async def book(engine: AsyncEngine) -> Outcome | BookedFor:
         custom_id=ORGANIZATION,
     )
     async with engine.begin() as conn:
-        return await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, captured)
+        return await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, captured, now=NOON)
 
 
 async def test_the_same_credit_twice_is_booked_once(engine: AsyncEngine) -> None:

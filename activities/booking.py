@@ -1,0 +1,150 @@
+"""Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never from the body."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from activities.failures import translated
+from db import alerts, folding, inbox, payments, reversals, standings
+from db.inbox import Delivery
+from db.reversals import NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal, disputed, refunded
+from domain.standing import Block
+from domain.subscription import Provider
+from domain.wallet import Credited
+from providers.billing import BillingProvider
+from providers.errors import NotFound
+
+log = structlog.get_logger()
+
+
+class Booking:
+    """May be repeated any number of times. What cannot be booked is parked in sight, and raises an alert."""
+
+    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
+        self._engine = engine
+        self._providers = providers
+
+    async def book(self, organization_id: str, delivery: Delivery) -> None:
+        """Fails retryably where the provider does not answer."""
+        provider, money = self._providers[delivery.provider], delivery.money
+        if money is None:
+            return
+        with translated():
+            try:
+                match money.kind:
+                    case MoneyObject.DISPUTE:
+                        await self._settle_dispute(organization_id, delivery, await provider.get_dispute(money.id))
+                    case MoneyObject.REFUND:
+                        await self._book_refund(organization_id, delivery, await provider.get_payment(money))
+                    case _:
+                        await self._book_payment(organization_id, delivery, await provider.get_payment(money))
+            except NotFound:
+                await self._park(delivery, f"unknown {money.kind.value} {money.id}: the provider does not have it")
+
+    async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
+        if payment.status not in (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED):
+            return
+        if payment.reference.kind is MoneyObject.SALE:
+            async with self._engine.begin() as conn:
+                await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
+                await inbox.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
+            return
+        if payment.status is PaymentStatus.REFUNDED:
+            return  # the payer has it all back: credited now, it could be spent before we hear of that
+        problem = await self.book_topup(organization_id, delivery.provider, payment)
+        if problem is not None:
+            await self._park(delivery, problem)
+
+    async def book_topup(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
+        """Credit a captured payment, once; why it was not, if it was not: then an alert stands, too."""
+        id_, now = payment.reference.id, datetime.now(UTC)
+        if inbox.organization_named(payment.custom_id) != organization_id:
+            await self._alert(organization_id, "payment_of_another", f"capture {id_}")
+            return f"capture {id_} is not this organization's"
+        async with self._engine.begin() as conn:
+            outcome = await payments.book_topup(conn, organization_id, provider, payment, now=now)
+            if isinstance(outcome, Credited):
+                await inbox.adopt_payment(conn, provider, id_, now)
+                return None
+            await conn.rollback()
+        await self._alert(organization_id, "payment_not_booked", f"capture {id_}")
+        return f"capture {id_} of {payment.amount} could not be booked: {outcome}"
+
+    async def _book_refund(self, organization_id: str, delivery: Delivery, told: Payment) -> None:
+        if told.status in (PaymentStatus.PENDING, PaymentStatus.UNKNOWN):
+            return  # its next event says what became of it
+        taken_back = refunded(told)
+        if taken_back is None:
+            await self._alert(organization_id, "refund", f"refund {told.reference.id} does not say of which payment")
+            return
+        async with self._engine.begin() as conn:
+            problem = await self._reverse(conn, organization_id, delivery, taken_back)
+        if problem is not None and not await self._all_back_unbooked(delivery.provider, told):
+            await self._park(delivery, problem)
+
+    async def _all_back_unbooked(self, provider: Provider, told: Payment) -> bool:
+        """Whether it is of a top-up that was paid back whole before it was booked, and so never will be."""
+        if told.reverses is None or told.subscription_id is not None:
+            return False
+        topup = MoneyReference(kind=MoneyObject.CAPTURE, id=told.reverses)
+        try:
+            return (await self._providers[provider].get_payment(topup)).status is PaymentStatus.REFUNDED
+        except NotFound:
+            return False
+
+    async def _settle_dispute(self, organization_id: str, delivery: Delivery, dispute: Dispute) -> None:
+        now, by, problem = datetime.now(UTC), delivery.provider.value, None
+        taken_back = disputed(dispute)
+        async with self._engine.begin() as conn:
+            if dispute.open:
+                reason = f"{by} dispute {dispute.id}"
+                block = standings.HeldBlock(kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by)
+                await folding.block(conn, organization_id, block, now=now)
+            elif dispute.lost:
+                await alerts.raise_(conn, organization_id, "dispute_lost", f"dispute {dispute.id}: the block stays")
+            if taken_back is not None:
+                problem = await self._reverse(conn, organization_id, delivery, taken_back)
+            elif dispute.withdrawn:
+                detail = f"dispute {dispute.id} does not say what it takes of which payment"
+                await alerts.raise_(conn, organization_id, "refund", detail)
+            if not dispute.open and not dispute.lost:
+                await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
+        if problem is not None:
+            await self._park(delivery, problem)
+
+    async def _reverse(
+        self, conn: AsyncConnection, organization_id: str, delivery: Delivery, told: Reversal
+    ) -> str | None:
+        """Why it has to wait, if it has to."""
+        try:
+            async with conn.begin_nested():
+                outcome = await reversals.book(conn, organization_id, delivery.provider, told, now=datetime.now(UTC))
+        except NotBooked as problem:
+            await alerts.raise_(conn, organization_id, "reversal_not_booked", f"{told.what} {told.id}: {problem}")
+            return f"{told.what} {told.id} could not be booked: {problem}"
+        match outcome:
+            case UnknownPayment(payment_id=id_):
+                return f"unknown payment {id_}, of which {told.what} {told.id} takes back" if told.stands else None
+            case OtherCurrency():
+                detail = f"{told.what} {told.id} of {told.amount} is in another currency than its payment"
+                await alerts.raise_(conn, organization_id, "refund", detail)
+            case OfSubscription() if told.what == "refund":
+                detail = f"refund {told.id} of a subscription payment: to be settled by a person"
+                await alerts.raise_(conn, organization_id, "refund", detail)
+            case reversals.Booked(counted=counted, told=whole) if counted != whole:
+                detail = f"{told.what} {told.id} of {whole}: {counted} was left of its payment"
+                await alerts.raise_(conn, organization_id, "refund", detail)
+        return None
+
+    async def _park(self, delivery: Delivery, reason: str) -> None:
+        async with self._engine.begin() as conn:
+            await inbox.park(conn, delivery.id, reason)
+        log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)
+
+    async def _alert(self, organization_id: str, kind: str, detail: str) -> None:
+        async with self._engine.begin() as conn:
+            await alerts.raise_(conn, organization_id, kind, detail)
+        log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)

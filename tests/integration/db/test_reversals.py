@@ -1,0 +1,364 @@
+"""What payers get back: taken from the wallet once, never below zero, and the rest is owed and recovered first."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import alerts, holds, payments, reversals, standings, wallets
+from db.reversals import Booked, NotBooked, Nothing, OfSubscription, OtherCurrency, Outcome, UnknownPayment
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.hold import Hold
+from domain.money import Money
+from domain.standing import Block, Status
+from domain.subscription import Provider
+from domain.wallet import Credited, Debited, credit, debit
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    balance,
+    broken_claims,
+    freeze,
+    onboard,
+    open_gate,
+    post,
+    post_one,
+    rows,
+    standing,
+    subscribe,
+    usd,
+    wallet,
+)
+
+
+async def pay(engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> None:
+    paid = Payment(
+        reference=MoneyReference(kind=kind, id=id_),
+        status=PaymentStatus.COMPLETED,
+        amount=usd(amount),
+        custom_id=ORGANIZATION,
+    )
+    async with engine.begin() as conn:
+        if kind is MoneyObject.SALE:
+            await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
+        else:
+            assert isinstance(await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON), Credited)
+
+
+async def take_back(
+    engine: AsyncEngine, amount: Money, id_: str = "R-1", *, of: str = "CAP", stands: bool = True, what: str = "refund"
+) -> Outcome:
+    told = Reversal(id=id_, what=what, payment_id=of, amount=amount, stands=stands, occurred_at=NOON)
+    async with engine.begin() as conn:
+        return await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+
+
+async def owed(engine: AsyncEngine) -> Money:
+    async with engine.connect() as conn:
+        return Money(await reversals.owed(conn, ORGANIZATION), "USD")
+
+
+async def blocked(engine: AsyncEngine) -> bool:
+    async with engine.connect() as conn:
+        held = await standings.held_blocks(conn, ORGANIZATION)
+    return any((one.kind, one.reference) == (Block.DISPUTE, reversals.RECEIVABLE) for one in held)
+
+
+async def entries(engine: AsyncEngine) -> list[tuple[str, int]]:
+    return [tuple(row) for row in await rows(engine, "SELECT kind, amount_micros FROM ledger_entries ORDER BY seq")]
+
+
+async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+
+    outcomes = [await take_back(engine, usd("10")) for _ in range(3)]
+
+    assert outcomes == [Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))] * 3
+    assert await entries(engine) == [("credit", 25_000_000), ("reversal", -10_000_000)]
+    assert (await standing(engine)).status is Status.ACTIVE
+    assert await broken_claims(engine) == set()
+
+
+async def test_the_same_refund_by_many_at_once_is_taken_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+
+    await asyncio.gather(*(take_back(engine, usd("10")) for _ in range(10)))
+
+    assert await balance(engine) == usd("15")
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await post(engine, debit("spent", usd("20")))
+
+    outcome = await take_back(engine, usd("25"))
+
+    assert outcome == Booked(counted=usd("25"), told=usd("25"), owed=usd("20"))
+    assert await balance(engine) == usd("0")
+    assert (await wallet(engine)).gate_open is False
+    assert (await standing(engine)).blocks == {Block.DISPUTE}
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    async with engine.begin() as conn:
+        asked = Hold(reference_id="h", amount=usd("20"), expires_at=NOON + timedelta(days=1))
+        await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+
+    outcome = await take_back(engine, usd("25"))
+
+    assert isinstance(outcome, Booked)
+    assert outcome.owed == usd("20")
+    assert await balance(engine) == usd("20")
+    assert await broken_claims(engine) == set()
+
+
+async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await freeze(engine, by_operator=True)
+    await freeze(engine)
+
+    await take_back(engine, usd("25"))
+
+    assert await balance(engine) == usd("0")
+    assert await owed(engine) == usd("0")
+    assert await broken_claims(engine) == set()
+
+
+async def test_the_next_top_up_pays_what_is_owed_first_and_the_oldest_first(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    for id_ in ("A", "B"):
+        await pay(engine, "10", id_)
+    await post(engine, debit("spent", usd("20")))
+    await take_back(engine, usd("10"), "R-A", of="A")
+    await take_back(engine, usd("10"), "R-B", of="B")
+
+    await pay(engine, "15", "C")
+    half = await owed(engine), await balance(engine), await blocked(engine)
+    await pay(engine, "15", "D")
+
+    parts = [
+        tuple(row)
+        for row in await rows(
+            engine, "SELECT object_id, recovered_micros, recoveries FROM reversals ORDER BY object_id"
+        )
+    ]
+    assert half == (usd("5"), usd("0"), True)
+    assert parts == [("R-A", 10_000_000, 1), ("R-B", 10_000_000, 2)]
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("10"), False)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_covered_lifts_the_block_and_leaves_opening_to_the_steps(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await subscribe(engine)
+    await pay(engine, "10")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"))
+
+    await pay(engine, "11", "NEXT")
+    after = await standing(engine)
+    gate_before_the_steps = (await wallet(engine)).gate_open
+    await open_gate(engine)
+
+    assert (after.status, gate_before_the_steps) == (Status.ACTIVE, False)
+    assert isinstance(await post_one(engine, debit("again", usd("1"))), Debited)
+    async with engine.connect() as conn:
+        assert await alerts.standing(conn, ORGANIZATION) == []
+    assert await broken_claims(engine) == set()
+
+
+async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "10")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"))
+    await post(engine, credit("by the host", usd("4")))
+
+    async with engine.begin() as conn:
+        changed = await reversals.recover(conn, ORGANIZATION, now=NOON)
+    async with engine.begin() as conn:
+        again = await reversals.recover(conn, ORGANIZATION, now=NOON)
+
+    assert (changed, again) == (True, False)
+    assert (await owed(engine), await balance(engine)) == (usd("6"), usd("0"))
+    assert await broken_claims(engine) == set()
+
+
+async def test_together_they_are_never_more_than_the_payment(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="100")
+    await pay(engine, "25")
+
+    await take_back(engine, usd("10"), "R-1")
+    await take_back(engine, usd("5"), "R-2")
+    third = await take_back(engine, usd("25"), "D-1", what="dispute")
+    fourth = await take_back(engine, usd("25"), "R-3")
+
+    assert third == Booked(counted=usd("10"), told=usd("25"), owed=usd("0"))
+    assert fourth == Booked(counted=usd("0"), told=usd("25"), owed=usd("0"))
+    assert await balance(engine) == usd("100")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await post(engine, debit("spent", usd("5")))
+    await take_back(engine, usd("25"), "D-1", what="dispute")
+    during = await owed(engine), await balance(engine)
+
+    outcomes = [await take_back(engine, usd("25"), "D-1", what="dispute", stands=False) for _ in range(3)]
+
+    assert during == (usd("5"), usd("0"))
+    assert outcomes == [Booked(counted=usd("25"), told=usd("25"), owed=usd("0"), returned=True)] * 3
+    assert (await balance(engine), await blocked(engine)) == (usd("20"), False)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_one_dispute_gives_back_covers_what_another_one_owes(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    for id_ in ("A", "B"):
+        await pay(engine, "10", id_)
+    await take_back(engine, usd("10"), "D-A", of="A", what="dispute")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"), "D-B", of="B", what="dispute")
+
+    await take_back(engine, usd("10"), "D-A", of="A", what="dispute", stands=False)
+
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("0"), False)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_was_never_taken_is_not_given_back(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+
+    assert await take_back(engine, usd("25"), stands=False) == Nothing()
+    assert await balance(engine) == usd("25")
+
+
+async def test_a_refund_of_a_subscription_payment_takes_nothing_and_is_noted(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await pay(engine, "49", "SALE", kind=MoneyObject.SALE)
+
+    assert await take_back(engine, usd("49"), of="SALE") == OfSubscription()
+    assert await balance(engine) == usd("10")
+    assert (await rows(engine, "SELECT amount_micros, taken_micros FROM reversals"))[0] == (49_000_000, 0)
+    assert await broken_claims(engine) == set()
+
+
+async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+
+    assert await take_back(engine, usd("25"), of="NOWHERE") == UnknownPayment("NOWHERE")
+    assert await take_back(engine, Money(1, "EUR")) == OtherCurrency(usd("25"))
+    assert await rows(engine, "SELECT * FROM reversals") == []
+
+
+async def test_a_reference_that_somebody_took_before_books_nothing(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await post(engine, credit("reversal:paypal:R-1", usd("1")))
+
+    with pytest.raises(NotBooked):
+        await take_back(engine, usd("10"))
+    assert await balance(engine) == usd("26")
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "10")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"))
+
+    async with engine.begin() as conn:
+        await reversals.waive(conn, ORGANIZATION, now=NOON)
+    await pay(engine, "10", "NEXT")
+
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("10"), False)
+    assert (await standing(engine)).status is Status.ACTIVE
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_reversal_and_debits_at_once_never_overdraw(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "10")
+
+    paid = asyncio.gather(*(post_one(engine, debit(f"d{n}", usd("1"))) for n in range(15)))
+    taken = await take_back(engine, usd("10"))
+    outcomes = await paid
+
+    assert isinstance(taken, Booked)
+    spent = sum(isinstance(one, Debited) for one in outcomes)
+    assert taken.owed == usd(str(spent))
+    assert await balance(engine) == usd("0")
+    assert await broken_claims(engine) == set()
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["topup", "spend", "refund", "win", "credit"]), st.integers(1, 9), st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=ACTS)
+def test_whatever_comes_certify_holds_and_no_money_is_made(acts: list[tuple[str, int, int]], database_url: str) -> None:
+    asyncio.run(_live(acts, database_url))
+
+
+_lives = iter(range(10_000))
+
+
+async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
+    """One organization a life: paid in is spent, taken back, left or still owed; nothing else."""
+    from runtime import database  # noqa: PLC0415 - an engine belongs to the loop that it was made in
+
+    engine = database.create_engine(database_url, pool_size=2, application_name="tests")
+    name = f"life-{next(_lives)}"
+    paid = spent = 0
+    back: dict[str, tuple[int, bool]] = {}
+    try:
+        await onboard(engine, name, balance="0")
+        for number, (act, amount, which) in enumerate(acts):
+            money = Money(amount, "USD")
+            async with engine.begin() as conn:
+                if act == "topup":
+                    reference = MoneyReference(kind=MoneyObject.CAPTURE, id=f"{name}-{which}")
+                    told = Payment(reference=reference, status=PaymentStatus.COMPLETED, amount=money)
+                    outcome = await payments.book_topup(conn, name, Provider.STRIPE, told, now=NOON)
+                    paid += amount if isinstance(outcome, Credited) and not outcome.replayed else 0
+                elif act in ("spend", "credit"):
+                    posting = (debit if act == "spend" else credit)(f"{act}-{number}", money)
+                    [done] = await wallets.post(conn, name, [posting])
+                    spent += amount if isinstance(done, Debited) else 0
+                    paid += amount if isinstance(done, Credited) else 0
+                else:
+                    id_ = f"{name}-{which}-{amount % 3}"
+                    taken = Reversal(
+                        id=id_, what="dispute", payment_id=f"{name}-{which}", amount=money, stands=act == "refund"
+                    )
+                    booked = await reversals.book(conn, name, Provider.STRIPE, taken, now=NOON)
+                    if isinstance(booked, Booked):
+                        back[id_] = (booked.counted.micros, booked.returned)
+        async with engine.connect() as conn:
+            left = await wallets.get(conn, name)
+            open_ = await reversals.owed(conn, name)
+        assert left is not None
+        gone = sum(micros for micros, returned in back.values() if not returned)
+        assert left.balance_micros == paid - spent - gone + open_
+        assert await broken_claims(engine) == set()
+    finally:
+        await engine.dispose()
