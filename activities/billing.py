@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
-from db import campaigns, folding, inbox, reversals, standings, subscriptions
+from db import campaigns, folding, inbox, reversals, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
@@ -50,6 +50,8 @@ class Billing:
         async with self._reading.connect() as conn:
             deliveries = await inbox.unhandled(conn, organization_id)
             known = await subscriptions.of_organization(conn, organization_id)
+            paying = await topups.waiting(conn, organization_id)
+            owed = await reversals.owed(conn, organization_id)
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
         money = [delivery for delivery in deliveries if delivery.money is not None]
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
@@ -58,13 +60,16 @@ class Billing:
             for subscription in known
             if subscription.is_current or (subscription.provider, subscription.id) in named or _awaited(subscription)
         ]
+        if owed:
+            async with self._engine.begin() as conn:
+                await reversals.recover(conn, organization_id, now=datetime.now(UTC))
         async with self._engine.begin() as conn:
-            await reversals.recover(conn, organization_id, now=datetime.now(UTC))
             standing = await _fold(conn, organization_id, told, cause)
-            resumed = [] if money else await _finish(conn, standing, deliveries)
+            resumed = [] if money or paying else await _finish(conn, standing, deliveries)
         for delivery in money:
             await self._booking.book(organization_id, delivery)
-        if money:
+        await self._booking.settle_topups(organization_id, paying)
+        if money or paying:
             async with self._engine.begin() as conn:
                 standing = await _fold(conn, organization_id, (), cause)
                 resumed = await _finish(conn, standing, deliveries)

@@ -1,21 +1,22 @@
 """Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never from the body."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.failures import translated
-from db import alerts, folding, inbox, payments, reversals, standings
+from db import alerts, folding, inbox, payments, reversals, standings, topups
 from db.inbox import Delivery
 from db.reversals import NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from db.topups import TopUpCheckout
 from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal, disputed, refunded
 from domain.standing import Block
 from domain.subscription import Provider
 from domain.wallet import Credited
 from providers.billing import BillingProvider
-from providers.errors import NotFound
+from providers.errors import NotFound, ProviderError
 
 log = structlog.get_logger()
 
@@ -39,6 +40,8 @@ class Booking:
                         await self._settle_dispute(organization_id, delivery, await provider.get_dispute(money.id))
                     case MoneyObject.REFUND:
                         await self._book_refund(organization_id, delivery, await provider.get_payment(money))
+                    case MoneyObject.CHECKOUT:
+                        await self._settle_delivered(organization_id, provider, money.id)
                     case _:
                         await self._book_payment(organization_id, delivery, await provider.get_payment(money))
             except NotFound:
@@ -57,6 +60,34 @@ class Booking:
         problem = await self.book_topup(organization_id, delivery.provider, payment)
         if problem is not None:
             await self._park(delivery, problem)
+
+    async def settle_topups(self, organization_id: str, waiting: Sequence[TopUpCheckout]) -> None:
+        """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer is
+        asked again at the next look.
+        """
+        for topup in waiting:
+            try:
+                await self._settle_topup(self._providers[topup.provider], topup)
+            except (ProviderError, KeyError) as problem:
+                log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
+
+    async def _settle_delivered(self, organization_id: str, provider: BillingProvider, checkout_id: str) -> None:
+        """Only what was made here is captured here: the host application may take its own orders."""
+        async with self._engine.connect() as conn:
+            topup = await topups.find(conn, organization_id, provider.name, checkout_id)
+        if topup is not None:
+            await self._settle_topup(provider, topup)
+
+    async def _settle_topup(self, provider: BillingProvider, topup: TopUpCheckout) -> None:
+        told = await provider.settle_topup(topup.checkout_id)
+        payment = told.payment
+        if told.open or (payment is not None and payment.status is PaymentStatus.PENDING):
+            return
+        if payment is not None and payment.status in (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED):
+            await self.book_topup(topup.organization_id, provider.name, payment)
+        paid = payment is not None and payment.status is not PaymentStatus.DECLINED
+        async with self._engine.begin() as conn:
+            await topups.close(conn, topup, paid=paid)
 
     async def book_topup(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
         """Credit a captured payment, once; why it was not, if it was not: then an alert stands, too."""

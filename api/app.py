@@ -16,6 +16,7 @@ from api import (
     organizations,
     postings,
     subscriptions,
+    topups,
     wallets,
     webhooks,
 )
@@ -68,6 +69,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         wallets,
         postings,
         holds,
+        topups,
         subscriptions,
         campaigns,
         messages,

@@ -180,7 +180,7 @@ class ExplanationOut(BaseModel):
             standing=StandingOut.of(told.standing),
             stuck=StuckOut(step=told.stuck.step, reason=told.stuck.reason) if told.stuck else None,
             blocks=BlockOut.all_of(told.standing, told.held),
-            wallet=WalletOut.of(told.wallet),
+            wallet=WalletOut.of(told.wallet, told.owed_micros),
             subscriptions=[SubscriptionOut.of(one) for one in told.subscriptions],
             campaigns=[CampaignOut.of(one.campaign, position=one.position) for one in told.campaigns],
             deliveries=[DeliveryOut.of(one) for one in told.deliveries],

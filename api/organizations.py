@@ -11,7 +11,7 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.explanations import BlockOut, ExplanationOut, ReceiptOut, StandingOut
 from api.organization_fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
-from db import explaining, folding, organizations, receipts, standings
+from db import explaining, folding, organizations, receipts, reversals, standings
 from db.organizations import AccountTaken, Organization
 from db.standings import HeldBlock
 from domain.money import BadAmount, Money
@@ -138,7 +138,10 @@ async def lift(organization_id: OrganizationId, kind: str, caller: Caller, here:
 async def lift_one(
     organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
 ) -> StandingOut:
-    """Lifts the block with this reference, such as one dispute's id. Idempotent."""
+    """Lifts the block with this reference, such as one dispute's id. Idempotent.
+
+    To lift `dispute/receivable` is to forgive what the organization owes for payments that were taken back.
+    """
     if not reference.isprintable():
         raise not_found("block")
     return await _lift(organization_id, _held(kind), reference, caller, here)
@@ -198,8 +201,11 @@ async def _check_account(here: Context, sid: str) -> None:
 
 async def _lift(organization_id: str, kind: Block, reference: str, caller: Caller, here: Context) -> StandingOut:
     by = f"{caller.name} ({caller.id})"
+    now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
-        standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=datetime.now(UTC))
+        if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
+            await reversals.waive(conn, organization_id, now=now)
+        standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)
 
 

@@ -38,7 +38,7 @@ async def link(organization_id: OrganizationId, asked: Link, here: Here, respons
 
     409: it is another organization's, or it does not bill and another one is current.
     """
-    provider = _provider(here, asked.provider)
+    provider = provider_of(here, asked.provider)
     async with here.services.engine.connect() as conn:
         await _organization(conn, organization_id)
     told = await _told(provider, asked.subscription_id)
@@ -60,7 +60,7 @@ async def checkout(
     organization_id: OrganizationId, asked: NewCheckout, key: IdempotencyKey, here: Here, response: Response
 ) -> CheckoutOut:
     """The answer's `url` is where the customer consents. The same key again gives the same link, with 200."""
-    provider = _provider(here, asked.provider)
+    provider = provider_of(here, asked.provider)
     async with here.services.engine.connect() as conn:
         await _organization(conn, organization_id)
         before = await subscriptions.by_checkout_key(conn, organization_id, key)
@@ -70,7 +70,7 @@ async def checkout(
             plan_id=asked.plan_id,
             return_url=asked.return_url,
             cancel_url=asked.cancel_url,
-            idempotency_key=_request_id(organization_id, key),
+            idempotency_key=request_id(organization_id, key),
         )
         try:
             async with here.services.engine.begin() as conn:
@@ -90,7 +90,7 @@ async def _organization(conn: AsyncConnection, organization_id: str) -> None:
         raise not_found("organization")
 
 
-def _provider(here: Context, name: Provider) -> BillingProvider:
+def provider_of(here: Context, name: Provider) -> BillingProvider:
     provider = here.services.providers.get(name)
     if provider is None:
         raise invalid("provider", f"{name.value} is not set up here")
@@ -152,6 +152,6 @@ async def _note(conn: AsyncConnection, organization_id: str, provider: Provider,
     await subscriptions.record(conn, known, pending, now=datetime.now(UTC), confirmed=False)
 
 
-def _request_id(organization_id: str, key: str) -> str:
+def request_id(organization_id: str, key: str) -> str:
     """Of a length that every provider takes, and never the same for two organizations."""
     return hashlib.sha256(f"{organization_id}\n{key}".encode()).hexdigest()

@@ -49,6 +49,9 @@ class WalletOut(BaseModel):
     balance: Decimal
     held: Decimal = Field(description="What open holds have set aside.")
     available: Decimal = Field(description="The balance without what is held: what a debit may take.")
+    receivable: Decimal = Field(
+        description="What it owes: payers got it back, and it was spent. The next top-up covers it first."
+    )
     currency: str
     gate: Literal["open", "shut"]
     frozen: bool
@@ -57,7 +60,7 @@ class WalletOut(BaseModel):
     entries: int = Field(description="How many ledger entries it has.")
 
     @classmethod
-    def of(cls, wallet: Wallet) -> "WalletOut":
+    def of(cls, wallet: Wallet, owed_micros: int) -> "WalletOut":
         by: list[Literal["suspension", "operator"]] = []
         if wallet.frozen_by_suspension:
             by.append("suspension")
@@ -68,6 +71,7 @@ class WalletOut(BaseModel):
             balance=wallet.balance_micros,
             held=wallet.held_micros,
             available=wallet.available_micros,
+            receivable=owed_micros,
             currency=wallet.currency,
             gate="open" if wallet.gate_open else "shut",
             frozen=wallet.frozen,
@@ -78,12 +82,15 @@ class WalletOut(BaseModel):
 
 
 class EntryOut(BaseModel):
-    """`amount` is signed: what a debit took is negative. `seq` counts the wallet's entries from 1 without a gap."""
+    """`amount` is signed: what left the wallet is negative. `seq` counts the wallet's entries from 1 without a gap."""
 
     model_config = ConfigDict(title="Entry")
 
     seq: int
-    kind: str = Field(examples=["debit"])
+    kind: str = Field(
+        examples=["debit"],
+        description="`credit`, `debit`, `refund` of a debit, `reversal` of a top-up, or `recovery` of what is owed.",
+    )
     amount: Decimal
     currency: str
     balance_after: Decimal

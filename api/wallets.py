@@ -1,5 +1,6 @@
 """Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.errors import not_found
 from api.organization_fields import Why
 from api.wallet_fields import EntryOut, EntryPage, WalletOut
-from db import campaigns, standings, wallets
+from db import campaigns, reversals, standings, wallets
 from domain.campaign import Park
 
 log = structlog.get_logger()
@@ -23,9 +24,10 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["w
 async def get(organization_id: OrganizationId, here: Here) -> WalletOut:
     async with here.services.engine.connect() as conn:
         wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet)
+    return WalletOut.of(wallet, owed)
 
 
 @router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
@@ -56,10 +58,11 @@ async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, he
         parked = await campaigns.park_running(conn, organization_id, Park.FROZEN)
         await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
         wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
     log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=parked)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet)
+    return WalletOut.of(wallet, owed)
 
 
 @router.post("/unfreeze", dependencies=[OPERATOR], summary="Lift the freeze made by hand")
@@ -73,19 +76,27 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
             conn, organization_id, epoch=standing.epoch, cause=f"unfrozen by {caller.name} ({caller.id})"
         )
         wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
     log.info("wallet_unfrozen", organization_id=organization_id, by=caller.id)
     await resume(here, organization_id)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet)
+    return WalletOut.of(wallet, owed)
 
 
 async def resume(here: Context, organization_id: str) -> None:
-    """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
+    """Cover what is owed, and let parked campaigns go on where they may. What was booked is booked, whatever happens
+    here.
+    """
     resumed: list[UUID] = []
     try:
         async with here.services.engine.begin() as conn:
             resumed = await campaigns.resume_eligible(conn, organization_id)
+            owed = await reversals.owed(conn, organization_id)
+        if owed:
+            async with here.services.engine.begin() as conn:
+                await reversals.recover(conn, organization_id, now=datetime.now(UTC))
+            here.ring(organization_id)
     except SQLAlchemyError as problem:
         log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
     here.ring_campaigns(organization_id, *resumed)

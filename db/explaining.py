@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, campaigns, inbox, organizations, receipts, standings, subscriptions, wallets
+from db import alerts, campaigns, inbox, organizations, receipts, reversals, standings, subscriptions, wallets
 from db.alerts import Alert
 from db.campaigns import Campaign
 from db.inbox import Delivery, InboxStatus
@@ -45,6 +45,7 @@ class Explanation:
     stuck: Stuck | None
     held: tuple[HeldBlock, ...]
     wallet: Wallet
+    owed_micros: int
     reasons: tuple[Reason, ...]
     subscriptions: tuple[Subscription, ...]
     deliveries: tuple[Delivery, ...]
@@ -94,6 +95,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         stuck=await standings.stuck(conn, organization_id),
         held=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
+        owed_micros=await reversals.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, organization.price_per_segment)),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         deliveries=tuple(await inbox.of_organization(conn, organization_id, limit=SHOWN)),
@@ -114,6 +116,7 @@ def story(told: Explanation) -> list[str]:
         *_standing_story(told),
         *_progress_story(told),
         _wallet_story(told.wallet),
+        *_owed_story(told),
         *_subscription_story(told.subscriptions),
         *_campaign_story(told.campaigns),
         *_delivery_story(told.deliveries),
@@ -164,6 +167,13 @@ def _wallet_story(wallet: Wallet) -> str:
     held = f", {Money(wallet.held_micros, wallet.currency)} of it set aside by holds" if wallet.held_micros else ""
     balance = Money(wallet.balance_micros, wallet.currency)
     return f"The wallet holds {balance}{held}; its gate is {gate}, and it is {frozen}."
+
+
+def _owed_story(told: Explanation) -> list[str]:
+    if not told.owed_micros:
+        return []
+    owed = Money(told.owed_micros, told.wallet.currency)
+    return [f"It owes {owed} of what payers got back after it was spent; the next top-up covers that first."]
 
 
 def _subscription_story(known: Sequence[Subscription]) -> list[str]:

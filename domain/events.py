@@ -37,6 +37,7 @@ class MoneyObject(StrEnum):
     CAPTURE = "capture"
     REFUND = "refund"
     DISPUTE = "dispute"
+    CHECKOUT = "checkout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,22 @@ class CheckoutLink:
     url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpLink:
+    """Where the customer pays once. Nothing is paid yet."""
+
+    checkout_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUp:
+    """How far a top-up's checkout has come: open, or paid (`payment`, pending ones too), or given up."""
+
+    open: bool
+    payment: Payment | None = None
+
+
 class Resumed(StrEnum):
     RESUMED = "resumed"
     NEEDS_PAYMENT = "needs_payment"
@@ -54,6 +70,16 @@ class BillingProvider(Protocol):
     async def create_checkout(
         self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
     ) -> CheckoutLink: ...
+
+    async def create_topup(
+        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> TopUpLink:
+        """Raises `BadAmount` for an amount finer than the provider takes."""
+        ...
+
+    async def settle_topup(self, checkout_id: str) -> TopUp:
+        """Take the payment once if the customer approved it and it waits for that, and tell. Repeatable."""
+        ...
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot: ...
 

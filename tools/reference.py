@@ -28,6 +28,7 @@ from api import (
     organizations,
     postings,
     subscriptions,
+    topups,
     wallets,
     webhooks,
 )
@@ -38,7 +39,19 @@ from runtime import settings
 from tools import lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-ROUTERS = (webhooks, callbacks, organizations, wallets, postings, holds, subscriptions, campaigns, messages, health)
+ROUTERS = (
+    webhooks,
+    callbacks,
+    organizations,
+    wallets,
+    postings,
+    holds,
+    topups,
+    subscriptions,
+    campaigns,
+    messages,
+    health,
+)
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 

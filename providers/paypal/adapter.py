@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 
 import httpx
 
-from domain import money
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, PlanChange, Resumed
+from providers.billing import CheckoutLink, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
-from providers.paypal import payments, reading, webhooks
+from providers.paypal import payments, reading, topups, webhooks
 from providers.paypal.calls import Calls, segment
 from providers.paypal.certificates import Certificates
 from providers.paypal.oauth import Tokens
@@ -25,7 +24,6 @@ from providers.paypal.snapshots import snapshot
 
 _SUBSCRIPTIONS = "/v1/billing/subscriptions"
 _EVENTS = "/v1/notifications/webhooks-events"
-_CAPTURES = "/v2/payments/captures"
 _NOT_IN_THIS_STATE = "SUBSCRIPTION_STATUS_INVALID"
 _CANNOT_BE_ACTIVATED = "SUBSCRIPTION_CANNOT_BE_ACTIVATED"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
@@ -70,12 +68,11 @@ class PayPal:
                 told = await self._calls.get(f"/v1/payments/sale/{segment(reference.id)}")
                 return payments.payment(reference.kind, told)
             case MoneyObject.CAPTURE:
-                told = await self._calls.get(f"{_CAPTURES}/{segment(reference.id)}")
-                return payments.payment(reference.kind, told)
+                return await topups.get(self._calls, reference.id)
             case MoneyObject.REFUND:
                 return await self._get_refund(reference.id)
-            case MoneyObject.DISPUTE:
-                raise ValueError("a dispute is no payment: ask get_dispute")
+            case MoneyObject.DISPUTE | MoneyObject.CHECKOUT:
+                raise ValueError("that is no payment: ask get_dispute or settle_topup")
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return payments.dispute(await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}"))
@@ -95,6 +92,21 @@ class PayPal:
         if id_ is None or url is None:
             raise ProviderUnavailable("PayPal created a subscription without an id or an approve link")
         return CheckoutLink(subscription_id=id_, url=url)
+
+    async def create_topup(
+        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> TopUpLink:
+        return await topups.create(
+            self._calls,
+            organization_id=organization_id,
+            amount=amount,
+            return_url=return_url,
+            cancel_url=cancel_url,
+            idempotency_key=idempotency_key,
+        )
+
+    async def settle_topup(self, checkout_id: str) -> TopUp:
+        return await topups.settle(self._calls, checkout_id)
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
         return await self._ensure(subscription_id, "suspend", reason, _SUSPENDED)
@@ -129,8 +141,8 @@ class PayPal:
 
     async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
         """One capture of what is owed. An answer without a transaction yet: unavailable, repeat with the same key."""
-        value = {"currency_code": amount.currency, "value": money.to_decimal_string(amount.micros)}
-        body = {"note": "Outstanding balance", "capture_type": "OUTSTANDING_BALANCE", "amount": value}
+        owed = topups.money(amount)
+        body = {"note": "Outstanding balance", "capture_type": "OUTSTANDING_BALANCE", "amount": owed}
         told = await self._calls.post(f"{_path(subscription_id)}/capture", body, idempotency_key=idempotency_key)
         return payments.payment(MoneyObject.SALE, told, subscription_id=subscription_id)
 

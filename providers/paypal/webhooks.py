@@ -103,6 +103,9 @@ def kind_of(event_type: str) -> EventKind:
 
 
 def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference | None:
+    if kind is EventKind.CHECKOUT_COMPLETED:
+        order_id = reading.text(resource, "id")
+        return MoneyReference(kind=MoneyObject.CHECKOUT, id=order_id) if order_id is not None else None
     named = next((one for prefix, one in _MONEY.items() if event_type.startswith(prefix)), None)
     if named is None or kind is EventKind.IGNORED:
         return None
@@ -116,7 +119,8 @@ def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference |
 
 def _custom_id(resource: Json) -> str | None:
     disputed = reading.parts(resource, "disputed_transactions")[:1]
-    for holder in (resource, *disputed):
+    ordered = reading.parts(resource, "purchase_units")[:1]
+    for holder in (resource, *disputed, *ordered):
         custom = reading.text(holder, "custom_id") or reading.text(holder, "custom")
         if custom is not None:
             return custom

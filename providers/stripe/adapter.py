@@ -16,10 +16,10 @@ import stripe
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, PlanChange, Resumed
+from providers.billing import CheckoutLink, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import Json, part, parts, text
-from providers.stripe import payments, webhooks
+from providers.stripe import payments, topups, webhooks
 from providers.stripe.calls import told, told_at
 from providers.stripe.reading import ORGANIZATION, id_of, organization
 from providers.stripe.signatures import Signatures
@@ -90,8 +90,8 @@ class Stripe:
                 return payments.of_intent(await told(self._api.payment_intents.retrieve_async(reference.id, expand)))
             case MoneyObject.REFUND:
                 return await self._get_refund(reference.id)
-            case MoneyObject.DISPUTE:
-                raise ValueError("a dispute is no payment: ask get_dispute")
+            case MoneyObject.DISPUTE | MoneyObject.CHECKOUT:
+                raise ValueError("that is no payment: ask get_dispute or settle_topup")
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return payments.dispute(await told(self._api.disputes.retrieve_async(dispute_id)))
@@ -118,6 +118,21 @@ class Stripe:
         if id_ is None or not isinstance(url, str):
             raise ProviderUnavailable("Stripe created a checkout without an id or a link")
         return CheckoutLink(subscription_id=id_, url=url)
+
+    async def create_topup(
+        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+    ) -> TopUpLink:
+        return await topups.create(
+            self._api,
+            organization_id=organization_id,
+            amount=amount,
+            return_url=return_url,
+            cancel_url=cancel_url,
+            idempotency_key=idempotency_key,
+        )
+
+    async def settle_topup(self, checkout_id: str) -> TopUp:
+        return await topups.settle(self._api, checkout_id)
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
         """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its metadata."""

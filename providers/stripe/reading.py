@@ -32,7 +32,7 @@ def amount(parent: Json, name: str) -> Money | None:
     if not isinstance(value, int) or isinstance(value, bool) or currency is None:
         return None
     code = currency.upper()
-    micros = abs(value) * _micros_of_one(code)
+    micros = abs(value) * smallest(code)
     try:
         return Money(micros, code) if micros <= LARGEST_MICROS else None
     except BadAmount:
@@ -48,7 +48,8 @@ def organization(parent: Json) -> str | None:
     return text(part(parent, "metadata"), ORGANIZATION)
 
 
-def _micros_of_one(currency: str) -> int:
+def smallest(currency: str) -> int:
+    """The micros of a currency's smallest unit."""
     if currency in _ZERO_DECIMALS:
         return 1_000_000
     return 1_000 if currency in _THREE_DECIMALS else 10_000

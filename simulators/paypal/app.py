@@ -19,6 +19,7 @@ from simulators.paypal.events import Events
 from simulators.paypal.lifecycle import Lifecycle
 from simulators.paypal.money import MoneyMoves, Refused
 from simulators.paypal.notifications import NotificationsApi
+from simulators.paypal.orders import OrdersApi
 from simulators.paypal.payments import PaymentsApi
 from simulators.paypal.resources import Resources
 from simulators.paypal.state import State
@@ -108,6 +109,7 @@ class PayPalSimulator:
                 Route(_TOKEN, self.tokens.issue, methods=["POST"]),
                 Route(_CERTIFICATES + "{id}", notifications.certificate),
                 *SubscriptionsApi(self.state, self.lifecycle, self.resources, self.deliveries).routes(),
+                *OrdersApi(self.state, self.moves, self.resources, self.deliveries).routes(),
                 *PaymentsApi(self.state, self.resources).routes(),
                 *notifications.routes(),
             ],

@@ -53,6 +53,7 @@ class Control:
             Route("/_sim/subscriptions/bulk/{action}", self.act_on_many, methods=post),
             Route("/_sim/subscriptions/{id}/{action}", self.act, methods=post),
             Route("/_sim/captures", self.top_up, methods=post),
+            Route("/_sim/orders/{id}/approve", self.approve_order, methods=post),
             Route("/_sim/payments", self.list_payments),
             Route("/_sim/payments/{id}/refund", self.refund, methods=post),
             Route("/_sim/payments/{id}/reverse", self.reverse, methods=post),
@@ -123,6 +124,14 @@ class Control:
             capture_id=asked.get("id"),
         )
         return self._done(self.resources.capture(capture), events, asked)
+
+    async def approve_order(self, request: Request) -> Response:
+        """`capture_issue`: what PayPal will refuse its capture with, once."""
+        asked = await read_json(request)
+        order = self.state.orders[request.path_params["id"]]
+        order.capture_issue = asked.get("capture_issue")
+        events = self.moves.approve(order)
+        return self._done(self.resources.order(order), events, asked)
 
     async def list_payments(self, request: Request) -> Response:
         wanted = request.query_params.get("subscription_id")

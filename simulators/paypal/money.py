@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from simulators.paypal.events import Events
 from simulators.paypal.resources import Json, Resources
-from simulators.paypal.state import Capture, Dispute, Refund, Sale, State
+from simulators.paypal.state import Capture, Dispute, Order, Refund, Sale, State
 from simulators.transmissions import Event
 
 
@@ -29,6 +29,7 @@ class MoneyMoves:
         at: datetime | None = None,
         status: str = "COMPLETED",
         capture_id: str | None = None,
+        order_id: str | None = None,
     ) -> tuple[Capture, list[Event]]:
         capture = Capture(
             id=capture_id or self.state.new_id(),
@@ -38,11 +39,22 @@ class MoneyMoves:
             created=at or self.state.now(),
             custom_id=custom_id,
             invoice_id=invoice_id,
-            order_id=self.state.new_id(),
+            order_id=order_id or self.state.new_id(),
         )
         self.state.captures[capture.id] = capture
         body = self.resources.capture(capture)
         return capture, [self._event(f"PAYMENT.CAPTURE.{status}", "capture", body, at, "2.0")]
+
+    def approve(self, order: Order) -> list[Event]:
+        if order.status != "PAYER_ACTION_REQUIRED":
+            raise Refused
+        order.status = "APPROVED"
+        return [self._event("CHECKOUT.ORDER.APPROVED", "checkout-order", self.resources.order(order), None, "2.0")]
+
+    def capture(self, order: Order) -> list[Event]:
+        capture, events = self.top_up(order.amount, order.currency, custom_id=order.custom_id, order_id=order.id)
+        order.status, order.capture_id = "COMPLETED", capture.id
+        return events
 
     def refund(
         self,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from simulators.paypal.state import Capture, Dispute, Plan, Refund, Sale, State, Subscription, to_time, to_value
+from simulators.paypal.state import Capture, Dispute, Order, Plan, Refund, Sale, State, Subscription, to_time, to_value
 
 Json = dict[str, Any]
 
@@ -157,6 +157,22 @@ class Resources:
         if sale.custom is not None:
             body["custom"] = sale.custom
         return body
+
+    def order(self, order: Order) -> Json:
+        path = f"/v2/checkout/orders/{order.id}"
+        unit: Json = {"reference_id": "default", "amount": money(order.amount, order.currency)}
+        if order.custom_id is not None:
+            unit["custom_id"] = order.custom_id
+        if order.capture_id is not None:
+            unit["payments"] = {"captures": [self.capture(self.state.captures[order.capture_id])]}
+        return {
+            "id": order.id,
+            "intent": "CAPTURE",
+            "status": order.status,
+            "purchase_units": [unit],
+            "create_time": to_time(order.created),
+            "links": [self.link("self", path), self.link("payer-action", f"/checkoutnow?token={order.id}")],
+        }
 
     def capture(self, capture: Capture) -> Json:
         path, cost = f"/v2/payments/captures/{capture.id}", fee(capture.amount)

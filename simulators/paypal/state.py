@@ -68,6 +68,20 @@ class Sale:
 
 
 @dataclass(slots=True, kw_only=True)
+class Order:
+    """Made to be approved by its payer, then captured by the merchant."""
+
+    id: str
+    amount: Decimal
+    currency: str
+    created: datetime
+    status: str = "PAYER_ACTION_REQUIRED"
+    custom_id: str | None = None
+    capture_id: str | None = None
+    capture_issue: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Capture:
     """A payment of an order (v2): a top-up."""
 
@@ -112,6 +126,7 @@ class State:
     plans: dict[str, Plan] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     sales: dict[str, Sale] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
@@ -128,6 +143,7 @@ class State:
             self.plans,
             self.subscriptions,
             self.sales,
+            self.orders,
             self.captures,
             self.refunds,
             self.disputes,

@@ -38,6 +38,7 @@ class Control:
             Route("/_sim/checkout/{id}/{action}", self.checkout, methods=post),
             Route("/_sim/payments", self.payments),
             Route("/_sim/payments/{id}/refund", self.refund, methods=post),
+            Route("/_sim/refunds/{id}/fail", self.fail_refund, methods=post),
             Route("/_sim/payments/{id}/dispute", self.dispute, methods=post),
             Route("/_sim/disputes/{id}/close", self.close_dispute, methods=post),
             Route("/_sim/webhooks", self.register, methods=post),
@@ -111,6 +112,10 @@ class Control:
         amount = to_minor(Decimal(asked["amount"]), intent["currency"]) if "amount" in asked else None
         refund, told = self.moves.refund(intent, amount)
         return self._told(refund, told, asked)
+
+    async def fail_refund(self, request: Request) -> Response:
+        refund = self.state.get(request.path_params["id"], "refund")
+        return self._told(refund, self.moves.fail_refund(refund), await read_json(request))
 
     async def dispute(self, request: Request) -> Response:
         intent = self.state.get(request.path_params["id"], "payment_intent")

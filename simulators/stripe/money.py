@@ -33,6 +33,13 @@ class MoneyMoves:
         )
         return refund, [self.events.emit("refund.created", refund), self.events.emit("charge.refunded", charge)]
 
+    def fail_refund(self, refund: Json) -> list[Event]:
+        """The bank does not take it; the money is ours again."""
+        charge = self.state.get(refund["charge"], "charge")
+        charge["amount_refunded"] -= refund["amount"]
+        refund["status"] = "failed"
+        return [self.events.emit("refund.failed", refund)]
+
     def dispute(self, intent: Json, reason: str = "fraudulent") -> tuple[Json, list[Event]]:
         charge = self.state.get(intent["latest_charge"], "charge")
         dispute = self.state.add(

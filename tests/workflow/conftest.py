@@ -14,6 +14,7 @@ from temporalio.client import Client
 from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.conftest import fresh_database
+from tests.workflow.actors import Actor, AtPayPal, AtStripe
 from tests.workflow.stops import Boundaries
 from tests.world import World, world
 
@@ -60,3 +61,10 @@ async def idle_world(
     """The test's own, without a worker: whatever is rung waits."""
     async with world(database_url, temporal_client, tmp_path, authority) as here:
         yield here
+
+
+@pytest_asyncio.fixture(params=["paypal", "stripe"])
+async def actor(request: pytest.FixtureRequest, world: World) -> Actor:
+    if request.param == "paypal":
+        return AtPayPal(world, world.paypal_control)
+    return AtStripe(world, world.stripe_control)

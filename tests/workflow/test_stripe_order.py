@@ -6,7 +6,7 @@ from itertools import permutations
 from db import payments
 from domain.subscription import State
 from simulators.stripe.state import DEFAULT_PRICE
-from tests.workflow.test_provider_scenario import AtStripe, current, onboard
+from tests.workflow.actors import AtStripe, current, onboard
 from tests.world import World, until
 
 

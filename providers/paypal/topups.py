@@ -1,0 +1,84 @@
+"""One-time payments by PayPal's Orders v2: made to be approved, captured once they are.
+
+Source: PayPal's OpenAPI `checkout_orders_v2.json`; create and capture honour `PayPal-Request-Id`.
+"""
+
+from domain.events import MoneyObject, Payment
+from domain.money import MICROS, BadAmount, Money, to_decimal_string
+from providers.billing import TopUp, TopUpLink
+from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
+from providers.paypal import payments, reading
+from providers.paypal.calls import Calls, segment
+from providers.paypal.reading import Json
+
+_ORDERS = "/v2/checkout/orders"
+_WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})
+_MEANWHILE = frozenset({"ORDER_ALREADY_CAPTURED", "ORDER_NOT_APPROVED"})
+_DECLINED = frozenset({"INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED"})
+"""The order stays as it is: its payer may choose another way to pay."""
+
+
+def money(amount: Money) -> Json:
+    """As PayPal takes it: two decimals, or none in some currencies. Raises `BadAmount` for anything finer."""
+    step = MICROS if amount.currency in _WITHOUT_DECIMALS else MICROS // 100
+    if amount.micros % step:
+        raise BadAmount(f"PayPal takes no fraction as fine as {amount}")
+    value = to_decimal_string(amount.micros)
+    return {"currency_code": amount.currency, "value": value.removesuffix(".00") if step == MICROS else value}
+
+
+async def create(
+    calls: Calls, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+) -> TopUpLink:
+    unit = {"custom_id": organization_id, "amount": money(amount), "description": "Top-up"}
+    context = {
+        "return_url": return_url,
+        "cancel_url": cancel_url,
+        "user_action": "PAY_NOW",
+        "shipping_preference": "NO_SHIPPING",
+    }
+    body = {
+        "intent": "CAPTURE",
+        "purchase_units": [unit],
+        "payment_source": {"paypal": {"experience_context": context}},
+    }
+    told = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
+    id_, url = reading.text(told, "id"), reading.link(told, "payer-action") or reading.link(told, "approve")
+    if id_ is None or url is None:
+        raise ProviderUnavailable("PayPal created an order without an id or a link to approve it")
+    return TopUpLink(checkout_id=id_, url=url)
+
+
+async def settle(calls: Calls, order_id: str) -> TopUp:
+    try:
+        order = await calls.get(_path(order_id))
+        if reading.text(order, "status") == "APPROVED":
+            await _capture(calls, order_id)
+            order = await calls.get(_path(order_id))
+    except NotFound:
+        return TopUp(open=False)  # an order that nobody approves is gone after some hours
+    captured = [
+        id_
+        for unit in reading.parts(order, "purchase_units")
+        for one in reading.parts(reading.part(unit, "payments"), "captures")
+        if (id_ := reading.text(one, "id")) is not None
+    ]
+    if not captured:
+        return TopUp(open=reading.text(order, "status") != "VOIDED")
+    return TopUp(open=False, payment=await get(calls, captured[0]))
+
+
+async def get(calls: Calls, capture_id: str) -> Payment:
+    return payments.payment(MoneyObject.CAPTURE, await calls.get(f"/v2/payments/captures/{segment(capture_id)}"))
+
+
+async def _capture(calls: Calls, order_id: str) -> None:
+    try:
+        await calls.post(f"{_path(order_id)}/capture", {}, idempotency_key=f"capture-{order_id}")
+    except ProviderRefused as refused:
+        if refused.code not in _MEANWHILE | _DECLINED:
+            raise
+
+
+def _path(order_id: str) -> str:
+    return f"{_ORDERS}/{segment(order_id)}"

@@ -1,0 +1,61 @@
+"""One-time payments by Stripe Checkout; Stripe takes the money itself when the customer completes the session.
+
+Source: Stripe's checkout sessions (`mode=payment`); a session's metadata is not copied to its payment.
+"""
+
+from typing import Any
+
+from domain.money import BadAmount, Money
+from providers.billing import TopUp, TopUpLink
+from providers.errors import NotFound, ProviderUnavailable
+from providers.reading import text
+from providers.stripe import payments
+from providers.stripe.calls import told
+from providers.stripe.reading import ORGANIZATION, id_of, smallest
+
+_FINEST = 10_000
+
+
+def minor(amount: Money) -> int:
+    """In the currency's smallest unit. Of three decimals Stripe takes only two, and a zero."""
+    unit = smallest(amount.currency)
+    if amount.micros % max(unit, _FINEST):
+        raise BadAmount(f"Stripe takes no fraction as fine as {amount}")
+    return amount.micros // unit
+
+
+async def create(
+    api: Any, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+) -> TopUpLink:
+    price = {
+        "currency": amount.currency.lower(),
+        "unit_amount": minor(amount),
+        "product_data": {"name": "Top-up"},
+    }
+    asked = {
+        "mode": "payment",
+        "client_reference_id": organization_id,
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "metadata": {ORGANIZATION: organization_id},
+        "payment_intent_data": {"metadata": {ORGANIZATION: organization_id}},
+        "success_url": return_url,
+        "cancel_url": cancel_url,
+    }
+    made = await told(api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+    id_, url = text(made, "id"), made.get("url")
+    if id_ is None or not isinstance(url, str):
+        raise ProviderUnavailable("Stripe created a checkout without an id or a link")
+    return TopUpLink(checkout_id=id_, url=url)
+
+
+async def settle(api: Any, session_id: str) -> TopUp:
+    try:
+        session = await told(api.checkout.sessions.retrieve_async(session_id))
+    except NotFound:
+        return TopUp(open=False)
+    intent_id, status = id_of(session, "payment_intent"), text(session, "status")
+    if status == "complete" and intent_id is not None:
+        expand = {"expand": ["latest_charge"]}
+        payment = payments.of_intent(await told(api.payment_intents.retrieve_async(intent_id, expand)))
+        return TopUp(open=False, payment=payment)
+    return TopUp(open=status not in ("complete", "expired"))

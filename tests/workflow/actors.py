@@ -1,0 +1,222 @@
+"""Customers and their providers: the same acts at every one of them."""
+
+import base64
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from db import payments, subscriptions
+from db.subscriptions import Subscription
+from domain.subscription import State
+from simulators.paypal.state import DEFAULT_PLAN
+from simulators.stripe.state import DEFAULT_PRICE
+from tests.world import WEBHOOK_ID, World, until
+
+
+class Actor(ABC):
+    """A customer and its provider; each act's webhooks are delivered, newest first where `backwards`."""
+
+    name: str
+    plan: str
+
+    def __init__(self, world: World, control: httpx.AsyncClient) -> None:
+        self.world = world
+        self.control = control
+        self.backwards = False
+
+    @abstractmethod
+    async def complete(self, checkout: dict[str, Any]) -> None: ...
+
+    @abstractmethod
+    async def pay_topup(self, checkout_id: str) -> list[str]:
+        """The ids of the events that tell of it; nothing is delivered."""
+
+    @abstractmethod
+    async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
+        """A payment of which no event was delivered yet: its id, and theirs."""
+
+    @abstractmethod
+    async def fail(self, subscription_id: str) -> None: ...
+
+    @abstractmethod
+    async def give_up(self, subscription_id: str) -> None: ...
+
+    @abstractmethod
+    async def payment(self, subscription_id: str) -> str: ...
+
+    @abstractmethod
+    async def settle(self, dispute: str, *, lost: bool) -> None: ...
+
+    @abstractmethod
+    async def expire(self, subscription_id: str) -> None: ...
+
+    async def act(self, path: str, **asked: Any) -> dict[str, Any]:
+        """Without delivering anything."""
+        answer = await self.control.post(f"/_sim/{path}", json={"deliver": False, **asked})
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        told: dict[str, Any] = answer.json()
+        return told
+
+    async def happen(self, path: str, **asked: Any) -> dict[str, Any]:
+        told = await self.act(path, **asked)
+        ids = ids_of(told)
+        await self.deliver(reversed(ids) if self.backwards else ids)
+        return told
+
+    async def deliver(self, event_ids: Iterable[str]) -> None:
+        for event_id in event_ids:
+            asked = (
+                {"event_id": event_id, "webhook_id": WEBHOOK_ID} if self.name == "paypal" else {"event_id": event_id}
+            )
+            signed = (await self.control.post("/_sim/sign", json=asked)).json()
+            raw = base64.b64decode(signed["body_base64"])
+            answer = await self.world.api.post(f"/webhooks/{self.name}", content=raw, headers=signed["headers"])
+            assert answer.status_code == 200
+
+    async def subscribe(self, organization_id: str) -> Subscription:
+        """By a checkout that the customer completes; the current subscription that comes of it."""
+        asked = {"provider": self.name, "plan_id": self.plan} | {
+            "return_url": "https://host.test/done",
+            "cancel_url": "https://host.test/not",
+        }
+        checkout = await self.world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+        before = await current(self.world, organization_id)
+        await self.complete(checkout)
+
+        async def taken_over() -> Subscription | None:
+            now = await current(self.world, organization_id)
+            if now is None or now.snapshot.state is not State.ACTIVE:
+                return None
+            return now if before is None or before.id != now.id or self.name == "paypal" else None
+
+        found = await until(taken_over, f"{organization_id} subscribed at {self.name}")
+        assert found is not None
+        await self.world.at_rest(organization_id)
+        return found
+
+    async def dispute(self, subscription_id: str) -> str:
+        return await self.dispute_payment(await self.payment(subscription_id))
+
+    async def dispute_payment(self, payment_id: str) -> str:
+        told = await self.happen(f"payments/{payment_id}/dispute")
+        return str(told["object"].get("dispute_id") or told["object"]["id"])
+
+    async def link(self, organization_id: str, amount: str, currency: str = "USD") -> str:
+        """The id of a checkout that would top it up."""
+        asked = {"provider": self.name, "amount": amount, "currency": currency} | {
+            "return_url": "https://host.test/paid",
+            "cancel_url": "https://host.test/not",
+        }
+        told = await self.world.post(f"/v1/organizations/{organization_id}/wallet/topups", asked)
+        return str(told["checkout_id"])
+
+    async def top_up(self, organization_id: str, amount: str, currency: str = "USD") -> str:
+        """By a checkout that the customer pays; the id of the payment that is booked for it."""
+        before = {one.object_id for one in await self.topups(organization_id)}
+        await self.deliver(await self.pay_topup(await self.link(organization_id, amount, currency)))
+
+        async def booked() -> list[str]:
+            return [one.object_id for one in await self.topups(organization_id) if one.object_id not in before]
+
+        [found] = await until(booked, f"{organization_id} topped up at {self.name}")
+        await self.world.at_rest(organization_id)
+        return found
+
+    async def topups(self, organization_id: str) -> list[payments.BookedPayment]:
+        found = await self.world.read(lambda conn: payments.of_organization(conn, organization_id, limit=100))
+        return [one for one in found if one.kind == "topup"]
+
+
+class AtPayPal(Actor):
+    name, plan = "paypal", DEFAULT_PLAN
+
+    async def complete(self, checkout: dict[str, Any]) -> None:
+        await self.happen(f"subscriptions/{checkout['subscription_id']}/approve")
+
+    async def pay_topup(self, checkout_id: str) -> list[str]:
+        return ids_of(await self.act(f"orders/{checkout_id}/approve"))
+
+    async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
+        told = await self.act("captures", amount=amount, custom_id=organization_id)
+        return told["object"]["id"], ids_of(told)
+
+    async def fail(self, subscription_id: str) -> None:
+        await self.happen(f"subscriptions/{subscription_id}/fail_payment")
+
+    async def give_up(self, subscription_id: str) -> None:
+        await self.happen(f"subscriptions/{subscription_id}/suspend")
+
+    async def payment(self, subscription_id: str) -> str:
+        answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        return str(answer.json()["sales"][-1]["id"])
+
+    async def settle(self, dispute: str, *, lost: bool) -> None:
+        outcome = "RESOLVED_BUYER_FAVOUR" if lost else "RESOLVED_SELLER_FAVOUR"
+        await self.happen(f"disputes/{dispute}/move", outcome=outcome)
+
+    async def expire(self, subscription_id: str) -> None:
+        known = self.world.paypal.state.subscriptions[subscription_id]
+        known.next_billing = datetime.now(UTC) - timedelta(seconds=1)
+        await self.world.look_again(str(known.custom_id))
+        await self.happen(f"subscriptions/{subscription_id}/expire")
+
+
+class AtStripe(Actor):
+    name, plan = "stripe", DEFAULT_PRICE
+
+    async def complete(self, checkout: dict[str, Any]) -> None:
+        await self.happen(f"checkout/{checkout['subscription_id']}/complete")
+
+    async def pay_topup(self, checkout_id: str) -> list[str]:
+        return ids_of(await self.act(f"checkout/{checkout_id}/complete"))
+
+    async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
+        told = await self.act(f"checkout/{await self.link(organization_id, amount)}/complete")
+        return told["object"]["payment_intent"], ids_of(told)
+
+    async def fail(self, subscription_id: str) -> None:
+        await self.happen(f"subscriptions/{subscription_id}/fail_payment")
+
+    async def give_up(self, subscription_id: str) -> None:
+        await self.happen(f"subscriptions/{subscription_id}/give_up")
+
+    async def payment(self, subscription_id: str) -> str:
+        answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        return str(answer.json()["payments"][-1]["id"])
+
+    async def settle(self, dispute: str, *, lost: bool) -> None:
+        await self.happen(f"disputes/{dispute}/close", outcome="lost" if lost else "won")
+
+    async def expire(self, subscription_id: str) -> None:
+        await self.happen(f"subscriptions/{subscription_id}/cancel_at_period_end")
+        await self.happen(f"subscriptions/{subscription_id}/end_period")
+
+
+def ids_of(told: dict[str, Any]) -> list[str]:
+    return [event["id"] for event in told["events"]]
+
+
+async def onboard(world: World, currency: str = "USD", balance: str = "10.00") -> str:
+    name = f"org-{uuid.uuid4().hex[:12]}"
+    opened = (await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+    asked = {
+        "id": name,
+        "name": name,
+        "currency": currency,
+        "twilio_account_sid": opened["accounts"][0]["sid"],
+        "sender": "+15550001111",
+        "price_per_segment": "0.01",
+    }
+    await world.post("/v1/organizations", asked)
+    if balance != "0":
+        money = {"reference_id": "first", "amount": balance, "currency": currency}
+        await world.post(f"/v1/organizations/{name}/wallet/credits", money)
+    return name
+
+
+async def current(world: World, organization_id: str) -> Subscription | None:
+    return await world.read(lambda conn: subscriptions.current(conn, organization_id))

@@ -1,0 +1,277 @@
+"""Top-ups by checkout and what becomes of them: the same at every provider."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from db import inbox, reversals, wallets
+from db.inbox import InboxStatus
+from domain.standing import Block, Status
+from tests.workflow.actors import Actor, AtStripe, onboard
+from tests.world import World, until
+
+
+async def entries(world: World, organization_id: str) -> list[tuple[str, int]]:
+    """The oldest first, in whole cents."""
+    page = await world.read(lambda conn: wallets.entries_page(conn, organization_id, before_seq=None, limit=100))
+    return [(one.entry.kind.value, one.entry.amount_micros // 10_000) for one in reversed(page)]
+
+
+async def wallet(world: World, organization_id: str) -> tuple[str, str]:
+    """Balance and what is owed, as the API tells them."""
+    told = (await world.api.get(f"/v1/organizations/{organization_id}/wallet")).json()
+    return told["balance"], told["receivable"]
+
+
+async def spend(world: World, organization_id: str, amount: str, currency: str = "USD") -> None:
+    asked = {"reference_id": f"spent-{amount}", "amount": amount, "currency": currency}
+    await world.post(f"/v1/organizations/{organization_id}/wallet/debits", asked)
+
+
+async def blocked(world: World, organization_id: str) -> set[str]:
+    told = (await world.api.get(f"/v1/organizations/{organization_id}/blocks")).json()
+    return {one["reference"] for one in told}
+
+
+async def handled(world: World, organization_id: str, event_id: str) -> None:
+    async def is_handled() -> bool:
+        known = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=100))
+        return any(one.event_id == event_id and one.status is InboxStatus.HANDLED for one in known)
+
+    await until(is_handled, f"{event_id} handled")
+
+
+async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    checkout_id = await actor.link(organization_id, "25.00")
+    before = await wallet(world, organization_id)
+
+    ids = await actor.pay_topup(checkout_id)
+    for order in itertools.permutations(ids):
+        await actor.deliver(order)
+    await asyncio.gather(*(actor.deliver(ids) for _ in range(5)))
+
+    async def credited() -> bool:
+        return await wallet(world, organization_id) == ("25.00", "0.00")
+
+    await until(credited, "the top-up was credited")
+    await world.at_rest(organization_id)
+    assert before == ("0.00", "0.00")
+    assert await entries(world, organization_id) == [("credit", 2500)]
+    await world.certify()
+
+
+async def test_a_payment_of_which_no_event_tells_is_found_at_the_next_look(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    await actor.pay_topup(await actor.link(organization_id, "25.00"))
+
+    await world.ring(organization_id)
+
+    async def credited() -> bool:
+        return await wallet(world, organization_id) == ("25.00", "0.00")
+
+    await until(credited, "the top-up was credited")
+    await world.certify()
+
+
+async def test_the_same_key_is_the_same_link_and_other_content_a_conflict(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    path = f"/v1/organizations/{organization_id}/wallet/topups"
+    asked = {"provider": actor.name, "amount": "5.00", "currency": "USD"} | {
+        "return_url": "https://host.test/paid",
+        "cancel_url": "https://host.test/not",
+    }
+    headers = {"idempotency-key": "k-1"}
+
+    answers = await asyncio.gather(*(world.api.post(path, json=asked, headers=headers) for _ in range(5)))
+    other = await world.api.post(path, json={**asked, "amount": "6.00"}, headers=headers)
+    too_fine = await world.api.post(path, json={**asked, "amount": "5.001"}, headers={"idempotency-key": "k-2"})
+    euros = await world.api.post(path, json={**asked, "currency": "EUR"}, headers={"idempotency-key": "k-3"})
+
+    assert sorted(one.status_code for one in answers) == [200, 200, 200, 200, 201]
+    assert len({one.json()["url"] for one in answers}) == 1
+    assert (other.status_code, too_fine.status_code, euros.status_code) == (409, 422, 422)
+
+
+async def test_partial_refunds_are_each_taken_once(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id = await actor.top_up(organization_id, "25.00")
+
+    for amount in ("10.00", "5.00"):
+        told = await actor.happen(f"payments/{payment_id}/refund", amount=amount)
+        await actor.deliver(event["id"] for event in told["events"])
+    await world.at_rest(organization_id)
+
+    assert await entries(world, organization_id) == [("credit", 2500), ("reversal", -1000), ("reversal", -500)]
+    assert (await world.standing(organization_id)).status is Status.ACTIVE
+    await world.certify()
+
+
+async def test_a_refund_that_overtakes_its_payment_waits_for_it(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id, unheard = await actor.paid_unheard(organization_id, "25.00")
+    refund = await actor.happen(f"payments/{payment_id}/refund", amount="10.00")
+    await actor.deliver(unheard)
+
+    async def settled() -> bool:
+        return await entries(world, organization_id) == [("credit", 2500), ("reversal", -1000)]
+
+    await until(settled, "first the payment, then its refund")
+    await handled(world, organization_id, refund["events"][0]["id"])
+    await world.certify()
+
+
+async def test_what_is_spent_is_owed_until_the_next_top_up(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    await actor.subscribe(organization_id)
+    payment_id = await actor.top_up(organization_id, "25.00")
+    await spend(world, organization_id, "20.00")
+
+    await actor.happen(f"payments/{payment_id}/refund")
+    standing = await world.applied(organization_id, "suspended")
+    during = await wallet(world, organization_id)
+    story = (await world.api.get(f"/v1/organizations/{organization_id}/explain")).json()["story"]
+    alerts = await world.alerts(organization_id)
+    refused = await world.debit(organization_id)
+    await actor.top_up(organization_id, "30.00")
+    await world.applied(organization_id, "active")
+
+    assert standing.blocks == {Block.DISPUTE}
+    assert during == ("0.00", "20.00")
+    assert any("owes 20.00 USD" in line for line in story)
+    assert "receivable" in alerts
+    assert refused.status_code == 423
+    assert await wallet(world, organization_id) == ("10.00", "0.00")
+    assert (await world.debit(organization_id)).status_code == 201
+    assert "receivable" not in await world.alerts(organization_id)
+    await world.certify()
+
+
+async def test_what_the_host_application_credits_covers_what_is_owed(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id = await actor.top_up(organization_id, "25.00")
+    await spend(world, organization_id, "25.00")
+    await actor.happen(f"payments/{payment_id}/refund")
+    await world.applied(organization_id, "suspended")
+
+    asked = {"reference_id": "by-transfer", "amount": "40.00", "currency": "USD"}
+    await world.post(f"/v1/organizations/{organization_id}/wallet/credits", asked)
+    await world.applied(organization_id, "active")
+
+    assert await wallet(world, organization_id) == ("15.00", "0.00")
+    await world.certify()
+
+
+async def test_an_operator_may_forgive_what_is_owed(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id = await actor.top_up(organization_id, "25.00")
+    await spend(world, organization_id, "25.00")
+    await actor.happen(f"payments/{payment_id}/refund")
+    await world.applied(organization_id, "suspended")
+
+    path = f"/v1/organizations/{organization_id}/blocks/dispute/{reversals.RECEIVABLE}"
+    assert (await world.api.delete(path)).is_success
+    await world.applied(organization_id, "active")
+
+    assert await wallet(world, organization_id) == ("0.00", "0.00")
+    await world.certify()
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_dispute_takes_the_money_once_and_gives_it_back_if_it_is_won(
+    actor: Actor, *, lost: bool, backwards: bool
+) -> None:
+    world, actor.backwards = actor.world, backwards
+    organization_id = await onboard(world, balance="10.00")
+    payment_id = await actor.top_up(organization_id, "25.00")
+
+    dispute = await actor.dispute_payment(payment_id)
+    await world.applied(organization_id, "suspended")
+    await world.at_rest(organization_id)
+    during = await wallet(world, organization_id)
+    for _ in range(2):
+        await actor.settle(dispute, lost=lost)
+        await world.at_rest(organization_id)
+
+    assert during[0] == ("10.00" if isinstance(actor, AtStripe) else "35.00")  # Stripe takes it at once
+    assert await blocked(world, organization_id) == ({dispute} if lost else set())
+    assert await wallet(world, organization_id) == ("10.00" if lost else "35.00", "0.00")
+    assert ("dispute_lost" in await world.alerts(organization_id)) is lost
+    await world.applied(organization_id, "suspended" if lost else "active")
+    await world.certify()
+
+
+async def test_a_dispute_after_a_refund_takes_no_more_than_was_left(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="50.00")
+    payment_id = await actor.top_up(organization_id, "25.00")
+
+    await actor.happen(f"payments/{payment_id}/refund", amount="10.00")
+    dispute = await actor.dispute_payment(payment_id)
+    await actor.settle(dispute, lost=True)
+    await world.at_rest(organization_id)
+
+    assert await wallet(world, organization_id) == ("50.00", "0.00")
+    await world.certify()
+
+
+async def test_a_refund_of_the_subscription_leaves_the_wallet_and_alerts(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+
+    await actor.happen(f"payments/{await actor.payment(subscription.id)}/refund", amount="10.00")
+
+    async def alerted() -> bool:
+        return "refund" in await world.alerts(organization_id)
+
+    await until(alerted, "a person is told")
+    assert await wallet(world, organization_id) == ("10.00", "0.00")
+    assert (await world.at_rest(organization_id)).status is Status.ACTIVE
+    await world.certify()
+
+
+@pytest.mark.parametrize(("currency", "amount", "back", "left"), [
+    ("JPY", "2500", "1000", "1500.00"),
+    ("KWD", "2.50", "1.25", "1.25"),
+])  # fmt: skip
+async def test_currencies_of_no_and_of_three_decimals(
+    actor: Actor, currency: str, amount: str, back: str, left: str
+) -> None:
+    if currency == "KWD" and not isinstance(actor, AtStripe):
+        pytest.skip("PayPal has no currency of three decimals")
+    world = actor.world
+    organization_id = await onboard(world, currency, balance="0")
+    payment_id = await actor.top_up(organization_id, amount, currency)
+
+    await actor.happen(f"payments/{payment_id}/refund", amount=back)
+    await world.at_rest(organization_id)
+
+    assert await wallet(world, organization_id) == (left, "0.00")
+    await world.certify()
+
+
+async def test_a_refund_that_fails_at_the_bank_is_given_back(world: World) -> None:
+    actor = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world, balance="0")
+    payment_id = await actor.top_up(organization_id, "25.00")
+    refund: dict[str, Any] = await actor.happen(f"payments/{payment_id}/refund", amount="10.00")
+    await world.at_rest(organization_id)
+    during = await wallet(world, organization_id)
+
+    await actor.happen(f"refunds/{refund['object']['id']}/fail")
+    await world.at_rest(organization_id)
+
+    assert (during, await wallet(world, organization_id)) == (("15.00", "0.00"), ("25.00", "0.00"))
+    await world.certify()
