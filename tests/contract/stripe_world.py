@@ -48,11 +48,19 @@ class StripeWorld:
         return await self._change(subscription_id, "cancel")
 
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
-        payment = await self._newest_payment(subscription_id)
-        return await self._signed(await self._act(f"/_sim/payments/{payment}/refund", amount=str(amount)))
+        return await self.refund_payment(await self._newest_payment(subscription_id), amount)
+
+    async def pay_topup(self, checkout_id: str) -> list[Delivery]:
+        return await self._signed(await self._act(f"/_sim/checkout/{checkout_id}/complete"))
+
+    async def refund_payment(self, payment_id: str, amount: Decimal) -> list[Delivery]:
+        return await self._signed(await self._act(f"/_sim/payments/{payment_id}/refund", amount=str(amount)))
 
     async def dispute(self, subscription_id: str) -> tuple[str, list[Delivery]]:
-        done = await self._act(f"/_sim/payments/{await self._newest_payment(subscription_id)}/dispute")
+        return await self.dispute_payment(await self._newest_payment(subscription_id))
+
+    async def dispute_payment(self, payment_id: str) -> tuple[str, list[Delivery]]:
+        done = await self._act(f"/_sim/payments/{payment_id}/dispute")
         return done["object"]["id"], await self._signed(done)
 
     async def settle_dispute(self, dispute_id: str, *, lost: bool) -> list[Delivery]:

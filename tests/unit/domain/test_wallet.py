@@ -21,12 +21,15 @@ from domain.wallet import (
     Posting,
     Refunded,
     Suspended,
+    TakenBack,
     TooLarge,
     Wallet,
     WrongCurrency,
     credit,
     debit,
+    recovery,
     refund,
+    reversal,
     settle,
 )
 from tests.builders import usd
@@ -59,6 +62,8 @@ class Paper:
             return True
         if posting.kind is EntryKind.DEBIT:
             return self.pays and posting.amount.micros <= self.balance
+        if posting.kind in (EntryKind.REVERSAL, EntryKind.RECOVERY):
+            return posting.amount.micros <= self.balance  # money that is gone is gone, whoever froze what
         paid = [line for line in self.lines if line.kind is EntryKind.DEBIT and line.reference_id == posting.refunds]
         returned = [line for line in self.lines if line.refunds == posting.refunds]
         return bool(paid) and not returned and posting.amount.micros <= paid[0].amount.micros
@@ -70,6 +75,8 @@ postings = st.one_of(
     st.builds(credit, references, amounts),
     st.builds(debit, references, amounts),
     st.builds(refund, references, references, amounts),
+    st.builds(reversal, references, amounts),
+    st.builds(recovery, references, amounts),
 )
 
 
@@ -152,6 +159,19 @@ def test_a_shut_and_frozen_wallet_still_takes_credits_and_refunds() -> None:
     )
 
     assert [type(outcome) for outcome in outcomes] == [Refunded, Credited]
+
+
+def test_what_payers_got_back_is_taken_from_a_shut_and_frozen_wallet_and_never_what_is_held() -> None:
+    wallet = replace(
+        EMPTY, balance_micros=5, held_micros=2, gate_open=False, frozen_by_suspension=True, frozen_by_operator=True
+    )
+
+    outcomes, entries = settle(
+        wallet, {}, frozenset(), [reversal("r", Money(2, "USD")), recovery("too much", Money(2, "USD"))]
+    )
+
+    assert outcomes == [TakenBack(entries[0]), InsufficientFunds(1, 2)]
+    assert (entries[0].amount_micros, entries[0].balance_after_micros) == (-2, 3)
 
 
 def test_a_replay_is_answered_even_where_a_new_debit_would_be_refused() -> None:

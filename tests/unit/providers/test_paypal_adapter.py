@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from domain.events import EventKind, MoneyObject, MoneyReference, PaymentStatus
-from domain.money import Money
+from domain.money import BadAmount, Money, parse
 from domain.subscription import State
 from providers.billing import PlanChange, Resumed
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.http import fast_client
-from providers.paypal import Certificates, PayPal, Trust
+from providers.paypal import Certificates, PayPal, Trust, payments, topups
 from providers.paypal.oauth import Tokens
 from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
 
@@ -327,6 +327,35 @@ async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World
     refund = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.REFUND, id="R-1"))
 
     assert (refund.reference.kind, refund.subscription_id) == (MoneyObject.REFUND, "I-1")
+
+
+@pytest.mark.parametrize(
+    ("told_of", "reverses"),
+    [
+        ({"sale_id": "S-1"}, "S-1"),
+        ({"capture_id": "C-1"}, "C-1"),
+        ({"links": [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C-1"}]}, "C-1"),
+        ({"links": [{"rel": "sale", "href": "https://api.paypal.com/v1/payments/sale/S-1"}]}, "S-1"),
+        ({"links": [{"rel": "up", "href": "https://api.paypal.com/v2/checkout/orders/O-1"}]}, None),
+        ({"links": [{"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R-1"}]}, None),
+        ({}, None),
+    ],
+)
+def test_a_refund_names_what_it_takes_back_by_a_field_or_a_link(told_of: dict[str, Any], reverses: str | None) -> None:
+    assert payments.reversed_by(told_of) == reverses
+
+
+@pytest.mark.parametrize(("amount", "currency", "value"), [
+    ("12.5", "USD", "12.50"), ("2500", "JPY", "2500"), ("10", "TWD", "10"), ("0.01", "EUR", "0.01"),
+])  # fmt: skip
+def test_an_amount_is_asked_for_as_paypal_takes_it(amount: str, currency: str, value: str) -> None:
+    assert topups.money(parse(amount, currency)) == {"currency_code": currency, "value": value}
+
+
+@pytest.mark.parametrize(("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY")])
+def test_what_paypal_cannot_take_is_refused_and_never_rounded(amount: str, currency: str) -> None:
+    with pytest.raises(BadAmount):
+        topups.money(parse(amount, currency))
 
 
 async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) -> None:

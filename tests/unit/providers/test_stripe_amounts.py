@@ -2,8 +2,9 @@
 
 import pytest
 
-from domain.money import Money
-from providers.stripe import reading
+from domain.events import PaymentStatus
+from domain.money import BadAmount, Money, parse
+from providers.stripe import payments, reading, topups
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,59 @@ def test_an_amount_is_read_by_its_currency(value: int, currency: str, told: Mone
 )
 def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
     assert reading.amount(parent, "amount") is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "asked"),
+    [("12.50", "USD", 1250), ("2500", "JPY", 2500), ("1.25", "KWD", 1250), ("0.5", "TND", 500)],
+)
+def test_an_amount_is_asked_for_by_its_currency(amount: str, currency: str, asked: int) -> None:
+    assert topups.minor(parse(amount, currency)) == asked
+
+
+@pytest.mark.parametrize(("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD")])
+def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, currency: str) -> None:
+    with pytest.raises(BadAmount):
+        topups.minor(parse(amount, currency))
+
+
+@pytest.mark.parametrize(
+    ("status", "back", "told"),
+    [
+        ("succeeded", 0, PaymentStatus.COMPLETED),
+        ("succeeded", 100, PaymentStatus.PARTIALLY_REFUNDED),
+        ("succeeded", 2500, PaymentStatus.REFUNDED),
+        ("processing", 0, PaymentStatus.PENDING),
+        ("canceled", 0, PaymentStatus.DECLINED),
+        ("something new", 0, PaymentStatus.UNKNOWN),
+    ],
+)
+def test_a_payment_says_whether_its_payer_has_it_back(status: str, back: int, told: PaymentStatus) -> None:
+    charge = {"id": "ch_1", "amount_refunded": back, "currency": "usd"}
+    intent = {"id": "pi_1", "status": status, "amount": 2500, "amount_received": 2500, "currency": "usd"}
+
+    payment = payments.of_intent({**intent, "latest_charge": charge})
+
+    assert (payment.status, payment.amount) == (told, Money(25_000_000, "USD"))
+
+
+@pytest.mark.parametrize(
+    ("status", "open_", "lost", "withdrawn"),
+    [
+        ("warning_needs_response", True, False, False),
+        ("warning_under_review", True, False, False),
+        ("warning_closed", False, False, False),
+        ("needs_response", True, False, True),
+        ("under_review", True, False, True),
+        ("won", False, False, False),
+        ("prevented", False, False, False),
+        ("lost", False, True, True),
+    ],
+)
+def test_a_dispute_takes_its_amount_while_it_is_not_won(status: str, open_: bool, lost: bool, withdrawn: bool) -> None:
+    told = payments.dispute(
+        {"id": "dp_1", "status": status, "amount": 2500, "currency": "usd", "payment_intent": "pi_1"}
+    )
+
+    assert (told.open, told.lost, told.withdrawn) == (open_, lost, withdrawn)
+    assert (told.amount, told.payment_ids) == (Money(25_000_000, "USD"), ("pi_1",))
