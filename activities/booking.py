@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.failures import translated
 from db import alerts, folding, inbox, payments, reversals, standings, topups
 from db.inbox import Delivery
-from db.reversals import NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from db.topups import TopUpCheckout
-from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal, disputed, refunded
+from domain.events import Dispute, MoneyObject, Payment, PaymentStatus, Reversal, disputed, refunded
 from domain.standing import Block
 from domain.subscription import Provider
 from domain.wallet import Credited
@@ -19,6 +19,7 @@ from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 
 log = structlog.get_logger()
+PAID = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 
 
 class Booking:
@@ -48,15 +49,13 @@ class Booking:
                 await self._park(delivery, f"unknown {money.kind.value} {money.id}: the provider does not have it")
 
     async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
-        if payment.status not in (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED):
+        if payment.status not in PAID:
             return
         if payment.reference.kind is MoneyObject.SALE:
             async with self._engine.begin() as conn:
                 await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
                 await inbox.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
             return
-        if payment.status is PaymentStatus.REFUNDED:
-            return  # the payer has it all back: credited now, it could be spent before we hear of that
         problem = await self.book_topup(organization_id, delivery.provider, payment)
         if problem is not None:
             await self._park(delivery, problem)
@@ -83,19 +82,25 @@ class Booking:
         payment = told.payment
         if told.open or (payment is not None and payment.status is PaymentStatus.PENDING):
             return
-        if payment is not None and payment.status in (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED):
+        paid = payment is not None and payment.status in PAID
+        if payment is not None and paid:
             await self.book_topup(topup.organization_id, provider.name, payment)
-        paid = payment is not None and payment.status is not PaymentStatus.DECLINED
         async with self._engine.begin() as conn:
             await topups.close(conn, topup, paid=paid)
 
     async def book_topup(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
-        """Credit a captured payment, once; why it was not, if it was not: then an alert stands, too."""
+        """Credit a captured payment, once, unless its payer has it all back; why not, if it could not be done: then an
+        alert stands, too.
+        """
         id_, now = payment.reference.id, datetime.now(UTC)
         if inbox.organization_named(payment.custom_id) != organization_id:
             await self._alert(organization_id, "payment_of_another", f"capture {id_}")
             return f"capture {id_} is not this organization's"
         async with self._engine.begin() as conn:
+            if payment.status is PaymentStatus.REFUNDED:  # credited now, it could be spent before we hear of that
+                await payments.note_returned(conn, organization_id, provider, payment)
+                await inbox.adopt_payment(conn, provider, id_, now)
+                return None
             outcome = await payments.book_topup(conn, organization_id, provider, payment, now=now)
             if isinstance(outcome, Credited):
                 await inbox.adopt_payment(conn, provider, id_, now)
@@ -113,18 +118,8 @@ class Booking:
             return
         async with self._engine.begin() as conn:
             problem = await self._reverse(conn, organization_id, delivery, taken_back)
-        if problem is not None and not await self._all_back_unbooked(delivery.provider, told):
+        if problem is not None:
             await self._park(delivery, problem)
-
-    async def _all_back_unbooked(self, provider: Provider, told: Payment) -> bool:
-        """Whether it is of a top-up that was paid back whole before it was booked, and so never will be."""
-        if told.reverses is None or told.subscription_id is not None:
-            return False
-        topup = MoneyReference(kind=MoneyObject.CAPTURE, id=told.reverses)
-        try:
-            return (await self._providers[provider].get_payment(topup)).status is PaymentStatus.REFUNDED
-        except NotFound:
-            return False
 
     async def _settle_dispute(self, organization_id: str, delivery: Delivery, dispute: Dispute) -> None:
         now, by, problem = datetime.now(UTC), delivery.provider.value, None
@@ -162,6 +157,9 @@ class Booking:
             case OtherCurrency():
                 detail = f"{told.what} {told.id} of {told.amount} is in another currency than its payment"
                 await alerts.raise_(conn, organization_id, "refund", detail)
+            case NeverCredited() if not told.stands:
+                detail = f"{told.what} {told.id} does not stand, and payment {told.payment_id} was not credited for it"
+                await alerts.raise_(conn, organization_id, "payment_not_booked", detail)
             case OfSubscription() if told.what == "refund":
                 detail = f"refund {told.id} of a subscription payment: to be settled by a person"
                 await alerts.raise_(conn, organization_id, "refund", detail)

@@ -63,6 +63,11 @@ async def book_subscription_payment(
     await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
 
 
+async def note_returned(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> None:
+    """Note a top-up that its payer had back whole before it was booked: it is never credited. The caller commits."""
+    await _note(conn, organization_id, provider, payment, kind="returned", reference_id=None)
+
+
 async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[BookedPayment]:
     """The newest first."""
     query = (

@@ -67,11 +67,16 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True)
+class NeverCredited:
+    """The payer had the payment back whole before it was booked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """It was never booked, and there is nothing to give back."""
 
 
-Outcome = UnknownPayment | OtherCurrency | OfSubscription | Booked | Nothing
+Outcome = UnknownPayment | OtherCurrency | OfSubscription | NeverCredited | Booked | Nothing
 
 
 async def book(
@@ -88,6 +93,8 @@ async def book(
     amount = Money(paid.amount_micros, paid.currency)
     if told.amount.currency != amount.currency:
         return OtherCurrency(amount)
+    if paid.kind == "returned":
+        return NeverCredited()
     known = await _find(conn, organization_id, provider, told.id)
     if known is None:
         if not told.stands:

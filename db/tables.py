@@ -429,7 +429,7 @@ payments = Table(
     _time("booked_at", now=True),
     PrimaryKeyConstraint("organization_id", "provider", "object_id"),
     UniqueConstraint("provider", "object_id"),
-    _one_of("kind", "subscription", "topup"),
+    _one_of("kind", "subscription", "topup", "returned"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(kind = 'topup') = (reference_id IS NOT NULL)", name="reference"),
 )

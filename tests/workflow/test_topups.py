@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from db import inbox, reversals, wallets
 from db.inbox import InboxStatus
 from domain.standing import Block, Status
-from tests.workflow.actors import Actor, AtStripe, onboard
+from simulators.paypal.state import Order
+from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
 from tests.world import World, until
 
 
@@ -274,4 +276,65 @@ async def test_a_refund_that_fails_at_the_bank_is_given_back(world: World) -> No
     await world.at_rest(organization_id)
 
     assert (during, await wallet(world, organization_id)) == (("15.00", "0.00"), ("25.00", "0.00"))
+    await world.certify()
+
+
+async def test_a_payment_that_was_paid_back_whole_before_we_looked_is_never_credited(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id, unheard = await actor.paid_unheard(organization_id, "25.00")
+
+    refund = await actor.happen(f"payments/{payment_id}/refund")
+    await actor.deliver(unheard)
+    for event_id in [*unheard[-1:], refund["events"][0]["id"]]:
+        await handled(world, organization_id, event_id)
+    await world.at_rest(organization_id)
+
+    assert await entries(world, organization_id) == []
+    assert await wallet(world, organization_id) == ("0.00", "0.00")
+    await world.certify()
+
+
+async def test_an_order_of_the_host_applications_own_is_not_captured_here(world: World) -> None:
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    state = world.paypal.state
+    order = Order(id="HOSTS-OWN", amount=Decimal(25), currency="USD", created=state.now(), custom_id=organization_id)
+    state.orders[order.id] = order
+
+    told = await actor.happen(f"orders/{order.id}/approve")
+    await handled(world, organization_id, told["events"][0]["id"])
+
+    assert order.status == "APPROVED"
+    assert await entries(world, organization_id) == []
+
+
+async def test_a_capture_that_is_declined_is_tried_again_at_the_next_look(world: World) -> None:
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    checkout_id = await actor.link(organization_id, "25.00")
+
+    told = await actor.happen(f"orders/{checkout_id}/approve", capture_issue="INSTRUMENT_DECLINED")
+    await handled(world, organization_id, told["events"][0]["id"])
+    await world.ring(organization_id)
+
+    async def credited() -> bool:
+        return await wallet(world, organization_id) == ("25.00", "0.00")
+
+    await until(credited, "the second capture")
+    await world.certify()
+
+
+async def test_a_provider_that_is_down_holds_up_its_top_ups_and_nothing_else(world: World) -> None:
+    organization_id = await onboard(world)
+    subscription = await AtStripe(world, world.stripe_control).subscribe(organization_id)
+    await AtPayPal(world, world.paypal_control).link(organization_id, "25.00")
+    world.paypal.faults.add("503", method="*", path="/v2/checkout")
+
+    actor = AtStripe(world, world.stripe_control)
+    await actor.fail(subscription.id)
+    await actor.give_up(subscription.id)
+
+    await world.applied(organization_id, "suspended")
+    await world.at_rest(organization_id)
     await world.certify()

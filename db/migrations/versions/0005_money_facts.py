@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 KIND, SIGN = "ledger_entries_kind_check", "ledger_entries_sign_check"
+PAYMENT = "payments_kind_check"
 OWED = (
     "payment_kind = 'topup' AND returned_at IS NULL AND taken_micros + recovered_micros + waived_micros < amount_micros"
 )
@@ -40,6 +41,8 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f(SIGN), "ledger_entries", "(kind IN ('debit', 'reversal', 'recovery')) = (amount_micros < 0)"
     )
+    op.drop_constraint(op.f(PAYMENT), "payments", type_="check")
+    op.create_check_constraint(op.f(PAYMENT), "payments", "kind IN ('subscription', 'topup', 'returned')")
     _create_reversals()
     _create_topups()
 
@@ -115,6 +118,8 @@ def _create_topups() -> None:
 def downgrade() -> None:
     op.drop_table("topups")
     op.drop_table("reversals")
+    op.drop_constraint(op.f(PAYMENT), "payments", type_="check")
+    op.create_check_constraint(op.f(PAYMENT), "payments", "kind IN ('subscription', 'topup')")
     for name in (op.f(KIND), op.f(SIGN)):
         op.drop_constraint(name, "ledger_entries", type_="check")
     op.create_check_constraint(op.f(KIND), "ledger_entries", "kind IN ('credit', 'debit', 'refund')")
