@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
-from db import campaigns, folding, inbox, reversals, standings, subscriptions, topups
+from db import campaigns, customer_migrations, folding, inbox, reversals, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
@@ -75,6 +75,8 @@ class Billing:
                 resumed = await _finish(conn, standing, deliveries)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
+        if len(known) > 1:
+            await self._ring_migration(organization_id)
         return standing
 
     @activity.defn(name="settle_standing")
@@ -84,6 +86,12 @@ class Billing:
             return await standings.settle(
                 conn, asked.organization_id, now=datetime.now(UTC), cause="deadline or block", may_open=False
             )
+
+    async def _ring_migration(self, organization_id: str) -> None:
+        async with self._reading.connect() as conn:
+            concerned = await customer_migrations.concerned(conn, organization_id)
+        if concerned:
+            await self._doorbell.ring_migration(organization_id)
 
     async def _ask(self, subscription: Subscription) -> Snapshot:
         with translated():

@@ -16,6 +16,7 @@ from temporalio.common import (
 LIFECYCLE = "OrganizationLifecycle"
 CAMPAIGN_RUN = "CampaignRun"
 RECONCILE = "Reconcile"
+MIGRATION = "SubscriptionMigration"
 RING = "ring"
 ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
 STANDING = SearchAttributeKey.for_keyword("Standing")
@@ -46,6 +47,23 @@ class Campaign:
     campaign_id: UUID
     batch: int = 2000
     window: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """What the migration of an organization starts with.
+
+    `look_seconds` is how often the customer's consent is looked for though nothing rang, `after_renewal_seconds` how
+    long after a renewal its outcome is asked for.
+    """
+
+    organization_id: str
+    look_seconds: int = 3600
+    after_renewal_seconds: int = 3600
+
+
+def migration_workflow_id(organization_id: str) -> str:
+    return f"migration/{organization_id}"
 
 
 def organization_workflow_id(organization_id: str) -> str:
@@ -80,6 +98,21 @@ class Doorbell:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=_of(organization_id),
             static_summary=f"Enforcement for organization {organization_id}",
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+    async def ring_migration(self, organization_id: str) -> None:
+        """Wake the organization's migration, starting its workflow if there is none. Any number of times."""
+        await self.client.start_workflow(
+            MIGRATION,
+            Moving(organization_id=organization_id),
+            id=migration_workflow_id(organization_id),
+            task_queue=self.lifecycle_task_queue,
+            start_signal=RING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=_of(organization_id),
+            static_summary=f"Migration of organization {organization_id} to another provider",
             rpc_timeout=RPC_TIMEOUT,
         )
 

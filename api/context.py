@@ -47,6 +47,10 @@ class Context:
                 await waiting.ring_soon(conn, [organization_id], now=datetime.now(UTC))
             raise
 
+    def ring_migration(self, organization_id: str) -> None:
+        bell = self.services.doorbell
+        self.background.do(bell.ring_migration(organization_id), "ring", organization_id=organization_id)
+
     def ring_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
         bell = self.services.doorbell
         for one in campaign_ids:

@@ -13,6 +13,7 @@ _TAGS = [
     {"name": "organizations", "description": "Onboarding, whether one may send and why, suspension by hand."},
     {"name": "wallet", "description": "Prepaid money: credits, debits, the ledger, freezing by hand."},
     {"name": "subscription", "description": "What an organization pays for, at its provider."},
+    {"name": "migration", "description": "Moving a customer to another provider."},
     {"name": "campaigns", "description": "Many messages, sent while the gate is open."},
     {"name": "messages", "description": "One message."},
     {"name": "health", "description": "For load balancers and people."},

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, inbox, standings, subscriptions
+from db import alerts, customer_migrations, inbox, standings, subscriptions
+from db.customer_migrations import Migration
 from db.inbox import Delivery, InboxStatus
 from db.pipeline import together
 from db.standings import Facts, HeldBlock
@@ -169,7 +170,7 @@ async def confirm(
         if known.is_current:
             facts = replace(facts, current=recorded)
         if facts.others:
-            await _name_current(conn, organization_id)
+            await _name_current(conn, organization_id, now)
             facts = await standings.facts(conn, organization_id)
     return await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
 
@@ -182,23 +183,33 @@ async def _complete(
         detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
         await alerts.raise_(conn, checkout.organization_id, "subscription_of_another", detail)
         return None
+    await customer_migrations.completed(conn, checkout, known.id)
     await inbox.adopt_subscription(conn, known.provider, known.id, now)
     return known
 
 
-async def _name_current(conn: AsyncConnection, organization_id: str) -> None:
-    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert."""
+async def _name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
+    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
+
+    The target of a migration does neither before its time: free until its first charge, it would hide a debt.
+    """
     known = await subscriptions.of_organization(conn, organization_id)
     current = next((one for one in known if one.is_current), None)
     paid = [one for one in known if not one.is_current and one.snapshot.state in PAID and one.confirmed_at is not None]
-    if not paid:
+    migration = await customer_migrations.open_one(conn, organization_id) if paid else None
+    may = [one for one in paid if migration is None or migration.stops or not migration.leads_to(one)]
+    bill = [one for one in paid if migration is None or not migration.leads_to(one) or _charged(migration, now)]
+    if may and (current is None or current.snapshot.state not in PAID):
+        await subscriptions.make_current(conn, may[0])
+    if not bill:
         await alerts.clear(conn, organization_id, "two_subscriptions_bill")
-        return
-    if current is None or current.snapshot.state not in PAID:
-        await subscriptions.make_current(conn, paid[0])
-    if current is not None and current.snapshot.state in BILLING:
-        detail = f"{current.provider} {current.id} and {paid[0].provider} {paid[0].id}"
+    elif current is not None and current.snapshot.state in BILLING:
+        detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
+
+
+def _charged(migration: Migration, now: datetime) -> bool:
+    return migration.first_charge_at is None or migration.first_charge_at <= now
 
 
 async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:

@@ -100,6 +100,59 @@ subscriptions = Table(
     ),
 )  # fmt: skip
 
+migrations = Table(
+    "migrations",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("id", Uuid, nullable=False, server_default=text("uuidv7()")),
+    Column("source_provider", Text, nullable=False),
+    Column("source_subscription_id", Text, nullable=False),
+    Column("target_provider", Text, nullable=False),
+    Column("target_plan_id", Text, nullable=False),
+    Column("target_subscription_id", Text),
+    Column("return_url", Text, nullable=False),
+    Column("cancel_url", Text, nullable=False),
+    Column("checkout_url", Text),
+    Column("state", Text, nullable=False),
+    Column("outcome", Text),
+    Column("reason", Text, nullable=False, server_default=""),
+    _time("first_charge_at"),
+    _time("expires_at"),
+    _time("started_at", now=True),
+    _time("changed_at", now=True),
+    _time("ended_at"),
+    PrimaryKeyConstraint("organization_id", "id"),
+    _one_of("source_provider", "paypal", "stripe"),
+    _one_of("target_provider", "paypal", "stripe"),
+    _one_of(
+        "state", "started", "waiting", "checked", "offered", "consented", "stopping", "stopped", "undoing", "completed",
+        "refused", "abandoned", "canceled", "undone", "failed",
+    ),
+    CheckConstraint("source_provider <> target_provider", name="elsewhere"),
+    CheckConstraint(
+        "(state IN ('completed', 'refused', 'abandoned', 'canceled', 'undone', 'failed')) = (ended_at IS NOT NULL)",
+        name="ended",
+    ),
+    Index("migrations_one_open_idx", "organization_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+)  # fmt: skip
+
+migration_pauses = Table(
+    "migration_pauses",
+    metadata,
+    Column("target_provider", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    _time("paused_at", now=True),
+    _one_of("target_provider", "paypal", "stripe"),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    _time("listed_until", required=True),
+    _one_of("provider", "paypal", "stripe"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -41,6 +41,8 @@ class Snapshot:
     `custom_id` is what the host application wrote into the subscription: our organization's id.
     `subscription_id` is set where the provider names the subscription otherwise than it was asked for: a checkout
     that the customer has completed.
+    `cancels`: it bills no further period, though the one that runs is not over. `note` is the reason that the provider
+    was given for its last change.
     """
 
     state: State
@@ -51,6 +53,8 @@ class Snapshot:
     failed_payments: int = 0
     custom_id: str | None = None
     subscription_id: str | None = None
+    cancels: bool = False
+    note: str | None = None
 
 
 class Order(StrEnum):

@@ -35,6 +35,14 @@ class TopUp:
     payment: Payment | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The first charge is not at the consent, which has to be given until `expires_at` where the provider can tell."""
+
+    first_charge_at: datetime
+    expires_at: datetime
+
+
 class Resumed(StrEnum):
     RESUMED = "resumed"
     NEEDS_PAYMENT = "needs_payment"
@@ -68,7 +76,14 @@ class BillingProvider(Protocol):
     async def get_dispute(self, dispute_id: str) -> Dispute: ...
 
     async def create_checkout(
-        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        plan_id: str,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
+        later: Later | None = None,
     ) -> CheckoutLink: ...
 
     async def create_topup(

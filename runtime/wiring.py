@@ -10,6 +10,7 @@ from temporalio.client import Client
 from activities.billing import Billing
 from activities.doorbell import Doorbell
 from activities.enforcement import Enforcement
+from activities.migrating import Migrating
 from activities.reconciling import Reconciling
 from activities.sending import Sending
 from domain.subscription import Provider
@@ -52,6 +53,10 @@ class Services:
     @property
     def enforcement(self) -> Enforcement:
         return Enforcement(self.engine, self.twilio, self.doorbell)
+
+    @property
+    def migrating(self) -> Migrating:
+        return Migrating(self.engine, self.providers)
 
     @property
     def reconciling(self) -> Reconciling:

@@ -32,6 +32,7 @@ from runtime.wiring import Services
 from workflows.campaign_run import CampaignRun
 from workflows.organization_lifecycle import OrganizationLifecycle
 from workflows.reconcile import Reconcile
+from workflows.subscription_migration import SubscriptionMigration
 
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)
@@ -45,7 +46,7 @@ SENDERS = 200
 CACHED_WORKFLOWS = 2_000
 """A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
 OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
-WORKFLOWS: tuple[type[Any], ...] = (OrganizationLifecycle, CampaignRun, Reconcile)
+WORKFLOWS: tuple[type[Any], ...] = (OrganizationLifecycle, CampaignRun, Reconcile, SubscriptionMigration)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -59,6 +60,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         sending = services.sending
         return [sending.reserve_batch, sending.send_batch, sending.settle_batch, sending.resolve_unknown]
     billing, enforcement, reconciling = services.billing, services.enforcement, services.reconciling
+    migrating = services.migrating
     return [
         billing.confirm_subscription,
         billing.settle_standing,
@@ -73,6 +75,13 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
         reconciling.audit,
+        migrating.read_migration,
+        migrating.check_migration,
+        migrating.offer_checkout,
+        migrating.look_for_consent,
+        migrating.stop_source,
+        migrating.cut_over,
+        migrating.undo_migration,
     ]
 
 
@@ -82,7 +91,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
     return Worker(
         services.client,
         task_queue=queue,
-        workflows=[CampaignRun] if campaign else [OrganizationLifecycle, Reconcile],
+        workflows=[CampaignRun] if campaign else [one for one in WORKFLOWS if one is not CampaignRun],
         activities=activities_of(services, queue),
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],

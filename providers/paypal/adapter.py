@@ -6,13 +6,14 @@ other commands are made repeatable by their state: act, and where PayPal says "n
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Later, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.paypal import payments, reading, topups, webhooks
 from providers.paypal.calls import Calls, segment
@@ -78,15 +79,25 @@ class PayPal:
         return payments.dispute(await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}"))
 
     async def create_checkout(
-        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        plan_id: str,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
+        later: Later | None = None,
     ) -> CheckoutLink:
+        """PayPal's link cannot be given an end: what is approved too late has to be canceled then."""
         context = {
             "return_url": return_url,
             "cancel_url": cancel_url,
             "user_action": "SUBSCRIBE_NOW",
             "shipping_preference": "NO_SHIPPING",
         }
-        body = {"plan_id": plan_id, "custom_id": organization_id, "application_context": context}
+        body: dict[str, Any] = {"plan_id": plan_id, "custom_id": organization_id, "application_context": context}
+        if later is not None:
+            body["start_time"] = _rfc3339(later.first_charge_at)
         told = await self._calls.post(_SUBSCRIPTIONS, body, idempotency_key=idempotency_key)
         id_, url = reading.text(told, "id"), reading.link(told, "approve")
         if id_ is None or url is None:

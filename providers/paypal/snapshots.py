@@ -46,6 +46,7 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
         outstanding=outstanding,
         failed_payments=failed,
         custom_id=reading.text(resource, "custom_id"),
+        note=reading.text(resource, "status_change_note"),
     )
 
 

@@ -16,7 +16,7 @@ import stripe
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Later, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import Json, part, parts, text
 from providers.stripe import payments, topups, webhooks
@@ -97,23 +97,30 @@ class Stripe:
         return payments.dispute(await told(self._api.disputes.retrieve_async(dispute_id)))
 
     async def create_checkout(
-        self, *, organization_id: str, plan_id: str, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        plan_id: str,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
+        later: Later | None = None,
     ) -> CheckoutLink:
         """`plan_id` is a price. The link stands for the subscription until the customer has completed it."""
-        made = await told(
-            self._api.checkout.sessions.create_async(
-                {
-                    "mode": "subscription",
-                    "client_reference_id": organization_id,
-                    "line_items": [{"price": plan_id, "quantity": 1}],
-                    "metadata": {ORGANIZATION: organization_id},
-                    "subscription_data": {"metadata": {ORGANIZATION: organization_id}},
-                    "success_url": return_url,
-                    "cancel_url": cancel_url,
-                },
-                {"idempotency_key": idempotency_key},
-            )
-        )
+        asked: Any = {
+            "mode": "subscription",
+            "client_reference_id": organization_id,
+            "line_items": [{"price": plan_id, "quantity": 1}],
+            "metadata": {ORGANIZATION: organization_id},
+            "subscription_data": {"metadata": {ORGANIZATION: organization_id}},
+            "success_url": return_url,
+            "cancel_url": cancel_url,
+        }
+        if later is not None:
+            asked["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
+            asked["payment_method_collection"] = "always"  # a trial without a mandate would end in nobody's charging
+            asked["expires_at"] = int(later.expires_at.timestamp())
+        made = await told(self._api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
         id_, url = text(made, "id"), made.get("url")
         if id_ is None or not isinstance(url, str):
             raise ProviderUnavailable("Stripe created a checkout without an id or a link")

@@ -41,6 +41,8 @@ def snapshot(told: Json, *, told_at: datetime | None) -> Snapshot:
         outstanding=amount(invoice, "amount_remaining") if owes else None,
         failed_payments=count(invoice, "attempt_count") if owes else 0,
         custom_id=organization(told),
+        cancels=told.get("cancel_at_period_end") is True,
+        note=text(part(told, "cancellation_details"), "comment"),
     )
 
 

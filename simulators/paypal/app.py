@@ -21,6 +21,7 @@ from simulators.paypal.money import MoneyMoves, Refused
 from simulators.paypal.notifications import NotificationsApi
 from simulators.paypal.orders import OrdersApi
 from simulators.paypal.payments import PaymentsApi
+from simulators.paypal.renewals import Renewals
 from simulators.paypal.resources import Resources
 from simulators.paypal.state import State
 from simulators.paypal.subscriptions import SubscriptionsApi
@@ -54,6 +55,7 @@ class PayPalSimulator:
         self.events = Events(self.state, self.resources)
         self.deliveries = Deliveries(self.state, self.resources, self.authority)
         self.lifecycle = Lifecycle(self.state, self.events, self.resources)
+        self.renewals = Renewals(self.state, self.lifecycle)
         self.moves = MoneyMoves(self.state, self.events, self.resources)
         if webhook_url is not None:
             self.deliveries.register(webhook_url, webhook_id=webhook_id)

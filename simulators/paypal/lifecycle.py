@@ -49,12 +49,15 @@ class Lifecycle:
         return [self._told(it, "CREATED", it.created)]
 
     def approve(self, it: Subscription, at: datetime | None = None) -> list[Event]:
-        """The buyer consents: ACTIVE, and the first payment is made."""
+        """The buyer consents: ACTIVE, and the first payment is made unless it was agreed for later."""
         now = at or self.state.now()
         if it.revised_plan is not None:
             it.plan_id, it.revised_plan, it.updated = it.revised_plan, None, now
             return [self._told(it, "UPDATED", now)]
         self._move(it, "ACTIVE", now)
+        if it.start > max(now, it.created):  # the first payment is made then
+            it.next_billing = it.start
+            return [self._told(it, "ACTIVATED", now)]
         sale = self._paid(it, self.state.plans[it.plan_id].amount, now)
         return [self._told(it, "ACTIVATED", now), self._sale_event(sale, "COMPLETED", now)]
 

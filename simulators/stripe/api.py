@@ -77,6 +77,8 @@ class Api:
         data = asked.get("subscription_data", {})
         if "trial_end" in data and int(data["trial_end"]) < self.state.now() + 2 * _DAY:
             raise ApiError(400, "The `trial_end` date has to be at least 2 days in the future.")
+        if "expires_at" in asked and not 1800 <= int(asked["expires_at"]) - self.state.now() <= _DAY:
+            raise ApiError(400, "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.")
         once = line.get("price_data", {})
         id_ = self.state.new_id("cs_test", 58)
         session = self.state.add(
@@ -94,6 +96,7 @@ class Api:
             amount_total=int(once.get("unit_amount", 0)) if mode == "payment" else None,
             currency=once.get("currency"),
             url=f"{self.url}/c/pay/{id_}",
+            expires_at=int(asked["expires_at"]) if "expires_at" in asked else self.state.now() + _DAY,
             _price=price,
             _subscription_data=data,
             _payment_intent_data=asked.get("payment_intent_data", {}),
@@ -120,7 +123,7 @@ class Api:
         subscription = self._one(request, "subscription")
         if subscription["status"] in ("canceled", "incomplete_expired"):
             raise no_such("subscription", subscription["id"])  # so Stripe answers the second time
-        asked = await form(request)
+        asked = nested(request.url.query)  # a DELETE has its parameters there
         comment = asked.get("cancellation_details", {}).get("comment", "")
         self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
         return JSONResponse(subscription)

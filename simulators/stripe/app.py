@@ -19,6 +19,7 @@ from simulators.stripe.errors import ApiError, error_response, fault_body
 from simulators.stripe.events import Events
 from simulators.stripe.lifecycle import Impossible, Lifecycle
 from simulators.stripe.money import MoneyMoves
+from simulators.stripe.renewals import Renewals
 from simulators.stripe.state import API_VERSION, State
 
 API_KEY = "sk_test_simulated"
@@ -43,6 +44,7 @@ class StripeSimulator:
         self.events = Events(self.state)
         self.deliveries = Deliveries(self.state, webhook_secrets)
         self.lifecycle = Lifecycle(self.state, self.events)
+        self.renewals = Renewals(self.state, self.lifecycle)
         self.moves = MoneyMoves(self.state, self.events)
         self.api = Api(self.state, self.events, self.lifecycle, self.moves, self.deliveries)
         if webhook_url is not None:

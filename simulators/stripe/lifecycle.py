@@ -157,19 +157,20 @@ class Lifecycle:
 
     def complete(self, session: Json) -> list[Event]:
         """The customer went through the checkout and paid."""
-        if session["status"] != "open":
-            raise Impossible(f"the session is {session['status']}")
+        if session["status"] != "open" or session["expires_at"] < self.state.now():
+            raise Impossible(f"the session is {session['status']}, or over")
         session["status"], session["payment_status"] = "complete", "paid"
         organization_id = session["client_reference_id"]
         if session["mode"] == "payment":
             return self._complete_payment(session)
         data = session["_subscription_data"]
+        trial_end = int(data.get("trial_end", 0))
         customer = session["customer"] or self._customer(organization_id)["id"]
         subscription, told = self.subscribe(
             session["_price"],
             organization_id=data.get("metadata", {}).get("organization_id"),
             customer=customer,
-            trial_end=int(data["trial_end"]) if data.get("trial_end") else None,
+            trial_end=trial_end if trial_end > self.state.now() else None,
         )
         session |= {"subscription": subscription["id"], "customer": customer}
         return [*told, self.events.emit("checkout.session.completed", seen(session))]

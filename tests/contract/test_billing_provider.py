@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
-from domain.subscription import BILLING, LAPSED, State
-from providers.billing import Resumed
+from domain.subscription import BILLING, LAPSED, PAID, State
+from providers.billing import Later, Resumed
 from providers.errors import InvalidSignature, NotFound, ProviderUnavailable
 from tests.contract.paypal_world import paypal_world
 from tests.contract.stripe_world import stripe_world
@@ -153,6 +153,42 @@ async def test_a_checkout_repeated_with_its_key_is_the_same_checkout(world: Worl
 
     assert await checkout("k-1") == await checkout("k-1")
     assert await checkout("k-1") != await checkout("k-2")
+
+
+async def test_a_checkout_for_later_charges_nothing_at_the_consent_and_says_when_it_will(world: World) -> None:
+    later = Later(
+        first_charge_at=datetime.now(UTC).replace(microsecond=0) + timedelta(days=10),
+        expires_at=datetime.now(UTC) + timedelta(hours=23),
+    )
+    link = await world.provider.create_checkout(
+        organization_id=ORGANIZATION,
+        plan_id=world.plan_id,
+        return_url="https://example.com/ok",
+        cancel_url="https://example.com/no",
+        idempotency_key="moved-1",
+        later=later,
+    )
+    consented = await world.approve(link.subscription_id)
+
+    told = await world.provider.get_subscription(link.subscription_id)
+
+    assert told.state in PAID
+    assert told.access_until == later.first_charge_at
+    assert await payments_of(world, told.subscription_id or link.subscription_id) == []
+    events = [world.provider.parse_webhook(one.raw, one.headers) for one in consented]
+    assert all(event.money is None for event in events)
+
+
+async def test_why_it_was_canceled_can_be_read_back(world: World) -> None:
+    by_us, _ = await world.subscribe(ORGANIZATION)
+    by_the_customer, _ = await world.subscribe(ORGANIZATION)
+    await world.provider.ensure_canceled(by_us, "mig:1")
+    await world.cancel(by_the_customer)
+
+    again = await world.provider.ensure_canceled(by_the_customer, "mig:2")
+
+    assert (await world.provider.get_subscription(by_us)).note == "mig:1"
+    assert again.note != "mig:2"
 
 
 async def test_suspending_and_resuming_may_be_repeated(world: World) -> None:

@@ -53,7 +53,7 @@ def _lines(node: ast.AST, where: str) -> list[str]:
 
 def _is_activity(node: ast.Attribute) -> bool:
     assert isinstance(node.value, ast.Name)
-    return node.value.id in {"Billing", "Enforcement", "Reconciling", "Sending"} and node.attr.islower()
+    return node.value.id in {"Billing", "Enforcement", "Migrating", "Reconciling", "Sending"} and node.attr.islower()
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
@@ -11,10 +12,13 @@ from activities.doorbell import (
     RECONCILE,
     Lifecycle,
     campaign_workflow_id,
+    migration_workflow_id,
     organization_workflow_id,
 )
 from activities.reconciling import Page
+from domain.migration import Progress
 from simulators.twilio.app import MAIN_SID
+from tests.workflow import customers
 from tests.world import World, until
 
 Handle = WorkflowHandle[object, object]
@@ -156,6 +160,28 @@ async def reconciled_last_page(here: World) -> Handle:
     return here.services.client.get_workflow_handle(first.id)
 
 
+async def migrated_to_stripe(here: World) -> Handle:
+    one = await customers.customer(here)
+    await customers.migrate(here, one)
+    await customers.reached(here, one, Progress.OFFERED)
+    await customers.consent(here, one)
+    await customers.reached(here, one, Progress.COMPLETED)
+    return await _migration(here, one.organization_id)
+
+
+async def migration_waited_for_a_renewal_and_canceled(here: World) -> Handle:
+    """The renewal is near; after it the customer leaves in the middle of the checkout."""
+    one = await customers.customer(here, renews_in=timedelta(hours=1))
+    await customers.migrate(here, one)
+    await customers.reached(here, one, Progress.WAITING)
+    await here.pay(one.subscription_id)
+    await here.services.doorbell.ring_migration(one.organization_id)
+    await customers.reached(here, one, Progress.OFFERED)
+    await customers.cancel(here, one)
+    await customers.reached(here, one, Progress.CANCELED)
+    return await _migration(here, one.organization_id)
+
+
 SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     suspended_and_reactivated,
     superseded_in_its_first_step,
@@ -168,6 +194,8 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     campaign_with_unknown,
     reconciled_first_page,
     reconciled_last_page,
+    migrated_to_stripe,
+    migration_waited_for_a_renewal_and_canceled,
 )
 
 
@@ -193,6 +221,12 @@ async def _deliver(here: World, subscription_id: str, what: str) -> None:
 async def _lifecycle(here: World, organization_id: str) -> Handle:
     await here.at_rest(organization_id)
     return here.services.client.get_workflow_handle(organization_workflow_id(organization_id))
+
+
+async def _migration(here: World, organization_id: str) -> Handle:
+    handle = here.services.client.get_workflow_handle(migration_workflow_id(organization_id))
+    await handle.result()
+    return handle
 
 
 async def _sending(here: World, *, recipients: int, balance: str = "10.00", start: bool = True) -> tuple[str, UUID]:

@@ -1,0 +1,337 @@
+"""Migrating: the steps that move a customer from one billing provider to another.
+
+Which step is due is in the database. Each may be repeated at any time, by anybody: it asks the providers afresh, takes
+the organization's lock, looks again, and changes nothing that is not due. No call is made while the lock is held.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.billing import STALE_ATTEMPTS, Organization
+from activities.failures import STALE, translated
+from db import alerts, customer_migrations, folding, inbox, standings, subscriptions
+from db.customer_migrations import Migration
+from db.pipeline import reading
+from domain import migration as rules
+from domain.migration import CHECKOUT_LASTS, OVER, Cut, Progress, Ready
+from domain.standing import Status
+from domain.subscription import BILLING, PAID, Provider, Snapshot, State
+from providers.billing import BillingProvider, CheckoutLink, Later
+from providers.errors import NotFound, ProviderRefused
+
+log = structlog.get_logger()
+UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
+_LAPSED = frozenset({State.CANCELED, State.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where a migration is. `until`: the renewal, or the end of the checkout, that is waited for."""
+
+    migration_id: str
+    target: str
+    progress: Progress
+    reason: str = ""
+    until: datetime | None = None
+
+
+class Migrating:
+    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
+        self._engine = engine
+        self._reading = reading(engine)
+        self._providers = providers
+
+    @activity.defn(name="read_migration")
+    async def read_migration(self, asked: Organization) -> Where | None:
+        """Where it is; None if there never was one. Consented to after its end, it is opened again, to be undone."""
+        async with self._locked(asked) as (conn, found):
+            if found is None:
+                return None
+            ended = found.state in OVER - {Progress.COMPLETED, Progress.FAILED}
+            if not ended or not await customer_migrations.concerned(conn, asked.organization_id):
+                return _where(found)
+            reason = f"{found.reason}; the new subscription was consented to too late"
+            await alerts.raise_(conn, asked.organization_id, "late_consent", f"migration {found.id}: {reason}")
+            return await _undo(conn, found, found.state, reason)
+
+    @activity.defn(name="check_migration")
+    async def check_migration(self, asked: Organization) -> Where:
+        """Before anything is touched: refuse it, wait for the renewal, or fix the moment of the first charge."""
+        migration = await self._read(asked)
+        if migration.state not in (Progress.STARTED, Progress.WAITING):
+            return _where(migration)
+        told = await self._ask(migration.source_provider, migration.source_subscription_id)
+        now = datetime.now(UTC)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            migration = await _fold(conn, migration, source=told)
+            refused = await self._refusal(conn, migration)
+            checked = rules.check(told, now)
+            if refused or checked.ready is Ready.REFUSED:
+                return await _moved(conn, migration, Progress.REFUSED, refused or checked.reason)
+            if checked.ready is Ready.WAIT:
+                return await _moved(conn, migration, Progress.WAITING, checked.reason, first_charge_at=checked.until)
+            return await _moved(
+                conn, migration, Progress.CHECKED, first_charge_at=checked.until, expires_at=now + CHECKOUT_LASTS
+            )
+
+    @activity.defn(name="offer_checkout")
+    async def offer_checkout(self, asked: Organization) -> Where:
+        """Have the target make a checkout, one for each migration; it charges first when what is paid for ends."""
+        migration = await self._read(asked)
+        if migration.state is not Progress.CHECKED:
+            return _where(migration)
+        with translated():
+            made = await self._checkout(migration)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            if isinstance(made, ProviderRefused):
+                return await _moved(conn, migration, Progress.UNDONE, f"no checkout could be made: {made}")
+            await _note(conn, migration, made)
+            return await _moved(
+                conn,
+                migration,
+                Progress.OFFERED,
+                target_subscription_id=made.subscription_id,
+                checkout_url=made.url,
+            )
+
+    @activity.defn(name="look_for_consent")
+    async def look_for_consent(self, asked: Organization) -> Where:
+        """Has the customer finished the checkout? Left meanwhile, or let it pass? Both are honoured."""
+        migration = await self._read(asked)
+        if migration.state is not Progress.OFFERED:
+            return _where(migration)
+        source, target = await self._ask_both(migration)
+        now = datetime.now(UTC)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            migration = await _fold(conn, migration, source=source, target=target)
+            if rules.left(source, migration.marker):
+                return await _undo(conn, migration, Progress.CANCELED, "the customer canceled the old subscription")
+            if target.state in PAID:
+                return await _moved(conn, migration, Progress.CONSENTED)
+            if target.state in _LAPSED or migration.expires_at is None or now >= migration.expires_at:
+                return await _undo(conn, migration, Progress.ABANDONED, "the checkout was not finished in its time")
+        return _where(migration)
+
+    @activity.defn(name="stop_source")
+    async def stop_source(self, asked: Organization) -> Where:
+        """Look at both again under the lock, write down that the source will be stopped, then stop it with our mark."""
+        migration = await self._read(asked)
+        if migration.state not in (Progress.CONSENTED, Progress.STOPPING):
+            return _where(migration)
+        source, target = await self._ask_both(migration)
+        _known(source, target)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            migration = await _fold(conn, migration, source=source, target=target)
+            again = rules.recheck(
+                source,
+                target,
+                first_charge_at=migration.first_charge_at or datetime.now(UTC),
+                mark=migration.marker,
+                now=datetime.now(UTC),
+            )
+            match again.cut:
+                case Cut.LEFT:
+                    return await _undo(conn, migration, Progress.CANCELED, again.reason)
+                case Cut.UNDO:
+                    return await _undo(conn, migration, Progress.UNDONE, again.reason)
+                case Cut.STOPPED:
+                    return await _moved(conn, migration, Progress.STOPPED)
+                case Cut.STOP:
+                    migration = await customer_migrations.move(conn, migration, Progress.STOPPING)
+        with translated():
+            stopped = await self._providers[migration.source_provider].ensure_canceled(
+                migration.source_subscription_id, migration.marker
+            )
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            if rules.left(stopped, migration.marker):
+                reason = "the customer canceled the old subscription in the same moment"
+                return await _undo(conn, migration, Progress.CANCELED, reason)
+            return await _moved(conn, migration, Progress.STOPPED)
+
+    @activity.defn(name="cut_over")
+    async def cut_over(self, asked: Organization) -> Where:
+        """Ask both afresh, and make the target the current one, in one transaction: the service is on throughout."""
+        migration = await self._read(asked)
+        if migration.state is not Progress.STOPPED:
+            return _where(migration)
+        source, target = await self._ask_both(migration)
+        _known(source, target)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            known = await subscriptions.find(conn, migration.target_provider, migration.target_subscription_id or "")
+            if known is None or target.state not in BILLING:
+                reason = f"the new subscription is {target.state.value}"
+                await alerts.raise_(conn, asked.organization_id, "nobody_bills", f"migration {migration.id}: {reason}")
+                return await _moved(conn, migration, Progress.FAILED, reason)
+            if not known.is_current:
+                await subscriptions.make_current(conn, known)
+            migration = await _fold(conn, migration, source=source, target=target)
+            where = await _moved(conn, migration, Progress.COMPLETED)
+        log.info("customer_migrated", organization_id=asked.organization_id, migration_id=where.migration_id)
+        return where
+
+    @activity.defn(name="undo_migration")
+    async def undo_migration(self, asked: Organization) -> Where:
+        """Cancel the target, so that only the source bills, as before."""
+        migration = await self._read(asked)
+        if migration.state is not Progress.UNDOING:
+            return _where(migration)
+        target = None
+        if migration.target_subscription_id is not None:
+            target = await self._end(migration.target_provider, migration.target_subscription_id, migration.marker)
+        async with self._locked(asked) as (conn, found):
+            if found != migration:
+                return _where(found or migration)
+            if target is not None:
+                migration = await _fold(conn, migration, target=target)
+            return await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
+
+    async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
+        current = await subscriptions.current(conn, migration.organization_id)
+        if current is None or (current.provider, current.id) != (
+            migration.source_provider,
+            migration.source_subscription_id,
+        ):
+            return "it is not the current subscription any more"
+        if migration.target_provider not in self._providers:
+            return f"{migration.target_provider.value} is not set up here"
+        standing = await standings.get(conn, migration.organization_id)
+        if standing is None or standing.status is Status.SUSPENDED:
+            return "the organization is suspended"
+        return ""
+
+    async def _read(self, asked: Organization) -> Migration:
+        async with self._reading.connect() as conn:
+            migration = await customer_migrations.newest(conn, asked.organization_id)
+        if migration is None:
+            raise ApplicationError(f"{asked.organization_id} has no migration", non_retryable=True)
+        return migration
+
+    @asynccontextmanager
+    async def _locked(self, asked: Organization) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
+        async with self._engine.begin() as conn:
+            await standings.lock(conn, asked.organization_id)
+            yield conn, await customer_migrations.newest(conn, asked.organization_id)
+
+    async def _checkout(self, migration: Migration) -> CheckoutLink | ProviderRefused:
+        assert migration.first_charge_at is not None
+        assert migration.expires_at is not None
+        try:
+            return await self._providers[migration.target_provider].create_checkout(
+                organization_id=migration.organization_id,
+                plan_id=migration.target_plan_id,
+                return_url=migration.return_url,
+                cancel_url=migration.cancel_url,
+                idempotency_key=migration.marker,
+                later=Later(first_charge_at=migration.first_charge_at, expires_at=migration.expires_at),
+            )
+        except ProviderRefused as refused:
+            return refused
+
+    async def _ask_both(self, migration: Migration) -> tuple[Snapshot, Snapshot]:
+        source = await self._ask(migration.source_provider, migration.source_subscription_id)
+        return source, await self._ask(migration.target_provider, migration.target_subscription_id or "")
+
+    async def _ask(self, provider: Provider, subscription_id: str) -> Snapshot:
+        with translated():
+            try:
+                return await self._providers[provider].get_subscription(subscription_id)
+            except NotFound:
+                return UNKNOWN
+
+    async def _end(self, provider: Provider, subscription_id: str, mark: str) -> Snapshot:
+        """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
+        with translated():
+            try:
+                return await self._providers[provider].ensure_canceled(subscription_id, mark)
+            except ProviderRefused:
+                told = await self._ask(provider, subscription_id)
+                if told.state in BILLING:
+                    raise
+                return told
+
+
+async def _fold(
+    conn: AsyncConnection, migration: Migration, *, source: Snapshot | None = None, target: Snapshot | None = None
+) -> Migration:
+    """Take down what was told; the target's first, which may become the current one. Returns the migration anew."""
+    told = (
+        (migration.target_provider, migration.target_subscription_id, target),
+        (migration.source_provider, migration.source_subscription_id, source),
+    )
+    for provider, subscription_id, snapshot in told:
+        known = await subscriptions.find(conn, provider, subscription_id or "")
+        if snapshot is None or known is None:
+            continue
+        try:
+            await folding.confirm(
+                conn,
+                known,
+                snapshot,
+                now=datetime.now(UTC),
+                cause=f"migration {migration.id}",
+                may_open=True,
+                accept_older=activity.info().attempt > STALE_ATTEMPTS,
+            )
+        except folding.Stale as problem:
+            raise ApplicationError(str(problem), type=STALE) from problem
+    return await customer_migrations.newest(conn, migration.organization_id) or migration
+
+
+async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink) -> None:
+    """From now on every look at the organization asks for the checkout, too."""
+    await subscriptions.add(
+        conn,
+        migration.organization_id,
+        migration.target_provider,
+        made.subscription_id,
+        checkout_url=made.url,
+        checkout_key=migration.marker,
+    )
+    await inbox.adopt_subscription(conn, migration.target_provider, made.subscription_id, datetime.now(UTC))
+
+
+async def _moved(
+    conn: AsyncConnection, migration: Migration, to: Progress, reason: str = "", **changed: object
+) -> Where:
+    return _where(await customer_migrations.move(conn, migration, to, reason=reason, **changed))
+
+
+async def _undo(conn: AsyncConnection, migration: Migration, outcome: Progress, reason: str) -> Where:
+    return await _moved(conn, migration, Progress.UNDOING, reason, outcome=outcome)
+
+
+def _known(*told: Snapshot) -> None:
+    """Absence of data ends nothing: ask again."""
+    unknown = [one.raw_status for one in told if one.state is State.UNKNOWN]
+    if unknown:
+        raise ApplicationError(f"a provider says {unknown[0]!r} of a subscription", type=STALE)
+
+
+def _where(migration: Migration) -> Where:
+    waits = migration.expires_at if migration.state is Progress.OFFERED else migration.first_charge_at
+    return Where(
+        migration_id=str(migration.id),
+        target=migration.target_provider.value,
+        progress=migration.state,
+        reason=migration.reason,
+        until=waits,
+    )

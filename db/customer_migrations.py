@@ -1,0 +1,182 @@
+"""Migrations of customers from one billing provider to another: where each is; at most one of an organization is open.
+
+`db/migrations` is Alembic's. Every change is made while the caller holds the organization's standing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.subscriptions import Subscription
+from db.tables import migrations
+from db.tables import subscriptions as subscriptions_table
+from domain.migration import OVER, STOPS, Progress, marker
+from domain.subscription import BILLING, Provider
+
+_OPEN = migrations.c.ended_at.is_(None)
+_UNWANTED = tuple(one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`target_subscription_id` is the checkout's until the customer has completed it. `outcome`: what undoing ends as.
+
+    `first_charge_at` is the end of what was paid at the source when the checkout was made; `expires_at` the checkout's.
+    """
+
+    organization_id: str
+    id: UUID
+    source_provider: Provider
+    source_subscription_id: str
+    target_provider: Provider
+    target_plan_id: str
+    target_subscription_id: str | None
+    return_url: str
+    cancel_url: str
+    checkout_url: str | None
+    state: Progress
+    outcome: Progress | None
+    reason: str
+    first_charge_at: datetime | None
+    expires_at: datetime | None
+    started_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def marker(self) -> str:
+        return marker(self.id)
+
+    @property
+    def stops(self) -> bool:
+        """The source is being stopped: from now on the target is the one that bills."""
+        return self.state in STOPS
+
+    def leads_to(self, subscription: Subscription) -> bool:
+        return (subscription.provider, subscription.id) == (self.target_provider, self.target_subscription_id)
+
+
+async def start(
+    conn: AsyncConnection, source: Subscription, target: Provider, *, plan_id: str, return_url: str, cancel_url: str
+) -> bool:
+    """Begin one; False if one is open already."""
+    started = await conn.execute(
+        upsert(migrations)
+        .values(
+            organization_id=source.organization_id,
+            source_provider=source.provider.value,
+            source_subscription_id=source.id,
+            target_provider=target.value,
+            target_plan_id=plan_id,
+            return_url=return_url,
+            cancel_url=cancel_url,
+            state=Progress.STARTED.value,
+        )
+        .on_conflict_do_nothing()
+        .returning(migrations.c.id)
+    )
+    return started.one_or_none() is not None
+
+
+async def newest(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    """The one that is open or, without one, the last."""
+    query = select(migrations).where(migrations.c.organization_id == organization_id)
+    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _migration(row)
+
+
+async def page(conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int) -> list[Migration]:
+    """The newest of each organization, by its id, those after `after`."""
+    last = select(migrations).distinct(migrations.c.organization_id)
+    newest_ones = last.order_by(migrations.c.organization_id, migrations.c.started_at.desc()).subquery()
+    query = select(newest_ones).order_by(newest_ones.c.organization_id).limit(limit)
+    if state is not None:
+        query = query.where(newest_ones.c.state == state.value)
+    if after is not None:
+        query = query.where(newest_ones.c.organization_id > after)
+    return [_migration(row) for row in await conn.execute(query)]
+
+
+async def counts(conn: AsyncConnection, target: Provider, *, since: datetime | None = None) -> dict[Progress, int]:
+    query = select(migrations.c.state, func.count().label("number")).where(migrations.c.target_provider == target.value)
+    if since is not None:
+        query = query.where(migrations.c.started_at >= since)
+    return {Progress(row.state): row.number for row in await conn.execute(query.group_by(migrations.c.state))}
+
+
+async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
+    """The organizations whose migration is open, the longest unchanged first."""
+    query = select(migrations.c.organization_id).where(_OPEN).order_by(migrations.c.changed_at).limit(limit)
+    return list((await conn.execute(query)).scalars())
+
+
+async def move(conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any) -> Migration:
+    """Take it to another state. The caller holds the standing, has read it under that, and commits."""
+    values = {name: value.value if isinstance(value, Progress) else value for name, value in changed.items()}
+    ended = func.clock_timestamp() if to in OVER else None
+    moved = await conn.execute(
+        update(migrations)
+        .where(migrations.c.organization_id == migration.organization_id, migrations.c.id == migration.id)
+        .values(state=to.value, changed_at=func.clock_timestamp(), ended_at=ended, **values)
+        .returning(migrations)
+    )
+    return _migration(moved.one())
+
+
+async def open_one(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    query = select(migrations).where(migrations.c.organization_id == organization_id, _OPEN)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else _migration(row)
+
+
+async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> None:
+    """The customer completed a checkout: what a migration knows by its id is the subscription from now on."""
+    await conn.execute(
+        update(migrations)
+        .where(migrations.c.organization_id == checkout.organization_id)
+        .where(migrations.c.target_provider == checkout.provider.value)
+        .where(migrations.c.target_subscription_id == checkout.id)
+        .values(target_subscription_id=subscription_id)
+    )
+
+
+async def concerned(conn: AsyncConnection, organization_id: str) -> bool:
+    """Whether a migration has something to look at: it is open, or its unwanted target was consented to too late."""
+    late = (
+        select(subscriptions_table.c.organization_id)
+        .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
+        .where(subscriptions_table.c.provider == migrations.c.target_provider)
+        .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
+        .where(~subscriptions_table.c.is_current)
+        .where(subscriptions_table.c.state.in_([state.value for state in BILLING]))
+        .exists()
+    )
+    query = select(migrations.c.id).where(migrations.c.organization_id == organization_id)
+    found = await conn.execute(query.where(_OPEN | (migrations.c.state.in_(_UNWANTED) & late)).limit(1))
+    return found.one_or_none() is not None
+
+
+def _migration(row: Row[Any]) -> Migration:
+    return Migration(
+        organization_id=row.organization_id,
+        id=row.id,
+        source_provider=Provider(row.source_provider),
+        source_subscription_id=row.source_subscription_id,
+        target_provider=Provider(row.target_provider),
+        target_plan_id=row.target_plan_id,
+        target_subscription_id=row.target_subscription_id,
+        return_url=row.return_url,
+        cancel_url=row.cancel_url,
+        checkout_url=row.checkout_url,
+        state=Progress(row.state),
+        outcome=Progress(row.outcome) if row.outcome else None,
+        reason=row.reason,
+        first_charge_at=row.first_charge_at,
+        expires_at=row.expires_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,156 @@
+"""The rules of moving a customer from one billing provider to another. Pure; no clock, no I/O.
+
+At every moment somebody will charge for the next period, and nobody else will: the target consents to a first charge
+at the end of the period that is paid at the source, and only then is the source stopped.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain.subscription import PAID, Snapshot, State
+
+NOTICE = timedelta(hours=49)
+"""Stripe's checkout takes a first charge from 48 hours ahead only; an hour is for asking."""
+CHECKOUT_LASTS = timedelta(hours=23)
+"""Stripe's lasts a day at most; what is left of the notice is for the cut-over."""
+LAST_CALL = timedelta(hours=1)
+"""So near to its renewal the source may be charging already: it is not stopped any more."""
+SAME_CHARGE = timedelta(days=1)
+"""Providers move the hour of a charge: PayPal charges at an hour of its own on the day that it was told."""
+_ENDED = frozenset({State.CANCELED, State.EXPIRED})
+
+
+class Progress(StrEnum):
+    """Where a migration is; from `completed` on, how it ended."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    CHECKED = "checked"
+    OFFERED = "offered"
+    CONSENTED = "consented"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    UNDOING = "undoing"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+    CANCELED = "canceled"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+OVER = frozenset(
+    {
+        Progress.COMPLETED,
+        Progress.REFUSED,
+        Progress.ABANDONED,
+        Progress.CANCELED,
+        Progress.UNDONE,
+        Progress.FAILED,
+    }
+)
+ERRORS = frozenset({Progress.UNDONE, Progress.FAILED})
+"""Ends that are nobody's wish: they use up the error budget of a cohort."""
+STOPS = frozenset({Progress.STOPPING, Progress.STOPPED})
+"""From here on the target is the one that bills."""
+IN_WORDS = {
+    Progress.STARTED: "nothing is checked yet",
+    Progress.WAITING: "waits for the renewal to be over",
+    Progress.CHECKED: "checked; a checkout is being made",
+    Progress.OFFERED: "the customer has the link of a checkout, and has not consented yet",
+    Progress.CONSENTED: "the customer has consented; the old subscription is about to be stopped",
+    Progress.STOPPING: "the old subscription is being stopped",
+    Progress.STOPPED: "the old subscription is stopped; the new one is about to become the current one",
+    Progress.UNDOING: "the new subscription is being canceled; the old one goes on",
+    Progress.COMPLETED: "the new subscription is the current one",
+    Progress.REFUSED: "nothing was touched",
+    Progress.ABANDONED: "the checkout was never finished; the old subscription goes on",
+    Progress.CANCELED: "the customer canceled, and that was honoured",
+    Progress.UNDONE: "the new subscription is canceled; the old one goes on",
+    Progress.FAILED: "the old subscription is stopped and the new one does not bill: a person has to look",
+}
+
+
+class Ready(StrEnum):
+    READY = "ready"
+    WAIT = "wait"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Whether a checkout may be offered now. `until` is the renewal to wait for, or the first charge at the target."""
+
+    ready: Ready
+    reason: str = ""
+    until: datetime | None = None
+
+
+class Cut(StrEnum):
+    """STOP the source; it is STOPPED by us already; the customer LEFT; UNDO what was begun."""
+
+    STOP = "stop"
+    STOPPED = "stopped"
+    LEFT = "left"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recheck:
+    cut: Cut
+    reason: str = ""
+
+
+def marker(migration_id: object) -> str:
+    """What the source is told as the reason of its end: it tells our stop from a customer who left."""
+    return f"mig:{migration_id}"
+
+
+def check(source: Snapshot, now: datetime) -> Check:
+    """Before anything is touched: is the source healthy, and is its renewal far enough away?"""
+    if source.state is State.PAST_DUE:
+        owed = f": {source.outstanding} is outstanding" if source.outstanding is not None else ""
+        return Check(ready=Ready.REFUSED, reason=f"the subscription is past due{owed}")
+    if source.state not in PAID:
+        return Check(ready=Ready.REFUSED, reason=f"the subscription is {source.state.value}")
+    if source.cancels:
+        return Check(ready=Ready.REFUSED, reason="the customer has canceled it to the end of its period")
+    if source.access_until is None:
+        return Check(ready=Ready.REFUSED, reason="the provider does not say when it charges next")
+    if source.access_until < now + NOTICE:
+        return Check(ready=Ready.WAIT, reason="the renewal is less than two days away", until=source.access_until)
+    return Check(ready=Ready.READY, until=source.access_until)
+
+
+def left(source: Snapshot, mark: str) -> bool:
+    """Whether the customer, and not we, ended the source."""
+    if source.state in _ENDED:
+        return not (source.note or "").startswith(mark)
+    return source.cancels
+
+
+def recheck(source: Snapshot, target: Snapshot, *, first_charge_at: datetime, mark: str, now: datetime) -> Recheck:
+    """Under the organization's lock, just before the source is stopped; and again after a crash in between."""
+    if left(source, mark):
+        return Recheck(cut=Cut.LEFT, reason="the customer canceled the old subscription")
+    if source.state in _ENDED:
+        return Recheck(cut=Cut.STOPPED)
+    if source.state not in PAID:
+        return Recheck(cut=Cut.UNDO, reason=f"the old subscription is {source.state.value}")
+    if source.access_until is None or abs(source.access_until - first_charge_at) > SAME_CHARGE:
+        return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")  # two charges for one period
+    if target.state not in PAID:
+        return Recheck(cut=Cut.UNDO, reason=f"the new subscription is {target.state.value}")
+    if target.access_until is None or abs(target.access_until - first_charge_at) > SAME_CHARGE:
+        return Recheck(cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends")
+    if now > first_charge_at - LAST_CALL:
+        return Recheck(cut=Cut.UNDO, reason="the renewal came too near")
+    return Recheck(cut=Cut.STOP)
+
+
+def in_cohort(organization_id: str, percent: float) -> bool:
+    """The same organizations each time; a larger cohort holds every smaller one."""
+    share = int.from_bytes(hashlib.sha256(organization_id.encode()).digest()[:8])
+    return share < percent / 100 * 2**64

@@ -1,0 +1,25 @@
+"""What only time does: every charge that falls due until a moment to come."""
+
+from datetime import datetime
+
+from simulators.paypal.lifecycle import Lifecycle
+from simulators.paypal.state import State
+from simulators.transmissions import Event
+
+
+class Renewals:
+    def __init__(self, state: State, lifecycle: Lifecycle) -> None:
+        self.state = state
+        self.lifecycle = lifecycle
+
+    def bill_until(self, until: datetime) -> list[Event]:
+        """Charge what falls due up to `until`, each when it is due; what was canceled or suspended is not charged."""
+        told: list[Event] = []
+        for one in self.state.subscriptions.values():
+            while one.status == "ACTIVE" and one.next_billing is not None and one.next_billing <= until:
+                told += self.lifecycle.pay(one, one.next_billing)
+        return told
+
+    def charges(self, custom_id: str) -> list[datetime]:
+        """When it was charged by whichever subscription; oldest first."""
+        return sorted(sale.created for sale in self.state.sales.values() if sale.custom == custom_id)

@@ -1,0 +1,54 @@
+"""What only time does: subscriptions that began earlier, and every charge that falls due until a moment to come."""
+
+from simulators.stripe.lifecycle import Lifecycle
+from simulators.stripe.state import MONTH, Json, State
+from simulators.transmissions import Event
+
+_CHARGED = frozenset({"active", "trialing"})
+
+
+class Renewals:
+    def __init__(self, state: State, lifecycle: Lifecycle) -> None:
+        self.state = state
+        self.lifecycle = lifecycle
+
+    def began(self, subscription: Json, at: int) -> None:
+        """As if it had been made, and paid for the first time, at `at`."""
+        subscription["created"] = at
+        subscription["items"]["data"][0] |= {"current_period_start": at, "current_period_end": at + MONTH}
+        for invoice in self._invoices(subscription):
+            self._dated(invoice, at)
+
+    def bill_until(self, until: int) -> list[Event]:
+        """Charge what falls due up to `until`, each when it is due; what was canceled is not charged."""
+        told: list[Event] = []
+        for subscription in list(self.state.all("subscription")):
+            while (due := self._due(subscription)) is not None and due <= until:
+                told += self.lifecycle.pay(subscription)
+                self._dated(self.state.get(subscription["latest_invoice"], "invoice"), due)
+        return told
+
+    def charges(self, organization_id: str) -> list[int]:
+        """When it was charged for anything by whichever subscription; oldest first."""
+        return sorted(
+            invoice["created"]
+            for invoice in self.state.all("invoice")
+            if invoice["amount_paid"] and invoice["parent"]["subscription_details"]["metadata"].get("organization_id")
+            == organization_id
+        )  # fmt: skip
+
+    def _due(self, subscription: Json) -> int | None:
+        if subscription["status"] not in _CHARGED or subscription["cancel_at_period_end"]:
+            return None
+        return int(subscription["items"]["data"][0]["current_period_end"])
+
+    def _invoices(self, subscription: Json) -> list[Json]:
+        return [
+            invoice
+            for invoice in self.state.all("invoice")
+            if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+        ]
+
+    def _dated(self, invoice: Json, at: int) -> None:
+        invoice["created"] = at
+        invoice["status_transitions"] = {"finalized_at": at, "paid_at": at}

@@ -1,0 +1,137 @@
+"""Customers of one provider who are moved to the other, and what both providers' books say of them afterwards."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from activities.doorbell import MIGRATION, Moving, migration_workflow_id
+from db import customer_migrations, subscriptions
+from db.customer_migrations import Migration
+from db.subscriptions import Subscription
+from domain.migration import OVER, Progress
+from domain.subscription import Provider
+from simulators.paypal.state import DEFAULT_PLAN
+from simulators.stripe.state import DEFAULT_PRICE
+from tests.world import World, until
+
+PERIOD = timedelta(days=30)
+PLANS = {Provider.PAYPAL: DEFAULT_PLAN, Provider.STRIPE: DEFAULT_PRICE}
+OTHER = {Provider.PAYPAL: Provider.STRIPE, Provider.STRIPE: Provider.PAYPAL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """An organization that pays at `source` since `paid_at`, for a period."""
+
+    organization_id: str
+    source: Provider
+    subscription_id: str
+    paid_at: datetime
+
+    @property
+    def target(self) -> Provider:
+        return OTHER[self.source]
+
+
+async def customer(
+    world: World, source: Provider = Provider.PAYPAL, *, renews_in: timedelta = timedelta(days=10)
+) -> Customer:
+    """With money, and a subscription that is active and renews so soon."""
+    name = f"org-{uuid.uuid4().hex[:12]}"
+    opened = (await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+    account = opened["accounts"][0]["sid"]
+    told = {"id": name, "name": name, "currency": "USD", "sender": "+15550001111", "price_per_segment": "0.01"}
+    await world.post("/v1/organizations", {**told, "twilio_account_sid": account})
+    paid_at = datetime.now(UTC).replace(microsecond=0) + renews_in - PERIOD
+    if source is Provider.PAYPAL:
+        made = await world.act("subscriptions", {"custom_id": name, "at": paid_at.isoformat()})
+        subscription_id = made["object"]["id"]
+    else:
+        made_there, _ = world.stripe.lifecycle.subscribe(DEFAULT_PRICE, organization_id=name)
+        world.stripe.renewals.began(made_there, int(paid_at.timestamp()))
+        subscription_id = made_there["id"]
+    linked = {"provider": source.value, "subscription_id": subscription_id}
+    await world.post(f"/v1/organizations/{name}/subscription", linked)
+    money = {"reference_id": "first", "amount": "10.00", "currency": "USD"}
+    await world.post(f"/v1/organizations/{name}/wallet/credits", money)
+    await world.at_rest(name)
+    return Customer(organization_id=name, source=source, subscription_id=subscription_id, paid_at=paid_at)
+
+
+async def migrate(world: World, one: Customer) -> dict[str, Any]:
+    asked = {"provider": one.target.value, "plan_id": PLANS[one.target]}
+    asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
+    return await world.post(f"/v1/organizations/{one.organization_id}/migration", asked)
+
+
+async def now(world: World, one: Customer) -> Migration:
+    found = await world.read(lambda conn: customer_migrations.newest(conn, one.organization_id))
+    assert found is not None
+    return found
+
+
+async def reached(world: World, one: Customer, *wanted: Progress) -> Migration:
+    async def there() -> Migration | None:
+        found = await now(world, one)
+        assert found.state in wanted or found.state not in OVER, f"{found.state}: {found.reason}"
+        return found if found.state in wanted else None
+
+    found = await until(there, f"{one.organization_id} {wanted}")
+    assert found is not None
+    return found
+
+
+async def consent(world: World, one: Customer, *, deliver: bool = True) -> None:
+    """The customer finishes the checkout."""
+    found = await now(world, one)
+    asked, id_ = {"deliver": deliver}, found.target_subscription_id
+    if one.target is Provider.STRIPE:
+        answer = await world.stripe_control.post(f"/_sim/checkout/{id_}/complete", json=asked)
+    else:
+        answer = await world.paypal_control.post(f"/_sim/subscriptions/{id_}/approve", json=asked)
+    assert answer.is_success, answer.text
+
+
+async def cancel(world: World, one: Customer, *, deliver: bool = True) -> None:
+    """The customer cancels what is paid for at the source, at the provider's own site."""
+    control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control
+    path = f"/_sim/subscriptions/{one.subscription_id}/cancel"
+    assert (await control.post(path, json={"deliver": deliver})).is_success
+
+
+async def current(world: World, one: Customer) -> Subscription:
+    found = await world.read(lambda conn: subscriptions.current(conn, one.organization_id))
+    assert found is not None
+    return found
+
+
+async def restart(world: World, one: Customer, **limits: int) -> None:
+    """Replace the migration's workflow by one that starts with other limits."""
+    id_ = migration_workflow_id(one.organization_id)
+    await world.services.client.get_workflow_handle(id_).terminate("a test starts it with other limits")
+    await world.services.client.start_workflow(
+        MIGRATION,
+        Moving(organization_id=one.organization_id, **limits),
+        id=id_,
+        task_queue=world.services.settings.lifecycle_task_queue,
+    )
+
+
+def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
+    """When the customer is charged from `paid_at` for so many further periods, by whoever bills: the simulators' books.
+
+    Moves their time on, so it comes last.
+    """
+    end = one.paid_at + PERIOD * periods + timedelta(days=1)
+    world.paypal.renewals.bill_until(end)
+    world.stripe.renewals.bill_until(int(end.timestamp()))
+    at_stripe = world.stripe.renewals.charges(one.organization_id)
+    return sorted(
+        [*world.paypal.renewals.charges(one.organization_id), *(datetime.fromtimestamp(at, UTC) for at in at_stripe)]
+    )
+
+
+def each_period_once(one: Customer, periods: int = 2) -> list[datetime]:
+    """No charge twice for a period, no period without one."""
+    return [one.paid_at + PERIOD * number for number in range(periods + 1)]

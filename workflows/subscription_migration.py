@@ -1,0 +1,104 @@
+"""One customer's way from one billing provider to another: check, offer, await the consent, stop, cut over."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.billing import Organization
+    from activities.doorbell import MIGRATION, Moving
+    from activities.migrating import Migrating, Where
+    from domain.migration import IN_WORDS, OVER, Progress
+    from workflows import options
+
+STEPS = {
+    Progress.STARTED: Migrating.check_migration,
+    Progress.WAITING: Migrating.check_migration,
+    Progress.CHECKED: Migrating.offer_checkout,
+    Progress.OFFERED: Migrating.look_for_consent,
+    Progress.CONSENTED: Migrating.stop_source,
+    Progress.STOPPING: Migrating.stop_source,
+    Progress.STOPPED: Migrating.cut_over,
+    Progress.UNDOING: Migrating.undo_migration,
+}
+WAITS = (Progress.WAITING, Progress.OFFERED)
+
+
+@workflow.defn(name=MIGRATION)
+class SubscriptionMigration:
+    """Holds no state but the doorbell: which step is due is in the database, and any step may be taken again."""
+
+    @workflow.init
+    def __init__(self, start: Moving) -> None:
+        self._start = start
+        self._asked = Organization(organization_id=start.organization_id)
+        self._rung = True
+
+    @workflow.signal(description="Look at the database and the providers again")
+    def ring(self, *_hints: Any) -> None:
+        self._rung = True
+
+    @workflow.run
+    async def run(self, start: Moving) -> str:
+        while True:
+            where, looked = await self._read(), False
+            while where is not None and where.progress not in OVER:
+                self._tell(where)
+                if where.progress in WAITS and looked:
+                    await self._until_rung_or_due(where)
+                where, looked = await self._take(where.progress), True
+                if workflow.info().get_current_history_length() > options.LONGEST_HISTORY:
+                    await workflow.wait_condition(workflow.all_handlers_finished)
+                    workflow.continue_as_new(self._start)
+            if where is not None:
+                self._tell(where)
+            if not self._rung:
+                return "" if where is None else f"{where.progress.value}: {where.reason or IN_WORDS[where.progress]}"
+
+    async def _read(self) -> Where | None:
+        self._rung = False
+        return await workflow.execute_activity_method(
+            Migrating.read_migration,
+            self._asked,
+            start_to_close_timeout=options.DATABASE,
+            retry_policy=options.FOR_EVER,
+            summary="where it is",
+        )
+
+    async def _take(self, progress: Progress) -> Where:
+        self._rung = False
+        found: Where = await workflow.execute_activity_method(
+            STEPS[progress],
+            self._asked,
+            start_to_close_timeout=options.PROVIDER,
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.FOR_EVER,
+            summary=progress.value,
+        )
+        return found
+
+    async def _until_rung_or_due(self, where: Where) -> None:
+        due = timedelta(seconds=self._start.look_seconds)
+        if where.progress is Progress.WAITING and where.until is not None:
+            due = where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
+        elif where.until is not None:
+            due = min(due, where.until - workflow.now())
+        due = max(due, timedelta(seconds=1))
+        try:
+            await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
+        except TimeoutError:
+            self._rung = True
+
+    def _tell(self, where: Where) -> None:
+        """Say in the Temporal UI where it is, and why."""
+        lines = [
+            f"**{where.progress.value.upper()}** to {where.target}: {IN_WORDS[where.progress]}",
+            where.reason,
+            f"waits until {_in_words(where.until)}" if where.until and where.progress in WAITS else "",
+        ]
+        workflow.set_current_details("\n\n".join(line for line in lines if line))
+
+
+def _in_words(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
