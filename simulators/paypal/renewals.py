@@ -12,10 +12,10 @@ class Renewals:
         self.state = state
         self.lifecycle = lifecycle
 
-    def bill_until(self, until: datetime) -> list[Event]:
-        """Charge what falls due up to `until`, each when it is due; what was canceled or suspended is not charged."""
+    def bill_until(self, until: datetime, custom_id: str) -> list[Event]:
+        """Charge a customer what falls due up to `until`, each when it is due; not what was canceled or suspended."""
         told: list[Event] = []
-        for one in self.state.subscriptions.values():
+        for one in [each for each in self.state.subscriptions.values() if each.custom_id == custom_id]:
             while one.status == "ACTIVE" and one.next_billing is not None and one.next_billing <= until:
                 told += self.lifecycle.pay(one, one.next_billing)
         return told

@@ -19,10 +19,10 @@ class Renewals:
         for invoice in self._invoices(subscription):
             self._dated(invoice, at)
 
-    def bill_until(self, until: int) -> list[Event]:
-        """Charge what falls due up to `until`, each when it is due; what was canceled is not charged."""
+    def bill_until(self, until: int, organization_id: str) -> list[Event]:
+        """Charge a customer what falls due up to `until`, each when it is due; not what was canceled."""
         told: list[Event] = []
-        for subscription in list(self.state.all("subscription")):
+        for subscription in list(self.state.all("subscription", metadata={"organization_id": organization_id})):
             while (due := self._due(subscription)) is not None and due <= until:
                 told += self.lifecycle.pay(subscription)
                 self._dated(self.state.get(subscription["latest_invoice"], "invoice"), due)

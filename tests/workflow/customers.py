@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import text
+
 from activities.doorbell import MIGRATION, Moving, migration_workflow_id
 from db import customer_migrations, subscriptions
 from db.customer_migrations import Migration
@@ -59,8 +61,8 @@ async def customer(
     return Customer(organization_id=name, source=source, subscription_id=subscription_id, paid_at=paid_at)
 
 
-async def migrate(world: World, one: Customer) -> dict[str, Any]:
-    asked = {"provider": one.target.value, "plan_id": PLANS[one.target]}
+async def migrate(world: World, one: Customer, *, plan: str | None = None) -> dict[str, Any]:
+    asked = {"provider": one.target.value, "plan_id": plan or PLANS[one.target]}
     asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
     return await world.post(f"/v1/organizations/{one.organization_id}/migration", asked)
 
@@ -124,8 +126,8 @@ def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
     Moves their time on, so it comes last.
     """
     end = one.paid_at + PERIOD * periods + timedelta(days=1)
-    world.paypal.renewals.bill_until(end)
-    world.stripe.renewals.bill_until(int(end.timestamp()))
+    world.paypal.renewals.bill_until(end, one.organization_id)
+    world.stripe.renewals.bill_until(int(end.timestamp()), one.organization_id)
     at_stripe = world.stripe.renewals.charges(one.organization_id)
     return sorted(
         [*world.paypal.renewals.charges(one.organization_id), *(datetime.fromtimestamp(at, UTC) for at in at_stripe)]
@@ -135,3 +137,18 @@ def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
 def each_period_once(one: Customer, periods: int = 2) -> list[datetime]:
     """No charge twice for a period, no period without one."""
     return [one.paid_at + PERIOD * number for number in range(periods + 1)]
+
+
+async def time_is_over(world: World, one: Customer) -> None:
+    """The checkout's time is over, as the database has it; the migration is rung."""
+    over = "UPDATE migrations SET expires_at = clock_timestamp() WHERE organization_id = :id AND ended_at IS NULL"
+    async with world.services.engine.begin() as conn:
+        await conn.execute(text(over), {"id": one.organization_id})
+    await world.services.doorbell.ring_migration(one.organization_id)
+
+
+async def delivered(world: World, event_id: str) -> bool:
+    """Whether the inbox has it, and it was acted on."""
+    query = text("SELECT count(*) FROM inbox WHERE event_id = :id AND status = 'handled'")
+    async with world.services.engine.connect() as conn:
+        return bool((await conn.execute(query, {"id": event_id})).scalar_one())

@@ -1,12 +1,16 @@
 """Customers are moved to the other provider: each period is charged for once, by somebody, and the service is on."""
 
+from datetime import timedelta
+
 import pytest
 
+from activities.doorbell import migration_workflow_id
 from domain.migration import Progress
 from domain.subscription import Provider, State
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
-from tests.world import World
+from tests.workflow.stops import Boundaries, details
+from tests.world import World, until
 
 BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
 
@@ -41,3 +45,273 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: Wo
     assert await world.alerts(one.organization_id) == {}
     assert charges(world, one) == each_period_once(one)
     await world.certify()
+
+
+@BOTH
+async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_current_one(
+    world: World, boundaries: Boundaries, source: Provider
+) -> None:
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.look_again(one.organization_id)
+        await goes_on_as_before(world, one)
+
+    await reached(world, one, Progress.COMPLETED)
+    await never_suspended(world, one)
+
+
+async def test_a_new_subscription_that_is_free_yet_hides_no_debt_of_the_old_one(
+    world: World, boundaries: Boundaries
+) -> None:
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.act(f"subscriptions/{one.subscription_id}/fail_payment")
+        standing = await world.look_again(one.organization_id)
+        current = await customers.current(world, one)
+
+    assert (current.id, current.snapshot.state) == (one.subscription_id, State.PAST_DUE)
+    assert standing.deadline is not None
+    assert (await reached(world, one, Progress.UNDONE)).reason == "the old subscription is past_due"
+    await world.certify()
+
+
+async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription_goes_on(world: World) -> None:
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.OFFERED)
+    checkout = f"/_sim/checkout/{found.target_subscription_id}/expire"
+
+    assert (await world.stripe_control.post(checkout)).is_success
+
+    await reached(world, one, Progress.ABANDONED)
+    await goes_on_as_before(world, one)
+    assert charges(world, one) == each_period_once(one)
+
+
+@BOTH
+async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, source: Provider) -> None:
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+
+    await customers.time_is_over(world, one)
+
+    found = await reached(world, one, Progress.ABANDONED)
+    assert found.reason == "the checkout was not finished in its time"
+    await goes_on_as_before(world, one)
+    assert charges(world, one) == each_period_once(one)
+
+
+async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: World) -> None:
+    """PayPal's link cannot be closed: whoever comes too late has two subscriptions for a moment."""
+    one = await customers.customer(world, Provider.STRIPE)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.time_is_over(world, one)
+    late = await reached(world, one, Progress.ABANDONED)
+
+    await customers.consent(world, one)
+
+    async def canceled() -> bool:
+        return world.paypal.state.subscriptions[late.target_subscription_id or ""].status == "CANCELLED"
+
+    await until(canceled, "the late subscription canceled")
+    await reached(world, one, Progress.ABANDONED)
+    await goes_on_as_before(world, one)
+    assert "late_consent" in await world.alerts(one.organization_id)
+    assert charges(world, one) == each_period_once(one)
+
+
+@BOTH
+async def test_a_customer_who_cancels_instead_of_consenting_has_left(world: World, source: Provider) -> None:
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+
+    await customers.cancel(world, one)
+
+    await reached(world, one, Progress.CANCELED)
+    await never_suspended(world, one)
+    assert (await world.at_rest(one.organization_id)).deadline == one.paid_at + customers.PERIOD
+    assert charges(world, one) == [one.paid_at]
+    await world.certify()
+
+
+@BOTH
+async def test_a_customer_who_cancels_after_consenting_has_left_both(
+    world: World, boundaries: Boundaries, source: Provider
+) -> None:
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await customers.cancel(world, one)
+        await world.at_rest(one.organization_id)
+
+    await reached(world, one, Progress.CANCELED)
+
+    await never_suspended(world, one)
+    assert charges(world, one) == [one.paid_at]
+
+
+async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(world: World) -> None:
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    fault = world.paypal.faults.add("503", method="POST", path=path)
+    await customers.consent(world, one)
+    await reached(world, one, Progress.STOPPING)
+
+    await customers.cancel(world, one, deliver=False)
+    world.paypal.faults.standing.remove(fault)
+
+    await reached(world, one, Progress.CANCELED)
+    await never_suspended(world, one)
+    assert charges(world, one) == [one.paid_at]
+
+
+async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -> None:
+    one = await customers.customer(world)
+    for event_id in await world.happen(f"subscriptions/{one.subscription_id}/fail_payment"):
+        assert await world.deliver(event_id) == 200
+    before = dict(world.stripe.state.calls)
+
+    await customers.migrate(world, one)
+
+    found = await reached(world, one, Progress.REFUSED)
+    assert found.reason == "the subscription is past due: 49.00 USD is outstanding"
+    assert (await customers.current(world, one)).id == one.subscription_id
+    assert world.stripe.state.calls == before
+
+
+@BOTH
+async def test_a_renewal_within_two_days_is_waited_for(world: World, source: Provider) -> None:
+    one = await customers.customer(world, source, renews_in=timedelta(hours=47))
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.WAITING)
+    assert found.first_charge_at == one.paid_at + customers.PERIOD
+    assert "less than two days" in await details(world, migration_workflow_id(one.organization_id))
+
+    renewed = charges(world, one, periods=1)
+    await world.services.doorbell.ring_migration(one.organization_id)
+
+    found = await reached(world, one, Progress.OFFERED)
+    assert found.first_charge_at == one.paid_at + 2 * customers.PERIOD
+    assert renewed == each_period_once(one, 1)
+    await customers.consent(world, one)
+    await reached(world, one, Progress.COMPLETED)
+    assert charges(world, one, periods=3) == each_period_once(one, 3)
+
+
+async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
+    one = await customers.customer(world, renews_in=timedelta(seconds=2))
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.WAITING)
+    await customers.restart(world, one, after_renewal_seconds=1)
+    charges(world, one, periods=1)
+
+    await reached(world, one, Progress.OFFERED)
+
+    await goes_on_as_before(world, one)
+
+
+async def test_a_renewal_before_the_cut_over_undoes_it(world: World, boundaries: Boundaries) -> None:
+    """The new subscription would charge for the period that the old one has charged for."""
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.act(f"subscriptions/{one.subscription_id}/pay")
+
+    found = await reached(world, one, Progress.UNDONE)
+
+    assert found.reason == "the old subscription was renewed meanwhile"
+    await goes_on_as_before(world, one)
+
+
+@BOTH
+async def test_a_late_word_of_the_old_provider_suspends_nobody(world: World, source: Provider) -> None:
+    one = await customers.customer(world, source)
+    deliveries = world.paypal.deliveries if source is Provider.PAYPAL else world.stripe.deliveries
+    events = world.paypal.events if source is Provider.PAYPAL else world.stripe.events
+    lost = deliveries.faults.add("lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted")
+    try:
+        await customers.migrate(world, one)
+        await reached(world, one, Progress.OFFERED)
+        await customers.consent(world, one)
+        await reached(world, one, Progress.COMPLETED)
+    finally:
+        deliveries.faults.standing.remove(lost)
+    assert lost.hits == 1
+    late = [each for each in events.all.values() if one.subscription_id.encode() in each.raw][-1]
+
+    deliveries.deliver([late])
+
+    async def heard() -> bool:
+        return await customers.delivered(world, late.id)
+
+    await until(heard, "the late word heard")
+    await never_suspended(world, one)
+    assert (await customers.current(world, one)).provider is one.target
+    await world.certify()
+
+
+async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
+    world: World, boundaries: Boundaries
+) -> None:
+    one = await customers.customer(world, Provider.STRIPE)
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
+
+    undone = await reached(world, one, Progress.UNDONE)
+
+    assert undone.reason == "the new subscription is canceled"
+    await goes_on_as_before(world, one)
+    assert charges(world, one) == each_period_once(one)
+
+
+async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_and_what_is_paid_is_still_owed(
+    world: World, boundaries: Boundaries
+) -> None:
+    one = await customers.customer(world, Provider.STRIPE)
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("cut_over", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
+
+    await reached(world, one, Progress.FAILED)
+
+    assert "nobody_bills" in await world.alerts(one.organization_id)
+    await never_suspended(world, one)
+    assert (await world.standing(one.organization_id)).deadline == one.paid_at + customers.PERIOD
+
+
+async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:
+    one = await customers.customer(world)
+
+    await customers.migrate(world, one, plan="price_of_nothing")
+
+    found = await reached(world, one, Progress.UNDONE)
+    assert "no checkout could be made" in found.reason
+    await goes_on_as_before(world, one)
