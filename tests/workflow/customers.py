@@ -152,3 +152,16 @@ async def delivered(world: World, event_id: str) -> bool:
     query = text("SELECT count(*) FROM inbox WHERE event_id = :id AND status = 'handled'")
     async with world.services.engine.connect() as conn:
         return bool((await conn.execute(query, {"id": event_id})).scalar_one())
+
+
+def made_at_target(world: World, one: Customer) -> int:
+    """How many subscriptions or checkouts the target has of this customer."""
+    if one.target is Provider.PAYPAL:
+        return sum(each.custom_id == one.organization_id for each in world.paypal.state.subscriptions.values())
+    return len(list(world.stripe.state.all("checkout.session", client_reference_id=one.organization_id)))
+
+
+def consented(world: World, one: Customer) -> bool:
+    """Whether the customer has finished the checkout, at Stripe."""
+    done = {"client_reference_id": one.organization_id, "status": "complete"}
+    return bool(list(world.stripe.state.all("checkout.session", **done)))

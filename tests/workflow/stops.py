@@ -31,9 +31,14 @@ class Boundaries(client.Interceptor, worker.Interceptor):
 
     def __init__(self) -> None:
         self.stops: dict[tuple[str, str], Stop] = {}
+        self.deaths: set[tuple[str, str]] = set()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        return _Held(next, self.stops)
+        return _Held(next, self)
+
+    def die_after(self, step: str, organization_id: str) -> None:
+        """The step is done and committed, once, and Temporal does not hear of it: as when its worker dies."""
+        self.deaths.add((step, organization_id))
 
     @asynccontextmanager
     async def held(self, step: str, organization_id: str) -> AsyncIterator[Stop]:
@@ -47,17 +52,22 @@ class Boundaries(client.Interceptor, worker.Interceptor):
 
 
 class _Held(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, stops: dict[tuple[str, str], Stop]) -> None:
+    def __init__(self, following: ActivityInboundInterceptor, boundaries: Boundaries) -> None:
         super().__init__(following)
-        self._stops = stops
+        self._boundaries = boundaries
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         asked = input.args[0] if input.args else None
-        stop = self._stops.get((activity.info().activity_type, getattr(asked, "organization_id", "")))
+        here = (activity.info().activity_type, getattr(asked, "organization_id", ""))
+        stop = self._boundaries.stops.get(here)
         if stop is not None:
             stop.reached.set()
             await stop.let_go.wait()
-        return await super().execute_activity(input)
+        done = await super().execute_activity(input)
+        if here in self._boundaries.deaths:
+            self._boundaries.deaths.remove(here)
+            raise RuntimeError("the worker died")
+        return done
 
 
 @asynccontextmanager

@@ -1,0 +1,127 @@
+"""A migration that dies at any step goes on there: nothing is made twice, nothing is left half done."""
+
+import asyncio
+
+import pytest
+
+from activities.doorbell import migration_workflow_id
+from domain.migration import Progress
+from domain.subscription import Provider
+from tests.workflow import customers
+from tests.workflow.customers import Customer, charges, each_period_once, reached
+from tests.workflow.stops import Boundaries
+from tests.world import World
+
+BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
+STEPS = ("read_migration", "check_migration", "offer_checkout", "look_for_consent", "stop_source", "cut_over")
+CREATE = {Provider.STRIPE: "/v1/checkout/sessions$", Provider.PAYPAL: "/v1/billing/subscriptions$"}
+
+
+async def moved(world: World, one: Customer) -> None:
+    """It is, and everything was made once."""
+    await reached(world, one, Progress.COMPLETED)
+    current = await customers.current(world, one)
+    standing = await world.at_rest(one.organization_id)
+    assert current.provider is one.target
+    assert (standing.status, standing.epoch) == ("active", 0)
+    assert customers.made_at_target(world, one) == 1
+    assert charges(world, one) == each_period_once(one)
+    assert await world.alerts(one.organization_id) == {}
+
+
+@BOTH
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_worker_that_dies_after_a_step_takes_it_again(
+    world: World, boundaries: Boundaries, step: str, source: Provider
+) -> None:
+    one = await customers.customer(world, source)
+    boundaries.die_after(step, one.organization_id)
+
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+
+    await moved(world, one)
+    assert boundaries.deaths == set()
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_database(
+    world: World, boundaries: Boundaries, step: str
+) -> None:
+    one = await customers.customer(world)
+    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    async with boundaries.held(step, one.organization_id) as stop:
+        await customers.migrate(world, one)
+        if step in ("look_for_consent", "stop_source", "cut_over"):
+            await reached(world, one, Progress.OFFERED)
+            await customers.consent(world, one)
+        await stop.reached.wait()
+        await handle.terminate("Temporal forgets it")
+    await world.services.doorbell.ring_migration(one.organization_id)
+    await reached(world, one, Progress.OFFERED, Progress.COMPLETED)
+    if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(world, one):
+        await customers.consent(world, one)
+
+    await moved(world, one)
+
+
+@BOTH
+async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again(
+    world: World, source: Provider
+) -> None:
+    one = await customers.customer(world, source)
+    faults = world.stripe.faults if one.target is Provider.STRIPE else world.paypal.faults
+    fault = faults.add("reset_after_acceptance", method="POST", path=CREATE[one.target], times=1)
+
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+
+    await moved(world, one)
+    assert fault.hits == 1
+    faults.standing.remove(fault)
+
+
+@BOTH
+async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(world: World, source: Provider) -> None:
+    one = await customers.customer(world, source)
+    faults = world.stripe.faults if source is Provider.STRIPE else world.paypal.faults
+    path = {
+        Provider.STRIPE: f"/v1/subscriptions/{one.subscription_id}$",
+        Provider.PAYPAL: f"/v1/billing/subscriptions/{one.subscription_id}/cancel",
+    }
+    method = "DELETE" if source is Provider.STRIPE else "POST"
+    fault = faults.add("reset_after_acceptance", method=method, path=path[source], times=1)
+
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+
+    await moved(world, one)
+    assert fault.hits == 1
+    faults.standing.remove(fault)
+
+
+async def test_an_undoing_that_dies_is_done_again(world: World, boundaries: Boundaries) -> None:
+    one = await customers.customer(world, Provider.STRIPE)
+    boundaries.die_after("undo_migration", one.organization_id)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+
+    await customers.time_is_over(world, one)
+
+    await reached(world, one, Progress.ABANDONED)
+    assert boundaries.deaths == set()
+    assert charges(world, one) == each_period_once(one)
+
+
+async def test_the_same_migration_asked_for_many_times_at_once_is_one(world: World) -> None:
+    one = await customers.customer(world)
+
+    asked = await asyncio.gather(*(customers.migrate(world, one) for _ in range(5)))
+
+    assert len({each["id"] for each in asked}) == 1
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+    await moved(world, one)
