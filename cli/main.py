@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "api": "cli.serving",
         "worker": "cli.working",
         "migrate": "cli.migrating",
+        "migrate-customers": "cli.customers",
         "certify": "cli.certifying",
         "explain": "cli.explaining",
         "keys": "cli.keys",
@@ -51,7 +52,7 @@ def create_app(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
         """No message leaves without payment."""
 
     for name in names:
-        found = getattr(importlib.import_module(COMMANDS[name]), name)
+        found = getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,7 +92,7 @@ async def newest(conn: AsyncConnection, organization_id: str) -> Migration | Non
 
 async def page(conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int) -> list[Migration]:
     """The newest of each organization, by its id, those after `after`."""
-    last = select(migrations).distinct(migrations.c.organization_id)
+    last = select(migrations).ext(distinct_on(migrations.c.organization_id))
     newest_ones = last.order_by(migrations.c.organization_id, migrations.c.started_at.desc()).subquery()
     query = select(newest_ones).order_by(newest_ones.c.organization_id).limit(limit)
     if state is not None:
@@ -99,13 +100,6 @@ async def page(conn: AsyncConnection, *, state: Progress | None, after: str | No
     if after is not None:
         query = query.where(newest_ones.c.organization_id > after)
     return [_migration(row) for row in await conn.execute(query)]
-
-
-async def counts(conn: AsyncConnection, target: Provider, *, since: datetime | None = None) -> dict[Progress, int]:
-    query = select(migrations.c.state, func.count().label("number")).where(migrations.c.target_provider == target.value)
-    if since is not None:
-        query = query.where(migrations.c.started_at >= since)
-    return {Progress(row.state): row.number for row in await conn.execute(query.group_by(migrations.c.state))}
 
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:

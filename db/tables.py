@@ -136,12 +136,12 @@ migrations = Table(
     Index("migrations_one_open_idx", "organization_id", unique=True, postgresql_where=text("ended_at IS NULL")),
 )  # fmt: skip
 
-migration_pauses = Table(
-    "migration_pauses",
+migration_cohorts = Table(
+    "migration_cohorts",
     metadata,
     Column("target_provider", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
-    _time("paused_at", now=True),
+    Column("paused", Text),
+    _time("counted_since", now=True),
     _one_of("target_provider", "paypal", "stripe"),
 )
 

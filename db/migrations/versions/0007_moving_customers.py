@@ -63,14 +63,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
-        "migration_pauses",
+        "migration_cohorts",
         sa.Column("target_provider", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        _time("paused_at", now=True),
+        sa.Column("paused", sa.Text(), nullable=True),
+        _time("counted_since", now=True),
         sa.CheckConstraint(
-            "target_provider IN ('paypal', 'stripe')", name=op.f("migration_pauses_target_provider_check")
+            "target_provider IN ('paypal', 'stripe')", name=op.f("migration_cohorts_target_provider_check")
         ),
-        sa.PrimaryKeyConstraint("target_provider", name=op.f("migration_pauses_pkey")),
+        sa.PrimaryKeyConstraint("target_provider", name=op.f("migration_cohorts_pkey")),
     )
     op.create_table(
         "listings",
@@ -83,6 +83,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("listings")
-    op.drop_table("migration_pauses")
+    op.drop_table("migration_cohorts")
     op.drop_index("migrations_one_open_idx", table_name="migrations")
     op.drop_table("migrations")

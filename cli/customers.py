@@ -1,0 +1,163 @@
+"""`tollgate migrate-customers`: move a cohort of customers to another billing provider, slowly, and stop by itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cli.console import errors, output, table
+from cli.failures import CommandFailed
+from cli.migrating import configured, database_url
+from db import customer_migrations, migration_cohorts, standings, subscriptions
+from domain.migration import IN_WORDS, in_cohort
+from domain.subscription import Provider
+from runtime.database import create_engine
+from runtime.wiring import Services, from_environment
+
+T = TypeVar("T")
+PAGE = 200
+BY_HAND = "paused by hand"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Who is moved to what: `percent` of all organizations; pages to come back to from the checkout."""
+
+    target: Provider
+    plan_id: str
+    return_url: str
+    cancel_url: str
+    percent: float
+    per_minute: float = 60.0
+    error_budget: float = 2.0
+
+
+def migrate_customers(
+    *,
+    to: Annotated[Provider, typer.Option(help="The provider to move to.")],
+    cohort: Annotated[str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")] = "",
+    plan: Annotated[str, typer.Option(help="The plan or price at the new provider.")] = "",
+    return_url: Annotated[str, typer.Option(help="Where the customer lands after consenting.")] = "",
+    cancel_url: Annotated[str, typer.Option(help="Where the customer lands after not consenting.")] = "",
+    per_minute: Annotated[float, typer.Option(help="Start so many a minute.", min=0.1)] = 60.0,
+    error_budget: Annotated[str, typer.Option(help="Stop when more of those that ended went wrong.")] = "2%",
+    status: Annotated[bool, typer.Option("--status", help="Show where they are, and start nothing.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Start no further ones; those under way go on.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")] = False,
+) -> None:
+    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the budget is spent."""
+    configured()
+    if pause:
+        _run(lambda conn: migration_cohorts.pause(conn, to, BY_HAND))
+    if resume:
+        _run(lambda conn: migration_cohorts.resume(conn, to))
+    if cohort:
+        if not (plan and return_url and cancel_url):
+            raise CommandFailed("--cohort needs --plan, --return-url and --cancel-url, too")
+        wanted = Plan(
+            target=to,
+            plan_id=plan,
+            return_url=return_url,
+            cancel_url=cancel_url,
+            percent=percent(cohort, "--cohort"),
+            per_minute=per_minute,
+            error_budget=percent(error_budget, "--error-budget"),
+        )
+        stopped = asyncio.run(_start(wanted))
+        _run(lambda conn: show(conn, to))
+        if stopped is not None:
+            errors.print(f"stopped: {stopped}", style="red", highlight=False)
+            raise typer.Exit(1)
+    elif status or pause or resume:
+        _run(lambda conn: show(conn, to))
+    else:
+        raise CommandFailed("say --cohort, --status, --pause or --resume")
+
+
+def percent(text: str, option: str) -> float:
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise typer.BadParameter(f"{text!r} is not a share between 0% and 100%", param_hint=option)
+    return value
+
+
+async def _start(plan: Plan) -> str | None:
+    async with from_environment("tollgate-migrate-customers") as services:
+        if plan.target not in services.providers:
+            raise CommandFailed(f"{plan.target.value} is not set up here")
+        return await start(services, plan)
+
+
+async def start(services: Services, plan: Plan) -> str | None:
+    """Start what is not started yet of the cohort, at its pace. Returns why it stopped; None: all are started."""
+    after = ""
+    while True:
+        async with services.engine.connect() as conn:
+            found = await migration_cohorts.next_ones(conn, plan.target, after=after, limit=PAGE)
+        for organization_id in found:
+            if not in_cohort(organization_id, plan.percent):
+                continue
+            if (stopped := await _stopped(services, plan)) is not None:
+                return stopped
+            if await _begin(services, plan, organization_id):
+                output.print(f"started {organization_id}", highlight=False)
+                await asyncio.sleep(60 / plan.per_minute)
+        if len(found) < PAGE:
+            return await _stopped(services, plan)
+        after = found[-1]
+
+
+async def _stopped(services: Services, plan: Plan) -> str | None:
+    async with services.engine.begin() as conn:
+        now = await migration_cohorts.look(conn, plan.target)
+        if now.paused is None and now.error_rate > plan.error_budget:
+            reason = f"{now.errors} of {now.ended} went wrong, more than {plan.error_budget:g}%"
+            await migration_cohorts.pause(conn, plan.target, reason)
+            return reason
+    return now.paused
+
+
+async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
+    async with services.engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        source = await subscriptions.current(conn, organization_id)
+        if source is None or source.provider is plan.target:
+            return False
+        begun = await customer_migrations.start(
+            conn, source, plan.target, plan_id=plan.plan_id, return_url=plan.return_url, cancel_url=plan.cancel_url
+        )
+    await services.doorbell.ring_migration(organization_id)
+    return begun
+
+
+async def show(conn: AsyncConnection, target: Provider) -> None:
+    """Where they are, whether it is paused, and what went wrong."""
+    cohort = await migration_cohorts.look(conn, target)
+    told = table("state", "customers", "meaning")
+    for state, number in (await migration_cohorts.counts(conn, target)).items():
+        told.add_row(state.value, str(number), IN_WORDS[state])
+    output.print(told)
+    for organization_id, state, reason in await migration_cohorts.troubles(conn, target, limit=20):
+        output.print(f"{organization_id} {state.value}: {reason}", markup=False, highlight=False)
+    rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"
+    output.print(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}", highlight=False)
+
+
+def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    with database_url(configured()) as url:
+        return asyncio.run(_in_transaction(url, what))
+
+
+async def _in_transaction(url: str, what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    engine = create_engine(url, pool_size=1, application_name="tollgate migrate-customers")
+    try:
+        async with engine.begin() as conn:
+            return await what(conn)
+    finally:
+        await engine.dispose()

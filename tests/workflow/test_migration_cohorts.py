@@ -1,0 +1,136 @@
+"""A cohort is started at a pace, can be paused, and stops by itself when too much goes wrong."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from cli.customers import BY_HAND, Plan, start
+from db import migration_cohorts
+from domain.migration import Progress, in_cohort
+from domain.subscription import Provider
+from simulators.stripe.state import DEFAULT_PRICE
+from tests.workflow import customers
+from tests.workflow.customers import reached
+from tests.world import World
+
+FAST = 60_000.0
+
+
+@pytest_asyncio.fixture
+async def own_world(idle_world: World) -> AsyncIterator[World]:
+    """The test's own: its cohorts are counted."""
+    idle_world.start_worker()
+    yield idle_world
+
+
+def plan(percent: float = 100, plan_id: str = DEFAULT_PRICE, error_budget: float = 2) -> Plan:
+    return Plan(
+        target=Provider.STRIPE,
+        plan_id=plan_id,
+        return_url="https://host.test/moved",
+        cancel_url="https://host.test/not",
+        percent=percent,
+        per_minute=FAST,
+        error_budget=error_budget,
+    )
+
+
+async def counts(world: World) -> dict[Progress, int]:
+    return await world.read(lambda conn: migration_cohorts.counts(conn, Provider.STRIPE))
+
+
+async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(own_world: World) -> None:
+    world = own_world
+    everybody = [await customers.customer(world) for _ in range(6)]
+    already_there = await customers.customer(world, Provider.STRIPE)
+
+    assert await start(world.services, plan(50)) is None
+    first = [one for one in everybody if in_cohort(one.organization_id, 50)]
+    for one in first:
+        await reached(world, one, Progress.OFFERED)
+    some = await counts(world)
+    assert await start(world.services, plan(100)) is None
+    for one in everybody:
+        await reached(world, one, Progress.OFFERED)
+
+    assert some.get(Progress.OFFERED, 0) == len(first)
+    assert await counts(world) == {Progress.OFFERED: 6}
+    there = await world.api.get(f"/v1/organizations/{already_there.organization_id}/migration")
+    assert there.status_code == 404
+
+
+async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world: World) -> None:
+    world = own_world
+    one = await customers.customer(world)
+    assert await start(world.services, plan()) is None
+    await reached(world, one, Progress.OFFERED)
+    later = await customers.customer(world)
+    async with world.services.engine.begin() as conn:
+        await migration_cohorts.pause(conn, Provider.STRIPE, BY_HAND)
+
+    assert await start(world.services, plan()) == BY_HAND
+    await customers.consent(world, one)
+    await reached(world, one, Progress.COMPLETED)
+    assert await counts(world) == {Progress.COMPLETED: 1}
+
+    async with world.services.engine.begin() as conn:
+        await migration_cohorts.resume(conn, Provider.STRIPE)
+    assert await start(world.services, plan()) is None
+    await reached(world, later, Progress.OFFERED)
+
+
+async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_it(own_world: World) -> None:
+    world = own_world
+    first = await customers.customer(world)
+    assert await start(world.services, plan(plan_id="price_of_nothing")) is None
+    await reached(world, first, Progress.UNDONE)
+    second = await customers.customer(world)
+
+    stopped = await start(world.services, plan(plan_id="price_of_nothing"))
+
+    assert stopped == "1 of 1 went wrong, more than 2%"
+    assert await start(world.services, plan()) == stopped
+    async with world.services.engine.begin() as conn:
+        await migration_cohorts.resume(conn, Provider.STRIPE)
+    assert await start(world.services, plan()) is None
+    await reached(world, second, Progress.OFFERED)
+
+
+async def test_customers_who_let_it_pass_use_up_no_budget(own_world: World) -> None:
+    world = own_world
+    one, other = await customers.customer(world), await customers.customer(world)
+    assert await start(world.services, plan()) is None
+    for each in (one, other):
+        await reached(world, each, Progress.OFFERED)
+    await customers.time_is_over(world, one)
+    await reached(world, one, Progress.ABANDONED)
+    await customers.cancel(world, other)
+    await reached(world, other, Progress.CANCELED)
+
+    assert await start(world.services, plan(error_budget=0)) is None
+
+
+async def test_the_api_starts_shows_and_lists_migrations(own_world: World) -> None:
+    world = own_world
+    one = await customers.customer(world)
+    path = f"/v1/organizations/{one.organization_id}/migration"
+    asked = {"provider": "stripe", "plan_id": DEFAULT_PRICE}
+    asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
+
+    before = await world.api.get(path)
+    first = await world.api.post(path, json=asked)
+    again = await world.api.post(path, json=asked)
+    other = await world.api.post(path, json={**asked, "plan_id": "price_other"})
+    home = await world.api.post(path, json={**asked, "provider": "paypal"})
+    nobody = await world.api.post("/v1/organizations/nobody/migration", json=asked)
+    await reached(world, one, Progress.OFFERED)
+    shown = await world.api.get(path)
+    listed = await world.api.get("/v1/migrations", params={"state": "offered"})
+    none = await world.api.get("/v1/migrations", params={"state": "failed"})
+
+    assert (before.status_code, first.status_code, again.status_code) == (404, 201, 200)
+    assert (other.status_code, home.status_code, nobody.status_code) == (409, 409, 404)
+    assert shown.json()["checkout_url"].startswith(world.stripe.url)
+    assert shown.json()["source"] == {"provider": "paypal", "subscription_id": one.subscription_id}
+    assert [each["id"] for each in listed.json()["migrations"]] == [first.json()["id"]]
+    assert none.json() == {"migrations": [], "next": None}
