@@ -16,6 +16,7 @@ from temporalio.common import (
 LIFECYCLE = "OrganizationLifecycle"
 CAMPAIGN_RUN = "CampaignRun"
 RECONCILE = "Reconcile"
+RECONCILE_EVENTS = "ReconcileEvents"
 MIGRATION = "SubscriptionMigration"
 RING = "ring"
 ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
@@ -103,12 +104,19 @@ class Doorbell:
 
     async def ring_migration(self, organization_id: str) -> None:
         """Wake the organization's migration, starting its workflow if there is none. Any number of times."""
+        await self._migration(organization_id, RING)
+
+    async def keep_migration(self, organization_id: str) -> None:
+        """Start the migration's workflow if there is none; one that runs looks by itself, and is left alone."""
+        await self._migration(organization_id, None)
+
+    async def _migration(self, organization_id: str, signal: str | None) -> None:
         await self.client.start_workflow(
             MIGRATION,
             Moving(organization_id=organization_id),
             id=migration_workflow_id(organization_id),
             task_queue=self.lifecycle_task_queue,
-            start_signal=RING,
+            start_signal=signal,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=_of(organization_id),

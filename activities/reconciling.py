@@ -11,7 +11,19 @@ from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
 from activities.sending import Sending
-from db import alerts, campaigns, certify, folding, inbox, messages, organizations, standings, subscriptions, waiting
+from db import (
+    alerts,
+    campaigns,
+    certify,
+    customer_migrations,
+    folding,
+    inbox,
+    messages,
+    organizations,
+    standings,
+    subscriptions,
+    waiting,
+)
 from db.organizations import Organization
 from db.standings import HeldBlock
 from domain.standing import Block, Standing, Status
@@ -67,7 +79,11 @@ class Reconciling:
 
     @activity.defn(name="ring_waiting")
     async def ring_waiting(self) -> Rung:
-        """Ring every organization and campaign whose work waits and was not heard."""
+        """Ring every organization and campaign whose work waits and was not heard; keep migrations under way."""
+        async with self._engine.connect() as conn:
+            migrating = await customer_migrations.open_ones(conn, limit=1000)
+        for organization_id in migrating:
+            await self._doorbell.keep_migration(organization_id)
         return await self.ring()
 
     async def ring(self, *, everything: bool = False) -> Rung:

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "cli.working",
         "migrate": "cli.migrating",
         "migrate-customers": "cli.customers",
+        "reconcile": "cli.reconciling",
         "certify": "cli.certifying",
         "explain": "cli.explaining",
         "keys": "cli.keys",

@@ -1,7 +1,7 @@
 """The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,8 @@ from db.tables import inbox, organizations, payments, subscriptions
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.subscription import Provider
 
+LISTED = "listed:"
+"""Begins the transmission id of what no transmission brought: the provider listed it."""
 KEPT_HEADERS = ("paypal-", "stripe-", "correlation-id", "user-agent", "content-type")
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
@@ -99,7 +101,7 @@ async def receive(
     row = await _store(conn, event_id, event, raw, headers, organization_id)
     if row is None:
         before = await _find(conn, event.provider, event_id)
-        if before is not None and before.body != raw and before.transmission_id != event.transmission_id:
+        if before is not None and before.body != raw and _of_another(before.transmission_id, event.transmission_id):
             event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
             row = await _store(conn, event_id, event, raw, headers, organization_id)
     if row is not None:
@@ -113,7 +115,27 @@ async def receive(
         .values(deliveries=inbox.c.deliveries + 1)
         .returning(*_DELIVERY)
     )
-    return _delivery(again.first())
+    found = again.all()
+    if event.transmission_id is not None and len(found) == 1 and _was_listed(found[0].transmission_id):
+        await conn.execute(  # so that nobody brings another body under the headers that came late
+            update(inbox).where(inbox.c.id == found[0].id).values(transmission_id=event.transmission_id)
+        )
+    return _delivery(found[0])
+
+
+def _of_another(before: str | None, now: str | None) -> bool:
+    """Whether two transmissions of one event id may be of two events; what was listed was not transmitted at all."""
+    return before != now and not _was_listed(before) and not _was_listed(now)
+
+
+def _was_listed(transmission_id: str | None) -> bool:
+    return (transmission_id or "").startswith(LISTED)
+
+
+async def known(conn: AsyncConnection, provider: Provider, event_ids: Collection[str]) -> set[str]:
+    """Those of `event_ids` that are here."""
+    query = select(inbox.c.event_id).where(inbox.c.provider == provider.value, inbox.c.event_id.in_(event_ids))
+    return set((await conn.execute(query)).scalars())
 
 
 async def _store(

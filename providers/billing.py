@@ -43,6 +43,14 @@ class Later:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An event as its provider lists it; `raw` is not what was delivered, byte by byte, and bears no signature."""
+
+    event: BillingEvent
+    raw: bytes
+
+
 class Resumed(StrEnum):
     RESUMED = "resumed"
     NEEDS_PAYMENT = "needs_payment"
@@ -108,4 +116,6 @@ class BillingProvider(Protocol):
 
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...
 
-    def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]: ...
+    def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
+        """What happened between, newest first, whether it was delivered or not."""
+        ...

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from activities.billing import Billing
 from activities.doorbell import Doorbell
 from activities.enforcement import Enforcement
+from activities.listing import Listing
 from activities.migrating import Migrating
 from activities.reconciling import Reconciling
 from activities.sending import Sending
@@ -57,6 +58,10 @@ class Services:
     @property
     def migrating(self) -> Migrating:
         return Migrating(self.engine, self.providers)
+
+    @property
+    def listing(self) -> Listing:
+        return Listing(self.engine, self.providers, self.doorbell)
 
     @property
     def reconciling(self) -> Reconciling:

@@ -23,7 +23,8 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.doorbell import RECONCILE
+from activities.doorbell import RECONCILE, RECONCILE_EVENTS
+from activities.listing import Settled
 from activities.reconciling import Page
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
@@ -32,6 +33,7 @@ from runtime.wiring import Services
 from workflows.campaign_run import CampaignRun
 from workflows.organization_lifecycle import OrganizationLifecycle
 from workflows.reconcile import Reconcile
+from workflows.reconcile_events import ReconcileEvents
 from workflows.subscription_migration import SubscriptionMigration
 
 log = structlog.get_logger()
@@ -40,13 +42,20 @@ RELAY_EVERY = timedelta(seconds=1)
 HEALTH_TIMEOUT = timedelta(seconds=3)
 SCHEDULE_EVERY = timedelta(minutes=1)
 RECONCILE_EVERY = timedelta(minutes=15)
+LIST_EVENTS_EVERY = timedelta(hours=1)
 DEPLOYMENT = "tollgate"
 SENDERS = 200
 """Batches that a worker hands over at once; most of their time they wait, and hold no connection."""
 CACHED_WORKFLOWS = 2_000
 """A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
 OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
-WORKFLOWS: tuple[type[Any], ...] = (OrganizationLifecycle, CampaignRun, Reconcile, SubscriptionMigration)
+WORKFLOWS: tuple[type[Any], ...] = (
+    OrganizationLifecycle,
+    CampaignRun,
+    Reconcile,
+    ReconcileEvents,
+    SubscriptionMigration,
+)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -75,6 +84,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
         reconciling.audit,
+        services.listing.take_in_missed_events,
         migrating.read_migration,
         migrating.check_migration,
         migrating.offer_checkout,
@@ -139,7 +149,7 @@ async def _relay(services: Services) -> None:
             await services.client.service_client.check_health(timeout=HEALTH_TIMEOUT)
             if loop.time() >= schedule_due:
                 await register_search_attributes(services.client)
-                await ensure_schedule(services.client, services.settings.lifecycle_task_queue)
+                await ensure_schedules(services.client, services.settings.lifecycle_task_queue)
                 schedule_due = loop.time() + SCHEDULE_EVERY.total_seconds()
             await reconciling.ring(everything=was_away)
             was_away = False
@@ -149,16 +159,29 @@ async def _relay(services: Services) -> None:
         await asyncio.sleep(RELAY_EVERY.total_seconds())
 
 
-async def ensure_schedule(client: Client, task_queue: str) -> None:
-    """Create the reconciliation's schedule where there is none. Any number of processes may call it."""
+async def ensure_schedules(client: Client, task_queue: str) -> None:
+    """Create the reconciliations' schedules where there are none. Any number of processes may call it."""
+    compare = ScheduleActionStartWorkflow(
+        RECONCILE, Page(), id="reconcile", task_queue=task_queue, static_summary="Compare with the providers"
+    )
+    list_events = ScheduleActionStartWorkflow(
+        RECONCILE_EVENTS,
+        Settled(),
+        id="reconcile-events",
+        task_queue=task_queue,
+        static_summary="Take in events that were not delivered",
+    )
+    await _ensure(client, compare, every=RECONCILE_EVERY, jitter=timedelta(minutes=1))
+    await _ensure(client, list_events, every=LIST_EVENTS_EVERY, jitter=timedelta(minutes=10))
+
+
+async def _ensure(client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, jitter: timedelta) -> None:
     schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            RECONCILE, Page(), id="reconcile", task_queue=task_queue, static_summary="Compare with the providers"
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILE_EVERY)], jitter=timedelta(minutes=1)),
+        action=action,
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=jitter),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)),
     )
     try:
-        await client.create_schedule("reconcile", schedule)
+        await client.create_schedule(action.id, schedule)
     except ScheduleAlreadyRunningError:
         return  # an operator may have paused or changed it: it is left as it is

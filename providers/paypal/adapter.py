@@ -4,6 +4,7 @@ Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and captur
 other commands are made repeatable by their state: act, and where PayPal says "not in this state", look.
 """
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Later, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.paypal import payments, reading, topups, webhooks
 from providers.paypal.calls import Calls, segment
@@ -162,13 +163,13 @@ class PayPal:
         for transaction in reading.parts(told, "transactions"):
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
-    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]:
+    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
         """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no signature."""
         page: Json = await self._calls.get(_EVENTS, {**_between(start, end), "page_size": _EVENTS_PER_PAGE})
         seen: set[str] = set()
         while True:
             for envelope in reading.parts(page, "events"):
-                yield webhooks.event(envelope)
+                yield Listed(event=webhooks.event(envelope), raw=json.dumps(envelope).encode())
             following = reading.link(page, "next")
             if following is None or following in seen:
                 return

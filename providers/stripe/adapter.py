@@ -5,6 +5,7 @@ if it is not so, and look again. A key of theirs could not be the same each time
 suspension, after a reactivation, with the first one's answer, and do nothing.
 """
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +17,7 @@ import stripe
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Later, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import Json, part, parts, text
 from providers.stripe import payments, topups, webhooks
@@ -237,11 +238,11 @@ class Stripe:
             if text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0:
                 yield payments.of_invoice(invoice)
 
-    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[BillingEvent]:
+    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
         """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30 days of it."""
         asked: Any = {"created": _between(start, end), "limit": 100}
         async for envelope in self._pages(self._api.events.list_async, asked):
-            yield webhooks.event(envelope, API_VERSION)
+            yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
         asked = self._api.subscriptions.retrieve_async(subscription_id, {"expand": ["latest_invoice"]})

@@ -285,7 +285,7 @@ async def test_the_events_of_an_outage_can_be_listed(world: World) -> None:
     now = datetime.now(UTC)
 
     listed = world.provider.list_events(now - timedelta(hours=1), now + timedelta(hours=1))
-    ids = {event.event_id async for event in listed}
+    ids = {one.event.event_id async for one in listed}
 
     assert ids == {world.provider.parse_webhook(one.raw, one.headers).event_id for one in deliveries}
     assert subscription_id

@@ -21,6 +21,7 @@ COMMANDS = frozenset(
         *("uuid4", "random", "new_random"),
     }
 )
+ACTIVITIES = frozenset({"Billing", "Enforcement", "Listing", "Migrating", "Reconciling", "Sending"})
 Commands = dict[str, list[str]]
 
 
@@ -53,7 +54,7 @@ def _lines(node: ast.AST, where: str) -> list[str]:
 
 def _is_activity(node: ast.Attribute) -> bool:
     assert isinstance(node.value, ast.Name)
-    return node.value.id in {"Billing", "Enforcement", "Migrating", "Reconciling", "Sending"} and node.attr.islower()
+    return node.value.id in ACTIVITIES and node.attr.islower()
 
 
 def main() -> None:

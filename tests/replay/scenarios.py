@@ -10,11 +10,13 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from activities.doorbell import (
     LIFECYCLE,
     RECONCILE,
+    RECONCILE_EVENTS,
     Lifecycle,
     campaign_workflow_id,
     migration_workflow_id,
     organization_workflow_id,
 )
+from activities.listing import Settled
 from activities.reconciling import Page
 from domain.migration import Progress
 from simulators.twilio.app import MAIN_SID
@@ -160,6 +162,22 @@ async def reconciled_last_page(here: World) -> Handle:
     return here.services.client.get_workflow_handle(first.id)
 
 
+async def reconciled_events(here: World) -> Handle:
+    """One was never delivered."""
+    organization_id, subscription_id = await here.organization()
+    await here.at_rest(organization_id)
+    await here.act(f"subscriptions/{subscription_id}/suspend")
+    started: Handle = await here.services.client.start_workflow(
+        RECONCILE_EVENTS,
+        Settled(seconds=-1),
+        id=f"reconcile-events/{organization_id}",
+        task_queue=here.services.settings.lifecycle_task_queue,
+    )
+    await started.result()
+    await here.applied(organization_id, "suspended")
+    return started
+
+
 async def migrated_to_stripe(here: World) -> Handle:
     one = await customers.customer(here)
     await customers.migrate(here, one)
@@ -194,6 +212,7 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     campaign_with_unknown,
     reconciled_first_page,
     reconciled_last_page,
+    reconciled_events,
     migrated_to_stripe,
     migration_waited_for_a_renewal_and_canceled,
 )

@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from activities.billing import Billing
 from activities.enforcement import Enforcement
+from activities.listing import Listing
 from activities.migrating import Migrating
 from activities.reconciling import Reconciling
 from activities.sending import Sending
@@ -23,8 +24,10 @@ from runtime.wiring import Services, services
 from runtime.worker import WORKFLOWS, create_worker
 from tests.replay.fingerprint import commands
 
-CLASSES: dict[str, type[Any]] = {one.__name__: one for one in (Billing, Enforcement, Migrating, Reconciling, Sending)}
-_ACTIVITY = re.compile(r"\b(Billing|Enforcement|Migrating|Reconciling|Sending)\.([a-z_]+)")
+CLASSES: dict[str, type[Any]] = {
+    one.__name__: one for one in (Billing, Enforcement, Listing, Migrating, Reconciling, Sending)
+}
+_ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")
 
 
 @pytest_asyncio.fixture

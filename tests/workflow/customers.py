@@ -165,3 +165,13 @@ def consented(world: World, one: Customer) -> bool:
     """Whether the customer has finished the checkout, at Stripe."""
     done = {"client_reference_id": one.organization_id, "status": "complete"}
     return bool(list(world.stripe.state.all("checkout.session", **done)))
+
+
+async def another_second() -> None:
+    """Providers tell times in whole seconds: wait for the next one."""
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    async def passed() -> bool:
+        return datetime.now(UTC).replace(microsecond=0) > before
+
+    await until(passed, "another second")

@@ -423,7 +423,7 @@ async def test_events_are_listed_page_by_page_and_never_from_another_host(world:
     evil = "https://evil.test/v1/notifications/webhooks-events?page_token=2"
     world.answers["GET /v1/notifications/webhooks-events"] = [page("WH-1", evil), page("WH-2", None)]
 
-    listed = [one async for one in world.paypal.list_events(START, END)]
+    listed = [one.event async for one in world.paypal.list_events(START, END)]
 
     assert [(one.event_id, one.kind) for one in listed] == [("WH-1", EventKind.CHANGED), ("WH-2", EventKind.CHANGED)]
     assert world.server.asked[-1].target.endswith("?page_token=2")

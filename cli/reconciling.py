@@ -1,0 +1,35 @@
+"""`tollgate reconcile`: what the providers list as having happened, against what was delivered, now."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from activities.listing import Settled, Tally
+from cli.console import errors, output, table
+from cli.migrating import configured
+from runtime.wiring import from_environment
+
+
+def reconcile(
+    settle: Annotated[int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)] = 120,
+) -> None:
+    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not be asked."""
+    configured()
+    tallies = asyncio.run(_compare(settle))
+    shown = table("provider", "since", "listed", "missed", "duplicates", "out of order")
+    for one in tallies:
+        figures = [str(each) for each in (one.listed, one.missed, one.duplicates, one.out_of_order)]
+        shown.add_row(one.provider, one.since.strftime("%Y-%m-%d %H:%M UTC"), *figures)
+    output.print(shown)
+    for one in tallies:
+        if one.problem:
+            errors.print(f"{one.provider} could not be asked: {one.problem}", style="red", highlight=False)
+    if any(one.problem for one in tallies):
+        raise typer.Exit(1)
+
+
+async def _compare(settle: int) -> Sequence[Tally]:
+    async with from_environment("tollgate-reconcile") as services:
+        return [await services.listing.compare(one, Settled(seconds=settle)) for one in services.providers]

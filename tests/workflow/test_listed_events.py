@@ -1,0 +1,194 @@
+"""What a provider lists and never delivered is taken in as if it had been; what it delivered is counted."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+
+from activities.doorbell import RECONCILE_EVENTS
+from activities.listing import Settled, Tally
+from domain.subscription import Provider, State
+from tests.workflow import customers
+from tests.workflow.customers import Customer
+from tests.workflow.stops import details
+from tests.world import World, until
+
+BOTH = pytest.mark.parametrize("provider", [Provider.PAYPAL, Provider.STRIPE])
+LAPSE = {Provider.PAYPAL: "suspend", Provider.STRIPE: "give_up"}
+
+
+@pytest_asyncio.fixture
+async def own_world(idle_world: World) -> AsyncIterator[World]:
+    """The test's own: its events are counted."""
+    idle_world.start_worker()
+    yield idle_world
+
+
+async def compare(world: World, provider: Provider) -> Tally:
+    """Run the workflow once, up to this moment; what it found at the provider."""
+    id_ = f"reconcile-events-{uuid.uuid4().hex}"
+    found: list[Tally] = await world.services.client.execute_workflow(
+        RECONCILE_EVENTS,
+        Settled(seconds=-1),
+        id=id_,
+        task_queue=world.services.settings.lifecycle_task_queue,
+        result_type=list[Tally],
+    )
+    assert provider.value in await details(world, id_)
+    [tally] = [one for one in found if one.provider == provider.value]
+    return tally
+
+
+async def happens(world: World, one: Customer, what: str, *, deliver: bool) -> list[str]:
+    control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control
+    path = f"/_sim/subscriptions/{one.subscription_id}/{what}"
+    answer = await control.post(path, json={"deliver": deliver})
+    assert answer.is_success, answer.text
+    return [each["id"] for each in answer.json()["events"]]
+
+
+async def stored(world: World, event_id: str) -> list[tuple[str, int, str | None]]:
+    query = text("SELECT status, deliveries, transmission_id FROM inbox WHERE event_id LIKE :id || '%' ORDER BY id")
+    async with world.services.engine.connect() as conn:
+        return [tuple(row) for row in await conn.execute(query, {"id": event_id})]
+
+
+async def handled(world: World, event_ids: list[str]) -> None:
+    async def all_of_them() -> bool:
+        return all([await customers.delivered(world, one) for one in event_ids])
+
+    await until(all_of_them, "every event handled")
+
+
+async def payments(world: World, one: Customer) -> int:
+    query = text("SELECT count(*) FROM payments WHERE organization_id = :id")
+    async with world.services.engine.connect() as conn:
+        return int((await conn.execute(query, {"id": one.organization_id})).scalar_one())
+
+
+@BOTH
+async def test_a_lost_suspension_is_taken_in_and_followed(own_world: World, provider: Provider) -> None:
+    world = own_world
+    one = await customers.customer(world, provider)
+    await compare(world, provider)
+    event_ids = await happens(world, one, LAPSE[provider], deliver=False)
+
+    tally = await compare(world, provider)
+
+    assert tally.problem == ""
+    assert tally.missed >= len(event_ids)
+    await world.applied(one.organization_id, "suspended")
+    await handled(world, event_ids)
+    assert (await compare(world, provider)).missed == 0
+    await world.certify()
+
+
+@BOTH
+async def test_a_listed_event_opens_nothing_that_the_provider_does_not_confirm(
+    own_world: World, provider: Provider
+) -> None:
+    """It is old news by now: the fresh GET decides."""
+    world = own_world
+    one = await customers.customer(world, provider)
+    await happens(world, one, LAPSE[provider], deliver=False)
+    missed = await happens(world, one, "pay", deliver=False)
+    await happens(world, one, LAPSE[provider], deliver=True)
+    await world.applied(one.organization_id, "suspended")
+
+    assert (await compare(world, provider)).missed >= len(missed)
+
+    await handled(world, missed)
+    assert (await world.at_rest(one.organization_id)).status == "suspended"
+    assert not (await world.wallet(one.organization_id)).gate_open
+    assert (await customers.current(world, one)).snapshot.state is State.SUSPENDED_NONPAYMENT
+    await world.certify()
+
+
+@BOTH
+async def test_a_lost_payment_is_booked_once_however_often_it_comes(own_world: World, provider: Provider) -> None:
+    world = own_world
+    one = await customers.customer(world, provider)
+    await compare(world, provider)
+    before = await payments(world, one)
+    event_ids = await happens(world, one, "pay", deliver=False)
+
+    await compare(world, provider)
+    await handled(world, event_ids)
+    deliveries = world.paypal.deliveries if provider is Provider.PAYPAL else world.stripe.deliveries
+    events = world.paypal.events if provider is Provider.PAYPAL else world.stripe.events
+    deliveries.deliver([events.all[each] for each in event_ids])
+
+    async def counted() -> bool:
+        return all([(await stored(world, each))[0][1] == 2 for each in event_ids])
+
+    await until(counted, "the late deliveries counted as repeats")
+    assert all([len(await stored(world, each)) == 1 for each in event_ids])
+    assert await payments(world, one) == before + 1
+    await world.certify()
+
+
+async def test_the_headers_that_come_after_the_list_bring_no_other_body(own_world: World) -> None:
+    """PayPal signs a checksum only: a transmission is used up by the first body that comes with it."""
+    world = own_world
+    one = await customers.customer(world)
+    [event_id, *_] = await happens(world, one, "pay", deliver=False)
+    await compare(world, Provider.PAYPAL)
+    headers, body = await world.sign(event_id)
+    assert (await world.api.post("/webhooks/paypal", content=body, headers=headers)).status_code == 200
+
+    transmission_id = {name.lower(): value for name, value in headers.items()}["paypal-transmission-id"]
+
+    assert [row[2] for row in await stored(world, event_id)] == [transmission_id]
+
+
+@BOTH
+async def test_repeated_and_overtaken_deliveries_are_counted(own_world: World, provider: Provider) -> None:
+    world = own_world
+    one = await customers.customer(world, provider)
+    first = await happens(world, one, "fail_payment", deliver=False)
+    await customers.another_second()
+    second = await happens(world, one, "pay", deliver=False)
+    deliveries = world.paypal.deliveries if provider is Provider.PAYPAL else world.stripe.deliveries
+    events = world.paypal.events if provider is Provider.PAYPAL else world.stripe.events
+    for event_id in (second[-1], first[0], first[0], first[0]):
+        deliveries.deliver_in_order([events.all[event_id]])
+        await handled(world, [event_id])
+
+    async def three_times() -> bool:
+        return (await stored(world, first[0]))[0][1] == 3
+
+    await until(three_times, "three deliveries counted")
+
+    tally = await compare(world, provider)
+
+    assert (tally.duplicates, tally.out_of_order) == (2, 1)
+
+
+async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(own_world: World) -> None:
+    world = own_world
+    one = await customers.customer(world, Provider.STRIPE)
+    event_ids = await happens(world, one, "give_up", deliver=False)
+    before = datetime.now(UTC)
+    fault = world.paypal.faults.add("503", path="/v1/notifications")
+
+    broken = await compare(world, Provider.PAYPAL)
+    world.paypal.faults.standing.remove(fault)
+    again = await compare(world, Provider.PAYPAL)
+
+    assert "503" in broken.problem
+    assert (again.problem, again.since < before) == ("", True)
+    await handled(world, event_ids)
+    await world.applied(one.organization_id, "suspended")
+
+
+async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
+    world = own_world
+    one = await customers.customer(world)
+    await happens(world, one, "pay", deliver=False)
+
+    tally = await world.services.listing.compare(Provider.PAYPAL, Settled(seconds=120))
+
+    assert tally.missed == 0

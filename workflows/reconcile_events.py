@@ -1,0 +1,42 @@
+"""Once an hour: what the providers list as having happened, against what was delivered."""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.doorbell import RECONCILE_EVENTS
+    from activities.listing import Listing, Settled, Tally
+    from workflows import options
+
+
+_HEADING = (
+    "| provider | listed | missed | duplicates | out of order | problem |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
+
+@workflow.defn(name=RECONCILE_EVENTS)
+class ReconcileEvents:
+    """Takes in what was missed, and tells the figures; it decides nothing."""
+
+    @workflow.run
+    async def run(self, start: Settled) -> list[Tally]:
+        found: list[Tally] = await workflow.execute_activity_method(
+            Listing.take_in_missed_events,
+            start,
+            start_to_close_timeout=options.BATCH,
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.SOON,
+            summary="list, compare, take in",
+        )
+        workflow.set_current_details(_in_words(found))
+        return found
+
+
+def _in_words(found: Sequence[Tally]) -> str:
+    rows = [
+        f"| {one.provider} | {one.listed} | {one.missed} | {one.duplicates} | {one.out_of_order} | {one.problem} |"
+        for one in found
+    ]
+    return "\n".join([*_HEADING, *rows])
