@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runtime import child
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET
+from simulators.stripe.app import API_KEY, WEBHOOK_SECRET
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from tests.world import WEBHOOK_ID, World, until
 
@@ -57,6 +58,9 @@ def environment(world: World, **changes: str) -> dict[str, str]:
         "TOLLGATE_PAYPAL_WEBHOOK_IDS": WEBHOOK_ID,
         "TOLLGATE_PAYPAL_CERT_ORIGINS": world.paypal.url,
         "TOLLGATE_PAYPAL_CA_FILE": str(settings.data_dir / "ca.pem"),
+        "TOLLGATE_STRIPE_BASE_URL": world.stripe.url,
+        "TOLLGATE_STRIPE_API_KEY": API_KEY,
+        "TOLLGATE_STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "TOLLGATE_TWILIO_BASE_URL": world.twilio.url,
         "TOLLGATE_TWILIO_ACCOUNT_SID": MAIN_SID,
         "TOLLGATE_TWILIO_AUTH_TOKEN": MAIN_TOKEN,
