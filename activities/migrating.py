@@ -14,20 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.billing import STALE_ATTEMPTS, Organization
-from activities.failures import STALE, translated
-from db import alerts, customer_migrations, folding, inbox, standings, subscriptions
+from activities.billing import Organization
+from activities.sides import Sides, fold, refuse_unknown
+from db import alerts, customer_migrations, inbox, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
 from domain import migration as rules
-from domain.migration import CHECKOUT_LASTS, OVER, Cut, Progress, Ready
+from domain.migration import CHECKOUT_LASTS, OVER, Cut, Progress, Ready, Recheck
 from domain.standing import Status
-from domain.subscription import BILLING, PAID, Provider, Snapshot, State
-from providers.billing import BillingProvider, CheckoutLink, Later
-from providers.errors import NotFound, ProviderRefused
+from domain.subscription import BILLING, PAID, Provider, State
+from providers.billing import BillingProvider, CheckoutLink
+from providers.errors import ProviderRefused
 
 log = structlog.get_logger()
-UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
+NOT_CURRENT = "the old subscription is not the current one any more"
 _LAPSED = frozenset({State.CANCELED, State.EXPIRED})
 
 
@@ -46,7 +46,7 @@ class Migrating:
     def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
         self._engine = engine
         self._reading = reading(engine)
-        self._providers = providers
+        self._sides = Sides(providers)
 
     @activity.defn(name="read_migration")
     async def read_migration(self, asked: Organization) -> Where | None:
@@ -67,12 +67,12 @@ class Migrating:
         migration = await self._read(asked)
         if migration.state not in (Progress.STARTED, Progress.WAITING):
             return _where(migration)
-        told = await self._ask(migration.source_provider, migration.source_subscription_id)
+        told = await self._sides.ask(migration.source_provider, migration.source_subscription_id)
         now = datetime.now(UTC)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            migration = await _fold(conn, migration, source=told)
+            migration = await fold(conn, migration, source=told)
             refused = await self._refusal(conn, migration)
             checked = rules.check(told, now)
             if refused or checked.ready is Ready.REFUSED:
@@ -89,8 +89,7 @@ class Migrating:
         migration = await self._read(asked)
         if migration.state is not Progress.CHECKED:
             return _where(migration)
-        with translated():
-            made = await self._checkout(migration)
+        made = await self._sides.checkout(migration)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
@@ -111,12 +110,12 @@ class Migrating:
         migration = await self._read(asked)
         if migration.state is not Progress.OFFERED:
             return _where(migration)
-        source, target = await self._ask_both(migration)
+        source, target = await self._sides.ask_both(migration)
         now = datetime.now(UTC)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            migration = await _fold(conn, migration, source=source, target=target)
+            migration = await fold(conn, migration, source=source, target=target)
             if rules.left(source, migration.marker):
                 return await _undo(conn, migration, Progress.CANCELED, "the customer canceled the old subscription")
             if target.state in PAID:
@@ -131,12 +130,12 @@ class Migrating:
         migration = await self._read(asked)
         if migration.state not in (Progress.CONSENTED, Progress.STOPPING):
             return _where(migration)
-        source, target = await self._ask_both(migration)
-        _known(source, target)
+        source, target = await self._sides.ask_both(migration)
+        refuse_unknown(source, target)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            migration = await _fold(conn, migration, source=source, target=target)
+            migration = await fold(conn, migration, source=source, target=target)
             again = rules.recheck(
                 source,
                 target,
@@ -144,6 +143,8 @@ class Migrating:
                 mark=migration.marker,
                 now=datetime.now(UTC),
             )
+            if again.cut is Cut.STOP and not await _source_is_current(conn, migration):
+                again = Recheck(cut=Cut.UNDO, reason=NOT_CURRENT)
             match again.cut:
                 case Cut.LEFT:
                     return await _undo(conn, migration, Progress.CANCELED, again.reason)
@@ -153,10 +154,7 @@ class Migrating:
                     return await _moved(conn, migration, Progress.STOPPED)
                 case Cut.STOP:
                     migration = await customer_migrations.move(conn, migration, Progress.STOPPING)
-        with translated():
-            stopped = await self._providers[migration.source_provider].ensure_canceled(
-                migration.source_subscription_id, migration.marker
-            )
+        stopped = await self._sides.stop(migration)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
@@ -171,8 +169,8 @@ class Migrating:
         migration = await self._read(asked)
         if migration.state is not Progress.STOPPED:
             return _where(migration)
-        source, target = await self._ask_both(migration)
-        _known(source, target)
+        source, target = await self._sides.ask_both(migration)
+        refuse_unknown(source, target)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
@@ -183,7 +181,7 @@ class Migrating:
                 return await _moved(conn, migration, Progress.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
-            migration = await _fold(conn, migration, source=source, target=target)
+            migration = await fold(conn, migration, source=source, target=target)
             where = await _moved(conn, migration, Progress.COMPLETED)
         log.info("customer_migrated", organization_id=asked.organization_id, migration_id=where.migration_id)
         return where
@@ -196,22 +194,18 @@ class Migrating:
             return _where(migration)
         target = None
         if migration.target_subscription_id is not None:
-            target = await self._end(migration.target_provider, migration.target_subscription_id, migration.marker)
+            target = await self._sides.end_target(migration, migration.target_subscription_id)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             if target is not None:
-                migration = await _fold(conn, migration, target=target)
+                migration = await fold(conn, migration, target=target)
             return await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
 
     async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
-        current = await subscriptions.current(conn, migration.organization_id)
-        if current is None or (current.provider, current.id) != (
-            migration.source_provider,
-            migration.source_subscription_id,
-        ):
-            return "it is not the current subscription any more"
-        if migration.target_provider not in self._providers:
+        if not await _source_is_current(conn, migration):
+            return NOT_CURRENT
+        if not self._sides.have(migration.target_provider):
             return f"{migration.target_provider.value} is not set up here"
         standing = await standings.get(conn, migration.organization_id)
         if standing is None or standing.status is Status.SUSPENDED:
@@ -231,69 +225,11 @@ class Migrating:
             await standings.lock(conn, asked.organization_id)
             yield conn, await customer_migrations.newest(conn, asked.organization_id)
 
-    async def _checkout(self, migration: Migration) -> CheckoutLink | ProviderRefused:
-        assert migration.first_charge_at is not None
-        assert migration.expires_at is not None
-        try:
-            return await self._providers[migration.target_provider].create_checkout(
-                organization_id=migration.organization_id,
-                plan_id=migration.target_plan_id,
-                return_url=migration.return_url,
-                cancel_url=migration.cancel_url,
-                idempotency_key=migration.marker,
-                later=Later(first_charge_at=migration.first_charge_at, expires_at=migration.expires_at),
-            )
-        except ProviderRefused as refused:
-            return refused
 
-    async def _ask_both(self, migration: Migration) -> tuple[Snapshot, Snapshot]:
-        source = await self._ask(migration.source_provider, migration.source_subscription_id)
-        return source, await self._ask(migration.target_provider, migration.target_subscription_id or "")
-
-    async def _ask(self, provider: Provider, subscription_id: str) -> Snapshot:
-        with translated():
-            try:
-                return await self._providers[provider].get_subscription(subscription_id)
-            except NotFound:
-                return UNKNOWN
-
-    async def _end(self, provider: Provider, subscription_id: str, mark: str) -> Snapshot:
-        """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
-        with translated():
-            try:
-                return await self._providers[provider].ensure_canceled(subscription_id, mark)
-            except ProviderRefused:
-                told = await self._ask(provider, subscription_id)
-                if told.state in BILLING:
-                    raise
-                return told
-
-
-async def _fold(
-    conn: AsyncConnection, migration: Migration, *, source: Snapshot | None = None, target: Snapshot | None = None
-) -> Migration:
-    """Take down what was told; the target's first, which may become the current one. Returns the migration anew."""
-    told = (
-        (migration.target_provider, migration.target_subscription_id, target),
-        (migration.source_provider, migration.source_subscription_id, source),
-    )
-    for provider, subscription_id, snapshot in told:
-        known = await subscriptions.find(conn, provider, subscription_id or "")
-        if snapshot is None or known is None:
-            continue
-        try:
-            await folding.confirm(
-                conn,
-                known,
-                snapshot,
-                now=datetime.now(UTC),
-                cause=f"migration {migration.id}",
-                may_open=True,
-                accept_older=activity.info().attempt > STALE_ATTEMPTS,
-            )
-        except folding.Stale as problem:
-            raise ApplicationError(str(problem), type=STALE) from problem
-    return await customer_migrations.newest(conn, migration.organization_id) or migration
+async def _source_is_current(conn: AsyncConnection, migration: Migration) -> bool:
+    current = await subscriptions.current(conn, migration.organization_id)
+    source = (migration.source_provider, migration.source_subscription_id)
+    return current is not None and (current.provider, current.id) == source
 
 
 async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink) -> None:
@@ -317,13 +253,6 @@ async def _moved(
 
 async def _undo(conn: AsyncConnection, migration: Migration, outcome: Progress, reason: str) -> Where:
     return await _moved(conn, migration, Progress.UNDOING, reason, outcome=outcome)
-
-
-def _known(*told: Snapshot) -> None:
-    """Absence of data ends nothing: ask again."""
-    unknown = [one.raw_status for one in told if one.state is State.UNKNOWN]
-    if unknown:
-        raise ApplicationError(f"a provider says {unknown[0]!r} of a subscription", type=STALE)
 
 
 def _where(migration: Migration) -> Where:

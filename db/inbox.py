@@ -1,7 +1,7 @@
 """The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -130,12 +130,6 @@ def _of_another(before: str | None, now: str | None) -> bool:
 
 def _was_listed(transmission_id: str | None) -> bool:
     return (transmission_id or "").startswith(LISTED)
-
-
-async def known(conn: AsyncConnection, provider: Provider, event_ids: Collection[str]) -> set[str]:
-    """Those of `event_ids` that are here."""
-    query = select(inbox.c.event_id).where(inbox.c.provider == provider.value, inbox.c.event_id.in_(event_ids))
-    return set((await conn.execute(query)).scalars())
 
 
 async def _store(

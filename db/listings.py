@@ -1,5 +1,6 @@
 """How far the events that a provider lists have been compared with the inbox, and how deliveries came meanwhile."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox import LISTED
-from db.tables import listings
+from db.tables import inbox, listings
 from domain.subscription import Provider
 
 _ARRIVALS = text(
@@ -47,6 +48,12 @@ async def advance(conn: AsyncConnection, provider: Provider, until: datetime) ->
         .values(provider=provider.value, listed_until=until)
         .on_conflict_do_update(index_elements=["provider"], set_={"listed_until": until})
     )
+
+
+async def known(conn: AsyncConnection, provider: Provider, event_ids: Collection[str]) -> set[str]:
+    """Those of `event_ids` that the inbox has."""
+    query = select(inbox.c.event_id).where(inbox.c.provider == provider.value, inbox.c.event_id.in_(event_ids))
+    return set((await conn.execute(query)).scalars())
 
 
 async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Arrivals:

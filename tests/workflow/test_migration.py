@@ -307,6 +307,43 @@ async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_
     assert (await world.standing(one.organization_id)).deadline == one.paid_at + customers.PERIOD
 
 
+async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the_new_provider(
+    world: World, boundaries: Boundaries
+) -> None:
+    one = await customers.customer(world, Provider.STRIPE)
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("cut_over", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        await world.act(f"subscriptions/{found.target_subscription_id}/fail_payment")
+
+    await reached(world, one, Progress.COMPLETED)
+
+    current = await customers.current(world, one)
+    assert (current.provider, current.snapshot.state) == (one.target, State.PAST_DUE)
+    assert (await world.standing(one.organization_id)).deadline is not None
+    await never_suspended(world, one)
+
+
+async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: World, boundaries: Boundaries) -> None:
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        another = await world.act("subscriptions", {"custom_id": one.organization_id})
+        linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
+        await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
+
+    found = await reached(world, one, Progress.UNDONE)
+
+    assert found.reason == "the old subscription is not the current one any more"
+    assert (await customers.current(world, one)).id == another["object"]["id"]
+    assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
+
+
 async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:
     one = await customers.customer(world)
 

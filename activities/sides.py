@@ -1,0 +1,108 @@
+"""Both sides of a migration: asks the source's provider and the target's, and takes down what they say."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.billing import STALE_ATTEMPTS
+from activities.failures import STALE, translated
+from db import customer_migrations, folding, subscriptions
+from db.customer_migrations import Migration
+from domain.subscription import BILLING, Provider, Snapshot, State
+from providers.billing import BillingProvider, CheckoutLink, Later
+from providers.errors import NotFound, ProviderRefused
+
+UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
+
+
+class Sides:
+    """Raises what an activity may raise: a provider's errors as Temporal's."""
+
+    def __init__(self, providers: Mapping[Provider, BillingProvider]) -> None:
+        self._providers = providers
+
+    def have(self, provider: Provider) -> bool:
+        return provider in self._providers
+
+    async def checkout(self, migration: Migration) -> CheckoutLink | ProviderRefused:
+        """One for each migration; it charges first when what is paid at the source ends."""
+        assert migration.first_charge_at is not None
+        assert migration.expires_at is not None
+        with translated():
+            try:
+                return await self._providers[migration.target_provider].create_checkout(
+                    organization_id=migration.organization_id,
+                    plan_id=migration.target_plan_id,
+                    return_url=migration.return_url,
+                    cancel_url=migration.cancel_url,
+                    idempotency_key=migration.marker,
+                    later=Later(first_charge_at=migration.first_charge_at, expires_at=migration.expires_at),
+                )
+            except ProviderRefused as refused:
+                return refused
+
+    async def ask_both(self, migration: Migration) -> tuple[Snapshot, Snapshot]:
+        source = await self.ask(migration.source_provider, migration.source_subscription_id)
+        return source, await self.ask(migration.target_provider, migration.target_subscription_id or "")
+
+    async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
+        with translated():
+            try:
+                return await self._providers[provider].get_subscription(subscription_id)
+            except NotFound:
+                return UNKNOWN
+
+    async def stop(self, migration: Migration) -> Snapshot:
+        """End the source, with the mark that tells it was us. It may have been ended by somebody else before."""
+        with translated():
+            source = self._providers[migration.source_provider]
+            return await source.ensure_canceled(migration.source_subscription_id, migration.marker)
+
+    async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
+        """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
+        target = self._providers[migration.target_provider]
+        with translated():
+            try:
+                return await target.ensure_canceled(subscription_id, migration.marker)
+            except ProviderRefused:
+                told = await self.ask(migration.target_provider, subscription_id)
+                if told.state in BILLING:
+                    raise
+                return told
+
+
+async def fold(
+    conn: AsyncConnection, migration: Migration, *, source: Snapshot | None = None, target: Snapshot | None = None
+) -> Migration:
+    """Take down what was told; the target's first, which may become the current one. Returns the migration anew."""
+    told = (
+        (migration.target_provider, migration.target_subscription_id, target),
+        (migration.source_provider, migration.source_subscription_id, source),
+    )
+    for provider, subscription_id, snapshot in told:
+        known = await subscriptions.find(conn, provider, subscription_id or "")
+        if snapshot is None or known is None:
+            continue
+        try:
+            await folding.confirm(
+                conn,
+                known,
+                snapshot,
+                now=datetime.now(UTC),
+                cause=f"migration {migration.id}",
+                may_open=True,
+                accept_older=activity.info().attempt > STALE_ATTEMPTS,
+            )
+        except folding.Stale as problem:
+            raise ApplicationError(str(problem), type=STALE) from problem
+    return await customer_migrations.newest(conn, migration.organization_id) or migration
+
+
+def refuse_unknown(*told: Snapshot) -> None:
+    """Absence of data ends nothing: ask again."""
+    unknown = [one.raw_status for one in told if one.state is State.UNKNOWN]
+    if unknown:
+        raise ApplicationError(f"a provider says {unknown[0]!r} of a subscription", type=STALE)
