@@ -6,15 +6,28 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, campaigns, inbox, organizations, receipts, reversals, standings, subscriptions, wallets
+from db import (
+    alerts,
+    campaigns,
+    customer_migrations,
+    inbox,
+    organizations,
+    receipts,
+    reversals,
+    standings,
+    subscriptions,
+    wallets,
+)
 from db.alerts import Alert
 from db.campaigns import Campaign
+from db.customer_migrations import Migration
 from db.inbox import Delivery, InboxStatus
 from db.organizations import Organization
 from db.receipts import Receipt
 from db.standings import HeldBlock, Stuck
 from db.subscriptions import Subscription
 from domain.campaign import CampaignStatus
+from domain.migration import IN_WORDS as IN_WORDS_OF_MIGRATIONS
 from domain.money import Money
 from domain.standing import IN_WORDS, Standing, Status
 from domain.wallet import Wallet
@@ -48,6 +61,7 @@ class Explanation:
     owed_micros: int
     reasons: tuple[Reason, ...]
     subscriptions: tuple[Subscription, ...]
+    migration: Migration | None
     deliveries: tuple[Delivery, ...]
     receipts: tuple[Receipt, ...]
     campaigns: tuple[CampaignAt, ...]
@@ -98,6 +112,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         owed_micros=await reversals.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, organization.price_per_segment)),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
+        migration=await customer_migrations.newest(conn, organization_id),
         deliveries=tuple(await inbox.of_organization(conn, organization_id, limit=SHOWN)),
         receipts=tuple(await receipts.of_organization(conn, organization_id, limit=SHOWN)),
         campaigns=tuple(
@@ -118,6 +133,7 @@ def story(told: Explanation) -> list[str]:
         _wallet_story(told.wallet),
         *_owed_story(told),
         *_subscription_story(told.subscriptions),
+        *_migration_story(told.migration),
         *_campaign_story(told.campaigns),
         *_delivery_story(told.deliveries),
         *[f"Alert since {_at(one.raised_at)}: {one.detail} ({one.kind}, {one.times} times)." for one in told.alerts],
@@ -187,6 +203,15 @@ def _subscription_story(known: Sequence[Subscription]) -> list[str]:
         if one.alert:
             lines.append(f"About {one.id}: {one.alert}.")
     return lines
+
+
+def _migration_story(migration: Migration | None) -> list[str]:
+    if migration is None:
+        return []
+    why = f" ({migration.reason})" if migration.reason else ""
+    when = f" since {_at(migration.ended_at)}" if migration.ended_at else ""
+    where = f"Its migration to {migration.target_provider.value} is {migration.state.value}{when}"
+    return [f"{where}: {IN_WORDS_OF_MIGRATIONS[migration.state]}{why}."]
 
 
 def _campaign_story(known: Sequence[CampaignAt]) -> list[str]:

@@ -43,6 +43,8 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: Wo
     assert (current.provider, current.snapshot.state in (State.TRIALING, State.ACTIVE)) == (one.target, True)
     await never_suspended(world, one)
     assert await world.alerts(one.organization_id) == {}
+    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()["story"]
+    assert any(f"migration to {one.target.value} is completed" in sentence for sentence in story)
     assert charges(world, one) == each_period_once(one)
     await world.certify()
 
