@@ -27,17 +27,16 @@ async def create(
     organization_id: OrganizationId, asked: NewCampaign, key: IdempotencyKey, here: Here, response: Response
 ) -> CampaignOut:
     """Stores it as a draft. The same key with the same request is 200 and the campaign as it stands."""
-    wanted = numbers.distinct(asked.recipients)
-    wrong = await numbers.problems(asked.recipients)
-    if wrong:
-        errors = [(f"recipients.{index}", problem) for index, problem in wrong]
-        raise Problem(Kind.INVALID, f"recipients.{wrong[0][0]}: {wrong[0][1]}", errors=errors)
+    checked = await numbers.check(asked.recipients)
+    if checked.bad:
+        errors = [(f"recipients.{index}", problem) for index, problem in checked.bad[: numbers.MOST_NAMED]]
+        raise Problem(Kind.INVALID, ": ".join(errors[0]), errors=errors)
     async with here.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
         if organization is None:
             raise not_found("organization")
         segments, cost = price(asked.body, organization.price_per_segment)
-        recipients = [Recipient(number=one, segments=segments, price_micros=cost.micros) for one in wanted]
+        recipients = [Recipient(number=one, segments=segments, price_micros=cost.micros) for one in checked.countries]
         campaign, new = await campaigns.create(
             conn,
             organization_id,
@@ -49,7 +48,7 @@ async def create(
         )
         position = await campaigns.next_position(conn, organization_id, campaign.id)
     response.status_code = 201 if new else 200
-    return CampaignOut.of(campaign, position=position, duplicates=len(asked.recipients) - len(wanted))
+    return CampaignOut.of(campaign, position=position, duplicates=checked.duplicates)
 
 
 @router.get("", dependencies=[READ], summary="List campaigns, newest first")
