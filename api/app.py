@@ -16,6 +16,7 @@ from api import (
     openapi,
     organizations,
     postings,
+    rates,
     subscriptions,
     topups,
     wallets,
@@ -75,6 +76,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         migrations,
         campaigns,
         messages,
+        rates,
         health,
     ):
         app.include_router(module.router, responses=openapi.problems(module.router))

@@ -15,7 +15,7 @@ BODY_BYTES = 4 * 1024 * 1024
 
 
 class NewCampaign(Body):
-    """A number that stands twice gets one message."""
+    """A number that stands twice gets one message. Without recipients it is a draft to upload them to."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -25,7 +25,9 @@ class NewCampaign(Body):
 
     name: Name
     body: SmsBody
-    recipients: Annotated[list[Annotated[str, Field(max_length=32)]], Field(min_length=1, max_length=MOST_RECIPIENTS)]
+    recipients: Annotated[
+        list[Annotated[str, Field(max_length=32)]], Field(default_factory=list, max_length=MOST_RECIPIENTS)
+    ]
 
 
 class StartCampaign(Body):

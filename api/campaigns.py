@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,14 +10,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import numbers
+from api import numbers, recipients
 from api.auth import READ, WRITE
 from api.campaign_fields import CampaignOut, CampaignPage, NewCampaign, StartCampaign
 from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
 from api.errors import Kind, Problem, not_found
-from db import campaigns, explaining, organizations, progress, reservations, standings, wallets
-from db.campaigns import PERSON, Campaign, Recipient
-from domain.campaign import CampaignStatus, price
+from db import campaigns, explaining, organizations, progress, rates, reservations, standings, wallets
+from db.campaigns import PERSON, Campaign
+from domain.campaign import CampaignStatus
+from domain.segments import count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 PAUSED_BY_A_PERSON = "paused by a person"
@@ -29,20 +31,23 @@ async def create(
     """Stores it as a draft. The same key with the same request is 200 and the campaign as it stands."""
     checked = await numbers.check(asked.recipients)
     if checked.bad:
-        errors = [(f"recipients.{index}", problem) for index, problem in checked.bad[: numbers.MOST_NAMED]]
-        raise Problem(Kind.INVALID, ": ".join(errors[0]), errors=errors)
+        raise _wrong(checked.bad[: numbers.MOST_NAMED])
     async with here.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
         if organization is None:
             raise not_found("organization")
-        segments, cost = price(asked.body, organization.price_per_segment)
-        recipients = [Recipient(number=one, segments=segments, price_micros=cost.micros) for one in checked.countries]
+        priced = recipients.price(
+            checked.countries, count_segments(asked.body).count, await rates.card(conn, organization)
+        )
+        if priced.bad:
+            some = list(priced.bad.items())[: numbers.MOST_NAMED]
+            raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
         campaign, new = await campaigns.create(
             conn,
             organization_id,
             name=asked.name,
             body=asked.body,
-            recipients=recipients,
+            recipients=priced.recipients,
             idempotency_key=key,
             request_sha256=_digest(asked),
         )
@@ -143,6 +148,8 @@ async def _change(here: Context, organization_id: str, campaign_id: str, *allowe
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status in allowed:
+            if not campaign.total:
+                raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
             await _refuse_unless_it_may_send(conn, organization_id)
             campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
             ring = campaign.id
@@ -167,7 +174,7 @@ async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str
     wallet = await wallets.watch(conn, organization_id)
     if organization is None or standing is None or wallet is None:
         raise not_found("organization")
-    reasons = explaining.reasons(standing, wallet, organization.price_per_segment)
+    reasons = explaining.reasons(standing, wallet, await rates.card(conn, organization))
     if reasons:
         raise Problem(Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons)
 
@@ -190,6 +197,11 @@ async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
         counts=await campaigns.counts(conn, campaign.organization_id, campaign.id),
         progress=await progress.of(conn, campaign, now=datetime.now(UTC)),
     )
+
+
+def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
+    errors = [(f"recipients.{index}", problem) for index, problem in recipients]
+    return Problem(Kind.INVALID, ": ".join(errors[0]), errors=errors)
 
 
 def _digest(asked: NewCampaign) -> bytes:

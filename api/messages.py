@@ -10,12 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api import numbers
 from api.auth import OPERATOR, READ, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
-from api.errors import not_found, refusal
+from api.errors import invalid, not_found, refusal
 from api.fields import Body, Decimal, SmsBody
-from db import explaining, messages, organizations, resending, reservations
+from db import explaining, messages, organizations, rates, resending, reservations
 from db.messages import Message
 from db.organizations import Organization
 from domain.campaign import MessageStatus, price
+from domain.rates import missing
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
@@ -81,9 +82,20 @@ async def send(
         organization = await organizations.get(conn, organization_id)
         if organization is None:
             raise not_found("organization")
-        segments, cost = price(asked.body, organization.price_per_segment)
+        country = numbers.country_of(asked.to)
+        per_segment = (await rates.card(conn, organization)).per_segment(country)
+        if per_segment is None:
+            raise invalid("to", missing(country))
+        segments, cost = price(asked.body, per_segment)
         message, outcome = await reservations.pay_for_one(
-            conn, organization_id, recipient=asked.to, body=asked.body, segments=segments, price=cost, key=key
+            conn,
+            organization_id,
+            recipient=asked.to,
+            country=country,
+            body=asked.body,
+            segments=segments,
+            price=cost,
+            key=key,
         )
     if message is None:
         async with here.services.engine.connect() as conn:

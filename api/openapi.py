@@ -16,6 +16,7 @@ _TAGS = [
     {"name": "migration", "description": "Moving a customer to another provider."},
     {"name": "campaigns", "description": "Many messages, sent while the gate is open."},
     {"name": "messages", "description": "One message."},
+    {"name": "rates", "description": "What a segment costs, by country, for everybody and for one organization."},
     {"name": "health", "description": "For load balancers and people."},
 ]
 _DESCRIPTION = """

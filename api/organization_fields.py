@@ -28,7 +28,10 @@ def _sender(text: str) -> str:
 
 
 class NewOrganization(Body):
-    """`grace_period` is in seconds: how long it keeps sending while a payment is past due."""
+    """`grace_period` is in seconds: how long it keeps sending while a payment is past due.
+
+    `price_per_segment` counts where no rate is set; without it only countries with a rate are sent to.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -37,7 +40,7 @@ class NewOrganization(Body):
     currency: Currency
     twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
     sender: Annotated[str, AfterValidator(_sender)]
-    price_per_segment: Amount
+    price_per_segment: Amount | None = None
     grace_period: Annotated[int, Field(ge=0, le=366 * 86400)] | None = None
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
@@ -54,7 +57,7 @@ class OrganizationOut(BaseModel):
     currency: str
     twilio_account_sid: str
     sender: str
-    price_per_segment: Decimal
+    price_per_segment: Decimal | None
     grace_period: int
     messages_per_second: int | None = Field(default=None, description="How fast its campaigns may go.")
     created_at: Time | None
@@ -67,7 +70,7 @@ class OrganizationOut(BaseModel):
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
             sender=organization.sender,
-            price_per_segment=organization.price_per_segment.micros,
+            price_per_segment=organization.price_per_segment and organization.price_per_segment.micros,
             grace_period=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,

@@ -1,5 +1,6 @@
 """Organizations: onboard them, ask whether they may send and why, suspend and reinstate them by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from api.organization_fields import CanSend, NewOrganization, OrganizationOut, O
 from db import explaining, folding, organizations, receipts, reversals, standings
 from db.organizations import AccountTaken, Organization
 from db.standings import HeldBlock
-from domain.money import BadAmount, Money
+from domain.money import Money
 from domain.standing import Block, Standing
 from domain.telephony import AccountStatus
 from providers.errors import NotFound
@@ -163,29 +164,21 @@ async def list_receipts(
 
 
 def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:
-    try:
-        price = Money(asked.price_per_segment, asked.currency)
-    except BadAmount as problem:
-        raise invalid("currency", str(problem)) from problem
+    price = asked.price_per_segment
     return Organization(
         id=asked.id,
         name=asked.name,
         twilio_account_sid=asked.twilio_account_sid,
         sender=asked.sender,
-        price_per_segment=price,
+        currency=asked.currency,
+        price_per_segment=None if price is None else Money(price, asked.currency),
         grace=grace if asked.grace_period is None else timedelta(seconds=asked.grace_period),
         messages_per_second=asked.messages_per_second,
     )
 
 
 def _same(one: Organization, other: Organization) -> bool:
-    return (one.name, one.twilio_account_sid, one.sender, one.price_per_segment, one.grace) == (
-        other.name,
-        other.twilio_account_sid,
-        other.sender,
-        other.price_per_segment,
-        other.grace,
-    )
+    return replace(one, created_at=None) == replace(other, created_at=None)
 
 
 async def _check_account(here: Context, sid: str) -> None:

@@ -141,6 +141,7 @@ def _organization(name: str) -> Organization:
         name=name,
         twilio_account_sid=f"AC-{name}",
         sender="+15550001111",
+        currency="USD",
         price_per_segment=Money(10_000, "USD"),
         grace=timedelta(),
     )

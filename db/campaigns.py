@@ -1,16 +1,18 @@
 """Campaigns: their states, who changed them and why; a campaign that a person paused is resumed by nobody else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, func, insert, select, text, update
+from sqlalchemy import Row, Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import recipients as loading
 from db import standings, subscriptions, wallets
+from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
 from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.standing import Status
@@ -19,16 +21,6 @@ from domain.wallet import Wallet
 
 PERSON = "person"
 TOLLGATE = "tollgate"
-ROWS_AT_ONCE = 5000
-"""One list of a hundred thousand would hold up every other request of the process while it is made."""
-_STORE = text(
-    """
-    INSERT INTO messages (organization_id, campaign_id, position, recipient, segments, price_micros, status)
-    SELECT :organization_id, :campaign_id, :before + r.place, r.number, r.segments, r.price, 'pending'
-    FROM unnest(CAST(:numbers AS text[]), CAST(:segments AS integer[]), CAST(:prices AS bigint[]))
-         WITH ORDINALITY AS r (number, segments, price, place)
-    """
-)
 
 _IN_STATUS = (
     select(campaigns)
@@ -54,15 +46,6 @@ class Campaign:
     scheduled_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
-    """One message to be: an E.164 number with what it will cost."""
-
-    number: str
-    segments: int
-    price_micros: int
-
-
 class DifferentRequest(Exception):
     """The idempotency key was used before, for something else."""
 
@@ -77,7 +60,7 @@ async def create(
     idempotency_key: str,
     request_sha256: bytes,
 ) -> tuple[Campaign, bool]:
-    """Store a campaign with its messages, once per key; the flag says whether it is new. The caller commits.
+    """Store a draft with its recipients, once per key; the flag says whether it is new. The caller commits.
 
     Raises `DifferentRequest` when the key stands for another request.
     """
@@ -87,7 +70,7 @@ async def create(
             organization_id=organization_id,
             name=name,
             body=body,
-            total=len(recipients),
+            total=0,
             idempotency_key=idempotency_key,
             request_sha256=request_sha256,
         )
@@ -105,23 +88,8 @@ async def create(
         if bytes(earlier.request_sha256) != request_sha256:
             raise DifferentRequest(idempotency_key)
         return _campaign(earlier), False
-    for start in range(0, len(recipients), ROWS_AT_ONCE):
-        await _store(conn, organization_id, row.id, recipients[start : start + ROWS_AT_ONCE], start)
-    return _campaign(row), True
-
-
-async def _store(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient], before: int
-) -> None:
-    asked = {
-        "organization_id": organization_id,
-        "campaign_id": campaign_id,
-        "before": before,
-        "numbers": [recipient.number for recipient in recipients],
-        "segments": [recipient.segments for recipient in recipients],
-        "prices": [recipient.price_micros for recipient in recipients],
-    }
-    await conn.execute(_STORE, asked)
+    total = await loading.add(conn, organization_id, row.id, recipients)
+    return replace(_campaign(row), total=total), True
 
 
 async def get(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:

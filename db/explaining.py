@@ -12,6 +12,7 @@ from db import (
     customer_migrations,
     inbox,
     organizations,
+    rates,
     receipts,
     reversals,
     standings,
@@ -29,6 +30,7 @@ from db.subscriptions import Subscription
 from domain.campaign import CampaignStatus
 from domain.migration import IN_WORDS as IN_WORDS_OF_MIGRATIONS
 from domain.money import Money
+from domain.rates import RateCard
 from domain.standing import IN_WORDS, Standing, Status
 from domain.wallet import Wallet
 
@@ -37,7 +39,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`code` is a block's name, or `reactivating`, `frozen` or `insufficient_funds`."""
+    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`."""
 
     code: str
     text: str
@@ -75,11 +77,11 @@ async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] |
     wallet = await wallets.get(conn, organization_id)
     if organization is None or standing is None or wallet is None:
         return None
-    return reasons(standing, wallet, organization.price_per_segment)
+    return reasons(standing, wallet, await rates.card(conn, organization))
 
 
-def reasons(standing: Standing, wallet: Wallet, price: Money) -> list[Reason]:
-    """In the order in which a debit asks: the gate, the freeze, the balance."""
+def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
+    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the cheapest segment."""
     found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
     if not found and not wallet.gate_open:
         found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
@@ -88,7 +90,10 @@ def reasons(standing: Standing, wallet: Wallet, price: Money) -> list[Reason]:
         found.append(Reason("frozen", f"an operator froze the wallet{why}"))
     elif wallet.frozen and not found:
         found.append(Reason("frozen", "the wallet is frozen by a suspension"))
-    if wallet.available_micros < price.micros:
+    price = card.cheapest
+    if price is None:
+        found.append(Reason("no_rate", "no country has a rate, and there is no price for all countries"))
+    elif wallet.available_micros < price.micros:
         left = Money(wallet.available_micros, wallet.currency)
         has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
         found.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
@@ -110,7 +115,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         held=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
         owed_micros=await reversals.owed(conn, organization_id),
-        reasons=tuple(reasons(standing, wallet, organization.price_per_segment)),
+        reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         migration=await customer_migrations.newest(conn, organization_id),
         deliveries=tuple(await inbox.of_organization(conn, organization_id, limit=SHOWN)),

@@ -1,4 +1,4 @@
-"""Organizations: who they are, where they send from and what a segment costs them."""
+"""Organizations: who they are, where they send from and what a segment costs them where no rate is set."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,8 +16,9 @@ from domain.standing import Policy, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """`sender` is a From number or a messaging service's sid; `price_per_segment` is the customer's price.
+    """`sender` is a From number or a messaging service's sid.
 
+    `price_per_segment` is the customer's price to countries without a rate; without it they are not sent to.
     `messages_per_second` is how fast its campaigns may go; None: as fast as the whole account may.
     """
 
@@ -25,14 +26,11 @@ class Organization:
     name: str
     twilio_account_sid: str
     sender: str
-    price_per_segment: Money
+    currency: str
+    price_per_segment: Money | None
     grace: timedelta
     messages_per_second: int | None = None
     created_at: datetime | None = None
-
-    @property
-    def currency(self) -> str:
-        return self.price_per_segment.currency
 
     @property
     def policy(self) -> Policy:
@@ -56,7 +54,7 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
             sender=organization.sender,
-            price_per_segment_micros=organization.price_per_segment.micros,
+            price_per_segment_micros=organization.price_per_segment and organization.price_per_segment.micros,
             grace_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
         )
@@ -108,7 +106,8 @@ def _organization(row: Row[Any]) -> Organization:
         name=row.name,
         twilio_account_sid=row.twilio_account_sid,
         sender=row.sender,
-        price_per_segment=Money(row.price_per_segment_micros, row.currency),
+        currency=row.currency,
+        price_per_segment=row.price_per_segment_micros and Money(row.price_per_segment_micros, row.currency),
         grace=timedelta(seconds=row.grace_seconds),
         messages_per_second=row.messages_per_second,
         created_at=row.created_at,

@@ -154,7 +154,15 @@ async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Walle
 
 
 async def pay_for_one(
-    conn: AsyncConnection, organization_id: str, *, recipient: str, body: str, segments: int, price: Money, key: str
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    recipient: str,
+    country: str | None = None,
+    body: str,
+    segments: int,
+    price: Money,
+    key: str,
 ) -> tuple[Message | None, Outcome | None]:
     """Debit one message and mark it for sending in the same transaction; once per key.
 
@@ -178,6 +186,7 @@ async def pay_for_one(
             organization_id=organization_id,
             id=message_id,
             recipient=recipient,
+            country=country,
             body=body,
             segments=segments,
             price_micros=price.micros,

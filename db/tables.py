@@ -55,7 +55,7 @@ organizations = Table(
     Column("currency", Text, nullable=False),
     Column("twilio_account_sid", Text, nullable=False, unique=True),
     Column("sender", Text, nullable=False),
-    Column("price_per_segment_micros", BigInteger, nullable=False),
+    Column("price_per_segment_micros", BigInteger),
     Column("messages_per_second", Integer),
     Column("grace_seconds", Integer, nullable=False),
     _time("created_at", now=True),
@@ -64,6 +64,20 @@ organizations = Table(
     CheckConstraint("price_per_segment_micros > 0", name="price"),
     CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("organization_id", Text, nullable=False),  # '*' stands for everybody, so it is no foreign key
+    Column("country", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("price_per_segment_micros", BigInteger, nullable=False),
+    _time("changed_at", now=True),
+    PrimaryKeyConstraint("organization_id", "country", "currency"),
+    CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("price_per_segment_micros > 0", name="price"),
 )
 
 subscriptions = Table(
@@ -383,6 +397,7 @@ messages = Table(
     Column("campaign_id", Uuid),
     Column("position", Integer),
     Column("recipient", Text, nullable=False),
+    Column("country", Text),
     Column("body", Text),
     Column("segments", Integer, nullable=False),
     Column("price_micros", BigInteger, nullable=False),
@@ -415,6 +430,14 @@ messages = Table(
     Index(
         "messages_unsettled_idx", "organization_id", "sending_at",
         postgresql_where=text("status IN ('sending', 'unknown')"),
+    ),
+    Index(
+        "messages_recipient_once_idx", "organization_id", "recipient", "campaign_id", unique=True,
+        postgresql_where=text("campaign_id IS NOT NULL"),
+    ),
+    Index(
+        "messages_unpriced_idx", "organization_id", "sending_at",
+        postgresql_where=text("provider_sid IS NOT NULL AND provider_price_micros IS NULL"),
     ),
     postgresql_with={"fillfactor": 70},
 )  # fmt: skip

@@ -24,11 +24,12 @@ from db import (
     wallets,
 )
 from db.callbacks import Applied, Told
-from db.campaigns import PERSON, Campaign, Recipient
+from db.campaigns import PERSON, Campaign
 from db.folding import Heard
 from db.inbox import Delivery
 from db.messages import Message
 from db.organizations import Organization
+from db.recipients import Recipient
 from db.settlements import Reply
 from db.standings import HeldBlock
 from db.subscriptions import Subscription
@@ -74,6 +75,7 @@ def organization(
         name=id_.title(),
         twilio_account_sid=account or "AC" + hashlib.md5(id_.encode()).hexdigest(),
         sender="+15005550006",
+        currency="USD",
         price_per_segment=usd(price),
         grace=grace,
     )

@@ -28,6 +28,7 @@ from api import (
     migrations,
     organizations,
     postings,
+    rates,
     subscriptions,
     topups,
     wallets,
@@ -52,6 +53,7 @@ ROUTERS = (
     migrations,
     campaigns,
     messages,
+    rates,
     health,
 )
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"

@@ -1,0 +1,77 @@
+"""Loading recipients into a draft: each number once in a campaign, in the order in which they come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+AT_ONCE = 5000
+"""One list of a hundred thousand would hold up every other request of the process while it is made."""
+_STORE = text(
+    """
+    INSERT INTO messages (organization_id, campaign_id, position, recipient, country, segments, price_micros, status)
+    SELECT c.organization_id, c.id, c.total + r.place, r.number, r.country, r.segments, r.price, 'pending'
+    FROM campaigns c,
+         unnest(CAST(:numbers AS text[]), CAST(:countries AS text[]), CAST(:segments AS integer[]),
+                CAST(:prices AS bigint[])) WITH ORDINALITY AS r (number, country, segments, price, place)
+    WHERE c.organization_id = :organization_id AND c.id = :campaign_id
+    ON CONFLICT (organization_id, recipient, campaign_id) WHERE campaign_id IS NOT NULL DO NOTHING
+    RETURNING recipient
+    """
+)
+_COUNT = text(
+    "UPDATE campaigns SET total = total + :added WHERE organization_id = :organization_id AND id = :campaign_id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One message to be: an E.164 number with what it will cost. That price stays, whatever the rates become."""
+
+    number: str
+    country: str | None = None
+    segments: int
+    price_micros: int
+
+
+async def add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient]) -> int:
+    """Store those that the campaign does not have yet; returns how many. None may stand twice in `recipients`.
+
+    The caller holds the campaign's row, so that positions have no gap and no number comes in twice, and commits.
+    """
+    added = 0
+    for start in range(0, len(recipients), AT_ONCE):
+        added += await _add(conn, organization_id, campaign_id, recipients[start : start + AT_ONCE])
+    return added
+
+
+async def _add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]) -> int:
+    """The unique index says which are new: a join would read all that is loaded, for every few thousand.
+
+    Where some are not new they leave gaps between the positions, so that is taken back, and the new ones go alone.
+    """
+    async with conn.begin_nested() as attempt:
+        new = await _store(conn, organization_id, campaign_id, some)
+        gaps = 0 < len(new) < len(some)
+        if gaps:
+            await attempt.rollback()
+    if gaps:
+        new = await _store(conn, organization_id, campaign_id, [one for one in some if one.number in new])
+    await conn.execute(_COUNT, {"organization_id": organization_id, "campaign_id": campaign_id, "added": len(new)})
+    return len(new)
+
+
+async def _store(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]
+) -> frozenset[str]:
+    asked = {
+        "organization_id": organization_id,
+        "campaign_id": campaign_id,
+        "numbers": [one.number for one in some],
+        "countries": [one.country for one in some],
+        "segments": [one.segments for one in some],
+        "prices": [one.price_micros for one in some],
+    }
+    return frozenset((await conn.execute(_STORE, asked)).scalars())
