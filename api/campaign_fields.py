@@ -12,6 +12,8 @@ from db.progress import Progress
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024
 """So many numbers do not fit into what other bodies may have."""
+FILE_BYTES = 64 * 1024 * 1024
+"""Read as it arrives, never held."""
 
 
 class NewCampaign(Body):

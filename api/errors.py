@@ -59,6 +59,7 @@ class Kind(Enum):
     WRONG_STATE = 409, "Its state does not allow that"
     MAY_NOT_SEND = 409, "The organization may not send"
     BODY_TOO_LARGE = 413, "The body is too large"
+    UNSUPPORTED = 415, "The content type is not taken here"
     INVALID = 422, "A field is not right"
     SUSPENDED = 423, "The organization is suspended"
     FROZEN = 423, "The wallet is frozen"

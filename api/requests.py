@@ -10,11 +10,13 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.campaign_fields import BODY_BYTES
+from api.campaign_fields import BODY_BYTES, FILE_BYTES
 from api.errors import Kind, Problem, as_problem, response
 
 log = structlog.get_logger()
 _LONGEST_ID = 64
+_LONGER = (("/campaigns", BODY_BYTES), ("/campaigns/preview", BODY_BYTES), ("/recipients", FILE_BYTES))
+"""What is longer than other bodies, by the end of its path."""
 
 
 class Requests:
@@ -54,8 +56,9 @@ class Requests:
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=spent)
 
     def _limit_of(self, scope: Scope) -> int:
-        creates_campaign = scope["method"] == "POST" and scope["path"].endswith("/campaigns")
-        return max(self._limit, BODY_BYTES) if creates_campaign else self._limit
+        if scope["method"] != "POST":
+            return self._limit
+        return max(self._limit, next((most for end, most in _LONGER if scope["path"].endswith(end)), 0))
 
 
 def _refuse_declared(content_length: bytes, limit: int) -> None:
