@@ -1,0 +1,58 @@
+"""What a campaign would cost, before anything is stored or paid."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.money import Money
+from domain.rates import RateCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One country's part; `country` is None for numbers whose country is not known."""
+
+    country: str | None
+    recipients: int
+    price_per_segment: Money
+    cost: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """`runs_dry_at` is the first message, counted from 1, that the wallet would not pay; None if it pays all."""
+
+    recipients: int
+    cost: Money
+    destinations: tuple[Destination, ...]
+    runs_dry_at: int | None
+
+
+def preview(countries: Sequence[str | None], segments: int, card: RateCard, available: Money) -> Preview:
+    """Of one message to a number in each of `countries`, in this order; those that are not sent to are left out."""
+    rates = {country: card.per_segment(country) for country in set(countries)}
+    prices = {country: segments * rate.micros for country, rate in rates.items() if rate is not None}
+    numbers: Counter[str | None] = Counter()
+    sent, cost, runs_dry_at = 0, 0, None
+    for country in countries:
+        if country not in prices:
+            continue
+        numbers[country] += 1
+        sent += 1
+        cost += prices[country]
+        if runs_dry_at is None and cost > available.micros:
+            runs_dry_at = sent
+    return Preview(
+        recipients=sent,
+        cost=Money(cost, card.currency),
+        destinations=tuple(
+            Destination(
+                country=country,
+                recipients=number,
+                price_per_segment=Money(prices[country] // segments, card.currency),
+                cost=Money(number * prices[country], card.currency),
+            )
+            for country, number in numbers.most_common()
+        ),
+        runs_dry_at=runs_dry_at,
+    )
