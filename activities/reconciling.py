@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.service import RPCError
 
+from activities import prices
 from activities.doorbell import Doorbell
+from activities.prices import PricesFrom
 from activities.sending import Sending
 from db import (
     alerts,
@@ -155,6 +157,11 @@ class Reconciling:
         for finding in failed:
             log.error("guarantee_broken", guarantee=finding.guarantee, check=finding.check, figure=finding.figure)
         return [finding.check for finding in failed]
+
+    @activity.defn(name="record_prices")
+    async def record_prices(self, at: PricesFrom) -> PricesFrom | None:
+        """Record what Twilio charged, some pages of its lists at a time; returns where to go on, None at the end."""
+        return await prices.record(self._engine, self._twilio, at, now=datetime.now(UTC))
 
     async def _difference(self, organization: Organization) -> str | None:
         async with self._engine.connect() as conn:

@@ -51,6 +51,9 @@ class MessageOut(BaseModel):
     segments: int
     price: Decimal
     currency: str
+    country: str | None = Field(examples=["US"])
+    provider_price: Decimal | None = Field(description="What Twilio charged; known up to a day later.")
+    provider_currency: str | None
     error_code: int | None
     problem: str | None
     created_at: datetime | None
@@ -67,6 +70,9 @@ class MessageOut(BaseModel):
             segments=message.segments,
             price=message.price.micros,
             currency=message.price.currency,
+            country=message.country,
+            provider_price=message.provider_price and message.provider_price.micros,
+            provider_currency=message.provider_price and message.provider_price.currency,
             error_code=message.error_code,
             problem=message.problem,
             created_at=message.created_at,

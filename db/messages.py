@@ -31,6 +31,8 @@ class Message:
     provider_sid: str | None = None
     error_code: int | None = None
     problem: str | None = None
+    country: str | None = None
+    provider_price: Money | None = None
     created_at: datetime | None = None
     sending_at: datetime | None = None
 
@@ -132,6 +134,10 @@ def _message(row: Row[Any]) -> Message:
         provider_sid=row.provider_sid,
         error_code=row.error_code,
         problem=row.problem,
+        country=row.country,
+        provider_price=None
+        if row.provider_price_micros is None
+        else Money(row.provider_price_micros, row.provider_price_currency),
         created_at=row.created_at,
         sending_at=row.sending_at,
     )

@@ -121,6 +121,14 @@ class SentMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePage:
+    """Part of a list of messages; `next` is what to ask for the following part with, None for the last."""
+
+    messages: tuple[SentMessage, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusCallback:
     """A verified status callback. `attempt_id` comes from the URL that we gave with the message."""
 

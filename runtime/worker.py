@@ -83,6 +83,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         reconciling.ring_waiting,
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
+        reconciling.record_prices,
         reconciling.audit,
         services.listing.take_in_missed_events,
         migrating.read_migration,

@@ -4,6 +4,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.doorbell import RECONCILE
+    from activities.prices import PricesFrom
     from activities.reconciling import Page, Reconciling
     from workflows import options
 
@@ -27,6 +28,8 @@ class Reconcile:
             await workflow.execute_activity_method(
                 Reconciling.audit, start_to_close_timeout=options.BATCH, retry_policy=options.SOON
             )
+            if workflow.patched("prices"):
+                await self._record_prices()
         compared = await workflow.execute_activity_method(
             Reconciling.compare_organizations,
             start,
@@ -38,3 +41,15 @@ class Reconcile:
         if compared.after is not None:
             workflow.continue_as_new(Page(after=compared.after, limit=start.limit))
         return compared.differing
+
+    async def _record_prices(self) -> None:
+        at: PricesFrom | None = PricesFrom()
+        while at is not None:
+            at = await workflow.execute_activity_method(
+                Reconciling.record_prices,
+                at,
+                start_to_close_timeout=options.BATCH,
+                heartbeat_timeout=options.HEARTBEAT,
+                retry_policy=options.SOON,
+                summary=f"of {at.organization_id or 'the first'}",
+            )

@@ -5,7 +5,7 @@ Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the co
 
 import re
 from collections.abc import Callable, Collection, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from domain.telephony import (
     Accepted,
     Account,
     AccountStatus,
+    MessagePage,
     NotProcessed,
     OutboundMessage,
     Refused,
@@ -107,6 +108,15 @@ class Twilio:
             if found.to == to and found.body == body and sender in (told.from_, told.messaging_service_sid):
                 fitting.append((created, found.sid, found))
         return min(fitting)[2] if fitting else None
+
+    async def list_messages(self, account_sid: str, day: date, *, page: str | None = None) -> MessagePage:
+        """What was sent on a day (UTC), a thousand at a time; `page` is the `next` of the page before."""
+        messages = self._account(account_sid).messages
+        if page is None:
+            told = await _told(lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED))
+        else:
+            told = await _told(lambda: messages.get_page_async(page))
+        return MessagePage(messages=tuple(reading.message(one) for one in told), next=told.next_page_url)
 
     def _account(self, sid: str) -> Any:
         return self._accounts(_checked(sid))

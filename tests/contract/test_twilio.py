@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -147,3 +147,24 @@ async def test_a_message_never_sent_is_not_found(world: World) -> None:
     sent = await world.twilio.find_sent(world.sub, to="+1999", body="x", sender=FROM, since=datetime.now(UTC))
 
     assert sent is None
+
+
+async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(world: World) -> None:
+    world.simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
+    account = world.simulator.state.accounts[world.sub]
+    sent = [
+        world.simulator.messages.accept(account, {"To": f"+1555{n:07d}", "From": FROM, "Body": "Hello"}).sid
+        for n in range(1_200)
+    ]
+    await world.delivered(sent[-1])
+    world.simulator.state.settle_prices()
+    today = datetime.now(UTC).date()
+
+    first = await world.twilio.list_messages(world.sub, today)
+    second = await world.twilio.list_messages(world.sub, today, page=first.next)
+    before = await world.twilio.list_messages(world.sub, today - timedelta(days=1))
+
+    assert [len(page.messages) for page in (first, second, before)] == [1_000, 200, 0]
+    assert [second.next, before.next] == [None, None]
+    assert {one.sid for page in (first, second) for one in page.messages} == set(sent)
+    assert {one.price for page in (first, second) for one in page.messages} == {Money(7_500, "USD")}

@@ -1,0 +1,65 @@
+"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the message was sent."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from db import organizations, prices
+from providers.errors import ProviderError
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+KNOWN_AFTER = timedelta(hours=1)
+"""Twilio takes up to a day; before this it is hardly worth asking."""
+GIVEN_UP_AFTER = timedelta(days=3)
+_PAGES = 50
+"""Of a thousand messages and about a second each: one attempt stays well under its time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesFrom:
+    """Where to go on: behind an organization, or at a day (ISO 8601) of it and at a page of that day's list."""
+
+    organization_id: str = ""
+    day: str | None = None
+    page: str | None = None
+
+
+async def record(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: datetime) -> PricesFrom | None:
+    """Some pages from `at` on. What Twilio does not tell now is asked for again in the next pass."""
+    since, before = now - GIVEN_UP_AFTER, now - KNOWN_AFTER
+    for _ in range(_PAGES):
+        activity.heartbeat(at.organization_id)
+        if at.day is None:
+            async with engine.connect() as conn:
+                unpriced = await prices.next_unpriced(conn, after=at.organization_id, since=since, before=before)
+            if unpriced is None:
+                return None
+            at = PricesFrom(organization_id=unpriced.organization_id, day=unpriced.first_day.isoformat())
+        try:
+            at = await _record_page(engine, twilio, at, today=now.date())
+        except ProviderError as problem:
+            log.warning("not_priced", organization_id=at.organization_id, reason=str(problem))
+            at = PricesFrom(organization_id=at.organization_id)
+    return at
+
+
+async def _record_page(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, today: date) -> PricesFrom:
+    assert at.day is not None
+    day = date.fromisoformat(at.day)
+    async with engine.connect() as conn:
+        organization = await organizations.get(conn, at.organization_id)
+    if organization is None:
+        return PricesFrom(organization_id=at.organization_id)
+    page = await twilio.list_messages(organization.twilio_account_sid, day, page=at.page)
+    told = {message.sid: message.price for message in page.messages if message.price is not None}
+    async with engine.begin() as conn:
+        recorded = await prices.record(conn, organization.id, told)
+    log.info("prices_recorded", organization_id=organization.id, day=at.day, recorded=recorded)
+    if page.next is not None:
+        return replace(at, page=page.next)
+    tomorrow = day + timedelta(days=1)  # what waited in Twilio's queue over midnight was sent a day later
+    return PricesFrom(organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None)

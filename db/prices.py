@@ -1,0 +1,119 @@
+"""What Twilio charged: recorded beside the customer's price, and the margin that is left."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.money import Money
+
+_NEXT_UNPRICED = text(
+    """
+    SELECT organization_id, min(sending_at) AS first FROM messages
+    WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL AND sending_at >= :since AND sending_at < :before
+      AND organization_id = (
+          SELECT organization_id FROM messages
+          WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL
+            AND sending_at >= :since AND sending_at < :before AND organization_id > :after
+          ORDER BY organization_id LIMIT 1
+      )
+    GROUP BY organization_id
+    """
+)
+_RECORD = text(
+    """
+    UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency
+    FROM (
+        SELECT m.id, told.micros, told.currency
+        FROM unnest(CAST(:sids AS text[]), CAST(:micros AS bigint[]), CAST(:currencies AS text[]))
+             AS told (sid, micros, currency)
+        JOIN messages m ON m.organization_id = :organization_id AND m.provider_sid = told.sid
+        WHERE m.provider_price_micros IS NULL
+        ORDER BY m.id FOR UPDATE OF m
+    ) AS priced
+    WHERE messages.organization_id = :organization_id AND messages.id = priced.id
+    """
+)
+_MARGINS = text(
+    """
+    SELECT country,
+           count(*) FILTER (WHERE status = 'accepted') AS messages,
+           count(*) FILTER (WHERE status = 'accepted' AND provider_price_micros IS NULL) AS unpriced,
+           count(*) FILTER (WHERE provider_price_currency <> :currency) AS incomparable,
+           coalesce(sum(price_micros) FILTER (WHERE status = 'accepted'), 0) AS charged,
+           coalesce(sum(price_micros) FILTER (WHERE status = 'accepted' AND provider_price_currency = :currency), 0)
+               AS comparable,
+           coalesce(sum(provider_price_micros) FILTER (WHERE provider_price_currency = :currency), 0) AS cost
+    FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+    GROUP BY country
+    ORDER BY charged DESC, country
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """An organization with messages whose price is not known, and the day of the oldest."""
+
+    organization_id: str
+    first_day: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """What was charged and what Twilio took for it, in micros of the wallet's currency.
+
+    `margin_micros` counts only messages whose price is known in that currency; `incomparable` ones are in another.
+    """
+
+    country: str | None
+    messages: int
+    unpriced: int
+    incomparable: int
+    charged_micros: int
+    cost_micros: int
+    margin_micros: int
+
+
+async def next_unpriced(conn: AsyncConnection, *, after: str, since: datetime, before: datetime) -> Unpriced | None:
+    """The first organization behind `after` with unpriced messages that were handed over between the times."""
+    row = (await conn.execute(_NEXT_UNPRICED, {"after": after, "since": since, "before": before})).one_or_none()
+    return None if row is None else Unpriced(row.organization_id, row.first.astimezone(UTC).date())
+
+
+async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:
+    """Write prices by the messages' sids, each once; returns how many were new.
+
+    Locks the messages in order of id, as those that settle them do. The caller commits.
+    """
+    done = await conn.execute(
+        _RECORD,
+        {
+            "organization_id": organization_id,
+            "sids": list(prices),
+            "micros": [price.micros for price in prices.values()],
+            "currencies": [price.currency for price in prices.values()],
+        },
+    )
+    return done.rowcount
+
+
+async def margins(conn: AsyncConnection, organization_id: str, campaign_id: UUID, currency: str) -> list[Margin]:
+    """By country, what was charged most first."""
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "currency": currency}
+    return [
+        Margin(
+            country=row.country,
+            messages=row.messages,
+            unpriced=row.unpriced,
+            incomparable=row.incomparable,
+            charged_micros=int(row.charged),
+            cost_micros=int(row.cost),
+            margin_micros=int(row.comparable - row.cost),
+        )
+        for row in await conn.execute(_MARGINS, asked)
+    ]
