@@ -46,6 +46,7 @@ class File:
 
     def __init__(self, media_type: str) -> None:
         self._number: Callable[[str], str] | None = _of_json if media_type == NDJSON else None
+        self._most = MOST_LINES + (media_type == CSV)  # its header comes on top
         self._lines: list[bytes] = []
         self._rest = b""
         self._read = 0
@@ -61,7 +62,7 @@ class File:
         *lines, rest = (self._rest + some).split(b"\n")
         self._rest = rest[: LONGEST_LINE + 1]  # enough to see that it is too long
         self._lines += lines
-        if self._read + len(self._lines) > MOST_LINES:
+        if self._read + len(self._lines) > self._most:
             raise TooManyLines
 
     def end(self) -> None:
