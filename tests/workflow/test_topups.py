@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from db import inbox, reversals, wallets
 from db.inbox import InboxStatus
+from domain.money import parse
 from domain.standing import Block, Status
+from domain.wallet import refund
 from simulators.paypal.state import Order
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
 from tests.world import World, until
@@ -337,4 +340,45 @@ async def test_a_provider_that_is_down_holds_up_its_top_ups_and_nothing_else(wor
 
     await world.applied(organization_id, "suspended")
     await world.at_rest(organization_id)
+    await world.certify()
+
+
+async def test_held_money_covers_what_is_owed_once_it_is_let_go(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    await actor.subscribe(organization_id)
+    payment_id = await actor.top_up(organization_id, "25.00")
+    holds = f"/v1/organizations/{organization_id}/wallet/holds"
+    expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    asked = {"reference_id": "h", "amount": "20.00", "currency": "USD", "expires_at": expires}
+    await world.post(holds, asked)
+
+    await actor.happen(f"payments/{payment_id}/refund")
+    await world.applied(organization_id, "suspended")
+    during = await wallet(world, organization_id)
+    await world.post(f"{holds}/h/release")
+    await world.ring(organization_id)
+    await world.applied(organization_id, "active")
+
+    assert during == ("20.00", "20.00")
+    assert await wallet(world, organization_id) == ("0.00", "0.00")
+    await world.certify()
+
+
+async def test_money_that_comes_back_otherwise_covers_what_is_owed_at_the_next_look(actor: Actor) -> None:
+    """As a message's refund does."""
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    payment_id = await actor.top_up(organization_id, "25.00")
+    await spend(world, organization_id, "25.00")
+    await actor.happen(f"payments/{payment_id}/refund")
+    await world.applied(organization_id, "suspended")
+    back = refund("came-back", "spent-25.00", parse("25.00", "USD"))
+    async with world.services.engine.begin() as conn:
+        await wallets.post(conn, organization_id, [back])
+
+    await world.ring(organization_id)
+    await world.applied(organization_id, "active")
+
+    assert await wallet(world, organization_id) == ("0.00", "0.00")
     await world.certify()

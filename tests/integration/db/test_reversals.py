@@ -277,6 +277,19 @@ async def test_a_reference_that_somebody_took_before_books_nothing(engine: Async
     assert await broken_claims(engine) == set()
 
 
+async def test_what_somebody_credited_under_its_reference_is_not_taken_for_what_is_given_back(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await take_back(engine, usd("10"), "D-1", what="dispute")
+    await post(engine, credit("returned:paypal:D-1", usd("10")))
+
+    with pytest.raises(NotBooked):
+        await take_back(engine, usd("10"), "D-1", what="dispute", stands=False)
+    assert await rows(engine, "SELECT 1 FROM reversals WHERE returned_at IS NOT NULL") == []
+
+
 async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "10")
