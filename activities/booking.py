@@ -62,12 +62,17 @@ class Booking:
 
     async def settle_topups(self, organization_id: str, waiting: Sequence[TopUpCheckout]) -> None:
         """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer is
-        asked again at the next look.
+        asked again at the next look, and not once more in this one, which has other things to do.
         """
+        silent: set[Provider] = set()
         for topup in waiting:
+            provider = self._providers.get(topup.provider)
+            if provider is None or topup.provider in silent:
+                continue
             try:
-                await self._settle_topup(self._providers[topup.provider], topup)
-            except (ProviderError, KeyError) as problem:
+                await self._settle_topup(provider, topup)
+            except ProviderError as problem:
+                silent.add(topup.provider)
                 log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
 
     async def _settle_delivered(self, organization_id: str, provider: BillingProvider, checkout_id: str) -> None:
