@@ -18,10 +18,11 @@ from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
-from domain.standing import Block, Standing, Status
+from domain.standing import Block, Standing, Status, nobody_bills
 from domain.subscription import BILLING, PAID, Order, Snapshot, State, order
 
 CLOCKS_APART = timedelta(minutes=5)
+NOBODY_BILLS = "nobody_bills"
 
 
 class Heard(StrEnum):
@@ -172,7 +173,20 @@ async def confirm(
         if facts.others:
             await _name_current(conn, organization_id, now)
             facts = await standings.facts(conn, organization_id)
-    return await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
+    after = await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
+    billed = facts.current is not None and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
+    if after != standing or not billed:
+        await _note_whether_billed(conn, after)
+    return after
+
+
+async def _note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
+    known = await subscriptions.of_organization(conn, standing.organization_id)
+    if nobody_bills(standing, [one.snapshot.state for one in known]):
+        detail = ", ".join(f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known)
+        await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
+    else:
+        await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)
 
 
 async def _complete(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.subscription import Snapshot, State
+from domain.subscription import BILLING, Snapshot, State
 
 
 class Status(StrEnum):
@@ -91,3 +91,13 @@ def decide(
     if blocks:
         return Decision(status=Status.SUSPENDED, blocks=frozenset(blocks))
     return Decision(status=Status.ACTIVE, deadline=deadline)
+
+
+def nobody_bills(standing: Standing, states: Iterable[State]) -> bool:
+    """Whether it is served and nobody charges for it, though somebody did: no grace runs, and nothing paid for is left.
+
+    A checkout that was never completed has not begun to bill; an organization that has nothing else is the host's own.
+    """
+    begun = set(states) - {State.NONE, State.PENDING}
+    served = standing.status is Status.ACTIVE and standing.deadline is None
+    return served and bool(begun) and not begun & BILLING

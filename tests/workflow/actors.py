@@ -185,6 +185,16 @@ class AtStripe(Actor):
         told = await self.act(f"checkout/{await self.link(organization_id, amount)}/complete")
         return told["object"]["payment_intent"], ids_of(told)
 
+    async def beside(self, organization_id: str) -> tuple[str, list[str]]:
+        """A subscription by a checkout that the customer completes beside another one: its id, and its events'."""
+        asked = {"provider": self.name, "plan_id": self.plan} | {
+            "return_url": "https://host.test/done",
+            "cancel_url": "https://host.test/not",
+        }
+        checkout = await self.world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+        told = await self.act(f"checkout/{checkout['subscription_id']}/complete")
+        return told["object"]["subscription"], ids_of(told)
+
     async def fail(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/fail_payment")
 

@@ -426,6 +426,49 @@ async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(engine: A
     assert (await subscription(engine)).is_current
 
 
+async def named_current(engine: AsyncEngine, id_: str, told: State) -> None:
+    """As a migration does that has not moved on."""
+    noted = await note_subscription(engine, id_)
+    async with engine.begin() as conn:
+        await subscriptions.make_current(conn, noted)
+    await confirm(engine, snapshot(told, NOON + minutes(20)), id_=id_)
+
+
+async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.CANCELED, access_until=NOON - DAY))
+    suspended = await standing_alerts(engine)
+
+    await named_current(engine, "I-NEW", State.PENDING)
+    raised, served = await standing_alerts(engine), (await standing(engine)).status
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(30)), id_="I-NEW")
+
+    assert (suspended, raised, served) == (set(), {"nobody_bills"}, Status.ACTIVE)
+    assert await standing_alerts(engine) == set()
+
+
+async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.CANCELED, access_until=NOON - DAY))
+    await named_current(engine, "I-NEW", State.PENDING)
+
+    await block(engine)
+    await confirm(engine, snapshot(State.PENDING, NOON + minutes(30)), id_="I-NEW")
+
+    assert await standing_alerts(engine) == set()
+
+
+@pytest.mark.parametrize("told", [State.PAST_DUE, State.CANCELED, State.PENDING])
+async def test_grace_paid_time_and_a_first_checkout_are_no_alert(engine: AsyncEngine, told: State) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(told, access_until=NOON + DAY))
+
+    await confirm(engine, snapshot(told, NOON + minutes(20), access_until=NOON + DAY))
+
+    assert (await standing(engine)).status is Status.ACTIVE
+    assert await standing_alerts(engine) == set()
+
+
 async def test_linking_twice_is_linking_once(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)

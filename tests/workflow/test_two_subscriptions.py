@@ -1,0 +1,52 @@
+"""One organization, one subscription at each provider: one of them decides, and two that bill are an alert."""
+
+from domain.standing import Status
+from domain.subscription import Provider, State
+from tests.workflow.actors import AtPayPal, AtStripe, current, onboard
+from tests.world import World, until
+
+
+async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert(world: World) -> None:
+    paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    first = await paypal.subscribe(organization_id)
+
+    second, told = await stripe.beside(organization_id)
+    await stripe.deliver(told)
+    alerts = await world.at_rest(organization_id), await world.alerts(organization_id)
+    story = (await world.api.get(f"/v1/organizations/{organization_id}/explain")).json()["story"]
+    await stripe.fail(second)
+    await stripe.give_up(second)
+    standing = await world.at_rest(organization_id)
+    now = await current(world, organization_id)
+
+    assert "two_subscriptions_bill" in alerts[1]
+    assert any("two_subscriptions_bill" in line for line in story)
+    assert now is not None
+    assert (now.provider, now.id, now.snapshot.state) == (Provider.PAYPAL, first.id, State.ACTIVE)
+    assert (standing.status, standing.deadline) == (Status.ACTIVE, None)
+    assert "two_subscriptions_bill" not in await world.alerts(organization_id)
+    await world.certify()
+
+
+async def test_what_the_old_provider_says_after_the_cut_over_suspends_nobody(world: World) -> None:
+    paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    old = await paypal.subscribe(organization_id)
+    new, told = await stripe.beside(organization_id)
+    await stripe.deliver(told)
+    await world.at_rest(organization_id)
+
+    await paypal.happen(f"subscriptions/{old.id}/cancel")
+
+    async def taken_over() -> bool:
+        now = await current(world, organization_id)
+        return now is not None and now.id == new
+
+    await until(taken_over, "the new subscription is the current one")
+    await paypal.happen(f"subscriptions/{old.id}/expire")
+    standing = await world.at_rest(organization_id)
+
+    assert (standing.status, standing.deadline) == (Status.ACTIVE, None)
+    assert {"two_subscriptions_bill", "nobody_bills"}.isdisjoint(await world.alerts(organization_id))
+    await world.certify()
