@@ -1,16 +1,20 @@
 """A migration that dies at any step goes on there: nothing is made twice, nothing is left half done."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
 
-from activities.doorbell import migration_workflow_id
+from activities.doorbell import RECONCILE, migration_workflow_id
+from activities.reconciling import Page
 from domain.migration import Progress
 from domain.subscription import Provider
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries
-from tests.world import World
+from tests.world import World, until
 
 BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
 STEPS = ("read_migration", "check_migration", "offer_checkout", "look_for_consent", "stop_source", "cut_over")
@@ -125,3 +129,26 @@ async def test_the_same_migration_asked_for_many_times_at_once_is_one(world: Wor
     await reached(world, one, Progress.OFFERED)
     await customers.consent(world, one)
     await moved(world, one)
+
+
+async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(idle_world: World) -> None:
+    world = idle_world
+    one = await customers.customer(world)
+    await customers.migrate(world, one)
+    id_ = migration_workflow_id(one.organization_id)
+    handle = world.services.client.get_workflow_handle(id_)
+
+    async def begun() -> bool:
+        with suppress(RPCError):
+            return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        return False
+
+    await until(begun, "its workflow")
+    await handle.terminate("Temporal forgets it")
+    world.start_worker()
+
+    await world.services.client.execute_workflow(
+        RECONCILE, Page(), id=f"reconcile/{id_}", task_queue=world.services.settings.lifecycle_task_queue
+    )
+
+    await reached(world, one, Progress.OFFERED)

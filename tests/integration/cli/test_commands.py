@@ -167,3 +167,37 @@ def test_the_worker_script_passes_its_queues_on() -> None:
 
     assert done.returncode == 2
     assert "'nonsense' is not one of" in done.stderr
+
+
+async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(engine: AsyncEngine, database_url: str) -> None:
+    await builders.onboard(engine)
+
+    paused = tollgate("migrate-customers", "--to", "stripe", "--pause", database_url=database_url)
+    shown = tollgate("migrate-customers", "--to", "stripe", "--status", database_url=database_url)
+    resumed = tollgate("migrate-customers", "--to", "stripe", "--resume", database_url=database_url)
+
+    assert paused.returncode == shown.returncode == resumed.returncode == 0, paused.stderr
+    assert "0 of 0 that ended went wrong (0.0%); PAUSED: paused by hand" in shown.stdout
+    assert "not paused" in resumed.stdout
+
+
+def test_a_cohort_says_what_it_lacks() -> None:
+    nothing = tollgate("migrate-customers", "--to", "stripe", database_url=NO_DATABASE)
+    no_plan = tollgate("migrate-customers", "--to", "stripe", "--cohort", "5%", database_url=NO_DATABASE)
+    too_much = tollgate(
+        *("migrate-customers", "--to", "stripe", "--cohort", "500%", "--plan", "p"),
+        *("--return-url", "https://a.test", "--cancel-url", "https://a.test"),
+        database_url=NO_DATABASE,
+    )
+
+    assert (nothing.returncode, no_plan.returncode, too_much.returncode) == (1, 1, 2)
+    assert nothing.stderr.strip() == "say --cohort, --status, --pause or --resume"
+    assert "--plan" in no_plan.stderr
+    assert "500%" in too_much.stderr
+
+
+def test_reconcile_says_what_is_missing() -> None:
+    done = tollgate("reconcile", database_url=NO_DATABASE)
+
+    assert done.returncode == 1
+    assert "TOLLGATE_PAYPAL_CLIENT_ID is not set" in done.stderr

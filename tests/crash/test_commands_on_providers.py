@@ -1,0 +1,62 @@
+"""The commands that speak to providers, as an operator types them, against a whole Tollgate."""
+
+import asyncio
+import subprocess
+import sys
+
+from domain.migration import Progress
+from tests.crash.processes import environment
+from tests.workflow import customers
+from tests.world import World
+
+PAGES = ("--return-url", "https://host.test/moved", "--cancel-url", "https://host.test/not")
+
+
+async def tollgate(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environment(world)},
+    )
+
+
+async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> None:
+    world.start_worker()
+    one, other = await customers.customer(world), await customers.customer(world)
+    asked = ("migrate-customers", "--to", "stripe", "--cohort", "100%", "--plan", "price_standard", *PAGES)
+
+    started = await tollgate(world, *asked, "--per-minute", "6000")
+    for each in (one, other):
+        await customers.reached(world, each, Progress.OFFERED)
+    again = await tollgate(world, *asked)
+    await customers.consent(world, one)
+    await customers.reached(world, one, Progress.COMPLETED)
+    shown = await tollgate(world, "migrate-customers", "--to", "stripe", "--status")
+
+    assert started.returncode == again.returncode == shown.returncode == 0, started.stderr
+    assert f"started {one.organization_id}" in started.stdout
+    assert "started org" not in again.stdout
+    figures = [line.split()[:2] for line in shown.stdout.splitlines()]
+    assert [one for one in figures if one[:1] in (["offered"], ["completed"])] == [["offered", "1"], ["completed", "1"]]
+
+
+async def test_reconcile_prints_what_was_missed_and_takes_it_in(world: World) -> None:
+    world.start_worker()
+    one = await customers.customer(world)
+    await world.act(f"subscriptions/{one.subscription_id}/suspend")
+
+    done = await tollgate(world, "reconcile", "--settle", "0")
+    await world.applied(one.organization_id, "suspended")
+
+    assert done.returncode == 0, done.stderr
+    [paypal] = [line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["paypal"]]
+    assert int(paypal[-3]) >= 1
+
+    world.paypal.faults.add("503", path="/v1/notifications")
+    broken = await tollgate(world, "reconcile")
+    assert broken.returncode == 1
+    assert "paypal could not be asked" in broken.stderr
