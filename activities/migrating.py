@@ -42,6 +42,15 @@ class Where:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckAt:
+    """A step that a provider refused for good."""
+
+    organization_id: str
+    progress: Progress
+    reason: str
+
+
 class Migrating:
     def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
         self._engine = engine
@@ -181,7 +190,8 @@ class Migrating:
                 return await _moved(conn, migration, Progress.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
-            migration = await fold(conn, migration, source=source, target=target)
+            migration = await fold(conn, migration, source=source)  # ended, it takes nothing back from the target
+            migration = await fold(conn, migration, target=target)
             where = await _moved(conn, migration, Progress.COMPLETED)
         log.info("customer_migrated", organization_id=asked.organization_id, migration_id=where.migration_id)
         return where
@@ -201,6 +211,13 @@ class Migrating:
             if target is not None:
                 migration = await fold(conn, migration, target=target)
             return await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
+
+    @activity.defn(name="note_stuck_migration")
+    async def note_stuck_migration(self, stuck: StuckAt) -> None:
+        async with self._engine.begin() as conn:
+            detail = f"{stuck.progress.value}: {stuck.reason}"
+            await alerts.raise_(conn, stuck.organization_id, "migration_stuck", detail)
+        log.error("migration_stuck", organization_id=stuck.organization_id, step=stuck.progress, reason=stuck.reason)
 
     async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
         if not await _source_is_current(conn, migration):
@@ -248,6 +265,7 @@ async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink)
 async def _moved(
     conn: AsyncConnection, migration: Migration, to: Progress, reason: str = "", **changed: object
 ) -> Where:
+    await alerts.clear(conn, migration.organization_id, "migration_stuck")
     return _where(await customer_migrations.move(conn, migration, to, reason=reason, **changed))
 
 

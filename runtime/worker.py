@@ -93,6 +93,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         migrating.stop_source,
         migrating.cut_over,
         migrating.undo_migration,
+        migrating.note_stuck_migration,
     ]
 
 

@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.billing import Organization
     from activities.doorbell import MIGRATION, Moving
-    from activities.migrating import Migrating, Where
+    from activities.migrating import Migrating, StuckAt, Where
     from domain.migration import IN_WORDS, OVER, Progress
     from workflows import options
 
@@ -47,7 +48,7 @@ class SubscriptionMigration:
                 self._tell(where)
                 if where.progress in WAITS and looked:
                     await self._until_rung_or_due(where)
-                where, looked = await self._take(where.progress), True
+                where, looked = await self._take(where), True
                 if workflow.info().get_current_history_length() > options.LONGEST_HISTORY:
                     await workflow.wait_condition(workflow.all_handlers_finished)
                     workflow.continue_as_new(self._start)
@@ -66,17 +67,32 @@ class SubscriptionMigration:
             summary="where it is",
         )
 
-    async def _take(self, progress: Progress) -> Where:
+    async def _take(self, where: Where) -> Where:
         self._rung = False
-        found: Where = await workflow.execute_activity_method(
-            STEPS[progress],
-            self._asked,
-            start_to_close_timeout=options.PROVIDER,
-            heartbeat_timeout=options.HEARTBEAT,
-            retry_policy=options.FOR_EVER,
-            summary=progress.value,
-        )
+        try:
+            found: Where = await workflow.execute_activity_method(
+                STEPS[where.progress],
+                self._asked,
+                start_to_close_timeout=options.PROVIDER,
+                heartbeat_timeout=options.HEARTBEAT,
+                retry_policy=options.FOR_EVER,
+                summary=where.progress.value,
+            )
+        except ActivityError as problem:
+            await self._stuck(where, str(problem.cause))
+            return where
         return found
+
+    async def _stuck(self, where: Where, reason: str) -> None:
+        """A provider refuses for good: a person has to look. It is tried again when rung, or after a while."""
+        workflow.set_current_details(f"**STUCK** at {where.progress.value}: {reason}")
+        await workflow.execute_activity_method(
+            Migrating.note_stuck_migration,
+            StuckAt(organization_id=self._start.organization_id, progress=where.progress, reason=reason),
+            start_to_close_timeout=options.DATABASE,
+            retry_policy=options.FOR_EVER,
+        )
+        await self._until_rung_or(timedelta(seconds=self._start.look_seconds))
 
     async def _until_rung_or_due(self, where: Where) -> None:
         due = timedelta(seconds=self._start.look_seconds)
@@ -84,7 +100,9 @@ class SubscriptionMigration:
             due = where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
         elif where.until is not None:
             due = min(due, where.until - workflow.now())
-        due = max(due, timedelta(seconds=1))
+        await self._until_rung_or(max(due, timedelta(seconds=1)))
+
+    async def _until_rung_or(self, due: timedelta) -> None:
         try:
             await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
         except TimeoutError:

@@ -41,7 +41,7 @@ def snapshot(told: Json, *, told_at: datetime | None) -> Snapshot:
         outstanding=amount(invoice, "amount_remaining") if owes else None,
         failed_payments=count(invoice, "attempt_count") if owes else 0,
         custom_id=organization(told),
-        cancels=told.get("cancel_at_period_end") is True,
+        cancels=_cancels(told),
         note=text(part(told, "cancellation_details"), "comment"),
     )
 
@@ -62,6 +62,17 @@ def of_checkout(told: Json, *, told_at: datetime | None) -> Snapshot:
         as_of=told_at,
         custom_id=text(told, "client_reference_id"),
     )
+
+
+def _cancels(told: Json) -> bool:
+    """Under flexible billing it is told as a time, which may be a later one than the period's end."""
+    at, end = time(told, "cancel_at"), _period_end(told)
+    return told.get("cancel_at_period_end") is True or (at is not None and end is not None and at <= end)
+
+
+def _period_end(told: Json) -> datetime | None:
+    times = [time(item, "current_period_end") for item in parts(part(told, "items"), "data")]
+    return max((at for at in times if at is not None), default=None)
 
 
 def _paused_by(told: Json) -> str | None:

@@ -312,15 +312,18 @@ async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_
 async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the_new_provider(
     world: World, boundaries: Boundaries
 ) -> None:
+    """Nobody hears of anything meanwhile: the cut-over alone names the new one."""
     one = await customers.customer(world, Provider.STRIPE)
+    lost = world.stripe.deliveries.faults.add("lost")
     await customers.migrate(world, one)
     found = await reached(world, one, Progress.OFFERED)
     async with boundaries.held("cut_over", one.organization_id) as stop:
-        await customers.consent(world, one)
+        await customers.consent(world, one, deliver=False)
+        await world.services.doorbell.ring_migration(one.organization_id)
         await stop.reached.wait()
         await world.act(f"subscriptions/{found.target_subscription_id}/fail_payment")
-
     await reached(world, one, Progress.COMPLETED)
+    world.stripe.deliveries.faults.standing.remove(lost)
 
     current = await customers.current(world, one)
     assert (current.provider, current.snapshot.state) == (one.target, State.PAST_DUE)
@@ -344,6 +347,31 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: Wor
     assert found.reason == "the old subscription is not the current one any more"
     assert (await customers.current(world, one)).id == another["object"]["id"]
     assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
+
+
+async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
+    world: World, boundaries: Boundaries
+) -> None:
+    one = await customers.customer(world, Provider.STRIPE)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    key = world.stripe.api_key
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        world.stripe.api_key = "sk_test_another"
+
+    async def stuck() -> bool:
+        return "migration_stuck" in await world.alerts(one.organization_id)
+
+    await until(stuck, "a stuck migration")
+    assert "STUCK" in await details(world, migration_workflow_id(one.organization_id))
+    world.stripe.api_key = key
+    await world.services.doorbell.ring_migration(one.organization_id)
+
+    await reached(world, one, Progress.COMPLETED)
+    assert await world.alerts(one.organization_id) == {}
+    await never_suspended(world, one)
 
 
 async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:
