@@ -39,7 +39,7 @@ async def create(
         priced = recipients.price(
             checked.countries, count_segments(asked.body).count, await rates.card(conn, organization)
         )
-        if priced.bad:
+        if priced.bad and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None:
             some = list(priced.bad.items())[: numbers.MOST_NAMED]
             raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
         campaign, new = await campaigns.create(

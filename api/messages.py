@@ -91,7 +91,10 @@ async def send(
         country = numbers.country_of(asked.to)
         per_segment = (await rates.card(conn, organization)).per_segment(country)
         if per_segment is None:
-            raise invalid("to", missing(country))
+            before = await messages.by_key(conn, organization_id, key)
+            if before is None:
+                raise invalid("to", missing(country))
+            per_segment = before.price  # it was paid when there was a rate, and is not paid again
         segments, cost = price(asked.body, per_segment)
         message, outcome = await reservations.pay_for_one(
             conn,

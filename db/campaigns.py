@@ -79,17 +79,26 @@ async def create(
     )
     row = stored.one_or_none()
     if row is None:
-        before = await conn.execute(
-            select(campaigns).where(
-                campaigns.c.organization_id == organization_id, campaigns.c.idempotency_key == idempotency_key
-            )
-        )
-        earlier = before.one()
-        if bytes(earlier.request_sha256) != request_sha256:
-            raise DifferentRequest(idempotency_key)
-        return _campaign(earlier), False
+        before = await repeated(conn, organization_id, idempotency_key, request_sha256)
+        assert before is not None
+        return before, False
     total = await loading.add(conn, organization_id, row.id, recipients)
     return replace(_campaign(row), total=total), True
+
+
+async def repeated(
+    conn: AsyncConnection, organization_id: str, idempotency_key: str, request_sha256: bytes
+) -> Campaign | None:
+    """What was created under the key, if anything was. Raises `DifferentRequest`."""
+    rows = await conn.execute(
+        select(campaigns).where(
+            campaigns.c.organization_id == organization_id, campaigns.c.idempotency_key == idempotency_key
+        )
+    )
+    earlier = rows.one_or_none()
+    if earlier is not None and bytes(earlier.request_sha256) != request_sha256:
+        raise DifferentRequest(idempotency_key)
+    return None if earlier is None else _campaign(earlier)
 
 
 async def get(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:

@@ -200,6 +200,11 @@ async def migration_waited_for_a_renewal_and_canceled(here: World) -> Handle:
     return await _migration(here, one.organization_id)
 
 
+async def reconciled_with_prices(here: World) -> Handle:
+    """Since prices are recorded; those above are from before, and stay so."""
+    return await reconciled_first_page(here)
+
+
 SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     suspended_and_reactivated,
     superseded_in_its_first_step,
@@ -215,6 +220,7 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     reconciled_events,
     migrated_to_stripe,
     migration_waited_for_a_renewal_and_canceled,
+    reconciled_with_prices,
 )
 
 

@@ -70,6 +70,21 @@ async def test_without_a_default_only_countries_with_a_rate_are_sent_to(tollgate
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "9.93"
 
 
+async def test_what_was_done_before_its_rate_was_removed_can_be_repeated(tollgate: Tollgate) -> None:
+    await tollgate.onboard(price_per_segment=None)
+    await own(tollgate, "US", "0.01")
+    campaign, message = {"name": "a", "body": "b", "recipients": [US]}, {"to": US, "body": "Hello"}
+    done = [await tollgate.post(CAMPAIGNS, campaign, key="k1"), await tollgate.post(MESSAGES, message, key="k2")]
+    await tollgate.ask("DELETE", f"{OWN}/US")
+
+    again = [await tollgate.post(CAMPAIGNS, campaign, key="k1"), await tollgate.post(MESSAGES, message, key="k2")]
+    other = await tollgate.post(MESSAGES, message | {"body": "Other"}, key="k2")
+
+    assert [one.status_code for one in (*done, *again, other)] == [201, 201, 200, 200, 409]
+    assert [one.json()["id"] for one in again] == [one.json()["id"] for one in done]
+    assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "9.99"
+
+
 async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     await everybody(tollgate, "US", "0.009")
