@@ -41,7 +41,7 @@ from api.app import create_app
 from cli.main import create_app as create_cli
 from db.certify import CHECKS, GUARANTEES
 from runtime import settings
-from tools import lifecycle
+from tools import failures, lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 ROUTERS = (
@@ -69,11 +69,13 @@ Json = Mapping[str, Any]
 def pages() -> dict[Path, str]:
     """Every generated page and what it has to say."""
     told, proved = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
+    sent = REFERENCE.parent / "explanation" / "campaigns.md"
     return {
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "cli.md": cli(),
         told: lifecycle.filled(told.read_text(encoding="utf-8")),
+        sent: failures.filled(sent.read_text(encoding="utf-8")),
         proved: guarantees(proved.read_text(encoding="utf-8")),
     }
 
