@@ -129,7 +129,7 @@ class Sending:
                 await asyncio.sleep(wait)
             async with self._engine.begin() as conn:
                 window = await reservations.next_window(
-                    conn, organization.id, asked.campaign_id, posted.replies, limit=limit
+                    conn, organization.id, asked.campaign_id, posted.replies, limit=limit, now=datetime.now(UTC)
                 )
             if not window:
                 return _sent(counts, stopped=window is None)

@@ -1,19 +1,40 @@
 """What campaigns look like on the wire."""
 
 from dataclasses import asdict
+from datetime import time
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.fields import Body, Name, SmsBody, Time
+from api.fields import Body, Moment, Name, SmsBody, Time
 from db.campaigns import Campaign
 from db.progress import Progress
+from domain.quiet import QuietHours
 
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024
 """So many numbers do not fit into what other bodies may have."""
 FILE_BYTES = 64 * 1024 * 1024
 """Read as it arrives, never held."""
+
+
+class QuietHoursIn(Body):
+    """Local time in the recipient's country, in all its time zones; at most 12 hours, over midnight if need be."""
+
+    model_config = ConfigDict(
+        title="QuietHours", json_schema_extra={"examples": [{"begins": "21:00", "ends": "08:00"}]}
+    )
+
+    begins: time
+    ends: time
+
+    @model_validator(mode="after")
+    def _lasting(self) -> "QuietHoursIn":
+        self.value()
+        return self
+
+    def value(self) -> QuietHours:
+        return QuietHours(self.begins.replace(second=0, tzinfo=None), self.ends.replace(second=0, tzinfo=None))
 
 
 class NewCampaign(Body):
@@ -30,12 +51,15 @@ class NewCampaign(Body):
     recipients: Annotated[
         list[Annotated[str, Field(max_length=32)]], Field(default_factory=list, max_length=MOST_RECIPIENTS)
     ]
+    quiet_hours: Annotated[QuietHoursIn | None, Field(description="When recipients are left alone; none: never.")] = (
+        None
+    )
 
 
 class StartCampaign(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})
 
-    at: Annotated[AwareDatetime | None, Field(description="When to begin; now if it is missing or past.")] = None
+    at: Annotated[Moment | None, Field(description="When to begin; now if it is missing or past.")] = None
 
 
 class ProgressOut(BaseModel):
@@ -80,6 +104,7 @@ class CampaignOut(BaseModel):
     started_at: Time | None
     completed_at: Time | None
     scheduled_at: Time | None = None
+    quiet_hours: QuietHoursIn | None = None
     progress: ProgressOut | None = Field(default=None, description="Only for one campaign.")
     counts: dict[str, int] | None = Field(default=None, description="Messages by status; only for one campaign.")
     duplicates_dropped: int | None = Field(default=None, description="Only in the answer to its creation.")
@@ -107,6 +132,8 @@ class CampaignOut(BaseModel):
             started_at=campaign.started_at,
             completed_at=campaign.completed_at,
             scheduled_at=campaign.scheduled_at,
+            quiet_hours=campaign.quiet_hours
+            and QuietHoursIn(begins=campaign.quiet_hours.begins, ends=campaign.quiet_hours.ends),
             progress=None if progress is None else ProgressOut.of(progress),
             counts=counts,
             duplicates_dropped=duplicates,

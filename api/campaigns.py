@@ -50,6 +50,7 @@ async def create(
             recipients=priced.recipients,
             idempotency_key=key,
             request_sha256=_digest(asked),
+            quiet_hours=None if asked.quiet_hours is None else asked.quiet_hours.value(),
         )
         position = await campaigns.next_position(conn, organization_id, campaign.id)
     response.status_code = 201 if new else 200
@@ -205,5 +206,6 @@ def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
 
 
 def _digest(asked: NewCampaign) -> bytes:
-    content = json.dumps([asked.name, asked.body, asked.recipients], ensure_ascii=False)
+    quiet = [] if asked.quiet_hours is None else [str(asked.quiet_hours.begins), str(asked.quiet_hours.ends)]
+    content = json.dumps([asked.name, asked.body, asked.recipients, *quiet], ensure_ascii=False)
     return hashlib.sha256(content.encode()).digest()

@@ -4,7 +4,16 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from domain import money
 from domain.campaign import LONGEST_BODY
@@ -62,4 +71,14 @@ SmsBody = Annotated[
     AfterValidator(_storable),
     AfterValidator(_not_blank),
 ]
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):  # a number would be taken for seconds since 1970
+        raise ValueError("a time such as 2026-12-24T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
+"""A time of a request, with its zone."""
 Time = Annotated[datetime, Field(examples=["2026-05-04T09:30:00Z"])]

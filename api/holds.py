@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import READ, WRITE
 from api.context import Here, Limit, OrganizationId
 from api.errors import not_found, refusal
-from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
+from api.fields import Amount, Body, Currency, Decimal, Moment, Note, Reference, Time
 from api.wallets import resume
 from db import explaining, holds, wallets
 from db.explaining import Reason
@@ -47,7 +47,7 @@ class NewHold(Body):
     reference_id: Reference
     amount: Amount
     currency: Currency
-    expires_at: Annotated[AwareDatetime, Field(description="When it is let go of; in the future, within a year.")]
+    expires_at: Annotated[Moment, Field(description="When it is let go of; in the future, within a year.")]
     description: Note = ""
 
 

@@ -15,6 +15,7 @@ from db import standings, subscriptions, wallets
 from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
 from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.quiet import QuietHours
 from domain.standing import Status
 from domain.subscription import BILLING
 from domain.wallet import Wallet
@@ -44,6 +45,7 @@ class Campaign:
     started_at: datetime | None
     completed_at: datetime | None
     scheduled_at: datetime | None = None
+    quiet_hours: QuietHours | None = None
 
 
 class DifferentRequest(Exception):
@@ -59,6 +61,7 @@ async def create(
     recipients: Sequence[Recipient],
     idempotency_key: str,
     request_sha256: bytes,
+    quiet_hours: QuietHours | None = None,
 ) -> tuple[Campaign, bool]:
     """Store a draft with its recipients, once per key; the flag says whether it is new. The caller commits.
 
@@ -73,6 +76,8 @@ async def create(
             total=0,
             idempotency_key=idempotency_key,
             request_sha256=request_sha256,
+            quiet_from=quiet_hours and quiet_hours.begins,
+            quiet_until=quiet_hours and quiet_hours.ends,
         )
         .on_conflict_do_nothing(index_elements=["organization_id", "idempotency_key"])
         .returning(campaigns)
@@ -237,12 +242,14 @@ async def unheard(conn: AsyncConnection, *, before: datetime, limit: int) -> lis
     return [(row.organization_id, row.id) for query in (running, due) for row in await conn.execute(query)]
 
 
-async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
-    """Its run is alive, or has just been rung."""
+async def mark_heard(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, next_at: datetime | None = None
+) -> None:
+    """Its run is alive, or has just been rung; `next_at` is when it will be heard of again, if it said so."""
     await conn.execute(
         update(campaigns)
         .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        .values(heard_at=func.clock_timestamp())
+        .values(heard_at=next_at or func.clock_timestamp())
     )
 
 
@@ -267,4 +274,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         started_at=row.started_at,
         completed_at=row.completed_at,
         scheduled_at=row.scheduled_at,
+        quiet_hours=None if row.quiet_from is None else QuietHours(row.quiet_from, row.quiet_until),
     )

@@ -5,14 +5,15 @@ Locks are taken in the order campaign, wallet, messages; a message's money moves
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, text
+from sqlalchemy import Row, func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import campaigns, messages, progress, settlements, wallets
+from db import reservation_statements as statements
 from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
 from db.settlements import Reply
@@ -21,62 +22,7 @@ from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park
 from domain.money import Money
 from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
-_TO_SEND = text(
-    """
-    SELECT id, attempt, price_micros,
-           EXISTS (SELECT 1 FROM opt_outs o
-                   WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient) AS opted_out
-    FROM messages m
-    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
-    ORDER BY position LIMIT :limit
-    """
-)
-_RESERVE = text(
-    """
-    WITH locked AS MATERIALIZED (
-        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
-        ORDER BY id FOR UPDATE
-    )
-    UPDATE messages m SET status = 'reserved', attempt = attempt + 1
-    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
-    """
-)
-_SKIP = text(
-    """
-    WITH locked AS MATERIALIZED (
-        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
-        ORDER BY id FOR UPDATE
-    )
-    UPDATE messages m
-    SET status = 'skipped', problem = 'the recipient has opted out', settled_at = clock_timestamp()
-    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
-    """
-)
-_BEGIN = text(
-    """
-    WITH chosen AS MATERIALIZED (
-        SELECT id FROM messages
-        WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
-        ORDER BY position LIMIT :limit
-    ), locked AS MATERIALIZED (
-        SELECT m.id FROM messages m JOIN chosen USING (id)
-        WHERE m.organization_id = :organization_id AND m.status = 'reserved' ORDER BY m.id FOR UPDATE OF m
-    )
-    UPDATE messages m SET status = 'sending', sending_at = clock_timestamp()
-    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
-    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at
-    """
-)
-_WAITING = text(
-    """
-    SELECT count(*) FILTER (WHERE status = 'reserved') AS reserved,
-           count(*) FILTER (WHERE status IN ('sending', 'unknown')) AS unknown,
-           min(position) FILTER (WHERE status IN ('pending', 'reserved')) AS position
-    FROM messages
-    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
-      AND status IN ('pending', 'reserved', 'sending', 'unknown')
-    """
-)
+QUIET_SELF_CHECK = timedelta(hours=6)
 
 
 class DifferentMessage(Exception):
@@ -99,37 +45,78 @@ async def reserve(
     if campaign is None:
         return None
     await campaigns.mark_heard(conn, organization_id, campaign_id)
-    begins_in = 0.0 if campaign.scheduled_at is None else (campaign.scheduled_at - now).total_seconds()
-    if begins_in > 0:
-        return replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
-    waiting = await _waiting(conn, campaign)
-    if campaign.status not in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED):
-        over = campaign.status is CampaignStatus.CANCELED
-        return _batch(campaign, Next.DONE if over else Next.STOP, waiting.position)
+    quiet = _quiet(campaign, now)
+    waiting = await _waiting(conn, campaign, quiet)
+    if (batch := _not_now(campaign, waiting.position, now)) is not None:
+        return batch
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
-    park = _closed(wallet)
-    if park is None and campaign.status is CampaignStatus.SCHEDULED:
+    if (park := _closed(wallet)) is not None:
+        return await _park(conn, campaign, park, waiting.position)
+    if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
-    if park is None and waiting.reserved:
+    if waiting.reserved:
         return await _sending(conn, campaign, waiting.position, waiting.reserved, now)
-    if park is None and waiting.position is None:
-        if waiting.unknown:
-            return _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
-        campaign = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
-        return _batch(campaign, Next.DONE, None)
-    reserved = 0 if park else await _pay_for_next(conn, campaign, wallet, limit)
-    if reserved:
-        return await _sending(conn, campaign, waiting.position, reserved, now)
-    reason = park or Park.INSUFFICIENT_FUNDS
-    campaign = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=reason.value)
-    return _batch(campaign, Next.STOP, waiting.position)
+    if waiting.position is None:
+        return await _handed_over(conn, campaign, waiting.unknown)
+    rows = await _next(conn, campaign, limit, quiet)
+    if not rows:
+        return await _leave_alone(conn, campaign, waiting.position, now)
+    reserved = await _pay_for(conn, campaign, wallet, rows)
+    if not reserved:
+        return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position)
+    return await _sending(conn, campaign, waiting.position, reserved, now)
 
 
-async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, limit: int) -> int:
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit}
-    rows = (await conn.execute(_TO_SEND, asked)).all()
+def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
+    """None if it runs, or is scheduled and its time has come."""
+    match campaign.status:
+        case CampaignStatus.RUNNING:
+            return None
+        case CampaignStatus.SCHEDULED if campaign.scheduled_at is not None:
+            begins_in = (campaign.scheduled_at - now).total_seconds()
+            return None if begins_in <= 0 else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
+        case CampaignStatus.CANCELED:
+            return _batch(campaign, Next.DONE, position)
+        case _:
+            return _batch(campaign, Next.STOP, position)
+
+
+async def _park(conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None) -> Batch:
+    parked = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.value)
+    return _batch(parked, Next.STOP, position)
+
+
+async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) -> Batch:
+    if unknown:
+        return _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+    completed = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
+    return _batch(completed, Next.DONE, None)
+
+
+def _quiet(campaign: Campaign, now: datetime) -> list[str]:
+    return [] if campaign.quiet_hours is None else campaign.quiet_hours.quiet_countries(now)
+
+
+async def _next(conn: AsyncConnection, campaign: Campaign, limit: int, quiet: list[str]) -> Sequence[Row[Any]]:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit, "quiet": quiet}
+    return (await conn.execute(statements.TO_SEND, asked)).all()
+
+
+async def _leave_alone(conn: AsyncConnection, campaign: Campaign, position: int, now: datetime) -> Batch:
+    """It is quiet wherever messages are left to go: look again when the first of these countries' night is over."""
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    countries = (await conn.execute(statements.COUNTRIES, asked)).scalars()
+    ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)
+    ends = ends or now + QUIET_SELF_CHECK
+    await campaigns.mark_heard(conn, campaign.organization_id, campaign.id, next_at=ends)
+    batch = _batch(campaign, Next.STOP, position)
+    return replace(batch, reason="quiet hours", begins_in=max(1.0, (ends - now).total_seconds()))
+
+
+async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]) -> int:
+    """Those that the wallet pays for are reserved, and who opted out is skipped; returns how many of both."""
     affordable, skipped, left = [], [], wallet.available_micros
     for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
         if row.opted_out:
@@ -140,7 +127,7 @@ async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Walle
             break
         affordable.append(row)
     if skipped:
-        await conn.execute(_SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
+        await conn.execute(statements.SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
     postings = [
         debit(debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency)) for row in affordable
     ]
@@ -149,7 +136,7 @@ async def _pay_for_next(conn: AsyncConnection, campaign: Campaign, wallet: Walle
     outcomes = await wallets.post_locked(conn, wallet, postings)
     _all_debited(outcomes)
     paid = {"organization_id": campaign.organization_id, "ids": [row.id for row in affordable]}
-    await conn.execute(_RESERVE, paid)
+    await conn.execute(statements.RESERVE, paid)
     return len(affordable) + len(skipped)
 
 
@@ -200,18 +187,24 @@ async def pay_for_one(
 
 
 async def begin_window(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
 ) -> list[Message] | None:
     """Mark the next reserved messages as being sent, if the gate still stands open; None when it does not.
 
     Holds the wallet's row, so that no gate shuts before this is committed, and the campaign's, so that a sender given
     up for dead and its successor never hold the same message. The caller commits, then posts them.
     """
-    return await next_window(conn, organization_id, campaign_id, (), limit=limit)
+    return await next_window(conn, organization_id, campaign_id, (), limit=limit, now=now)
 
 
 async def next_window(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], *, limit: int
+    conn: AsyncConnection,
+    organization_id: str,
+    campaign_id: UUID,
+    replies: Sequence[Reply],
+    *,
+    limit: int,
+    now: datetime,
 ) -> list[Message] | None:
     """Settle the window that was posted and begin the next one, in one transaction. As `begin_window`.
 
@@ -223,8 +216,9 @@ async def next_window(
     await settlements.settle_locked(conn, organization_id, wallet, replies)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING or wallet is None or not wallet.pays:
         return None
-    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit}
-    rows = await conn.execute(_BEGIN, asked)
+    quiet = _quiet(campaign, now)
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit, "quiet": quiet}
+    rows = await conn.execute(statements.BEGIN, asked)
     return [
         Message(
             organization_id=organization_id,
@@ -261,9 +255,9 @@ async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_
     return await settlements.settle(conn, organization_id, lost)
 
 
-async def _waiting(conn: AsyncConnection, campaign: Campaign) -> Any:
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
-    return (await conn.execute(_WAITING, asked)).one()
+async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "quiet": quiet}
+    return (await conn.execute(statements.WAITING, asked)).one()
 
 
 def _closed(wallet: Wallet) -> Park | None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from db.subscriptions import Subscription
 from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.events import BillingEvent, EventKind, MoneyReference
 from domain.money import Money, parse
+from domain.quiet import QuietHours
 from domain.standing import Block, Standing
 from domain.subscription import Provider, Snapshot, State
 from domain.telephony import DeliveryStatus, StatusCallback
@@ -302,12 +304,14 @@ async def campaign(
     name: str = "spring",
     organization_id: str = ORGANIZATION,
     running: bool = True,
+    countries: Sequence[str | None] = (),
+    quiet_hours: QuietHours | None = None,
 ) -> Campaign:
-    """Of a cent a message, running; `prices` gives each message its own."""
-    each = prices or [price] * messages
+    """Of a cent a message, running; `prices` and `countries` give each message its own."""
+    each = prices or [price] * (len(countries) or messages)
     recipients = [
-        Recipient(number=f"+1500555{number:04d}", segments=1, price_micros=one.micros)
-        for number, one in enumerate(each, start=1)
+        Recipient(number=f"+1500555{number:04d}", country=country, segments=1, price_micros=one.micros)
+        for number, (one, country) in enumerate(zip_longest(each, countries), start=1)
     ]
     async with engine.begin() as conn:
         created, _ = await campaigns.create(
@@ -318,6 +322,7 @@ async def campaign(
             recipients=recipients,
             idempotency_key=name,
             request_sha256=hashlib.sha256(name.encode()).digest(),
+            quiet_hours=quiet_hours,
         )
         if running:
             created = await campaigns.change(conn, created, CampaignStatus.RUNNING, by=PERSON)
@@ -340,17 +345,21 @@ async def change_campaign(
         return await campaigns.change(conn, held, to, by=by, reason=reason)
 
 
-async def reserve(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> Any:
+async def reserve(engine: AsyncEngine, of: Campaign, *, limit: int = 100, now: datetime | None = None) -> Any:
     """The batch, which is there as long as the campaign is."""
+    at = now or datetime.now(UTC)
     async with engine.begin() as conn:
-        batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit, now=datetime.now(UTC))
+        batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit, now=at)
     assert batch is not None
     return batch
 
 
-async def begin_window(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message] | None:
+async def begin_window(
+    engine: AsyncEngine, of: Campaign, *, limit: int = 100, now: datetime | None = None
+) -> list[Message] | None:
+    at = now or datetime.now(UTC)
     async with engine.begin() as conn:
-        return await reservations.begin_window(conn, of.organization_id, of.id, limit=limit)
+        return await reservations.begin_window(conn, of.organization_id, of.id, limit=limit, now=at)
 
 
 async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:

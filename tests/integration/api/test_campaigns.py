@@ -172,3 +172,36 @@ async def test_an_unknown_campaign_is_404(tollgate: Tollgate, id_: str) -> None:
     ]
 
     assert [one.status_code for one in answers] == [404] * 4
+
+
+async def test_quiet_hours_are_kept_and_belong_to_the_request(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    night = {"begins": "21:00:00", "ends": "08:00:00"}
+
+    made = await tollgate.post(CAMPAIGNS, campaign(quiet_hours=night), key="k1")
+    again = await tollgate.post(CAMPAIGNS, campaign(quiet_hours=night), key="k1")
+    other = await tollgate.post(CAMPAIGNS, campaign(), key="k1")
+
+    assert (made.status_code, again.status_code, other.status_code) == (201, 200, 409)
+    assert made.json()["quiet_hours"] == night
+
+
+@pytest.mark.parametrize("hours", [("08:00", "08:00"), ("08:00", "20:01"), ("nine", "08:00")])
+async def test_quiet_hours_that_are_none_are_refused(tollgate: Tollgate, hours: tuple[str, str]) -> None:
+    await tollgate.onboard()
+
+    answer = await tollgate.post(CAMPAIGNS, campaign(quiet_hours={"begins": hours[0], "ends": hours[1]}), key="k1")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].startswith("quiet_hours")
+
+
+@pytest.mark.parametrize("at", ["2026-12-24T08:00:00", "tomorrow", 0.5])
+async def test_a_start_needs_a_time_with_its_zone(tollgate: Tollgate, at: object) -> None:
+    await tollgate.onboard()
+    id_ = await created(tollgate)
+
+    answer = await tollgate.post(f"{CAMPAIGNS}/{id_}/start", {"at": at})
+
+    assert answer.status_code == 422
+    assert (await tollgate.get(f"{CAMPAIGNS}/{id_}")).json()["status"] == "draft"

@@ -1,6 +1,6 @@
 """Paying for messages before they go: in order, once, and back again where Twilio did not take them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +11,7 @@ from db.messages import Message
 from db.reservations import DifferentMessage
 from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.quiet import QuietHours
 from domain.wallet import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
 from tests.builders import (
     ONE_CENT,
@@ -436,3 +437,34 @@ async def test_organizations_with_open_hand_overs_are_found_by_their_age(engine:
         due = await messages.unsettled_organizations(conn, before=later, limit=10)
 
     assert (early, due) == ([], [ORGANIZATION])
+
+
+async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_others_go(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    quiet = QuietHours(time(21), time(8))
+    sending = await campaign(engine, countries=["DE", "US", "DE", None], quiet_hours=quiet)
+    in_the_night = datetime(2026, 1, 15, 22, tzinfo=UTC)  # 23:00 in Berlin, 12:00 in Honolulu
+
+    first = await reserve(engine, sending, limit=10, now=in_the_night)
+    window = await begin_window(engine, sending, limit=10, now=in_the_night)
+    assert window is not None
+    await settle_replies(engine, *(accepted(one) for one in window))
+    waits = await reserve(engine, sending, limit=10, now=in_the_night)
+    morning = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 16, 7, tzinfo=UTC))
+
+    assert (first.next, first.reserved, [one.position for one in window]) == (Next.SEND, 2, [2, 4])
+    assert (waits.next, waits.reason, waits.position, waits.begins_in) == (Next.STOP, "quiet hours", 1, 9 * 3600)
+    assert (morning.next, morning.reserved) == (Next.SEND, 2)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_was_reserved_before_the_night_is_not_handed_over_in_it(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, countries=["DE", "DE"], quiet_hours=QuietHours(time(21), time(8)))
+    await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 19, 59, tzinfo=UTC))
+    after = datetime(2026, 1, 15, 20, tzinfo=UTC)
+
+    assert await begin_window(engine, sending, limit=10, now=after) == []
+    assert (await reserve(engine, sending, limit=10, now=after)).next is Next.STOP
+    assert await release(engine, sending) == 2
+    assert await balance(engine) == usd("10.00")

@@ -1,0 +1,70 @@
+"""The statements by which a campaign's messages are paid for and begun. Whoever locks several locks them by id."""
+
+from sqlalchemy import text
+
+TO_SEND = text(
+    """
+    SELECT id, attempt, price_micros,
+           EXISTS (SELECT 1 FROM opt_outs o
+                   WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient) AS opted_out
+    FROM messages m
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
+      AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))
+    ORDER BY position LIMIT :limit
+    """
+)
+COUNTRIES = text(
+    """
+    SELECT DISTINCT country FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status IN ('pending', 'reserved')
+      AND country IS NOT NULL
+    """
+)
+RESERVE = text(
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE messages m SET status = 'reserved', attempt = attempt + 1
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    """
+)
+SKIP = text(
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE messages m
+    SET status = 'skipped', problem = 'the recipient has opted out', settled_at = clock_timestamp()
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    """
+)
+BEGIN = text(
+    """
+    WITH chosen AS MATERIALIZED (
+        SELECT id FROM messages
+        WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
+          AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))
+        ORDER BY position LIMIT :limit
+    ), locked AS MATERIALIZED (
+        SELECT m.id FROM messages m JOIN chosen USING (id)
+        WHERE m.organization_id = :organization_id AND m.status = 'reserved' ORDER BY m.id FOR UPDATE OF m
+    )
+    UPDATE messages m SET status = 'sending', sending_at = clock_timestamp()
+    FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
+    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at
+    """
+)
+WAITING = text(
+    """
+    SELECT count(*) FILTER (WHERE status = 'reserved' AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[]))))
+               AS reserved,
+           count(*) FILTER (WHERE status IN ('sending', 'unknown')) AS unknown,
+           min(position) FILTER (WHERE status IN ('pending', 'reserved')) AS position
+    FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+      AND status IN ('pending', 'reserved', 'sending', 'unknown')
+    """
+)

@@ -1,0 +1,67 @@
+"""Quiet hours: when recipients of a country are left alone, by the clocks of that country.
+
+A country with several time zones is quiet while it is quiet in any of them. Source: the IANA database's `zone.tab`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+LONGEST = timedelta(hours=12)
+"""A longer quiet would leave the widest countries no hour at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From `begins` to `ends`, local time, over midnight where it ends before it begins."""
+
+    begins: time
+    ends: time
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for none and for more than LONGEST."""
+        if not timedelta(0) < self.span <= LONGEST:
+            raise ValueError("quiet hours last up to 12 hours")
+
+    @property
+    def span(self) -> timedelta:
+        begins, ends = (timedelta(hours=at.hour, minutes=at.minute) for at in (self.begins, self.ends))
+        return (ends - begins) % timedelta(days=1)
+
+    def quiet_in(self, country: str, now: datetime) -> bool:
+        return any(self._at(now.astimezone(zone).time()) for zone in zones().get(country, ()))
+
+    def quiet_countries(self, now: datetime) -> list[str]:
+        return [country for country in zones() if self.quiet_in(country, now)]
+
+    def until(self, countries: Iterable[str], now: datetime) -> datetime | None:
+        """When the first of these countries is not quiet any more; None if there is none."""
+        return min((at for country in countries for at in self._ends_of(country, now)), default=None)
+
+    def _at(self, local: time) -> bool:
+        if self.begins < self.ends:
+            return self.begins <= local < self.ends
+        return local >= self.begins or local < self.ends
+
+    def _ends_of(self, country: str, now: datetime) -> Iterator[datetime]:
+        """Quiet ends in a country when it ends in one of its zones, and is over in the others."""
+        for zone in zones().get(country, ()):
+            local = now.astimezone(zone)
+            for days in (0, 1):
+                end = datetime.combine(local.date() + timedelta(days=days), self.ends, zone).astimezone(now.tzinfo)
+                if end > now and not self.quiet_in(country, end):
+                    yield end
+
+
+@cache
+def zones() -> Mapping[str, tuple[ZoneInfo, ...]]:
+    """The time zones of each country, by its ISO code."""
+    found: dict[str, list[ZoneInfo]] = {}
+    for line in files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            country, _, name, *_ = line.split("\t")
+            found.setdefault(country, []).append(ZoneInfo(name))
+    return {country: tuple(of) for country, of in found.items()}
