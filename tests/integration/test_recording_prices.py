@@ -1,0 +1,55 @@
+"""Recording Twilio's prices: an attempt reads some pages, and the next one goes on where it stopped."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from activities import prices
+from activities.prices import PricesFrom
+from providers.http import fast_client
+from providers.twilio import Twilio
+from simulators.serving import serve
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+from tests.builders import campaign, number, onboard, run, send
+from tests.world import until
+
+ORGANIZATIONS = 55
+UNPRICED = "SELECT count(*) FROM messages WHERE provider_price_micros IS NULL"
+
+
+async def a_message_each(engine: AsyncEngine, simulator: TwilioSimulator) -> None:
+    """One to every organization, accepted by Twilio, hours ago by our own record."""
+    simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
+    for one in range(ORGANIZATIONS):
+        account = simulator.state.open_account(f"o{one}")
+        taken = simulator.messages.accept(account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"})
+        await onboard(engine, f"o{one}", account=account.sid)
+        await send(engine, await campaign(engine, messages=1, organization_id=f"o{one}"))
+        query = "UPDATE messages SET provider_sid = :sid WHERE organization_id = :of"
+        await run(engine, query, sid=taken.sid, of=f"o{one}")
+    await run(engine, "UPDATE messages SET sending_at = sending_at - interval '2 hours'")
+
+    async def delivered() -> bool:
+        return all(message.status == "delivered" for message in simulator.state.messages.values())
+
+    await until(delivered, "all delivered")
+    simulator.state.settle_prices()
+
+
+async def test_the_next_attempt_goes_on_where_one_stopped(engine: AsyncEngine) -> None:
+    async with serve(TwilioSimulator()) as simulator, fast_client() as client:
+        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        await a_message_each(engine, simulator)
+        at: PricesFrom | None = PricesFrom()
+        left = []
+        while at is not None:
+            at = await ActivityEnvironment().run(_record, engine, twilio, at)
+            left.append(await number(engine, UNPRICED))
+
+    assert left[0] >= ORGANIZATIONS - 50
+    assert (left[-1], len(left) > 1) == (0, True)
+
+
+async def _record(engine: AsyncEngine, twilio: Twilio, at: PricesFrom) -> PricesFrom | None:
+    return await prices.record(engine, twilio, at, now=datetime.now(UTC))
