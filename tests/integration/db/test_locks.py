@@ -8,13 +8,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaigns, folding, holds, inbox, reservations, seals, standings, waiting, wallets
+from db import (
+    campaigns,
+    folding,
+    holds,
+    inbox,
+    payments,
+    reservations,
+    reversals,
+    seals,
+    standings,
+    waiting,
+    wallets,
+)
 from db.campaigns import Campaign
 from db.messages import Message
 from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.hold import Hold
-from domain.subscription import State
+from domain.money import Money
+from domain.subscription import Provider, State
 from domain.telephony import DeliveryStatus
 from domain.wallet import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
 from runtime.coalescer import Coalescer
@@ -327,6 +341,33 @@ class Storm:
         async with self.engine.begin() as conn:
             await seals.seal(conn)
 
+    async def tops_up(self) -> None:
+        """Each payment by two at once; some are taken back, whole or in part, by two at once, and some of these given
+        back again.
+        """
+        name = self.next_name()
+        reference = MoneyReference(kind=MoneyObject.CAPTURE, id=name)
+        paid = Payment(reference=reference, status=PaymentStatus.COMPLETED, amount=usd("0.30"))
+        await asyncio.gather(*(self._book(paid) for _ in range(2)))
+        if self.random.random() < 0.6:
+            amount = usd(self.random.choice(["0.10", "0.30"]))
+            await asyncio.gather(*(self._take_back(name, amount, stands=True) for _ in range(2)))
+        if self.random.random() < 0.3:
+            await asyncio.gather(*(self._take_back(name, usd("0.10"), stands=False) for _ in range(2)))
+
+    async def _book(self, paid: Payment) -> None:
+        async with self.engine.begin() as conn:
+            await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON)
+
+    async def _take_back(self, payment_id: str, amount: Money, *, stands: bool) -> None:
+        told = Reversal(id=f"r-{payment_id}", what="dispute", payment_id=payment_id, amount=amount, stands=stands)
+        async with self.engine.begin() as conn:
+            await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+
+    async def covers(self) -> None:
+        async with self.engine.begin() as conn:
+            await reversals.recover(conn, ORGANIZATION, now=NOON)
+
     async def suspends(self) -> None:
         await block(self.engine)
         await freeze(self.engine)
@@ -410,7 +451,7 @@ DEEDS = {
     Storm.credits: 1, Storm.debits: 2, Storm.suspends: 1, Storm.reactivates: 6, Storm.reserves: 6, Storm.hands_over: 6,
     Storm.releases: 1, Storm.calls_back: 6, Storm.resolves: 1, Storm.marks_unanswered: 1, Storm.sends_one: 1,
     Storm.hears: 2, Storm.confirms: 1, Storm.relays: 1, Storm.debits_with_others: 2, Storm.debits_many_wallets: 1,
-    Storm.holds: 2, Storm.expires: 1, Storm.seals: 1,
+    Storm.holds: 2, Storm.expires: 1, Storm.seals: 1, Storm.tops_up: 3, Storm.covers: 2,
 }  # fmt: skip
 
 
@@ -431,6 +472,7 @@ async def test_everything_at_once_on_one_organization_neither_deadlocks_nor_brea
     await asyncio.gather(*(worker() for _ in range(16)))
 
     assert storm.sent
+    assert await number(engine, "SELECT count(*) FROM reversals") > 0
     assert await broken_claims(engine) == set()
 
 
