@@ -1,7 +1,9 @@
 """What payers get back: taken from the wallet once, never below zero, and the rest is owed and recovered first."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +31,7 @@ from tests.builders import (
     rows,
     standing,
     subscribe,
+    until_it_waits_for,
     usd,
     wallet,
 )
@@ -296,8 +299,7 @@ async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> N
     await post(engine, debit("spent", usd("10")))
     await take_back(engine, usd("10"))
 
-    async with engine.begin() as conn:
-        await reversals.waive(conn, ORGANIZATION, now=NOON)
+    await waived(engine)
     await pay(engine, "10", "NEXT")
 
     assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("10"), False)
@@ -375,3 +377,41 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
         assert await broken_claims(engine) == set()
     finally:
         await engine.dispose()
+
+
+@pytest.mark.parametrize("deed", ["tops up", "takes back", "recovers", "waives"])
+async def test_the_standing_is_locked_before_the_wallet(engine: AsyncEngine, deed: str) -> None:
+    """Else a suspension that has the standing and wants the wallet would wait for ever."""
+    await onboard(engine, balance="0")
+    for id_ in ("A", "B"):
+        await pay(engine, "10", id_)
+    await post(engine, debit("spent", usd("15")))
+    await take_back(engine, usd("10"), "R-A", of="A")
+    await post(engine, credit("some", usd("1")))
+    async with engine.connect() as holder:
+        await standings.lock(holder, ORGANIZATION)
+        acts: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "tops up": lambda: pay(engine, "10", "C"),
+            "takes back": lambda: take_back(engine, usd("10"), "R-B", of="B"),
+            "recovers": lambda: covered(engine),
+            "waives": lambda: waived(engine),
+        }
+        acting = asyncio.create_task(acts[deed]())
+        await until_it_waits_for(engine, holder, acting)
+
+        async with engine.begin() as conn:
+            free = await wallets.post_alone(conn, ORGANIZATION, credit("meanwhile", usd("1")))
+    await acting
+
+    assert isinstance(free, Credited)
+    assert await broken_claims(engine) == set()
+
+
+async def covered(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        await reversals.recover(conn, ORGANIZATION, now=NOON)
+
+
+async def waived(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        await reversals.waive(conn, ORGANIZATION, now=NOON)
