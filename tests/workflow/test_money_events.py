@@ -98,6 +98,24 @@ async def test_a_refund_of_our_top_up_leaves_the_wallet_once_whatever_the_repeat
     await world.certify()
 
 
+async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(world: World) -> None:
+    organization_id, _ = await world.organization(balance="50.00")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    lost = {"outcome": "RESOLVED_BUYER_FAVOUR"}
+    resolved = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", lost)
+
+    for event_id in resolved + await world.happen(f"payments/{told['object']['id']}/reverse"):
+        assert await world.deliver(event_id) == 200
+    await world.at_rest(organization_id)
+
+    assert (await world.wallet(organization_id)).balance_micros == 50_000_000
+    assert "0.00 USD was left of its payment" in (await world.alerts(organization_id))["refund"]
+    await world.certify()
+
+
 @pytest.mark.parametrize(("outcome", "opens"), [("RESOLVED_SELLER_FAVOUR", True), ("RESOLVED_BUYER_FAVOUR", False)])
 async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outcome: str, opens: bool) -> None:
     organization_id, _ = await world.organization()
