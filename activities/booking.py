@@ -115,11 +115,12 @@ class Booking:
         return f"capture {id_} of {payment.amount} could not be booked: {outcome}"
 
     async def _book_refund(self, organization_id: str, delivery: Delivery, told: Payment) -> None:
-        if told.status in (PaymentStatus.PENDING, PaymentStatus.UNKNOWN):
+        if told.status is PaymentStatus.PENDING:
             return  # its next event says what became of it
         taken_back = refunded(told)
         if taken_back is None:
-            await self._alert(organization_id, "refund", f"refund {told.reference.id} does not say of which payment")
+            detail = f"refund {told.reference.id} does not say of which payment, or whether it stands"
+            await self._alert(organization_id, "refund", detail)
             return
         async with self._engine.begin() as conn:
             problem = await self._reverse(conn, organization_id, delivery, taken_back)
@@ -158,7 +159,7 @@ class Booking:
             return f"{told.what} {told.id} could not be booked: {problem}"
         match outcome:
             case UnknownPayment(payment_id=id_):
-                return f"unknown payment {id_}, of which {told.what} {told.id} takes back" if told.stands else None
+                return f"unknown payment {id_}, which {told.what} {told.id} takes back" if told.stands else None
             case OtherCurrency():
                 detail = f"{told.what} {told.id} of {told.amount} is in another currency than its payment"
                 await alerts.raise_(conn, organization_id, "refund", detail)

@@ -78,7 +78,8 @@ class Dispute:
     """A dispute as a fresh GET told it. `payment_ids` are the disputed money objects' ids.
 
     `amount` is what it is about, `withdrawn` whether that is taken from us as things stand: Stripe takes it at once and
-    gives it back with a dispute that is won, PayPal takes it with one that is lost.
+    gives it back with a dispute that is won, PayPal takes it with one that is lost. None: it does not say; then what
+    was booked stays.
     """
 
     id: str
@@ -86,7 +87,7 @@ class Dispute:
     lost: bool
     payment_ids: tuple[str, ...] = ()
     amount: Money | None = None
-    withdrawn: bool = False
+    withdrawn: bool | None = None
     occurred_at: datetime | None = None
 
 
@@ -120,8 +121,8 @@ def refunded(told: Payment) -> Reversal | None:
 
 
 def disputed(told: Dispute) -> Reversal | None:
-    """None where it does not say of which one payment how much it takes."""
-    if told.amount is None or len(told.payment_ids) != 1:
+    """None where it does not say whether it takes how much of which one payment."""
+    if told.withdrawn is None or told.amount is None or len(told.payment_ids) != 1:
         return None
     return Reversal(
         id=told.id,

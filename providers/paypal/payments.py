@@ -67,6 +67,6 @@ def dispute(told: Json) -> Dispute:
         lost=outcome in _LOST,
         payment_ids=tuple(one for one in ids if one is not None),
         amount=reading.amount(result, "amount_refunded") or reading.amount(told, "dispute_amount"),
-        withdrawn=not is_open and outcome in _LOST,
+        withdrawn=None if is_open else outcome in _LOST,  # open again after it was lost, it has not given back
         occurred_at=reading.time(told, "create_time"),
     )

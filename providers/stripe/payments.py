@@ -30,6 +30,7 @@ _REFUNDS = {
 }
 _CLOSED = frozenset({"won", "lost", "prevented", "warning_closed"})
 _WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
+_NOT_WITHDRAWN = _CLOSED - _WITHDRAWN | {"warning_needs_response", "warning_under_review"}
 """An inquiry (`warning_…`) takes nothing; a dispute takes its amount at once, and gives it back if it is won."""
 
 
@@ -81,7 +82,7 @@ def dispute(told: Json) -> Dispute:
         lost=status == "lost",
         payment_ids=(intent,) if intent else (),
         amount=amount(told, "amount"),
-        withdrawn=status in _WITHDRAWN,
+        withdrawn=status in _WITHDRAWN if status in _WITHDRAWN | _NOT_WITHDRAWN else None,
         occurred_at=time(told, "created"),
     )
 

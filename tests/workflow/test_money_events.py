@@ -116,6 +116,29 @@ async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
     await world.certify()
 
 
+async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(world: World) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = (await world.act(f"payments/{told['object']['id']}/dispute"))["object"]["dispute_id"]
+    balances = []
+
+    for moved in (
+        {"outcome": "RESOLVED_BUYER_FAVOUR"},
+        {"status": "UNDER_REVIEW"},
+        {"outcome": "RESOLVED_SELLER_FAVOUR"},
+    ):
+        for event_id in await world.happen(f"disputes/{dispute}/move", moved):
+            assert await world.deliver(event_id) == 200
+        await world.at_rest(organization_id)
+        balances.append((await world.wallet(organization_id)).balance_micros)
+
+    assert balances == [0, 0, 25_000_000]
+    await world.applied(organization_id, "active")
+    await world.certify()
+
+
 @pytest.mark.parametrize(("outcome", "opens"), [("RESOLVED_SELLER_FAVOUR", True), ("RESOLVED_BUYER_FAVOUR", False)])
 async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outcome: str, opens: bool) -> None:
     organization_id, _ = await world.organization()

@@ -85,9 +85,12 @@ def test_a_payment_says_whether_its_payer_has_it_back(status: str, back: int, to
         ("won", False, False, False),
         ("prevented", False, False, False),
         ("lost", False, True, True),
+        ("something new", True, False, None),
     ],
 )
-def test_a_dispute_takes_its_amount_while_it_is_not_won(status: str, open_: bool, lost: bool, withdrawn: bool) -> None:
+def test_a_dispute_takes_its_amount_while_it_is_not_won(
+    status: str, open_: bool, lost: bool, withdrawn: bool | None
+) -> None:
     told = payments.dispute(
         {"id": "dp_1", "status": status, "amount": 2500, "currency": "usd", "payment_intent": "pi_1"}
     )
