@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
+from temporalio.service import RPCError
 
 from activities.doorbell import RECONCILE_EVENTS
 from activities.listing import Settled, Tally
+from db import listings
 from domain.subscription import Provider, State
 from tests.workflow import customers
 from tests.workflow.customers import Customer
@@ -192,3 +195,31 @@ async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
     tally = await world.services.listing.compare(Provider.PAYPAL, Settled(seconds=120))
 
     assert tally.missed == 0
+
+
+async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(idle_world: World) -> None:
+    world = idle_world
+    schedule = world.services.client.get_schedule_handle("reconcile-events")
+    with suppress(RPCError):  # there may be none yet
+        await schedule.delete()
+    world.start_worker()
+
+    async def exists() -> bool:
+        with suppress(RPCError):
+            [interval] = (await schedule.describe()).schedule.spec.intervals
+            return interval.every == timedelta(hours=1)
+        return False
+
+    await until(exists, "the schedule")
+    one = await customers.customer(world)
+    await happens(world, one, "suspend", deliver=False)
+    async with world.services.engine.begin() as conn:
+        await listings.advance(conn, Provider.PAYPAL, datetime.now(UTC) - timedelta(hours=1))
+    await schedule.trigger()
+
+    async def listed() -> bool:
+        until_now = await world.read(lambda conn: listings.listed_until(conn, Provider.PAYPAL))
+        return until_now is not None and until_now > datetime.now(UTC) - timedelta(minutes=5)
+
+    await until(listed, "a listing")
+    await schedule.delete()
