@@ -18,7 +18,7 @@ dev: $(READY) ## run API, worker, servers and simulators until Ctrl-C
 	$(BIN)/tollgate dev
 
 test: $(READY) ## run the tests; ARGS="tests/unit -k wallet" picks some
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: lint types test ## what CI runs: lint, format, types, import contracts, tests
 
