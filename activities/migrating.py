@@ -185,6 +185,7 @@ class Migrating:
                 return _where(found or migration)
             known = await subscriptions.find(conn, migration.target_provider, migration.target_subscription_id or "")
             if known is None or target.state not in BILLING:
+                migration = await fold(conn, migration, source=source, target=target)
                 reason = f"the new subscription is {target.state.value}"
                 await alerts.raise_(conn, asked.organization_id, "nobody_bills", f"migration {migration.id}: {reason}")
                 return await _moved(conn, migration, Progress.FAILED, reason)
