@@ -75,7 +75,7 @@ async def test_a_campaign_s_run_says_where_it_waits_and_why(world: World) -> Non
     await until(said, "the details")
     history = await world.services.client.get_workflow_handle(workflow_id).fetch_history()
     summaries = {event.user_metadata.summary.data.decode() for event in history.events}
-    assert '"pay for up to 200 messages"' in summaries
+    assert '"pay for up to 2000 messages"' in summaries
     assert '"hand over what is paid for"' in summaries
 
 
