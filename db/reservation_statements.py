@@ -57,14 +57,18 @@ BEGIN = text(
     RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at
     """
 )
-WAITING = text(
+WAITING = text(  # each is found at its place in messages_to_send_idx: a million that wait are not counted
     """
-    SELECT count(*) FILTER (WHERE status = 'reserved' AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[]))))
-               AS reserved,
-           count(*) FILTER (WHERE status IN ('sending', 'unknown')) AS unknown,
-           min(position) FILTER (WHERE status IN ('pending', 'reserved')) AS position
-    FROM messages
-    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
-      AND status IN ('pending', 'reserved', 'sending', 'unknown')
+    SELECT (SELECT count(*) FROM messages
+            WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
+              AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))) AS reserved,
+           (SELECT count(*) FROM messages
+            WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+              AND status IN ('sending', 'unknown')) AS unknown,
+           least((SELECT min(position) FROM messages
+                  WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'),
+                 (SELECT min(position) FROM messages
+                  WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved')
+           ) AS position
     """
 )

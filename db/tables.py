@@ -428,7 +428,7 @@ messages = Table(
     CheckConstraint("(campaign_id IS NULL) = (body IS NOT NULL)", name="body"),
     CheckConstraint("(campaign_id IS NULL) = (idempotency_key IS NOT NULL)", name="key"),
     Index(
-        "messages_to_send_idx", "organization_id", "campaign_id", "position",
+        "messages_to_send_idx", "organization_id", "campaign_id", "status", "position",
         postgresql_where=text("status IN ('pending', 'reserved', 'sending', 'unknown')"),
     ),
     Index(

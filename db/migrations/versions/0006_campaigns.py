@@ -60,11 +60,13 @@ def upgrade() -> None:
     )
     _allow("campaigns", (*CAMPAIGNS, "scheduled", "canceled"))
     _allow("messages", (*MESSAGES, "skipped"))
+    _index_by("organization_id", "campaign_id", "status", "position")
     op.execute("ALTER TABLE messages SET (fillfactor = 70)")  # a callback then changes a row within its page
 
 
 def downgrade() -> None:
     op.execute("ALTER TABLE messages RESET (fillfactor)")
+    _index_by("organization_id", "campaign_id", "position")
     _allow("messages", MESSAGES)
     op.drop_constraint(op.f("campaigns_scheduled_check"), "campaigns")
     _allow("campaigns", CAMPAIGNS)
@@ -74,6 +76,12 @@ def downgrade() -> None:
     op.drop_table("attempts")
     op.drop_table("opt_outs")
     op.drop_table("pace")
+
+
+def _index_by(*columns: str) -> None:
+    op.drop_index("messages_to_send_idx", "messages")
+    waiting = sa.text("status IN ('pending', 'reserved', 'sending', 'unknown')")
+    op.create_index("messages_to_send_idx", "messages", list(columns), postgresql_where=waiting)
 
 
 def _allow(table: str, statuses: tuple[str, ...]) -> None:
