@@ -75,7 +75,7 @@ class ProgressOut(BaseModel):
     unconfirmed: int
     remaining: int
     per_second: float = Field(description="Handed over in the last minute, per second.")
-    seconds_left: float | None = Field(description="At that rate; null while it does not run.")
+    seconds_left: int | None = Field(description="At that rate; null while it does not run.")
 
     @classmethod
     def of(cls, told: Progress) -> "ProgressOut":

@@ -10,11 +10,14 @@ from typing import TypeVar
 import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from bench.outcome import BenchFailed
 from db import wallets
 from domain.money import Money
 from domain.wallet import Debited, debit
+from runtime.worker import SCHEDULES
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,6 +58,20 @@ async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once:
             return await act(item)
 
     return list(await asyncio.gather(*(one(item) for item in items)))
+
+
+async def alone(client: Client) -> None:
+    """Pause what the worker does by the clock: at the full hour it would be measured, too. Waits until it is there."""
+    deadline = time.monotonic() + PATIENCE
+    for schedule in SCHEDULES:
+        while True:
+            try:
+                await client.get_schedule_handle(schedule).pause(note="while it is measured")
+                break
+            except RPCError as problem:
+                if problem.status is not RPCStatusCode.NOT_FOUND or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
 
 
 async def onboard(target: Target, prefix: str, count: int, *, credit: str = "10.00") -> list[Subject]:

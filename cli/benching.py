@@ -15,6 +15,7 @@ from temporalio.envconfig import ClientConnectConfig
 
 from bench import campaign as bench_campaign
 from bench import lifecycle as bench_lifecycle
+from bench import load
 from bench import wallet as bench_wallet
 from bench.lifecycle import Report
 from bench.load import Target
@@ -196,6 +197,7 @@ async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
             fast_client(stack.twilio_url, read=TIMEOUT) as twilio,
         ):
             api.headers["authorization"] = f"Bearer {key}"
+            await load.alone(client)
             yield Target(api=api, paypal=paypal, twilio=twilio, engine=engine), client
     finally:
         await engine.dispose()

@@ -36,7 +36,7 @@ class Progress:
     unconfirmed: int
     remaining: int
     per_second: float
-    seconds_left: float | None
+    seconds_left: int | None
 
 
 async def of(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Progress:
@@ -55,7 +55,7 @@ async def of(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Pro
         unconfirmed=counts[MessageStatus.SENDING] + counts[MessageStatus.UNKNOWN],
         remaining=remaining,
         per_second=per_second,
-        seconds_left=remaining / per_second if going else None,
+        seconds_left=round(remaining / per_second) if going else None,
     )
 
 
@@ -72,4 +72,5 @@ async def rate(conn: AsyncConnection, campaign: Campaign, position: int, *, now:
     if not row.number:
         return 0.0
     spent: timedelta = now - row.since
-    return float(row.number / max(spent.total_seconds(), 1.0))
+    per_second: float = row.number / max(spent.total_seconds(), 1.0)
+    return round(per_second, 1)

@@ -274,7 +274,7 @@ def _all_debited(outcomes: Sequence[Outcome]) -> None:
 
 async def _sending(conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime) -> Batch:
     batch = _batch(campaign, Next.SEND, position, reserved=reserved)
-    return replace(batch, per_second=round(await progress.rate(conn, campaign, position, now=now), 1))
+    return replace(batch, per_second=await progress.rate(conn, campaign, position, now=now))
 
 
 def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: int = 0) -> Batch:

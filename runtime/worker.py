@@ -44,6 +44,7 @@ SCHEDULE_EVERY = timedelta(minutes=1)
 RECONCILE_EVERY = timedelta(minutes=15)
 LIST_EVENTS_EVERY = timedelta(hours=1)
 DEPLOYMENT = "tollgate"
+SCHEDULES = ("reconcile", "reconcile-events")
 SENDERS = 200
 """Batches that a worker hands over at once; most of their time they wait, and hold no connection."""
 CACHED_WORKFLOWS = 2_000
@@ -164,12 +165,12 @@ async def _relay(services: Services) -> None:
 async def ensure_schedules(client: Client, task_queue: str) -> None:
     """Create the reconciliations' schedules where there are none. Any number of processes may call it."""
     compare = ScheduleActionStartWorkflow(
-        RECONCILE, Page(), id="reconcile", task_queue=task_queue, static_summary="Compare with the providers"
+        RECONCILE, Page(), id=SCHEDULES[0], task_queue=task_queue, static_summary="Compare with the providers"
     )
     list_events = ScheduleActionStartWorkflow(
         RECONCILE_EVENTS,
         Settled(),
-        id="reconcile-events",
+        id=SCHEDULES[1],
         task_queue=task_queue,
         static_summary="Take in events that were not delivered",
     )
