@@ -14,6 +14,7 @@ from bench import load
 from bench.load import Signed, Target
 from bench.outcome import BenchFailed, percentile
 from db.certify import examine
+from domain.subscription import Provider
 
 STEADY_PER_SECOND = 20
 STEADY_SECONDS = 15
@@ -56,11 +57,13 @@ class Report:
         }
 
 
-async def run(target: Target, client: Client, bare_queue: str, organizations: int, say: Say) -> Report:
+async def run(
+    target: Target, client: Client, bare_queue: str, organizations: int, provider: Provider, say: Say
+) -> Report:
     """Measure everything in one run. Raises `BenchFailed` when a guarantee is found broken."""
     say(f"onboarding {organizations} organizations")
-    subjects = await load.onboard(target, "STORM", organizations)
-    steady = await load.onboard(target, "STEADY", STEADY_PER_SECOND * STEADY_SECONDS)
+    subjects = await load.onboard(target, "STORM", organizations, provider=provider)
+    steady = await load.onboard(target, "STEADY", STEADY_PER_SECOND * STEADY_SECONDS, provider=provider)
     say(f"webhooks, {STEADY_PER_SECOND} a second for {STEADY_SECONDS} seconds")
     answered = await _steadily(target, await load.sign(target, steady, "suspend"))
     await load.at_rest(target, steady)

@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -16,20 +17,23 @@ from temporalio.service import RPCError, RPCStatusCode
 from bench.outcome import BenchFailed
 from db import wallets
 from domain.money import Money
+from domain.subscription import Provider
 from domain.wallet import Debited, debit
 from runtime.worker import SCHEDULES
 
 T = TypeVar("T")
 R = TypeVar("R")
 PATIENCE = 600.0
+STRIPE_ACTIONS = {"suspend": "pause", "pay": "resume"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An installation with both simulators. The clients carry their base URLs; `api` an operator's key."""
+    """An installation with its simulators. The clients carry their base URLs; `api` an operator's key."""
 
     api: httpx.AsyncClient
     paypal: httpx.AsyncClient
+    stripe: httpx.AsyncClient
     twilio: httpx.AsyncClient
     engine: AsyncEngine
 
@@ -38,6 +42,7 @@ class Target:
 class Subject:
     organization_id: str
     subscription_id: str
+    provider: Provider = Provider.PAYPAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +79,13 @@ async def alone(client: Client) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def onboard(target: Target, prefix: str, count: int, *, credit: str = "10.00") -> list[Subject]:
+async def onboard(
+    target: Target, prefix: str, count: int, *, credit: str = "10.00", provider: Provider = Provider.PAYPAL
+) -> list[Subject]:
     """Organizations with a subaccount, `credit` dollars, an active subscription; waits until all are at rest."""
     accounts = (await target.twilio.post("/_sim/accounts", json={"count": count})).json()["accounts"]
-    asked = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
-    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
-    subjects = [
-        Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
-        for number, made_one in enumerate(made["subscriptions"], start=1)
-    ]
+    at = _at_stripe if provider is Provider.STRIPE else _at_paypal
+    subjects = await at(target, prefix, count)
 
     async def one(pair: tuple[Subject, dict[str, str]]) -> None:
         subject, account = pair
@@ -96,7 +99,7 @@ async def onboard(target: Target, prefix: str, count: int, *, credit: str = "10.
             "price_per_segment": "0.01",
         }
         await ok(target.api.post("/v1/organizations", json=body))
-        linked = {"provider": "paypal", "subscription_id": subject.subscription_id}
+        linked = {"provider": subject.provider.value, "subscription_id": subject.subscription_id}
         await ok(target.api.post(f"{path}/subscription", json=linked))
         first = {"reference_id": "first", "amount": credit, "currency": "USD"}
         await ok(target.api.post(f"{path}/wallet/credits", json=first))
@@ -106,24 +109,55 @@ async def onboard(target: Target, prefix: str, count: int, *, credit: str = "10.
     return subjects
 
 
+async def _at_paypal(target: Target, prefix: str, count: int) -> list[Subject]:
+    asked = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
+    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
+    return [
+        Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
+        for number, made_one in enumerate(made["subscriptions"], start=1)
+    ]
+
+
+async def _at_stripe(target: Target, prefix: str, count: int) -> list[Subject]:
+    async def one(number: int) -> Subject:
+        organization_id = f"{prefix.lower()}-{number}"
+        asked = {"organization_id": organization_id, "deliver": False}
+        made = (await ok(target.stripe.post("/_sim/subscriptions", json=asked))).json()
+        return Subject(organization_id=organization_id, subscription_id=made["object"]["id"], provider=Provider.STRIPE)
+
+    return await each(range(1, count + 1), one, at_once=8)
+
+
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
-    """Let `action` happen to each subscription at PayPal; returns its first delivery for each, signed and not sent."""
+    """Let `action`, suspend or pay, happen to each subscription; returns its first delivery for each, not sent yet."""
+    if subjects[0].provider is Provider.STRIPE:
+        return await each(subjects, partial(_sign_at_stripe, target, STRIPE_ACTIONS[action]), at_once=8)
     asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
     told = (await ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
+    firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
 
     async def one(pair: tuple[Subject, str]) -> Signed:
         subject, event_id = pair
-        answer = (await ok(target.paypal.post("/_sim/sign", json={"event_id": event_id}))).json()
-        return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
+        return await _signed(target.paypal, subject, event_id)
 
-    firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
     return await each(zip(subjects, firsts, strict=True), one, at_once=8)
+
+
+async def _sign_at_stripe(target: Target, action: str, subject: Subject) -> Signed:
+    path = f"/_sim/subscriptions/{subject.subscription_id}/{action}"
+    told = (await ok(target.stripe.post(path, json={"deliver": False}))).json()
+    return await _signed(target.stripe, subject, told["events"][0]["id"])
+
+
+async def _signed(provider: httpx.AsyncClient, subject: Subject, event_id: str) -> Signed:
+    answer = (await ok(provider.post("/_sim/sign", json={"event_id": event_id}))).json()
+    return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
 
 
 async def deliver(target: Target, signed: Signed) -> float:
     """Post a delivery; returns the seconds until its 200."""
     began = time.perf_counter()
-    await ok(target.api.post("/webhooks/paypal", content=signed.body, headers=signed.headers))
+    await ok(target.api.post(f"/webhooks/{signed.subject.provider}", content=signed.body, headers=signed.headers))
     return time.perf_counter() - began
 
 

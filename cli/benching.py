@@ -26,6 +26,7 @@ from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.stack import Stack, serve
 from db.api_keys import Scope
+from domain.subscription import Provider
 from providers.http import fast_client
 from runtime.client import connect
 from runtime.database import create_engine
@@ -43,11 +44,12 @@ def choose() -> None:
 @bench.command()
 def lifecycle(
     organizations: Annotated[int, typer.Option(min=20, help="How many are suspended at once.")] = 1000,
+    provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
 ) -> None:
     """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
-    raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, as_json=as_json))))
+    raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, provider, as_json=as_json))))
 
 
 @bench.command()
@@ -164,12 +166,12 @@ def _say(line: str) -> None:
     errors.print(line, highlight=False)
 
 
-async def _lifecycle(organizations: int, *, as_json: bool) -> int:
+async def _lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> int:
     async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
         environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
         async with stack.children.run("bare-worker", "bench.bare_worker", [BARE_QUEUE], environment):
             try:
-                report = await _measure(stack, organizations)
+                report = await _measure(stack, organizations, provider)
             except BenchFailed as problem:
                 raise CommandFailed(str(problem)) from problem
     output.print(_table(report))
@@ -178,9 +180,9 @@ async def _lifecycle(organizations: int, *, as_json: bool) -> int:
     return 0
 
 
-async def _measure(stack: Stack, organizations: int) -> Report:
+async def _measure(stack: Stack, organizations: int, provider: Provider) -> Report:
     async with _target(stack) as (target, client):
-        return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, _say)
+        return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, provider, _say)
 
 
 @asynccontextmanager
@@ -194,11 +196,12 @@ async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
         async with (
             fast_client(stack.api_url, read=TIMEOUT) as api,
             fast_client(stack.paypal_url, read=TIMEOUT) as paypal,
+            fast_client(stack.stripe_url, read=TIMEOUT) as stripe,
             fast_client(stack.twilio_url, read=TIMEOUT) as twilio,
         ):
             api.headers["authorization"] = f"Bearer {key}"
             await load.alone(client)
-            yield Target(api=api, paypal=paypal, twilio=twilio, engine=engine), client
+            yield Target(api=api, paypal=paypal, stripe=stripe, twilio=twilio, engine=engine), client
     finally:
         await engine.dispose()
 

@@ -66,6 +66,7 @@ async def show_addresses(stack: Stack) -> None:
         "API docs": stack.docs_url,
         "Temporal UI": stack.ui,
         "PayPal simulator": stack.paypal_url,
+        "Stripe simulator": stack.stripe_url,
         "Twilio simulator": stack.twilio_url,
         "logs": str(stack.data_dir),
     }

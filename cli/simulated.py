@@ -1,4 +1,4 @@
-"""The simulated PayPal and Twilio: how their processes are started, and what Tollgate has to know of them."""
+"""The simulated PayPal, Stripe and Twilio: how their processes are started, and what Tollgate has to know of them."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,18 +16,25 @@ def _secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """Two simulators with credentials that nobody else has; `ca_file` is where PayPal's writes its trust root."""
+    """Three simulators with credentials that nobody else has; `ca_file` is where PayPal's writes its trust root."""
 
     paypal_port: int
+    stripe_port: int
     twilio_port: int
     ca_file: Path
     client_secret: str = field(default_factory=_secret, repr=False)
+    api_key: str = field(default_factory=lambda: f"sk_test_{_secret()}", repr=False)
+    signing_secret: str = field(default_factory=lambda: f"whsec_{_secret()}", repr=False)
     auth_token: str = field(default_factory=_secret, repr=False)
     webhook_id: str = field(default_factory=_secret)
 
     @property
     def paypal_url(self) -> str:
         return f"http://{HOST}:{self.paypal_port}"
+
+    @property
+    def stripe_url(self) -> str:
+        return f"http://{HOST}:{self.stripe_port}"
 
     @property
     def twilio_url(self) -> str:
@@ -37,9 +44,14 @@ class Simulated:
         """By name, what `simulators.server` is started with; webhooks go to the API at `api_url`."""
         webhook = ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", self.webhook_id]
         app = ["--client-id", CLIENT_ID, "--client-secret", self.client_secret, "--ca-file", str(self.ca_file)]
+        stripe = ["--api-key", self.api_key, "--webhook-secret", self.signing_secret]
         account = ["--account-sid", ACCOUNT_SID, "--auth-token", self.auth_token]
         return {
             "paypal": ["paypal", "--port", str(self.paypal_port), *app, *webhook],
+            "stripe": [
+                *("stripe", "--port", str(self.stripe_port), *stripe),
+                *("--webhook-url", f"{api_url}/webhooks/stripe"),
+            ],
             "twilio": ["twilio", "--port", str(self.twilio_port), *account],
         }
 
@@ -51,6 +63,9 @@ class Simulated:
             "TOLLGATE_PAYPAL_WEBHOOK_IDS": self.webhook_id,
             "TOLLGATE_PAYPAL_CERT_ORIGINS": self.paypal_url,
             "TOLLGATE_PAYPAL_CA_FILE": str(self.ca_file),
+            "TOLLGATE_STRIPE_BASE_URL": self.stripe_url,
+            "TOLLGATE_STRIPE_API_KEY": self.api_key,
+            "TOLLGATE_STRIPE_WEBHOOK_SECRETS": self.signing_secret,
             "TOLLGATE_TWILIO_BASE_URL": self.twilio_url,
             "TOLLGATE_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TOLLGATE_TWILIO_AUTH_TOKEN": self.auth_token,

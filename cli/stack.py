@@ -54,6 +54,7 @@ class Stack:
     temporal_address: str
     temporal_ui_url: str | None
     paypal_url: str
+    stripe_url: str
     twilio_url: str
     environment: Mapping[str, str]
     children: "Children"
@@ -137,9 +138,14 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
 
 async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say) -> Stack:
     began = time.monotonic()
-    api_port, paypal_port, twilio_port = _free_ports(3)
+    api_port, paypal_port, stripe_port, twilio_port = _free_ports(4)
     api_url = f"http://{HOST}:{api_port}"
-    simulated = Simulated(paypal_port=paypal_port, twilio_port=twilio_port, ca_file=data_dir / "paypal-ca.pem")
+    simulated = Simulated(
+        paypal_port=paypal_port,
+        stripe_port=stripe_port,
+        twilio_port=twilio_port,
+        ca_file=data_dir / "paypal-ca.pem",
+    )
     children = Children(data_dir)
     starting = asyncio.create_task(_temporal(parts, settings, data_dir, say), name="temporal")
     await asyncio.sleep(0)  # it starts its process before the loop is blocked below
@@ -168,8 +174,9 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
     }
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(children.run("api", "cli.main", ["api", "--port", str(api_port)], environment))
-    await _all_serve(children, [f"{simulated.paypal_url}/_sim/counts", f"{simulated.twilio_url}/_sim/counts"])
-    told("PayPal and Twilio simulators", time.monotonic() - began)
+    at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
+    await _all_serve(children, [f"{url}/_sim/counts" for url in at])
+    told("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await _all_serve(children, [f"{api_url}/health/ready"])
     await _worker_polls(children, connection, queues)
     told("API and worker", time.monotonic() - began)
@@ -180,6 +187,7 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
         temporal_address=connection["target_host"],
         temporal_ui_url=ui_url,
         paypal_url=simulated.paypal_url,
+        stripe_url=simulated.stripe_url,
         twilio_url=simulated.twilio_url,
         environment=environment,
         children=children,
