@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.failures import translated
-from db import alerts, folding, inbox, payments, reversals, standings, topups
+from db import alerts, folding, inbox, parking, payments, reversals, standings, topups
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from db.topups import TopUpCheckout
@@ -54,7 +54,7 @@ class Booking:
         if payment.reference.kind is MoneyObject.SALE:
             async with self._engine.begin() as conn:
                 await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
-                await inbox.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
+                await parking.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
             return
         problem = await self.book_topup(organization_id, delivery.provider, payment)
         if problem is not None:
@@ -104,11 +104,11 @@ class Booking:
         async with self._engine.begin() as conn:
             if payment.status is PaymentStatus.REFUNDED:  # credited now, it could be spent before we hear of that
                 await payments.note_returned(conn, organization_id, provider, payment)
-                await inbox.adopt_payment(conn, provider, id_, now)
+                await parking.adopt_payment(conn, provider, id_, now)
                 return None
             outcome = await payments.book_topup(conn, organization_id, provider, payment, now=now)
             if isinstance(outcome, Credited):
-                await inbox.adopt_payment(conn, provider, id_, now)
+                await parking.adopt_payment(conn, provider, id_, now)
                 return None
             await conn.rollback()
         await self._alert(organization_id, "payment_not_booked", f"capture {id_}")
@@ -176,7 +176,7 @@ class Booking:
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:
-            await inbox.park(conn, delivery.id, reason)
+            await parking.park(conn, delivery.id, reason)
         log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)
 
     async def _alert(self, organization_id: str, kind: str, detail: str) -> None:

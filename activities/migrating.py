@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.billing import Organization
 from activities.sides import Sides, fold, refuse_unknown
-from db import alerts, customer_migrations, inbox, standings, subscriptions
+from db import alerts, customer_migrations, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
 from domain import migration as rules
@@ -260,7 +260,7 @@ async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink)
         checkout_url=made.url,
         checkout_key=migration.marker,
     )
-    await inbox.adopt_subscription(conn, migration.target_provider, made.subscription_id, datetime.now(UTC))
+    await parking.adopt_subscription(conn, migration.target_provider, made.subscription_id, datetime.now(UTC))
 
 
 async def _moved(

@@ -19,9 +19,9 @@ from db import (
     certify,
     customer_migrations,
     folding,
-    inbox,
     messages,
     organizations,
+    parking,
     standings,
     subscriptions,
     waiting,
@@ -95,7 +95,7 @@ class Reconciling:
         """
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
-            await inbox.adopt(conn, now=now)
+            await parking.adopt(conn, now=now)
         async with self._engine.begin() as conn:
             due = await waiting.organizations(conn, now=now, limit=1000 if everything else 200, everything=everything)
         for index, organization_id in enumerate(due):

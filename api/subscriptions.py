@@ -11,7 +11,7 @@ from api.auth import READ, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.subscription_fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
-from db import folding, inbox, organizations, standings, subscriptions
+from db import folding, inbox, organizations, parking, standings, subscriptions
 from db.folding import Stale
 from db.subscriptions import Subscription
 from domain.subscription import BILLING, Provider, Snapshot, State
@@ -144,7 +144,7 @@ async def _note(conn: AsyncConnection, organization_id: str, provider: Provider,
         conn, organization_id, provider, made.subscription_id, checkout_url=made.url, checkout_key=key
     )
     known: Subscription | None = await subscriptions.find(conn, provider, made.subscription_id)
-    await inbox.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))
+    await parking.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))
     if known is None or await subscriptions.current(conn, organization_id) is not None:
         return
     await subscriptions.make_current(conn, known)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, customer_migrations, inbox, standings, subscriptions
+from db import alerts, customer_migrations, inbox, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.inbox import Delivery, InboxStatus
 from db.pipeline import together
@@ -198,7 +198,7 @@ async def _complete(
         await alerts.raise_(conn, checkout.organization_id, "subscription_of_another", detail)
         return None
     await customer_migrations.completed(conn, checkout, known.id)
-    await inbox.adopt_subscription(conn, known.provider, known.id, now)
+    await parking.adopt_subscription(conn, known.provider, known.id, now)
     return known
 
 
@@ -231,7 +231,7 @@ async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
     await subscriptions.record(conn, subscription, told, now=now, confirmed=True)
-    await inbox.adopt_subscription(conn, subscription.provider, subscription.id, now)
+    await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
     cause = f"subscription {subscription.id} linked"
     return await standings.settle(conn, subscription.organization_id, now=now, cause=cause, may_open=True)
 

@@ -105,7 +105,7 @@ async def receive(
             event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
             row = await _store(conn, event_id, event, raw, headers, organization_id)
     if row is not None:
-        return _delivery(row)
+        return read(row)
     same = inbox.c.event_id == event_id
     if event.transmission_id is not None:
         same |= inbox.c.transmission_id == event.transmission_id
@@ -120,7 +120,7 @@ async def receive(
         await conn.execute(  # so that nobody brings another body under the headers that came late
             update(inbox).where(inbox.c.id == found[0].id).values(transmission_id=event.transmission_id)
         )
-    return _delivery(found[0])
+    return read(found[0])
 
 
 def _of_another(before: str | None, now: str | None) -> bool:
@@ -174,7 +174,7 @@ async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -
 
 async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
     """What waits for this organization's lifecycle, oldest first."""
-    return [_delivery(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
+    return [read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
 
 
 async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:
@@ -182,67 +182,16 @@ async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outco
     await conn.execute(_HANDLED, {"delivery_ids": list(delivery_ids), "said": outcome})
 
 
-async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
-    """Set it aside for a person; it stays in sight and is tried again."""
-    await conn.execute(
-        update(inbox).where(inbox.c.id == delivery_id).values(status=InboxStatus.PARKED.value, outcome=reason)
-    )
-
-
-async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
-    """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
-
-    Skips rows that another process has in hand. Backs off from 5 s to 24 h. The caller commits, then rings.
-    """
-    query = (
-        select(inbox)
-        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.next_attempt_at <= now)
-        .where(inbox.c.outcome.like("unknown %"))
-        .order_by(inbox.c.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found: list[str] = []
-    for row in await conn.execute(query):
-        organization_id = await organization_of(conn, _event_again(row))
-        values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
-        if organization_id is not None:
-            values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
-            found.append(organization_id)
-        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**values))
-    return found
-
-
-async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
-    """A subscription was linked: what was parked for it is due now."""
-    await conn.execute(
-        update(inbox)
-        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
-        .where(inbox.c.status == InboxStatus.PARKED.value)
-        .values(next_attempt_at=now)
-    )
-
-
-async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
-    """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
-    await conn.execute(
-        update(inbox)
-        .where(inbox.c.provider == provider.value, inbox.c.payment_id == payment_id)
-        .where(inbox.c.status == InboxStatus.PARKED.value)
-        .values(next_attempt_at=now)
-    )
-
-
 async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:
     """The newest first."""
     query = select(inbox).where(inbox.c.organization_id == organization_id).order_by(inbox.c.id.desc()).limit(limit)
-    return [_delivery(row) for row in await conn.execute(query)]
+    return [read(row) for row in await conn.execute(query)]
 
 
 async def parked(conn: AsyncConnection, *, limit: int) -> list[Delivery]:
     """The oldest first, whoever they belong to."""
     query = select(inbox).where(inbox.c.status == InboxStatus.PARKED.value).order_by(inbox.c.id).limit(limit)
-    return [_delivery(row) for row in await conn.execute(query)]
+    return [read(row) for row in await conn.execute(query)]
 
 
 async def backlog(conn: AsyncConnection) -> Backlog:
@@ -309,21 +258,8 @@ async def _find(conn: AsyncConnection, provider: Provider, event_id: str) -> Any
     return (await conn.execute(query)).one_or_none()
 
 
-def _event_again(row: Row[Any]) -> BillingEvent:
-    delivery = _delivery(row)
-    return BillingEvent(
-        provider=delivery.provider,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        kind=delivery.kind,
-        subscription_id=delivery.subscription_id,
-        custom_id=row.custom_id,
-        payment_id=row.payment_id,
-        money=delivery.money,
-    )
-
-
-def _delivery(row: Any) -> Delivery:
+def read(row: Any) -> Delivery:
+    """A row of the table."""
     return Delivery(
         id=row.id,
         provider=Provider(row.provider),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox
+from db import inbox, parking
 from db.inbox import FIRST_RETRY, LAST_RETRY, Delivery, InboxStatus, backoff
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from tests.builders import ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
@@ -23,7 +23,7 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
     """Try the parked ones again, this long after now by the database's clock."""
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as conn:
-        return await inbox.adopt(conn, now=row.now + after)
+        return await parking.adopt(conn, now=row.now + after)
 
 
 async def only(engine: AsyncEngine) -> Delivery:
@@ -156,7 +156,7 @@ async def test_a_parked_delivery_is_tried_ever_more_rarely(engine: AsyncEngine) 
     for attempt in range(20):
         [before] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
         async with engine.begin() as conn:
-            await inbox.adopt(conn, now=before.next_attempt_at)
+            await parking.adopt(conn, now=before.next_attempt_at)
         [after] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
         assert after.attempts == attempt + 1
         waits.append(after.next_attempt_at - before.next_attempt_at)
@@ -181,7 +181,7 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
     await note_subscription(engine, "I-OTHER", organization_id="other")
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as first:
-        mine = await inbox.adopt(first, now=row.now + LAST_RETRY, limit=1)
+        mine = await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)
 
         assert mine == [ORGANIZATION]
         assert await adopt(engine, LAST_RETRY) == ["other"]
@@ -193,7 +193,7 @@ async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(en
     first = await receive(engine, event(id_="WH-1"))
     second = await receive(engine, event(id_="WH-2"))
     async with engine.begin() as conn:
-        await inbox.park(conn, second.id, "for a person")
+        await parking.park(conn, second.id, "for a person")
         await inbox.mark_handled(conn, [first.id, second.id], "done")
 
     found = await rows(engine, "SELECT status, outcome FROM inbox ORDER BY id")

@@ -13,6 +13,7 @@ from db import (
     folding,
     holds,
     inbox,
+    parking,
     payments,
     reservations,
     reversals,
@@ -438,7 +439,7 @@ class Storm:
 
     async def relays(self) -> None:
         async with self.engine.begin() as conn:
-            await inbox.adopt(conn, now=NOON + timedelta(days=9000))
+            await parking.adopt(conn, now=NOON + timedelta(days=9000))
             await waiting.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
         async with self.engine.begin() as conn:
             found = await inbox.unhandled(conn, ORGANIZATION)

@@ -1,0 +1,77 @@
+"""Parked deliveries: of something that is not known yet, tried again until it is; or set aside for a person."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.inbox import InboxStatus, backoff, organization_of, read
+from db.tables import inbox
+from domain.events import BillingEvent
+from domain.subscription import Provider
+
+
+async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
+    """Set it aside for a person; it stays in sight and is tried again."""
+    await conn.execute(
+        update(inbox).where(inbox.c.id == delivery_id).values(status=InboxStatus.PARKED.value, outcome=reason)
+    )
+
+
+async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
+    """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
+
+    Skips rows that another process has in hand. Backs off from 5 s to 24 h. The caller commits, then rings.
+    """
+    query = (
+        select(inbox)
+        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.next_attempt_at <= now)
+        .where(inbox.c.outcome.like("unknown %"))
+        .order_by(inbox.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found: list[str] = []
+    for row in await conn.execute(query):
+        organization_id = await organization_of(conn, _event_again(row))
+        values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
+        if organization_id is not None:
+            values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
+            found.append(organization_id)
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**values))
+    return found
+
+
+async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
+    """A subscription was linked: what was parked for it is due now."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
+        .where(inbox.c.status == InboxStatus.PARKED.value)
+        .values(next_attempt_at=now)
+    )
+
+
+async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
+    """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == provider.value, inbox.c.payment_id == payment_id)
+        .where(inbox.c.status == InboxStatus.PARKED.value)
+        .values(next_attempt_at=now)
+    )
+
+
+def _event_again(row: Row[Any]) -> BillingEvent:
+    delivery = read(row)
+    return BillingEvent(
+        provider=delivery.provider,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        kind=delivery.kind,
+        subscription_id=delivery.subscription_id,
+        custom_id=row.custom_id,
+        payment_id=row.payment_id,
+        money=delivery.money,
+    )
