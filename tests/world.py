@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,6 +16,7 @@ from uuid import UUID
 import httpx
 import uvicorn
 from pydantic import SecretStr
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import ASGIApp
 from temporalio.client import Client
@@ -221,11 +223,16 @@ class World:
         return newest
 
     async def applied(self, organization_id: str, status: str) -> Standing:
-        """Wait until the world agrees with a standing of this status."""
+        """Wait until the world agrees with a standing of this status, and the lifecycle has said so once."""
+        said = text("SELECT applied_at IS NOT NULL FROM standings WHERE organization_id = :organization_id")
 
         async def reached() -> Standing | None:
             now = await self.standing(organization_id)
-            return now if now.status == status and not now.behind else None
+            if now.status != status or now.behind:
+                return None
+            asked = {"organization_id": organization_id}
+            heard = await self.read(lambda conn: conn.execute(said, asked))
+            return now if heard.scalar_one() else None
 
         found = await until(reached, f"{organization_id} applied as {status}")
         assert found is not None
@@ -266,15 +273,18 @@ class World:
         await self.services.doorbell.ring_organization(organization_id)
 
     async def look_again(self, organization_id: str) -> Standing:
-        """Ring, and wait until the lifecycle has asked the provider and is at rest."""
-        before = await self.confirmed_at(organization_id)
-        await self.ring(organization_id)
+        """Ring, and wait until the lifecycle has asked the provider and is at rest.
 
-        async def confirmed() -> bool:
-            return await self.confirmed_at(organization_id) != before
-
-        await until(confirmed, f"{organization_id} confirmed anew")
+        Twice: what is confirmed first may have been asked before we rang.
+        """
+        for _ in range(2):
+            before = await self.confirmed_at(organization_id)
+            await self.ring(organization_id)
+            await until(partial(self._confirmed_since, organization_id, before), f"{organization_id} confirmed anew")
         return await self.at_rest(organization_id)
+
+    async def _confirmed_since(self, organization_id: str, before: datetime | None) -> bool:
+        return await self.confirmed_at(organization_id) != before
 
     async def confirmed_at(self, organization_id: str) -> datetime | None:
         found = await self.read(lambda conn: subscriptions.current(conn, organization_id))
