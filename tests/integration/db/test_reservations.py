@@ -220,6 +220,19 @@ async def test_a_shut_gate_hands_nothing_over_though_it_is_paid_for(engine: Asyn
     assert await broken_claims(engine) == set()
 
 
+@pytest.mark.parametrize("to", [CampaignStatus.PAUSED, CampaignStatus.CANCELED])
+async def test_a_campaign_that_a_person_stopped_hands_nothing_over_though_it_is_paid_for(
+    engine: AsyncEngine, to: CampaignStatus
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine)
+    await reserve(engine, sending)
+    await change_campaign(engine, sending, to, reason="by a person" if to is CampaignStatus.PAUSED else "")
+
+    assert await begin_window(engine, sending) is None
+    assert await statuses(engine, sending) == [RESERVED] * 5
+
+
 async def test_what_was_not_handed_over_is_refunded_and_pending_again(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
