@@ -161,14 +161,7 @@ class AtPayPal(Actor):
     async def expire(self, subscription_id: str) -> None:
         known = self.world.paypal.state.subscriptions[subscription_id]
         known.next_billing = datetime.now(UTC) - timedelta(seconds=1)
-        await self.world.ring(str(known.custom_id))
-
-        async def heard() -> bool:  # what was asked before the ring may come after it
-            subscription = await current(self.world, str(known.custom_id))
-            until_then = None if subscription is None else subscription.snapshot.access_until
-            return until_then is not None and until_then < datetime.now(UTC)
-
-        await until(heard, "the paid period is over")
+        await self.world.look_again(str(known.custom_id))
         await self.happen(f"subscriptions/{subscription_id}/expire")
 
 
