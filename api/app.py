@@ -38,6 +38,26 @@ from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services
 
+ROUTES = (
+    webhooks,
+    callbacks,
+    organizations,
+    wallets,
+    postings,
+    holds,
+    topups,
+    subscriptions,
+    migrations,
+    campaigns,
+    previews,
+    recipients,
+    margins,
+    messages,
+    rates,
+    health,
+)
+"""The modules of the API's routes, in the order in which they are described."""
+
 
 def create_app(services: Services | None = None) -> FastAPI:
     """The application. Without `services` it builds them from the environment when it starts, and closes them."""
@@ -67,24 +87,7 @@ def create_app(services: Services | None = None) -> FastAPI:
 
     common = services.settings if services is not None else settings.load(Settings)
     app = Lean(lifespan=lifespan, **openapi.ABOUT)
-    for module in (
-        webhooks,
-        callbacks,
-        organizations,
-        wallets,
-        postings,
-        holds,
-        topups,
-        subscriptions,
-        migrations,
-        campaigns,
-        previews,
-        recipients,
-        margins,
-        messages,
-        rates,
-        health,
-    ):
+    for module in ROUTES:
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
     app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)

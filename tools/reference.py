@@ -19,49 +19,15 @@ from typer.main import get_command
 
 from api import (
     auth,
-    callbacks,
-    campaigns,
     errors,
-    health,
-    holds,
-    margins,
-    messages,
-    migrations,
-    organizations,
-    postings,
-    previews,
-    rates,
-    recipients,
-    subscriptions,
-    topups,
-    wallets,
-    webhooks,
 )
-from api.app import create_app
+from api.app import ROUTES, create_app
 from cli.main import create_app as create_cli
 from db.certify import CHECKS, GUARANTEES
 from runtime import settings
 from tools import failures, lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-ROUTERS = (
-    webhooks,
-    callbacks,
-    organizations,
-    wallets,
-    postings,
-    holds,
-    topups,
-    subscriptions,
-    migrations,
-    campaigns,
-    previews,
-    recipients,
-    margins,
-    messages,
-    rates,
-    health,
-)
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 
@@ -141,7 +107,7 @@ def _operation(method: str, path: str, operation: Json) -> list[str]:
 def _scopes() -> dict[tuple[str, str], str]:
     words = {id(auth.READ): "read", id(auth.WRITE): "write", id(auth.OPERATOR): "operator"}
     found: dict[tuple[str, str], str] = {}
-    for module in ROUTERS:
+    for module in ROUTES:
         for route in module.router.routes:
             for dependency in getattr(route, "dependencies", ()):
                 for method in getattr(route, "methods", ()):
