@@ -192,12 +192,10 @@ async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str)
 
 
 async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
-    return CampaignOut.of(
-        campaign,
-        position=await campaigns.next_position(conn, campaign.organization_id, campaign.id),
-        counts=await campaigns.counts(conn, campaign.organization_id, campaign.id),
-        progress=await progress.of(conn, campaign, now=datetime.now(UTC)),
-    )
+    position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
+    counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
+    how_far = await progress.of(conn, campaign, counts, position, now=datetime.now(UTC))
+    return CampaignOut.of(campaign, position=position, counts=counts, progress=how_far)
 
 
 def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:

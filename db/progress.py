@@ -1,12 +1,12 @@
 """How far a campaign is, how fast it goes, and when it will be through."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import campaigns
 from db.campaigns import Campaign
 from domain.campaign import CampaignStatus, MessageStatus
 
@@ -39,9 +39,10 @@ class Progress:
     seconds_left: int | None
 
 
-async def of(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Progress:
-    counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
-    position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
+async def of(
+    conn: AsyncConnection, campaign: Campaign, counts: Mapping[str, int], position: int | None, *, now: datetime
+) -> Progress:
+    """From what `db.campaigns` counts, which takes its time for a million, and its next position."""
     per_second = await rate(conn, campaign, position or campaign.total, now=now)
     waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
     remaining = 0 if campaign.status is CampaignStatus.CANCELED else waiting
