@@ -42,7 +42,11 @@ class Message:
 
     @property
     def debit_reference(self) -> str:
-        return f"message:{self.id}:{self.attempt}"
+        return debit_reference(self.id, self.attempt)
+
+
+def debit_reference(message_id: UUID, attempt: int) -> str:
+    return f"message:{message_id}:{attempt}"
 
 
 async def by_key(conn: AsyncConnection, organization_id: str, key: str) -> Message | None:

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import campaigns, messages, standings, wallets
 from db.campaigns import PERSON
 from db.messages import Message
-from db.reservations import debit_reference
 from domain.campaign import CampaignStatus, MessageStatus
 from domain.wallet import Debited, Outcome, debit
 
@@ -50,7 +49,7 @@ async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | 
 
     Raises `NotLost`. Locks the wallet, then the message.
     """
-    reference = debit_reference(message.id, message.attempt + 1)
+    reference = messages.debit_reference(message.id, message.attempt + 1)
     [outcome] = await wallets.post(conn, message.organization_id, [debit(reference, message.price)])
     if not isinstance(outcome, Debited):
         return None, outcome

@@ -29,10 +29,6 @@ class DifferentMessage(Exception):
     """The idempotency key was used before, for another message."""
 
 
-def debit_reference(message_id: UUID, attempt: int) -> str:
-    return f"message:{message_id}:{attempt}"
-
-
 async def reserve(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
 ) -> Batch | None:
@@ -129,7 +125,8 @@ async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, ro
     if skipped:
         await conn.execute(statements.SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
     postings = [
-        debit(debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency)) for row in affordable
+        debit(messages.debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency))
+        for row in affordable
     ]
     if not postings:
         return len(skipped)
@@ -165,7 +162,7 @@ async def pay_for_one(
             raise DifferentMessage(key)
         return before, None
     message_id = uuid4()
-    [outcome] = await wallets.post_locked(conn, wallet, [debit(debit_reference(message_id, 1), price)])
+    [outcome] = await wallets.post_locked(conn, wallet, [debit(messages.debit_reference(message_id, 1), price)])
     if not isinstance(outcome, Debited):
         return None, outcome
     await conn.execute(
@@ -186,17 +183,6 @@ async def pay_for_one(
     return await messages.get(conn, organization_id, message_id), outcome
 
 
-async def begin_window(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
-) -> list[Message] | None:
-    """Mark the next reserved messages as being sent, if the gate still stands open; None when it does not.
-
-    Holds the wallet's row, so that no gate shuts before this is committed, and the campaign's, so that a sender given
-    up for dead and its successor never hold the same message. The caller commits, then posts them.
-    """
-    return await next_window(conn, organization_id, campaign_id, (), limit=limit, now=now)
-
-
 async def next_window(
     conn: AsyncConnection,
     organization_id: str,
@@ -206,9 +192,11 @@ async def next_window(
     limit: int,
     now: datetime,
 ) -> list[Message] | None:
-    """Settle the window that was posted and begin the next one, in one transaction. As `begin_window`.
+    """Settle the window that was posted, and mark the next reserved messages as being sent, in one transaction.
 
-    Locks the campaign, the wallet, then the messages.
+    None when the gate does not stand open any more. Holds the wallet's row, so that no gate shuts before this is
+    committed, and the campaign's, so that a sender given up for dead and its successor never hold the same message.
+    Locks the campaign, the wallet, then the messages; the caller commits, then posts them.
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     lock = wallets.lock if settlements.returns_money(replies) else wallets.watch

@@ -359,7 +359,7 @@ async def begin_window(
 ) -> list[Message] | None:
     at = now or datetime.now(UTC)
     async with engine.begin() as conn:
-        return await reservations.begin_window(conn, of.organization_id, of.id, limit=limit, now=at)
+        return await reservations.next_window(conn, of.organization_id, of.id, (), limit=limit, now=at)
 
 
 async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:

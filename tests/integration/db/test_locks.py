@@ -217,7 +217,7 @@ async def test_a_gate_waits_for_a_window_that_is_being_marked(engine: AsyncEngin
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        window = await reservations.begin_window(conn, ORGANIZATION, sending.id, limit=5, now=datetime.now(UTC))
+        window = await reservations.next_window(conn, ORGANIZATION, sending.id, (), limit=5, now=datetime.now(UTC))
         shutting = asyncio.create_task(shut_gate(engine))
         await until_it_waits_for(engine, conn, shutting)
     await shutting
@@ -232,7 +232,7 @@ async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: A
     sending = await campaign(engine, messages=6)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        first = await reservations.begin_window(conn, ORGANIZATION, sending.id, limit=4, now=datetime.now(UTC))
+        first = await reservations.next_window(conn, ORGANIZATION, sending.id, (), limit=4, now=datetime.now(UTC))
         other = asyncio.create_task(begin_window(engine, sending, limit=4))
         await until_it_waits_for(engine, conn, other)
     second = await other
