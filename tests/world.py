@@ -272,12 +272,12 @@ class World:
     async def ring(self, organization_id: str) -> None:
         await self.services.doorbell.ring_organization(organization_id)
 
-    async def look_again(self, organization_id: str) -> Standing:
+    async def look_again(self, organization_id: str, *, rings: int = 2) -> Standing:
         """Ring, and wait until the lifecycle has asked the provider and is at rest.
 
         Twice: what is confirmed first may have been asked before we rang.
         """
-        for _ in range(2):
+        for _ in range(rings):
             before = await self.confirmed_at(organization_id)
             await self.ring(organization_id)
             await until(partial(self._confirmed_since, organization_id, before), f"{organization_id} confirmed anew")

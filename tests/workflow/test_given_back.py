@@ -54,7 +54,7 @@ async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_wi
     await settled(world, organization_id, campaign_id)
     refused = sum(world.twilio.state.refused.values())
     length = await world.history_length(organization_id)
-    await world.look_again(organization_id)
+    await world.look_again(organization_id, rings=1)
     still = sum(world.twilio.state.refused.values())
 
     assert (standing.status, standing.blocks) == (Status.SUSPENDED, frozenset({Block.TELEPHONY}))
