@@ -4,7 +4,7 @@ It goes the way of a delivery: stored, folded (which may only close), and decide
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -64,7 +64,9 @@ class Listing:
     async def compare(self, provider: Provider, asked: Settled) -> Tally:
         until = datetime.now(UTC) - timedelta(seconds=asked.seconds)
         async with self._engine.connect() as conn:
-            since = await listings.listed_until(conn, provider) or until - AT_FIRST
+            before = await listings.listed_until(conn, provider)
+        since = before or until - AT_FIRST
+        until = max(since, until)  # somebody may have asked with less patience, just now
         tally = Tally(provider=provider.value, since=max(since, until - KEPT), until=until)
         try:
             listed, missing = await self._missing(provider, tally)
@@ -75,14 +77,9 @@ class Listing:
             await self._take_in(one)
         async with self._engine.begin() as conn:
             came = await listings.arrivals(conn, provider, tally.since, until)
-            await listings.advance(conn, provider, until)
-        return replace(
-            tally,
-            listed=listed,
-            missed=len(missing),
-            duplicates=came.duplicates,
-            out_of_order=came.out_of_order,
-        )
+            found = replace(came, missed=len(missing))
+            await listings.advance(conn, provider, found, before=before, until=until)
+        return replace(tally, listed=listed, **asdict(found))
 
     async def _missing(self, provider: Provider, tally: Tally) -> tuple[int, list[Listed]]:
         """Those that tell us something and are not in the inbox; of each event once."""

@@ -13,6 +13,7 @@ from api import (
     holds,
     margins,
     messages,
+    metrics,
     migrations,
     openapi,
     organizations,
@@ -25,6 +26,7 @@ from api import (
     wallets,
     webhooks,
 )
+from api.answers import Answers
 from api.background import Background
 from api.context import Context
 from api.errors import install
@@ -55,12 +57,14 @@ ROUTES = (
     messages,
     rates,
     health,
+    metrics,
 )
 """The modules of the API's routes, in the order in which they are described."""
 
 
 def create_app(services: Services | None = None) -> FastAPI:
     """The application. Without `services` it builds them from the environment when it starts, and closes them."""
+    answers = Answers()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +86,7 @@ def create_app(services: Services | None = None) -> FastAPI:
                 sending=ready.sending,
                 coalescer=coalescer,
                 callbacks=batches,
+                answers=answers,
             )
             yield
 
@@ -90,7 +95,8 @@ def create_app(services: Services | None = None) -> FastAPI:
     for module in ROUTES:
         app.include_router(module.router, responses=openapi.problems(module.router))
     install(app)
-    app.add_middleware(Requests, max_body_bytes=common.max_body_bytes)
-    app.be_lean((postings.router, callbacks.router), partial(Requests, max_body_bytes=common.max_body_bytes))
+    around = partial(Requests, max_body_bytes=common.max_body_bytes, answered=answers.observe)
+    app.add_middleware(around)
+    app.be_lean((postings.router, callbacks.router), around)
     openapi.install(app)
     return app

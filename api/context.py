@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from temporalio.service import RPCError
 
 from activities.sending import Sending
+from api.answers import Answers
 from api.background import Background
 from api.errors import invalid, not_found
 from api.keys import Keys
@@ -34,6 +35,7 @@ class Context:
     sending: Sending
     coalescer: Coalescer
     callbacks: Callbacks
+    answers: Answers
 
     def ring(self, organization_id: str) -> None:
         """Behind the answer; what is not heard, the relay rings again."""

@@ -73,15 +73,13 @@ class Lean(FastAPI):
     def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
         """Serve the routers' lean routes directly. They are to be included as well, to be described."""
         routes = [one for router in routers for one in router.routes if isinstance(one, LeanRoute | BareRoute)]
-        self._found_first = [
-            (re.compile(one.path_regex.pattern), one.methods or set(), around(_served(one))) for one in routes
-        ]
+        self._found_first = [(re.compile(one.path_regex.pattern), one, around(_served(one))) for one in routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            for pattern, methods, serve in self._found_first:
-                if scope["method"] in methods and (found := pattern.fullmatch(scope["path"])):
-                    scope.update(app=self, path_params=found.groupdict())
+            for pattern, route, serve in self._found_first:
+                if scope["method"] in (route.methods or ()) and (found := pattern.fullmatch(scope["path"])):
+                    scope.update(app=self, route=route, path_params=found.groupdict())
                     await serve(scope, receive, send)
                     return
         await super().__call__(scope, receive, send)

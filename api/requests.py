@@ -4,6 +4,7 @@ Written against ASGI itself, since it stands on the hot path.
 """
 
 import time
+from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
@@ -20,9 +21,12 @@ _LONGER = (("/campaigns", BODY_BYTES), ("/campaigns/preview", BODY_BYTES), ("/re
 
 
 class Requests:
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    """`answered` is told the scope, the status and the seconds of each."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, answered: Callable[[Scope, int, float], None]) -> None:
         self._app = app
         self._limit = max_body_bytes
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,9 +55,10 @@ class Requests:
             if status:
                 raise
             await response(as_problem(problem), Request(scope))(scope, receive, sending)
+        spent = time.perf_counter() - started
+        self._answered(scope, status, spent)
         if scope["path"].startswith("/v1/"):
-            spent = round((time.perf_counter() - started) * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=spent)
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(spent * 1000, 1))
 
     def _limit_of(self, scope: Scope) -> int:
         if scope["method"] != "POST":

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 import uvloop
+from temporalio.runtime import Runtime
 
 from cli.migrating import configured
 from cli.waiting import first_of
-from runtime.client import register_search_attributes
+from runtime.client import register_search_attributes, telemetry
 from runtime.processes import stop_requested
 from runtime.settings import Settings
 from runtime.wiring import Services, from_environment
@@ -20,9 +21,17 @@ def worker(
     queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
     *,
     versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464.")
+    ] = None,
 ) -> None:
     """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
-    uvloop.run(_work(configured(), queues, versioned=versioned))
+    read = configured()
+    try:
+        runtime = telemetry(metrics)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--metrics") from problem
+    uvloop.run(_work(read, queues, runtime, versioned=versioned))
 
 
 def task_queues(read: Settings, asked: str) -> list[str]:
@@ -38,19 +47,21 @@ def task_queues(read: Settings, asked: str) -> list[str]:
     return sorted({known[word] for word in words})
 
 
-async def _work(read: Settings, asked: str, *, versioned: bool) -> None:
+async def _work(read: Settings, asked: str, runtime: Runtime, *, versioned: bool) -> None:
     queues = task_queues(read, asked)
     stop = stop_requested()
     async with AsyncExitStack() as stack:
-        services = await _services(stack, stop)
+        services = await _services(stack, runtime, stop)
         if services is not None:
             await register_search_attributes(services.client)
             await work(services, queues, stop, versioned=versioned)
 
 
-async def _services(stack: AsyncExitStack, stop: asyncio.Event) -> Services | None:
+async def _services(stack: AsyncExitStack, runtime: Runtime, stop: asyncio.Event) -> Services | None:
     """None if we are asked to stop while Temporal is still waited for."""
-    building = asyncio.create_task(stack.enter_async_context(from_environment("tollgate-worker", lazy=False)))
+    building = asyncio.create_task(
+        stack.enter_async_context(from_environment("tollgate-worker", lazy=False, runtime=runtime))
+    )
     await first_of(building, stop)
     if building.done():
         return await building

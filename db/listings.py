@@ -1,8 +1,8 @@
 """How far the events that a provider lists have been compared with the inbox, and how deliveries came meanwhile."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -14,25 +14,39 @@ from domain.subscription import Provider
 
 _ARRIVALS = text(
     """
-    SELECT coalesce(sum(deliveries - 1), 0)::bigint AS duplicates,
-           count(*) FILTER (WHERE occurred_at < newest_before AND NOT listed) AS out_of_order
+    SELECT (SELECT coalesce(sum(deliveries - 1), 0)::bigint FROM inbox WHERE provider = :provider AND deliveries > 1)
+           - coalesce((SELECT duplicates FROM listings WHERE provider = :provider), 0) AS duplicates,
+           count(*) FILTER (WHERE occurred_at < newest_before AND received_at > :since AND NOT listed) AS out_of_order
     FROM (
-        SELECT deliveries, occurred_at, coalesce(transmission_id, '') LIKE :listed AS listed,
+        SELECT occurred_at, received_at, coalesce(transmission_id, '') LIKE :listed AS listed,
                max(occurred_at) OVER (
                    PARTITION BY organization_id ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                ) AS newest_before
-        FROM inbox WHERE provider = :provider AND received_at > :since AND received_at <= :until
+        FROM inbox WHERE provider = :provider AND received_at > :from AND received_at <= :until
     ) arrived
     """
 )
+_BEFORE = timedelta(days=1)
+"""How far back what came earlier counts, when it is asked whether an event was overtaken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrivals:
-    """Deliveries of what was here, and events of an organization that came after one that had happened later."""
+class Counts:
+    """`missed`: listed and never delivered. `duplicates`: deliveries of what was here already. `out_of_order`: events
+    of an organization that came after one that had happened later.
+    """
 
-    duplicates: int
-    out_of_order: int
+    missed: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How far one provider is compared, and what was counted up to there."""
+
+    until: datetime
+    counts: Counts
 
 
 async def listed_until(conn: AsyncConnection, provider: Provider) -> datetime | None:
@@ -41,12 +55,34 @@ async def listed_until(conn: AsyncConnection, provider: Provider) -> datetime | 
     return found
 
 
-async def advance(conn: AsyncConnection, provider: Provider, until: datetime) -> None:
-    """Everything up to `until` is compared. The caller commits."""
+async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
+    """Every provider that was compared at least once."""
+    return {
+        Provider(row.provider): Compared(
+            until=row.listed_until,
+            counts=Counts(missed=row.missed, duplicates=row.duplicates, out_of_order=row.out_of_order),
+        )
+        for row in await conn.execute(select(listings))
+    }
+
+
+async def advance(
+    conn: AsyncConnection, provider: Provider, found: Counts, *, before: datetime | None, until: datetime
+) -> None:
+    """Everything from `before`, as `listed_until` told it, up to `until` is compared; `found` is added to the totals.
+
+    Nothing changes if another comparison was faster: it has counted the same. The caller commits.
+    """
+    row = {"provider": provider.value, "listed_until": until, **asdict(found)}
+    added = {name: getattr(listings.c, name) + number for name, number in asdict(found).items()}
     await conn.execute(
         upsert(listings)
-        .values(provider=provider.value, listed_until=until)
-        .on_conflict_do_update(index_elements=["provider"], set_={"listed_until": until})
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["provider"],
+            set_={"listed_until": until, **added},
+            where=listings.c.listed_until == before,
+        )
     )
 
 
@@ -56,7 +92,8 @@ async def known(conn: AsyncConnection, provider: Provider, event_ids: Collection
     return set((await conn.execute(query)).scalars())
 
 
-async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Arrivals:
-    asked = {"provider": provider.value, "since": since, "until": until, "listed": f"{LISTED}%"}
-    row = (await conn.execute(_ARRIVALS, asked)).one()
-    return Arrivals(duplicates=row.duplicates, out_of_order=row.out_of_order)
+async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Counts:
+    """How deliveries came between the two; duplicates are those that no comparison has counted yet."""
+    asked = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
+    row = (await conn.execute(_ARRIVALS, {**asked, "listed": f"{LISTED}%"})).one()
+    return Counts(duplicates=row.duplicates, out_of_order=row.out_of_order)

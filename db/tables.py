@@ -165,6 +165,9 @@ listings = Table(
     metadata,
     Column("provider", Text, primary_key=True),
     _time("listed_until", required=True),
+    Column("missed", BigInteger, nullable=False, server_default=ZERO),
+    Column("duplicates", BigInteger, nullable=False, server_default=ZERO),
+    Column("out_of_order", BigInteger, nullable=False, server_default=ZERO),
     _one_of("provider", "paypal", "stripe"),
 )
 
@@ -206,7 +209,11 @@ inbox = Table(
     CheckConstraint("(status = 'handled') = (handled_at IS NOT NULL)", name="handled"),
     Index("inbox_waiting_idx", "next_attempt_at", postgresql_where=text("status <> 'handled'")),
     Index("inbox_organization_idx", "organization_id", "id"),
-)
+    Index("inbox_received_idx", "received_at", postgresql_using="brin"),
+    Index(
+        "inbox_repeated_idx", "provider", postgresql_include=["deliveries"], postgresql_where=text("deliveries > 1")
+    ),
+)  # fmt: skip
 
 blocks = Table(
     "blocks",

@@ -58,7 +58,10 @@ async def connect(
 
 
 def telemetry(metrics_address: str | None = None) -> Runtime:
-    """The SDK's core, logging through ours; Prometheus metrics at `metrics_address`. Make one per process."""
+    """The SDK's core, logging through ours; Prometheus metrics at `metrics_address`, an IP and a port.
+
+    Make one per process. Raises ValueError for an address that cannot be served.
+    """
     return Runtime(
         telemetry=TelemetryConfig(
             logging=LoggingConfig(

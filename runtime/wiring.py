@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 
 from activities.billing import Billing
 from activities.doorbell import Doorbell
@@ -69,10 +70,12 @@ class Services:
 
 
 @asynccontextmanager
-async def from_environment(identity: str, *, lazy: bool = True) -> AsyncIterator[Services]:
+async def from_environment(
+    identity: str, *, lazy: bool = True, runtime: Runtime | None = None
+) -> AsyncIterator[Services]:
     """The services as the environment describes them. Raises `BadSettings` with what is missing.
 
-    `lazy` lets the API start while Temporal is down; a worker cannot.
+    `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with its telemetry.
     """
     settings = settings_of.load(Settings)
     groups, twilio = billing.set_up(), settings_of.load(settings_of.Twilio)
@@ -80,7 +83,7 @@ async def from_environment(identity: str, *, lazy: bool = True) -> AsyncIterator
     if connection is None or settings.database_url is None:
         missing = "TEMPORAL_ADDRESS" if connection is None else "TOLLGATE_DATABASE_URL"
         raise settings_of.BadSettings(f"{missing} is not set (`tollgate dev` starts servers of its own)")
-    client = await connect(connection, lazy=lazy, identity=identity)
+    client = await connect(connection, lazy=lazy, identity=identity, runtime=runtime)
     async with services(settings, groups, twilio, client, settings.database_url.get_secret_value()) as built:
         yield built
 

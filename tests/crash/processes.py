@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -69,11 +70,8 @@ def environment(world: World, **changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def worker(
-    world: World, name: str = "worker", *, versioned: bool = False, **changes: str
-) -> AsyncIterator[Running]:
+async def worker(world: World, name: str = "worker", *options: str, **changes: str) -> AsyncIterator[Running]:
     """`python -m cli.main worker` on both queues, killed at the end if it still runs."""
-    options = ["--versioned"] if versioned else []
     async with _running(world, name, ["worker", *options], environment(world, **changes)) as started:
         await started.says("worker_started")
         yield started
@@ -98,3 +96,9 @@ async def _running(world: World, name: str, arguments: list[str], given: Mapping
     finally:
         if process.poll() is None:
             running.kill()
+
+
+def free_port() -> int:
+    """One that nobody listens at, just now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-import socket
 
 import httpx
 
 from tests.builders import number, rows
 from tests.crash.load import Debits
-from tests.crash.processes import api
+from tests.crash.processes import api, free_port
 from tests.world import World, until
 
 CALLERS = 100
@@ -18,8 +17,7 @@ ONE_CENT = 10_000
 
 async def test_every_answered_debit_is_in_the_ledger_once(world: World) -> None:
     organization_id, _ = await world.organization(balance="100.00")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     engine, key = world.services.engine, world.api.headers["authorization"]
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}", headers={"authorization": key}, timeout=10

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 from temporalio.api.enums.v1 import EventType
 
 from activities.doorbell import organization_workflow_id
 from domain.standing import Status
 from runtime.settings import Settings
 from runtime.temporal import find_program
-from tests.crash.processes import worker
+from tests.crash.processes import free_port, worker
 from tests.world import World, until
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "rolling-deployment.md"
@@ -33,11 +34,11 @@ async def test_the_next_build_ends_the_suspension_that_the_last_one_began(world:
 
 
 async def test_with_worker_versioning_the_promoted_build_takes_over(world: World) -> None:
-    async with worker(world, "a", versioned=True, TOLLGATE_BUILD_ID="build-a") as first:
+    async with worker(world, "a", "--versioned", TOLLGATE_BUILD_ID="build-a") as first:
         await _promote(world, "build-a")
         organization_id, subscription_id = await world.organization()
         await world.applied(organization_id, "active")
-        async with worker(world, "b", versioned=True, TOLLGATE_BUILD_ID="build-b") as second:
+        async with worker(world, "b", "--versioned", TOLLGATE_BUILD_ID="build-b") as second:
             async with _twilio_down(world, organization_id, subscription_id):
                 await _promote(world, "build-b")
                 assert await first.terminate() == 0
@@ -45,6 +46,18 @@ async def test_with_worker_versioning_the_promoted_build_takes_over(world: World
             await _all_in_order(world, organization_id)
             assert "build-b" in (await _temporal(world, DESCRIBE) or "")
             assert await second.terminate() == 0
+
+
+async def test_a_worker_tells_prometheus_what_waits_in_temporal(world: World) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with worker(world, "a", "--metrics", address), httpx.AsyncClient() as prometheus:
+        organization_id, _ = await world.organization()
+        await world.applied(organization_id, "active")
+
+        told = (await prometheus.get(f"http://{address}/metrics")).text
+
+    assert "temporal_activity_schedule_to_start_latency_seconds_bucket" in told
+    assert "temporal_worker_task_slots_available" in told
 
 
 def test_the_how_to_names_the_commands_that_were_run() -> None:

@@ -151,6 +151,13 @@ def test_a_queue_that_does_not_exist_is_refused() -> None:
     assert "'campaign' is not one of lifecycle, campaigns" in done.stderr
 
 
+def test_an_address_for_metrics_that_is_none_is_refused() -> None:
+    done = tollgate("worker", "--metrics", "nonsense")
+
+    assert done.returncode == 2
+    assert "invalid socket address" in done.stderr
+
+
 def test_a_database_that_does_not_answer_is_one_line() -> None:
     done = tollgate("certify", database_url=NO_DATABASE)
 

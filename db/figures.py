@@ -1,0 +1,66 @@
+"""Figures: how many organizations, deliveries, messages and alerts stand how, at this moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import inbox, listings
+from db.inbox import Backlog
+from db.listings import Compared
+from db.tables import alerts, messages, standings
+from domain.standing import Status
+from domain.subscription import Provider
+
+UNSETTLED_AFTER = timedelta(minutes=1)
+"""A hand-over that is open for longer has gone wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of them that wait for a
+    person. `alerts` are the standing ones by kind. `unsettled` messages were handed to Twilio, which did not answer.
+    """
+
+    organizations: Mapping[Status, int]
+    behind: int
+    behind_for: timedelta
+    stuck: int
+    backlog: Backlog
+    compared: Mapping[Provider, Compared]
+    alerts: Mapping[str, int]
+    unsettled: int
+
+
+async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
+    """None of these reads what only grows: each has an index, or one row for an organization."""
+    behind = standings.c.applied_epoch < standings.c.epoch
+    standing = await conn.execute(
+        select(
+            standings.c.status,
+            func.count().label("all"),
+            func.count().filter(behind).label("behind"),
+            func.min(standings.c.decided_at).filter(behind).label("since"),
+            func.count().filter(standings.c.stuck_step.is_not(None)).label("stuck"),
+        ).group_by(standings.c.status)
+    )
+    rows = standing.all()
+    since = min((row.since for row in rows if row.since is not None), default=now)
+    raised = await conn.execute(
+        select(alerts.c.kind, func.count().label("all")).where(alerts.c.cleared_at.is_(None)).group_by(alerts.c.kind)
+    )
+    unsettled = select(func.count()).where(
+        messages.c.status.in_(("sending", "unknown")), messages.c.sending_at < now - UNSETTLED_AFTER
+    )
+    return Figures(
+        organizations=dict.fromkeys(Status, 0) | {Status(row.status): row.all for row in rows},
+        behind=sum(row.behind for row in rows),
+        behind_for=max(now - since, timedelta()),
+        stuck=sum(row.stuck for row in rows),
+        backlog=await inbox.backlog(conn),
+        compared=await listings.compared(conn),
+        alerts={row.kind: row.all for row in raised},
+        unsettled=(await conn.execute(unsettled)).scalar_one(),
+    )
