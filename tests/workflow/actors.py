@@ -69,13 +69,19 @@ class Actor(ABC):
 
     async def deliver(self, event_ids: Iterable[str]) -> None:
         for event_id in event_ids:
-            asked = (
-                {"event_id": event_id, "webhook_id": WEBHOOK_ID} if self.name == "paypal" else {"event_id": event_id}
-            )
-            signed = (await self.control.post("/_sim/sign", json=asked)).json()
-            raw = base64.b64decode(signed["body_base64"])
-            answer = await self.world.api.post(f"/webhooks/{self.name}", content=raw, headers=signed["headers"])
-            assert answer.status_code == 200
+            await self._deliver(event_id=event_id)
+
+    async def deliver_raw(self, raw: str) -> None:
+        """As the provider would sign it."""
+        await self._deliver(raw=raw)
+
+    async def _deliver(self, **asked: str) -> None:
+        if self.name == "paypal":
+            asked["webhook_id"] = WEBHOOK_ID
+        signed = (await self.control.post("/_sim/sign", json=asked)).json()
+        raw = base64.b64decode(signed["body_base64"])
+        answer = await self.world.api.post(f"/webhooks/{self.name}", content=raw, headers=signed["headers"])
+        assert answer.status_code == 200
 
     async def subscribe(self, organization_id: str) -> Subscription:
         """By a checkout that the customer completes; the current subscription that comes of it."""

@@ -1,9 +1,13 @@
-"""Stripe promises no order: whatever comes first, the subscription is taken over and its payment booked once."""
+"""Stripe promises no order, and may tell one change by several events: each ends the same, and is made once."""
 
 import asyncio
+import json
 from itertools import permutations
 
-from db import payments
+import pytest
+
+from db import inbox, payments, receipts
+from domain.standing import Status
 from domain.subscription import State
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow.actors import AtStripe, current, onboard
@@ -39,6 +43,80 @@ async def _completed_in(world: World, order: tuple[int, ...]) -> None:
 
     await until(settled, f"order {order} settled")
     assert (await world.at_rest(organization_id)).status == "active"
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("outcome", ["unpaid", "paused"])
+async def test_two_different_events_for_one_change_change_it_once(
+    world: World, outcome: str, *, backwards: bool
+) -> None:
+    """Of one second, and with ids of their own: neither the inbox nor the time tells that they are one.
+
+    Two of one type for `unpaid`; `paused` and `updated` for a pause.
+    """
+    actor = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+    before = await world.at_rest(organization_id)
+
+    told = await actor.act(f"subscriptions/{subscription.id}/give_up", outcome=outcome)
+    both = [told["events"][-1]["id"], _again(world, told["events"][-1]["id"], "customer.subscription.updated")]
+    await actor.deliver(reversed(both) if backwards else both)
+    after = await world.at_rest(organization_id)
+
+    made = await world.read(lambda conn: receipts.of_organization(conn, organization_id, limit=10))
+    assert (after.status, after.epoch) == (Status.SUSPENDED, before.epoch + 1)
+    assert [one.epoch for one in made] == [after.epoch]
+    await world.certify()
+
+
+async def test_two_different_events_for_one_payment_book_it_once(world: World) -> None:
+    actor = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+    first = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+
+    events = await _act(actor, f"subscriptions/{subscription.id}/pay")
+    [paid] = [one for one in events if world.stripe.events.all[one].type == "invoice.paid"]
+    await asyncio.gather(*(actor.deliver([one]) for one in (*events, _again(world, paid, "invoice.paid"))))
+    await world.at_rest(organization_id)
+
+    booked = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+    assert len(booked) == len(first) + 1
+
+
+async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World) -> None:
+    actor = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+    await _act(actor, f"subscriptions/{subscription.id}/give_up")
+    thin = {
+        "id": f"evt_thin_{organization_id}",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.updated",
+        "livemode": False,
+        "created": "2026-11-26T12:00:00.000Z",
+        "related_object": {
+            "id": subscription.id,
+            "type": "subscription",
+            "url": f"/v1/subscriptions/{subscription.id}",
+        },
+    }
+
+    await actor.deliver_raw(json.dumps(thin))
+
+    await world.applied(organization_id, "suspended")
+    await world.at_rest(organization_id)
+    stored = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=10))
+    assert [one.status for one in stored if one.event_id == thin["id"]] == ["handled"]
+
+
+def _again(world: World, event_id: str, event_type: str) -> str:
+    """Another event for what an event tells, of the same second."""
+    event = world.stripe.events.all[event_id]
+    assert event.body is not None
+    again = world.stripe.events.emit(event_type, event.body["data"]["object"], at=event.body["created"])
+    return again.id
 
 
 async def _act(actor: AtStripe, path: str, **asked: str) -> list[str]:
