@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.booking import Booking
 from activities.doorbell import Doorbell
@@ -124,7 +124,7 @@ async def _fold(
                 accept_older=activity.info().attempt > STALE_ATTEMPTS,
             )
     except folding.Stale as problem:
-        raise ApplicationError(str(problem), type=STALE) from problem
+        raise ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN) from problem
     return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
 
 

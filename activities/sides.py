@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.billing import STALE_ATTEMPTS
 from activities.failures import STALE, translated
@@ -97,7 +97,7 @@ async def fold(
                 accept_older=activity.info().attempt > STALE_ATTEMPTS,
             )
         except folding.Stale as problem:
-            raise ApplicationError(str(problem), type=STALE) from problem
+            raise ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN) from problem
     return await customer_migrations.newest(conn, migration.organization_id) or migration
 
 
