@@ -13,6 +13,7 @@ from temporalio import activity
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
+from activities.looking_up import look_up
 from db import alerts, folding, organizations, pace, reservations, settlements
 from db import messages as stored
 from db.messages import Message
@@ -199,37 +200,14 @@ class Sending:
             return 0
         settled = 0
         for message in waiting:
-            reply = await self._look_up(organization, message, now)
+            async with self._engine.connect() as conn:
+                taken = await stored.sids_to(conn, organization.id, message.recipient)
+            with translated():
+                reply = await look_up(self._twilio, organization, message, taken, now=now, lost_after=self._lost_after)
             if reply is not None:  # at once: the next one may look like it, and must not be given the same sid
                 async with self._engine.begin() as conn:
                     settled += await settlements.settle(conn, organization_id, [reply])
         return settled
-
-    async def _look_up(self, organization: Organization, message: Message, now: datetime) -> Reply | None:
-        since = message.sending_at or now
-        async with self._engine.connect() as conn:
-            taken = await stored.sids_to(conn, organization.id, message.recipient)
-        with translated():
-            found = await self._twilio.find_sent(
-                organization.twilio_account_sid,
-                to=message.recipient,
-                body=message.body,
-                sender=organization.sender,
-                since=since,
-                taken=taken,
-            )
-        if found is not None:
-            return Reply(
-                message=message,
-                status=MessageStatus.ACCEPTED,
-                provider_sid=found.sid,
-                delivery_status=found.status.value if found.status else None,
-                error_code=found.error_code,
-            )
-        if now - since < self._lost_after:
-            return None
-        log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
-        return Reply(message=message, status=MessageStatus.LOST, problem="Twilio does not list it: given up, refunded")
 
     async def _settle(self, organization: Organization, posted: Tally) -> None:
         if posted.replies:

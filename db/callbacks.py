@@ -147,17 +147,9 @@ async def _hear(conn: AsyncConnection, told: Told, message: _Standing | None) ->
 
 
 def _reply(message: Message, callback: StatusCallback) -> Reply:
-    again = message.campaign_id is not None and failure.remedy(callback.error_code).again
-    suspended = "the account was suspended before it was sent"
-    return Reply(
-        message=message,
-        status=MessageStatus.PENDING if again else MessageStatus.REFUSED,
-        provider_sid=None if again else callback.message_sid,
-        delivery_status=None if again or callback.status is None else callback.status.value,
-        error_code=callback.error_code,
-        problem=suspended if failure.remedy(callback.error_code).again else f"Twilio failed it: {callback.error_code}",
-        after_acceptance=True,
-    )
+    assert callback.status is not None  # it says that the message failed
+    sid, status, code = callback.message_sid, callback.status, callback.error_code
+    return settlements.never_left(message, sid, status, code, after_acceptance=True)
 
 
 async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:

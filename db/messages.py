@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import campaigns, messages, organizations
+from db.tables import attempts, campaigns, messages, organizations
 from domain.campaign import MessageStatus
 from domain.money import Money
 
@@ -65,13 +65,14 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
 
 
 async def sids_to(conn: AsyncConnection, organization_id: str, recipient: str) -> frozenset[str]:
-    """The provider's sids of all that is known to have been sent to a recipient."""
-    query = select(messages.c.provider_sid).where(
-        messages.c.organization_id == organization_id,
-        messages.c.recipient == recipient,
-        messages.c.provider_sid.is_not(None),
+    """The provider's sids of all that is known to have been sent to a recipient, and of what it gave back."""
+    to = (messages.c.organization_id == organization_id, messages.c.recipient == recipient)
+    kept = attempts.join(
+        messages, (attempts.c.organization_id == messages.c.organization_id) & (attempts.c.message_id == messages.c.id)
     )
-    return frozenset((await conn.execute(query)).scalars())
+    now = select(messages.c.provider_sid).where(*to, messages.c.provider_sid.is_not(None))
+    before = select(attempts.c.provider_sid).select_from(kept).where(*to, attempts.c.provider_sid.is_not(None))
+    return frozenset((await conn.execute(now.union(before))).scalars())
 
 
 async def in_window(conn: AsyncConnection, organization_id: str, message_ids: list[UUID]) -> list[Message]:

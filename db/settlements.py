@@ -11,6 +11,7 @@ from db import wallets
 from db.messages import Message
 from domain import failure
 from domain.campaign import MessageStatus
+from domain.telephony import DeliveryStatus
 from domain.wallet import Wallet, refund
 
 RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
@@ -28,19 +29,20 @@ _SETTLE = text(
         WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
     ), settled AS (
         UPDATE messages m
-        SET status = r.status, provider_sid = r.provider_sid, delivery_status = r.delivery_status,
-            error_code = r.error_code, problem = r.problem, settled_at = clock_timestamp()
+        SET status = r.status, provider_sid = CASE WHEN r.status <> 'pending' THEN r.provider_sid END,
+            delivery_status = r.delivery_status, error_code = r.error_code, problem = r.problem,
+            settled_at = clock_timestamp()
         FROM reply r JOIN locked USING (id)
         WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
           AND (m.status IN ('sending', 'unknown')
                OR (m.status = 'reserved' AND r.status = 'pending')
                OR (m.status = 'accepted' AND r.after_acceptance))
         RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
-                  old.status AS status_before, old.provider_sid AS sid_before
+                  old.status AS status_before, coalesce(old.provider_sid, r.provider_sid) AS sid
     ), kept AS (  -- an attempt that came to nothing, before the next one takes its place
         INSERT INTO attempts
             (organization_id, message_id, attempt, status, provider_sid, error_code, problem, sending_at)
-        SELECT :organization_id, id, attempt, 'given_back', sid_before, error_code, problem, sending_at
+        SELECT :organization_id, id, attempt, 'given_back', sid, error_code, problem, sending_at
         FROM settled WHERE status = 'pending' AND status_before <> 'reserved'
     ), remembered AS (
         INSERT INTO opt_outs (organization_id, recipient)
@@ -66,6 +68,23 @@ class Reply:
     error_code: int | None = None
     problem: str | None = None
     after_acceptance: bool = False
+
+
+def never_left(
+    message: Message, sid: str, status: DeliveryStatus, error_code: int | None, *, after_acceptance: bool
+) -> Reply:
+    """What Twilio took and failed: refunded, and pending again where it is a campaign's that waits for its account."""
+    remedy = failure.remedy(error_code)
+    again = message.campaign_id is not None and remedy.again
+    return Reply(
+        message=message,
+        status=MessageStatus.PENDING if again else MessageStatus.REFUSED,
+        provider_sid=sid,
+        delivery_status=None if again else status.value,
+        error_code=error_code,
+        problem="the account was suspended before it was sent" if remedy.again else f"Twilio failed it: {error_code}",
+        after_acceptance=after_acceptance,
+    )
 
 
 def refund_reference(message_id: UUID, attempt: int) -> str:

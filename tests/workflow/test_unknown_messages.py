@@ -4,11 +4,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.sending import BatchOf, Sending
 from db import messages
 from domain.campaign import MessageStatus
+from simulators.twilio.app import MAIN_SID
 from tests.builders import rows
 from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
 from tests.workflow.stops import messages_path
@@ -93,6 +95,57 @@ async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_
     assert len(await recipients(world, organization_id)) == 37
     assert await paid(world, organization_id) == 37
     await world.certify()
+
+
+async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_was_lost(world: World) -> None:
+    world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": "failed", "fail_code": 30008})
+    world.twilio.callbacks.faults.add("lost")
+    organization_id, campaign_id = await with_unknown(world, "reset_after_acceptance")
+    await three_unknown(world, organization_id, campaign_id)
+    account = world.twilio.state.accounts[await world.account_sid(organization_id)]
+
+    async def all_failed() -> bool:
+        return all(message.status == "failed" for message in account.messages)
+
+    await until(all_failed, "every message failed")
+    await resolve(world, organization_id, campaign_id)
+
+    await comes_to(world, organization_id, campaign_id, "completed")
+    assert (await counts(world, organization_id, campaign_id))["refused"] == 3
+    assert await paid(world, organization_id) == 37
+    await world.certify()
+
+
+async def test_one_whose_subaccount_is_gone_is_given_up_when_its_time_is_over(world: World) -> None:
+    organization_id, campaign_id = await with_unknown(world, "500")
+    await three_unknown(world, organization_id, campaign_id)
+
+    async def the_others_delivered() -> bool:
+        return (await counts(world, organization_id, campaign_id))["delivered"] == 37
+
+    await until(the_others_delivered, "every callback")
+    del world.twilio.state.accounts[await world.account_sid(organization_id)]
+
+    too_soon = await resolve(world, organization_id, campaign_id)
+    in_time = await resolve(world, organization_id, campaign_id, lost_after=AT_ONCE)
+
+    assert (too_soon, in_time) == (0, 3)
+    await comes_to(world, organization_id, campaign_id, "completed")
+    await world.certify()
+
+
+async def test_refused_credentials_do_not_end_the_run_that_looks_up(idle_world: World) -> None:
+    organization_id, _ = await idle_world.organization()
+    account = idle_world.twilio.state.accounts[MAIN_SID]
+    path = messages_path(await idle_world.account_sid(organization_id))
+    idle_world.twilio.faults.add("500", method="POST", path=path, times=1)
+    await idle_world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    account.auth_token = "another"
+
+    with pytest.raises(ApplicationError) as raised:
+        await patient(idle_world).resolve(organization_id)
+
+    assert not raised.value.non_retryable
 
 
 async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so(world: World) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, campaigns
+from db import alerts, campaigns, messages
 from db.callbacks import Applied, Told
 from db.messages import Message
 from db.settlements import Reply
@@ -256,6 +256,20 @@ async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_l
     assert (await message_now(engine, second)).delivery_status == QUEUED
     assert await balance(engine) == usd("9.99")
     assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize("before_its_answer", [True, False])
+async def test_what_was_given_back_is_never_taken_for_its_next_attempt(
+    engine: AsyncEngine, before_its_answer: bool
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [first] = await (hand_over if before_its_answer else send)(engine, sending)
+    await apply(engine, given_back(first))
+    await hand_over(engine, sending)
+
+    async with engine.connect() as conn:
+        assert await messages.sids_to(conn, ORGANIZATION, first.recipient) == {sid_of(first)}
 
 
 async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(engine: AsyncEngine) -> None:
