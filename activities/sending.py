@@ -14,15 +14,16 @@ from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import look_up
-from db import alerts, folding, organizations, pace, reservations, settlements
+from db import alerts, folding, organizations, pace, reservations, settlements, standings
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
 from db.standings import HeldBlock
 from domain.campaign import Batch, MessageStatus, Next
-from domain.standing import Block
+from domain.standing import Block, Status
 from domain.telephony import AccountStatus
+from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
@@ -31,6 +32,8 @@ TURN = timedelta(seconds=50)
 """After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
 LONGEST_PAUSE = 10.0
 """Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
+ACCOUNT_RETRY = 60.0
+"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is suspended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +142,13 @@ class Sending:
             for reply in posted.replies:
                 if reply.status in counts:
                     counts[reply.status] += 1
-            over = asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled()
-            if over or posted.account_suspended:
+            if posted.account_suspended:
                 await self._settle(organization, posted)
-                return _sent(counts, stopped=posted.account_suspended, left=True)
+                shut = await self._shut_with_the_account(organization)
+                return _sent(counts, stopped=shut, retry_after=None if shut else ACCOUNT_RETRY)
+            if asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled():
+                await self._settle(organization, posted)
+                return _sent(counts, left=True)
 
     def _paces(self, organization: Organization) -> list[tuple[str, int]]:
         paces = [(organization.id, organization.messages_per_second), (pace.WHOLE_ACCOUNT, self._messages_per_second)]
@@ -181,6 +187,8 @@ class Sending:
         if reply.status is MessageStatus.RESERVED:
             reply = Reply(message=message, status=MessageStatus.REFUSED, problem=reply.problem)
         await self._settle(organization, replace(tally, replies=(reply,)))
+        if tally.account_suspended:
+            await self._shut_with_the_account(organization)
         async with self._engine.connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 
@@ -213,24 +221,34 @@ class Sending:
         if posted.replies:
             async with self._engine.begin() as conn:
                 await settlements.settle(conn, organization.id, posted.replies)
-        if posted.account_suspended:
-            await self._check_account(organization)
 
-    async def _check_account(self, organization: Organization) -> None:
-        """Twilio refuses the account: if it is not ours to be suspended now, the telephony block shuts our gate too."""
-        with translated():
+    async def _shut_with_the_account(self, organization: Organization) -> bool:
+        """Twilio refuses the account: whether the gate is shut or changing, by the telephony block if by nothing else.
+
+        False where Twilio does not say that it is suspended: its parent may be, or a change is on its way.
+        """
+        async with self._engine.connect() as conn:
+            before = await standings.get(conn, organization.id)
+        if before is None or before.behind or before.status is Status.SUSPENDED:
+            return True  # we had it suspended, or are having it opened
+        try:
             account = await self._twilio.get_account(organization.twilio_account_sid)
+        except ProviderError as problem:
+            log.error("account_refused", organization_id=organization.id, reason=str(problem))
+            return False
         if account.status is AccountStatus.ACTIVE:
-            return
+            log.error("account_refused", organization_id=organization.id, reason="Twilio says that it is active")
+            return False
         reason = f"Twilio says the subaccount is {account.status.value}"
         held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
         async with self._engine.begin() as conn:
-            standing = await folding.block_unless_suspended(conn, organization.id, held, now=datetime.now(UTC))
-            if not standing:
-                return
+            if await standings.lock(conn, organization.id) != before:
+                return True  # a suspension of ours may have come and gone since: no block may outlast it
+            await folding.block(conn, organization.id, held, now=datetime.now(UTC))
             await alerts.raise_(conn, organization.id, "telephony", reason)
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
+        return True
 
 
 def _sent(

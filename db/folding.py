@@ -18,7 +18,7 @@ from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
-from domain.standing import Block, Standing, Status, nobody_bills
+from domain.standing import Block, Standing, nobody_bills
 from domain.subscription import BILLING, PAID, Order, Snapshot, State, order
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -245,15 +245,6 @@ async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *,
     return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
-async def block_unless_suspended(
-    conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime
-) -> bool:
-    """Place a block that only an organization in good standing can earn; False if it is suspended anyway."""
-    if suspended(await standings.lock(conn, organization_id)):
-        return False
-    return await block(conn, organization_id, held, now=now) is not None
-
-
 async def unblock(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
 ) -> Standing | None:
@@ -263,7 +254,3 @@ async def unblock(
     await standings.lift_block(conn, organization_id, kind, reference)
     cause = f"{kind.value} block lifted by {by}"
     return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
-
-
-def suspended(standing: Standing | None) -> bool:
-    return standing is not None and standing.status is Status.SUSPENDED

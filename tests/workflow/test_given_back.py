@@ -1,9 +1,21 @@
 """Messages that Twilio gives back because the account is suspended, by us or by Twilio itself."""
 
+import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
+from temporalio.testing import ActivityEnvironment
+
+from activities.sending import ACCOUNT_RETRY, BatchOf
+from db import folding, organizations, reservations, standings
+from db.messages import Message
+from db.organizations import Organization
+from domain.campaign import MessageStatus
 from domain.standing import Block, Status
+from simulators.twilio.app import MAIN_SID
+from tests.builders import ONE_CENT, admin_block, reserve, until_it_waits_for
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled
+from tests.workflow.stops import Boundaries
 from tests.world import World, until
 
 
@@ -80,3 +92,69 @@ async def test_after_twilio_s_own_suspension_the_campaign_goes_on_when_the_block
     assert lifted.is_success
     assert len(before) < 200
     await ends_with_each_once(world, organization_id, campaign_id, 200)
+
+
+async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign_waits(idle_world: World) -> None:
+    world = idle_world
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=10)
+    await reserve(world.services.engine, await world.campaign_now(organization_id, campaign_id))
+    await world.twilio_control.post(f"/_sim/accounts/{MAIN_SID}/status", json={"status": "suspended"})
+
+    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
+    sent = await ActivityEnvironment().run(world.services.sending.send_batch, asked)
+
+    assert (sent.stopped, sent.retry_after) == (False, ACCOUNT_RETRY)
+    now = await counts(world, organization_id, campaign_id)
+    assert (now["pending"], now["reserved"]) == (4, 6)
+    assert (await world.wallet(organization_id)).balance_micros == 9_940_000
+    assert (await world.standing(organization_id)).blocks == frozenset()
+    await world.certify()
+
+
+async def paid_for(world: World) -> tuple[Organization, str, Message]:
+    """An organization, its subscription and one message of it, marked as being sent and not posted yet."""
+    organization_id, subscription_id = await world.organization()
+    async with world.services.engine.begin() as conn:
+        organization = await organizations.get(conn, organization_id)
+        message, _ = await reservations.pay_for_one(
+            conn, organization_id, recipient="+14155550100", body="hello", segments=1, price=ONE_CENT, key="k"
+        )
+    assert organization is not None
+    assert message is not None
+    return organization, subscription_id, message
+
+
+async def test_a_refusal_by_our_own_suspension_that_comes_after_the_payment_is_no_block_of_twilios(
+    world: World, boundaries: Boundaries
+) -> None:
+    organization, subscription_id, message = await paid_for(world)
+    await world.lapse(subscription_id)
+    await world.applied(organization.id, "suspended")
+
+    async with boundaries.held("reactivate_twilio_subaccount", organization.id) as reactivation:
+        await world.pay(subscription_id)
+        await reactivation.reached.wait()
+        refused = await world.services.sending.send_one(organization, message)
+
+    assert (refused.status, refused.error_code) == (MessageStatus.REFUSED, 20005)
+    standing = await world.applied(organization.id, "active")
+    assert standing.blocks == frozenset()
+    assert "telephony" not in await world.alerts(organization.id)
+    await world.certify()
+
+
+async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(idle_world: World) -> None:
+    world, engine = idle_world, idle_world.services.engine
+    organization, _, message = await paid_for(world)
+    path = f"/_sim/accounts/{organization.twilio_account_sid}/status"
+    await world.twilio_control.post(path, json={"status": "suspended"})
+
+    async with engine.begin() as conn:
+        await standings.lock(conn, organization.id)
+        sending = asyncio.create_task(world.services.sending.send_one(organization, message))
+        await until_it_waits_for(engine, conn, sending)
+        await folding.block(conn, organization.id, admin_block(), now=datetime.now(UTC))
+    await sending
+
+    assert (await world.standing(organization.id)).blocks == {Block.ADMIN}
