@@ -8,16 +8,18 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
 from db import alerts
 from domain.standing import Block, Status
-from tests.workflow.stops import details
+from tests.workflow.stops import details, messages_path, subscription_path
 from tests.world import World, until
 
 QUIET = "UPDATE inbox SET next_attempt_at = now() + interval '1 day' WHERE organization_id = :organization_id"
 DUE = "UPDATE inbox SET next_attempt_at = now() WHERE organization_id = :organization_id"
+OLDER = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = :organization_id"
 TAMPER = "UPDATE wallets SET balance_micros = balance_micros + 1000000 WHERE organization_id = :organization_id"
 
 
@@ -69,6 +71,40 @@ async def test_a_lost_webhook_is_found_out_and_followed(own_world: World) -> Non
     await own_world.applied(organization_id, "suspended")
     assert not (await own_world.wallet(organization_id)).gate_open
     await own_world.certify()
+
+
+async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_up_the_others(
+    idle_world: World,
+) -> None:
+    world = idle_world
+    unreadable, readable = [(await world.organization())[0] for _ in range(2)]
+    for organization_id in (unreadable, readable):
+        path = messages_path(await world.account_sid(organization_id))
+        world.twilio.faults.add("500", method="POST", path=path, times=1)
+        asked = {"to": "+14155550100", "body": "hello"}
+        assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))["status"] == "unknown"
+        await change(world, OLDER, organization_id)
+    world.twilio.faults.add("503", method="GET", path=messages_path(await world.account_sid(unreadable)))
+
+    settled = await ActivityEnvironment().run(world.services.reconciling.settle_unknown_messages)
+
+    assert settled == 1
+    assert (await world.wallet(readable)).balance_micros == 10_000_000
+    assert (await world.wallet(unreadable)).balance_micros == 9_990_000
+
+
+async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_the_others(idle_world: World) -> None:
+    world = idle_world
+    (silent, silent_id), (other, other_id) = [await world.organization() for _ in range(2)]
+    for subscription_id in (silent_id, other_id):
+        await world.act(f"subscriptions/{subscription_id}/suspend")
+    world.paypal.faults.add("503", method="GET", path=subscription_path(silent_id))
+
+    compared = await ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
+
+    assert (compared.compared, compared.differing) == (2, 1)
+    assert "differs" in await world.alerts(other)
+    assert "differs" not in await world.alerts(silent)
 
 
 async def test_a_delivery_that_nobody_handled_is_rung(idle_world: World) -> None:
