@@ -20,13 +20,14 @@ COUNTRIES = text(
       AND country IS NOT NULL
     """
 )
-RESERVE = text(
+RESERVE = text(  # an attempt begins without the price that Twilio took for the one before
     """
     WITH locked AS MATERIALIZED (
         SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
         ORDER BY id FOR UPDATE
     )
-    UPDATE messages m SET status = 'reserved', attempt = attempt + 1
+    UPDATE messages m
+    SET status = 'reserved', attempt = attempt + 1, provider_price_micros = NULL, provider_price_currency = NULL
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
     """
 )

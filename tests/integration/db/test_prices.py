@@ -9,7 +9,7 @@ from db.campaigns import Campaign
 from db.messages import Message
 from db.prices import Margin
 from domain.money import Money
-from tests.builders import ORGANIZATION, campaign, hand_over, message_now, onboard, run, send, usd
+from tests.builders import ORGANIZATION, apply, campaign, given_back, hand_over, message_now, onboard, run, send, usd
 
 NOW = datetime.now(UTC)
 
@@ -74,6 +74,19 @@ async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(engine: 
             margin_micros=0,
         ),
     ]
+
+
+async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    of = await campaign(engine, messages=1)
+    [first] = await send(engine, of)
+    await record(engine, (first, "0.0079", "USD"))
+    await apply(engine, given_back(first))
+
+    [again] = await send(engine, of)
+
+    assert again.provider_price is None
+    assert await record(engine, (again, "0.0085", "USD")) == 1
 
 
 async def test_organizations_with_unpriced_messages_are_found_one_by_one(engine: AsyncEngine) -> None:
