@@ -15,7 +15,8 @@ _AGAIN = text(
     """
     WITH again AS (
         UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
-                            problem = NULL, attempt = attempt + :more, sending_at = clock_timestamp()
+                            problem = NULL, attempt = attempt + :more,
+                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END
         WHERE organization_id = :organization_id AND id = :id AND status = 'lost'
         RETURNING id, old.attempt, old.problem, old.sending_at
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import messages, reservations
+from db import messages, resending, reservations
 from db.campaigns import Campaign
 from db.messages import Message
 from db.reservations import DifferentMessage
@@ -356,6 +356,22 @@ async def test_what_twilio_did_not_process_is_sent_again_without_being_paid_agai
 
     assert again.attempt_id == message.attempt_id
     assert await balance(engine) == usd("9.99")
+
+
+async def test_what_was_given_up_may_be_asked_for_again_behind_a_shut_gate_and_is_not_handed_over(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [message] = await hand_over(engine, sending)
+    await settle_replies(engine, Reply(message=message, status=LOST))
+    await shut_gate(engine)
+
+    async with engine.begin() as conn:
+        await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+
+    assert (await reserve(engine, sending)).reason == Park.SUSPENDED
+    assert await broken_claims(engine) == set()
 
 
 async def test_one_message_is_sent_once_for_its_key(engine: AsyncEngine) -> None:
