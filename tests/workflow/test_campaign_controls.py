@@ -3,6 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from activities.doorbell import campaign_workflow_id
+from db.settlements import Reply
+from domain.campaign import MessageStatus
+from tests.builders import accepted as accepted_by_twilio
+from tests.builders import begin_window, reserve, settle_replies
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled
 from tests.world import World
 
@@ -38,6 +43,37 @@ async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_o
     assert await balance(world, organization_id) == 100_000_000 - 10_000 * len(sent)
     told = (await world.api.get(path)).json()
     assert (told["progress"]["remaining"], told["progress"]["sent"]) == (0, len(sent))
+    await world.certify()
+
+
+async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_nothing_stays_reserved(
+    idle_world: World,
+) -> None:
+    world = idle_world
+    engine = world.services.engine
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=6)
+    campaign = await world.campaign_now(organization_id, campaign_id)
+    await reserve(engine, campaign, limit=5)
+    window = await begin_window(engine, campaign, limit=4)
+    assert window is not None
+
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/cancel")
+    replies = [
+        accepted_by_twilio(window[0]),
+        Reply(message=window[1], status=MessageStatus.REFUSED, error_code=21211),
+        Reply(message=window[2], status=MessageStatus.RESERVED, problem="429"),
+        Reply(message=window[3], status=MessageStatus.UNKNOWN),
+    ]
+    await settle_replies(engine, *replies, organization_id=organization_id)
+    world.start_worker()
+    run = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+    await run.result()
+
+    now = await counts(world, organization_id, campaign_id)
+    told = {status: number for status, number in now.items() if number}
+    assert told == {"accepted": 1, "refused": 1, "unknown": 1, "pending": 3}
+    assert await balance(world, organization_id) == 9_980_000
     await world.certify()
 
 

@@ -1,12 +1,16 @@
 """Campaigns: parked at an exact message, going on there, each message accepted once and paid once."""
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.sending import BatchOf
+from tests.builders import reserve
 from tests.workflow.sent import (
     accepted,
     comes_to,
     counts,
     ends_with_each_once,
+    paid,
     position,
     recipients,
     settled,
@@ -91,6 +95,26 @@ async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(worl
     await ends_with_each_once(world, organization_id, campaign_id, 60)
 
     assert fault.hits == 5
+
+
+async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
+    idle_world: World,
+) -> None:
+    world = idle_world
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=6)
+    await reserve(world.services.engine, await world.campaign_now(organization_id, campaign_id))
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=2, retry_after=30)
+
+    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
+    sent = await ActivityEnvironment().run(world.services.sending.send_batch, asked)
+
+    assert (sent.retry_after, sent.stopped, sent.accepted) == (30, False, 2)
+    now = await counts(world, organization_id, campaign_id)
+    assert (now["accepted"], now["reserved"], now["sending"]) == (2, 4, 0)
+    assert await paid(world, organization_id) == 6
+    await world.certify()
 
 
 @pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance", "500"])
