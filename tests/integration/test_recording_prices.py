@@ -11,17 +11,18 @@ from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
-from tests.builders import campaign, number, onboard, run, send
+from tests.builders import campaign, number, onboard, rows, run, send
 from tests.world import until
 
 ORGANIZATIONS = 55
+WITHOUT = "SELECT organization_id FROM messages WHERE provider_price_micros IS NULL"
 UNPRICED = "SELECT count(*) FROM messages WHERE provider_price_micros IS NULL"
 
 
-async def a_message_each(engine: AsyncEngine, simulator: TwilioSimulator) -> None:
+async def a_message_each(engine: AsyncEngine, simulator: TwilioSimulator, organizations: int = ORGANIZATIONS) -> None:
     """One to every organization, accepted by Twilio, hours ago by our own record."""
     simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
-    for one in range(ORGANIZATIONS):
+    for one in range(organizations):
         account = simulator.state.open_account(f"o{one}")
         taken = simulator.messages.accept(account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"})
         await onboard(engine, f"o{one}", account=account.sid)
@@ -49,6 +50,19 @@ async def test_the_next_attempt_goes_on_where_one_stopped(engine: AsyncEngine) -
 
     assert left[0] >= ORGANIZATIONS - 50
     assert (left[-1], len(left) > 1) == (0, True)
+
+
+async def test_an_organization_that_twilio_does_not_know_does_not_hold_up_those_behind_it(engine: AsyncEngine) -> None:
+    async with serve(TwilioSimulator()) as simulator, fast_client() as client:
+        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        await a_message_each(engine, simulator, 3)
+        [gone] = [sid for sid, account in simulator.state.accounts.items() if account.friendly_name == "o1"]
+        del simulator.state.accounts[gone]
+
+        at = await ActivityEnvironment().run(_record, engine, twilio, PricesFrom())
+
+    assert at is None
+    assert [row.organization_id for row in await rows(engine, WITHOUT)] == ["o1"]
 
 
 async def _record(engine: AsyncEngine, twilio: Twilio, at: PricesFrom) -> PricesFrom | None:
