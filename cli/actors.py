@@ -1,4 +1,4 @@
-"""Who acts in the demo: the software company calling our API, the customer at PayPal, and Twilio. All over HTTP."""
+"""Who acts in the demo: the software company calling our API, its customers' providers, and Twilio. All over HTTP."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,16 +46,22 @@ class Company(Actor):
     async def wallet(self, organization_id: str) -> Any:
         return await self.ask("GET", f"/v1/organizations/{organization_id}/wallet")
 
+    async def applied(self, organization_id: str, status: str) -> Any | None:
+        """The organization, once the world agrees with a standing of this status."""
+        told = await self.organization(organization_id)
+        standing = told["standing"]
+        return told if standing["status"] == status and standing["applied"] else None
+
     async def campaign(self, organization_id: str, campaign_id: str) -> Any:
         return await self.ask("GET", f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
 
 
 @dataclass(frozen=True, slots=True)
-class PayPal(Actor):
-    """The customer and PayPal itself, which signs and delivers what happened."""
+class Provider(Actor):
+    """The customer and PayPal or Stripe itself, which signs and delivers what happened."""
 
     async def act(self, subscription_id: str, action: str, **about: Any) -> list[Any]:
-        """Let something happen to the subscription; returns PayPal's events of it."""
+        """Let something happen to the subscription; returns the provider's events of it."""
         done = await self.ask("POST", f"/_sim/subscriptions/{subscription_id}/{action}", about)
         events: list[Any] = done["events"]
         return events

@@ -10,10 +10,11 @@ import typer
 import uvloop
 
 from cli import certifying, keys
-from cli.actors import Company, PayPal, Twilio
+from cli.actors import Company, Provider, Twilio
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
 from cli.failures import CommandFailed
+from cli.second_story import SecondStory
 from cli.stack import Stack, StackFailed, serve
 from cli.story import Story
 from cli.telling import Differs, Teller
@@ -23,7 +24,7 @@ from db.api_keys import Scope
 def demo(
     *, keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")] = False
 ) -> None:
-    """Start everything on this machine, play one organization's story over HTTP, and prove the guarantees."""
+    """Start everything on this machine, play the story of two organizations over HTTP, and prove the guarantees."""
     raise typer.Exit(uvloop.run(until_stopped(_run(keep=keep))))
 
 
@@ -51,8 +52,8 @@ async def _failure(stack: Stack) -> str | None:
     """Play the story, then prove the guarantees; what did not hold, in words."""
     teller = Teller(output)
     try:
-        async with _story(stack, teller) as story:
-            await stack.children.alive_during(_play(story))
+        async with _stories(stack, teller) as (story, second):
+            await stack.children.alive_during(_play(story, second))
     except (Differs, StackFailed) as problem:
         return str(problem)
     except httpx.HTTPError as problem:
@@ -63,27 +64,33 @@ async def _failure(stack: Stack) -> str | None:
     return None if certifying.holds(findings) else "a guarantee does not hold"
 
 
-async def _play(story: Story) -> None:
+async def _play(story: Story, second: SecondStory) -> None:
     await story.onboard()
     await story.lapse()
     await story.enforce()
     await story.repeat()
     await story.recover()
+    await second.play()
 
 
 @asynccontextmanager
-async def _story(stack: Stack, teller: Teller) -> AsyncIterator[Story]:
+async def _stories(stack: Stack, teller: Teller) -> AsyncIterator[tuple[Story, SecondStory]]:
     key = await keys.make(stack.database_url, "demo", Scope.OPERATOR)
     async with AsyncExitStack() as clients:
-        company, paypal, twilio = [
+        to_company, to_paypal, to_stripe, to_twilio = [
             await clients.enter_async_context(httpx.AsyncClient(base_url=url, headers=headers, timeout=30))
             for url, headers in (
                 (stack.api_url, {"Authorization": f"Bearer {key}"}),
                 (stack.paypal_url, {}),
+                (stack.stripe_url, {}),
                 (stack.twilio_url, {}),
             )
         ]
-        yield Story(tell=teller, company=Company(company), paypal=PayPal(paypal), twilio=Twilio(twilio))
+        company, twilio = Company(to_company), Twilio(to_twilio)
+        yield (
+            Story(tell=teller, company=company, paypal=Provider(to_paypal), twilio=twilio),
+            SecondStory(tell=teller, company=company, stripe=Provider(to_stripe), twilio=twilio),
+        )
 
 
 def _say_where(stack: Stack) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from cli.actors import PLAN, Company, PayPal, Twilio, kept
+from cli.actors import PLAN, Company, Provider, Twilio, kept
 from cli.telling import Teller, expect, wait_for
 
 MESSAGES = 300
@@ -31,7 +31,7 @@ QUEUED_FOR = 0.4
 class Story:
     tell: Teller
     company: Company
-    paypal: PayPal
+    paypal: Provider
     twilio: Twilio
     id: str = field(default_factory=lambda: f"acme-{secrets.token_hex(2)}")
     account: str = ""
@@ -101,7 +101,7 @@ class Story:
     async def enforce(self) -> None:
         self.tell.chapter("The three are in step: Twilio suspended, wallet frozen, campaign parked")
         async with self.tell.step("the suspension is applied") as line:
-            told = await wait_for("the suspension is applied", lambda: self._applied("suspended"))
+            told = await wait_for("the suspension is applied", lambda: self.company.applied(self.id, "suspended"))
             expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "suspended")
             line.says(f"the subaccount is suspended at Twilio, read back; standing {_standing(told)}")
         async with self.tell.step("the wallet is frozen") as line:
@@ -150,7 +150,7 @@ class Story:
             names = " and ".join(event["event_type"] for event in events)
             line.says(f"the customer paid: PayPal's {names}")
         async with self.tell.step("the reactivation is applied") as line:
-            told = await wait_for("the reactivation is applied", lambda: self._applied("active"))
+            told = await wait_for("the reactivation is applied", lambda: self.company.applied(self.id, "active"))
             expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "active")
             wallet = told["wallet"]
             expect("the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", []))
@@ -186,11 +186,6 @@ class Story:
         counts = (await self.company.campaign(self.id, self.campaign))["counts"]
         accepted: int = counts["accepted"]
         return accepted if accepted >= SUSPEND_AFTER else None
-
-    async def _applied(self, status: str) -> Any | None:
-        told = await self.company.organization(self.id)
-        standing = told["standing"]
-        return told if standing["status"] == status and standing["applied"] else None
 
     async def _parked(self) -> Any | None:
         campaign = await self.company.campaign(self.id, self.campaign)

@@ -22,7 +22,8 @@ CHAPTERS = (
     "3  The three are in step: Twilio suspended, wallet frozen, campaign parked",
     "4  Webhooks come again, and late: nothing changes",
     "5  The subscription is paid: everything goes on where it stopped",
-    "6  tollgate certify proves it on the database",
+    "6  Another organization pays by Stripe: the same steps, the same receipts",
+    "7  tollgate certify proves it on the database",
 )
 
 
