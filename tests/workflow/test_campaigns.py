@@ -1,5 +1,7 @@
 """Campaigns: parked at an exact message, going on there, each message accepted once and paid once."""
 
+from uuid import UUID
+
 import pytest
 from temporalio.testing import ActivityEnvironment
 
@@ -97,24 +99,44 @@ async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(worl
     assert fault.hits == 5
 
 
-async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
-    idle_world: World,
-) -> None:
-    world = idle_world
+async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
+    """A campaign of six messages that are paid for and not handed over, and what its sender is asked to do.
+
+    No callback tells what a sender is to write down by itself.
+    """
+    world.twilio.state.behaviour.change({"sending_after": 60.0})
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=6)
     await reserve(world.services.engine, await world.campaign_now(organization_id, campaign_id))
-    path = messages_path(await world.account_sid(organization_id))
-    world.twilio.faults.add("429", method="POST", path=path, times=2, retry_after=30)
+    return organization_id, campaign_id, BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
 
-    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
-    sent = await ActivityEnvironment().run(world.services.sending.send_batch, asked)
+
+async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
+    idle_world: World,
+) -> None:
+    organization_id, campaign_id, asked = await reserved(idle_world)
+    path = messages_path(await idle_world.account_sid(organization_id))
+    idle_world.twilio.faults.add("429", method="POST", path=path, times=2, retry_after=30)
+
+    sent = await ActivityEnvironment().run(idle_world.services.sending.send_batch, asked)
 
     assert (sent.retry_after, sent.stopped, sent.accepted) == (30, False, 2)
-    now = await counts(world, organization_id, campaign_id)
+    now = await counts(idle_world, organization_id, campaign_id)
     assert (now["accepted"], now["reserved"], now["sending"]) == (2, 4, 0)
-    assert await paid(world, organization_id) == 6
-    await world.certify()
+    assert await paid(idle_world, organization_id) == 6
+    await idle_world.certify()
+
+
+async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to_the_next(idle_world: World) -> None:
+    organization_id, campaign_id, asked = await reserved(idle_world)
+    leaving = ActivityEnvironment()
+    leaving.worker_shutdown()
+
+    sent = await leaving.run(idle_world.services.sending.send_batch, asked)
+
+    assert (sent.left, sent.stopped, sent.accepted) == (True, False, 4)
+    now = await counts(idle_world, organization_id, campaign_id)
+    assert (now["accepted"], now["reserved"], now["sending"]) == (4, 2, 0)
 
 
 @pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance", "500"])
