@@ -33,9 +33,14 @@ class BookedFor:
     organization_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PaidBack:
+    """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it now."""
+
+
 async def book_topup(
     conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, *, now: datetime
-) -> Outcome | BookedFor:
+) -> Outcome | BookedFor | PaidBack:
     """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it; what the organization
     owes for reversals is recovered from it first.
 
@@ -44,9 +49,11 @@ async def book_topup(
     """
     await standings.lock(conn, organization_id)
     reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
-    whose = await owner(conn, provider, payment.reference.id)
-    if whose is not None and whose != organization_id:
-        return BookedFor(whose)
+    noted = await _noted(conn, provider, payment.reference.id)
+    if noted is not None and noted.organization_id != organization_id:
+        return BookedFor(noted.organization_id)
+    if noted is not None and noted.kind == "returned":
+        return PaidBack()  # no refund of it could be taken back any more
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )
@@ -64,7 +71,11 @@ async def book_subscription_payment(
 
 
 async def note_returned(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> None:
-    """Note a top-up that its payer had back whole before it was booked: it is never credited. The caller commits."""
+    """Note a top-up that its payer had back whole before it was booked: it is never credited.
+
+    Locks the standing, so that nobody credits it at the same time; the caller commits.
+    """
+    await standings.lock(conn, organization_id)
     await _note(conn, organization_id, provider, payment, kind="returned", reference_id=None)
 
 
@@ -79,13 +90,11 @@ async def of_organization(conn: AsyncConnection, organization_id: str, *, limit:
     return [_payment(row) for row in await conn.execute(query)]
 
 
-async def owner(conn: AsyncConnection, provider: Provider, object_id: str) -> str | None:
-    """Whose payment it is, if it was booked."""
-    query = select(payments.c.organization_id).where(
+async def _noted(conn: AsyncConnection, provider: Provider, object_id: str) -> Any:
+    query = select(payments.c.organization_id, payments.c.kind).where(
         payments.c.provider == provider.value, payments.c.object_id == object_id
     )
-    found: str | None = (await conn.execute(query)).scalar_one_or_none()
-    return found
+    return (await conn.execute(query)).one_or_none()
 
 
 async def _note(

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, holds, payments, reversals, standings, wallets
-from db.reversals import Booked, NotBooked, Nothing, OfSubscription, OtherCurrency, Outcome, UnknownPayment
+from db.payments import PaidBack
+from db.reversals import (
+    Booked,
+    NeverCredited,
+    NotBooked,
+    Nothing,
+    OfSubscription,
+    OtherCurrency,
+    Outcome,
+    UnknownPayment,
+)
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.hold import Hold
 from domain.money import Money
@@ -37,18 +47,22 @@ from tests.builders import (
 )
 
 
-async def pay(engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> None:
-    paid = Payment(
+def capture(amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> Payment:
+    return Payment(
         reference=MoneyReference(kind=kind, id=id_),
         status=PaymentStatus.COMPLETED,
         amount=usd(amount),
         custom_id=ORGANIZATION,
     )
-    async with engine.begin() as conn:
-        if kind is MoneyObject.SALE:
+
+
+async def pay(engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> None:
+    paid = capture(amount, id_, kind=kind)
+    if kind is MoneyObject.SALE:
+        async with engine.begin() as conn:
             await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
-        else:
-            assert isinstance(await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON), Credited)
+        return
+    assert isinstance(await credited(engine, paid), Credited)
 
 
 async def take_back(
@@ -267,6 +281,36 @@ async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(en
     assert await take_back(engine, usd("25"), of="NOWHERE") == UnknownPayment("NOWHERE")
     assert await take_back(engine, Money(1, "EUR")) == OtherCurrency(usd("25"))
     assert await rows(engine, "SELECT * FROM reversals") == []
+
+
+async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(engine: AsyncEngine) -> None:
+    """Its refund may fail later, and the payment be told as completed; no refund of it could be taken any more."""
+    await onboard(engine, balance="0")
+    paid = capture("25")
+    async with engine.begin() as conn:
+        await payments.note_returned(conn, ORGANIZATION, Provider.PAYPAL, paid)
+
+    assert await credited(engine, paid) == PaidBack()
+    assert await balance(engine) == usd("0")
+    assert await take_back(engine, usd("25")) == NeverCredited()
+    assert await broken_claims(engine) == set()
+
+
+async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    async with engine.connect() as holder:
+        await payments.note_returned(holder, ORGANIZATION, Provider.PAYPAL, capture("25"))
+        crediting = asyncio.create_task(credited(engine, capture("25")))
+        await until_it_waits_for(engine, holder, crediting)
+        await holder.commit()
+
+    assert await crediting == PaidBack()
+    assert await balance(engine) == usd("0")
+
+
+async def credited(engine: AsyncEngine, paid: Payment) -> object:
+    async with engine.begin() as conn:
+        return await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON)
 
 
 async def test_a_reference_that_somebody_took_before_books_nothing(engine: AsyncEngine) -> None:
