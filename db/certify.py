@@ -182,10 +182,11 @@ CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="suspended organizations whose gate stands open",
+        claim="suspended or blocked organizations whose gate stands open",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE w.gate_open)
-        FROM standings s JOIN wallets w USING (organization_id) WHERE s.status = 'suspended'
+        FROM standings s JOIN wallets w USING (organization_id)
+        WHERE s.status = 'suspended' OR organization_id IN (SELECT organization_id FROM blocks)
         """,
     ),
     Check(
@@ -211,8 +212,9 @@ CHECKS = (
         guarantee=4,
         claim="top-ups without exactly one credit of their amount",
         sql="""
-        SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM p.amount_micros)
-        FROM payments p LEFT JOIN ledger_entries e
+        SELECT count(*), count(*) FILTER (
+            WHERE e.amount_micros IS DISTINCT FROM p.amount_micros OR w.currency <> p.currency)
+        FROM payments p JOIN wallets w USING (organization_id) LEFT JOIN ledger_entries e
             ON e.organization_id = p.organization_id AND e.reference_id = p.reference_id AND e.kind = 'credit'
         WHERE p.kind = 'topup'
         """,

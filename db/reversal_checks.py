@@ -56,6 +56,17 @@ REVERSAL_CHECKS = (
         """,
     ),
     Check(
+        guarantee=4,
+        claim="payments that their payers had back before they were booked, and that were credited",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE EXISTS (
+            SELECT FROM ledger_entries e
+            WHERE e.kind = 'credit' AND e.reference_id = p.provider || ':capture:' || p.object_id
+              AND e.organization_id = p.organization_id))
+        FROM payments p WHERE p.kind = 'returned'
+        """,
+    ),
+    Check(
         guarantee=2,
         claim="organizations that owe what payers got back and have no block for it, or the block and owe nothing",
         sql="""

@@ -54,7 +54,9 @@ ADD_UP = "wallets whose entries do not add up to their balance"
 FOLLOW = "entries whose balance does not follow from the entry before"
 TWICE = "references booked twice, and debits refunded twice"
 WHILE_SHUT = "debits that committed between a shut gate and its opening"
-GATE_OPEN = "suspended organizations whose gate stands open"
+GATE_OPEN = "suspended or blocked organizations whose gate stands open"
+TOPPED_UP = "top-ups without exactly one credit of their amount"
+PAID_BACK = "payments that their payers had back before they were booked, and that were credited"
 SEALED = "sealed entries that are gone, or are not what was sealed"
 SET_ASIDE = "wallets whose open holds do not add up to what they have set aside"
 CAPTURED = "captured holds without exactly one debit of what was captured"
@@ -107,6 +109,14 @@ async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> Non
     await told("R-2", "CAP-3")
     await topped_up(engine, "CAP-4", "4", organization_id)
     await told("R-3", "CAP-2")
+    never = Payment(
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-5"),
+        status=PaymentStatus.REFUNDED,
+        amount=usd("5"),
+        custom_id=organization_id,
+    )
+    async with engine.begin() as conn:
+        await payments.note_returned(conn, organization_id, Provider.PAYPAL, never)
 
 
 async def set_aside(engine: AsyncEngine) -> None:
@@ -300,15 +310,16 @@ TAMPERINGS = [
         set(),
     ),
     (
-        "top-ups without exactly one credit of their amount",
+        TOPPED_UP,
         "UPDATE payments SET amount_micros = amount_micros + 1",
         set(),
     ),
-    ("top-ups without exactly one credit of their amount", "UPDATE payments SET reference_id = 'nowhere'", set()),
+    (TOPPED_UP, "UPDATE payments SET reference_id = 'nowhere' WHERE kind = 'topup'", set()),
+    (TOPPED_UP, "UPDATE payments SET currency = 'EUR'", set()),
     (
         "top-ups credited to another wallet, too",
         "UPDATE payments SET organization_id = 'resting' WHERE kind = 'topup'",
-        {"top-ups without exactly one credit of their amount"},
+        {TOPPED_UP},
     ),
     (
         "campaigns running in organizations whose suspension is applied",
@@ -348,14 +359,32 @@ TAMPERINGS = [
         "UPDATE reversals SET told_micros = 6000000, amount_micros = 6000000 WHERE object_id = 'R-3'",
         set(),
     ),
+    (PAID_BACK, "UPDATE payments SET kind = 'returned', reference_id = NULL WHERE object_id = 'CAP-1'", set()),
+    (REVERSED, "UPDATE reversals SET returned_at = clock_timestamp() WHERE object_id = 'R-2'", set()),
+    (REVERSED, "UPDATE reversals SET object_id = 'R-9' WHERE object_id = 'R-2'", set()),
+    (
+        REVERSED,
+        "UPDATE ledger_entries SET kind = 'debit', reference_id = 'd9' WHERE reference_id = 'reversal:paypal:R-2'",
+        {UNEXPLAINED, SEALED, WHILE_SHUT},
+    ),
+    (REVERSED, "UPDATE ledger_entries SET reference_id = 'x' WHERE reference_id LIKE 'returned:%'", {SEALED}),
     (OWING, "DELETE FROM blocks WHERE reference = 'receivable'", set()),
+    (OWING, "UPDATE reversals SET waived_micros = amount_micros - taken_micros WHERE object_id = 'R-3'", set()),
+    (
+        GATE_OPEN,
+        (
+            "UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'owing';"
+            " UPDATE wallets SET gate_open = true WHERE organization_id = 'owing'"
+        ),
+        set(),
+    ),
     (
         OWING,
         (
             "INSERT INTO blocks (organization_id, kind, reference, reason, placed_by)"
             " VALUES ('acme', 'dispute', 'receivable', 'x', 'x')"
         ),
-        set(),
+        {GATE_OPEN},
     ),
 ]
 
