@@ -3,26 +3,31 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox import InboxStatus, backoff, organization_of, read
+from db.inbox import FIRST_RETRY, LAST_RETRY, InboxStatus, backoff, organization_of, read
 from db.tables import inbox
 from domain.events import BillingEvent
 from domain.subscription import Provider
 
+_BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
+
 
 async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
-    """Set it aside for a person; it stays in sight and is tried again."""
+    """Set it aside for a person; it stays in sight, and is tried again if `reason` says that something is unknown."""
     await conn.execute(
-        update(inbox).where(inbox.c.id == delivery_id).values(status=InboxStatus.PARKED.value, outcome=reason)
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(status=InboxStatus.PARKED.value, outcome=reason, next_attempt_at=func.clock_timestamp() + _BACKOFF)
     )
 
 
 async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
     """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
 
-    Skips rows that another process has in hand. Backs off from 5 s to 24 h. The caller commits, then rings.
+    Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5 s to 24 h. The
+    caller commits.
     """
     query = (
         select(inbox)
@@ -38,6 +43,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
         values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
         if organization_id is not None:
             values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
+            values["next_attempt_at"] = now  # what is found is rung at once
             found.append(organization_id)
         await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**values))
     return found

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox, parking
+from db import inbox, parking, waiting
 from db.inbox import FIRST_RETRY, LAST_RETRY, Delivery, InboxStatus, backoff
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from tests.builders import ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
@@ -148,6 +148,37 @@ async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(engine:
     assert await adopt(engine, timedelta(0)) == [ORGANIZATION]
     assert await adopt(engine, LAST_RETRY) == []
     assert (await only(engine)).status is InboxStatus.UNHANDLED
+
+
+async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(engine: AsyncEngine) -> None:
+    """A refund that waited for its payment for a day takes the money back as soon as that is booked."""
+    await onboard(engine)
+    await receive(engine, event())
+    await run(engine, "UPDATE inbox SET attempts = 15, next_attempt_at = clock_timestamp() + interval '20 hours'")
+    await subscribe(engine)  # what was parked for it is due
+    [row] = await rows(engine, "SELECT clock_timestamp() AS now")
+
+    async with engine.begin() as conn:
+        adopted = await parking.adopt(conn, now=row.now)
+    async with engine.begin() as conn:
+        rung = await waiting.organizations(conn, now=row.now, limit=10)
+
+    assert adopted == rung == [ORGANIZATION]
+
+
+async def test_what_is_parked_again_and_again_waits_ever_longer(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    delivery = await receive(engine, event())
+
+    for attempts in (0, 1, 14, 15, 1000):
+        await run(engine, "UPDATE inbox SET attempts = :attempts", attempts=attempts)
+        [before] = await rows(engine, "SELECT clock_timestamp() AS now")
+        async with engine.begin() as conn:
+            await parking.park(conn, delivery.id, "unknown yet")
+        [after] = await rows(engine, "SELECT next_attempt_at, clock_timestamp() AS now FROM inbox")
+
+        assert before.now <= after.next_attempt_at - backoff(attempts) <= after.now
 
 
 async def test_a_parked_delivery_is_tried_ever_more_rarely(engine: AsyncEngine) -> None:
