@@ -115,6 +115,7 @@ async def test_a_lost_payment_is_booked_once_however_often_it_comes(own_world: W
     world = own_world
     one = await customers.customer(world, provider)
     await compare(world, provider)
+    await world.at_rest(one.organization_id)
     before = await payments(world, one)
     event_ids = await happens(world, one, "pay", deliver=False)
 
