@@ -22,6 +22,8 @@ from providers.billing import BillingProvider
 from providers.errors import NotFound
 
 STALE_ATTEMPTS = 3
+BOOKED_AT_ONCE = 20
+"""Each takes some calls, and one attempt has 30 s; the others wait for the next look, which follows at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ class Billing:
             paying = await topups.waiting(conn, organization_id)
             owed = await reversals.owed(conn, organization_id)
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
-        money = [delivery for delivery in deliveries if delivery.money is not None]
+        points = [delivery for delivery in deliveries if delivery.money is not None]
+        money, later = points[:BOOKED_AT_ONCE], points[BOOKED_AT_ONCE:]
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
         told = [
             (subscription, await self._ask(subscription))
@@ -66,15 +69,19 @@ class Billing:
         async with self._engine.begin() as conn:
             standing = await _fold(conn, organization_id, told, cause)
             resumed = [] if money or paying else await _finish(conn, standing, deliveries)
-        for delivery in money:
-            await self._booking.book(organization_id, delivery)
-        await self._booking.settle_topups(organization_id, paying)
+        silent = await self._booking.book(organization_id, money)
+        await self._booking.settle_topups(organization_id, [one for one in paying if one.provider not in silent])
         if money or paying:
+            undone = [*later, *(delivery for delivery in money if delivery.provider in silent)]
             async with self._engine.begin() as conn:
                 standing = await _fold(conn, organization_id, (), cause)
-                resumed = await _finish(conn, standing, deliveries)
+                resumed = await _finish(conn, standing, [one for one in deliveries if one not in undone])
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
+        for problem in silent.values():
+            raise problem
+        if later:
+            await self._doorbell.ring_organization(organization_id)
         if len(known) > 1:
             await self._ring_migration(organization_id)
         return standing

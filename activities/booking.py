@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio.exceptions import ApplicationError
 
 from activities.failures import translated
 from db import alerts, folding, inbox, parking, payments, reversals, standings, topups
@@ -16,9 +17,10 @@ from domain.standing import Block
 from domain.subscription import Provider
 from domain.wallet import Credited
 from providers.billing import BillingProvider
-from providers.errors import NotFound, ProviderError
+from providers.errors import NotFound, ProviderError, ProviderUnavailable
 
 log = structlog.get_logger()
+UNREADABLE = "UNREADABLE"
 PAID = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 
 
@@ -29,26 +31,51 @@ class Booking:
         self._engine = engine
         self._providers = providers
 
-    async def book(self, organization_id: str, delivery: Delivery) -> None:
-        """Fails retryably where the provider does not answer."""
+    async def book(self, organization_id: str, deliveries: Sequence[Delivery]) -> dict[Provider, ApplicationError]:
+        """Book what they point at; returns the providers that did not answer, whose deliveries have to be booked again.
+
+        One that is silent holds up no money of another.
+        """
+        silent: dict[Provider, ApplicationError] = {}
+        for delivery in deliveries:
+            if delivery.provider in silent:
+                continue
+            try:
+                with translated():
+                    await self._book(organization_id, delivery)
+            except ApplicationError as problem:
+                silent[delivery.provider] = problem
+        return silent
+
+    async def _book(self, organization_id: str, delivery: Delivery) -> None:
+        """What the provider refuses to tell is parked with an alert, and asked for again, ever more rarely."""
         provider, money = self._providers[delivery.provider], delivery.money
         if money is None:
             return
-        with translated():
-            try:
-                match money.kind:
-                    case MoneyObject.DISPUTE:
-                        await self._settle_dispute(organization_id, delivery, await provider.get_dispute(money.id))
-                    case MoneyObject.REFUND:
-                        await self._book_refund(organization_id, delivery, await provider.get_payment(money))
-                    case MoneyObject.CHECKOUT:
-                        await self._settle_delivered(organization_id, provider, money.id)
-                    case _:
-                        await self._book_payment(organization_id, delivery, await provider.get_payment(money))
-            except NotFound:
-                await self._park(delivery, f"unknown {money.kind.value} {money.id}: the provider does not have it")
+        named = f"{money.kind.value} {money.id}"
+        try:
+            match money.kind:
+                case MoneyObject.DISPUTE:
+                    await self._settle_dispute(organization_id, delivery, await provider.get_dispute(money.id))
+                case MoneyObject.REFUND:
+                    await self._book_refund(organization_id, delivery, await provider.get_payment(money))
+                case MoneyObject.CHECKOUT:
+                    await self._settle_delivered(organization_id, provider, money.id)
+                case _:
+                    await self._book_payment(organization_id, delivery, await provider.get_payment(money))
+        except NotFound:
+            await self._park(delivery, f"unknown {named}: the provider does not have it")
+        except ProviderError as problem:
+            if _is_silent(problem):
+                raise
+            taken_back = money.kind in (MoneyObject.REFUND, MoneyObject.DISPUTE)
+            kind = "reversal_not_booked" if taken_back else "payment_not_booked"
+            await self._alert(organization_id, kind, f"{named}: {problem}")
+            await self._park(delivery, f"unknown {named}: {problem}")
 
     async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
+        if payment.status is PaymentStatus.PENDING:
+            await self._park_pending(delivery, payment)
         if payment.status not in PAID:
             return
         if payment.reference.kind is MoneyObject.SALE:
@@ -72,8 +99,12 @@ class Booking:
             try:
                 await self._settle_topup(provider, topup)
             except ProviderError as problem:
-                silent.add(topup.provider)
-                log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
+                if _is_silent(problem):
+                    silent.add(topup.provider)
+                    log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
+                else:
+                    detail = f"checkout {topup.checkout_id}: {problem}"
+                    await self._alert(organization_id, "payment_not_booked", detail)
 
     async def _settle_delivered(self, organization_id: str, provider: BillingProvider, checkout_id: str) -> None:
         """Only what was made here is captured here: the host application may take its own orders."""
@@ -116,7 +147,8 @@ class Booking:
 
     async def _book_refund(self, organization_id: str, delivery: Delivery, told: Payment) -> None:
         if told.status is PaymentStatus.PENDING:
-            return  # its next event says what became of it
+            await self._park_pending(delivery, told)
+            return
         taken_back = refunded(told)
         if taken_back is None:
             detail = f"refund {told.reference.id} does not say of which payment, or whether it stands"
@@ -174,6 +206,10 @@ class Booking:
                 await alerts.raise_(conn, organization_id, "refund", detail)
         return None
 
+    async def _park_pending(self, delivery: Delivery, told: Payment) -> None:
+        """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
+        await self._park(delivery, f"unknown yet: {told.reference.kind.value} {told.reference.id} is pending")
+
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:
             await parking.park(conn, delivery.id, reason)
@@ -183,3 +219,8 @@ class Booking:
         async with self._engine.begin() as conn:
             await alerts.raise_(conn, organization_id, kind, detail)
         log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
+
+
+def _is_silent(problem: ProviderError) -> bool:
+    """It may answer the next time; else it would say the same again."""
+    return isinstance(problem, ProviderUnavailable) and problem.code != UNREADABLE

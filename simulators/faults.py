@@ -15,6 +15,7 @@ ErrorBody = Callable[[int], bytes]
 
 
 class Kind(StrEnum):
+    FORBIDDEN = "403"
     RATE_LIMITED = "429"
     INTERNAL_ERROR = "500"
     UNAVAILABLE = "503"
@@ -133,7 +134,7 @@ class FaultyApp:
 
     async def _happen(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:
-            case Kind.RATE_LIMITED | Kind.INTERNAL_ERROR | Kind.UNAVAILABLE:
+            case Kind.FORBIDDEN | Kind.RATE_LIMITED | Kind.INTERNAL_ERROR | Kind.UNAVAILABLE:
                 await _drain(receive)
                 await self._error(int(fault.kind.value), fault.retry_after, send)
             case Kind.SLOW:

@@ -106,6 +106,7 @@ class World:
     def heal(self) -> None:
         """End every fault, and let the simulators behave as they do by themselves."""
         self.paypal.faults.clear()
+        self.stripe.faults.clear()
         self.twilio.faults.clear()
         self.twilio.callbacks.faults.clear()
         self.twilio.state.behaviour.change(Behaviour().to_json())

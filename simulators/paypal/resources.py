@@ -206,7 +206,7 @@ class Resources:
         return {
             "id": refund.id,
             "sale_id": payment.id,
-            "state": "completed",
+            "state": refund.status.lower(),
             "amount": total(refund.amount, payment.currency),
             "refund_to_payer": {"value": to_value(refund.amount, payment.currency), "currency": payment.currency},
             "total_refunded_amount": {
@@ -231,7 +231,7 @@ class Resources:
                 "net_amount": money(refund.amount, payment.currency),
                 "total_refunded_amount": money(refund.total, payment.currency),
             },
-            "status": "COMPLETED",
+            "status": refund.status,
             "create_time": to_time(refund.created),
             "update_time": to_time(refund.created),
             "links": [

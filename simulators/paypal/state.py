@@ -106,6 +106,7 @@ class Refund:
     total: Decimal
     created: datetime
     reversal: bool = False
+    status: str = "COMPLETED"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -30,7 +30,6 @@ def error_response(error: ApiError) -> JSONResponse:
 
 
 def fault_body(status: int) -> bytes:
-    limited = status == 429
-    kind = "invalid_request_error" if limited else "api_error"
-    code = "rate_limit" if limited else None
+    kind = "api_error" if status >= 500 else "invalid_request_error"
+    code = "rate_limit" if status == 429 else None
     return json.dumps(error_json(ApiError(status, "Something went wrong on our end.", kind=kind, code=code))).encode()

@@ -1,0 +1,138 @@
+"""Money objects of which a provider does not tell, or not yet: nothing is lost of them, and they hold up no others."""
+
+import pytest
+
+from activities.billing import BOOKED_AT_ONCE
+from db import inbox
+from db.inbox import InboxStatus
+from simulators.paypal.state import Capture, Refund
+from tests.workflow.actors import Actor, AtPayPal, AtStripe, ids_of, onboard
+from tests.workflow.test_topups import entries, wallet
+from tests.world import World, until
+
+
+async def has(world: World, organization_id: str, balance: str) -> None:
+    async def there() -> bool:
+        return (await wallet(world, organization_id))[0] == balance
+
+    await until(there, f"{organization_id} has {balance}")
+
+
+async def alerted(world: World, organization_id: str, kind: str) -> str:
+    async def told() -> str:
+        return (await world.alerts(organization_id)).get(kind, "")
+
+    return await until(told, f"the alert {kind}")
+
+
+async def parked(world: World, organization_id: str, event_id: str) -> str:
+    """Wait until it is parked; why it is."""
+
+    async def why() -> str:
+        known = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=100))
+        return next((one.outcome for one in known if one.event_id == event_id and one.status is InboxStatus.PARKED), "")
+
+    return await until(why, f"{event_id} parked")
+
+
+async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(actor: Actor) -> None:
+    """Such as disputes, for an application that was not given the permission."""
+    world = actor.world
+    organization_id = await onboard(world, balance="0")
+    simulator = world.paypal if isinstance(actor, AtPayPal) else world.stripe
+    disputed, refunded = [await actor.top_up(organization_id, "25.00") for _ in range(2)]
+    simulator.faults.add("403", method="GET", path="/v1/(customer/)?disputes")
+
+    dispute = await actor.act(f"payments/{disputed}/dispute")
+    refund = await actor.act(f"payments/{refunded}/refund")
+    await actor.deliver(ids_of(dispute) + ids_of(refund))
+
+    await has(world, organization_id, "25.00")
+    assert "dispute" in await alerted(world, organization_id, "reversal_not_booked")
+    assert (await parked(world, organization_id, ids_of(dispute)[0])).startswith("unknown dispute")
+    await world.at_rest(organization_id)
+    simulator.faults.clear()
+    await actor.settle(str(dispute["object"].get("dispute_id") or dispute["object"]["id"]), lost=True)
+    await has(world, organization_id, "0.00")
+    await world.certify()
+
+
+async def test_a_capture_that_is_refused_for_good_holds_up_no_other_top_up(world: World) -> None:
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    refused = await actor.link(organization_id, "10.00")
+    await actor.pay_topup(await actor.link(organization_id, "25.00"))
+    latest = await actor.link(organization_id, "5.00")
+    for checkout_id in (refused, latest):
+        world.paypal.faults.add("403", method="POST", path=f"/v2/checkout/orders/{checkout_id}/capture")
+    await actor.pay_topup(latest)
+
+    told = await actor.pay_topup(refused)
+    await actor.deliver(told)
+    await has(world, organization_id, "25.00")
+    await parked(world, organization_id, told[0])
+
+    assert "capture" in await alerted(world, organization_id, "payment_not_booked")
+    await world.certify()
+
+
+async def test_a_provider_that_is_down_holds_up_no_money_of_another(world: World) -> None:
+    paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world, balance="0")
+    payment_id = await stripe.top_up(organization_id, "25.00")
+    captured, unheard = await paypal.paid_unheard(organization_id, "5.00")
+    fault = world.paypal.faults.add("503", method="GET", path=f"/v2/payments/captures/{captured}")
+
+    await paypal.deliver(unheard)
+    await stripe.happen(f"payments/{payment_id}/refund", amount="10.00")
+    await has(world, organization_id, "15.00")
+    asked = fault.hits
+    world.paypal.faults.clear()
+
+    await has(world, organization_id, "20.00")
+    await world.at_rest(organization_id)
+    assert asked > 0
+    assert await entries(world, organization_id) == [("credit", 2500), ("reversal", -1000), ("credit", 500)]
+    await world.certify()
+
+
+@pytest.mark.parametrize("what", ["payment", "refund"])
+async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(world: World, what: str) -> None:
+    """PayPal has no event for a refund that was pending and is completed."""
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    payment_id, told = await actor.paid_unheard(organization_id, "25.00")
+    pending: Capture | Refund = world.paypal.state.captures[payment_id]
+    if what == "refund":
+        await actor.deliver(told)
+        await has(world, organization_id, "25.00")
+        refund = await actor.act(f"payments/{payment_id}/refund", amount="10.00")
+        told, pending = ids_of(refund), world.paypal.state.refunds[refund["object"]["id"]]
+    pending.status = "PENDING"
+
+    await actor.deliver(told)
+    why = await parked(world, organization_id, told[0])
+    before = (await wallet(world, organization_id))[0]
+    pending.status = "COMPLETED"
+
+    await has(world, organization_id, "25.00" if what == "payment" else "15.00")
+    assert why.startswith(f"unknown yet: {'capture' if what == 'payment' else 'refund'}")
+    assert before == ("0.00" if what == "payment" else "25.00")
+    await world.at_rest(organization_id)
+    await world.certify()
+
+
+async def test_more_than_can_be_asked_in_one_look_is_asked_in_the_next(idle_world: World) -> None:
+    """Far more: a worker that starts rings everybody, which are some looks."""
+    number = 4 * BOOKED_AT_ONCE
+    world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    for _ in range(number):
+        _, told = await actor.paid_unheard(organization_id, "1.00")
+        await actor.deliver(told)
+
+    world.start_worker()
+
+    await has(world, organization_id, f"{number}.00")
+    await world.at_rest(organization_id)
+    await world.certify()
