@@ -201,8 +201,8 @@ class Booking:
             case OfSubscription() if told.what == "refund":
                 detail = f"refund {told.id} of a subscription payment: to be settled by a person"
                 await alerts.raise_(conn, organization_id, "refund", detail)
-            case reversals.Booked(counted=counted, told=whole) if counted != whole:
-                detail = f"{told.what} {told.id} of {whole}: {counted} was left of its payment"
+            case reversals.Booked(counted=counted, told=whole) if told.stands and counted != whole:
+                detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
                 await alerts.raise_(conn, organization_id, "refund", detail)
         return None
 

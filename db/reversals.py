@@ -58,7 +58,10 @@ class OfSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """`counted` is what counts of it: together, a payment's reversals are never more than the payment."""
+    """`counted` is what counts of it: together, a payment's reversals are never more than the payment.
+
+    Nothing counts of one that was given back, though it be `told` anew; nor does one become more than it was at first.
+    """
 
     counted: Money
     told: Money
@@ -115,21 +118,9 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
     if await owed(conn, organization_id) == 0:
         return False
     await standings.lock(conn, organization_id)
-    wallet = await wallets.lock(conn, organization_id)
-    left = 0 if wallet is None else wallet.available_micros
-    entries: list[Posting] = []
-    for row in list(await conn.execute(_OWED, {"of_organization": organization_id})):
-        micros = min(row.owed, left)
-        if wallet is None or micros <= 0:
-            break
-        left -= micros
-        name = f"recovery:{row.provider}:{row.object_id}:{row.recoveries + 1}"
-        entries.append(recovery(name, Money(micros, wallet.currency), f"what a {row.what} had left owed"))
-        await _change(conn, row, recovered_micros=row.recovered_micros + micros, recoveries=row.recoveries + 1)
-    if wallet is not None:
-        await _post(conn, wallet, entries)
+    recovered = await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
-    return bool(entries)
+    return recovered
 
 
 async def waive(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
@@ -151,17 +142,44 @@ async def _booked(
     conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal, currency: str, now: datetime
 ) -> Booked:
     """Recover first: what was given back, or was free, may settle what is owed."""
-    await recover(conn, organization_id, now=now)
+    await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
     row = await _find(conn, organization_id, provider, told.id)
     assert row is not None
-    open_ = row.amount_micros - row.taken_micros - row.recovered_micros - row.waived_micros
+    counted = row.amount_micros if row.returned_at is None else 0
+    open_ = max(0, counted - row.taken_micros - row.recovered_micros - row.waived_micros)
     return Booked(
-        counted=Money(row.amount_micros, currency),
-        told=Money(row.told_micros, currency),
-        owed=Money(0 if row.returned_at is not None else open_, currency),
+        counted=Money(counted, currency),
+        told=told.amount,
+        owed=Money(open_, currency),
         returned=row.returned_at is not None,
     )
+
+
+async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
+    """The caller holds the standing. What the ledger refuses stays owed, with an alert."""
+    wallet = await wallets.lock(conn, organization_id)
+    left = 0 if wallet is None else wallet.available_micros
+    parts: list[tuple[Any, Posting]] = []
+    for row in await conn.execute(_OWED, {"of_organization": organization_id}):
+        micros = min(row.owed, left)
+        if wallet is None or micros <= 0:
+            break
+        left -= micros
+        name = f"recovery:{row.provider}:{row.object_id}:{row.recoveries + 1}"
+        parts.append((row, recovery(name, Money(micros, wallet.currency), f"what a {row.what} had left owed")))
+    if wallet is None or not parts:
+        return False
+    try:
+        async with conn.begin_nested():
+            await _post(conn, wallet, [entry for _, entry in parts])
+            for row, entry in parts:
+                micros = row.recovered_micros + entry.amount.micros
+                await _change(conn, row, recovered_micros=micros, recoveries=row.recoveries + 1)
+    except NotBooked as problem:
+        await alerts.raise_(conn, organization_id, "reversal_not_booked", f"recovery: {problem}")
+        return False
+    return True
 
 
 async def _take(conn: AsyncConnection, organization_id: str, row: Any) -> None:

@@ -112,11 +112,12 @@ async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
     await world.at_rest(organization_id)
 
     assert (await world.wallet(organization_id)).balance_micros == 50_000_000
-    assert "0.00 USD was left of its payment" in (await world.alerts(organization_id))["refund"]
+    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
     await world.certify()
 
 
 async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(world: World) -> None:
+    """Lost once more, it does not take what it gave back: a person has to."""
     organization_id, _ = await world.organization(balance="0")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     assert await world.deliver(told["events"][0]["id"]) == 200
@@ -136,6 +137,38 @@ async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_
 
     assert balances == [0, 0, 25_000_000]
     await world.applied(organization_id, "active")
+    for moved in ({"status": "UNDER_REVIEW"}, {"outcome": "RESOLVED_BUYER_FAVOUR"}):
+        for event_id in await world.happen(f"disputes/{dispute}/move", moved):
+            assert await world.deliver(event_id) == 200
+    await world.at_rest(organization_id)
+    assert (await world.wallet(organization_id)).balance_micros == 25_000_000
+    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
+    await world.applied(organization_id, "suspended")
+    await world.certify()
+
+
+@pytest.mark.parametrize("outcome", ["SPLIT_BY_A_COIN", ""])
+async def test_a_dispute_whose_outcome_is_not_known_lifts_nothing_and_gives_nothing_back(
+    world: World, outcome: str
+) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = (await world.act(f"payments/{told['object']['id']}/dispute"))["object"]["dispute_id"]
+    [lost] = await world.happen(f"disputes/{dispute}/move", {"outcome": "RESOLVED_BUYER_FAVOUR"})
+    assert await world.deliver(lost) == 200
+    await world.at_rest(organization_id)
+
+    [unclear] = await world.happen(f"disputes/{dispute}/move", {"status": "UNDER_REVIEW"})
+    world.paypal.state.disputes[dispute].status = "RESOLVED"
+    world.paypal.state.disputes[dispute].outcome = outcome
+    assert await world.deliver(unclear) == 200
+    await world.at_rest(organization_id)
+
+    assert (await world.wallet(organization_id)).balance_micros == 0
+    assert (await world.standing(organization_id)).blocks == {Block.DISPUTE}
+    assert "does not say who won" in (await world.alerts(organization_id))["dispute_lost"]
     await world.certify()
 
 

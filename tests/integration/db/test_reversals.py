@@ -237,7 +237,7 @@ async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngi
     outcomes = [await take_back(engine, usd("25"), "D-1", what="dispute", stands=False) for _ in range(3)]
 
     assert during == (usd("5"), usd("0"))
-    assert outcomes == [Booked(counted=usd("25"), told=usd("25"), owed=usd("0"), returned=True)] * 3
+    assert outcomes == [Booked(counted=usd("0"), told=usd("25"), owed=usd("0"), returned=True)] * 3
     assert (await balance(engine), await blocked(engine)) == (usd("20"), False)
     assert await broken_claims(engine) == set()
 
@@ -253,6 +253,32 @@ async def test_what_one_dispute_gives_back_covers_what_another_one_owes(engine: 
     await take_back(engine, usd("10"), "D-A", of="A", what="dispute", stands=False)
 
     assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("0"), False)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so(engine: AsyncEngine) -> None:
+    """A person has to see that."""
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    for stands in (True, False):
+        await take_back(engine, usd("25"), "D-1", what="dispute", stands=stands)
+
+    again = await take_back(engine, usd("25"), "D-1", what="dispute")
+
+    assert again == Booked(counted=usd("0"), told=usd("25"), owed=usd("0"), returned=True)
+    assert await balance(engine) == usd("25")
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_told_of_another_amount_counts_as_before_and_says_so(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await take_back(engine, usd("10"), "D-1", what="dispute")
+
+    more = await take_back(engine, usd("25"), "D-1", what="dispute")
+
+    assert more == Booked(counted=usd("10"), told=usd("25"), owed=usd("0"))
+    assert await balance(engine) == usd("15")
     assert await broken_claims(engine) == set()
 
 
@@ -321,6 +347,43 @@ async def test_a_reference_that_somebody_took_before_books_nothing(engine: Async
     with pytest.raises(NotBooked):
         await take_back(engine, usd("10"))
     assert await balance(engine) == usd("26")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_up_nothing(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    for id_ in ("A", "B"):
+        await pay(engine, "10", id_)
+    await post(engine, debit("spent", usd("20")))
+    await take_back(engine, usd("10"), "R-A", of="A")
+    await post(engine, credit("recovery:paypal:R-A:1", usd("1")))
+
+    await pay(engine, "5", "NEXT")
+    await take_back(engine, usd("10"), "R-B", of="B")
+
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("14"), usd("0"), True)
+    async with engine.connect() as conn:
+        assert "reversal_not_booked" in {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "10")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"))
+    await post(engine, credit("some", usd("4")))
+    async with engine.connect() as holder:
+        await standings.lock(holder, ORGANIZATION)
+        waiving = asyncio.create_task(waived(engine))
+        await until_it_waits_for(engine, holder, waiving)
+
+        await reversals.recover(holder, ORGANIZATION, now=NOON)
+        await holder.commit()
+    await waiving
+
+    [parts] = await rows(engine, "SELECT recovered_micros, waived_micros FROM reversals")
+    assert tuple(parts) == (4_000_000, 6_000_000)
     assert await broken_claims(engine) == set()
 
 
