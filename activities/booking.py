@@ -169,12 +169,15 @@ class Booking:
                 await folding.block(conn, organization_id, block, now=now)
             elif dispute.lost:
                 await alerts.raise_(conn, organization_id, "dispute_lost", f"dispute {dispute.id}: the block stays")
+            elif dispute.withdrawn is None:
+                detail = f"dispute {dispute.id} is closed and does not say who won: the block stays"
+                await alerts.raise_(conn, organization_id, "dispute_lost", detail)
             if taken_back is not None:
                 problem = await self._reverse(conn, organization_id, delivery, taken_back)
             elif dispute.withdrawn:
                 detail = f"dispute {dispute.id} does not say what it takes of which payment"
                 await alerts.raise_(conn, organization_id, "refund", detail)
-            if not dispute.open and not dispute.lost:
+            if not dispute.open and dispute.withdrawn is False:
                 await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
         if problem is not None:
             await self._park(delivery, problem)

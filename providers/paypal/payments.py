@@ -22,6 +22,7 @@ _STATUSES = {
     "partially_refunded": PaymentStatus.PARTIALLY_REFUNDED,
 }
 _LOST = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
+_NOT_LOST = frozenset({"RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT", "CANCELED_BY_BUYER", "DENIED", "NONE"})
 
 
 def payment(kind: MoneyObject, told: Json, *, subscription_id: str | None = None) -> Payment:
@@ -67,6 +68,7 @@ def dispute(told: Json) -> Dispute:
         lost=outcome in _LOST,
         payment_ids=tuple(one for one in ids if one is not None),
         amount=reading.amount(result, "amount_refunded") or reading.amount(told, "dispute_amount"),
-        withdrawn=None if is_open else outcome in _LOST,  # open again after it was lost, it has not given back
+        withdrawn=None if is_open or outcome not in _LOST | _NOT_LOST else outcome in _LOST,
+        # None: open again after it was lost, it has not given back
         occurred_at=reading.time(told, "create_time"),
     )

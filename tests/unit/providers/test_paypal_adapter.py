@@ -376,17 +376,23 @@ async def test_a_capture_without_a_readable_amount_is_not_guessed(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "is_open", "lost"),
+    ("status", "outcome", "is_open", "lost", "withdrawn"),
     [
-        ("OPEN", None, True, False),
-        ("UNDER_REVIEW", None, True, False),
-        ("RESOLVED", "RESOLVED_BUYER_FAVOUR", False, True),
-        ("RESOLVED", "RESOLVED_SELLER_FAVOUR", False, False),
-        ("RESOLVED", "CANCELED_BY_BUYER", False, False),
+        ("OPEN", None, True, False, None),
+        ("UNDER_REVIEW", None, True, False, None),
+        ("RESOLVED", "RESOLVED_BUYER_FAVOUR", False, True, True),
+        ("RESOLVED", "ACCEPTED", False, True, True),
+        ("RESOLVED", "RESOLVED_SELLER_FAVOUR", False, False, False),
+        ("RESOLVED", "RESOLVED_WITH_PAYOUT", False, False, False),
+        ("RESOLVED", "CANCELED_BY_BUYER", False, False, False),
+        ("RESOLVED", "DENIED", False, False, False),
+        ("RESOLVED", "NONE", False, False, False),
+        ("RESOLVED", "SOMETHING_NEW", False, False, None),
+        ("RESOLVED", None, False, False, None),
     ],
 )
-async def test_a_dispute_is_open_won_or_lost(
-    world: World, status: str, outcome: str | None, is_open: bool, lost: bool
+async def test_a_dispute_is_open_won_lost_or_does_not_say(
+    world: World, status: str, outcome: str | None, is_open: bool, lost: bool, withdrawn: bool | None
 ) -> None:
     world.answers["GET /v1/customer/disputes/PP-1"] = told(
         {
@@ -399,7 +405,8 @@ async def test_a_dispute_is_open_won_or_lost(
 
     dispute = await world.paypal.get_dispute("PP-1")
 
-    assert (dispute.open, dispute.lost, dispute.payment_ids) == (is_open, lost, ("S-1",))
+    assert (dispute.open, dispute.lost, dispute.withdrawn) == (is_open, lost, withdrawn)
+    assert dispute.payment_ids == ("S-1",)
 
 
 async def test_payments_are_listed_for_a_time(world: World) -> None:
