@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import STALE, translated
-from db import campaigns, customer_migrations, folding, inbox, reversals, standings, subscriptions, topups
+from db import campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
@@ -53,7 +53,6 @@ class Billing:
             deliveries = await inbox.unhandled(conn, organization_id)
             known = await subscriptions.of_organization(conn, organization_id)
             paying = await topups.waiting(conn, organization_id)
-            owed = await reversals.owed(conn, organization_id)
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
         points = [delivery for delivery in deliveries if delivery.money is not None]
         money, later = points[:BOOKED_AT_ONCE], points[BOOKED_AT_ONCE:]
@@ -63,9 +62,6 @@ class Billing:
             for subscription in known
             if subscription.is_current or (subscription.provider, subscription.id) in named or _awaited(subscription)
         ]
-        if owed:
-            async with self._engine.begin() as conn:
-                await reversals.recover(conn, organization_id, now=datetime.now(UTC))
         async with self._engine.begin() as conn:
             standing = await _fold(conn, organization_id, told, cause)
             resumed = [] if money or paying else await _finish(conn, standing, deliveries)

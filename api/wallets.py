@@ -1,6 +1,5 @@
 """Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -85,18 +84,11 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
 
 
 async def resume(here: Context, organization_id: str) -> None:
-    """Cover what is owed, and let parked campaigns go on where they may. What was booked is booked, whatever happens
-    here.
-    """
+    """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
     resumed: list[UUID] = []
     try:
         async with here.services.engine.begin() as conn:
             resumed = await campaigns.resume_eligible(conn, organization_id)
-            owed = await reversals.owed(conn, organization_id)
-        if owed:
-            async with here.services.engine.begin() as conn:
-                await reversals.recover(conn, organization_id, now=datetime.now(UTC))
-            here.ring(organization_id)
     except SQLAlchemyError as problem:
         log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
     here.ring_campaigns(organization_id, *resumed)

@@ -1,4 +1,4 @@
-"""What a worker does every second, Temporal there or not: lets go of holds whose time is over, and seals the ledger."""
+"""What a worker does every second, Temporal there or not: ends overdue holds, takes what is owed, seals the ledger."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
-from db import campaigns, holds, seals
+from db import campaigns, holds, reversals, seals
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
@@ -30,9 +30,10 @@ class Upkeep:
 
     async def run(self) -> None:
         """Until it is cancelled, whatever is down meanwhile."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._again_and_again(self._expire))
-            both.create_task(self._again_and_again(self._seal))
+        async with asyncio.TaskGroup() as steps:
+            steps.create_task(self._again_and_again(self._expire))
+            steps.create_task(self._again_and_again(self._recover))
+            steps.create_task(self._again_and_again(self._seal))
 
     async def _again_and_again(self, step: Callable[[], Awaitable[float]]) -> None:
         while True:
@@ -45,6 +46,10 @@ class Upkeep:
 
     async def _expire(self) -> float:
         await self.expire_holds(now=datetime.now(UTC))
+        return EVERY.total_seconds()
+
+    async def _recover(self) -> float:
+        await self.recover_owed()
         return EVERY.total_seconds()
 
     async def _seal(self) -> float:
@@ -68,11 +73,30 @@ class Upkeep:
                 log.warning("expiry_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
         return expired
 
+    async def recover_owed(self) -> int:
+        """Take for what payers got back whatever came in by itself: a credit, a hold's end, a message's refund."""
+        async with self._engine.connect() as conn:
+            due = await reversals.coverable(conn, limit=ORGANIZATIONS)
+        recovered = 0
+        for organization_id in due:
+            try:
+                async with self._engine.begin() as conn:
+                    changed = await reversals.recover(conn, organization_id, now=datetime.now(UTC))
+                if changed:
+                    recovered += 1
+                    await self._ring(organization_id, self._doorbell.ring_organization(organization_id))
+            except DBAPIError as problem:  # as with holds
+                log.warning("recovery_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
+        return recovered
+
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
             resumed = await campaigns.resume_eligible(conn, organization_id)
         for campaign_id in resumed:
-            try:
-                await self._doorbell.ring_campaign(organization_id, campaign_id)
-            except (RPCError, RuntimeError) as problem:  # the relay rings a running campaign that is silent
-                log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+            await self._ring(organization_id, self._doorbell.ring_campaign(organization_id, campaign_id))
+
+    async def _ring(self, organization_id: str, ringing: Awaitable[None]) -> None:
+        try:
+            await ringing
+        except (RPCError, RuntimeError) as problem:  # the relay rings a silent campaign, and whoever has steps to take
+            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)

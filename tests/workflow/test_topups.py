@@ -357,7 +357,6 @@ async def test_held_money_covers_what_is_owed_once_it_is_let_go(actor: Actor) ->
     await world.applied(organization_id, "suspended")
     during = await wallet(world, organization_id)
     await world.post(f"{holds}/h/release")
-    await world.ring(organization_id)
     await world.applied(organization_id, "active")
 
     assert during == ("20.00", "20.00")
@@ -365,8 +364,8 @@ async def test_held_money_covers_what_is_owed_once_it_is_let_go(actor: Actor) ->
     await world.certify()
 
 
-async def test_money_that_comes_back_otherwise_covers_what_is_owed_at_the_next_look(actor: Actor) -> None:
-    """As a message's refund does."""
+async def test_money_that_comes_back_otherwise_covers_what_is_owed_by_itself(actor: Actor) -> None:
+    """As a message's refund does, and a hold that expires."""
     world = actor.world
     organization_id = await onboard(world, balance="0")
     payment_id = await actor.top_up(organization_id, "25.00")
@@ -377,7 +376,6 @@ async def test_money_that_comes_back_otherwise_covers_what_is_owed_at_the_next_l
     async with world.services.engine.begin() as conn:
         await wallets.post(conn, organization_id, [back])
 
-    await world.ring(organization_id)
     await world.applied(organization_id, "active")
 
     assert await wallet(world, organization_id) == ("0.00", "0.00")

@@ -39,6 +39,7 @@ from tests.builders import (
     post,
     post_one,
     rows,
+    run,
     standing,
     subscribe,
     until_it_waits_for,
@@ -66,11 +67,18 @@ async def pay(engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: Money
 
 
 async def take_back(
-    engine: AsyncEngine, amount: Money, id_: str = "R-1", *, of: str = "CAP", stands: bool = True, what: str = "refund"
+    engine: AsyncEngine,
+    amount: Money,
+    id_: str = "R-1",
+    *,
+    of: str = "CAP",
+    stands: bool = True,
+    what: str = "refund",
+    organization_id: str = ORGANIZATION,
 ) -> Outcome:
     told = Reversal(id=id_, what=what, payment_id=of, amount=amount, stands=stands, occurred_at=NOON)
     async with engine.begin() as conn:
-        return await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+        return await reversals.book(conn, organization_id, Provider.PAYPAL, told, now=NOON)
 
 
 async def owed(engine: AsyncEngine) -> Money:
@@ -212,6 +220,21 @@ async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngin
     assert await broken_claims(engine) == set()
 
 
+async def test_who_owes_and_has_something_to_take_it_from_is_found(engine: AsyncEngine) -> None:
+    for name in ("owes-and-has", "owes", "holds", "has"):
+        await onboard(engine, name, balance="0")
+        await credited(engine, capture("10", name), name)
+        if name != "has":
+            await post(engine, debit("spent", usd("10")), organization_id=name)
+            await take_back(engine, usd("10"), name, of=name, organization_id=name)
+    for name in ("owes-and-has", "holds"):
+        await post(engine, credit("some", usd("4")), organization_id=name)
+    await run(engine, "UPDATE wallets SET held_micros = balance_micros WHERE organization_id = 'holds'")
+
+    async with engine.connect() as conn:
+        assert await reversals.coverable(conn, limit=10) == ["owes-and-has"]
+
+
 async def test_together_they_are_never_more_than_the_payment(engine: AsyncEngine) -> None:
     await onboard(engine, balance="100")
     await pay(engine, "25")
@@ -334,9 +357,9 @@ async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(engi
     assert await balance(engine) == usd("0")
 
 
-async def credited(engine: AsyncEngine, paid: Payment) -> object:
+async def credited(engine: AsyncEngine, paid: Payment, organization_id: str = ORGANIZATION) -> object:
     async with engine.begin() as conn:
-        return await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON)
+        return await payments.book_topup(conn, organization_id, Provider.PAYPAL, paid, now=NOON)
 
 
 async def test_a_reference_that_somebody_took_before_books_nothing(engine: AsyncEngine) -> None:
