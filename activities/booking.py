@@ -21,6 +21,7 @@ from providers.errors import NotFound, ProviderError, ProviderUnavailable
 
 log = structlog.get_logger()
 UNREADABLE = "UNREADABLE"
+UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.UNKNOWN})
 PAID = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 
 
@@ -74,8 +75,11 @@ class Booking:
             await self._park(delivery, f"unknown {named}: {problem}")
 
     async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
-        if payment.status is PaymentStatus.PENDING:
-            await self._park_pending(delivery, payment)
+        if payment.status is PaymentStatus.UNKNOWN:
+            detail = f"{payment.reference.kind.value} {payment.reference.id} has a status that is not known here"
+            await self._alert(organization_id, "payment_not_booked", detail)
+        if payment.status in UNDECIDED:
+            await self._park_undecided(delivery, payment)
         if payment.status not in PAID:
             return
         if payment.reference.kind is MoneyObject.SALE:
@@ -116,7 +120,7 @@ class Booking:
     async def _settle_topup(self, provider: BillingProvider, topup: TopUpCheckout) -> None:
         told = await provider.settle_topup(topup.checkout_id)
         payment = told.payment
-        if told.open or (payment is not None and payment.status is PaymentStatus.PENDING):
+        if told.open or (payment is not None and payment.status in UNDECIDED):
             return
         paid = payment is not None and payment.status in PAID
         if payment is not None and paid:
@@ -147,7 +151,7 @@ class Booking:
 
     async def _book_refund(self, organization_id: str, delivery: Delivery, told: Payment) -> None:
         if told.status is PaymentStatus.PENDING:
-            await self._park_pending(delivery, told)
+            await self._park_undecided(delivery, told)
             return
         taken_back = refunded(told)
         if taken_back is None:
@@ -209,9 +213,10 @@ class Booking:
                 await alerts.raise_(conn, organization_id, "refund", detail)
         return None
 
-    async def _park_pending(self, delivery: Delivery, told: Payment) -> None:
+    async def _park_undecided(self, delivery: Delivery, told: Payment) -> None:
         """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
-        await self._park(delivery, f"unknown yet: {told.reference.kind.value} {told.reference.id} is pending")
+        named = f"{told.reference.kind.value} {told.reference.id}"
+        await self._park(delivery, f"unknown yet: {named} is {told.status.value}")
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:

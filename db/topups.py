@@ -73,14 +73,14 @@ async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpChec
 
 
 async def close(conn: AsyncConnection, topup: TopUpCheckout, *, paid: bool) -> None:
-    """The caller commits."""
+    """One that was given up may be paid all the same. The caller commits."""
     await conn.execute(
         update(topups)
         .where(
             topups.c.organization_id == topup.organization_id,
             topups.c.provider == topup.provider.value,
             topups.c.checkout_id == topup.checkout_id,
-            topups.c.status == "open",
+            topups.c.status.in_(("open", "expired") if paid else ("open",)),
         )
         .values(status="paid" if paid else "expired", settled_at=func.clock_timestamp())
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db import inbox, reversals, wallets
 from db.inbox import InboxStatus
@@ -326,6 +327,51 @@ async def test_a_capture_that_is_declined_is_tried_again_at_the_next_look(world:
 
     await until(credited, "the second capture")
     await world.certify()
+
+
+async def test_a_link_that_was_given_up_and_is_paid_all_the_same_is_paid(world: World) -> None:
+    """PayPal did not have the order for a moment, or seemed not to."""
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    checkout_id = await actor.link(organization_id, "25.00")
+    order = world.paypal.state.orders.pop(checkout_id)
+    await world.ring(organization_id)
+    await until(lambda: status(world, organization_id, checkout_id, "expired"), "given up")
+    world.paypal.state.orders[checkout_id] = order
+
+    await actor.deliver(await actor.pay_topup(checkout_id))
+
+    await until(lambda: status(world, organization_id, checkout_id, "paid"), "paid")
+    assert await wallet(world, organization_id) == ("25.00", "0.00")
+    await world.certify()
+
+
+async def test_a_link_whose_payment_is_of_an_unknown_status_stays_open(world: World) -> None:
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    checkout_id = await actor.link(organization_id, "25.00")
+    told = await actor.pay_topup(checkout_id)
+    order = world.paypal.state.orders[checkout_id]
+    world.paypal.moves.capture(order)
+    capture = world.paypal.state.captures[str(order.capture_id)]
+    capture.status = "HALF_WAY"
+
+    await actor.deliver(told)
+    await handled(world, organization_id, told[0])
+    assert await status(world, organization_id, checkout_id, "open")
+    assert await wallet(world, organization_id) == ("0.00", "0.00")
+    capture.status = "COMPLETED"
+    await world.ring(organization_id)
+
+    await until(lambda: status(world, organization_id, checkout_id, "paid"), "paid")
+    assert await wallet(world, organization_id) == ("25.00", "0.00")
+    await world.certify()
+
+
+async def status(world: World, organization_id: str, checkout_id: str, wanted: str) -> bool:
+    query = text("SELECT status FROM topups WHERE organization_id = :of AND checkout_id = :id")
+    asked = {"of": organization_id, "id": checkout_id}
+    return bool((await world.read(lambda conn: conn.execute(query, asked))).scalar_one() == wanted)
 
 
 async def test_a_provider_that_is_down_holds_up_its_top_ups_and_nothing_else(world: World) -> None:
