@@ -7,13 +7,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.stripe.checkouts import Checkouts, seen
 from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.errors import ApiError, no_such
 from simulators.stripe.events import Events
 from simulators.stripe.forms import nested
-from simulators.stripe.lifecycle import Impossible, Lifecycle, seen
+from simulators.stripe.lifecycle import Declined, Impossible, Lifecycle
 from simulators.stripe.money import MoneyMoves
-from simulators.stripe.state import ACCOUNT, Json, State
+from simulators.stripe.parameters import checked
+from simulators.stripe.state import ACCOUNT, LEAST, Json, State, finest
 from simulators.transmissions import Event
 
 _DAY = 24 * 3600
@@ -21,11 +23,18 @@ _DAY = 24 * 3600
 
 class Api:
     def __init__(
-        self, state: State, events: Events, lifecycle: Lifecycle, moves: MoneyMoves, deliveries: Deliveries
+        self,
+        state: State,
+        events: Events,
+        lifecycle: Lifecycle,
+        checkouts: Checkouts,
+        moves: MoneyMoves,
+        deliveries: Deliveries,
     ) -> None:
         self.state = state
         self.events = events
         self.lifecycle = lifecycle
+        self.checkouts = checkouts
         self.moves = moves
         self.deliveries = deliveries
         self.url = ""
@@ -42,7 +51,7 @@ class Api:
             "disputes": "dispute",
             "prices": "price",
         }
-        return [
+        known = [
             Route("/v1/account", self.account),
             Route("/v1/checkout/sessions", self.create_session, methods=post),
             Route("/v1/checkout/sessions" + one, self.get_session, methods=get),
@@ -52,7 +61,7 @@ class Api:
             Route("/v1/subscriptions" + one, self._acts(self.lifecycle.change), methods=post),
             Route("/v1/subscriptions" + one, self.cancel, methods=["DELETE"]),
             Route("/v1/subscriptions/{id}/pause", self._acts(lambda it, _: self.lifecycle.pause(it)), methods=post),
-            Route("/v1/subscriptions/{id}/resume", self._acts(lambda it, _: self.lifecycle.resume(it)), methods=post),
+            Route("/v1/subscriptions/{id}/resume", self._acts(self.lifecycle.resume), methods=post),
             Route("/v1/invoices", self.list_invoices, methods=get),
             Route("/v1/invoices/{id}/pay", self.pay_invoice, methods=post),
             Route("/v1/invoice_payments", self.list_invoice_payments, methods=get),
@@ -61,6 +70,7 @@ class Api:
             Route("/v1/events" + one, self.get_event, methods=get),
             *(Route(f"/v1/{path}/{{id}}", self._gets(kind), methods=get) for path, kind in plain.items()),
         ]
+        return [checked(route) for route in known]
 
     async def account(self, _: Request) -> Response:
         return JSONResponse({"id": ACCOUNT, "object": "account"})
@@ -80,6 +90,13 @@ class Api:
         if "expires_at" in asked and not 1800 <= int(asked["expires_at"]) - self.state.now() <= _DAY:
             raise ApiError(400, "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.")
         once = line.get("price_data", {})
+        minor, currency = int(once.get("unit_amount", 0)), once.get("currency", "usd")
+        if mode == "payment" and minor < LEAST.get(currency, 1):
+            raise ApiError(400, "The Checkout Session's total amount due is too small.", code="amount_too_small")
+        if minor % finest(currency):
+            raise ApiError(
+                400, "Invalid integer: the currency is charged in whole units.", code="parameter_invalid_integer"
+            )
         id_ = self.state.new_id("cs_test", 58)
         session = self.state.add(
             "checkout.session",
@@ -93,7 +110,7 @@ class Api:
             customer=asked.get("customer"),
             subscription=None,
             payment_intent=None,
-            amount_total=int(once.get("unit_amount", 0)) if mode == "payment" else None,
+            amount_total=minor if mode == "payment" else None,
             currency=once.get("currency"),
             url=f"{self.url}/c/pay/{id_}",
             expires_at=int(asked["expires_at"]) if "expires_at" in asked else self.state.now() + _DAY,
@@ -108,7 +125,7 @@ class Api:
 
     async def expire_session(self, request: Request) -> Response:
         session = self._one(request, "checkout.session")
-        self._deliver(lambda: self.lifecycle.expire(session))
+        self._deliver(lambda: self.checkouts.expire(session))
         return JSONResponse(seen(session))
 
     async def create_customer(self, request: Request) -> Response:
@@ -129,22 +146,23 @@ class Api:
         return JSONResponse(subscription)
 
     async def list_invoices(self, request: Request) -> Response:
-        wanted = request.query_params.get("subscription")
+        wanted, status = (request.query_params.get(name) for name in ("subscription", "status"))
+        start, end = _range(request)
         found = [
             one
             for one in self.state.all("invoice")
             if wanted in (None, one["parent"]["subscription_details"]["subscription"])
+            and status in (None, one["status"])
+            and start <= one["created"] <= end
         ]
-        start, end = _range(request)
-        between = [one for one in found if start <= one["created"] <= end]
-        return JSONResponse(_page([self._with_payments(one) for one in reversed(between)], request))
+        return JSONResponse(_page([self._invoice(one, request) for one in reversed(found)], request))
 
     async def pay_invoice(self, request: Request) -> Response:
         invoice = self._one(request, "invoice")
         asked = await form(request)
         out_of_band = asked.get("paid_out_of_band", "").lower() == "true"
         self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
-        return JSONResponse(self._with_payments(invoice))
+        return JSONResponse(self._invoice(invoice, request))
 
     async def list_invoice_payments(self, request: Request) -> Response:
         wanted = request.query_params.get("payment[payment_intent]")
@@ -155,7 +173,7 @@ class Api:
             if wanted in (None, one["payment"].get("payment_intent")) and invoice in (None, one["invoice"])
         ]
         for each in found:
-            if "data.invoice" in request.query_params.getlist("expand[0]"):
+            if "data.invoice" in _expansions(request):
                 each["invoice"] = self.state.get(each["invoice"], "invoice")
         return JSONResponse(_page(found, request))
 
@@ -188,9 +206,9 @@ class Api:
     def _gets(self, kind: str) -> Callable[[Request], Any]:
         async def get(request: Request) -> Response:
             found = self._one(request, kind)
-            if "latest_charge" in request.query_params.values() and "latest_charge" in found:
+            if "latest_charge" in _expansions(request):
                 found = {**found, "latest_charge": self.state.get(found["latest_charge"], "charge")}
-            return JSONResponse(self._with_payments(found) if kind == "invoice" else found)
+            return JSONResponse(self._invoice(found, request) if kind == "invoice" else found)
 
         return get
 
@@ -214,10 +232,11 @@ class Api:
         try:
             self.deliveries.deliver(act())
         except Impossible as problem:
-            raise ApiError(400, str(problem), code=problem.code) from problem
+            status, kind = (402, "card_error") if isinstance(problem, Declined) else (400, "invalid_request_error")
+            raise ApiError(status, str(problem), kind=kind, code=problem.code) from problem
 
     def _expanded(self, one: Json, request: Request) -> Json:
-        wanted = {value for name, value in request.query_params.multi_items() if name.startswith("expand")}
+        wanted = _expansions(request)
         if one["object"] == "checkout.session" and "subscription" in {each.split(".")[0] for each in wanted}:
             subscription = self.state.objects.get(one["subscription"] or "")
             one["subscription"] = subscription and dict(subscription)
@@ -227,13 +246,20 @@ class Api:
             one["latest_invoice"] = self.state.objects[one["latest_invoice"]]
         return one
 
-    def _with_payments(self, invoice: Json) -> Json:
+    def _invoice(self, invoice: Json, request: Request) -> Json:
+        """Its payments are told only to whoever asks for them."""
+        if not {"payments", "data.payments"} & _expansions(request):
+            return invoice
         payments = list(self.state.all("invoice_payment", invoice=invoice["id"]))
         return {**invoice, "payments": {"object": "list", "data": payments, "has_more": False}}
 
 
 async def form(request: Request) -> Json:
     return nested((await request.body()).decode())
+
+
+def _expansions(request: Request) -> set[str]:
+    return {value for name, value in request.query_params.multi_items() if name.startswith("expand")}
 
 
 def _range(request: Request) -> tuple[int, int]:
@@ -245,6 +271,8 @@ def _page(found: list[Json], request: Request) -> Json:
     limit = int(request.query_params.get("limit", "10"))
     after = request.query_params.get("starting_after")
     ids = [one["id"] for one in found]
-    first = ids.index(after) + 1 if after in ids else 0
+    if after is not None and after not in ids:
+        raise ApiError(400, f"No such object: '{after}'", code="resource_missing")
+    first = 0 if after is None else ids.index(after) + 1
     some = found[first : first + limit]
     return {"object": "list", "data": some, "has_more": first + limit < len(found), "url": request.url.path}

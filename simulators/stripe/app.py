@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simulators.control import BAD_REQUESTS, bad_request, faults_route, not_found
 from simulators.faults import Faults, FaultyApp, read_body
 from simulators.stripe.api import Api
+from simulators.stripe.checkouts import Checkouts
 from simulators.stripe.control import Control
 from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.errors import ApiError, error_response, fault_body
@@ -24,6 +25,8 @@ from simulators.stripe.state import API_VERSION, State
 
 API_KEY = "sk_test_simulated"
 WEBHOOK_SECRET = "whsec_simulated"
+_LONGEST_KEY = 255
+_DECLINED = 402
 _Kept = tuple[bytes, int, list[tuple[bytes, bytes]], bytes]
 
 
@@ -45,8 +48,9 @@ class StripeSimulator:
         self.deliveries = Deliveries(self.state, webhook_secrets)
         self.lifecycle = Lifecycle(self.state, self.events)
         self.renewals = Renewals(self.state, self.lifecycle)
+        self.checkouts = Checkouts(self.state, self.events, self.lifecycle)
         self.moves = MoneyMoves(self.state, self.events)
-        self.api = Api(self.state, self.events, self.lifecycle, self.moves, self.deliveries)
+        self.api = Api(self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries)
         if webhook_url is not None:
             self.deliveries.register(webhook_url)
         self._answers: dict[str, _Kept] = {}
@@ -74,6 +78,7 @@ class StripeSimulator:
     def reset(self) -> None:
         """Forget everything but credentials and registered webhooks."""
         self.state.reset()
+        self.lifecycle.declines.clear()
         self.events.all.clear()
         self.deliveries.reset()
         self.faults.clear()
@@ -104,8 +109,12 @@ class StripeSimulator:
         return None
 
     async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """The first answer to a key is the answer; what was refused as invalid is not kept."""
+        """The first answer to a key is the answer, a decline too; what was refused as invalid is not kept."""
         body = await read_body(receive)
+        if len(key) > _LONGEST_KEY:
+            too_long = ApiError(400, f"Idempotency keys have at most {_LONGEST_KEY} characters.")
+            await error_response(too_long)(scope, receive, send)
+            return
         asked = hashlib.sha256(f"{scope['method']} {scope['path']} ".encode() + body).digest()
         kept = self._answers.get(key)
         if kept is not None and kept[0] != asked:
@@ -116,7 +125,7 @@ class StripeSimulator:
             return
         if kept is None:
             kept = await self._run(asked, scope, body)
-            if kept[1] < 400:
+            if kept[1] < 400 or kept[1] == _DECLINED:
                 self._answers[key] = kept
         else:
             kept = (kept[0], kept[1], [*kept[2], (b"idempotent-replayed", b"true")], kept[3])
@@ -143,7 +152,7 @@ class StripeSimulator:
         return Starlette(routes=self.api.routes(), exception_handlers={ApiError: _api_error, 404: _unknown_path})
 
     def _control_app(self) -> Starlette:
-        control = Control(self.state, self.events, self.lifecycle, self.moves, self.deliveries)
+        control = Control(self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries)
         return Starlette(
             routes=[
                 *control.routes(),

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.control import read_json
+from simulators.stripe.checkouts import Checkouts, seen
 from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.events import Events
-from simulators.stripe.lifecycle import Lifecycle, seen
+from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.state import DEFAULT_PRICE, Json, State, to_minor
 from simulators.transmissions import Delivery, Event
@@ -20,11 +21,18 @@ from simulators.transmissions import Delivery, Event
 
 class Control:
     def __init__(
-        self, state: State, events: Events, lifecycle: Lifecycle, moves: MoneyMoves, deliveries: Deliveries
+        self,
+        state: State,
+        events: Events,
+        lifecycle: Lifecycle,
+        checkouts: Checkouts,
+        moves: MoneyMoves,
+        deliveries: Deliveries,
     ) -> None:
         self.state = state
         self.events = events
         self.lifecycle = lifecycle
+        self.checkouts = checkouts
         self.moves = moves
         self.deliveries = deliveries
 
@@ -71,7 +79,7 @@ class Control:
         return JSONResponse(self.state.get(request.path_params["id"], "subscription"))
 
     async def act(self, request: Request) -> Response:
-        """fail_payment, give_up, pay, cancel, cancel_at_period_end, end_period, pause, resume, set_status."""
+        """fail_payment, give_up, pay, decline, cancel, cancel_at_period_end, end_period, pause, resume, set_status."""
         subscription = self.state.get(request.path_params["id"], "subscription")
         asked = await read_json(request)
         happen = self.lifecycle
@@ -79,11 +87,12 @@ class Control:
             "fail_payment": lambda: happen.fail_payment(subscription),
             "give_up": lambda: happen.give_up(subscription, asked.get("outcome", "unpaid")),
             "pay": lambda: happen.pay(subscription),
+            "decline": lambda: happen.decline(subscription, asked.get("code", "card_declined")),
             "cancel": lambda: happen.cancel(subscription),
             "cancel_at_period_end": lambda: happen.cancel_at_period_end(subscription),
             "end_period": lambda: happen.end_period(subscription),
             "pause": lambda: happen.pause(subscription, by=asked.get("by", "pause_requested")),
-            "resume": lambda: happen.resume(subscription),
+            "resume": lambda: happen.resume(subscription, {"payment_behavior": "resume_on_payment_success"}),
             "set_status": lambda: happen.set_status(subscription, asked["status"]),
         }
         return self._told(subscription, actions[request.path_params["action"]](), asked)
@@ -91,7 +100,7 @@ class Control:
     async def checkout(self, request: Request) -> Response:
         """complete, or expire."""
         session = self.state.get(request.path_params["id"], "checkout.session")
-        actions = {"complete": self.lifecycle.complete, "expire": self.lifecycle.expire}
+        actions = {"complete": self.checkouts.complete, "expire": self.checkouts.expire}
         told = actions[request.path_params["action"]](session)
         return self._told(seen(session), told, await read_json(request))
 

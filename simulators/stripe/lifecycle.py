@@ -6,8 +6,9 @@ from simulators.stripe.events import Events
 from simulators.stripe.state import MONTH, Json, State
 from simulators.transmissions import Event
 
-PAUSED_BY = frozenset({"trial_end_without_payment_method", "pause_requested", "system"})
 _ENDED = frozenset({"canceled", "incomplete_expired"})
+_NOT_PAUSED = frozenset({"paused", "incomplete"})
+_NO_METHOD = "trial_end_without_payment_method"
 
 
 class Impossible(Exception):
@@ -18,10 +19,16 @@ class Impossible(Exception):
         self.code = code
 
 
+class Declined(Impossible):
+    """The customer's bank, not Stripe, said no."""
+
+
 class Lifecycle:
     def __init__(self, state: State, events: Events) -> None:
         self.state = state
         self.events = events
+        self.declines: dict[str, str] = {}
+        """The customers' cards that are declined, and with which code; by their subscription."""
 
     def subscribe(
         self, price_id: str, *, organization_id: str | None, customer: str | None = None, trial_end: int | None = None
@@ -41,7 +48,7 @@ class Lifecycle:
             "subscription",
             "sub",
             status="trialing" if trial_end else "active",
-            customer=customer or self._customer(organization_id)["id"],
+            customer=customer or self.customer(organization_id)["id"],
             currency=price["currency"],
             items={"object": "list", "data": [item], "has_more": False},
             metadata={"organization_id": organization_id} if organization_id else {},
@@ -52,6 +59,7 @@ class Lifecycle:
             ended_at=None,
             trial_end=trial_end,
             pause_collection=None,
+            pending_update=None,
             status_details=None,
             cancellation_details={"comment": None, "feedback": None, "reason": None},
             latest_invoice=None,
@@ -92,16 +100,29 @@ class Lifecycle:
         return self.pay_invoice(invoice)
 
     def pay_invoice(self, invoice: Json, *, out_of_band: bool = False) -> list[Event]:
-        if invoice["status"] != "open":
-            raise Impossible(f"Invoice is already {invoice['status']}", "invoice_not_open")
-        self._settle(invoice, out_of_band=out_of_band)
+        """A paused subscription stays so, unless it is the invoice that its resumption waits for."""
+        if invoice["status"] not in ("open", "uncollectible"):
+            raise Impossible(f"Invoice is already {invoice['status']}")
         subscription = self.state.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+        declined = self.declines.get(subscription["id"])
+        if declined is not None and not out_of_band:
+            invoice["attempt_count"] += 1
+            raise Declined("Your card was declined.", declined)
+        self._settle(invoice, out_of_band=out_of_band)
         told = self._paid(invoice)
-        if subscription["status"] not in _ENDED:
+        if subscription["status"] in _ENDED:
+            return told
+        if subscription["status"] != "paused":
             subscription["status"] = "active"
-            subscription["status_details"] = None
-            told.append(self._tell(subscription))
-        return told
+            return [*told, self._tell(subscription)]
+        return [*self._resumed(subscription), *told] if subscription["pending_update"] is not None else told
+
+    def decline(self, subscription: Json, code: str | None) -> list[Event]:
+        """From now on the customer's bank says no, and why; or yes again."""
+        self.declines.pop(subscription["id"], None)
+        if code is not None:
+            self.declines[subscription["id"]] = code
+        return []
 
     def cancel(self, subscription: Json, *, reason: str = "cancellation_requested", comment: str = "") -> list[Event]:
         self._must_live(subscription)
@@ -126,27 +147,50 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def pause(self, subscription: Json, *, by: str = "pause_requested") -> list[Event]:
+        """What runs of the period ends now; an invoice that is open stays so."""
         self._must_live(subscription)
-        subscription["status"] = "paused"
-        subscription["status_details"] = {"paused": {"subscription": {"type": by}}}
-        return [self._tell(subscription, "paused")]
+        now, status = self.state.now(), subscription["status"]
+        if status in _NOT_PAUSED or (status == "trialing" and by != _NO_METHOD):
+            raise Impossible(f"You cannot pause a subscription that is {status}.")
+        subscription["items"]["data"][0]["current_period_end"] = now
+        paused = {"type": "subscription", "subscription": {"type": by}, "transitioned_at": now}
+        subscription |= {"status": "paused", "status_details": {"paused": paused}}
+        return [self._tell(subscription, "paused"), self._tell(subscription)]
 
-    def resume(self, subscription: Json) -> list[Event]:
+    def resume(self, subscription: Json, asked: Json) -> list[Event]:
+        """A new period is billed at once; until it is paid the subscription stays paused, if that was asked for."""
         if subscription["status"] != "paused":
-            raise Impossible("Only a paused subscription can be resumed", "subscription_not_paused")
-        if self._open_invoice(subscription) is not None:
-            return []  # resume_on_payment_success: it stays paused until it is paid
-        subscription |= {"status": "active", "status_details": None}
-        return [self._tell(subscription, "resumed")]
+            raise Impossible("You can only resume a subscription that is paused.")
+        if subscription["pending_update"] is not None:
+            raise Impossible("The subscription waits for its resumption invoice already.")
+        if asked.get("payment_behavior") != "resume_on_payment_success":
+            raise Impossible("This simulator resumes on payment success only.")
+        now = self.state.now()
+        subscription["items"]["data"][0] |= {"current_period_start": now, "current_period_end": now + MONTH}
+        invoice = self._bill(subscription, self._price(subscription)["unit_amount"])
+        subscription["pending_update"] = {"expires_at": now + 365 * 24 * 3600}
+        try:
+            return self.pay_invoice(invoice)
+        except Declined:
+            return [self.events.emit("invoice.payment_failed", invoice), self._tell(subscription)]
+
+    def _resumed(self, subscription: Json) -> list[Event]:
+        subscription |= {"status": "active", "status_details": None, "pending_update": None}
+        return [self._tell(subscription, "resumed"), self._tell(subscription)]
 
     def change(self, subscription: Json, asked: Json) -> list[Event]:
         self._must_live(subscription)
-        for name in ("metadata", "pause_collection"):
-            if name in asked:
-                subscription[name] = asked[name] or None
+        if "metadata" in asked:  # keys are added to those that are there; nothing takes all away
+            subscription["metadata"] = {**subscription["metadata"], **asked["metadata"]} if asked["metadata"] else {}
+        if "pause_collection" in asked:
+            subscription["pause_collection"] = asked["pause_collection"] or None
         if str(asked.get("cancel_at_period_end", "")).lower() == "true":
             return self.cancel_at_period_end(subscription)
         for item in asked.get("items", {}).values():
+            if item.get("id") != subscription["items"]["data"][0]["id"]:
+                raise Impossible(f"No such subscription item: {item.get('id')}", "resource_missing")
+            if self.state.objects.get(item["price"], {}).get("object") != "price":
+                raise Impossible(f"No such price: '{item['price']}'", "resource_missing")
             subscription["items"]["data"][0]["price"] = self.state.get(item["price"], "price")
         return [self._tell(subscription)]
 
@@ -154,39 +198,6 @@ class Lifecycle:
         """Whatever Stripe may one day answer."""
         subscription["status"] = status
         return [self._tell(subscription)]
-
-    def complete(self, session: Json) -> list[Event]:
-        """The customer went through the checkout and paid."""
-        if session["status"] != "open" or session["expires_at"] < self.state.now():
-            raise Impossible(f"the session is {session['status']}, or over")
-        session["status"], session["payment_status"] = "complete", "paid"
-        organization_id = session["client_reference_id"]
-        if session["mode"] == "payment":
-            return self._complete_payment(session)
-        data = session["_subscription_data"]
-        trial_end = int(data.get("trial_end", 0))
-        customer = session["customer"] or self._customer(organization_id)["id"]
-        subscription, told = self.subscribe(
-            session["_price"],
-            organization_id=data.get("metadata", {}).get("organization_id"),
-            customer=customer,
-            trial_end=trial_end if trial_end > self.state.now() else None,
-        )
-        session |= {"subscription": subscription["id"], "customer": customer}
-        return [*told, self.events.emit("checkout.session.completed", seen(session))]
-
-    def expire(self, session: Json) -> list[Event]:
-        if session["status"] != "open":
-            raise Impossible(f"the session is {session['status']}")
-        session["status"] = "expired"
-        return [self.events.emit("checkout.session.expired", seen(session))]
-
-    def _complete_payment(self, session: Json) -> list[Event]:
-        metadata = session["_payment_intent_data"].get("metadata", {})
-        intent = self.payment_intent(session["amount_total"], session["currency"], metadata=metadata)
-        session["payment_intent"] = intent["id"]
-        paid = self.events.emit("payment_intent.succeeded", intent)
-        return [paid, self.events.emit("checkout.session.completed", seen(session))]
 
     def payment_intent(self, amount: int, currency: str, *, metadata: Json | None = None) -> Json:
         charge = self.state.add("charge", "ch", amount=amount, currency=currency, amount_refunded=0, status="succeeded")
@@ -203,7 +214,7 @@ class Lifecycle:
         charge["payment_intent"] = intent["id"]
         return intent
 
-    def _customer(self, organization_id: str | None) -> Json:
+    def customer(self, organization_id: str | None) -> Json:
         metadata = {"organization_id": organization_id} if organization_id else {}
         return self.state.add("customer", "cus", email="buyer@example.com", metadata=metadata)
 
@@ -275,8 +286,3 @@ class Lifecycle:
     def _must_live(self, subscription: Json) -> None:
         if subscription["status"] in _ENDED:
             raise Impossible("A canceled subscription can only update its cancellation_details and metadata.")
-
-
-def seen(one: Json) -> Json:
-    """An object without what the simulator remembers beside it."""
-    return {name: value for name, value in one.items() if not name.startswith("_")}

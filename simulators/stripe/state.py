@@ -18,6 +18,9 @@ _ZERO_DECIMALS = frozenset(
     {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
 )
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+LEAST = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
+"""What is charged at least, of some currencies."""
+_WHOLE = frozenset({"isk", "ugx"})
 
 
 @dataclass(slots=True)
@@ -68,6 +71,12 @@ class State:
         if found["object"] != kind:
             raise KeyError(id_)
         return found
+
+
+def finest(currency: str) -> int:
+    """What a charge has to be a multiple of: written with decimals that must be zero, for some."""
+    code = currency.lower()
+    return 100 if code in _WHOLE else 10 if code in _THREE_DECIMALS else 1
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
