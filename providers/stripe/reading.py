@@ -1,6 +1,8 @@
 """Reads what is Stripe's own way of writing: times in Unix seconds, amounts in a currency's smallest unit.
 
-Source: Stripe's currencies page (zero-decimal and three-decimal currencies).
+Source: Stripe's currencies page. Three-decimal currencies are charged in tens of their smallest unit. Icelandic krónur
+and Ugandan shillings are written with two decimals, which have to be zero. Forints and Taiwan dollars are special in
+payouts only.
 """
 
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ _ZERO_DECIMALS = frozenset(
     {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 _THREE_DECIMALS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
+_WHOLE = _ZERO_DECIMALS | {"ISK", "UGX"}
 
 
 def time(parent: Json, name: str) -> datetime | None:
@@ -53,3 +56,8 @@ def smallest(currency: str) -> int:
     if currency in _ZERO_DECIMALS:
         return 1_000_000
     return 1_000 if currency in _THREE_DECIMALS else 10_000
+
+
+def finest(currency: str) -> int:
+    """The micros of the smallest amount by which charges can differ."""
+    return 1_000_000 if currency in _WHOLE else 10_000

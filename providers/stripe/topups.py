@@ -7,21 +7,20 @@ from typing import Any
 
 from domain.money import BadAmount, Money
 from providers.billing import TopUp, TopUpLink
-from providers.errors import NotFound, ProviderUnavailable
+from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import text
 from providers.stripe import payments
 from providers.stripe.calls import told
-from providers.stripe.reading import ORGANIZATION, id_of, smallest
+from providers.stripe.reading import ORGANIZATION, finest, id_of, smallest
 
-_FINEST = 10_000
+_OUT_OF_RANGE = frozenset({"amount_too_small", "amount_too_large"})
 
 
 def minor(amount: Money) -> int:
-    """In the currency's smallest unit. Of three decimals Stripe takes only two, and a zero."""
-    unit = smallest(amount.currency)
-    if amount.micros % max(unit, _FINEST):
+    """In the currency's smallest unit."""
+    if amount.micros % finest(amount.currency):
         raise BadAmount(f"Stripe takes no fraction as fine as {amount}")
-    return amount.micros // unit
+    return amount.micros // smallest(amount.currency)
 
 
 async def create(
@@ -41,7 +40,12 @@ async def create(
         "success_url": return_url,
         "cancel_url": cancel_url,
     }
-    made = await told(api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+    try:
+        made = await told(api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+    except ProviderRefused as refused:
+        if refused.code in _OUT_OF_RANGE:
+            raise BadAmount(f"Stripe takes no payment of {amount}: {refused.code}") from refused
+        raise
     id_, url = text(made, "id"), made.get("url")
     if id_ is None or not isinstance(url, str):
         raise ProviderUnavailable("Stripe created a checkout without an id or a link")

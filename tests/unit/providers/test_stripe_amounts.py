@@ -16,6 +16,10 @@ from providers.stripe import payments, reading, topups
         (1250, "krw", Money(1_250_000_000, "KRW")),
         (1250, "kwd", Money(1_250_000, "KWD")),
         (1, "tnd", Money(1_000, "TND")),
+        (500, "isk", Money(5_000_000, "ISK")),
+        (500, "ugx", Money(5_000_000, "UGX")),
+        (1045, "huf", Money(10_450_000, "HUF")),
+        (1045, "twd", Money(10_450_000, "TWD")),
         (-300, "usd", Money(3_000_000, "USD")),
         (0, "usd", Money(0, "USD")),
     ],
@@ -42,13 +46,24 @@ def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency", "asked"),
-    [("12.50", "USD", 1250), ("2500", "JPY", 2500), ("1.25", "KWD", 1250), ("0.5", "TND", 500)],
+    [
+        ("12.50", "USD", 1250),
+        ("2500", "JPY", 2500),
+        ("1.25", "KWD", 1250),
+        ("0.5", "TND", 500),
+        ("5", "ISK", 500),
+        ("5", "UGX", 500),
+        ("10.45", "HUF", 1045),
+        ("10.45", "TWD", 1045),
+    ],
 )
 def test_an_amount_is_asked_for_by_its_currency(amount: str, currency: str, asked: int) -> None:
     assert topups.minor(parse(amount, currency)) == asked
 
 
-@pytest.mark.parametrize(("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD")])
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD"), ("5.5", "ISK"), ("5.01", "UGX")]
+)
 def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, currency: str) -> None:
     with pytest.raises(BadAmount):
         topups.minor(parse(amount, currency))
