@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import httpx
 import stripe
 
+stripe.enable_telemetry = False  # it would keep an id in the home directory, and send it with every call
 _RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
 
 
