@@ -97,7 +97,7 @@ class BillingProvider(Protocol):
     async def create_topup(
         self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
     ) -> TopUpLink:
-        """Raises `BadAmount` for an amount finer than the provider takes."""
+        """Raises `BadAmount` for an amount that the provider does not take: too fine, too small or too large."""
         ...
 
     async def settle_topup(self, checkout_id: str) -> TopUp:
@@ -112,7 +112,9 @@ class BillingProvider(Protocol):
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange: ...
 
-    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment: ...
+    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
+        """A key is one attempt: what the bank said to it stays the answer, and a further attempt takes a new key."""
+        ...
 
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...
 

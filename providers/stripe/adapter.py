@@ -7,6 +7,7 @@ suspension, after a reactivation, with the first one's answer, and do nothing.
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,15 +15,15 @@ from typing import Any
 import httpx
 import stripe
 
-from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import Json, part, parts, text
-from providers.stripe import payments, topups, webhooks
-from providers.stripe.calls import told, told_at
-from providers.stripe.reading import ORGANIZATION, id_of, organization
+from providers.stripe import money, topups, webhooks
+from providers.stripe.calls import Declined, between, pages, told, told_at
+from providers.stripe.reading import ORGANIZATION, id_of
 from providers.stripe.signatures import Signatures
 from providers.stripe.snapshots import of_checkout, snapshot
 from providers.stripe.wire import Wire
@@ -30,6 +31,8 @@ from providers.stripe.wire import Wire
 API_VERSION = "2026-10-28.endive"
 """What the shapes of snapshots.py are; the webhook endpoint at Stripe has to be of the same version."""
 _CHECKOUT = "cs_"
+_PAUSED = "paused"
+_UNPAID = "unpaid"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 _LONGEST_COMMENT = 500
@@ -83,19 +86,10 @@ class Stripe:
         return (await self._look(subscription_id))[1]
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
-        match reference.kind:
-            case MoneyObject.SALE:
-                return await self._get_sale(reference.id)
-            case MoneyObject.CAPTURE:
-                expand: Any = {"expand": ["latest_charge"]}
-                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(reference.id, expand)))
-            case MoneyObject.REFUND:
-                return await self._get_refund(reference.id)
-            case MoneyObject.DISPUTE | MoneyObject.CHECKOUT:
-                raise ValueError("that is no payment: ask get_dispute or settle_topup")
+        return await money.payment(self._api, reference)
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
-        return payments.dispute(await told(self._api.disputes.retrieve_async(dispute_id)))
+        return await money.dispute(self._api, dispute_id)
 
     async def create_checkout(
         self,
@@ -155,29 +149,33 @@ class Stripe:
             return (await self._look(subscription_id))[1]
         if now.state in _SUSPENDED:
             return now
-        await told(self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"}))
+        refusal: ProviderRefused | None = None
+        try:
+            await told(self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"}))
+        except ProviderRefused as refused:
+            refusal = refused  # so Stripe answers for one that was paused meanwhile, too; the look below tells
         now = await self.get_subscription(subscription_id)
         if now.state not in _SUSPENDED:
-            raise _not_seen_yet("pause", now)
+            raise refusal or _not_seen_yet("pause", now)
         return now
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
-        """Resumes once what somebody paused; what stopped for non-payment has to be paid."""
+        """Resumes once what is paused and owes nothing: a payment alone does not, whoever paused it and why."""
         subscription, now = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             return Resumed.NEEDS_NEW_CONSENT
         if subscription.get("pause_collection"):
-            stop: Any = {"pause_collection": ""}
-            await told(self._api.subscriptions.update_async(subscription_id, stop))
-        if now.state is State.SUSPENDED_NONPAYMENT:
-            return Resumed.NEEDS_PAYMENT
-        if now.state is State.PAUSED:
+            await told(self._api.subscriptions.update_async(subscription_id, {"pause_collection": ""}))
+        if now.raw_status == _PAUSED and now.outstanding is None:
             how: Any = {"payment_behavior": "resume_on_payment_success"}
-            await told(self._api.subscriptions.resume_async(subscription_id, how))
+            try:
+                await told(self._api.subscriptions.resume_async(subscription_id, how))
+            except Declined:
+                return Resumed.NEEDS_PAYMENT
             now = await self.get_subscription(subscription_id)
         if now.state in BILLING:
             return Resumed.RESUMED
-        if now.outstanding is not None:
+        if now.outstanding is not None or now.raw_status == _UNPAID:
             return Resumed.NEEDS_PAYMENT
         raise _not_seen_yet("resume", now)
 
@@ -210,38 +208,32 @@ class Stripe:
         return PlanChange()
 
     async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
-        """Pays the open invoice. Paid before, by this key or otherwise, it is told and nothing is charged."""
+        """Pays the newest invoice if it is open. Paid before, by this key or otherwise, it is told, nothing charged."""
         subscription, now = await self._look(subscription_id)
-        invoice_id = id_of(subscription, "latest_invoice") or ""
-        if now.outstanding is not None:
-            if now.outstanding != amount:
-                raise ProviderRefused(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
-            try:
-                await told(self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key}))
-            except ProviderRefused as refused:
-                if refused.code not in ("card_declined", "invoice_payment_intent_requires_action", "invoice_not_open"):
-                    raise
-                if refused.code != "invoice_not_open":
-                    declined = MoneyReference(kind=MoneyObject.SALE, id=invoice_id)
-                    return Payment(reference=declined, status=PaymentStatus.DECLINED, amount=amount)
-        return await self._get_sale(invoice_id)
+        invoice_id = id_of(subscription, "latest_invoice")
+        if invoice_id is None:
+            raise ProviderRefused("the subscription has no invoice", code="NO_INVOICE")
+        if now.outstanding is None:
+            return await money.sale(self._api, invoice_id)
+        if now.outstanding != amount:
+            raise ProviderRefused(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
+        try:
+            await told(self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key}))
+        except ProviderRefused as refused:
+            sale = await money.sale(self._api, invoice_id)  # it may have been paid meanwhile
+            if sale.status is PaymentStatus.COMPLETED:
+                return sale
+            if isinstance(refused, Declined):
+                return replace(sale, status=PaymentStatus.DECLINED, amount=amount)
+            raise
+        return await money.sale(self._api, invoice_id)
 
-    async def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
-        asked: Any = {
-            "subscription": subscription_id,
-            "status": "paid",
-            "created": _between(start, end),
-            "expand": ["data.payments"],
-            "limit": 100,
-        }
-        async for invoice in self._pages(self._api.invoices.list_async, asked):
-            if text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0:
-                yield payments.of_invoice(invoice)
+    def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+        return money.sales(self._api, subscription_id, start, end)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
         """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30 days of it."""
-        asked: Any = {"created": _between(start, end), "limit": 100}
-        async for envelope in self._pages(self._api.events.list_async, asked):
+        async for envelope in pages(self._api.events.list_async, {"created": between(start, end)}):
             yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
@@ -257,47 +249,6 @@ class Stripe:
             await told(self._api.checkout.sessions.expire_async(session_id))
             now = await self.get_subscription(session_id)
         return now
-
-    async def _get_sale(self, id_: str) -> Payment:
-        if id_.startswith("pi_"):
-            invoice_id = text(await self._invoice_of(id_), "id")
-            if invoice_id is None:
-                return payments.of_intent(await told(self._api.payment_intents.retrieve_async(id_)))
-            id_ = invoice_id
-        return payments.of_invoice(await told(self._api.invoices.retrieve_async(id_, {"expand": ["payments"]})))
-
-    async def _get_refund(self, id_: str) -> Payment:
-        back = await told(self._api.refunds.retrieve_async(id_))
-        intent_id = id_of(back, "payment_intent")
-        if intent_id is None:
-            return payments.of_refund(back, subscription_id=None, custom_id=organization(back))
-        details = part(part(await self._invoice_of(intent_id), "parent"), "subscription_details")
-        subscription_id, custom_id = id_of(details, "subscription"), organization(details)
-        if custom_id is None:
-            custom_id = organization(await told(self._api.payment_intents.retrieve_async(intent_id)))
-        return payments.of_refund(back, subscription_id=subscription_id, custom_id=custom_id)
-
-    async def _invoice_of(self, intent_id: str) -> Json:
-        """Empty for a payment without an invoice: a top-up."""
-        paid = {"type": "payment_intent", "payment_intent": intent_id}
-        asked: Any = {"payment": paid, "expand": ["data.invoice"]}
-        found = await told(self._api.invoice_payments.list_async(asked))
-        return next((part(one, "invoice") for one in parts(found, "data")), {})
-
-    async def _pages(self, ask: Any, asked: dict[str, Any]) -> AsyncIterator[Json]:
-        while True:
-            page = await told(ask(asked))
-            found = parts(page, "data")
-            for one in found:
-                yield one
-            last = text(found[-1], "id") if found else None
-            if last is None or page.get("has_more") is not True:
-                return
-            asked = {**asked, "starting_after": last}
-
-
-def _between(start: datetime, end: datetime) -> dict[str, int]:
-    return {"gte": int(start.timestamp()), "lte": int(end.timestamp())}
 
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:

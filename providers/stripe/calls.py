@@ -1,9 +1,10 @@
 """Turns the SDK's answers into plain JSON and its exceptions into ours; never into a retry.
 
-Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is being worked on.
+Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is being worked on; an
+answer is kept for its key for a day at least, a decline as well.
 """
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,9 +15,15 @@ import stripe
 
 from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
 from providers.http import retry_after
-from providers.reading import Json
+from providers.reading import Json, parts, text
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
+_PAYMENT_FAILED = 402
+_MOST_ON_A_PAGE = 100
+
+
+class Declined(ProviderRefused):
+    """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an answer of it."""
 
 
 async def told(asked: Awaitable[Any]) -> Json:
@@ -31,6 +38,24 @@ async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
     if not isinstance(answer.data, dict):
         raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
     return answer.data, _asked_at(answer.headers)
+
+
+async def pages(ask: Callable[[Any], Awaitable[Any]], asked: Mapping[str, Any]) -> AsyncIterator[Json]:
+    """Each object of a list, newest first."""
+    wanted: dict[str, Any] = {**asked, "limit": _MOST_ON_A_PAGE}
+    while True:
+        page = await told(ask(wanted))
+        found = parts(page, "data")
+        for one in found:
+            yield one
+        last = text(found[-1], "id") if found else None
+        if last is None or page.get("has_more") is not True:
+            return
+        wanted["starting_after"] = last
+
+
+def between(start: datetime, end: datetime) -> dict[str, int]:
+    return {"gte": int(start.timestamp()), "lte": int(end.timestamp())}
 
 
 def _asked_at(headers: Any) -> datetime | None:
@@ -58,6 +83,8 @@ def _failure(problem: stripe.StripeError) -> ProviderError:
     if status in _TRY_AGAIN or not 400 <= status < 500 or problem.error is None:
         wait = retry_after(httpx.Headers(dict(problem.headers or {})))
         return ProviderUnavailable(message, code=code if status else "NO_ANSWER", reference=reference, retry_after=wait)
-    if status == 404:
+    if status == _PAYMENT_FAILED or code == "invoice_payment_intent_requires_action":
+        return Declined(message, code=code, reference=reference)
+    if status == 404 and code == "resource_missing":  # any other is a wrong address, and says nothing of the object
         return NotFound(message, code=code, reference=reference)
     return ProviderRefused(message, code=code, reference=reference)

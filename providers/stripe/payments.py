@@ -11,7 +11,13 @@ from providers.errors import ProviderUnavailable
 from providers.reading import Json, part, parts, text
 from providers.stripe.reading import amount, id_of, organization, time
 
-_INVOICES = {"paid": PaymentStatus.COMPLETED, "open": PaymentStatus.PENDING, "draft": PaymentStatus.PENDING}
+_INVOICES = {
+    "paid": PaymentStatus.COMPLETED,
+    "open": PaymentStatus.PENDING,
+    "draft": PaymentStatus.PENDING,
+    "void": PaymentStatus.DECLINED,
+    "uncollectible": PaymentStatus.DECLINED,
+}
 _INTENTS = {
     "succeeded": PaymentStatus.COMPLETED,
     "processing": PaymentStatus.PENDING,
@@ -35,7 +41,7 @@ _NOT_WITHDRAWN = _CLOSED - _WITHDRAWN | {"warning_needs_response", "warning_unde
 
 
 def of_invoice(told: Json) -> Payment:
-    status = _INVOICES.get(text(told, "status") or "", PaymentStatus.DECLINED)
+    status = _INVOICES.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
     intents = [
         id_of(part(one, "payment"), "payment_intent")
         for one in parts(part(told, "payments"), "data")
@@ -54,15 +60,14 @@ def of_invoice(told: Json) -> Payment:
     )
 
 
-def of_intent(told: Json, *, subscription_id: str | None = None) -> Payment:
-    kind = MoneyObject.CAPTURE if subscription_id is None else MoneyObject.SALE
+def of_intent(told: Json) -> Payment:
     status = _INTENTS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
     back, received = amount(part(told, "latest_charge"), "amount_refunded"), amount(told, "amount_received")
     if status is PaymentStatus.COMPLETED and back is not None and back.micros > 0:
         status = PaymentStatus.REFUNDED if back == received else PaymentStatus.PARTIALLY_REFUNDED
     paid = status not in (PaymentStatus.PENDING, PaymentStatus.DECLINED, PaymentStatus.UNKNOWN)
     amount_name = "amount_received" if paid else "amount"
-    return _payment(kind, told, amount_name, status, subscription_id=subscription_id, custom_id=organization(told))
+    return _payment(MoneyObject.CAPTURE, told, amount_name, status, custom_id=organization(told))
 
 
 def of_refund(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:

@@ -1,0 +1,274 @@
+"""What only Stripe does: its errors, its pauses, its idempotency keys, each as API 2026-10-28.endive has it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from domain.events import MoneyObject, MoneyReference, PaymentStatus
+from domain.money import BadAmount, Money, parse
+from domain.subscription import State
+from providers.billing import Later, Resumed
+from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.http import fast_client
+from providers.stripe import Stripe, SuspendBy
+from simulators.serving import serve
+from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
+from simulators.stripe.state import DEFAULT_PRICE, to_minor
+
+PRICE = Money(49_000_000, "USD")
+URLS = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
+
+
+@dataclass
+class World:
+    simulator: StripeSimulator
+    client: httpx.AsyncClient
+
+    @property
+    def stripe(self) -> Stripe:
+        return self.adapter()
+
+    def adapter(self, *, api_key: str = API_KEY, suspend_by: SuspendBy = SuspendBy.PAUSE, base: str = "") -> Stripe:
+        return Stripe(
+            client=self.client,
+            base_url=self.simulator.url + base,
+            api_key=api_key,
+            webhook_secrets=[WEBHOOK_SECRET],
+            suspend_by=suspend_by,
+        )
+
+    def subscribe(self) -> dict[str, Any]:
+        return self.simulator.lifecycle.subscribe(DEFAULT_PRICE, organization_id="acme")[0]
+
+    def paused_for_nonpayment(self) -> dict[str, Any]:
+        subscription = self.subscribe()
+        self.simulator.lifecycle.fail_payment(subscription)
+        self.simulator.lifecycle.give_up(subscription, "paused")
+        return subscription
+
+    def calls(self, end: str) -> int:
+        return sum(number for call, number in self.simulator.state.calls.items() if call.endswith(end))
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    async with serve(StripeSimulator(seed=1)) as simulator, fast_client(read=2.0) as client:
+        yield World(simulator, client)
+
+
+@pytest.mark.parametrize("code", ["card_declined", "expired_card", "incorrect_cvc", "authentication_required"])
+async def test_a_decline_is_an_answer_and_stays_the_answer_to_its_key(world: World, code: str) -> None:
+    subscription = world.subscribe()
+    world.simulator.lifecycle.fail_payment(subscription)
+    world.simulator.lifecycle.decline(subscription, code)
+
+    declined = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    world.simulator.lifecycle.decline(subscription, None)
+    again = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    anew = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-2")
+
+    assert [one.status for one in (declined, again, anew)] == [
+        PaymentStatus.DECLINED,
+        PaymentStatus.DECLINED,
+        PaymentStatus.COMPLETED,
+    ]
+    assert declined.amount == PRICE
+
+
+async def test_an_invoice_that_is_paid_while_we_collect_it_is_paid(world: World) -> None:
+    subscription = world.subscribe()
+    world.simulator.lifecycle.fail_payment(subscription)
+    invoice = world.simulator.state.get(subscription["latest_invoice"], "invoice")
+    pay_invoice = world.simulator.lifecycle.pay_invoice
+
+    def beaten_to_it(*_: Any, **__: Any) -> Any:
+        pay_invoice(invoice)
+        return pay_invoice(invoice)
+
+    world.simulator.lifecycle.pay_invoice = beaten_to_it  # type: ignore[method-assign]
+    taken = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+
+    assert taken.status is PaymentStatus.COMPLETED
+    assert len(list(world.simulator.state.all("payment_intent"))) == 2
+
+
+async def test_collecting_another_amount_or_from_nobody_charges_nothing(world: World) -> None:
+    subscription, unbilled = world.subscribe(), world.subscribe()
+    world.simulator.lifecycle.fail_payment(subscription)
+    unbilled["latest_invoice"] = None
+
+    with pytest.raises(ProviderRefused, match="is open, not"):
+        await world.stripe.collect_outstanding(subscription["id"], Money(1_000_000, "USD"), idempotency_key="k-1")
+    with pytest.raises(ProviderRefused, match="no invoice"):
+        await world.stripe.collect_outstanding(unbilled["id"], PRICE, idempotency_key="k-2")
+    assert world.calls("/pay") == 0
+
+
+async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(world: World) -> None:
+    subscription = world.paused_for_nonpayment()
+
+    before = await world.stripe.ensure_resumed(subscription["id"], "please")
+    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    paid = await world.stripe.get_subscription(subscription["id"])
+    after = await world.stripe.ensure_resumed(subscription["id"], "paid")
+
+    assert (before, after) == (Resumed.NEEDS_PAYMENT, Resumed.RESUMED)
+    assert (paid.state, paid.outstanding) == (State.SUSPENDED_NONPAYMENT, None)
+    assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
+
+
+async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_asked_for_once(world: World) -> None:
+    subscription = world.subscribe()
+    await world.stripe.ensure_suspended(subscription["id"], "by hand")
+    world.simulator.lifecycle.decline(subscription, "card_declined")
+
+    told = [await world.stripe.ensure_resumed(subscription["id"], "by hand") for _ in range(2)]
+    world.simulator.lifecycle.decline(subscription, None)
+    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+
+    assert told == [Resumed.NEEDS_PAYMENT] * 2
+    assert world.calls("/resume") == 1
+    assert await world.stripe.ensure_resumed(subscription["id"], "by hand") is Resumed.RESUMED
+
+
+async def test_what_stripe_does_not_pause_is_refused_and_what_somebody_else_paused_meanwhile_is_not(
+    world: World,
+) -> None:
+    trial, _ = world.simulator.lifecycle.subscribe(
+        DEFAULT_PRICE, organization_id="acme", trial_end=world.simulator.state.now() + 864_000
+    )
+    ended, raced = world.subscribe(), world.subscribe()
+    world.simulator.lifecycle.cancel(ended)
+    pause = world.simulator.lifecycle.pause
+
+    def beaten_to_it(subscription: dict[str, Any], **_: Any) -> Any:
+        pause(subscription)
+        return pause(subscription)
+
+    with pytest.raises(ProviderRefused):
+        await world.stripe.ensure_suspended(trial["id"], "by hand")
+    with pytest.raises(AlreadyTerminal):
+        await world.stripe.ensure_suspended(ended["id"], "by hand")
+    world.simulator.lifecycle.pause = beaten_to_it  # type: ignore[method-assign]
+    assert (await world.stripe.ensure_suspended(raced["id"], "by hand")).state is State.PAUSED
+
+
+async def test_collection_that_is_paused_leaves_the_state_and_whose_it_is(world: World) -> None:
+    subscription, stripe = world.subscribe(), world.adapter(suspend_by=SuspendBy.COLLECTION)
+
+    held = [await stripe.ensure_suspended(subscription["id"], "by hand") for _ in range(2)]
+    collects = [subscription["pause_collection"]]
+    resumed = await stripe.ensure_resumed(subscription["id"], "by hand")
+
+    assert [(one.state, one.custom_id) for one in held] == [(State.ACTIVE, "acme")] * 2
+    assert [*collects, subscription["pause_collection"]] == [{"behavior": "void"}, None]
+    assert resumed is Resumed.RESUMED
+
+
+async def test_a_key_with_other_parameters_is_refused_and_makes_nothing(world: World) -> None:
+    async def topup(amount: str) -> str:
+        made = await world.stripe.create_topup(
+            organization_id="acme", amount=parse(amount, "USD"), idempotency_key="k-1", **URLS
+        )
+        return made.checkout_id
+
+    first = await topup("25.00")
+    with pytest.raises(ProviderRefused) as failure:
+        await topup("26.00")
+
+    assert failure.value.code == "idempotency_error"
+    assert await topup("25.00") == first
+    assert len(list(world.simulator.state.all("checkout.session"))) == 1
+
+
+async def test_a_checkout_too_soon_to_charge_later_is_refused(world: World) -> None:
+    now = datetime.now(UTC)
+    later = Later(first_charge_at=now + timedelta(hours=47), expires_at=now + timedelta(hours=23))
+
+    with pytest.raises(ProviderRefused):
+        await world.stripe.create_checkout(
+            organization_id="acme", plan_id=DEFAULT_PRICE, idempotency_key="k-1", later=later, **URLS
+        )
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "charged"),
+    [
+        ("500", "JPY", 500),
+        ("1.25", "KWD", 1250),
+        ("500", "ISK", 50_000),
+        ("5000", "UGX", 500_000),
+        ("45.50", "HUF", 4550),
+    ],
+)
+async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
+    world: World, amount: str, currency: str, charged: int
+) -> None:
+    asked = parse(amount, currency)
+    made = await world.stripe.create_topup(organization_id="acme", amount=asked, idempotency_key="k-1", **URLS)
+    session = world.simulator.state.objects[made.checkout_id]
+    world.simulator.checkouts.complete(session)
+
+    paid = (await world.stripe.settle_topup(made.checkout_id)).payment
+    intent = world.simulator.state.get(session["payment_intent"], "payment_intent")
+    refund, _ = world.simulator.moves.refund(intent, to_minor(Decimal(amount), currency))
+    back = await world.stripe.get_payment(MoneyReference(kind=MoneyObject.REFUND, id=refund["id"]))
+
+    assert session["amount_total"] == charged
+    assert paid is not None
+    assert paid.amount == asked
+    assert (back.amount, back.reverses) == (asked, paid.reference.id)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("500.50", "ISK"), ("0.50", "UGX"), ("1.255", "KWD"), ("0.10", "USD")]
+)
+async def test_an_amount_that_stripe_does_not_charge_is_told_as_one(world: World, amount: str, currency: str) -> None:
+    with pytest.raises(BadAmount):
+        await world.stripe.create_topup(
+            organization_id="acme", amount=parse(amount, currency), idempotency_key="k-1", **URLS
+        )
+    assert not list(world.simulator.state.all("checkout.session"))
+
+
+async def test_credentials_that_are_wrong_are_refused_and_prove_nothing_of_the_object(world: World) -> None:
+    subscription = world.subscribe()
+
+    with pytest.raises(ProviderRefused) as failure:
+        await world.adapter(api_key="sk_test_of_somebody_else").get_subscription(subscription["id"])
+    assert not isinstance(failure.value, NotFound)
+
+
+async def test_an_address_that_is_wrong_says_nothing_of_the_object(world: World) -> None:
+    with pytest.raises(ProviderRefused) as failure:
+        await world.adapter(base="/v1").settle_topup("cs_test_1")
+
+    assert not isinstance(failure.value, NotFound)
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "429", "timeout_before", "malformed_json"])
+async def test_what_may_go_better_the_next_time_is_unavailable_and_not_tried_twice(world: World, kind: str) -> None:
+    subscription = world.subscribe()
+    world.simulator.faults.add(kind, path="/v1/subscriptions")
+
+    with pytest.raises(ProviderUnavailable):
+        await world.stripe.get_subscription(subscription["id"])
+    assert world.simulator.faults.standing[0].hits == 1
+
+
+async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> None:
+    for _ in range(60):
+        world.subscribe()
+    now = datetime.now(UTC)
+
+    listed = [one.event.event_id async for one in world.stripe.list_events(now - timedelta(hours=1), now)]
+
+    assert listed == list(reversed(world.simulator.events.all))
+    assert len(listed) == 120
+    assert world.calls("/v1/events") == 2
