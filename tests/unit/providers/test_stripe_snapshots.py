@@ -1,12 +1,117 @@
-"""Whether a Stripe subscription will bill another period: told by a flag or, under flexible billing, by a time."""
+"""A Stripe subscription in our words: its state, until when it is paid, and whether it will bill another period."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from providers.stripe.snapshots import snapshot
+from domain.money import Money
+from domain.subscription import State
+from providers.stripe.snapshots import of_checkout, snapshot
 
-END = 1_790_000_000
+START, END = 1_787_400_000, 1_790_000_000
+PAID = {"id": "in_1", "status": "paid", "amount_paid": 4900}
+OWED = {"id": "in_2", "status": "open", "amount_remaining": 4900, "currency": "usd", "attempt_count": 2}
+
+
+def subscription(**changed: Any) -> dict[str, Any]:
+    items = {"data": [{"current_period_start": START, "current_period_end": END}]}
+    return {"id": "sub_1", "status": "active", "items": items, "latest_invoice": PAID} | changed
+
+
+def paused_by(reason: str | None) -> dict[str, Any]:
+    return {"paused": {"type": "subscription", "subscription": {"type": reason}, "transitioned_at": START}}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("incomplete", State.PENDING),
+        ("incomplete_expired", State.CANCELED),
+        ("trialing", State.TRIALING),
+        ("active", State.ACTIVE),
+        ("past_due", State.PAST_DUE),
+        ("unpaid", State.SUSPENDED_NONPAYMENT),
+        ("canceled", State.CANCELED),
+        ("paused", State.PAUSED),
+        ("hibernating", State.UNKNOWN),
+        ("Active", State.UNKNOWN),
+        ("", State.UNKNOWN),
+        (None, State.UNKNOWN),
+        (7, State.UNKNOWN),
+    ],
+)
+def test_every_status_has_its_state_and_a_new_one_is_unknown(status: Any, state: State) -> None:
+    told = snapshot(subscription(status=status), told_at=None)
+
+    assert (told.state, told.raw_status) == (state, status if isinstance(status, str) else "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("pause_requested", State.PAUSED),
+        ("trial_end_without_payment_method", State.PAUSED),
+        ("system", State.PAUSED),
+        ("first_payment_failure", State.SUSPENDED_NONPAYMENT),
+        ("final_payment_failure", State.SUSPENDED_NONPAYMENT),
+        ("something_new", State.PAUSED),
+        (None, State.PAUSED),
+    ],
+)
+def test_a_pause_means_what_its_reason_says(reason: str | None, state: State) -> None:
+    assert snapshot(subscription(status="paused", status_details=paused_by(reason)), told_at=None).state is state
+
+
+def test_a_reason_of_an_earlier_pause_means_nothing_any_more() -> None:
+    told = subscription(status="active", status_details=paused_by("final_payment_failure"))
+
+    assert snapshot(told, told_at=None).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("behavior", ["void", "keep_as_draft", "mark_uncollectible"])
+def test_a_subscription_that_is_not_collected_for_is_active(behavior: str) -> None:
+    told = subscription(pause_collection={"behavior": behavior, "resumes_at": None})
+
+    assert snapshot(told, told_at=None).state is State.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("changed", "until"),
+    [
+        ({}, END),
+        ({"status": "trialing"}, END),
+        ({"status": "past_due", "latest_invoice": OWED}, START),
+        ({"status": "unpaid", "latest_invoice": OWED}, START),
+        ({"status": "canceled"}, END),
+        ({"status": "canceled", "latest_invoice": OWED}, START),
+        ({"status": "canceled", "latest_invoice": {"status": "void"}}, START),
+        ({"status": "canceled", "latest_invoice": "in_1"}, None),  # as an event tells it
+        ({"status": "canceled", "latest_invoice": {"status": "paid", "amount_paid": 0}, "trial_end": END + 9}, END + 9),
+        ({"items": {}}, None),
+    ],
+)
+def test_it_is_paid_until_the_end_of_the_last_period_that_was_paid(changed: dict[str, Any], until: int | None) -> None:
+    told = snapshot(subscription(**changed), told_at=None)
+
+    assert told.access_until == (None if until is None else datetime.fromtimestamp(until, UTC))
+
+
+@pytest.mark.parametrize(
+    ("status", "outstanding", "failed"),
+    [
+        ("open", Money(49_000_000, "USD"), 2),
+        ("uncollectible", Money(49_000_000, "USD"), 2),
+        ("draft", None, 0),
+        ("void", None, 0),
+    ],
+)
+def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
+    status: str, outstanding: Money | None, failed: int
+) -> None:
+    told = snapshot(subscription(status="past_due", latest_invoice=OWED | {"status": status}), told_at=None)
+
+    assert (told.outstanding, told.failed_payments) == (outstanding, failed)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +126,51 @@ END = 1_790_000_000
     ],
 )
 def test_it_cancels_if_it_ends_with_the_period(told: dict[str, Any], cancels: bool) -> None:
-    items = {"data": [{"current_period_end": END}]}
-
-    assert snapshot({"status": "active", "items": items, **told}, told_at=None).cancels is cancels
+    assert snapshot(subscription(**told), told_at=None).cancels is cancels
 
 
 def test_the_reason_of_a_cancellation_is_told() -> None:
     told = {"status": "canceled", "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"}}
 
     assert snapshot(told, told_at=None).note == "mig:1"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("open", State.PENDING),
+        ("complete", State.PENDING),
+        ("expired", State.EXPIRED),
+        ("new", State.UNKNOWN),
+        (None, State.UNKNOWN),
+    ],
+)
+def test_a_checkout_without_its_subscription_bills_nobody(status: str | None, state: State) -> None:
+    told = of_checkout({"id": "cs_1", "status": status, "client_reference_id": "acme"}, told_at=None)
+
+    assert (told.state, told.custom_id, told.subscription_id) == (state, "acme", None)
+
+
+def test_a_checkout_with_its_subscription_is_that() -> None:
+    told = of_checkout(
+        {"id": "cs_1", "status": "complete", "client_reference_id": "acme", "subscription": subscription()},
+        told_at=None,
+    )
+
+    assert (told.state, told.custom_id, told.subscription_id) == (State.ACTIVE, "acme", "sub_1")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {},
+        {"status": [], "items": [], "latest_invoice": 7},
+        {"items": {"data": {}}, "status_details": "x", "metadata": []},
+        {"items": {"data": [7, None, {"current_period_end": "soon"}]}, "cancel_at": 10**20},
+        {"status": "past_due", "latest_invoice": {"status": "open", "amount_remaining": "1", "attempt_count": -3}},
+    ],
+)
+def test_nonsense_is_read_without_an_exception(nonsense: dict[str, Any]) -> None:
+    told = snapshot(nonsense, told_at=None)
+
+    assert (told.access_until, told.outstanding, told.custom_id) == (None, None, None)
