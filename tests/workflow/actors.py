@@ -46,6 +46,10 @@ class Actor(ABC):
     async def give_up(self, subscription_id: str) -> None: ...
 
     @abstractmethod
+    async def call_it(self, subscription_id: str, status: str) -> None:
+        """The provider says this of the subscription from now on; nothing is delivered."""
+
+    @abstractmethod
     async def payment(self, subscription_id: str) -> str: ...
 
     @abstractmethod
@@ -156,6 +160,9 @@ class AtPayPal(Actor):
     async def give_up(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/suspend")
 
+    async def call_it(self, subscription_id: str, status: str) -> None:
+        await self.act(f"subscriptions/{subscription_id}/update", status=status)
+
     async def payment(self, subscription_id: str) -> str:
         answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})
         return str(answer.json()["sales"][-1]["id"])
@@ -199,6 +206,9 @@ class AtStripe(Actor):
 
     async def give_up(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/give_up")
+
+    async def call_it(self, subscription_id: str, status: str) -> None:
+        await self.act(f"subscriptions/{subscription_id}/set_status", status=status)
 
     async def payment(self, subscription_id: str) -> str:
         answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})

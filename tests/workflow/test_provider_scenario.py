@@ -94,3 +94,28 @@ async def test_canceled_subscribed_again_and_expired(actor: Actor) -> None:
     assert newest.id not in (old.id, new.id)
     await world.applied(organization_id, "active")
     await world.certify()
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+async def test_a_status_that_nobody_knows_told_to_who_asks_changes_nothing_and_alerts(
+    actor: Actor, *, suspended: bool
+) -> None:
+    world = actor.world
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+    if suspended:
+        await actor.fail(subscription.id)
+        await actor.give_up(subscription.id)
+        await world.applied(organization_id, "suspended")
+    before, known = await now(world, organization_id)
+    await actor.call_it(subscription.id, "ON_HOLIDAY")
+
+    await world.ring(organization_id)
+
+    async def alerted() -> bool:
+        return "ON_HOLIDAY" in (await world.alerts(organization_id)).get("unknown_status", "")
+
+    await until(alerted, "the alert")
+    assert await now(world, organization_id) == (before, known)
+    assert (await world.debit(organization_id)).status_code == (423 if suspended else 201)
+    await world.certify()
