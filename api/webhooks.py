@@ -4,7 +4,7 @@ When the 200 to a suspension is out, the gate is shut. Nothing opens here.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -61,14 +61,22 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     return Response(status_code=200)
 
 
-@router.post("/webhooks/paypal", summary="Take one of PayPal's webhook deliveries", description=_TAKES)
-async def paypal(request: Request, here: Here) -> Response:
-    return await take(Provider.PAYPAL, request, here)
+def _door(name: Provider) -> Callable[[Request, Here], Awaitable[Response]]:
+    async def door(request: Request, here: Here) -> Response:
+        return await take(name, request, here)
+
+    return door
 
 
-@router.post("/webhooks/stripe", summary="Take one of Stripe's webhook deliveries", description=_TAKES)
-async def stripe(request: Request, here: Here) -> Response:
-    return await take(Provider.STRIPE, request, here)
+for _name in Provider:
+    router.add_api_route(
+        f"/webhooks/{_name}",
+        _door(_name),
+        methods=["POST"],
+        name=f"{_name} webhook",
+        summary=f"Take a webhook delivery of the provider {_name}",
+        description=_TAKES,
+    )
 
 
 async def hear(

@@ -17,7 +17,8 @@ from domain.subscription import Provider
 
 LISTED = "listed:"
 """Begins the transmission id of what no transmission brought: the provider listed it."""
-KEPT_HEADERS = ("paypal-", "stripe-", "correlation-id", "user-agent", "content-type")
+KEPT_HEADERS = (*(f"{provider}-" for provider in Provider), "correlation-id", "user-agent", "content-type")
+"""How the names of those begin that are stored: what signs a delivery has to be among them."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
 

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from domain.subscription import Provider
+
 metadata = MetaData(
     naming_convention={
         "pk": "%(table_name)s_pkey",
@@ -103,7 +105,7 @@ subscriptions = Table(
     _time("linked_at", now=True),
     PrimaryKeyConstraint("organization_id", "provider", "provider_subscription_id"),
     UniqueConstraint("provider", "provider_subscription_id"),
-    _one_of("provider", "paypal", "stripe"),
+    _one_of("provider", *Provider),
     _one_of(
         "state", "none", "pending", "trialing", "active", "past_due", "suspended_nonpayment", "paused", "canceled",
         "expired",
@@ -137,8 +139,8 @@ migrations = Table(
     _time("changed_at", now=True),
     _time("ended_at"),
     PrimaryKeyConstraint("organization_id", "id"),
-    _one_of("source_provider", "paypal", "stripe"),
-    _one_of("target_provider", "paypal", "stripe"),
+    _one_of("source_provider", *Provider),
+    _one_of("target_provider", *Provider),
     _one_of(
         "state", "started", "waiting", "checked", "offered", "consented", "stopping", "stopped", "undoing", "completed",
         "refused", "abandoned", "canceled", "undone", "failed",
@@ -157,7 +159,7 @@ migration_cohorts = Table(
     Column("target_provider", Text, primary_key=True),
     Column("paused", Text),
     _time("counted_since", now=True),
-    _one_of("target_provider", "paypal", "stripe"),
+    _one_of("target_provider", *Provider),
 )
 
 listings = Table(
@@ -168,7 +170,7 @@ listings = Table(
     Column("missed", BigInteger, nullable=False, server_default=ZERO),
     Column("duplicates", BigInteger, nullable=False, server_default=ZERO),
     Column("out_of_order", BigInteger, nullable=False, server_default=ZERO),
-    _one_of("provider", "paypal", "stripe"),
+    _one_of("provider", *Provider),
 )
 
 inbox = Table(
@@ -204,7 +206,7 @@ inbox = Table(
     _time("handled_at"),
     UniqueConstraint("provider", "event_id"),
     UniqueConstraint("provider", "transmission_id"),
-    _one_of("provider", "paypal", "stripe"),
+    _one_of("provider", *Provider),
     _one_of("status", "unhandled", "parked", "handled"),
     CheckConstraint("(status = 'handled') = (handled_at IS NOT NULL)", name="handled"),
     Index("inbox_waiting_idx", "next_attempt_at", postgresql_where=text("status <> 'handled'")),
@@ -580,7 +582,7 @@ topups = Table(
     PrimaryKeyConstraint("organization_id", "provider", "checkout_id"),
     UniqueConstraint("provider", "checkout_id"),
     UniqueConstraint("organization_id", "idempotency_key"),
-    _one_of("provider", "paypal", "stripe"),
+    _one_of("provider", *Provider),
     _one_of("status", "open", "paid", "expired"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled"),

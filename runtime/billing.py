@@ -17,7 +17,6 @@ from runtime.settings import BadSettings
 
 PROVIDER_READ_SECONDS = 8.0
 """Shorter than any activity's time for one attempt: who calls again knows that nobody is still calling."""
-Group = settings.PayPal | settings.Stripe
 
 
 @asynccontextmanager
@@ -46,15 +45,15 @@ async def _stripe(of: settings.Stripe) -> AsyncIterator[BillingProvider]:
         )
 
 
-REGISTRY: Mapping[type[Any], Callable[[Any], AbstractAsyncContextManager[BillingProvider]]] = {
+REGISTRY: Mapping[type[settings.Group], Callable[[Any], AbstractAsyncContextManager[BillingProvider]]] = {
     settings.PayPal: _paypal,
     settings.Stripe: _stripe,
 }
 
 
-def set_up() -> list[Group]:
+def set_up() -> list[settings.Group]:
     """The groups of which the environment sets something required. Raises `BadSettings` if none is, or one half."""
-    found: list[Group] = [settings.load(group) for group in REGISTRY if settings.given(group)]
+    found: list[settings.Group] = [settings.load(group) for group in REGISTRY if settings.given(group)]
     if not found:
         names = " or ".join(f"{settings.required(group)[0]} is not set" for group in REGISTRY)
         raise BadSettings(f"{names}: no billing provider is set up")
@@ -62,7 +61,7 @@ def set_up() -> list[Group]:
 
 
 @asynccontextmanager
-async def providers(groups: Sequence[Group]) -> AsyncIterator[dict[Provider, BillingProvider]]:
+async def providers(groups: Sequence[settings.Group]) -> AsyncIterator[dict[Provider, BillingProvider]]:
     """Build them, and close their connections at the end."""
     async with AsyncExitStack() as stack:
         built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]

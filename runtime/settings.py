@@ -52,11 +52,13 @@ Names = Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
 Secrets = Annotated[tuple[Secret, ...], NoDecode, Field(min_length=1)]
 
 
-class _Group(BaseSettings):
+class Group(BaseSettings):
+    """Settings that are read together."""
+
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
 
-class Settings(_Group):
+class Settings(Group):
     """What every process may need; everything here has a default, and none is a secret of a provider's."""
 
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
@@ -104,7 +106,7 @@ class Settings(_Group):
         return SecretStr(f"postgresql+psycopg://{rest}")
 
 
-class PayPal(_Group):
+class PayPal(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_PAYPAL_")
 
     client_id: Secret
@@ -125,7 +127,7 @@ class PayPal(_Group):
     _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(_split)
 
 
-class Stripe(_Group):
+class Stripe(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_STRIPE_")
 
     api_key: Secret
@@ -142,7 +144,7 @@ class Stripe(_Group):
     _split_secrets = field_validator("webhook_secrets", mode="before")(_split)
 
 
-class Twilio(_Group):
+class Twilio(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_TWILIO_")
 
     account_sid: str = Field(min_length=1)
@@ -153,7 +155,7 @@ class Twilio(_Group):
     """Twilio's API, or a simulator."""
 
 
-G = TypeVar("G", bound=_Group)
+G = TypeVar("G", bound=Group)
 
 
 def load(group: type[G]) -> G:
@@ -165,13 +167,13 @@ def load(group: type[G]) -> G:
         raise BadSettings("; ".join(_in_words(prefix, error) for error in problem.errors())) from None
 
 
-def required(group: type[_Group]) -> list[str]:
+def required(group: type[Group]) -> list[str]:
     """The variables that have no default."""
     prefix = group.model_config.get("env_prefix", "")
     return [f"{prefix}{name}".upper() for name, field in group.model_fields.items() if field.is_required()]
 
 
-def given(group: type[_Group]) -> bool:
+def given(group: type[Group]) -> bool:
     """Whether the environment sets anything that the group requires."""
     return any(os.environ.get(name) for name in required(group))
 

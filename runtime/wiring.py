@@ -91,7 +91,7 @@ async def from_environment(
 @asynccontextmanager
 async def services(
     settings: Settings,
-    groups: Sequence[billing.Group],
+    groups: Sequence[settings_of.Group],
     twilio: settings_of.Twilio,
     client: Client,
     database_url: str,

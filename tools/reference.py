@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 from typer.main import get_command
 
 from api import (
@@ -24,7 +23,7 @@ from api import (
 from api.app import ROUTES, create_app
 from cli.main import create_app as create_cli
 from db.certify import CHECKS, GUARANTEES
-from runtime import settings
+from runtime import billing, settings
 from tools import failures, lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -181,13 +180,9 @@ def settings_page() -> str:
         "All are environment variables, and nothing else is read. An empty one counts as missing.",
         "A process refuses to start when one that it needs is missing or wrong, and names it.",
     ]
-    titles: dict[type[BaseSettings], str] = {
-        settings.Settings: "Every process",
-        settings.PayPal: "PayPal",
-        settings.Stripe: "Stripe",
-        settings.Twilio: "Twilio",
-    }
-    for group, title in titles.items():
+    groups: list[type[settings.Group]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
+    for group in groups:
+        title = "Every process" if group is settings.Settings else group.__name__
         about = (inspect.getdoc(group) or "") if "__doc__" in vars(group) and group.__doc__ else ""
         prefix = str(group.model_config.get("env_prefix", ""))
         docs = _attribute_docs(group)

@@ -10,11 +10,11 @@ import pytest
 from pydantic_settings import BaseSettings
 from ruamel.yaml import YAML
 
-from runtime import settings, temporal
+from runtime import billing, settings, temporal
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
-GROUPS: list[type[BaseSettings]] = [settings.Settings, settings.PayPal, settings.Stripe, settings.Twilio]
+GROUPS: list[type[BaseSettings]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
 MADE_HERE = {"POSTGRES_PASSWORD", "TOLLGATE_DB_PASSWORD", "TEMPORAL_DB_PASSWORD", "TOLLGATE_API_PORT"}
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(:[-?][^}]*)?\}")
 

@@ -149,6 +149,7 @@ async def test_a_thin_event_is_stored_for_the_provider_to_be_asked(tollgate: Tol
         "unhandled",
         "customer.subscription.updated",
     )
+    assert "stripe-signature" in stored.headers  # so that it can be verified again
 
 
 @pytest.mark.parametrize(
