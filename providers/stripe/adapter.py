@@ -22,7 +22,7 @@ from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, 
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import Json, part, parts, text
 from providers.stripe import money, topups, webhooks
-from providers.stripe.calls import Declined, between, pages, told, told_at
+from providers.stripe.calls import Declined, between, named, pages, told, told_at
 from providers.stripe.reading import ORGANIZATION, id_of
 from providers.stripe.signatures import Signatures
 from providers.stripe.snapshots import of_checkout, snapshot
@@ -81,7 +81,9 @@ class Stripe:
         """Of a subscription, or of the checkout that will become one."""
         if subscription_id.startswith(_CHECKOUT):
             expand = ["subscription", "subscription.latest_invoice"]
-            session, at = await told_at(self._api.checkout.sessions.retrieve_async(subscription_id, {"expand": expand}))
+            session, at = await told_at(
+                self._api.checkout.sessions.retrieve_async(named(subscription_id), {"expand": expand})
+            )
             return of_checkout(session, told_at=at)
         return (await self._look(subscription_id))[1]
 
@@ -237,7 +239,7 @@ class Stripe:
             yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
-        asked = self._api.subscriptions.retrieve_async(subscription_id, {"expand": ["latest_invoice"]})
+        asked = self._api.subscriptions.retrieve_async(named(subscription_id), {"expand": ["latest_invoice"]})
         subscription, at = await told_at(asked)
         return subscription, snapshot(subscription, told_at=at)
 

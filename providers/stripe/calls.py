@@ -4,6 +4,7 @@ Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 w
 answer is kept for its key for a day at least, a decline as well.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,19 @@ from providers.reading import Json, parts, text
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
 _PAYMENT_FAILED = 402
+_ID = re.compile("[A-Za-z0-9_]{1,255}")
 _MOST_ON_A_PAGE = 100
 
 
 class Declined(ProviderRefused):
     """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an answer of it."""
+
+
+def named(id_: str) -> str:
+    """An id as the path of a call may name it; what is none of Stripe's would name another place (`..`)."""
+    if not _ID.fullmatch(id_):
+        raise NotFound(f"{id_!r} is no id of Stripe's", code="NOT_AN_ID")
+    return id_
 
 
 async def told(asked: Awaitable[Any]) -> Json:

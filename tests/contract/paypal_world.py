@@ -50,6 +50,9 @@ class PayPalWorld:
     async def cancel(self, subscription_id: str) -> list[Delivery]:
         return await self._change(subscription_id, "cancel")
 
+    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+        return await self._change(subscription_id, "update", status=status)
+
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
         return await self.refund_payment(await self._newest_sale(subscription_id), amount)
 
@@ -87,8 +90,8 @@ class PayPalWorld:
         calls = self._simulator.state.calls
         return sum(number for call, number in calls.items() if "/oauth2/" not in call)
 
-    async def _change(self, subscription_id: str, action: str) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}"))
+    async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
+        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked))
 
     async def _newest_sale(self, subscription_id: str) -> str:
         answer = await self._control.get("/_sim/payments", params={"subscription_id": subscription_id})

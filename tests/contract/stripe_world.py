@@ -47,6 +47,9 @@ class StripeWorld:
     async def cancel(self, subscription_id: str) -> list[Delivery]:
         return await self._change(subscription_id, "cancel")
 
+    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+        return await self._change(subscription_id, "set_status", status=status)
+
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
         return await self.refund_payment(await self._newest_payment(subscription_id), amount)
 
@@ -89,8 +92,8 @@ class StripeWorld:
     async def requests(self) -> int:
         return sum(self._simulator.state.calls.values())
 
-    async def _change(self, subscription_id: str, action: str) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}"))
+    async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
+        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked))
 
     async def _newest_payment(self, subscription_id: str) -> str:
         answer = await self._control.get("/_sim/payments", params={"subscription_id": subscription_id})

@@ -111,6 +111,18 @@ async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -
     assert (await world.provider.get_subscription(subscription_id)).state is State.SUSPENDED_NONPAYMENT
 
 
+async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    deliveries = await world.call_it(subscription_id, "HIBERNATING")
+    asked = await world.provider.get_subscription(subscription_id)
+
+    events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
+    told = [event.snapshot for event in events if event.snapshot is not None]
+    assert {(one.state, one.raw_status) for one in [asked, *told]} == {(State.UNKNOWN, "HIBERNATING")}
+    assert told
+
+
 async def test_a_tampered_or_forged_webhook_is_refused(world: World) -> None:
     _, deliveries = await world.subscribe(ORGANIZATION)
     genuine = deliveries[0]
@@ -313,10 +325,33 @@ async def test_a_limit_says_how_long_to_wait(world: World) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    nobodys = f"{subscription_id[:-4]}0000"
+
     with pytest.raises(NotFound):
-        await world.provider.get_subscription("I-NOSUCHTHING0")
+        await world.provider.get_subscription(nobodys)
     with pytest.raises(NotFound):
-        await world.provider.ensure_suspended("I-NOSUCHTHING0", "x")
+        await world.provider.ensure_suspended(nobodys, "x")
+
+
+@pytest.mark.parametrize("path", ["..", ".", "../../v1/events", "x/pause", "x?expand[]=y", "x#y", "%2e%2e"])
+async def test_an_id_never_names_another_place(world: World, path: str) -> None:
+    with pytest.raises(NotFound):
+        await world.provider.get_subscription(path)
+    with pytest.raises(NotFound):
+        await world.provider.ensure_canceled(path, "x")
+
+
+async def test_what_was_owed_and_paid_can_be_resumed(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.lapse(subscription_id)
+    owed = (await world.provider.get_subscription(subscription_id)).outstanding
+    assert owed is not None
+
+    await world.provider.collect_outstanding(subscription_id, owed, idempotency_key="collect-1")
+
+    assert await world.provider.ensure_resumed(subscription_id, "paid") is Resumed.RESUMED
+    assert (await world.provider.get_subscription(subscription_id)).state is State.ACTIVE
 
 
 async def test_many_calls_at_once_all_get_their_answer(world: World) -> None:

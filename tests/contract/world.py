@@ -48,6 +48,10 @@ class World(Protocol):
 
     async def cancel(self, subscription_id: str) -> list[Delivery]: ...
 
+    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+        """The provider says this status of it from now on, in its own words."""
+        ...
+
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
         """Pay back a part of the newest payment."""
         ...
