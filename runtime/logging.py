@@ -146,5 +146,5 @@ def _quiet() -> None:
         logger.setLevel(logging.NOTSET)
         logger.filters = []
         logger.disabled = False
-    for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "aiohttp.access"):
+    for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "stripe", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

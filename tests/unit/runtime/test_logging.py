@@ -87,3 +87,10 @@ def test_a_traceback_is_redacted_too(stream: io.StringIO) -> None:
     (line,) = stream.getvalue().splitlines()
     assert "+15550001142" not in line
     assert "+1555***42" in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize("client", ["httpx", "stripe", "twilio.http_client"])
+def test_a_clients_chatter_about_its_calls_is_not_logged(stream: io.StringIO, client: str) -> None:
+    logging.getLogger(client).info("message='Request to Stripe api' url=https://api.stripe.com/v1/customers/cus_1")
+
+    assert stream.getvalue() == ""
