@@ -7,6 +7,7 @@ suspension, after a reactivation, with the first one's answer, and do nothing.
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -245,11 +246,14 @@ class Stripe:
 
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)
+        if now.subscription_id is None and now.state not in _ENDED:
+            with suppress(ProviderRefused):  # so Stripe answers for one completed meanwhile; the look below tells
+                await told(self._api.checkout.sessions.expire_async(session_id))
+            now = await self.get_subscription(session_id)
         if now.subscription_id is not None:
             return await self.ensure_canceled(now.subscription_id, reason)
         if now.state not in _ENDED:
-            await told(self._api.checkout.sessions.expire_async(session_id))
-            now = await self.get_subscription(session_id)
+            raise _not_seen_yet("expiry", now)
         return now
 
 

@@ -262,6 +262,24 @@ async def test_what_may_go_better_the_next_time_is_unavailable_and_not_tried_twi
     assert world.simulator.faults.standing[0].hits == 1
 
 
+async def test_a_checkout_that_is_completed_while_it_is_ended_is_canceled(world: World) -> None:
+    link = await world.stripe.create_checkout(
+        organization_id="acme", plan_id=DEFAULT_PRICE, idempotency_key="k-1", later=None, **URLS
+    )
+    checkouts, session = world.simulator.checkouts, world.simulator.state.objects[link.subscription_id]
+    expire = checkouts.expire
+
+    def beaten_to_it(session: dict[str, Any]) -> Any:
+        checkouts.complete(session)
+        return expire(session)
+
+    checkouts.expire = beaten_to_it  # type: ignore[method-assign]
+    told = await world.stripe.ensure_canceled(link.subscription_id, "mig:1")
+
+    assert (told.state, told.note) == (State.CANCELED, "mig:1")
+    assert world.simulator.state.get(session["subscription"], "subscription")["status"] == "canceled"
+
+
 async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> None:
     for _ in range(60):
         world.subscribe()
