@@ -81,6 +81,8 @@ async def checkout(
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
         raise Problem(Kind.CONFLICT)
+    if before.provider is not asked.provider:
+        raise Problem(Kind.CONFLICT, f"the key stands for a checkout at {before.provider.value}")
     response.status_code = 200
     return CheckoutOut(provider=before.provider.value, subscription_id=before.id, url=before.checkout_url)
 

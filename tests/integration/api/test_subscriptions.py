@@ -129,6 +129,16 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
     )
 
 
+async def test_the_key_of_a_checkout_at_one_provider_makes_none_at_another(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
+
+    answer = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT | {"provider": "stripe"}, key="k1")
+
+    assert answer.status_code == 409
+    assert not list(tollgate.stripe.state.all("checkout.session"))
+
+
 async def test_a_checkout_needs_a_key_and_leaves_the_current_subscription_alone(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     current = await tollgate.subscribe()
