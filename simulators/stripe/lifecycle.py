@@ -249,7 +249,7 @@ class Lifecycle:
         invoice["status_transitions"]["paid_at"] = now
         if due == 0:
             return
-        payment: Json = {"type": "out_of_band"}
+        payment: Json = {"type": "payment_record", "payment_record": self.state.new_id("prec")}
         if not out_of_band:
             payment = {
                 "type": "payment_intent",

@@ -110,6 +110,18 @@ async def test_collecting_another_amount_or_from_nobody_charges_nothing(world: W
     assert world.calls("/pay") == 0
 
 
+async def test_an_invoice_that_was_paid_elsewhere_is_named_by_itself(world: World) -> None:
+    subscription = world.subscribe()
+    world.simulator.lifecycle.fail_payment(subscription)
+    invoice = world.simulator.state.get(subscription["latest_invoice"], "invoice")
+    world.simulator.lifecycle.pay_invoice(invoice, out_of_band=True)
+
+    told = await world.stripe.get_payment(MoneyReference(kind=MoneyObject.SALE, id=invoice["id"]))
+
+    assert (told.reference.id, told.status, told.amount) == (invoice["id"], PaymentStatus.COMPLETED, PRICE)
+    assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
+
+
 async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(world: World) -> None:
     subscription = world.paused_for_nonpayment()
 
