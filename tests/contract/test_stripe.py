@@ -183,6 +183,20 @@ async def test_collection_that_is_paused_leaves_the_state_and_whose_it_is(world:
     assert resumed is Resumed.RESUMED
 
 
+async def test_a_plan_is_changed_where_there_is_one(world: World) -> None:
+    subscription, of_two = world.subscribe(), world.subscribe()
+    world.simulator.state.add_price("price_other", 9900, "usd")
+    of_two["items"]["data"].append({**of_two["items"]["data"][0], "id": "si_second"})
+
+    await world.stripe.change_plan(subscription["id"], "price_other")
+    with pytest.raises(ProviderRefused, match="2 prices"):
+        await world.stripe.change_plan(of_two["id"], "price_other")
+    with pytest.raises(ProviderRefused):
+        await world.stripe.change_plan(subscription["id"], "price_that_nobody_made")
+
+    assert subscription["items"]["data"][0]["price"]["id"] == "price_other"
+
+
 async def test_a_key_with_other_parameters_is_refused_and_makes_nothing(world: World) -> None:
     async def topup(amount: str) -> str:
         made = await world.stripe.create_topup(
