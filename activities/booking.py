@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import translated
-from db import alerts, folding, inbox, parking, payments, reversals, standings, topups
+from db import alerts, customer_migrations, folding, inbox, parking, payments, reversals, standings, topups
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from db.topups import TopUpCheckout
@@ -83,13 +83,28 @@ class Booking:
         if payment.status not in PAID:
             return
         if payment.reference.kind is MoneyObject.SALE:
-            async with self._engine.begin() as conn:
-                await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
-                await parking.adopt_payment(conn, delivery.provider, payment.reference.id, datetime.now(UTC))
+            await self._book_subscription_payment(organization_id, delivery, payment)
             return
         problem = await self.book_topup(organization_id, delivery.provider, payment)
         if problem is not None:
             await self._park(delivery, problem)
+
+    async def _book_subscription_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
+        """What a migration has left, or did not come to, should not charge: a person is told, once for each payment."""
+        id_, now = payment.reference.id, datetime.now(UTC)
+        paid, at = payment.subscription_id or delivery.subscription_id or "", payment.occurred_at or now
+        async with self._engine.begin() as conn:
+            new = await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
+            await parking.adopt_payment(conn, delivery.provider, id_, now)
+            migration = await customer_migrations.not_to_charge(conn, organization_id, delivery.provider, paid, at)
+            if not new or migration is None or payment.status is PaymentStatus.REFUNDED:
+                return
+            detail = (
+                f"{delivery.provider.value} charged {payment.amount} for subscription {paid} at {at:%Y-%m-%d %H:%M} UTC"
+                f" ({id_}), though the migration to {migration.target_provider.value} is {migration.state.value}"
+            )
+            await alerts.raise_(conn, organization_id, "charged_by_other", detail)
+        log.warning("charged_by_other", organization_id=organization_id, detail=detail)
 
     async def settle_topups(self, organization_id: str, waiting: Sequence[TopUpCheckout]) -> None:
         """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer is

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import subscriptions
 from db.subscriptions import Subscription
 from db.tables import migrations
 from db.tables import subscriptions as subscriptions_table
@@ -20,6 +21,7 @@ from domain.migration import OVER, STOPS, Progress, marker
 from domain.subscription import BILLING, Provider
 
 _OPEN = migrations.c.ended_at.is_(None)
+_TARGET_BILLS = tuple(one.value for one in STOPS | {Progress.COMPLETED, Progress.FAILED})
 _UNWANTED = tuple(one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED})
 
 
@@ -136,6 +138,24 @@ async def completed(conn: AsyncConnection, checkout: Subscription, subscription_
         .where(migrations.c.target_subscription_id == checkout.id)
         .values(target_subscription_id=subscription_id)
     )
+
+
+async def not_to_charge(
+    conn: AsyncConnection, organization_id: str, provider: Provider, subscription_id: str, at: datetime
+) -> Migration | None:
+    """The migration for which the subscription should not have charged at that time: it was left by then, or the
+    source was never stopped for it. None if there is no such one, or the subscription is the current one.
+    """
+    left = (migrations.c.source_provider == provider.value) & (migrations.c.source_subscription_id == subscription_id)
+    left &= (migrations.c.state == Progress.COMPLETED.value) & (migrations.c.ended_at < at)
+    to_it = (migrations.c.target_provider == provider.value) & (migrations.c.target_subscription_id == subscription_id)
+    to_it &= migrations.c.state.not_in(_TARGET_BILLS)
+    current = await subscriptions.current(conn, organization_id)
+    if current is not None and (current.provider, current.id) == (provider, subscription_id):
+        return None
+    query = select(migrations).where(migrations.c.organization_id == organization_id, left | to_it)
+    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _migration(row)
 
 
 async def concerned(conn: AsyncConnection, organization_id: str) -> bool:

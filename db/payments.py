@@ -65,9 +65,12 @@ async def book_topup(
 
 async def book_subscription_payment(
     conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
-) -> None:
-    """Note that the subscription was paid, once by the sale's id; the wallet does not change. The caller commits."""
-    await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
+) -> bool:
+    """Note that the subscription was paid, once by the sale's id; False if it was noted before.
+
+    The wallet does not change. The caller commits.
+    """
+    return await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
 
 
 async def note_returned(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> None:
@@ -105,8 +108,8 @@ async def _note(
     *,
     kind: str,
     reference_id: str | None,
-) -> None:
-    await conn.execute(
+) -> bool:
+    noted = await conn.execute(
         upsert(payments)
         .values(
             organization_id=organization_id,
@@ -120,7 +123,9 @@ async def _note(
             occurred_at=payment.occurred_at,
         )
         .on_conflict_do_nothing(index_elements=["organization_id", "provider", "object_id"])
+        .returning(payments.c.object_id)
     )
+    return noted.one_or_none() is not None
 
 
 def _payment(row: Row[Any]) -> BookedPayment:

@@ -1,6 +1,7 @@
 """Customers of one provider who are moved to the other, and what both providers' books say of them afterwards."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,3 +176,19 @@ async def another_second() -> None:
         return datetime.now(UTC).replace(microsecond=0) > before
 
     await until(passed, "another second")
+
+
+async def charged_again(world: World, one: Customer) -> list[str]:
+    """The source charges for one period more, though it may have ended: the ids of the events, not delivered."""
+    if one.source is Provider.PAYPAL:
+        return await world.happen(f"subscriptions/{one.subscription_id}/pay")
+    subscription = world.stripe.state.get(one.subscription_id, "subscription")
+    ended, subscription["status"] = subscription["status"], "active"
+    told = world.stripe.lifecycle.pay(subscription)
+    subscription["status"] = ended
+    return [event.id for event in told if event.type == "invoice.paid"]
+
+
+def deliver(world: World, provider: Provider, event_ids: Iterable[str]) -> None:
+    simulator = world.paypal if provider is Provider.PAYPAL else world.stripe
+    simulator.deliveries.deliver([simulator.events.all[one] for one in event_ids])

@@ -1,0 +1,118 @@
+"""What a migration has left, or did not come to, may charge all the same: then a person is told, once a payment."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from db import alerts
+from db.alerts import Alert
+from domain.migration import Progress
+from domain.subscription import Provider
+from tests.workflow import customers
+from tests.workflow.customers import Customer, reached
+from tests.workflow.stops import Boundaries
+from tests.world import World, until
+
+BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
+PAID = {Provider.PAYPAL: "PAYMENT.SALE.COMPLETED", Provider.STRIPE: "invoice.paid"}
+
+
+async def moved(world: World, source: Provider) -> Customer:
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+    await reached(world, one, Progress.COMPLETED)
+    await customers.another_second()
+    return one
+
+
+async def booked(world: World, provider: Provider, event_ids: list[str]) -> None:
+    customers.deliver(world, provider, event_ids)
+
+    async def all_of_them() -> bool:
+        return all([await customers.delivered(world, one) for one in event_ids])
+
+    await until(all_of_them, "the payment booked")
+
+
+async def told(world: World, one: Customer) -> list[Alert]:
+    found = await world.read(lambda conn: alerts.standing(conn, one.organization_id))
+    return [alert for alert in found if alert.kind == "charged_by_other"]
+
+
+@BOTH
+async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_payment(
+    world: World, source: Provider
+) -> None:
+    one = await moved(world, source)
+    first = await customers.charged_again(world, one)
+    await booked(world, source, first)
+    [alert] = await told(world, one)
+    assert f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
+    assert f"though the migration to {one.target.value} is completed" in alert.detail
+
+    async with world.services.engine.begin() as conn:  # as when the worker dies before it says that it is done
+        again = "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
+        await conn.execute(text(again), {"ids": first})
+    await world.ring(one.organization_id)
+    await booked(world, source, first)
+    assert [alert.times for alert in await told(world, one)] == [1]
+
+    await booked(world, source, await customers.charged_again(world, one))
+    assert [alert.times for alert in await told(world, one)] == [2]
+    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()["story"]
+    assert any("charged_by_other" in sentence for sentence in story)
+    assert (await customers.current(world, one)).provider is one.target
+
+
+@BOTH
+async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordinary_one(
+    world: World, source: Provider
+) -> None:
+    one = await moved(world, source)
+    events = world.paypal.events if source is Provider.PAYPAL else world.stripe.events
+    named = one.organization_id.encode()
+    [paid] = [event.id for event in events.all.values() if event.type == PAID[source] and named in event.raw]
+
+    await booked(world, source, [paid])
+
+    assert await world.alerts(one.organization_id) == {}
+
+
+async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_linked_since(world: World) -> None:
+    one = await moved(world, Provider.STRIPE)
+    new = await customers.current(world, one)
+    another = await world.act("subscriptions", {"custom_id": one.organization_id})
+    linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
+    await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
+
+    await booked(world, Provider.PAYPAL, await world.happen(f"subscriptions/{new.id}/pay"))
+
+    assert await told(world, one) == []
+
+
+@BOTH
+async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewed_is_told(
+    world: World, boundaries: Boundaries, source: Provider
+) -> None:
+    """Everything was down from the consent to past the renewal: both have charged for the same period."""
+    one = await customers.customer(world, source)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one)
+        await stop.reached.wait()
+        renewed = one.paid_at + customers.PERIOD + timedelta(hours=1)
+        at_paypal = world.paypal.renewals.bill_until(renewed, one.organization_id)
+        at_stripe = world.stripe.renewals.bill_until(int(renewed.timestamp()), one.organization_id)
+        by_target = at_paypal if one.target is Provider.PAYPAL else at_stripe
+        await booked(world, one.target, [event.id for event in by_target if event.type == PAID[one.target]])
+
+    await reached(world, one, Progress.UNDONE)
+
+    [alert] = await told(world, one)
+    assert f"{one.target.value} charged 49.00 USD" in alert.detail
+    assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
+    assert (await customers.current(world, one)).id == one.subscription_id
