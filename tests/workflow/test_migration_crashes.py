@@ -9,12 +9,13 @@ from temporalio.service import RPCError
 
 from activities.doorbell import RECONCILE, migration_workflow_id
 from activities.reconciling import Page
+from db import customer_migrations, standings
 from domain.migration import Progress
 from domain.subscription import Provider
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
-from tests.workflow.stops import Boundaries
-from tests.world import World, until
+from tests.workflow.stops import Boundaries, somebody_waits_for
+from tests.world import LIMIT, World, until
 
 BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
 STEPS = ("read_migration", "check_migration", "offer_checkout", "look_for_consent", "stop_source", "cut_over")
@@ -68,6 +69,47 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
         await customers.consent(world, one)
 
     await moved(world, one)
+
+
+@pytest.mark.parametrize(
+    ("step", "to"),
+    [
+        ("check_migration", Progress.UNDOING),
+        ("offer_checkout", Progress.UNDOING),
+        ("look_for_consent", Progress.UNDOING),
+        ("stop_source", Progress.UNDOING),
+        ("cut_over", Progress.FAILED),
+        ("undo_migration", Progress.FAILED),
+    ],
+)
+async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
+    world: World, boundaries: Boundaries, step: str, to: Progress
+) -> None:
+    """As by a worker that was taken for dead, and is not: what it was told holds no more when it has the lock."""
+    one = await customers.customer(world)
+    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    async with boundaries.held(step, one.organization_id) as stop:
+        await customers.migrate(world, one)
+        if step not in ("check_migration", "offer_checkout"):
+            await reached(world, one, Progress.OFFERED)
+            if step == "undo_migration":
+                await customers.cancel(world, one, deliver=False)
+            await customers.consent(world, one, deliver=False)
+            await world.services.doorbell.ring_migration(one.organization_id)
+        await stop.reached.wait()
+        async with world.services.engine.begin() as conn:
+            await standings.lock(conn, one.organization_id)
+            stop.let_go.set()
+            await somebody_waits_for(world, "standings")
+            found = await customer_migrations.newest(conn, one.organization_id)
+            assert found is not None
+            await customer_migrations.move(conn, found, to, outcome=Progress.UNDONE, reason="overtaken")
+    await asyncio.wait_for(handle.result(), LIMIT)
+
+    now = await customers.now(world, one)
+    assert (now.state, now.reason) == (Progress.UNDONE if to is Progress.UNDOING else to, "overtaken")
+    stopped = world.paypal.state.subscriptions[one.subscription_id].status != "ACTIVE"
+    assert stopped == (step in ("cut_over", "undo_migration"))
 
 
 @BOTH
