@@ -16,6 +16,7 @@ from db import campaigns, customer_migrations, folding, inbox, standings, subscr
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
+from domain.migration import OVER
 from domain.standing import Standing, Status
 from domain.subscription import Provider, Snapshot, State
 from providers.billing import BillingProvider
@@ -92,8 +93,8 @@ class Billing:
 
     async def _ring_migration(self, organization_id: str) -> None:
         async with self._reading.connect() as conn:
-            concerned = await customer_migrations.concerned(conn, organization_id)
-        if concerned:
+            migration = await customer_migrations.due(conn, organization_id)
+        if migration is not None and migration.state not in OVER:
             await self._doorbell.ring_migration(organization_id)
 
     async def _ask(self, subscription: Subscription) -> Snapshot:

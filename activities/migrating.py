@@ -20,7 +20,7 @@ from db import alerts, customer_migrations, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
 from domain import migration as rules
-from domain.migration import CHECKOUT_LASTS, OVER, Cut, Progress, Ready, Recheck
+from domain.migration import CHECKOUT_LASTS, Cut, Progress, Ready, Recheck
 from domain.standing import Status
 from domain.subscription import BILLING, PAID, Provider, State
 from providers.billing import BillingProvider, CheckoutLink
@@ -59,16 +59,10 @@ class Migrating:
 
     @activity.defn(name="read_migration")
     async def read_migration(self, asked: Organization) -> Where | None:
-        """Where it is; None if there never was one. Consented to after its end, it is opened again, to be undone."""
-        async with self._locked(asked) as (conn, found):
-            if found is None:
-                return None
-            ended = found.state in OVER - {Progress.COMPLETED, Progress.FAILED}
-            if not ended or not await customer_migrations.concerned(conn, asked.organization_id):
-                return _where(found)
-            reason = f"{found.reason}; the new subscription was consented to too late"
-            await alerts.raise_(conn, asked.organization_id, "late_consent", f"migration {found.id}: {reason}")
-            return await _undo(conn, found, found.state, reason)
+        """Where the one is that has something to do; None if there never was one."""
+        async with self._reading.connect() as conn:
+            found = await customer_migrations.due(conn, asked.organization_id)
+        return None if found is None else _where(found)
 
     @activity.defn(name="check_migration")
     async def check_migration(self, asked: Organization) -> Where:
@@ -199,19 +193,25 @@ class Migrating:
 
     @activity.defn(name="undo_migration")
     async def undo_migration(self, asked: Organization) -> Where:
-        """Cancel the target, so that only the source bills, as before."""
+        """Cancel the target, so that only the source bills, as before. One that was consented to late is told."""
         migration = await self._read(asked)
         if migration.state is not Progress.UNDOING:
             return _where(migration)
         target = None
         if migration.target_subscription_id is not None:
             target = await self._sides.end_target(migration, migration.target_subscription_id)
+        if migration.late and target is not None:
+            refuse_unknown(target)
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             if target is not None:
-                migration = await fold(conn, migration, target=target)
-            return await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
+                await fold(conn, migration, target=target)
+            if migration.late:
+                detail = f"migration {migration.id}: {migration.reason}"
+                await alerts.raise_(conn, asked.organization_id, "late_consent", detail)
+            await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
+            return _where(await customer_migrations.due(conn, asked.organization_id) or migration)
 
     @activity.defn(name="note_stuck_migration")
     async def note_stuck_migration(self, stuck: StuckAt) -> None:
@@ -232,7 +232,7 @@ class Migrating:
 
     async def _read(self, asked: Organization) -> Migration:
         async with self._reading.connect() as conn:
-            migration = await customer_migrations.newest(conn, asked.organization_id)
+            migration = await customer_migrations.due(conn, asked.organization_id)
         if migration is None:
             raise ApplicationError(f"{asked.organization_id} has no migration", non_retryable=True)
         return migration
@@ -241,7 +241,7 @@ class Migrating:
     async def _locked(self, asked: Organization) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
         async with self._engine.begin() as conn:
             await standings.lock(conn, asked.organization_id)
-            yield conn, await customer_migrations.newest(conn, asked.organization_id)
+            yield conn, await customer_migrations.due(conn, asked.organization_id)
 
 
 async def _source_is_current(conn: AsyncConnection, migration: Migration) -> bool:

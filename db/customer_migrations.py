@@ -3,7 +3,7 @@
 `db/migrations` is Alembic's. Every change is made while the caller holds the organization's standing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,8 +21,17 @@ from domain.migration import OVER, STOPS, Progress, marker
 from domain.subscription import BILLING, Provider
 
 _OPEN = migrations.c.ended_at.is_(None)
+_LATE = (
+    migrations.c.state.in_([one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED}])
+    & select(subscriptions_table.c.organization_id)
+    .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
+    .where(subscriptions_table.c.provider == migrations.c.target_provider)
+    .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
+    .where(~subscriptions_table.c.is_current, subscriptions_table.c.state.in_([one.value for one in BILLING]))
+    .exists()
+)
+"""It ended without its target, which was consented to afterwards, and bills beside the current one."""
 _TARGET_BILLS = tuple(one.value for one in STOPS | {Progress.COMPLETED, Progress.FAILED})
-_UNWANTED = tuple(one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +68,11 @@ class Migration:
         """The source is being stopped: from now on the target is the one that bills."""
         return self.state in STOPS
 
+    @property
+    def late(self) -> bool:
+        """It ended without its target, which was consented to afterwards: that has to be undone."""
+        return self.state is Progress.UNDOING and self.ended_at is not None
+
     def leads_to(self, subscription: Subscription) -> bool:
         return (subscription.provider, subscription.id) == (self.target_provider, self.target_subscription_id)
 
@@ -92,6 +106,17 @@ async def newest(conn: AsyncConnection, organization_id: str) -> Migration | Non
     return None if row is None else _migration(row)
 
 
+async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    """The one that has something to do: any that was consented to after its end, to be undone; then the newest."""
+    query = select(migrations).where(migrations.c.organization_id == organization_id, _LATE)
+    row = (await conn.execute(query.order_by(migrations.c.started_at).limit(1))).one_or_none()
+    if row is None:
+        return await newest(conn, organization_id)
+    late = _migration(row)
+    reason = f"{late.reason}; the new subscription was consented to too late"
+    return replace(late, state=Progress.UNDOING, outcome=late.state, reason=reason)
+
+
 async def page(conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int) -> list[Migration]:
     """The newest of each organization, by its id, those after `after`."""
     last = select(migrations).ext(distinct_on(migrations.c.organization_id))
@@ -105,8 +130,8 @@ async def page(conn: AsyncConnection, *, state: Progress | None, after: str | No
 
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """The organizations whose migration is open, the longest unchanged first."""
-    query = select(migrations.c.organization_id).where(_OPEN).order_by(migrations.c.changed_at).limit(limit)
+    """The organizations with one that is open or was consented to after its end, the longest unchanged first."""
+    query = select(migrations.c.organization_id).where(_OPEN | _LATE).order_by(migrations.c.changed_at).limit(limit)
     return list((await conn.execute(query)).scalars())
 
 
@@ -156,22 +181,6 @@ async def not_to_charge(
     query = select(migrations).where(migrations.c.organization_id == organization_id, left | to_it)
     row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
     return None if row is None else _migration(row)
-
-
-async def concerned(conn: AsyncConnection, organization_id: str) -> bool:
-    """Whether a migration has something to look at: it is open, or its unwanted target was consented to too late."""
-    late = (
-        select(subscriptions_table.c.organization_id)
-        .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
-        .where(subscriptions_table.c.provider == migrations.c.target_provider)
-        .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
-        .where(~subscriptions_table.c.is_current)
-        .where(subscriptions_table.c.state.in_([state.value for state in BILLING]))
-        .exists()
-    )
-    query = select(migrations.c.id).where(migrations.c.organization_id == organization_id)
-    found = await conn.execute(query.where(_OPEN | (migrations.c.state.in_(_UNWANTED) & late)).limit(1))
-    return found.one_or_none() is not None
 
 
 def _migration(row: Row[Any]) -> Migration:

@@ -68,6 +68,14 @@ async def migrate(world: World, one: Customer, *, plan: str | None = None) -> di
     return await world.post(f"/v1/organizations/{one.organization_id}/migration", asked)
 
 
+async def offered(world: World, source: Provider = Provider.PAYPAL) -> Customer:
+    """A customer who has the link of a checkout, and has not consented yet."""
+    one = await customer(world, source)
+    await migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    return one
+
+
 async def now(world: World, one: Customer) -> Migration:
     found = await world.read(lambda conn: customer_migrations.newest(conn, one.organization_id))
     assert found is not None

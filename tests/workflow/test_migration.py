@@ -114,26 +114,6 @@ async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, sourc
     assert charges(world, one) == each_period_once(one)
 
 
-async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: World) -> None:
-    """PayPal's link cannot be closed: whoever comes too late has two subscriptions for a moment."""
-    one = await customers.customer(world, Provider.STRIPE)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    await customers.time_is_over(world, one)
-    late = await reached(world, one, Progress.ABANDONED)
-
-    await customers.consent(world, one)
-
-    async def canceled() -> bool:
-        return world.paypal.state.subscriptions[late.target_subscription_id or ""].status == "CANCELLED"
-
-    await until(canceled, "the late subscription canceled")
-    await reached(world, one, Progress.ABANDONED)
-    await goes_on_as_before(world, one)
-    assert "late_consent" in await world.alerts(one.organization_id)
-    assert charges(world, one) == each_period_once(one)
-
-
 @BOTH
 async def test_a_customer_who_cancels_instead_of_consenting_has_left(world: World, source: Provider) -> None:
     one = await customers.customer(world, source)

@@ -1,0 +1,105 @@
+"""PayPal's link cannot be closed: who uses it after the migration's end has two subscriptions for a moment."""
+
+import pytest
+
+from db import customer_migrations
+from domain.migration import Progress
+from domain.subscription import Provider
+from tests.workflow import customers
+from tests.workflow.customers import Customer, charges, each_period_once, reached
+from tests.world import World, until
+
+
+async def abandoned(world: World) -> tuple[Customer, str]:
+    """A customer at Stripe who let a migration pass, and the link of it."""
+    one = await customers.offered(world, Provider.STRIPE)
+    await customers.time_is_over(world, one)
+    return one, (await reached(world, one, Progress.ABANDONED)).target_subscription_id or ""
+
+
+async def use(world: World, link: str) -> None:
+    answer = await world.paypal_control.post(f"/_sim/subscriptions/{link}/approve", json={})
+    assert answer.is_success, answer.text
+
+
+async def told(world: World, one: Customer) -> None:
+    async def late() -> bool:
+        return "late_consent" in await world.alerts(one.organization_id)
+
+    await until(late, "the late consent told")
+
+
+async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: World) -> None:
+    one, link = await abandoned(world)
+
+    await use(world, link)
+
+    await told(world, one)
+    assert world.paypal.state.subscriptions[link].status == "CANCELLED"
+    found = await reached(world, one, Progress.ABANDONED)
+    assert found.reason == "the checkout was not finished in its time; the new subscription was consented to too late"
+    assert (await customers.current(world, one)).id == one.subscription_id
+    assert await world.alerts(one.organization_id) == {"late_consent": f"migration {found.id}: {found.reason}"}
+    assert charges(world, one) == each_period_once(one)
+
+
+@pytest.mark.parametrize("newer", [Progress.OFFERED, Progress.ABANDONED, Progress.COMPLETED])
+async def test_a_consent_by_the_link_of_an_older_migration_is_canceled_and_the_newer_one_goes_on(
+    world: World, newer: Progress
+) -> None:
+    """As from a mail of last week."""
+    one, link = await abandoned(world)
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    if newer is Progress.COMPLETED:
+        await customers.consent(world, one)
+    elif newer is Progress.ABANDONED:
+        await customers.time_is_over(world, one)
+    second = await reached(world, one, newer)
+
+    await use(world, link)
+
+    await told(world, one)
+    assert world.paypal.state.subscriptions[link].status == "CANCELLED"
+    assert await customers.now(world, one) == second
+    if newer is Progress.OFFERED:
+        await customers.consent(world, one)
+        await reached(world, one, Progress.COMPLETED)
+    standing = await world.at_rest(one.organization_id)
+    assert (standing.status, standing.epoch) == ("active", 0)
+    assert charges(world, one) == each_period_once(one)
+
+
+async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_its_workflow(world: World) -> None:
+    one, link = await abandoned(world)
+    down = world.paypal.faults.add("503", method="POST", path=f"/v1/billing/subscriptions/{link}/cancel")
+    await use(world, link)
+
+    async def asked() -> bool:
+        return down.hits > 0
+
+    await until(asked, "the late one being canceled")
+    assert one.organization_id in await world.read(lambda conn: customer_migrations.open_ones(conn, limit=1000))
+    world.paypal.faults.standing.remove(down)
+
+    await told(world, one)
+    assert one.organization_id not in await world.read(lambda conn: customer_migrations.open_ones(conn, limit=1000))
+
+
+async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(world: World) -> None:
+    one, link = await abandoned(world)
+    await customers.cancel(world, one)
+    await world.at_rest(one.organization_id)
+
+    await use(world, link)
+
+    async def taken_over() -> bool:
+        return (await customers.current(world, one)).id == link
+
+    await until(taken_over, "the new one is the current one")
+    await world.happen(f"subscriptions/{link}/pay")
+    events = [event.id for event in world.paypal.events.all.values() if link.encode() in event.raw]
+    customers.deliver(world, Provider.PAYPAL, events)
+    await world.look_again(one.organization_id)
+    assert world.paypal.state.subscriptions[link].status == "ACTIVE"
+    assert await world.alerts(one.organization_id) == {}
