@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, organizations, payments, receipts, standings, subscriptions
 from db.organizations import AccountTaken
-from db.payments import BookedFor
+from db.payments import BookedFor, PaidBack
 from db.receipts import Receipt
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
@@ -44,7 +44,9 @@ def captured(amount: Money, id_: str = "CAP-1") -> Payment:
     )
 
 
-async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> Outcome | BookedFor:
+async def top_up(
+    engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION
+) -> Outcome | BookedFor | PaidBack:
     async with engine.begin() as conn:
         return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount), now=NOON)
 

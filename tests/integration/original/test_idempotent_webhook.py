@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import payments
 from db.folding import Heard
-from db.payments import BookedFor
+from db.payments import BookedFor, PaidBack
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.subscription import Provider
 from domain.wallet import Credited, Outcome
@@ -24,7 +24,7 @@ from tests.builders import (
 )
 
 
-async def book(engine: AsyncEngine) -> Outcome | BookedFor:
+async def book(engine: AsyncEngine) -> Outcome | BookedFor | PaidBack:
     captured = Payment(
         reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"),
         status=PaymentStatus.COMPLETED,
