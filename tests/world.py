@@ -41,7 +41,7 @@ from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 from simulators.twilio.state import Behaviour
 
 WEBHOOK_ID = "WH-TEST"
-LIMIT = 60.0
+LIMIT = 180.0
 """Seconds until a condition that does not come true fails a test: generous, never a measure of speed."""
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Told, closed_por
 
 
 async def fail(url: str, *, read: float = 5.0, connections: int = 10) -> httpx.TransportError:
-    async with fast_client(read=read, connect=0.3, connections=connections) as client:
+    async with fast_client(read=read, connect=30.0, connections=connections) as client:
         with pytest.raises(httpx.TransportError) as failure:
             await client.post(url, content=b"x=1")
     return failure.value
