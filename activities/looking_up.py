@@ -34,7 +34,7 @@ async def look_up(
     """
     since = message.sending_at or now
     try:
-        found = await twilio.find_sent(
+        listed = await twilio.find_sent(
             organization.twilio_account_sid,
             to=message.recipient,
             body=message.body,
@@ -43,18 +43,18 @@ async def look_up(
             taken=taken,
         )
     except NotFound:  # the subaccount is gone, and its list with it
-        found = None
+        listed = None
     except ProviderRefused as problem:  # as when sending: a person has to act, and then it goes on by itself
         raise ProviderUnavailable(str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY) from problem
-    if found is not None:
-        return _found(message, found)
+    if listed is not None:
+        return heard(message, listed)
     if now - since < lost_after:
         return None
     log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
     return Reply(message=message, status=MessageStatus.LOST, problem="Twilio does not list it: given up, refunded")
 
 
-def _found(message: Message, listed: SentMessage) -> Reply:
+def heard(message: Message, listed: SentMessage) -> Reply:
     """Its callbacks may be lost: then that it failed is heard here only."""
     status, code = listed.status, listed.error_code
     if status is not None and failure.refunded(status, code):

@@ -1,0 +1,296 @@
+"""Sending in the order that chance gives it: whatever a sender, people, a suspension and Twilio do, it adds up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.looking_up import heard
+from db import campaigns, messages, resending, reservations, standings, wallets
+from db.campaigns import PERSON, Campaign
+from db.messages import Message
+from db.settlements import Reply
+from domain import failure
+from domain.campaign import CampaignStatus, MessageStatus
+from domain.standing import Status
+from domain.telephony import DeliveryStatus, SentMessage
+from tests.builders import (
+    ONE_CENT,
+    ORGANIZATION,
+    accepted,
+    apply,
+    balance,
+    block,
+    broken_claims,
+    callback,
+    campaign,
+    campaign_now,
+    onboard,
+    park,
+    reserve,
+    resume,
+    rows,
+    settle_replies,
+    sid_of,
+    subscribe,
+    unblock,
+    wallet,
+)
+
+MESSAGES, STEPS, SEEDS = 15, 80, 8
+RUNNING, PARKED, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.PAUSED
+CANCELED, COMPLETED = CampaignStatus.CANCELED, CampaignStatus.COMPLETED
+Word = tuple[DeliveryStatus, int | None]
+QUEUED, SENT = (DeliveryStatus.QUEUED, None), (DeliveryStatus.SENT, None)
+DELIVERED: list[Word] = [QUEUED, SENT, (DeliveryStatus.DELIVERED, None)]
+JOURNEYS: list[list[Word]] = [
+    DELIVERED,
+    DELIVERED,
+    [QUEUED, (DeliveryStatus.FAILED, 30002)],
+    [SENT, (DeliveryStatus.FAILED, 30008)],
+    [SENT, (DeliveryStatus.UNDELIVERED, 30003)],
+    [SENT, (DeliveryStatus.UNDELIVERED, 21610)],
+]
+"""What Twilio says of a message that it took, in this order; the last word holds."""
+ANSWERS = {"taken": 50, "taken, unanswered": 20, "unanswered": 10, "429": 10, "21610": 4, "21211": 8, "20005": 8}
+"""How often a POST ends like this."""
+PAID = """
+    SELECT m.id, m.recipient, m.campaign_id, m.status, m.attempt,
+           (SELECT coalesce(-sum(amount_micros), 0) FROM ledger_entries e
+            WHERE split_part(coalesce(e.refunds, e.reference_id), ':', 2) = m.id::text) AS paid
+    FROM messages m
+"""
+
+
+@dataclass(slots=True)
+class Taken:
+    """A message that Twilio has, and how far on its journey it is."""
+
+    message: Message
+    journey: list[Word]
+    at: int = 0
+
+    @property
+    def costs(self) -> bool:
+        """Whether the customer pays for how it ends."""
+        return not failure.refunded(*self.journey[-1])
+
+
+@dataclass(slots=True)
+class Play:
+    engine: AsyncEngine
+    chance: Random
+    both: list[Campaign]
+    answers: list[Reply] = field(default_factory=list)
+    taken: dict[str, Taken] = field(default_factory=dict)
+    sent_again: Counter[object] = field(default_factory=Counter)
+    calm: bool = False
+    told: list[str] = field(default_factory=list)
+
+    def one(self) -> Campaign:
+        return self.chance.choice(self.both)
+
+    async def reserve(self) -> None:
+        await reserve(self.engine, self.one(), limit=self.chance.randint(1, 6))
+
+    async def hand_over(self) -> None:
+        of = self.one()
+        await self._window(of, self._some_answers(of), limit=self.chance.randint(1, 5))
+
+    async def _window(self, of: Campaign, replies: list[Reply], *, limit: int) -> None:
+        async with self.engine.begin() as conn:
+            window = await reservations.next_window(
+                conn, ORGANIZATION, of.id, replies, limit=limit, now=datetime.now(UTC)
+            )
+        self.answers += [self._post(message) for message in window or ()]
+
+    def _post(self, message: Message) -> Reply:
+        answer = "taken" if self.calm else self.chance.choices([*ANSWERS], [*ANSWERS.values()])[0]
+        self.told.append(f"{message.attempt_id}: {answer}")
+        if answer.startswith("taken"):
+            assert message.attempt_id not in self.taken
+            journey = DELIVERED if self.calm else self.chance.choice(JOURNEYS)
+            self.taken[message.attempt_id] = Taken(message, journey)
+        if answer == "taken":
+            return accepted(message)
+        if answer == "429":
+            return Reply(message=message, status=MessageStatus.RESERVED)
+        if answer.endswith("unanswered"):
+            return Reply(message=message, status=MessageStatus.UNKNOWN)
+        status = MessageStatus.PENDING if answer == "20005" else MessageStatus.REFUSED
+        return Reply(message=message, status=status, error_code=int(answer))
+
+    def _some_answers(self, of: Campaign | None = None) -> list[Reply]:
+        """They come in, and are not heard again."""
+        coming = [one for one in self.answers if of is None or one.message.campaign_id == of.id]
+        some = coming if self.calm else self.chance.sample(coming, self.chance.randint(0, len(coming)))
+        self.answers = [one for one in self.answers if one not in some]
+        return some
+
+    async def answer(self) -> None:
+        await settle_replies(self.engine, *self._some_answers())
+
+    async def die(self) -> None:
+        """A sender dies with what it was answered, or is only thought to be dead; its successor begins."""
+        of = self.one()
+        if self.chance.random() < 0.7:
+            self.answers = [one for one in self.answers if one.message.campaign_id != of.id]
+        async with self.engine.begin() as conn:
+            await reservations.mark_unanswered(conn, ORGANIZATION, of.id)
+
+    async def settle_batch(self, of: Campaign | None = None) -> None:
+        async with self.engine.begin() as conn:
+            await reservations.release(conn, ORGANIZATION, (of or self.one()).id)
+
+    async def call_back(self) -> None:
+        """Twilio goes on with some messages, and tells of any stage that they were at."""
+        for name in self.chance.sample(sorted(self.taken), min(3, len(self.taken))):
+            one = self.taken[name]
+            one.at = min(one.at + self.chance.randint(0, 1), len(one.journey) - 1)
+            await self._say(one, self.chance.randint(0, one.at))
+
+    async def _say(self, one: Taken, stage: int) -> None:
+        status, code = one.journey[stage]
+        outcome = await apply(self.engine, callback(one.message, status, error_code=code))
+        self.told.append(f"{one.message.attempt_id}: {status} {code}, {outcome}")
+
+    async def look_up(self) -> None:
+        """A quarter of an hour later: whoever was answered has written it down, or is dead."""
+        on_their_way = {one.message.attempt_id for one in self.answers}
+        async with self.engine.connect() as conn:
+            waiting = await messages.in_status(conn, ORGANIZATION, MessageStatus.SENDING)
+            waiting += await messages.in_status(conn, ORGANIZATION, MessageStatus.UNKNOWN)
+        for message in waiting:
+            if message.attempt_id not in on_their_way:
+                await settle_replies(self.engine, self._listed(message))
+
+    def _listed(self, message: Message) -> Reply:
+        one = self.taken.get(message.attempt_id)
+        if one is None:
+            return Reply(message=message, status=MessageStatus.LOST)
+        status, code = one.journey[one.at]
+        to, sid = message.recipient, sid_of(message)
+        return heard(message, SentMessage(sid=sid, account_sid="", to=to, body="", status=status, error_code=code))
+
+    async def pause(self) -> None:
+        await self._change(self.one(), PAUSED, RUNNING, PARKED)
+
+    async def go_on(self) -> None:
+        if (await wallet(self.engine)).pays:
+            await self._change(self.one(), RUNNING, PAUSED, PARKED)
+
+    async def cancel(self) -> None:
+        if self.chance.random() < 0.1:
+            await self._change(self.one(), CANCELED, RUNNING, PAUSED, PARKED)
+
+    async def _change(self, of: Campaign, to: CampaignStatus, *allowed: CampaignStatus) -> None:
+        async with self.engine.begin() as conn:
+            await standings.lock(conn, ORGANIZATION)
+            held = await campaigns.lock(conn, ORGANIZATION, of.id)
+            if held is None or held.status not in allowed:
+                return
+            await campaigns.change(conn, held, to, by=PERSON, reason="asked" if to is PAUSED else "")
+            if to is CANCELED:
+                await reservations.release(conn, ORGANIZATION, of.id)
+
+    async def suspend(self) -> None:
+        await block(self.engine)
+        if self.chance.random() < 0.7:
+            await park(self.engine)
+
+    async def reactivate(self) -> None:
+        await unblock(self.engine)
+        async with self.engine.begin() as conn:
+            held = await standings.lock(conn, ORGANIZATION)
+            if held is not None and held.status is Status.ACTIVE:
+                await wallets.open_gate(conn, ORGANIZATION, epoch=held.epoch, cause="test")
+        await resume(self.engine)
+
+    async def send_again(self) -> None:
+        async with self.engine.connect() as conn:
+            lost = await messages.in_status(conn, ORGANIZATION, MessageStatus.LOST)
+        for message in lost[:1]:
+            of = next(one for one in self.both if one.id == message.campaign_id)
+            if (await campaign_now(self.engine, of)).status is not CANCELED:
+                self.sent_again[message.id] += 1
+                async with self.engine.begin() as conn:
+                    await resending.in_its_campaign(conn, message, of.id)
+
+    def some_steps(self) -> list[Callable[[], Awaitable[None]]]:
+        """Some that may go at once, or one that goes by itself."""
+        if self.chance.random() < 0.1:
+            return [self.chance.choice([self.look_up, self.send_again, self.cancel])]
+        often = {self.reserve: 12, self.hand_over: 20, self.answer: 8, self.call_back: 8, self.go_on: 4}
+        rarely = {self.reactivate: 8, self.die: 2, self.settle_batch: 1, self.pause: 1, self.suspend: 1}
+        steps = often | rarely
+        return self.chance.choices([*steps], [*steps.values()], k=self.chance.randint(1, 3))
+
+    async def to_the_end(self) -> None:
+        """All is well from now on. What Twilio has it ends, some of it before the campaigns end and some after."""
+        self.calm = True
+        await self.answer()
+        for of in self.both:
+            await self.settle_batch(of)
+        for one in self.taken.values():
+            one.at = len(one.journey) - 1
+        await self.look_up()
+        await self._go_through()
+        for one in list(self.taken.values()):
+            await self._say(one, len(one.journey) - 1)
+        await self._go_through()
+
+    async def _go_through(self) -> None:
+        await self.reactivate()
+        for of in self.both:
+            await self._change(of, RUNNING, PAUSED, PARKED)
+            for _ in range(3):  # what was reserved before, the rest, and that it is over
+                await reserve(self.engine, of)
+                await self._window(of, [], limit=MESSAGES)
+                await self.answer()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_not(
+    engine: AsyncEngine, seed: int
+) -> None:
+    chance = Random(seed)
+    await onboard(engine, balance=chance.choice(["10.00", "0.20"]))
+    await subscribe(engine)
+    play = Play(engine, chance, [await campaign(engine, name=name, messages=MESSAGES) for name in ("a", "b")])
+
+    for step in range(STEPS):
+        await asyncio.gather(*(act() for act in play.some_steps()))
+        if step % 10 == 9:
+            assert await broken_claims(engine) == set(), play.told
+    await play.to_the_end()
+
+    assert await broken_claims(engine) == set()
+    ends = [(await campaign_now(engine, of)).status for of in play.both]
+    poor = await balance(engine) < ONE_CENT
+    assert all(end in (COMPLETED, CANCELED) or (poor and end is PARKED) for end in ends)
+    for row in await rows(engine, PAID):
+        over = dict(zip((of.id for of in play.both), ends, strict=True))[row.campaign_id]
+        assert _adds_up(row, play, over), [row, over, *(one for one in play.told if one.startswith(str(row.id)))]
+
+
+def _adds_up(row: Any, play: Play, end: CampaignStatus) -> bool:
+    """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator sent again what was given up."""
+    kept = [name for name, one in play.taken.items() if one.message.id == row.id and one.costs]
+    once = len(kept) <= 1 + play.sent_again[row.id]
+    match MessageStatus(row.status):
+        case MessageStatus.ACCEPTED:
+            return once and row.paid == ONE_CENT.micros and f"{row.id}.{row.attempt}" in kept
+        case MessageStatus.REFUSED | MessageStatus.SKIPPED:
+            return row.paid == 0 and (not kept or play.sent_again[row.id] > 0)
+        case MessageStatus.PENDING:
+            return row.paid == 0 and end is not COMPLETED
+        case MessageStatus.LOST:
+            return row.paid == 0 and not kept
+        case _:
+            return False
