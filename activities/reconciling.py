@@ -39,8 +39,8 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 CAMPAIGN_SILENCE = timedelta(minutes=2)
-_LONGEST_CHECK = timedelta(minutes=4)
-"""Reading the whole ledger takes its time; one check still ends before the activity's own time is over."""
+LONGEST_CHECK = timedelta(minutes=4)
+"""Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its activity's time is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class Reconciling:
             )
         began, settled = time.monotonic(), 0
         for organization_id in found:
-            if time.monotonic() - began > _LONGEST_CHECK.total_seconds():
+            if time.monotonic() - began > LONGEST_CHECK.total_seconds():
                 break  # Twilio hangs: what is left is looked up in the next pass, and this one goes on
             try:
                 settled += await self._sending.resolve(organization_id)
@@ -159,7 +159,7 @@ class Reconciling:
     async def audit(self) -> list[str]:
         """Run the certification's checks; an alert for each that fails, and nothing is mended."""
         failed = [
-            finding for finding in await certify.examine(self._engine, longest=_LONGEST_CHECK) if not finding.holds
+            finding for finding in await certify.examine(self._engine, longest=LONGEST_CHECK) if not finding.holds
         ]
         async with self._engine.begin() as conn:
             for finding in failed:

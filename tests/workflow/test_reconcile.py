@@ -3,13 +3,16 @@
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
+from activities import reconciling
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
 from db import alerts
@@ -73,17 +76,22 @@ async def test_a_lost_webhook_is_found_out_and_followed(own_world: World) -> Non
     await own_world.certify()
 
 
+async def not_confirmed(world: World) -> str:
+    """An organization with a message that Twilio did not take, and did not say so, hours ago."""
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("500", method="POST", path=path, times=1)
+    asked = {"to": "+14155550100", "body": "hello"}
+    assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))["status"] == "unknown"
+    await change(world, OLDER, organization_id)
+    return organization_id
+
+
 async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_up_the_others(
     idle_world: World,
 ) -> None:
     world = idle_world
-    unreadable, readable = [(await world.organization())[0] for _ in range(2)]
-    for organization_id in (unreadable, readable):
-        path = messages_path(await world.account_sid(organization_id))
-        world.twilio.faults.add("500", method="POST", path=path, times=1)
-        asked = {"to": "+14155550100", "body": "hello"}
-        assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))["status"] == "unknown"
-        await change(world, OLDER, organization_id)
+    unreadable, readable = [await not_confirmed(world) for _ in range(2)]
     world.twilio.faults.add("503", method="GET", path=messages_path(await world.account_sid(unreadable)))
 
     settled = await ActivityEnvironment().run(world.services.reconciling.settle_unknown_messages)
@@ -91,6 +99,15 @@ async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_
     assert settled == 1
     assert (await world.wallet(readable)).balance_micros == 10_000_000
     assert (await world.wallet(unreadable)).balance_micros == 9_990_000
+
+
+async def test_looking_up_does_not_hold_up_the_reconciliation_for_long(
+    idle_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "LONGEST_CHECK", timedelta(0))
+    await not_confirmed(idle_world)
+
+    assert await ActivityEnvironment().run(idle_world.services.reconciling.settle_unknown_messages) == 0
 
 
 async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_the_others(idle_world: World) -> None:
