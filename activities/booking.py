@@ -1,7 +1,7 @@
 """Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never from the body."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,6 +22,8 @@ from providers.errors import NotFound, ProviderError, ProviderUnavailable
 log = structlog.get_logger()
 UNREADABLE = "UNREADABLE"
 UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.UNKNOWN})
+SURELY_THERE = timedelta(minutes=1)
+"""So long after its event a provider has a dispute, if it is genuine."""
 PAID = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 
 
@@ -65,6 +67,9 @@ class Booking:
                 case _:
                     await self._book_payment(organization_id, delivery, await provider.get_payment(money))
         except NotFound:
+            if money.kind is MoneyObject.DISPUTE and datetime.now(UTC) - delivery.received_at > SURELY_THERE:
+                await self._let_go(organization_id, delivery, "reversal_not_booked", "the provider does not have it")
+                return
             await self._park(delivery, f"unknown {named}: the provider does not have it")
         except ProviderError as problem:
             if _is_silent(problem):
@@ -181,6 +186,11 @@ class Booking:
     async def _settle_dispute(self, organization_id: str, delivery: Delivery, dispute: Dispute) -> None:
         now, by, problem = datetime.now(UTC), delivery.provider.value, None
         taken_back = disputed(dispute)
+        async with self._engine.connect() as conn:
+            owners = await payments.owners(conn, delivery.provider, dispute.payment_ids)
+        if owners and organization_id not in owners:
+            await self._let_go(organization_id, delivery, "payment_of_another", "it is about another one's payment")
+            return
         async with self._engine.begin() as conn:
             if dispute.open:
                 reason = f"{by} dispute {dispute.id}"
@@ -227,6 +237,15 @@ class Booking:
                 detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
                 await alerts.raise_(conn, organization_id, "refund", detail)
         return None
+
+    async def _let_go(self, organization_id: str, delivery: Delivery, kind: str, why: str) -> None:
+        """Of a dispute that only a webhook knows, which may be forged: it blocks nothing, and a person is told."""
+        assert delivery.money is not None
+        id_, by, now = delivery.money.id, delivery.provider.value, datetime.now(UTC)
+        async with self._engine.begin() as conn:
+            await folding.unblock(conn, organization_id, Block.DISPUTE, id_, by=by, now=now)
+        await self._alert(organization_id, kind, f"dispute {id_}: {why}, so it blocks nothing")
+        await self._park(delivery, f"dispute {id_}: {why}")
 
     async def _park_undecided(self, delivery: Delivery, told: Payment) -> None:
         """It is asked for again: PayPal has no event for a refund that was pending and is completed."""

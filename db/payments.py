@@ -1,5 +1,6 @@
 """Payments: money facts from a fresh GET, each booked once by the money object's own id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,6 +92,14 @@ async def of_organization(conn: AsyncConnection, organization_id: str, *, limit:
         .limit(limit)
     )
     return [_payment(row) for row in await conn.execute(query)]
+
+
+async def owners(conn: AsyncConnection, provider: Provider, object_ids: Sequence[str]) -> set[str]:
+    """Whose payments they are, as far as they are booked."""
+    query = select(payments.c.organization_id).where(
+        payments.c.provider == provider.value, payments.c.object_id.in_(object_ids)
+    )
+    return set((await conn.execute(query)).scalars())
 
 
 async def _noted(conn: AsyncConnection, provider: Provider, object_id: str) -> Any:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from db import payments
-from domain.standing import Status
+from domain.standing import Block, Status
+from tests.builders import run
 from tests.workflow.crc import with_crc
 from tests.world import World
 
@@ -84,6 +85,38 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world:
     assert answer == 200
     assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for a moment only
     assert (await world.wallet(organization_id)).pays
+    await world.certify()
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["a made-up dispute", "somebody else's dispute"])
+async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(world: World, exists: bool) -> None:
+    """For a minute where the provider does not have it: a genuine one may be younger than what a GET sees."""
+    organization_id, _ = await world.organization()
+    victim, _ = await world.organization()
+    told = await world.act("captures", {"amount": "5.00", "custom_id": victim})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(victim)
+    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    [event] = dispute["events"]
+    resource = {**event["resource"], "disputed_transactions": [{"custom": organization_id}]}
+    if not exists:
+        resource["dispute_id"] = "PP-D-FORGED"
+
+    answer = await forge(world, event["id"], {**event, "id": f"WH-FORGED-5-{exists}", "resource": resource})
+    gate_when_answered = (await world.wallet(organization_id)).gate_open
+    if not exists:
+        await world.at_rest(organization_id)
+        assert (await world.standing(organization_id)).blocks == {Block.DISPUTE}
+        aged = "UPDATE inbox SET received_at = received_at - interval '1 minute' WHERE organization_id = :of"
+        await run(world.services.engine, aged, of=organization_id)
+    standing = await world.applied(organization_id, "active")
+
+    assert (answer, gate_when_answered) == (200, False)
+    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)
+    assert (await world.wallet(organization_id)).pays
+    kind = "payment_of_another" if exists else "reversal_not_booked"
+    named = dispute["object"]["dispute_id"] if exists else "PP-D-FORGED"
+    assert named in (await world.alerts(organization_id))[kind]
     await world.certify()
 
 
