@@ -1,5 +1,6 @@
 """Billing activities: ask the provider afresh, have the money it confirms booked, and fold its answer."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +24,8 @@ from providers.billing import BillingProvider
 from providers.errors import NotFound
 
 STALE_ATTEMPTS = 3
-BOOKED_AT_ONCE = 20
-"""Each takes some calls, and one attempt has 30 s; the others wait for the next look, which follows at once."""
+BOOKED_AT_ONCE = 15
+"""Of each provider: each takes some calls, and one attempt has 30 s. The next look follows at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,7 @@ class Billing:
             known = await subscriptions.of_organization(conn, organization_id)
             paying = await topups.waiting(conn, organization_id)
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
-        points = [delivery for delivery in deliveries if delivery.money is not None]
-        money, later = points[:BOOKED_AT_ONCE], points[BOOKED_AT_ONCE:]
+        money, later = _at_once(deliveries)
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
         told = [
             (subscription, await self._ask(subscription))
@@ -103,6 +103,18 @@ class Billing:
                 return await self._providers[subscription.provider].get_subscription(subscription.id)
             except NotFound:
                 return Snapshot(state=State.UNKNOWN, raw_status="not found")
+
+
+def _at_once(deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    """Those about money: as many of each provider as one look books, and the others."""
+    now: list[Delivery] = []
+    later: list[Delivery] = []
+    number = Counter[Provider]()
+    for delivery in deliveries:
+        if delivery.money is not None:
+            number[delivery.provider] += 1
+            (now if number[delivery.provider] <= BOOKED_AT_ONCE else later).append(delivery)
+    return now, later
 
 
 def _awaited(subscription: Subscription) -> bool:
