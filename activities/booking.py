@@ -12,7 +12,7 @@ from db import alerts, customer_migrations, folding, inbox, parking, payments, r
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from db.topups import TopUpCheckout
-from domain.events import Dispute, MoneyObject, Payment, PaymentStatus, Reversal, disputed, refunded
+from domain.events import Dispute, EventKind, MoneyObject, Payment, PaymentStatus, Reversal, disputed, refunded
 from domain.standing import Block
 from domain.subscription import Provider
 from domain.wallet import Credited
@@ -173,7 +173,7 @@ class Booking:
         if told.status is PaymentStatus.PENDING:
             await self._park_undecided(delivery, told)
             return
-        taken_back = refunded(told)
+        taken_back = refunded(told, by_bank=delivery.kind is EventKind.REVERSED)
         if taken_back is None:
             detail = f"refund {told.reference.id} does not say of which payment, or whether it stands"
             await self._alert(organization_id, "refund", detail)
@@ -230,12 +230,16 @@ class Booking:
             case NeverCredited() if not told.stands:
                 detail = f"{told.what} {told.id} does not stand, and payment {told.payment_id} was not credited for it"
                 await alerts.raise_(conn, organization_id, "payment_not_booked", detail)
-            case OfSubscription() if told.what == "refund":
-                detail = f"refund {told.id} of a subscription payment: to be settled by a person"
+            case OfSubscription() if told.what != "dispute":
+                detail = f"{told.what} {told.id} of a subscription payment: to be settled by a person"
                 await alerts.raise_(conn, organization_id, "refund", detail)
             case reversals.Booked(counted=counted, told=whole) if told.stands and counted != whole:
                 detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
                 await alerts.raise_(conn, organization_id, "refund", detail)
+        other = None if told.stands else await reversals.twin(conn, organization_id, delivery.provider, told)
+        if other is not None:
+            detail = f"{told.what} {told.id} does not stand, {other} of the same amount does: was that given back, too?"
+            await alerts.raise_(conn, organization_id, "refund", detail)
         return None
 
     async def _let_go(self, organization_id: str, delivery: Delivery, kind: str, why: str) -> None:

@@ -112,6 +112,8 @@ async def book(
         if not told.stands:
             return Nothing()
         left = amount.micros - await _reversed(conn, organization_id, provider, told.payment_id)
+        if await twin(conn, organization_id, provider, told) is not None:
+            left = 0
         known = await _note(conn, organization_id, provider, told, paid.kind, max(0, min(told.amount.micros, left)))
         if paid.kind == "topup":
             await _take(conn, organization_id, known)
@@ -120,6 +122,25 @@ async def book(
     if paid.kind != "topup":
         return OfSubscription()
     return await _booked(conn, organization_id, provider, told, amount.currency, now)
+
+
+async def twin(conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal) -> str | None:
+    """The id of another one that stands for the same money: PayPal tells a lost dispute as a reversal, too.
+
+    Of two that are no refunds and take as much of the same payment, both are taken for the same money.
+    """
+    if told.what == "refund":
+        return None
+    query = select(reversals.c.object_id).where(
+        reversals.c.organization_id == organization_id,
+        reversals.c.provider == provider.value,
+        reversals.c.payment_id == told.payment_id,
+        reversals.c.object_id != told.id,
+        reversals.c.what == "dispute",
+        reversals.c.told_micros == told.amount.micros,
+        reversals.c.returned_at.is_(None),
+    )
+    return (await conn.execute(query.limit(1))).scalar_one_or_none()
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
@@ -270,7 +291,7 @@ async def _note(
         "organization_id": organization_id,
         "provider": provider.value,
         "object_id": told.id,
-        "what": told.what,
+        "what": "refund" if told.what == "refund" else "dispute",
         "payment_id": told.payment_id,
         "payment_kind": payment_kind,
         "told_micros": told.amount.micros,

@@ -93,7 +93,7 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversal:
-    """What a payment's payer got back, by a refund, a bank's reversal or a dispute, as a fresh GET told it.
+    """What a payment's payer got back, by a `what`: a refund, a bank's reversal or a dispute, as a fresh GET told it.
 
     `stands` false: it was not taken, or has been given back to us.
     """
@@ -106,13 +106,16 @@ class Reversal:
     occurred_at: datetime | None = None
 
 
-def refunded(told: Payment) -> Reversal | None:
-    """None where it is not decided yet, or the provider does not say which payment it takes back."""
+def refunded(told: Payment, *, by_bank: bool = False) -> Reversal | None:
+    """Of a refund, or of a reversal `by_bank`, which is told in the shape of one.
+
+    None where it is not decided yet, or the provider does not say which payment it takes back.
+    """
     if told.reverses is None or told.status not in (PaymentStatus.COMPLETED, PaymentStatus.DECLINED):
         return None
     return Reversal(
         id=told.reference.id,
-        what="refund",
+        what="reversal" if by_bank else "refund",
         payment_id=told.reverses,
         amount=told.amount,
         stands=told.status is PaymentStatus.COMPLETED,

@@ -116,6 +116,54 @@ async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
     await world.certify()
 
 
+@pytest.mark.parametrize("first", ["dispute", "reversal"])
+async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_is_taken_once(
+    world: World, first: str
+) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = await world.act(f"payments/{told['object']['id']}/dispute", {"amount": "10.00"})
+    lost = {"outcome": "RESOLVED_BUYER_FAVOUR"}
+    resolved = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", lost)
+    reversed_ = await world.happen(f"payments/{told['object']['id']}/reverse", {"amount": "10.00"})
+    refunded = await world.happen(f"payments/{told['object']['id']}/refund", {"amount": "10.00"})
+
+    for event_id in resolved + reversed_ if first == "dispute" else reversed_ + resolved:
+        assert await world.deliver(event_id) == 200
+        await world.at_rest(organization_id)
+    once = (await world.wallet(organization_id)).balance_micros
+    for event_id in refunded:  # is another ten
+        assert await world.deliver(event_id) == 200
+    await world.at_rest(organization_id)
+
+    assert once == 15_000_000
+    assert (await world.wallet(organization_id)).balance_micros == 5_000_000
+    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
+    await world.certify()
+
+
+async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(world: World) -> None:
+    """PayPal has no event for a reversal that is canceled."""
+    organization_id, _ = await world.organization(balance="0")
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(told["events"][0]["id"]) == 200
+    await world.at_rest(organization_id)
+    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    reversed_ = await world.act(f"payments/{told['object']['id']}/reverse")
+    won = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move")
+
+    for event_id in [dispute["events"][0]["id"], reversed_["events"][0]["id"], *won]:
+        assert await world.deliver(event_id) == 200
+        await world.at_rest(organization_id)
+
+    assert (await world.wallet(organization_id)).balance_micros == 0
+    assert reversed_["object"]["id"] in (await world.alerts(organization_id))["refund"]
+    await world.applied(organization_id, "active")
+    await world.certify()
+
+
 async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(world: World) -> None:
     """Lost once more, it does not take what it gave back: a person has to."""
     organization_id, _ = await world.organization(balance="0")
