@@ -47,8 +47,8 @@ class Billing:
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
         """GET what the waiting deliveries are about, fold it, return the standing; None: no such organization.
 
-        Fails retryably as `ProviderUnavailable`, or as `Stale` while the answer is older than a webhook's word; the
-        fourth answer is believed whatever its time.
+        Fails retryably as `ProviderUnavailable`, when all that the other provider tells is done, or as `Stale` while
+        the answer is older than a webhook's word; the fourth answer is believed whatever its time.
         """
         organization_id = asked.organization_id
         async with self._reading.connect() as conn:
@@ -58,21 +58,19 @@ class Billing:
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
         money, later = _at_once(deliveries)
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
-        told = [
-            (subscription, await self._ask(subscription))
-            for subscription in known
-            if subscription.is_current or (subscription.provider, subscription.id) in named or _awaited(subscription)
-        ]
+        told, silent = await self._ask_each(
+            [one for one in known if one.is_current or (one.provider, one.id) in named or _awaited(one)]
+        )
         async with self._engine.begin() as conn:
-            standing = await _fold(conn, organization_id, told, cause)
-            resumed = [] if money or paying else await _finish(conn, standing, deliveries)
-        silent = await self._booking.book(organization_id, money)
+            standing = await _fold(conn, organization_id, told, cause, may_open=not silent)
+            resumed = [] if money or paying else await _finish(conn, standing, _of_others(deliveries, silent))
+        silent |= await self._booking.book(organization_id, _of_others(money, silent))
         await self._booking.settle_topups(organization_id, [one for one in paying if one.provider not in silent])
         if money or paying:
-            undone = [*later, *(delivery for delivery in money if delivery.provider in silent)]
+            done = [one for one in _of_others(deliveries, silent) if one not in later]
             async with self._engine.begin() as conn:
-                standing = await _fold(conn, organization_id, (), cause)
-                resumed = await _finish(conn, standing, [one for one in deliveries if one not in undone])
+                standing = await _fold(conn, organization_id, (), cause, may_open=not silent)
+                resumed = await _finish(conn, standing, done)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
         for problem in silent.values():
@@ -96,6 +94,20 @@ class Billing:
             migration = await customer_migrations.due(conn, organization_id)
         if migration is not None and migration.state not in OVER:
             await self._doorbell.ring_migration(organization_id)
+
+    async def _ask_each(
+        self, subscriptions_: Sequence[Subscription]
+    ) -> tuple[list[tuple[Subscription, Snapshot]], dict[Provider, ApplicationError]]:
+        """What was told, and the providers that did not answer."""
+        told: list[tuple[Subscription, Snapshot]] = []
+        silent: dict[Provider, ApplicationError] = {}
+        for subscription in subscriptions_:
+            try:
+                if subscription.provider not in silent:
+                    told.append((subscription, await self._ask(subscription)))
+            except ApplicationError as problem:
+                silent[subscription.provider] = problem
+        return told, silent
 
     async def _ask(self, subscription: Subscription) -> Snapshot:
         with translated():
@@ -122,8 +134,17 @@ def _awaited(subscription: Subscription) -> bool:
     return subscription.checkout_url is not None and subscription.snapshot.state in (State.NONE, State.PENDING)
 
 
+def _of_others(deliveries: Sequence[Delivery], silent: Mapping[Provider, ApplicationError]) -> list[Delivery]:
+    return [one for one in deliveries if one.provider not in silent]
+
+
 async def _fold(
-    conn: AsyncConnection, organization_id: str, told: Sequence[tuple[Subscription, Snapshot]], cause: str
+    conn: AsyncConnection,
+    organization_id: str,
+    told: Sequence[tuple[Subscription, Snapshot]],
+    cause: str,
+    *,
+    may_open: bool,
 ) -> Standing | None:
     """Fold what the provider said of each subscription; of none, decide anew from what is recorded."""
     now = datetime.now(UTC)
@@ -136,12 +157,12 @@ async def _fold(
                 snapshot,
                 now=now,
                 cause=cause,
-                may_open=True,
+                may_open=may_open,
                 accept_older=activity.info().attempt > STALE_ATTEMPTS,
             )
     except folding.Stale as problem:
         raise ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN) from problem
-    return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+    return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
 
 
 async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: Sequence[Delivery]) -> list[UUID]:

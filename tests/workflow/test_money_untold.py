@@ -98,6 +98,24 @@ async def test_a_provider_that_is_down_holds_up_no_money_of_another(world: World
     await world.certify()
 
 
+async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_money_of_another(world: World) -> None:
+    stripe = AtStripe(world, world.stripe_control)
+    organization_id, subscription_id = await world.organization(balance="1.00")
+    payment_id = await stripe.top_up(organization_id, "25.00")
+    world.paypal.faults.add("503", path="/v1/billing")
+
+    await world.lapse(subscription_id)
+    await stripe.happen(f"payments/{payment_id}/refund", amount="10.00")
+    await has(world, organization_id, "16.00")
+    still = await world.read(lambda conn: inbox.unhandled(conn, organization_id))
+    world.paypal.faults.clear()
+
+    await world.applied(organization_id, "suspended")
+    await world.at_rest(organization_id)
+    assert {one.subscription_id for one in still} >= {subscription_id}
+    await world.certify()
+
+
 @pytest.mark.parametrize("what", ["payment", "refund"])
 async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(world: World, what: str) -> None:
     """PayPal has no event for a refund that was pending and is completed."""
