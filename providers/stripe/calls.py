@@ -16,7 +16,7 @@ import stripe
 
 from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
 from providers.http import retry_after
-from providers.reading import Json, parts, text
+from providers.reading import Json, part, parts, text
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
 _PAYMENT_FAILED = 402
@@ -43,8 +43,8 @@ async def told(asked: Awaitable[Any]) -> Json:
 async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
     """And the second of Stripe's clock in which it was asked: what happened before that is in the answer."""
     with _translated():
-        answer = (await asked).last_response
-    if not isinstance(answer.data, dict):
+        answer = getattr(await asked, "last_response", None)  # the SDK hands on a list as it is
+    if answer is None or not isinstance(answer.data, dict):
         raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
     return answer.data, _asked_at(answer.headers)
 
@@ -86,10 +86,11 @@ def _translated() -> Iterator[None]:
 
 def _failure(problem: stripe.StripeError) -> ProviderError:
     status = problem.http_status or 0
-    code = problem.code or (problem.error.type if problem.error is not None else None) or f"HTTP_{status}"
+    error = part(problem.json_body, "error") if isinstance(problem.json_body, dict) else {}
+    code = text(error, "code") or text(error, "type") or f"HTTP_{status}"  # the SDK drops some errors' codes
     reference = problem.request_id or ""
     message = f"Stripe answered {status} {code}" if status else str(problem.user_message or problem)
-    if status in _TRY_AGAIN or not 400 <= status < 500 or problem.error is None:
+    if status in _TRY_AGAIN or not 400 <= status < 500 or not error:
         wait = retry_after(httpx.Headers(dict(problem.headers or {})))
         return ProviderUnavailable(message, code=code if status else "NO_ANSWER", reference=reference, retry_after=wait)
     if status == _PAYMENT_FAILED or code == "invoice_payment_intent_requires_action":

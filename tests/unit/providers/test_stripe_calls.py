@@ -1,0 +1,119 @@
+"""What Stripe answers becomes one of our errors, over the real SDK and a real socket; and what it is asked with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from domain.money import Money
+from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
+from providers.http import fast_client
+from providers.stripe import API_VERSION, Stripe
+from providers.stripe.calls import Declined
+from tests.unit.providers.local import HANG_UP, SILENCE, Server, Told, closed_port, serving, told
+
+KEY = "sk_test_x"
+SESSION = {"id": "cs_1", "object": "checkout.session", "url": "https://pay.test/cs_1"}
+
+
+def adapter(client: Any, url: str) -> Stripe:
+    return Stripe(client=client, base_url=url, api_key=KEY, webhook_secrets=["whsec_x"])
+
+
+@asynccontextmanager
+async def answering(answer: Told) -> AsyncIterator[tuple[Stripe, Server]]:
+    async with serving(lambda _: answer) as server, fast_client(read=0.3) as client:
+        yield adapter(client, server.url), server
+
+
+def refusal(status: int, kind: str, code: str | None = None, **headers: str) -> Told:
+    error = {"type": kind, "message": "no"} | ({"code": code} if code else {})
+    return told({"error": error}, status, request_id="req_1", **headers)
+
+
+async def top_up(stripe: Stripe) -> str:
+    made = await stripe.create_topup(
+        organization_id="acme",
+        amount=Money(25_000_000, "USD"),
+        return_url="https://host.test/done",
+        cancel_url="https://host.test/not",
+        idempotency_key="k-1",
+    )
+    return made.checkout_id
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "code"),
+    [
+        (refusal(400, "invalid_request_error", "parameter_missing"), ProviderRefused, "parameter_missing"),
+        (refusal(400, "invalid_request_error", "resource_missing"), ProviderRefused, "resource_missing"),
+        (refusal(400, "idempotency_error"), ProviderRefused, "idempotency_error"),
+        (refusal(401, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
+        (refusal(402, "card_error", "card_declined"), Declined, "card_declined"),
+        (refusal(403, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
+        (refusal(404, "invalid_request_error", "resource_missing"), NotFound, "resource_missing"),
+        (refusal(404, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
+        (refusal(409, "idempotency_error", "idempotency_key_in_use"), ProviderUnavailable, "idempotency_key_in_use"),
+        (refusal(429, "invalid_request_error", "lock_timeout"), ProviderUnavailable, "lock_timeout"),
+        (refusal(429, "invalid_request_error", "rate_limit"), ProviderUnavailable, "rate_limit"),
+        (refusal(500, "api_error"), ProviderUnavailable, "api_error"),
+        (Told(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
+        (Told(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
+        (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
+        (Told(302, b"{}", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
+        (Told(200, b"<html>"), ProviderUnavailable, "HTTP_200"),
+        (Told(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
+        (Told(200, b"{}"), ProviderUnavailable, ""),
+        (HANG_UP, ProviderUnavailable, "NO_ANSWER"),
+        (SILENCE, ProviderUnavailable, "NO_ANSWER"),
+    ],
+)
+async def test_every_answer_is_its_error_and_is_asked_for_once(
+    answer: Told, error: type[ProviderError], code: str
+) -> None:
+    async with answering(answer) as (stripe, server):
+        with pytest.raises(ProviderError) as failure:
+            await top_up(stripe)
+
+    assert (type(failure.value), failure.value.code) == (error, code)
+    assert server.paths() == ["POST /v1/checkout/sessions"]
+    assert failure.value.reference == ("req_1" if b'"error"' in answer.body else "")
+
+
+async def test_nobody_at_the_address_is_unavailable() -> None:
+    async with fast_client(read=0.3) as client:
+        with pytest.raises(ProviderUnavailable):
+            await top_up(adapter(client, await closed_port()))
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [({"retry_after": "7"}, 7.0), ({}, None), ({"retry_after": "soon"}, None)]
+)
+async def test_how_long_to_wait_is_passed_on(said: dict[str, str], seconds: float | None) -> None:
+    async with answering(refusal(429, "invalid_request_error", "rate_limit", **said)) as (stripe, _):
+        with pytest.raises(ProviderUnavailable) as failure:
+            await top_up(stripe)
+
+    assert failure.value.retry_after == seconds
+
+
+async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us() -> None:
+    async with answering(told(SESSION)) as (stripe, server):
+        assert await top_up(stripe) == "cs_1"
+
+    [asked] = server.asked
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert (asked.headers["stripe-version"], asked.headers["idempotency-key"]) == (API_VERSION, "k-1")
+    assert "telemetry_id" not in asked.headers["x-stripe-client-user-agent"]
+    assert "x-stripe-client-telemetry" not in asked.headers
+
+
+async def test_a_snapshot_is_as_of_the_second_in_which_it_was_asked_for() -> None:
+    answer = told({"id": "sub_1", "status": "active"}, date="Thu, 26 Nov 2026 12:00:05 GMT")
+    async with answering(answer) as (stripe, _):
+        now = await stripe.get_subscription("sub_1")
+
+    assert now.as_of is not None
+    assert datetime(2026, 11, 26, 12, 0, 4, tzinfo=UTC) <= now.as_of <= datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)
