@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.subscription import Provider
 from providers.billing import BillingProvider
+from providers.errors import ProviderUnavailable
 from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust
 from providers.stripe import Stripe, SuspendBy
@@ -51,6 +52,13 @@ REGISTRY: Mapping[type[settings.Group], Callable[[Any], AbstractAsyncContextMana
 }
 
 
+class _SetUp(dict[Provider, BillingProvider]):
+    """One that is not set up here is as good as down for whoever is linked to it, and holds up nobody else."""
+
+    def __missing__(self, name: Provider) -> BillingProvider:
+        raise ProviderUnavailable(f"{name} is not set up here", code="NOT_SET_UP")
+
+
 def set_up() -> list[settings.Group]:
     """The groups of which the environment sets something required. Raises `BadSettings` if none is, or one half."""
     found: list[settings.Group] = [settings.load(group) for group in REGISTRY if settings.given(group)]
@@ -65,4 +73,4 @@ async def providers(groups: Sequence[settings.Group]) -> AsyncIterator[dict[Prov
     """Build them, and close their connections at the end."""
     async with AsyncExitStack() as stack:
         built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]
-        yield {one.name: one for one in built}
+        yield _SetUp({one.name: one for one in built})

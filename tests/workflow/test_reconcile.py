@@ -1,5 +1,6 @@
 """Reconcile: what was lost or drifted is rung, what is broken is told, and money is mended by nobody."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -17,8 +18,10 @@ from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
 from db import alerts
 from domain.standing import Block, Status
+from domain.subscription import Provider
+from tests.workflow.actors import AtStripe, onboard
 from tests.workflow.stops import details, messages_path, subscription_path
-from tests.world import World, until
+from tests.world import LIMIT, World, until
 
 QUIET = "UPDATE inbox SET next_attempt_at = now() + interval '1 day' WHERE organization_id = :organization_id"
 DUE = "UPDATE inbox SET next_attempt_at = now() WHERE organization_id = :organization_id"
@@ -224,3 +227,20 @@ async def test_the_schedule_is_there_after_a_worker_s_start_and_runs_when_trigge
     assert "SUSPENDED" in await details(idle_world, organization_workflow_id(organization_id))
     await schedule.delete()
     await idle_world.certify()
+
+
+async def test_an_organization_at_a_provider_that_is_not_set_up_holds_up_nobody(own_world: World) -> None:
+    stranded = await onboard(own_world)
+    await AtStripe(own_world, own_world.stripe_control).subscribe(stranded)
+    organization_id, subscription_id = await own_world.organization()
+    await own_world.applied(organization_id, "active")
+    del own_world.services.providers[Provider.STRIPE]
+    await own_world.act(f"subscriptions/{subscription_id}/suspend")
+
+    async with asyncio.timeout(LIMIT):
+        assert await reconcile(own_world) == 1
+
+    await own_world.applied(organization_id, "suspended")
+    assert (await own_world.standing(stranded)).status is Status.ACTIVE
+    assert (await own_world.wallet(stranded)).pays
+    await own_world.certify()
