@@ -181,11 +181,13 @@ async def confirm(
 
 
 async def _note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
+    """What a failed migration told stands to the end of what was paid for: somebody has to act before that."""
     known = await subscriptions.of_organization(conn, standing.organization_id)
-    if nobody_bills(standing, [one.snapshot.state for one in known]):
+    states = [one.snapshot.state for one in known]
+    if nobody_bills(standing, states):
         detail = ", ".join(f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known)
         await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
-    else:
+    elif suspended(standing) or not BILLING.isdisjoint(states):
         await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)
 
 
