@@ -207,14 +207,18 @@ async def _complete(
 async def _name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
     """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
 
+    One that is past due bills, too: its provider goes on trying to charge.
+
     The target of a migration does neither before its time: free until its first charge, it would hide a debt.
     """
     known = await subscriptions.of_organization(conn, organization_id)
     current = next((one for one in known if one.is_current), None)
-    paid = [one for one in known if not one.is_current and one.snapshot.state in PAID and one.confirmed_at is not None]
-    migration = await customer_migrations.open_one(conn, organization_id) if paid else None
+    others = [one for one in known if not one.is_current and one.confirmed_at is not None]
+    bills = [one for one in others if one.snapshot.state in BILLING]
+    paid = [one for one in bills if one.snapshot.state in PAID]
+    migration = await customer_migrations.open_one(conn, organization_id) if bills else None
     may = [one for one in paid if migration is None or migration.stops or not migration.leads_to(one)]
-    bill = [one for one in paid if migration is None or not migration.leads_to(one) or _charged(migration, now)]
+    bill = [one for one in bills if migration is None or not migration.leads_to(one) or _charged(migration, now)]
     if may and (current is None or current.snapshot.state not in PAID):
         await subscriptions.make_current(conn, may[0])
     if not bill:

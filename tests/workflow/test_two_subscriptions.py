@@ -29,6 +29,29 @@ async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert
     await world.certify()
 
 
+async def test_who_leaves_a_debt_and_subscribes_elsewhere_is_an_alert_while_the_old_one_tries_to_charge(
+    world: World,
+) -> None:
+    paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    old = await paypal.subscribe(organization_id)
+    await paypal.fail(old.id)
+    await world.look_again(organization_id)
+
+    new, told = await stripe.beside(organization_id)
+    await stripe.deliver(told)
+    await world.at_rest(organization_id)
+    await world.look_again(organization_id)
+
+    now = await current(world, organization_id)
+    assert now is not None
+    assert now.id == new
+    assert "two_subscriptions_bill" in await world.alerts(organization_id)
+    await paypal.happen(f"subscriptions/{old.id}/cancel")
+    await world.at_rest(organization_id)
+    assert await world.alerts(organization_id) == {}
+
+
 async def test_what_the_old_provider_says_after_the_cut_over_suspends_nobody(world: World) -> None:
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
     organization_id = await onboard(world)
