@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.billing import Organization
@@ -79,6 +79,8 @@ class SubscriptionMigration:
                 summary=where.progress.value,
             )
         except ActivityError as problem:
+            if is_cancelled_exception(problem):
+                raise  # somebody ends this run; the reconciliation begins another one, which goes on here
             await self._stuck(where, str(problem.cause))
             return where
         return found

@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
 from activities.doorbell import RECONCILE, migration_workflow_id
@@ -67,6 +68,24 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
     await reached(world, one, Progress.OFFERED, Progress.COMPLETED)
     if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(world, one):
         await customers.consent(world, one)
+
+    await moved(world, one)
+
+
+async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(world: World, boundaries: Boundaries) -> None:
+    one = await customers.offered(world)
+    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    async with boundaries.held("stop_source", one.organization_id) as stop:
+        await customers.consent(world, one, deliver=False)
+        await world.services.doorbell.ring_migration(one.organization_id)
+        await stop.reached.wait()
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as ended:
+            await asyncio.wait_for(handle.result(), LIMIT)
+    assert isinstance(ended.value.cause, CancelledError)
+    assert await world.alerts(one.organization_id) == {}
+
+    await world.services.doorbell.keep_migration(one.organization_id)
 
     await moved(world, one)
 
