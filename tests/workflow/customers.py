@@ -1,7 +1,8 @@
 """Customers of one provider who are moved to the other, and what both providers' books say of them afterwards."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from domain.migration import OVER, Progress
 from domain.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE
+from tests.workflow.stops import Boundaries
 from tests.world import World, until
 
 PERIOD = timedelta(days=30)
@@ -109,6 +111,15 @@ async def cancel(world: World, one: Customer, *, deliver: bool = True) -> None:
     control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control
     path = f"/_sim/subscriptions/{one.subscription_id}/cancel"
     assert (await control.post(path, json={"deliver": deliver})).is_success
+
+
+@asynccontextmanager
+async def consented_before(world: World, boundaries: Boundaries, one: Customer, step: str) -> AsyncIterator[None]:
+    """The customer has finished the checkout, and the step that comes then is held until the block ends."""
+    async with boundaries.held(step, one.organization_id) as stop:
+        await consent(world, one)
+        await stop.reached.wait()
+        yield
 
 
 async def current(world: World, one: Customer) -> Subscription:

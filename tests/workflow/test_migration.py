@@ -53,13 +53,9 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: Wo
 async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_current_one(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world, source)
 
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         await world.look_again(one.organization_id)
         await goes_on_as_before(world, one)
 
@@ -70,13 +66,9 @@ async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_curr
 async def test_a_new_subscription_that_is_free_yet_hides_no_debt_of_the_old_one(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.customer(world)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world)
 
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         await world.act(f"subscriptions/{one.subscription_id}/fail_payment")
         standing = await world.look_again(one.organization_id)
         current = await customers.current(world, one)
@@ -88,9 +80,8 @@ async def test_a_new_subscription_that_is_free_yet_hides_no_debt_of_the_old_one(
 
 
 async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription_goes_on(world: World) -> None:
-    one = await customers.customer(world)
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world)
+    found = await customers.now(world, one)
     checkout = f"/_sim/checkout/{found.target_subscription_id}/expire"
 
     assert (await world.stripe_control.post(checkout)).is_success
@@ -102,9 +93,7 @@ async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription
 
 @BOTH
 async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, source: Provider) -> None:
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world, source)
 
     await customers.time_is_over(world, one)
 
@@ -116,9 +105,7 @@ async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, sourc
 
 @BOTH
 async def test_a_customer_who_cancels_instead_of_consenting_has_left(world: World, source: Provider) -> None:
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world, source)
 
     await customers.cancel(world, one)
 
@@ -133,12 +120,8 @@ async def test_a_customer_who_cancels_instead_of_consenting_has_left(world: Worl
 async def test_a_customer_who_cancels_after_consenting_has_left_both(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    one = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         await customers.cancel(world, one)
         await world.at_rest(one.organization_id)
 
@@ -149,9 +132,7 @@ async def test_a_customer_who_cancels_after_consenting_has_left_both(
 
 
 async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(world: World) -> None:
-    one = await customers.customer(world)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
     await customers.consent(world, one)
@@ -217,12 +198,8 @@ async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
 
 async def test_a_renewal_before_the_cut_over_undoes_it(world: World, boundaries: Boundaries) -> None:
     """The new subscription would charge for the period that the old one has charged for."""
-    one = await customers.customer(world)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    one = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         await world.act(f"subscriptions/{one.subscription_id}/pay")
 
     found = await reached(world, one, Progress.UNDONE)
@@ -261,13 +238,9 @@ async def test_a_late_word_of_the_old_provider_suspends_nobody(world: World, sou
 async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.customer(world, Provider.STRIPE)
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
-        await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
+    one = await customers.offered(world, Provider.STRIPE)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
+        await world.act(f"subscriptions/{(await customers.now(world, one)).target_subscription_id}/cancel")
 
     undone = await reached(world, one, Progress.UNDONE)
 
@@ -279,12 +252,9 @@ async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
 async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_and_what_is_paid_is_still_owed(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.customer(world, Provider.STRIPE)
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("cut_over", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    one = await customers.offered(world, Provider.STRIPE)
+    found = await customers.now(world, one)
+    async with customers.consented_before(world, boundaries, one, "cut_over"):
         await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
 
     await reached(world, one, Progress.FAILED)
@@ -318,12 +288,8 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
 
 
 async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: World, boundaries: Boundaries) -> None:
-    one = await customers.customer(world)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    one = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         another = await world.act("subscriptions", {"custom_id": one.organization_id})
         linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
         await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
@@ -338,13 +304,9 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: Wor
 async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.customer(world, Provider.STRIPE)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world, Provider.STRIPE)
     key = world.stripe.api_key
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         world.stripe.api_key = "sk_test_another"
 
     async def stuck() -> bool:
@@ -357,7 +319,6 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
 
     await reached(world, one, Progress.COMPLETED)
     assert await world.alerts(one.organization_id) == {}
-    await never_suspended(world, one)
 
 
 async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:

@@ -19,9 +19,7 @@ PAID = {Provider.PAYPAL: "PAYMENT.SALE.COMPLETED", Provider.STRIPE: "invoice.pai
 
 
 async def moved(world: World, source: Provider) -> Customer:
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    one = await customers.offered(world, source)
     await customers.consent(world, one)
     await reached(world, one, Progress.COMPLETED)
     await customers.another_second()
@@ -98,12 +96,8 @@ async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewe
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
     """Everything was down from the consent to past the renewal: both have charged for the same period."""
-    one = await customers.customer(world, source)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one)
-        await stop.reached.wait()
+    one = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
         renewed = one.paid_at + customers.PERIOD + timedelta(hours=1)
         at_paypal = world.paypal.renewals.bill_until(renewed, one.organization_id)
         at_stripe = world.stripe.renewals.bill_until(int(renewed.timestamp()), one.organization_id)
