@@ -77,7 +77,7 @@ class Migrating:
                 return _where(found or migration)
             migration = await fold(conn, migration, source=told)
             refused = await self._refusal(conn, migration)
-            checked = rules.check(told, now)
+            checked = rules.check(told, now, waited_for=migration.first_charge_at)
             if refused or checked.ready is Ready.REFUSED:
                 return await _moved(conn, migration, Progress.REFUSED, refused or checked.reason)
             if checked.ready is Ready.WAIT:

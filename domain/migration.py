@@ -108,8 +108,11 @@ def marker(migration_id: object) -> str:
     return f"mig:{migration_id}"
 
 
-def check(source: Snapshot, now: datetime) -> Check:
-    """Before anything is touched: is the source healthy, and is its renewal far enough away?"""
+def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:
+    """Before anything is touched: is the source healthy, and is its renewal far enough away?
+
+    `waited_for` is the renewal that it was waited for before: a period that is too short would be waited for for ever.
+    """
     if source.state is State.PAST_DUE:
         owed = f": {source.outstanding} is outstanding" if source.outstanding is not None else ""
         return Check(ready=Ready.REFUSED, reason=f"the subscription is past due{owed}")
@@ -120,6 +123,8 @@ def check(source: Snapshot, now: datetime) -> Check:
     if source.access_until is None:
         return Check(ready=Ready.REFUSED, reason="the provider does not say when it charges next")
     if source.access_until < now + NOTICE:
+        if waited_for is not None and SAME_CHARGE <= source.access_until - waited_for <= NOTICE:
+            return Check(ready=Ready.REFUSED, reason="it is renewed more often than every two days")
         return Check(ready=Ready.WAIT, reason="the renewal is less than two days away", until=source.access_until)
     return Check(ready=Ready.READY, until=source.access_until)
 

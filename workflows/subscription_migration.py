@@ -99,7 +99,8 @@ class SubscriptionMigration:
     async def _until_rung_or_due(self, where: Where) -> None:
         due = timedelta(seconds=self._start.look_seconds)
         if where.progress is Progress.WAITING and where.until is not None:
-            due = where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
+            renewed = where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
+            due = renewed if renewed > timedelta() else due  # what is charged late is not asked for every second
         elif where.until is not None:
             due = min(due, where.until - workflow.now())
         await self._until_rung_or(max(due, timedelta(seconds=1)))

@@ -196,6 +196,33 @@ async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
     await goes_on_as_before(world, one)
 
 
+async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: World) -> None:
+    one = await customers.customer(world, renews_in=-timedelta(hours=2))
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.WAITING)
+    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+
+    async def timers() -> list[timedelta]:
+        events = (await handle.fetch_history()).events
+        begun = [each.timer_started_event_attributes for each in events]
+        return [each.start_to_fire_timeout.ToTimedelta() for each in begun if each.timer_id]
+
+    assert (await until(timers, "its timer"))[0] == timedelta(hours=1)
+
+
+async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World) -> None:
+    one = await customers.customer(world, renews_in=timedelta(hours=2))
+    await customers.migrate(world, one)
+    found = await reached(world, one, Progress.WAITING)
+    assert found.first_charge_at is not None
+
+    world.paypal.state.subscriptions[one.subscription_id].next_billing = found.first_charge_at + timedelta(days=1)
+    await world.services.doorbell.ring_migration(one.organization_id)
+
+    assert (await reached(world, one, Progress.REFUSED)).reason == "it is renewed more often than every two days"
+    await goes_on_as_before(world, one)
+
+
 async def test_a_renewal_before_the_cut_over_undoes_it(world: World, boundaries: Boundaries) -> None:
     """The new subscription would charge for the period that the old one has charged for."""
     one = await customers.offered(world)

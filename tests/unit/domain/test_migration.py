@@ -48,6 +48,27 @@ def test_the_renewal_has_to_be_known_and_far_enough_away(source: Snapshot, ready
 
 
 @pytest.mark.parametrize(
+    ("renewal", "ready"),
+    [
+        (NOW - timedelta(hours=1), Ready.WAIT),
+        (NOW + timedelta(hours=8), Ready.WAIT),
+        (NOW + timedelta(hours=23), Ready.REFUSED),
+        (NOW + timedelta(hours=47), Ready.REFUSED),
+        (NOW + timedelta(days=7), Ready.READY),
+    ],
+)
+def test_a_renewal_is_waited_for_once_and_not_every_day(renewal: datetime, ready: Ready) -> None:
+    """The renewal of an hour ago: charged late, moved by some hours, or over."""
+    assert check(told(access_until=renewal), NOW, waited_for=NOW - timedelta(hours=1)).ready is ready
+
+
+def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
+    source = told(access_until=NOW + timedelta(hours=1))
+
+    assert check(source, NOW, waited_for=NOW - timedelta(days=30)).ready is Ready.WAIT
+
+
+@pytest.mark.parametrize(
     ("source", "target", "cut"),
     [
         (told(), told(State.TRIALING), Cut.STOP),
