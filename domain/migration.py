@@ -148,6 +148,8 @@ def recheck(source: Snapshot, target: Snapshot, *, first_charge_at: datetime, ma
         return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")  # two charges for one period
     if target.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the new subscription is {target.state.value}")
+    if target.cancels:
+        return Recheck(cut=Cut.UNDO, reason="the customer canceled the new subscription")  # it would never charge
     if target.access_until is None or abs(target.access_until - first_charge_at) > SAME_CHARGE:
         return Recheck(cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends")
     if now > first_charge_at - LAST_CALL:

@@ -276,6 +276,23 @@ async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
     assert charges(world, one) == each_period_once(one)
 
 
+async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone(
+    world: World, boundaries: Boundaries
+) -> None:
+    """It is a trial still, and would never charge: the customer does not want it."""
+    one = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
+        new = (await customers.now(world, one)).target_subscription_id
+        canceled = await world.stripe_control.post(f"/_sim/subscriptions/{new}/cancel_at_period_end", json={})
+        assert canceled.is_success
+
+    undone = await reached(world, one, Progress.UNDONE)
+
+    assert undone.reason == "the customer canceled the new subscription"
+    await goes_on_as_before(world, one)
+    assert charges(world, one) == each_period_once(one)
+
+
 async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_and_what_is_paid_is_still_owed(
     world: World, boundaries: Boundaries
 ) -> None:

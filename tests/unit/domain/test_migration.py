@@ -84,6 +84,7 @@ def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
         (told(access_until=None), told(State.TRIALING), Cut.UNDO),
         (told(), told(State.CANCELED), Cut.UNDO),
         (told(), told(State.PENDING), Cut.UNDO),
+        (told(), told(State.TRIALING, cancels=True), Cut.UNDO),
         (told(), told(access_until=NOW + timedelta(days=30)), Cut.UNDO),
         (told(), told(access_until=NOW), Cut.UNDO),
         (told(), told(access_until=RENEWAL + timedelta(hours=10)), Cut.STOP),
