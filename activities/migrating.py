@@ -125,6 +125,7 @@ class Migrating:
                 return await _moved(conn, migration, Progress.CONSENTED)
             if target.state in _LAPSED or migration.expires_at is None or now >= migration.expires_at:
                 return await _undo(conn, migration, Progress.ABANDONED, "the checkout was not finished in its time")
+            await alerts.clear(conn, asked.organization_id, "migration_stuck")
         return _where(migration)
 
     @activity.defn(name="stop_source")

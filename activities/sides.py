@@ -33,7 +33,7 @@ class Sides:
         assert migration.expires_at is not None
         with translated():
             try:
-                return await self._providers[migration.target_provider].create_checkout(
+                return await self._at(migration.target_provider).create_checkout(
                     organization_id=migration.organization_id,
                     plan_id=migration.target_plan_id,
                     return_url=migration.return_url,
@@ -51,20 +51,20 @@ class Sides:
     async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
         with translated():
             try:
-                return await self._providers[provider].get_subscription(subscription_id)
+                return await self._at(provider).get_subscription(subscription_id)
             except NotFound:
                 return UNKNOWN
 
     async def stop(self, migration: Migration) -> Snapshot:
         """End the source, with the mark that tells it was us. It may have been ended by somebody else before."""
         with translated():
-            source = self._providers[migration.source_provider]
+            source = self._at(migration.source_provider)
             return await source.ensure_canceled(migration.source_subscription_id, migration.marker)
 
     async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
         """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
-        target = self._providers[migration.target_provider]
         with translated():
+            target = self._at(migration.target_provider)
             try:
                 return await target.ensure_canceled(subscription_id, migration.marker)
             except ProviderRefused:
@@ -72,6 +72,11 @@ class Sides:
                 if told.state in BILLING:
                     raise
                 return told
+
+    def _at(self, provider: Provider) -> BillingProvider:
+        if provider not in self._providers:
+            raise ProviderRefused(f"{provider.value} is not set up here")
+        return self._providers[provider]
 
 
 async def fold(
@@ -102,7 +107,9 @@ async def fold(
 
 
 def refuse_unknown(*told: Snapshot) -> None:
-    """Absence of data ends nothing: ask again."""
+    """Absence of data ends nothing: ask again; and when it stays so, a person has to look."""
     unknown = [one.raw_status for one in told if one.state is State.UNKNOWN]
     if unknown:
-        raise ApplicationError(f"a provider says {unknown[0]!r} of a subscription", type=STALE)
+        stays = activity.info().attempt > STALE_ATTEMPTS
+        detail = f"a provider says {unknown[0]!r} of a subscription"
+        raise ApplicationError(detail, type=STALE, non_retryable=stays)

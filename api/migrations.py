@@ -33,6 +33,8 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
         source = await subscriptions.current(conn, organization_id)
         if source is None:
             raise Problem(Kind.WRONG_STATE, "it has no current subscription")
+        if source.provider not in here.services.providers:
+            raise Problem(Kind.WRONG_STATE, f"it pays at {source.provider.value}, which is not set up here")
         before = await customer_migrations.open_one(conn, organization_id)
         if before is None and source.provider is asked.provider:
             raise Problem(Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already")

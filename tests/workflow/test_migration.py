@@ -345,26 +345,6 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: Wor
     assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
 
 
-async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
-    world: World, boundaries: Boundaries
-) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
-    key = world.stripe.api_key
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        world.stripe.api_key = "sk_test_another"
-
-    async def stuck() -> bool:
-        return "migration_stuck" in await world.alerts(one.organization_id)
-
-    await until(stuck, "a stuck migration")
-    assert "STUCK" in await details(world, migration_workflow_id(one.organization_id))
-    world.stripe.api_key = key
-    await world.services.doorbell.ring_migration(one.organization_id)
-
-    await reached(world, one, Progress.COMPLETED)
-    assert await world.alerts(one.organization_id) == {}
-
-
 async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:
     one = await customers.customer(world)
 
