@@ -127,8 +127,11 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
     async with services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
         source = await subscriptions.current(conn, organization_id)
+        before = await customer_migrations.newest(conn, organization_id)
         if source is None or source.provider is plan.target:
             return False
+        if before is not None and before.target_provider is plan.target:
+            return False  # somebody else began it since the page was read, and a cohort asks nobody twice
         begun = await customer_migrations.start(
             conn, source, plan.target, plan_id=plan.plan_id, return_url=plan.return_url, cancel_url=plan.cancel_url
         )

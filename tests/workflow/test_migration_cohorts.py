@@ -1,16 +1,18 @@
 """A cohort is started at a pace, can be paused, and stops by itself when too much goes wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
 from cli.customers import BY_HAND, Plan, start
-from db import migration_cohorts
+from db import customer_migrations, migration_cohorts, standings
 from domain.migration import Progress, in_cohort
 from domain.subscription import Provider
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow import customers
 from tests.workflow.customers import reached
+from tests.workflow.stops import somebody_waits_for
 from tests.world import World
 
 FAST = 60_000.0
@@ -57,6 +59,30 @@ async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(own_
     assert await counts(world) == {Progress.OFFERED: 6}
     there = await world.api.get(f"/v1/organizations/{already_there.organization_id}/migration")
     assert there.status_code == 404
+
+
+async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_asked_again(own_world: World) -> None:
+    world = own_world
+    one = await customers.customer(world)
+    source = await customers.current(world, one)
+    async with world.services.engine.begin() as conn:
+        await standings.lock(conn, one.organization_id)
+        command = asyncio.create_task(start(world.services, plan()))
+        await somebody_waits_for(world, "standings")
+        await customer_migrations.start(
+            conn,
+            source,
+            Provider.STRIPE,
+            plan_id=DEFAULT_PRICE,
+            return_url="https://a.test",
+            cancel_url="https://a.test",
+        )
+        asked = await customer_migrations.newest(conn, one.organization_id)
+        assert asked is not None
+        await customer_migrations.move(conn, asked, Progress.REFUSED)
+
+    assert await command is None
+    assert await counts(world) == {Progress.REFUSED: 1}
 
 
 async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world: World) -> None:
