@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.migration_fields import NewMigration
 from cli.console import errors, output, table
 from cli.failures import CommandFailed
 from cli.migrating import configured, database_url
@@ -57,6 +59,7 @@ def migrate_customers(
     if cohort:
         if not (plan and return_url and cancel_url):
             raise CommandFailed("--cohort needs --plan, --return-url and --cancel-url, too")
+        _check(to, plan, return_url, cancel_url)
         wanted = Plan(
             target=to,
             plan_id=plan,
@@ -85,6 +88,16 @@ def percent(text: str, option: str) -> float:
     if not 0 <= value <= 100:
         raise typer.BadParameter(f"{text!r} is not a share between 0% and 100%", param_hint=option)
     return value
+
+
+def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
+    """As the API does: each customer of the cohort would be refused for it, and is asked once only."""
+    try:
+        NewMigration(provider=to, plan_id=plan, return_url=return_url, cancel_url=cancel_url)
+    except ValidationError as problem:
+        wrong = problem.errors()[0]
+        option = str(wrong["loc"][0]).removesuffix("_id").replace("_", "-")
+        raise CommandFailed(f"--{option}: {wrong['msg']}") from problem
 
 
 async def _start(plan: Plan) -> str | None:

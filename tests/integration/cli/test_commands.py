@@ -196,8 +196,14 @@ def test_a_cohort_says_what_it_lacks() -> None:
         *("--return-url", "https://a.test", "--cancel-url", "https://a.test"),
         database_url=NO_DATABASE,
     )
+    no_address = tollgate(
+        *("migrate-customers", "--to", "stripe", "--cohort", "5%", "--plan", "p"),
+        *("--return-url", "a.test/moved", "--cancel-url", "https://a.test"),
+        database_url=NO_DATABASE,
+    )
 
-    assert (nothing.returncode, no_plan.returncode, too_much.returncode) == (1, 1, 2)
+    assert (nothing.returncode, no_plan.returncode, too_much.returncode, no_address.returncode) == (1, 1, 2, 1)
+    assert no_address.stderr.startswith("--return-url: ")
     assert nothing.stderr.strip() == "say --cohort, --status, --pause or --resume"
     assert "--plan" in no_plan.stderr
     assert "500%" in too_much.stderr
