@@ -118,6 +118,8 @@ def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None
         return Check(ready=Ready.REFUSED, reason=f"the subscription is past due{owed}")
     if source.state not in PAID:
         return Check(ready=Ready.REFUSED, reason=f"the subscription is {source.state.value}")
+    if _owes(source):
+        return Check(ready=Ready.REFUSED, reason=f"{source.outstanding} is outstanding")
     if source.cancels:
         return Check(ready=Ready.REFUSED, reason="the customer has canceled it to the end of its period")
     if source.access_until is None:
@@ -127,6 +129,11 @@ def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None
             return Check(ready=Ready.REFUSED, reason="it is renewed more often than every two days")
         return Check(ready=Ready.WAIT, reason="the renewal is less than two days away", until=source.access_until)
     return Check(ready=Ready.READY, until=source.access_until)
+
+
+def _owes(source: Snapshot) -> bool:
+    """What a subscription owes is not collected any more once it is canceled, though it is active until then."""
+    return source.outstanding is not None and source.outstanding.micros > 0
 
 
 def left(source: Snapshot, mark: str) -> bool:
@@ -144,6 +151,8 @@ def recheck(source: Snapshot, target: Snapshot, *, first_charge_at: datetime, ma
         return Recheck(cut=Cut.STOPPED)
     if source.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the old subscription is {source.state.value}")
+    if _owes(source):
+        return Recheck(cut=Cut.UNDO, reason=f"{source.outstanding} is outstanding at the old provider")
     if source.access_until is None or abs(source.access_until - first_charge_at) > SAME_CHARGE:
         return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")  # two charges for one period
     if target.state not in PAID:

@@ -165,6 +165,21 @@ async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -
     assert asked_of_stripe(world) == before
 
 
+async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
+    world: World, boundaries: Boundaries
+) -> None:
+    """Our own account could not be paid: the customer is served and in good standing, and the period is owed still."""
+    one = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
+        ours = {"reason_code": "PAYEE_ACCOUNT_RESTRICTED"}
+        await world.act(f"subscriptions/{one.subscription_id}/fail_payment", ours)
+
+    found = await reached(world, one, Progress.UNDONE)
+
+    assert found.reason == "49.00 USD is outstanding at the old provider"
+    await goes_on_as_before(world, one)
+
+
 @BOTH
 async def test_a_renewal_within_two_days_is_waited_for(world: World, source: Provider) -> None:
     one = await customers.customer(world, source, renews_in=timedelta(hours=47))

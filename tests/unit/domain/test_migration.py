@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.migration import IN_WORDS, LAST_CALL, NOTICE, Cut, Progress, Ready, check, in_cohort, marker, recheck
+from domain.money import Money
 from domain.subscription import Snapshot, State
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -29,6 +30,15 @@ def test_only_a_healthy_subscription_is_moved(state: State) -> None:
 
 def test_past_due_is_told_apart() -> None:
     assert check(told(State.PAST_DUE), NOW).reason == "the subscription is past due"
+
+
+def test_what_is_outstanding_would_never_be_collected_from_a_canceled_subscription() -> None:
+    owes, owes_nothing = told(outstanding=Money(49_000_000, "USD")), told(outstanding=Money(0, "USD"))
+
+    assert check(owes, NOW).reason == "49.00 USD is outstanding"
+    assert again(owes, told(State.TRIALING)) is Cut.UNDO
+    assert check(owes_nothing, NOW).ready is Ready.READY
+    assert again(owes_nothing, told(State.TRIALING)) is Cut.STOP
 
 
 @pytest.mark.parametrize(
