@@ -18,7 +18,7 @@ from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
-from domain.standing import Block, Standing, nobody_bills
+from domain.standing import Block, Standing, Status, nobody_bills
 from domain.subscription import BILLING, PAID, Order, Snapshot, State, order
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -187,7 +187,7 @@ async def _note_whether_billed(conn: AsyncConnection, standing: Standing) -> Non
     if nobody_bills(standing, states):
         detail = ", ".join(f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known)
         await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
-    elif suspended(standing) or not BILLING.isdisjoint(states):
+    elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):
         await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)
 
 
