@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from api import (
+    billing,
     callbacks,
     campaigns,
     health,
@@ -49,6 +50,7 @@ ROUTES = (
     holds,
     topups,
     subscriptions,
+    billing,
     migrations,
     campaigns,
     previews,

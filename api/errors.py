@@ -33,7 +33,13 @@ from domain.wallet import (
     WalletNotFound,
     WrongCurrency,
 )
-from providers.errors import InvalidSignature, ProviderRefused, ProviderUnavailable, VerificationUnavailable
+from providers.errors import (
+    AlreadyTerminal,
+    InvalidSignature,
+    ProviderRefused,
+    ProviderUnavailable,
+    VerificationUnavailable,
+)
 from runtime.coalescer import Overloaded, Unanswered
 
 log = structlog.get_logger()
@@ -104,6 +110,7 @@ TABLE: Mapping[type, Kind] = {
     InvalidSignature: Kind.INVALID_SIGNATURE,
     VerificationUnavailable: Kind.UNVERIFIABLE,
     ProviderUnavailable: Kind.PROVIDER_UNAVAILABLE,
+    AlreadyTerminal: Kind.WRONG_STATE,
     ProviderRefused: Kind.PROVIDER_REFUSED,
     OperationalError: Kind.UNAVAILABLE,
     InterfaceError: Kind.UNAVAILABLE,
