@@ -1,6 +1,7 @@
-"""Makes HTTP clients with explicit time limits, and tells "never connected" from "no answer"; it never retries.
+"""Makes HTTP clients with explicit time limits, and tells "never connected" from "no answer"; a POST is never repeated.
 
-Sending again is safe after the first and may charge twice after the second, so the difference has to be true.
+Sending again is safe after the first and may charge twice after the second, so the difference has to be true. aiohttp
+itself asks once more for a GET or a DELETE whose connection closed.
 `httpx-aiohttp` 0.2 reports a connection that the server closed in mid-request as `ConnectTimeout`, and some broken
 answers as an exception that is none of httpx's; `Transport` corrects both from the cause.
 """

@@ -37,6 +37,15 @@ async def test_a_connection_closed_without_an_answer_may_have_been_processed() -
         assert len(server.asked) == 1  # and it is not repeated underneath
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_is_safe_to_repeat_is_asked_once_more_when_its_connection_closes(method: str) -> None:
+    async with serving(lambda _: HANG_UP) as server, fast_client() as client:
+        with pytest.raises(httpx.ReadError):
+            await client.request(method, server.url)
+
+        assert len(server.asked) == 2
+
+
 async def test_an_answer_that_never_comes_may_have_been_processed() -> None:
     async with serving(lambda _: SILENCE) as server:
         failure = await fail(server.url, read=0.2)
