@@ -147,7 +147,7 @@ class Migrating:
                 mark=migration.marker,
                 now=datetime.now(UTC),
             )
-            if again.cut is Cut.STOP and not await _source_is_current(conn, migration):
+            if again.cut is Cut.STOP and await _another_is_current(conn, migration):
                 again = Recheck(cut=Cut.UNDO, reason=NOT_CURRENT)
             match again.cut:
                 case Cut.LEFT:
@@ -222,7 +222,7 @@ class Migrating:
         log.error("migration_stuck", organization_id=stuck.organization_id, step=stuck.progress, reason=stuck.reason)
 
     async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
-        if not await _source_is_current(conn, migration):
+        if await _another_is_current(conn, migration):
             return NOT_CURRENT
         if not self._sides.have(migration.target_provider):
             return f"{migration.target_provider.value} is not set up here"
@@ -245,10 +245,11 @@ class Migrating:
             yield conn, await customer_migrations.due(conn, asked.organization_id)
 
 
-async def _source_is_current(conn: AsyncConnection, migration: Migration) -> bool:
+async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bool:
+    """Neither the source, nor the target, which the host application may have linked by itself."""
     current = await subscriptions.current(conn, migration.organization_id)
     source = (migration.source_provider, migration.source_subscription_id)
-    return current is not None and (current.provider, current.id) == source
+    return current is None or ((current.provider, current.id) != source and not migration.leads_to(current))
 
 
 async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink) -> None:

@@ -218,12 +218,13 @@ async def _name_current(conn: AsyncConnection, organization_id: str, now: dateti
     paid = [one for one in bills if one.snapshot.state in PAID]
     migration = await customer_migrations.open_one(conn, organization_id) if bills else None
     may = [one for one in paid if migration is None or migration.stops or not migration.leads_to(one)]
-    bill = [one for one in bills if migration is None or not migration.leads_to(one) or _charged(migration, now)]
+    free = [one for one in known if migration is not None and migration.leads_to(one) and not _charged(migration, now)]
+    bill = [one for one in bills if one not in free]
     if may and (current is None or current.snapshot.state not in PAID):
         await subscriptions.make_current(conn, may[0])
     if not bill:
         await alerts.clear(conn, organization_id, "two_subscriptions_bill")
-    elif current is not None and current.snapshot.state in BILLING:
+    elif current is not None and current not in free and current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
 

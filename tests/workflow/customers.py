@@ -106,6 +106,15 @@ async def consent(world: World, one: Customer, *, deliver: bool = True) -> None:
     assert answer.is_success, answer.text
 
 
+def new_one(world: World, one: Customer) -> str:
+    """The subscription at the target that the customer has consented to."""
+    if one.target is Provider.PAYPAL:
+        mine = [each for each in world.paypal.state.subscriptions.values() if each.custom_id == one.organization_id]
+        return mine[-1].id
+    [subscription] = world.stripe.state.all("subscription", metadata={"organization_id": one.organization_id})
+    return str(subscription["id"])
+
+
 async def cancel(world: World, one: Customer, *, deliver: bool = True) -> None:
     """The customer cancels what is paid for at the source, at the provider's own site."""
     control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control

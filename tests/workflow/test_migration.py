@@ -346,6 +346,27 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
     await never_suspended(world, one)
 
 
+@BOTH
+async def test_a_new_subscription_that_the_application_links_by_itself_is_moved_to(
+    world: World, boundaries: Boundaries, source: Provider
+) -> None:
+    """As when the customer comes back from the checkout; the migration is in the middle of it."""
+    one = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, one, "stop_source"):
+        linked = {"provider": one.target.value, "subscription_id": customers.new_one(world, one)}
+        await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
+        await world.look_again(one.organization_id)
+        assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
+
+    await reached(world, one, Progress.COMPLETED)
+
+    assert (await customers.current(world, one)).id == linked["subscription_id"]
+    await never_suspended(world, one)
+    assert await world.alerts(one.organization_id) == {}
+    assert charges(world, one) == each_period_once(one)
+    await world.certify()
+
+
 async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: World, boundaries: Boundaries) -> None:
     one = await customers.offered(world)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
