@@ -1,5 +1,6 @@
 """Customers are moved to the other provider: each period is charged for once, by somebody, and the service is on."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -47,6 +48,28 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: Wo
     assert any(f"migration to {one.target.value} is completed" in sentence for sentence in story)
     assert charges(world, one) == each_period_once(one)
     await world.certify()
+
+
+@BOTH
+async def test_a_customer_who_is_moved_there_and_back_before_a_renewal_is_charged_once(
+    world: World, source: Provider
+) -> None:
+    one = await customers.offered(world, source)
+    await customers.consent(world, one)
+    await reached(world, one, Progress.COMPLETED)
+    await world.at_rest(one.organization_id)
+    back = replace(one, source=one.target, subscription_id=(await customers.current(world, one)).id)
+
+    await customers.migrate(world, back)
+    await reached(world, back, Progress.OFFERED)
+    await customers.consent(world, back)
+    await reached(world, back, Progress.COMPLETED)
+
+    assert (await world.look_again(one.organization_id)).deadline is None
+    assert (await customers.current(world, one)).provider is source
+    await never_suspended(world, one)
+    assert await world.alerts(one.organization_id) == {}
+    assert charges(world, one) == each_period_once(one)
 
 
 @BOTH

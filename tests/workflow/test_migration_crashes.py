@@ -17,6 +17,7 @@ from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, somebody_waits_for
 from tests.world import LIMIT, World, until
+from workflows import options
 
 BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
 STEPS = ("read_migration", "check_migration", "offer_checkout", "look_for_consent", "stop_source", "cut_over")
@@ -70,6 +71,26 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
         await customers.consent(world, one)
 
     await moved(world, one)
+
+
+async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "LONGEST_HISTORY", 5)
+    one = await customers.customer(world)
+
+    await customers.migrate(world, one)
+    await reached(world, one, Progress.OFFERED)
+    await customers.consent(world, one)
+
+    await moved(world, one)
+    of_it = f"WorkflowId = '{migration_workflow_id(one.organization_id)}'"
+
+    async def handed_over() -> list[WorkflowExecutionStatus | None]:
+        runs = [run.status async for run in world.services.client.list_workflows(of_it)]
+        return runs if WorkflowExecutionStatus.COMPLETED in runs else []
+
+    assert WorkflowExecutionStatus.CONTINUED_AS_NEW in await until(handed_over, "its runs")
 
 
 async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(world: World, boundaries: Boundaries) -> None:
