@@ -149,6 +149,20 @@ async def restart(world: World, one: Customer, **limits: int) -> None:
     )
 
 
+async def never_suspended(world: World, one: Customer) -> None:
+    """Not once: the epoch counts every change of mind."""
+    standing = await world.at_rest(one.organization_id)
+    assert (standing.status, standing.epoch) == ("active", 0)
+    assert (await world.debit(one.organization_id)).status_code in (200, 201)
+
+
+async def goes_on_as_before(world: World, one: Customer) -> None:
+    now_current = await current(world, one)
+    assert (now_current.provider, now_current.id) == (one.source, one.subscription_id)
+    await never_suspended(world, one)
+    assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
+
+
 def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
     """When the customer is charged from `paid_at` for so many further periods, by whoever bills: the simulators' books.
 
