@@ -261,6 +261,7 @@ async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink)
         made.subscription_id,
         checkout_url=made.url,
         checkout_key=migration.marker,
+        checkout_plan_id=migration.target_plan_id,
     )
     await parking.adopt_subscription(conn, migration.target_provider, made.subscription_id, datetime.now(UTC))
 

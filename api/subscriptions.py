@@ -74,15 +74,16 @@ async def checkout(
         )
         try:
             async with here.services.engine.begin() as conn:
-                await _note(conn, organization_id, asked.provider, made, key)
+                await _note(conn, organization_id, asked, made, key)
             return CheckoutOut(provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url)
         except IntegrityError:  # the same key came twice at once, and the provider made two
             async with here.services.engine.connect() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
         raise Problem(Kind.CONFLICT)
-    if before.provider is not asked.provider:
-        raise Problem(Kind.CONFLICT, f"the key stands for a checkout at {before.provider.value}")
+    if before.provider is not asked.provider or before.checkout_plan_id not in (None, asked.plan_id):
+        told = f"{before.checkout_plan_id} at {before.provider.value}"
+        raise Problem(Kind.CONFLICT, f"the key stands for a checkout of {told}")
     response.status_code = 200
     return CheckoutOut(provider=before.provider.value, subscription_id=before.id, url=before.checkout_url)
 
@@ -139,11 +140,18 @@ async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: 
         return  # a webhook has told something newer meanwhile; the lifecycle, which is rung, asks again
 
 
-async def _note(conn: AsyncConnection, organization_id: str, provider: Provider, made: CheckoutLink, key: str) -> None:
+async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str) -> None:
     """Store it as the provider made it; where there is no current subscription yet, it is the one."""
+    provider = asked.provider
     await standings.lock(conn, organization_id)
     await subscriptions.add(
-        conn, organization_id, provider, made.subscription_id, checkout_url=made.url, checkout_key=key
+        conn,
+        organization_id,
+        provider,
+        made.subscription_id,
+        checkout_url=made.url,
+        checkout_key=key,
+        checkout_plan_id=asked.plan_id,
     )
     known: Subscription | None = await subscriptions.find(conn, provider, made.subscription_id)
     await parking.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))

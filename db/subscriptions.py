@@ -38,6 +38,7 @@ class Subscription:
     confirmed_at: datetime | None
     alert: str | None
     checkout_url: str | None
+    checkout_plan_id: str | None = None
 
 
 async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
@@ -75,6 +76,7 @@ async def add(
     *,
     checkout_url: str | None = None,
     checkout_key: str | None = None,
+    checkout_plan_id: str | None = None,
 ) -> bool:
     """Note a subscription as the organization's, not yet its current one; False if it was noted before."""
     added = await conn.execute(
@@ -87,6 +89,7 @@ async def add(
             state=State.NONE.value,
             checkout_url=checkout_url,
             checkout_key=checkout_key,
+            checkout_plan_id=checkout_plan_id,
         )
         .on_conflict_do_nothing(index_elements=["provider", "provider_subscription_id"])
         .returning(subscriptions.c.organization_id)
@@ -201,4 +204,5 @@ def read(row: Row[Any]) -> Subscription:
         confirmed_at=row.confirmed_at,
         alert=row.alert,
         checkout_url=row.checkout_url,
+        checkout_plan_id=row.checkout_plan_id,
     )

@@ -102,6 +102,7 @@ subscriptions = Table(
     Column("alert", Text),
     Column("checkout_url", Text),
     Column("checkout_key", Text),
+    Column("checkout_plan_id", Text),
     _time("linked_at", now=True),
     PrimaryKeyConstraint("organization_id", "provider", "provider_subscription_id"),
     UniqueConstraint("provider", "provider_subscription_id"),

@@ -1,5 +1,7 @@
 """Linking a subscription, and having the provider make one."""
 
+import pytest
+
 from domain.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
@@ -129,13 +131,15 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
     )
 
 
-async def test_the_key_of_a_checkout_at_one_provider_makes_none_at_another(tollgate: Tollgate) -> None:
+@pytest.mark.parametrize("other", [{"provider": "stripe"}, {"plan_id": "P-ANOTHER"}])
+async def test_the_key_of_one_checkout_makes_no_other(tollgate: Tollgate, other: dict[str, str]) -> None:
     await tollgate.onboard()
     await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
 
-    answer = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT | {"provider": "stripe"}, key="k1")
+    answer = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT | other, key="k1")
 
     assert answer.status_code == 409
+    assert "the key stands for a checkout of P-" in answer.json()["detail"]
     assert not list(tollgate.stripe.state.all("checkout.session"))
 
 
