@@ -140,7 +140,8 @@ async def give_back(conn: AsyncConnection, organization_id: str, told: Sequence[
 async def _hear(conn: AsyncConnection, told: Told, message: _Standing | None) -> Applied:
     if message is None:
         return Applied.NOT_OURS
-    if message.status is MessageStatus.LOST and told.callback.status is not None:
+    sent = told.callback.status is not None and not told.returns_money
+    if message.status is MessageStatus.LOST and sent:
         detail = f"message {message.attempt_id} was given up and refunded; Twilio now says {told.callback.status}"
         await alerts.raise_(conn, told.organization_id, "sent_after_refund", detail)
     return message.hear(told.callback)

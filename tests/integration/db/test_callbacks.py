@@ -317,3 +317,14 @@ async def test_what_was_given_up_and_then_sent_after_all_is_an_alert(engine: Asy
     async with engine.connect() as conn:
         assert {one.kind for one in await alerts.standing(conn, ORGANIZATION)} == {"sent_after_refund"}
     assert await balance(engine) == usd("10")
+
+
+async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
+
+    assert await apply(engine, given_back(message)) is Applied.TOO_LATE
+    async with engine.connect() as conn:
+        assert await alerts.standing(conn, ORGANIZATION) == []
+    assert await balance(engine) == usd("10")
