@@ -7,6 +7,7 @@ from domain.migration import Progress
 from domain.subscription import Provider
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
+from tests.workflow.stops import Boundaries
 from tests.world import World, until
 
 
@@ -84,6 +85,27 @@ async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_it
 
     await told(world, one)
     assert one.organization_id not in await world.read(lambda conn: customer_migrations.open_ones(conn, limit=1000))
+
+
+async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended(
+    world: World, boundaries: Boundaries
+) -> None:
+    one, link = await abandoned(world)
+    async with boundaries.held("undo_migration", one.organization_id) as stop:
+        await use(world, link)
+        await stop.reached.wait()
+        late = world.paypal.state.subscriptions.pop(link)
+
+    async def stuck() -> bool:
+        return "migration_stuck" in await world.alerts(one.organization_id)
+
+    await until(stuck, "a stuck migration")
+    world.paypal.state.subscriptions[link] = late
+    await world.services.doorbell.ring_migration(one.organization_id)
+
+    await told(world, one)
+    assert late.status == "CANCELLED"
+    assert not await stuck()
 
 
 async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(world: World) -> None:
