@@ -264,7 +264,6 @@ class Booking:
     async def _alert(self, organization_id: str, kind: str, detail: str) -> None:
         async with self._engine.begin() as conn:
             await alerts.raise_(conn, organization_id, kind, detail)
-        log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
 
 
 def _is_silent(problem: ProviderError) -> bool:

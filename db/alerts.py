@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import alerts
 
+log = structlog.get_logger()
 _CLEAR = (
     update(alerts)
     .where(alerts.c.organization_id == bindparam("of", type_=Text), alerts.c.kind == bindparam("of_kind", type_=Text))
@@ -27,7 +29,8 @@ class Alert:
 
 
 async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail: str) -> None:
-    """The caller commits."""
+    """It is logged, too, each time: a log shipper rings somebody. The caller commits."""
+    log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
     again = {
         "detail": detail,
         "last_seen_at": func.clock_timestamp(),

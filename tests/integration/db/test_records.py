@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, organizations, payments, receipts, standings, subscriptions
@@ -182,6 +183,18 @@ async def test_every_change_of_mind_has_its_receipt(engine: AsyncEngine) -> None
     found = await rows(engine, "SELECT epoch, status FROM receipts ORDER BY epoch")
 
     assert [tuple(row) for row in found] == [(1, "suspended"), (2, "active")]
+
+
+async def test_an_alert_is_logged_each_time(engine: AsyncEngine) -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with engine.begin() as conn:
+            for detail in ("first", "second"):
+                await alerts.raise_(conn, ORGANIZATION, "refund", detail)
+
+    assert [(one["event"], one["kind"], one["detail"]) for one in logged] == [
+        ("alert_raised", "refund", "first"),
+        ("alert_raised", "refund", "second"),
+    ]
 
 
 async def test_an_alert_is_raised_once_counted_and_cleared(engine: AsyncEngine) -> None:
