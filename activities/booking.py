@@ -12,7 +12,17 @@ from db import alerts, customer_migrations, folding, inbox, parking, payments, r
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from db.topups import TopUpCheckout
-from domain.events import Dispute, EventKind, MoneyObject, Payment, PaymentStatus, Reversal, disputed, refunded
+from domain.events import (
+    Dispute,
+    EventKind,
+    MoneyObject,
+    MoneyReference,
+    Payment,
+    PaymentStatus,
+    Reversal,
+    disputed,
+    refunded,
+)
 from domain.standing import Block
 from domain.subscription import Provider
 from domain.wallet import Credited
@@ -51,11 +61,9 @@ class Booking:
         return silent
 
     async def _book(self, organization_id: str, delivery: Delivery) -> None:
-        """What the provider refuses to tell is parked with an alert, and asked for again, ever more rarely."""
         provider, money = self._providers[delivery.provider], delivery.money
         if money is None:
             return
-        named = f"{money.kind.value} {money.id}"
         try:
             match money.kind:
                 case MoneyObject.DISPUTE:
@@ -66,18 +74,25 @@ class Booking:
                     await self._settle_delivered(organization_id, provider, money.id)
                 case _:
                     await self._book_payment(organization_id, delivery, await provider.get_payment(money))
-        except NotFound:
-            if money.kind is MoneyObject.DISPUTE and datetime.now(UTC) - delivery.received_at > SURELY_THERE:
-                await self._let_go(organization_id, delivery, "reversal_not_booked", "the provider does not have it")
-                return
-            await self._park(delivery, f"unknown {named}: the provider does not have it")
         except ProviderError as problem:
             if _is_silent(problem):
                 raise
+            await self._set_aside(organization_id, delivery, money, problem)
+
+    async def _set_aside(
+        self, organization_id: str, delivery: Delivery, money: MoneyReference, problem: ProviderError
+    ) -> None:
+        """It is parked and asked for again; a person is told, unless it may only be too young to be found."""
+        absent = isinstance(problem, NotFound)
+        old = datetime.now(UTC) - delivery.received_at > SURELY_THERE
+        if absent and old and money.kind is MoneyObject.DISPUTE:
+            await self._let_go(organization_id, delivery, "reversal_not_booked", "the provider does not have it")
+            return
+        why = f"{money.kind.value} {money.id}: {'the provider does not have it' if absent else problem}"
+        if old or not absent:
             taken_back = money.kind in (MoneyObject.REFUND, MoneyObject.DISPUTE)
-            kind = "reversal_not_booked" if taken_back else "payment_not_booked"
-            await self._alert(organization_id, kind, f"{named}: {problem}")
-            await self._park(delivery, f"unknown {named}: {problem}")
+            await self._alert(organization_id, "reversal_not_booked" if taken_back else "payment_not_booked", why)
+        await self._park(delivery, f"unknown {why}")
 
     async def _book_payment(self, organization_id: str, delivery: Delivery, payment: Payment) -> None:
         if payment.status is PaymentStatus.UNKNOWN:

@@ -6,6 +6,7 @@ from activities.billing import BOOKED_AT_ONCE
 from db import inbox
 from db.inbox import InboxStatus
 from simulators.paypal.state import Capture, Refund
+from tests.builders import run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, ids_of, onboard
 from tests.workflow.test_topups import entries, wallet
 from tests.world import World, until
@@ -54,6 +55,27 @@ async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(a
     simulator.faults.clear()
     await actor.settle(str(dispute["object"].get("dispute_id") or dispute["object"]["id"]), lost=True)
     await has(world, organization_id, "0.00")
+    await world.certify()
+
+
+async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked_for_again(world: World) -> None:
+    """It may be younger than what a GET sees; after that it is forged, or told in a shape that we do not know."""
+    actor = AtPayPal(world, world.paypal_control)
+    organization_id = await onboard(world, balance="0")
+    refund = await actor.act(f"payments/{await actor.top_up(organization_id, '25.00')}/refund")
+    hidden = world.paypal.state.refunds.pop(refund["object"]["id"])
+
+    await actor.deliver(ids_of(refund))
+    await parked(world, organization_id, ids_of(refund)[0])
+    young = await world.alerts(organization_id)
+    aged = "UPDATE inbox SET received_at = received_at - interval '1 minute' WHERE organization_id = :of"
+    await run(world.services.engine, aged, of=organization_id)
+    told = await alerted(world, organization_id, "reversal_not_booked")
+    world.paypal.state.refunds[hidden.id] = hidden
+
+    await has(world, organization_id, "0.00")
+    assert "reversal_not_booked" not in young
+    assert hidden.id in told
     await world.certify()
 
 
