@@ -58,8 +58,9 @@ class Billing:
         named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
         money, later = _at_once(deliveries)
         cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
+        concerned = [one for one in known if one.is_current or (one.provider, one.id) in named or _awaited(one)]
         told, silent = await self._ask_each(
-            [one for one in known if one.is_current or (one.provider, one.id) in named or _awaited(one)]
+            [one for one in concerned if one.is_current or one.provider in self._providers]
         )
         async with self._engine.begin() as conn:
             standing = await _fold(conn, organization_id, told, cause, may_open=not silent)

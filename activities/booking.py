@@ -61,8 +61,11 @@ class Booking:
         return silent
 
     async def _book(self, organization_id: str, delivery: Delivery) -> None:
-        provider, money = self._providers[delivery.provider], delivery.money
+        provider, money = self._providers.get(delivery.provider), delivery.money
         if money is None:
+            return
+        if provider is None:
+            await self._park(delivery, f"{delivery.provider.value} is not set up here")
             return
         try:
             match money.kind:

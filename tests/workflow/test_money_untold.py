@@ -3,9 +3,11 @@
 import pytest
 
 from activities.billing import BOOKED_AT_ONCE
+from activities.booking import Booking
 from db import inbox
 from db.inbox import InboxStatus
-from simulators.paypal.state import Capture, Refund
+from domain.subscription import Provider
+from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
 from tests.builders import run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, ids_of, onboard
 from tests.workflow.test_topups import entries, wallet
@@ -162,6 +164,36 @@ async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(worl
     assert before == ("0.00" if what == "payment" else "25.00")
     await world.at_rest(organization_id)
     await world.certify()
+
+
+async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: World) -> None:
+    """As after all customers were moved; a worker that cannot ask must not stumble over it for ever."""
+    actor = AtPayPal(idle_world, idle_world.paypal_control)
+    organization_id = await onboard(idle_world, balance="0")
+    _, told = await actor.paid_unheard(organization_id, "1.00")
+    await actor.deliver(told)
+    waiting = await idle_world.read(lambda conn: inbox.unhandled(conn, organization_id))
+
+    silent = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
+
+    assert silent == {}
+    assert await parked(idle_world, organization_id, told[0]) == "paypal is not set up here"
+
+
+async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(idle_world: World) -> None:
+    organization_id = await onboard(idle_world, balance="0")
+    links = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
+    asked = {"provider": "paypal", "plan_id": DEFAULT_PLAN} | links
+    await idle_world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+    await run(idle_world.services.engine, "UPDATE subscriptions SET is_current = false")
+    configured = idle_world.services.providers
+    assert isinstance(configured, dict)
+    del configured[Provider.PAYPAL]
+    idle_world.start_worker()
+
+    await AtStripe(idle_world, idle_world.stripe_control).top_up(organization_id, "25.00")
+
+    assert await wallet(idle_world, organization_id) == ("25.00", "0.00")
 
 
 async def test_more_than_can_be_asked_in_one_look_is_asked_in_the_next(idle_world: World) -> None:
