@@ -184,8 +184,7 @@ CHECKS = (
         guarantee=3,
         claim="suspended or blocked organizations whose gate stands open",
         sql="""
-        SELECT count(*), count(*) FILTER (WHERE w.gate_open)
-        FROM standings s JOIN wallets w USING (organization_id)
+        SELECT count(*), count(*) FILTER (WHERE w.gate_open) FROM standings s JOIN wallets w USING (organization_id)
         WHERE s.status = 'suspended' OR organization_id IN (SELECT organization_id FROM blocks)
         """,
     ),

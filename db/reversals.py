@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, insert, select, text, update
+from sqlalchemy import Text, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, standings, wallets
@@ -28,15 +28,6 @@ _OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
 _IS_OWED = (_OF, reversals.c.payment_kind == "topup", reversals.c.returned_at.is_(None), _owed > 0)
 _OWED = select(reversals, _owed.label("owed")).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
 _SUM_OWED = select(func.coalesce(func.sum(_owed), 0)).where(*_IS_OWED)
-_COVERABLE = text(
-    """
-    SELECT DISTINCT organization_id FROM reversals JOIN wallets USING (organization_id)
-    WHERE payment_kind = 'topup' AND returned_at IS NULL
-      AND taken_micros + recovered_micros + waived_micros < amount_micros  -- as the index has it
-      AND balance_micros > held_micros
-    LIMIT :at_most
-    """
-)
 _THIS = (
     _OF,
     reversals.c.provider == bindparam("of_provider", type_=Text),
@@ -151,11 +142,6 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
     recovered = await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
     return recovered
-
-
-async def coverable(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Organizations that owe and have something to take it from."""
-    return list((await conn.execute(_COVERABLE, {"at_most": limit})).scalars())
 
 
 async def waive(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:

@@ -54,6 +54,15 @@ _STANDINGS_SOON = text(
         SELECT organization_id FROM standings WHERE organization_id = ANY(:ids) FOR UPDATE SKIP LOCKED)
     """
 )
+_OWING = text(
+    """
+    SELECT DISTINCT organization_id FROM reversals JOIN wallets USING (organization_id)
+    WHERE payment_kind = 'topup' AND returned_at IS NULL
+      AND taken_micros + recovered_micros + waived_micros < amount_micros  -- as the index has it
+      AND balance_micros > held_micros
+    LIMIT :limit
+    """
+)
 
 
 async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False) -> list[str]:
@@ -75,3 +84,8 @@ async def ring_soon(conn: AsyncConnection, organization_ids: Collection[str], *,
     ids = list(organization_ids)
     await conn.execute(_DELIVERIES_SOON, {"ids": ids, "soon": now + SOON})
     await conn.execute(_STANDINGS_SOON, {"ids": ids})
+
+
+async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
+    """Those that owe what payers got back, and have something to take it from."""
+    return list((await conn.execute(_OWING, {"limit": limit})).scalars())

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
-from db import campaigns, holds, reversals, seals
+from db import campaigns, holds, reversals, seals, waiting
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
@@ -76,7 +76,7 @@ class Upkeep:
     async def recover_owed(self) -> int:
         """Take for what payers got back whatever came in by itself: a credit, a hold's end, a message's refund."""
         async with self._engine.connect() as conn:
-            due = await reversals.coverable(conn, limit=ORGANIZATIONS)
+            due = await waiting.owing(conn, limit=ORGANIZATIONS)
         recovered = 0
         for organization_id in due:
             try:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, holds, payments, reversals, standings, wallets
+from db import alerts, holds, payments, reversals, standings, waiting, wallets
 from db.payments import PaidBack
 from db.reversals import (
     Booked,
@@ -233,7 +233,7 @@ async def test_who_owes_and_has_something_to_take_it_from_is_found(engine: Async
     await run(engine, "UPDATE wallets SET held_micros = balance_micros WHERE organization_id = 'holds'")
 
     async with engine.connect() as conn:
-        assert await reversals.coverable(conn, limit=10) == ["owes-and-has"]
+        assert await waiting.owing(conn, limit=10) == ["owes-and-has"]
 
 
 async def test_together_they_are_never_more_than_the_payment(engine: AsyncEngine) -> None:
