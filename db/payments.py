@@ -39,9 +39,12 @@ class PaidBack:
     """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it now."""
 
 
+TopUpOutcome = Outcome | BookedFor | PaidBack
+
+
 async def book_topup(
     conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, *, now: datetime
-) -> Outcome | BookedFor | PaidBack:
+) -> TopUpOutcome:
     """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it; what the organization
     owes for reversals is recovered from it first.
 

@@ -8,13 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts, organizations, payments, receipts, standings, subscriptions
 from db.organizations import AccountTaken
-from db.payments import BookedFor, PaidBack
+from db.payments import BookedFor, TopUpOutcome
 from db.receipts import Receipt
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.standing import Block, Status
 from domain.subscription import Provider
-from domain.wallet import Conflict, Credited, Outcome, WrongCurrency, debit
+from domain.wallet import Conflict, Credited, WrongCurrency, debit
 from tests.builders import (
     NOON,
     ORGANIZATION,
@@ -45,9 +45,7 @@ def captured(amount: Money, id_: str = "CAP-1") -> Payment:
     )
 
 
-async def top_up(
-    engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION
-) -> Outcome | BookedFor | PaidBack:
+async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> TopUpOutcome:
     async with engine.begin() as conn:
         return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount), now=NOON)
 

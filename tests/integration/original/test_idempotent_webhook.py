@@ -4,10 +4,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import payments
 from db.folding import Heard
-from db.payments import BookedFor, PaidBack
+from db.payments import TopUpOutcome
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.subscription import Provider
-from domain.wallet import Credited, Outcome
+from domain.wallet import Credited
 from tests.builders import (
     NOON,
     ORGANIZATION,
@@ -24,7 +24,7 @@ from tests.builders import (
 )
 
 
-async def book(engine: AsyncEngine) -> Outcome | BookedFor | PaidBack:
+async def book(engine: AsyncEngine) -> TopUpOutcome:
     captured = Payment(
         reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"),
         status=PaymentStatus.COMPLETED,
