@@ -127,7 +127,6 @@ class Booking:
                 f" ({id_}), though the migration to {migration.target_provider.value} is {migration.state.value}"
             )
             await alerts.raise_(conn, organization_id, "charged_by_other", detail)
-        log.warning("charged_by_other", organization_id=organization_id, detail=detail)
 
     async def settle_topups(self, organization_id: str, waiting: Sequence[TopUpCheckout]) -> None:
         """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer is
