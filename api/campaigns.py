@@ -124,7 +124,12 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
 
 @router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
 async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """A paused or parked campaign runs again. 409 with the reasons when the organization may not send."""
+    """A paused or parked campaign runs again; one that was paused before its time waits for that again. 409 with the
+    reasons when the organization may not send.
+    """
+    scheduled = await _reschedule(here, organization_id, campaign_id)
+    if scheduled is not None:
+        return scheduled
     return await _change(here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED)
 
 
@@ -137,8 +142,26 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.PAUSED:
             campaign = await campaigns.change(
-                conn, campaign, CampaignStatus.PAUSED, by=PERSON, reason=PAUSED_BY_A_PERSON
+                conn,
+                campaign,
+                CampaignStatus.PAUSED,
+                by=PERSON,
+                reason=PAUSED_BY_A_PERSON,
+                scheduled_at=campaign.scheduled_at,
             )
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)
+    return told
+
+
+async def _reschedule(here: Context, organization_id: str, campaign_id: str) -> CampaignOut | None:
+    """None unless it was paused before its time, and that has not come yet."""
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        at = campaign.scheduled_at
+        if campaign.status is not CampaignStatus.PAUSED or at is None or at <= datetime.now(UTC):
+            return None
+        campaign = await campaigns.change(conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at)
         told = await _told(conn, campaign)
     here.ring_campaigns(organization_id, campaign.id)
     return told
@@ -166,7 +189,7 @@ def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> boo
     """Whether the wish was granted before: what was started may have been parked or have ended since."""
     if CampaignStatus.DRAFT in allowed:
         return status in (CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.COMPLETED)
-    return status is CampaignStatus.RUNNING
+    return status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)
 
 
 async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str) -> None:

@@ -16,10 +16,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from api import (
-    auth,
-    errors,
-)
+from api import auth, errors
 from api.app import ROUTES, create_app
 from cli.main import create_app as create_cli
 from db.certify import CHECKS, GUARANTEES

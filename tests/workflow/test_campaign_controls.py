@@ -92,6 +92,24 @@ async def test_a_scheduled_campaign_begins_by_itself_at_its_time(world: World) -
     assert min(message.created for message in account.messages) >= at.timestamp()
 
 
+async def test_a_campaign_that_is_paused_before_its_time_waits_for_that_again(world: World) -> None:
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=10, start=False)
+    path = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    at = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+    await world.post(f"{path}/start", {"at": at.isoformat()})
+
+    paused = await world.post(f"{path}/pause", {})
+    resumed = [await world.post(f"{path}/resume", {}) for _ in range(2)]
+
+    assert paused["status"] == "paused"
+    assert [(one["status"], datetime.fromisoformat(one["scheduled_at"])) for one in resumed] == [("scheduled", at)] * 2
+    assert await recipients(world, organization_id) == []
+
+    await world.post(f"{path}/start", {"at": datetime.now(UTC).isoformat()})
+    await ends_with_each_once(world, organization_id, campaign_id, 10)
+
+
 async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_may(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=10, start=False)
