@@ -2,6 +2,7 @@
 
 import psycopg
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from temporalio.service import RPCError
 
 from cli.failures import CommandFailed
 from runtime.client import TemporalUnreachable
@@ -18,5 +19,7 @@ def in_words(problem: Exception) -> str | None:
             return "the database has no tables yet: run `tollgate migrate` first"
         case OperationalError() | ProgrammingError():
             return f"the database does not do what it should: {str(problem.orig).partition(chr(10))[0]}"
+        case RPCError():
+            return f"Temporal does not do what it should: {problem.message.partition(chr(10))[0]}"
         case _:
             return None

@@ -2,9 +2,11 @@
 
 import pytest
 import typer
+from temporalio.service import RPCError, RPCStatusCode
 
 from cli.certifying import verdict
 from cli.main import COMMANDS, create_app
+from cli.problems import in_words
 from cli.working import task_queues
 from db.certify import Finding
 from runtime.settings import Settings
@@ -43,3 +45,9 @@ def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
         verdict([finding(4, 1), finding(4, 2), finding(1, 3), finding(2, 0)])
         == "FAILED: 1 (No negative balance), 4 (No duplicate charge)"
     )
+
+
+def test_a_temporal_that_does_not_answer_is_one_line() -> None:
+    told = in_words(RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b""))
+
+    assert told == "Temporal does not do what it should: tcp connect error"
