@@ -5,7 +5,6 @@ import contextlib
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from cli.failures import CommandFailed
 from cli.simulated import HOST, Simulated
 from runtime import child, database, temporal
 from runtime.client import RPC_TIMEOUT, connect
+from runtime.ports import free_ports
 from runtime.postgres import Postgres
 from runtime.settings import Settings, load, temporal_connection
 
@@ -138,7 +138,7 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
 
 async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say) -> Stack:
     began = time.monotonic()
-    api_port, paypal_port, stripe_port, twilio_port = _free_ports(4)
+    api_port, paypal_port, stripe_port, twilio_port = free_ports(4)
     api_url = f"http://{HOST}:{api_port}"
     simulated = Simulated(
         paypal_port=paypal_port,
@@ -275,9 +275,3 @@ def _data_dir(settings: Settings) -> Iterator[Path]:
         raise
     # what failed leaves its logs behind
     shutil.rmtree(made, ignore_errors=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]

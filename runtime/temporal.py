@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from runtime import child
 from runtime.client import SEARCH_ATTRIBUTES
+from runtime.ports import free_ports
 
 CLI_VERSION = "1.8.2"
 START_LIMIT = 60.0
@@ -83,7 +83,7 @@ async def serve(
     Call it from the main thread (see `runtime.child`). Its output goes to `log`.
     """
     program = await find_program(cache_dir, say)
-    free_port, ui_port = _free_ports(2)
+    free_port, ui_port = free_ports(2)
     port = port or free_port
     process = _launch(program, port, ui_port if ui else None, log, db_file)
     address = f"{_HOST}:{port}"
@@ -226,11 +226,3 @@ async def _listens(address: str) -> bool:
     writer.close()
     await writer.wait_closed()
     return True
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((_HOST, 0))
-        return [each.getsockname()[1] for each in sockets]

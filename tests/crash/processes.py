@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -96,9 +95,3 @@ async def _running(world: World, name: str, arguments: list[str], given: Mapping
     finally:
         if process.poll() is None:
             running.kill()
-
-
-def free_port() -> int:
-    """One that nobody listens at, just now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])

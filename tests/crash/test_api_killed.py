@@ -5,9 +5,10 @@ import signal
 
 import httpx
 
+from runtime.ports import free_ports
 from tests.builders import number, rows
 from tests.crash.load import Debits
-from tests.crash.processes import api, free_port
+from tests.crash.processes import api
 from tests.world import World, until
 
 CALLERS = 100
@@ -17,7 +18,7 @@ ONE_CENT = 10_000
 
 async def test_every_answered_debit_is_in_the_ledger_once(world: World) -> None:
     organization_id, _ = await world.organization(balance="100.00")
-    port = free_port()
+    [port] = free_ports(1)
     engine, key = world.services.engine, world.api.headers["authorization"]
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}", headers={"authorization": key}, timeout=10

@@ -10,9 +10,10 @@ from temporalio.api.enums.v1 import EventType
 
 from activities.doorbell import organization_workflow_id
 from domain.standing import Status
+from runtime.ports import free_ports
 from runtime.settings import Settings
 from runtime.temporal import find_program
-from tests.crash.processes import free_port, worker
+from tests.crash.processes import worker
 from tests.world import World, until
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "rolling-deployment.md"
@@ -49,7 +50,8 @@ async def test_with_worker_versioning_the_promoted_build_takes_over(world: World
 
 
 async def test_a_worker_tells_prometheus_what_waits_in_temporal(world: World) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    [port] = free_ports(1)
+    address = f"127.0.0.1:{port}"
     async with worker(world, "a", "--metrics", address), httpx.AsyncClient() as prometheus:
         organization_id, _ = await world.organization()
         await world.applied(organization_id, "active")

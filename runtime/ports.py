@@ -1,0 +1,24 @@
+"""Free ports for servers of ours that take a moment to listen."""
+
+import random
+import socket
+from contextlib import ExitStack
+
+HOST = "127.0.0.1"
+LOWEST, HIGHEST = 20_000, 32_767
+"""Below the ports that systems hand out by themselves: one of those may be taken before our server listens at it."""
+
+
+def free_ports(count: int) -> list[int]:
+    """So many that nobody listens at, just now."""
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - no secret
+            tried = held.enter_context(socket.socket())
+            try:
+                tried.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+        return found
