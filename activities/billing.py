@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 
 from activities.booking import Booking
 from activities.doorbell import Doorbell
-from activities.failures import STALE, translated
+from activities.failures import stale, translated
 from db import campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
@@ -162,7 +162,7 @@ async def _fold(
                 accept_older=activity.info().attempt > STALE_ATTEMPTS,
             )
     except folding.Stale as problem:
-        raise ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN) from problem
+        raise stale(problem) from problem
     return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
 
 

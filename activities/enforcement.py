@@ -17,9 +17,8 @@ from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
 from db import alerts, campaigns, folding, receipts, standings, wallets
 from db.pipeline import reading, together
-from db.standings import HeldBlock
 from domain.campaign import Park
-from domain.standing import Block, Standing, Status
+from domain.standing import Standing, Status
 from domain.telephony import Account, AccountStatus
 from providers.errors import AlreadyTerminal
 from providers.twilio import Twilio
@@ -122,10 +121,8 @@ class Enforcement:
         log.error("enforcement_stuck", organization_id=stuck.organization_id, step=stuck.step, reason=stuck.reason)
 
     async def _block_telephony(self, organization_id: str, reason: str) -> None:
-        held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
         async with self._engine.begin() as conn:
-            await folding.block(conn, organization_id, held, now=datetime.now(UTC))
-            await alerts.raise_(conn, organization_id, "telephony", reason)
+            await folding.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
         log.warning("subaccount_held", organization_id=organization_id, reason=reason)
 
     async def _account_of(self, step: Step) -> str:

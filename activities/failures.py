@@ -28,6 +28,11 @@ def translated() -> Iterator[None]:
         ) from problem
 
 
+def stale(problem: Exception) -> ApplicationError:
+    """The provider's answer is older than what is known: it is asked again, which is expected."""
+    return ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN)
+
+
 def superseded(asked: int, now: int) -> ApplicationError:
     """The organization's mind has changed since this step was asked for; nothing was done."""
     return ApplicationError(

@@ -29,8 +29,7 @@ from db import (
     waiting,
 )
 from db.organizations import Organization
-from db.standings import HeldBlock
-from domain.standing import Block, Standing, Status
+from domain.standing import Standing, Status
 from domain.subscription import Provider
 from domain.telephony import Account, AccountStatus
 from providers.billing import BillingProvider
@@ -143,7 +142,7 @@ class Reconciling:
         """Look up every message whose hand-over is open for over a minute; returns how many were settled."""
         async with self._engine.connect() as conn:
             found = await messages.unsettled_organizations(
-                conn, before=datetime.now(UTC) - timedelta(minutes=1), limit=1000
+                conn, before=datetime.now(UTC) - messages.UNSETTLED_AFTER, limit=1000
             )
         began, settled = time.monotonic(), 0
         for organization_id in found:
@@ -205,9 +204,7 @@ class Reconciling:
                 await standings.mark_unapplied(conn, standing.organization_id, standing.epoch)
                 return
             reason = f"Twilio says the subaccount is {account.status.value}"
-            held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
-            await folding.block(conn, standing.organization_id, held, now=datetime.now(UTC))
-            await alerts.raise_(conn, standing.organization_id, "telephony", reason)
+            await folding.block_telephony(conn, standing.organization_id, reason, now=datetime.now(UTC))
 
     async def _report(self, organization_id: str, difference: str) -> None:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)

@@ -14,14 +14,13 @@ from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import look_up
-from db import alerts, folding, organizations, pace, reservations, settlements, standings
+from db import folding, organizations, pace, reservations, settlements, standings
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
-from db.standings import HeldBlock
 from domain.campaign import Batch, MessageStatus, Next
-from domain.standing import Block, Status
+from domain.standing import Status
 from domain.telephony import AccountStatus
 from providers.errors import ProviderError
 from providers.twilio import Twilio
@@ -240,12 +239,10 @@ class Sending:
             log.error("account_refused", organization_id=organization.id, reason="Twilio says that it is active")
             return False
         reason = f"Twilio says the subaccount is {account.status.value}"
-        held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
         async with self._engine.begin() as conn:
             if await standings.lock(conn, organization.id) != before:
                 return True  # a suspension of ours may have come and gone since: no block may outlast it
-            await folding.block(conn, organization.id, held, now=datetime.now(UTC))
-            await alerts.raise_(conn, organization.id, "telephony", reason)
+            await folding.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
         return True

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 
 from activities.billing import STALE_ATTEMPTS
-from activities.failures import STALE, translated
+from activities.failures import STALE, stale, translated
 from db import customer_migrations, folding, subscriptions
 from db.customer_migrations import Migration
 from domain.subscription import BILLING, Provider, Snapshot, State
@@ -102,7 +102,7 @@ async def fold(
                 accept_older=activity.info().attempt > STALE_ATTEMPTS,
             )
         except folding.Stale as problem:
-            raise ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN) from problem
+            raise stale(problem) from problem
     return await customer_migrations.newest(conn, migration.organization_id) or migration
 
 

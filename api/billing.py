@@ -12,7 +12,7 @@ from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, not_found
 from api.fields import Amount, Body, Currency, Decimal
 from api.subscription_fields import SubscriptionOut, Token
-from api.subscriptions import request_id
+from api.subscriptions import paid_for, request_id
 from db import folding, organizations, subscriptions
 from db.folding import Stale
 from db.subscriptions import Subscription
@@ -115,15 +115,10 @@ async def _current(here: Context, organization_id: str, *, begun: bool = True) -
     async with here.services.engine.connect() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
-        known = await subscriptions.current(conn, organization_id)
-    if known is None:
-        raise Problem(Kind.WRONG_STATE, "it has no current subscription")
-    provider = here.services.providers.get(known.provider)
-    if provider is None:
-        raise Problem(Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here")
+        known = await paid_for(here, conn, organization_id)
     if begun and known.snapshot.state in _NOT_BEGUN:
         raise Problem(Kind.WRONG_STATE, f"the subscription is {known.snapshot.state.value}: nobody has consented to it")
-    return provider, known
+    return here.services.providers[known.provider], known
 
 
 async def _followed(here: Context, known: Subscription, told: Snapshot) -> SubscriptionOut:

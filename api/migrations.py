@@ -8,7 +8,8 @@ from api.auth import OPERATOR, READ
 from api.context import Here, Limit, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.migration_fields import MigrationOut, MigrationPage, NewMigration
-from db import customer_migrations, organizations, standings, subscriptions
+from api.subscriptions import paid_for, provider_of
+from db import customer_migrations, organizations, standings
 from domain.migration import Progress
 
 router = APIRouter(prefix="/v1", tags=["migration"])
@@ -25,16 +26,11 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
 
     Open already, and to the same plan: 200. 409: another one is open, or there is no subscription to move.
     """
-    if asked.provider not in here.services.providers:
-        raise invalid("provider", f"{asked.provider.value} is not set up here")
+    provider_of(here, asked.provider)
     async with here.services.engine.begin() as conn:
         if await standings.lock(conn, organization_id) is None:
             raise not_found("organization")
-        source = await subscriptions.current(conn, organization_id)
-        if source is None:
-            raise Problem(Kind.WRONG_STATE, "it has no current subscription")
-        if source.provider not in here.services.providers:
-            raise Problem(Kind.WRONG_STATE, f"it pays at {source.provider.value}, which is not set up here")
+        source = await paid_for(here, conn, organization_id)
         before = await customer_migrations.open_one(conn, organization_id)
         if before is None and source.provider is asked.provider:
             raise Problem(Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already")

@@ -100,6 +100,16 @@ def provider_of(here: Context, name: Provider) -> BillingProvider:
     return provider
 
 
+async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -> Subscription:
+    """The current subscription; without one, or where its provider is not set up, 409."""
+    known = await subscriptions.current(conn, organization_id)
+    if known is None:
+        raise Problem(Kind.WRONG_STATE, "it has no current subscription")
+    if known.provider not in here.services.providers:
+        raise Problem(Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here")
+    return known
+
+
 async def _told(provider: BillingProvider, subscription_id: str) -> Snapshot:
     try:
         told = await provider.get_subscription(subscription_id)

@@ -7,15 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import inbox, listings
+from db import inbox, listings, messages
 from db.inbox import Backlog
 from db.listings import Compared
-from db.tables import alerts, messages, standings
+from db.tables import alerts, standings
 from domain.standing import Status
 from domain.subscription import Provider
-
-UNSETTLED_AFTER = timedelta(minutes=1)
-"""A hand-over that is open for longer has gone wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +48,6 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
     raised = await conn.execute(
         select(alerts.c.kind, func.count().label("all")).where(alerts.c.cleared_at.is_(None)).group_by(alerts.c.kind)
     )
-    unsettled = select(func.count()).where(
-        messages.c.status.in_(("sending", "unknown")), messages.c.sending_at < now - UNSETTLED_AFTER
-    )
     return Figures(
         organizations=dict.fromkeys(Status, 0) | {Status(row.status): row.all for row in rows},
         behind=sum(row.behind for row in rows),
@@ -62,5 +56,5 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         backlog=await inbox.backlog(conn),
         compared=await listings.compared(conn),
         alerts={row.kind: row.all for row in raised},
-        unsettled=(await conn.execute(unsettled)).scalar_one(),
+        unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
     )

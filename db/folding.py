@@ -252,6 +252,13 @@ async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *,
     return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
+async def block_telephony(conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime) -> None:
+    """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The caller commits."""
+    held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+    await block(conn, organization_id, held, now=now)
+    await alerts.raise_(conn, organization_id, "telephony", reason)
+
+
 async def unblock(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
 ) -> Standing | None:

@@ -1,16 +1,19 @@
 """Messages: one recipient's each, where they stand with Twilio, and how to find them again."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import attempts, campaigns, messages, organizations
 from domain.campaign import MessageStatus
 from domain.money import Money
+
+UNSETTLED_AFTER = timedelta(minutes=1)
+"""A hand-over that is open for longer has gone wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +102,19 @@ async def in_status(
 
 async def unsettled_organizations(conn: AsyncConnection, *, before: datetime, limit: int) -> list[str]:
     """Organizations with messages whose hand-over began before `before` and is still open."""
-    query = (
-        select(messages.c.organization_id)
-        .where(messages.c.status.in_([MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value]))
-        .where(messages.c.sending_at < before)
-        .distinct()
-        .limit(limit)
-    )
+    query = select(messages.c.organization_id).where(*_unsettled(before)).distinct().limit(limit)
     return [row.organization_id for row in await conn.execute(query)]
+
+
+async def number_unsettled(conn: AsyncConnection, *, before: datetime) -> int:
+    """How many such messages there are."""
+    number: int = (await conn.execute(select(func.count()).where(*_unsettled(before)))).scalar_one()
+    return number
+
+
+def _unsettled(before: datetime) -> tuple[Any, Any]:
+    open_ = messages.c.status.in_([MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value])
+    return open_, messages.c.sending_at < before
 
 
 async def _select(conn: AsyncConnection, organization_id: str, *conditions: Any) -> list[Message]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox import FIRST_RETRY, LAST_RETRY, InboxStatus, backoff, organization_of, read
@@ -51,20 +51,18 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
 
 async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
     """A subscription was linked: what was parked for it is due now."""
-    await conn.execute(
-        update(inbox)
-        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
-        .where(inbox.c.status == InboxStatus.PARKED.value)
-        .values(next_attempt_at=now)
-    )
+    await _due(conn, provider, inbox.c.provider_subscription_id == subscription_id, now)
 
 
 async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
     """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
+    await _due(conn, provider, inbox.c.payment_id == payment_id, now)
+
+
+async def _due(conn: AsyncConnection, provider: Provider, those: ColumnElement[bool], now: datetime) -> None:
     await conn.execute(
         update(inbox)
-        .where(inbox.c.provider == provider.value, inbox.c.payment_id == payment_id)
-        .where(inbox.c.status == InboxStatus.PARKED.value)
+        .where(inbox.c.provider == provider.value, those, inbox.c.status == InboxStatus.PARKED.value)
         .values(next_attempt_at=now)
     )
 
