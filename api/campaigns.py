@@ -127,9 +127,6 @@ async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) 
     """A paused or parked campaign runs again; one that was paused before its time waits for that again. 409 with the
     reasons when the organization may not send.
     """
-    scheduled = await _reschedule(here, organization_id, campaign_id)
-    if scheduled is not None:
-        return scheduled
     return await _change(here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED)
 
 
@@ -154,28 +151,12 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
     return told
 
 
-async def _reschedule(here: Context, organization_id: str, campaign_id: str) -> CampaignOut | None:
-    """None unless it was paused before its time, and that has not come yet."""
-    async with here.services.engine.begin() as conn:
-        campaign = await _locked(conn, organization_id, campaign_id)
-        at = campaign.scheduled_at
-        if campaign.status is not CampaignStatus.PAUSED or at is None or at <= datetime.now(UTC):
-            return None
-        campaign = await campaigns.change(conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at)
-        told = await _told(conn, campaign)
-    here.ring_campaigns(organization_id, campaign.id)
-    return told
-
-
 async def _change(here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus) -> CampaignOut:
     ring: UUID | None = None
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status in allowed:
-            if not campaign.total:
-                raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
-            await _refuse_unless_it_may_send(conn, organization_id)
-            campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+            campaign = await _go_on(conn, campaign)
             ring = campaign.id
         elif not _repeats(campaign.status, allowed):
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
@@ -183,6 +164,17 @@ async def _change(here: Context, organization_id: str, campaign_id: str, *allowe
     if ring is not None:
         here.ring_campaigns(organization_id, ring)
     return told
+
+
+async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
+    """It runs; paused before its time, it waits for that again."""
+    at = campaign.scheduled_at
+    if campaign.status is CampaignStatus.PAUSED and at is not None and at > datetime.now(UTC):
+        return await campaigns.change(conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at)
+    if not campaign.total:
+        raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
+    await _refuse_unless_it_may_send(conn, campaign.organization_id)
+    return await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
 
 
 def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> bool:
