@@ -127,6 +127,10 @@ class World:
         told: dict[str, Any] = answer.json()
         return told
 
+    def simulator(self, provider: str) -> PayPalSimulator | StripeSimulator:
+        """By the provider's name."""
+        return self.paypal if provider == "paypal" else self.stripe
+
     async def act(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Let something happen at PayPal, without delivering it."""
         answer = await self.paypal_control.post(f"/_sim/{path}", json={"deliver": False, **(body or {})})

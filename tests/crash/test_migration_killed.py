@@ -49,13 +49,9 @@ def path(provider: Provider, subscription_id: str) -> str:
     return f"/v1/{'subscriptions' if provider is Provider.STRIPE else 'billing/subscriptions'}/{subscription_id}$"
 
 
-def faults_of(world: World, provider: Provider) -> Faults:
-    return world.paypal.faults if provider is Provider.PAYPAL else world.stripe.faults
-
-
 async def hold(world: World, one: Customer, at: At) -> Held:
     """Let the migration come to the call, and leave that without an answer."""
-    faults = faults_of(world, one.target if at in (At.OFFERED, At.CONSENTED) else one.source)
+    faults = world.simulator(one.target if at in (At.OFFERED, At.CONSENTED) else one.source).faults
     if at is At.CHECKED:
         fault = faults.add(BEFORE, method="GET", path=path(one.source, one.subscription_id))
         await customers.migrate(world, one)
@@ -89,7 +85,7 @@ async def hold(world: World, one: Customer, at: At) -> Held:
 
 async def hold_between(world: World, one: Customer, state: Progress) -> Held:
     """A step that asks both: while the source takes its time to answer, the target ceases to."""
-    sources, targets = faults_of(world, one.source), faults_of(world, one.target)
+    sources, targets = world.simulator(one.source).faults, world.simulator(one.target).faults
     slow = sources.add("slow", method="GET", path=path(one.source, one.subscription_id), seconds=2.0)
     await customers.consent(world, one, deliver=False)
     await world.services.doorbell.ring_migration(one.organization_id)

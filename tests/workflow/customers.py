@@ -232,5 +232,5 @@ async def charged_again(world: World, one: Customer) -> list[str]:
 
 
 def deliver(world: World, provider: Provider, event_ids: Iterable[str]) -> None:
-    simulator = world.paypal if provider is Provider.PAYPAL else world.stripe
+    simulator = world.simulator(provider)
     simulator.deliveries.deliver([simulator.events.all[one] for one in event_ids])

@@ -149,8 +149,7 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
 @BOTH
 async def test_a_late_word_of_the_old_provider_suspends_nobody(world: World, source: Provider) -> None:
     one = await customers.customer(world, source)
-    deliveries = world.paypal.deliveries if source is Provider.PAYPAL else world.stripe.deliveries
-    events = world.paypal.events if source is Provider.PAYPAL else world.stripe.events
+    deliveries, events = world.simulator(source).deliveries, world.simulator(source).events
     lost = deliveries.faults.add("lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted")
     try:
         await customers.migrate(world, one)

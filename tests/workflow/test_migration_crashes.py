@@ -157,7 +157,7 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
     world: World, source: Provider
 ) -> None:
     one = await customers.customer(world, source)
-    faults = world.stripe.faults if one.target is Provider.STRIPE else world.paypal.faults
+    faults = world.simulator(one.target).faults
     fault = faults.add("reset_after_acceptance", method="POST", path=CREATE[one.target], times=1)
 
     await customers.migrate(world, one)
@@ -172,7 +172,7 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
 @BOTH
 async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(world: World, source: Provider) -> None:
     one = await customers.customer(world, source)
-    faults = world.stripe.faults if source is Provider.STRIPE else world.paypal.faults
+    faults = world.simulator(source).faults
     path = {
         Provider.STRIPE: f"/v1/subscriptions/{one.subscription_id}$",
         Provider.PAYPAL: f"/v1/billing/subscriptions/{one.subscription_id}/cancel",

@@ -70,7 +70,7 @@ async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordina
     world: World, source: Provider
 ) -> None:
     one = await moved(world, source)
-    events = world.paypal.events if source is Provider.PAYPAL else world.stripe.events
+    events = world.simulator(source).events
     named = one.organization_id.encode()
     [paid] = [event.id for event in events.all.values() if event.type == PAID[source] and named in event.raw]
 

@@ -42,7 +42,7 @@ async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(a
     """Such as disputes, for an application that was not given the permission."""
     world = actor.world
     organization_id = await onboard(world, balance="0")
-    simulator = world.paypal if isinstance(actor, AtPayPal) else world.stripe
+    simulator = world.simulator(actor.name)
     disputed, refunded = [await actor.top_up(organization_id, "25.00") for _ in range(2)]
     simulator.faults.add("403", method="GET", path="/v1/(customer/)?disputes")
 

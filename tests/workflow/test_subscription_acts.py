@@ -116,7 +116,7 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
 async def test_a_provider_that_does_not_answer_is_503_and_changes_nothing(actor: Actor) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
     subscription = await actor.subscribe(organization_id)
-    simulator = world.paypal if actor.name == "paypal" else world.stripe
+    simulator = world.simulator(actor.name)
     fault = simulator.faults.add("503", path=f"/v1/.*{subscription.id}")
 
     told = await ask(actor, organization_id, "suspend", WHY)

@@ -82,6 +82,14 @@ async def take_back(
         return await reversals.book(conn, organization_id, Provider.PAYPAL, told, now=NOON)
 
 
+async def owing_ten(engine: AsyncEngine) -> None:
+    """A payment of ten was spent whole, and then its payer had it back."""
+    await onboard(engine, balance="0")
+    await pay(engine, "10")
+    await post(engine, debit("spent", usd("10")))
+    await take_back(engine, usd("10"))
+
+
 async def owed(engine: AsyncEngine) -> Money:
     async with engine.connect() as conn:
         return Money(await reversals.owed(conn, ORGANIZATION), "USD")
@@ -205,10 +213,7 @@ async def test_what_is_covered_lifts_the_block_and_leaves_opening_to_the_steps(e
 
 
 async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngine) -> None:
-    await onboard(engine, balance="0")
-    await pay(engine, "10")
-    await post(engine, debit("spent", usd("10")))
-    await take_back(engine, usd("10"))
+    await owing_ten(engine)
     await post(engine, credit("by the host", usd("4")))
 
     async with engine.begin() as conn:
@@ -392,10 +397,7 @@ async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_
 
 
 async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out(engine: AsyncEngine) -> None:
-    await onboard(engine, balance="0")
-    await pay(engine, "10")
-    await post(engine, debit("spent", usd("10")))
-    await take_back(engine, usd("10"))
+    await owing_ten(engine)
     await post(engine, credit("some", usd("4")))
     async with engine.connect() as holder:
         await standings.lock(holder, ORGANIZATION)
@@ -425,10 +427,7 @@ async def test_what_somebody_credited_under_its_reference_is_not_taken_for_what_
 
 
 async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> None:
-    await onboard(engine, balance="0")
-    await pay(engine, "10")
-    await post(engine, debit("spent", usd("10")))
-    await take_back(engine, usd("10"))
+    await owing_ten(engine)
 
     await waived(engine)
     await pay(engine, "10", "NEXT")
