@@ -119,6 +119,9 @@ class Booking:
         async with self._engine.begin() as conn:
             new = await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
             await parking.adopt_payment(conn, delivery.provider, id_, now)
+            if not new and payment.subscription_id and await payments.credited(conn, delivery.provider, id_):
+                detail = f"{id_} is credited as a top-up, and is a payment for subscription {payment.subscription_id}"
+                await alerts.raise_(conn, organization_id, "payment_not_booked", detail)
             migration = await customer_migrations.not_to_charge(conn, organization_id, delivery.provider, paid, at)
             if not new or migration is None or payment.status is PaymentStatus.REFUNDED:
                 return

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import reversals, standings, wallets
 from db.tables import payments
+from db.tables import reversals as reversals_table
 from domain.events import Payment
 from domain.money import Money
 from domain.subscription import Provider
@@ -39,7 +40,14 @@ class PaidBack:
     """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it now."""
 
 
-TopUpOutcome = Outcome | BookedFor | PaidBack
+@dataclass(frozen=True, slots=True)
+class OfSubscription:
+    """The payment is noted as one for this subscription, which pays for the service and not for the wallet."""
+
+    subscription_id: str
+
+
+TopUpOutcome = Outcome | BookedFor | PaidBack | OfSubscription
 
 
 async def book_topup(
@@ -52,17 +60,23 @@ async def book_topup(
     wallet; the caller commits.
     """
     await standings.lock(conn, organization_id)
-    reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
     noted = await _noted(conn, provider, payment.reference.id)
     if noted is not None and noted.organization_id != organization_id:
         return BookedFor(noted.organization_id)
     if noted is not None and noted.kind == "returned":
         return PaidBack()  # no refund of it could be taken back any more
+    if noted is not None and noted.kind == "subscription" and noted.provider_subscription_id is not None:
+        return OfSubscription(noted.provider_subscription_id)
+    reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
+    if noted is not None and noted.reference_id is not None:
+        reference_id = noted.reference_id  # the same payment, read as another kind of object, is credited once
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )
     if isinstance(outcome, Credited):
-        await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
+        new = await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
+        if not new:
+            await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
         await reversals.recover(conn, organization_id, now=now)
     return outcome
 
@@ -72,9 +86,16 @@ async def book_subscription_payment(
 ) -> bool:
     """Note that the subscription was paid, once by the sale's id; False if it was noted before.
 
-    The wallet does not change. The caller commits.
+    The wallet does not change. Locks the standing, so that nobody credits it at the same time; the caller commits.
     """
+    await standings.lock(conn, organization_id)
     return await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
+
+
+async def credited(conn: AsyncConnection, provider: Provider, object_id: str) -> bool:
+    """Whether the payment is booked as a top-up."""
+    noted = await _noted(conn, provider, object_id)
+    return noted is not None and noted.kind == "topup"
 
 
 async def note_returned(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> None:
@@ -106,9 +127,7 @@ async def owners(conn: AsyncConnection, provider: Provider, object_ids: Sequence
 
 
 async def _noted(conn: AsyncConnection, provider: Provider, object_id: str) -> Any:
-    query = select(payments.c.organization_id, payments.c.kind).where(
-        payments.c.provider == provider.value, payments.c.object_id == object_id
-    )
+    query = select(payments).where(payments.c.provider == provider.value, payments.c.object_id == object_id)
     return (await conn.execute(query)).one_or_none()
 
 
@@ -138,6 +157,34 @@ async def _note(
         .returning(payments.c.object_id)
     )
     return noted.one_or_none() is not None
+
+
+async def _rebook_as_topup(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, reference_id: str
+) -> None:
+    """A payment that was noted for a subscription that nothing names is a top-up from now on, and so are its reversals:
+    what was given back of it is owed by the wallet that has its credit. The caller holds the standing.
+    """
+    of_it = payments.c.organization_id == organization_id, payments.c.provider == provider.value
+    await conn.execute(
+        update(payments)
+        .where(*of_it, payments.c.object_id == payment.reference.id, payments.c.kind == "subscription")
+        .values(
+            kind="topup",
+            reference_id=reference_id,
+            amount_micros=payment.amount.micros,
+            currency=payment.amount.currency,
+        )
+    )
+    await conn.execute(
+        update(reversals_table)
+        .where(
+            reversals_table.c.organization_id == organization_id,
+            reversals_table.c.provider == provider.value,
+            reversals_table.c.payment_id == payment.reference.id,
+        )
+        .values(payment_kind="topup")
+    )
 
 
 def _payment(row: Row[Any]) -> BookedPayment:

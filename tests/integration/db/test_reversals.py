@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -114,6 +115,59 @@ async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
     assert outcomes == [Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))] * 3
     assert await entries(engine) == [("credit", 25_000_000), ("reversal", -10_000_000)]
     assert (await standing(engine)).status is Status.ACTIVE
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_payment_noted_for_no_named_subscription_and_then_credited_is_taken_back_by_its_refund(
+    engine: AsyncEngine,
+) -> None:
+    """As of a one-off invoice at Stripe, or of a one-time sale at PayPal: both are told as a capture, too."""
+    await onboard(engine, balance="0")
+    await pay(engine, "25", kind=MoneyObject.SALE)
+    await pay(engine, "25")
+
+    outcome = await take_back(engine, usd("10"))
+
+    assert outcome == Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))
+    assert await balance(engine) == usd("15")
+    assert await rows(engine, "SELECT kind, reference_id FROM payments") == [("topup", "paypal:capture:CAP")]
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_credit(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25", kind=MoneyObject.SALE)
+    assert await take_back(engine, usd("10")) == OfSubscription()
+    await pay(engine, "25")
+
+    assert await balance(engine) == usd("15")
+    assert await take_back(engine, usd("10")) == Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))
+    assert await take_back(engine, usd("10"), stands=False) == Booked(
+        counted=usd("0"), told=usd("10"), owed=usd("0"), returned=True
+    )
+    assert await balance(engine) == usd("25")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_payment_of_a_named_subscription_is_never_credited(engine: AsyncEngine) -> None:
+    """Whoever once saw genuine headers can name its id as a capture, under which PayPal finds it, too."""
+    await onboard(engine, balance="0")
+    sale = replace(capture("25", kind=MoneyObject.SALE), subscription_id="I-1")
+    async with engine.begin() as conn:
+        assert await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, sale)
+
+    assert await credited(engine, capture("25")) == payments.OfSubscription("I-1")
+    assert await balance(engine) == usd("0")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_payment_that_is_read_as_a_sale_and_as_a_capture_is_credited_once(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    assert isinstance(await credited(engine, capture("25", kind=MoneyObject.SALE)), Credited)
+
+    assert isinstance(await credited(engine, capture("25")), Credited)
+
+    assert await balance(engine) == usd("25")
     assert await broken_claims(engine) == set()
 
 
