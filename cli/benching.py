@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 import uvloop
@@ -33,42 +32,17 @@ from runtime.database import create_engine
 
 BARE_QUEUE = "bench-bare"
 TIMEOUT = 60.0
-bench = typer.Typer(help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True)
 
 
-@bench.callback()
-def choose() -> None:
-    """Each benchmark starts servers of its own and leaves nothing behind."""
-
-
-@bench.command()
-def lifecycle(
-    organizations: Annotated[int, typer.Option(min=20, help="How many are suspended at once.")] = 1000,
-    provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
-) -> None:
-    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
+def lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> None:
     raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, provider, as_json=as_json))))
 
 
-@bench.command()
-def wallet(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
-) -> None:
-    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
+def wallet(plot: Path | None, *, as_json: bool) -> None:
     raise typer.Exit(uvloop.run(until_stopped(_wallet(plot, as_json=as_json))))
 
 
-@bench.command()
-def campaign(
-    messages: Annotated[int, typer.Option(min=1000, help="Of both organizations together.")] = 20_000,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
-) -> None:
-    """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
+def campaign(messages: int, *, as_json: bool) -> None:
     raise typer.Exit(uvloop.run(until_stopped(_campaign(messages, as_json=as_json))))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -39,18 +39,17 @@ class Plan:
 
 def migrate_customers(
     *,
-    to: Annotated[Provider, typer.Option(help="The provider to move to.")],
-    cohort: Annotated[str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")] = "",
-    plan: Annotated[str, typer.Option(help="The plan or price at the new provider.")] = "",
-    return_url: Annotated[str, typer.Option(help="Where the customer lands after consenting.")] = "",
-    cancel_url: Annotated[str, typer.Option(help="Where the customer lands after not consenting.")] = "",
-    per_minute: Annotated[float, typer.Option(help="Start so many a minute.", min=0.1)] = 60.0,
-    error_budget: Annotated[str, typer.Option(help="Stop when more of those that ended went wrong.")] = "2%",
-    status: Annotated[bool, typer.Option("--status", help="Show where they are, and start nothing.")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Start no further ones; those under way go on.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")] = False,
+    to: Provider,
+    cohort: str,
+    plan: str,
+    return_url: str,
+    cancel_url: str,
+    per_minute: float,
+    error_budget: str,
+    status: bool,
+    pause: bool,
+    resume: bool,
 ) -> None:
-    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the budget is spent."""
     configured()
     if pause:
         _run(lambda conn: migration_cohorts.pause(conn, to, BY_HAND))

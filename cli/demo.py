@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
 
 import httpx
 import typer
@@ -21,10 +20,7 @@ from cli.telling import Differs, Teller
 from db.api_keys import Scope
 
 
-def demo(
-    *, keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")] = False
-) -> None:
-    """Start everything on this machine, play the story of two organizations over HTTP, and prove the guarantees."""
+def demo(*, keep: bool) -> None:
     raise typer.Exit(uvloop.run(until_stopped(_run(keep=keep))))
 
 

@@ -20,7 +20,6 @@ INTERRUPTED = 130
 
 
 def dev() -> None:
-    """Run servers, simulators, API and worker until Ctrl-C; print their addresses and an API key of each scope."""
     raise typer.Exit(uvloop.run(until_stopped(_run())))
 
 

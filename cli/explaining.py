@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,8 +14,7 @@ from db.receipts import Receipt
 from runtime.database import create_engine
 
 
-def explain(organization: Annotated[str, typer.Argument(help="The organization's id.")]) -> None:
-    """Tell where an organization stands, why, and what was done about it. Changes nothing."""
+def explain(organization: str) -> None:
     with database_url(configured()) as url:
         told = asyncio.run(_ask(url, organization))
     if told is None:

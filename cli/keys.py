@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,38 +14,23 @@ from db.api_keys import ApiKey, Scope
 from runtime.database import create_engine
 
 T = TypeVar("T")
-keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 
-class ScopeName(StrEnum):
-    READ = "read"
-    WRITE = "write"
-    OPERATOR = "operator"
-
-
-@keys.command()
-def create(
-    name: Annotated[str, typer.Option(help="Who or what will use it.")],
-    scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
-) -> None:
-    """Make a key. It is printed once, alone on standard output, and cannot be read again."""
-    key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.name]))
-    errors.print(f"made {key.id} with the scope {scope.value}; keep this, it is shown only now:", highlight=False)
+def create(name: str, scope: str) -> None:
+    """The key stands alone on standard output."""
+    key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
+    errors.print(f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False)
     typer.echo(plain)
 
 
-@keys.command("list")
-def list_keys() -> None:
-    """List the keys, the newest first."""
+def show_all() -> None:
     shown = table("id", "name", "scope", "created", "revoked")
     for key in _run(api_keys.page):
         shown.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
     output.print(shown)
 
 
-@keys.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
-    """Revoke a key. Processes that know it forget it within seconds."""
+def revoke(key_id: str) -> None:
     if not _run(lambda conn: api_keys.revoke(conn, key_id)):
         errors.print(f"there is no key {key_id} that still holds", style="red", highlight=False)
         raise typer.Exit(1)

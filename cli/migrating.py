@@ -2,19 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
-
-import typer
 
 from cli.console import output
 from runtime import database, logging, postgres
 from runtime.settings import Settings, load
 
 
-def migrate(
-    revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
-) -> None:
-    """Bring the database's schema up to date. Any number of times, from any number of processes."""
+def migrate(revision: str) -> None:
     with database_url(configured()) as url:
         database.migrate(url, revision)
     output.print(f"the schema is at {revision}")

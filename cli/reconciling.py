@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated
 
 import typer
 
@@ -12,10 +11,7 @@ from cli.migrating import configured
 from runtime.wiring import from_environment
 
 
-def reconcile(
-    settle: Annotated[int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)] = 120,
-) -> None:
-    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not be asked."""
+def reconcile(settle: int) -> None:
     configured()
     tallies = asyncio.run(_compare(settle))
     shown = table("provider", "since", "listed", "missed", "duplicates", "out of order")

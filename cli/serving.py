@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
 import typer
 import uvicorn
@@ -18,11 +17,7 @@ from runtime.wiring import from_environment
 DRAIN_SECONDS = 20
 
 
-def api(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
-) -> None:
-    """Serve the API until SIGTERM or Ctrl-C, then answer what is under way and end."""
+def api(host: str, port: int) -> None:
     configured()
     raise typer.Exit(uvloop.run(_serve(host, port)))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Annotated
 
 import typer
 import uvloop
@@ -17,15 +16,7 @@ from runtime.wiring import Services, from_environment
 from runtime.worker import work
 
 
-def worker(
-    queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
-    *,
-    versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
-    metrics: Annotated[
-        str | None, typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464.")
-    ] = None,
-) -> None:
-    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
+def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
     read = configured()
     try:
         runtime = telemetry(metrics)

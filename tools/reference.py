@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from api import auth, errors
 from api.app import ROUTES, create_app
-from cli.main import create_app as create_cli
+from cli.commands import app as commands
 from db.certify import CHECKS, GUARANTEES
 from runtime import billing, settings
 from tools import failures, lifecycle
@@ -239,7 +239,7 @@ def _iso(span: timedelta) -> str:
 
 
 def cli() -> str:
-    root = get_command(create_cli())
+    root = get_command(commands)
     parts = ["# The commands", GENERATED, "After `make` has run once, they are at `.venv/bin/tollgate`."]
     parts += [
         "They end with status 0 when all went well, 1 when not, 2 when misused and 130 when interrupted.",

@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from api.app import create_app
-from cli.main import create_app as create_cli
+from cli.commands import app
 from runtime import settings
 from tests.docs.pages import GENERATED, PAGES, ROOT, anchors, links, name
 
@@ -57,7 +57,7 @@ def test_every_route_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_every_command_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    commands = set(get_command(create_cli()).commands)  # type: ignore[attr-defined]  # it is a group
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
     assert set(re.findall(r"`(?:\.venv/bin/)?tollgate ([a-z]+)\b", text)) <= commands

@@ -5,7 +5,7 @@ import typer
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.certifying import verdict
-from cli.main import COMMANDS, create_app
+from cli.commands import app
 from cli.problems import in_words
 from cli.working import task_queues
 from db.certify import Finding
@@ -17,13 +17,9 @@ def finding(guarantee: int, broken: int) -> Finding:
 
 
 def test_every_command_has_a_help_text() -> None:
-    app = create_app()
-
-    named = [each.name for each in app.registered_commands] + [each.name for each in app.registered_groups]
-    assert sorted(str(name) for name in named) == sorted(COMMANDS)
     for each in app.registered_commands:
         assert each.callback is not None
-        assert each.callback.__doc__, each.name
+        assert each.callback.__doc__, each.callback.__name__
 
 
 def test_queues_are_named_by_kind_or_by_their_own_names() -> None:

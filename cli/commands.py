@@ -1,0 +1,229 @@
+"""Every command with its options and help: what can be typed, and nothing of what is done.
+
+A command's own module is imported when the command runs, so that help, completion and a mistyped option are
+answered at once.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from domain.subscription import Provider
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+
+app = typer.Typer(name="tollgate", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+bench = typer.Typer(help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True)
+
+
+class ScopeName(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    OPERATOR = "operator"
+
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tollgate {version('tollgate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tollgate(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """No message leaves without payment."""
+
+
+@app.command()
+def demo(
+    *, keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")] = False
+) -> None:
+    """Start everything on this machine, play the story of two organizations over HTTP, and prove the guarantees."""
+    from cli.demo import demo as run
+
+    run(keep=keep)
+
+
+@app.command()
+def dev() -> None:
+    """Run servers, simulators, API and worker until Ctrl-C; print their addresses and an API key of each scope."""
+    from cli.dev import dev as run
+
+    run()
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65_535)] = 8000,
+) -> None:
+    """Serve the API until SIGTERM or Ctrl-C, then answer what is under way and end."""
+    from cli.serving import api as run
+
+    run(host, port)
+
+
+@app.command()
+def worker(
+    queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
+    *,
+    versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464.")
+    ] = None,
+) -> None:
+    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
+    from cli.working import worker as run
+
+    run(queues, metrics, versioned=versioned)
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
+) -> None:
+    """Bring the database's schema up to date. Any number of times, from any number of processes."""
+    from cli.migrating import migrate as run
+
+    run(revision)
+
+
+@app.command("migrate-customers")
+def migrate_customers(
+    *,
+    to: Annotated[Provider, typer.Option(help="The provider to move to.")],
+    cohort: Annotated[str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")] = "",
+    plan: Annotated[str, typer.Option(help="The plan or price at the new provider.")] = "",
+    return_url: Annotated[str, typer.Option(help="Where the customer lands after consenting.")] = "",
+    cancel_url: Annotated[str, typer.Option(help="Where the customer lands after not consenting.")] = "",
+    per_minute: Annotated[float, typer.Option(help="Start so many a minute.", min=0.1)] = 60.0,
+    error_budget: Annotated[str, typer.Option(help="Stop when more of those that ended went wrong.")] = "2%",
+    status: Annotated[bool, typer.Option("--status", help="Show where they are, and start nothing.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Start no further ones; those under way go on.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")] = False,
+) -> None:
+    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the budget is spent."""
+    from cli.customers import migrate_customers as run
+
+    run(
+        to=to,
+        cohort=cohort,
+        plan=plan,
+        return_url=return_url,
+        cancel_url=cancel_url,
+        per_minute=per_minute,
+        error_budget=error_budget,
+        status=status,
+        pause=pause,
+        resume=resume,
+    )
+
+
+@app.command()
+def reconcile(
+    settle: Annotated[int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)] = 120,
+) -> None:
+    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not be asked."""
+    from cli.reconciling import reconcile as run
+
+    run(settle)
+
+
+@app.command()
+def certify(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False
+) -> None:
+    """Prove guarantees 1 to 7 on the database; exit status 1 if one fails. Changes nothing."""
+    from cli.certifying import certify as run
+
+    run(as_json=as_json)
+
+
+@app.command()
+def explain(organization: Annotated[str, typer.Argument(help="The organization's id.")]) -> None:
+    """Tell where an organization stands, why, and what was done about it. Changes nothing."""
+    from cli.explaining import explain as run
+
+    run(organization)
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="Who or what will use it.")],
+    scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
+) -> None:
+    """Make a key. It is printed once, alone on standard output, and cannot be read again."""
+    from cli.keys import create
+
+    create(name, scope.value)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys, the newest first."""
+    from cli.keys import show_all
+
+    show_all()
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
+    """Revoke a key. Processes that know it forget it within seconds."""
+    from cli.keys import revoke
+
+    revoke(key_id)
+
+
+@bench.callback()
+def choose() -> None:
+    """Each benchmark starts servers of its own and leaves nothing behind."""
+
+
+@bench.command("lifecycle")
+def bench_lifecycle(
+    organizations: Annotated[int, typer.Option(min=20, help="How many are suspended at once.")] = 1000,
+    provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
+    from cli.benching import lifecycle
+
+    lifecycle(organizations, provider, as_json=as_json)
+
+
+@bench.command("wallet")
+def bench_wallet(
+    *,
+    as_json: Json = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
+) -> None:
+    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
+    from cli.benching import wallet
+
+    wallet(plot, as_json=as_json)
+
+
+@bench.command("campaign")
+def bench_campaign(
+    messages: Annotated[int, typer.Option(min=1000, help="Of both organizations together.")] = 20_000,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
+    from cli.benching import campaign
+
+    campaign(messages, as_json=as_json)
+
+
+app.add_typer(keys, name="keys")
+app.add_typer(bench, name="bench")
