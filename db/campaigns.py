@@ -11,14 +11,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import recipients as loading
-from db import standings, subscriptions, wallets
+from db import standings, wallets
 from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
-from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus, Park, kept_by
 from domain.quiet import QuietHours
 from domain.standing import Status
-from domain.subscription import BILLING
-from domain.wallet import Wallet
 
 PERSON = "person"
 TOLLGATE = "tollgate"
@@ -199,25 +197,25 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
 
 
 async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """Let the parked campaigns run again if every condition holds; returns those that do, for the caller to ring.
+    """Let the parked campaigns run again if the gate lets a debit through; returns those to ring.
 
-    The subscription bills, no block stands, the wallet is open and unfrozen with a balance above zero; and never one
-    that a person paused. Takes the locks of the standing, the campaigns and the wallet. The caller commits.
+    No block stands, the wallet is open and unfrozen with a balance above zero. Never one that a person
+    paused, and never one that Twilio's refusals stopped. Takes the locks of the standing, the campaigns
+    and the wallet. The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
         return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
     parked = await _locked(conn, organization_id, CampaignStatus.PARKED)
-    if not parked:
+    eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
+    if not eligible:
         return []
-    subscription = await subscriptions.current(conn, organization_id)
-    if subscription is None or subscription.snapshot.state not in BILLING:
+    wallet = await wallets.watch(conn, organization_id)
+    if wallet is None or kept_by(wallet) is not None:
         return []
-    if not _has_money(await wallets.watch(conn, organization_id)):
-        return []
-    for campaign in parked:
+    for campaign in eligible:
         await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
-    return [campaign.id for campaign in parked]
+    return [campaign.id for campaign in eligible]
 
 
 async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
@@ -252,10 +250,6 @@ async def mark_heard(
         .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
         .values(heard_at=next_at or func.clock_timestamp())
     )
-
-
-def _has_money(wallet: Wallet | None) -> bool:
-    return wallet is not None and wallet.pays and wallet.available_micros > 0
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:

@@ -18,7 +18,7 @@ from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
 from db.settlements import Reply
 from db.tables import messages as table
-from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park
+from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.money import Money
 from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
@@ -48,7 +48,8 @@ async def reserve(
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
-    if (park := _closed(wallet)) is not None:
+    park = kept_by(wallet)
+    if park is not None and park is not Park.INSUFFICIENT_FUNDS:  # what is paid for already goes with an empty wallet
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
@@ -246,12 +247,6 @@ async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_
 async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
     asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "quiet": quiet}
     return (await conn.execute(statements.WAITING, asked)).one()
-
-
-def _closed(wallet: Wallet) -> Park | None:
-    if not wallet.gate_open:
-        return Park.SUSPENDED
-    return Park.FROZEN if wallet.frozen else None
 
 
 def _all_debited(outcomes: Sequence[Outcome]) -> None:

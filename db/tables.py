@@ -381,6 +381,7 @@ campaigns = Table(
     CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
     CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet"),
     CheckConstraint("status <> 'scheduled' OR scheduled_at IS NOT NULL", name="scheduled"),
+    Index("campaigns_parked_idx", "organization_id", postgresql_where=text("status = 'parked'")),
     Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
     Index("campaigns_due_idx", "scheduled_at", postgresql_where=text("status = 'scheduled'")),
 )

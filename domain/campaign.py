@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from domain.money import Money
 from domain.segments import count_segments
+from domain.wallet import Wallet
 
 LONGEST_BODY = 1600
 
@@ -46,6 +47,22 @@ class Park(StrEnum):
     SUSPENDED = "suspended"
     FROZEN = "frozen"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUNDS})
+"""Parked for one of these, a campaign goes on as soon as its wallet pays again."""
+
+
+def kept_by(wallet: Wallet) -> Park | None:
+    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance; None: nothing does.
+
+    The only rule by which campaigns are parked and resumed.
+    """
+    if not wallet.gate_open:
+        return Park.SUSPENDED
+    if wallet.frozen:
+        return Park.FROZEN
+    return Park.INSUFFICIENT_FUNDS if wallet.available_micros <= 0 else None
 
 
 class Next(StrEnum):

@@ -1,4 +1,4 @@
-"""What a worker does every second, Temporal there or not: ends overdue holds, takes what is owed, seals the ledger."""
+"""What a worker does every second, Temporal there or not: ends holds, takes what is owed, resumes campaigns, seals."""
 
 import asyncio
 import time
@@ -15,6 +15,8 @@ from db import campaigns, holds, reversals, seals, waiting
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
+RESUME_EVERY = timedelta(seconds=5)
+"""What resumes a campaign is the event that lets it; this finds what no event did."""
 IDLE_SHARE = 9
 """Sealing rests so many times as long as a batch took: money goes first, and at night it catches up."""
 ORGANIZATIONS = 100
@@ -33,6 +35,7 @@ class Upkeep:
         async with asyncio.TaskGroup() as steps:
             steps.create_task(self._again_and_again(self._expire))
             steps.create_task(self._again_and_again(self._recover))
+            steps.create_task(self._again_and_again(self._go_on))
             steps.create_task(self._again_and_again(self._seal))
 
     async def _again_and_again(self, step: Callable[[], Awaitable[float]]) -> None:
@@ -51,6 +54,10 @@ class Upkeep:
     async def _recover(self) -> float:
         await self.recover_owed()
         return EVERY.total_seconds()
+
+    async def _go_on(self) -> float:
+        await self.resume_parked()
+        return RESUME_EVERY.total_seconds()
 
     async def _seal(self) -> float:
         began = time.monotonic()
@@ -88,6 +95,17 @@ class Upkeep:
             except DBAPIError as problem:  # as with holds
                 log.warning("recovery_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
         return recovered
+
+    async def resume_parked(self) -> int:
+        """Let campaigns go on that may and that no event resumed: a refund, a debt paid, a crash behind a credit."""
+        async with self._engine.connect() as conn:
+            due = await waiting.parked(conn, limit=ORGANIZATIONS)
+        for organization_id in due:
+            try:
+                await self._resume(organization_id)
+            except DBAPIError as problem:  # as with holds
+                log.warning("resume_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
+        return len(due)
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:

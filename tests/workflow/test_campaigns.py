@@ -6,7 +6,9 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.sending import BatchOf
-from tests.builders import reserve
+from domain.campaign import CampaignStatus
+from tests.builders import change_campaign, reserve
+from tests.workflow.actors import onboard
 from tests.workflow.sent import (
     accepted,
     comes_to,
@@ -64,6 +66,39 @@ async def test_an_empty_wallet_parks_at_the_first_message_that_it_cannot_pay(wor
 
     assert (at, reason, len(sent)) == (38, "insufficient_funds", 37)
     await ends_with_each_once(world, organization_id, campaign_id, 50)
+
+
+async def test_without_a_subscription_it_goes_on_after_a_credit(world: World) -> None:
+    organization_id = await onboard(world, balance="0.05")
+    campaign_id = await world.campaign(organization_id, recipients=20)
+    await comes_to(world, organization_id, campaign_id, "parked")
+    sent = await recipients(world, organization_id)
+
+    await world.post(
+        f"/v1/organizations/{organization_id}/wallet/credits",
+        {"reference_id": "second", "amount": "1.00", "currency": "USD"},
+    )
+
+    assert len(sent) == 5
+    await ends_with_each_once(world, organization_id, campaign_id, 20)
+
+
+async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> None:
+    """No event says that there is money again: what was paid for by a canceled campaign comes back."""
+    organization_id = await onboard(world, balance="0.05")
+    other = await world.campaign(organization_id, recipients=5, start=False)
+    campaign = await world.campaign_now(organization_id, other)
+    await change_campaign(world.services.engine, campaign, CampaignStatus.RUNNING)
+    await reserve(world.services.engine, campaign)
+    campaign_id = await world.campaign(organization_id, recipients=5, start=False)
+    waiting = await world.campaign_now(organization_id, campaign_id)
+    await change_campaign(
+        world.services.engine, waiting, CampaignStatus.PARKED, by="tollgate", reason="insufficient_funds"
+    )
+
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{other}/cancel")
+
+    await ends_with_each_once(world, organization_id, campaign_id, 5)
 
 
 async def test_what_a_person_paused_is_resumed_by_nobody_else(world: World) -> None:

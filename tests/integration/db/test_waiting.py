@@ -1,26 +1,43 @@
 """The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two relays share."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import inbox, standings, waiting
 from db.waiting import BEHIND_FOR
+from domain.campaign import CampaignStatus, Park
 from domain.subscription import State
+from domain.telephony import DeliveryStatus
+from domain.wallet import credit
 from tests.builders import (
     NOON,
     ORGANIZATION,
+    apply,
     block,
+    callback,
+    campaign,
+    change_campaign,
     confirm,
     event,
+    freeze,
     onboard,
+    park,
+    post,
     receive,
+    reserve,
     rows,
+    send,
     settle,
+    shut_gate,
     snapshot,
     standing,
     subscribe,
     unblock,
+    usd,
 )
 
 DAY = timedelta(days=1)
@@ -29,6 +46,11 @@ DAY = timedelta(days=1)
 async def due(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[str]:
     async with engine.begin() as conn:
         return await waiting.organizations(conn, now=now, limit=limit)
+
+
+async def may_go_on(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as conn:
+        return await waiting.parked(conn, limit=10)
 
 
 async def apply_epoch(engine: AsyncEngine) -> None:
@@ -173,3 +195,42 @@ async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine
 
         assert await due(engine, NOON + DAY) == []
     assert await due(engine, NOON + DAY) == [ORGANIZATION]
+
+
+async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(engine: AsyncEngine) -> None:
+    """Whatever let it: here a refund, which resumes nothing by itself."""
+    await onboard(engine, balance="0.01")
+    first = await campaign(engine, messages=1, name="first")
+    [message] = await send(engine, first)
+    second = await campaign(engine, price=usd("0.02"), name="second")
+    assert (await reserve(engine, second)).reason == Park.INSUFFICIENT_FUNDS
+    empty = await may_go_on(engine)
+
+    await apply(engine, callback(message, DeliveryStatus.FAILED, error_code=30008))
+    too_little = await may_go_on(engine)
+    await post(engine, credit("more", usd("0.01")))
+
+    assert (empty, too_little) == ([], [])
+    assert await may_go_on(engine) == [ORGANIZATION]
+
+
+@pytest.mark.parametrize("missing", [block, freeze, shut_gate], ids=lambda missing: missing.__name__)
+async def test_a_parked_campaign_that_may_not_send_is_not_named(
+    engine: AsyncEngine, missing: Callable[[AsyncEngine], Awaitable[Any]]
+) -> None:
+    await onboard(engine)
+    await campaign(engine)
+    await park(engine, Park.SUSPENDED)
+    before = await may_go_on(engine)
+
+    await missing(engine)
+
+    assert before == [ORGANIZATION]
+    assert await may_go_on(engine) == []
+
+
+async def test_a_campaign_that_a_person_paused_is_not_named(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await change_campaign(engine, await campaign(engine), CampaignStatus.PAUSED, reason="asked")
+
+    assert await may_go_on(engine) == []

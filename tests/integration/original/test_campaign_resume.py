@@ -1,15 +1,16 @@
 """Suite 7 of the original system: a campaign resumes when every condition holds, and not when any one is missing."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.campaign import CampaignStatus
+from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, Park
 from domain.money import Money
 from domain.standing import Block
 from domain.subscription import State
-from domain.wallet import debit
+from domain.wallet import Debited, credit, debit
 from tests.builders import (
     ORGANIZATION,
     balance,
@@ -24,6 +25,8 @@ from tests.builders import (
     open_gate,
     park,
     post,
+    post_one,
+    reserve,
     resume,
     run,
     send,
@@ -31,11 +34,12 @@ from tests.builders import (
     snapshot,
     subscribe,
     unblock,
+    usd,
 )
 
 
 async def suspended_and_paid_again(engine: AsyncEngine) -> None:
-    """Every condition holds: it bills, no block stands, the gate is open, nothing is frozen, there is money."""
+    """Every condition holds: no block stands, the gate is open, nothing is frozen, there is money."""
     await onboard(engine)
     await subscribe(engine)
     await block(engine)
@@ -63,12 +67,39 @@ async def test_it_resumes_when_all_conditions_hold(engine: AsyncEngine) -> None:
     assert await broken_claims(engine) == set()
 
 
-async def not_billing(engine: AsyncEngine) -> None:
-    await confirm(engine, snapshot(State.PENDING), accept_older=True)
+async def test_without_a_subscription_it_resumes_like_any_other(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0.00")
+    sending = await campaign(engine)
+    assert (await reserve(engine, sending)).reason == Park.INSUFFICIENT_FUNDS
+    await post(engine, credit("top-up", usd("1.00")))
+
+    assert await resume(engine) == [sending.id]
+    assert await broken_claims(engine) == set()
 
 
-async def nobody_billing(engine: AsyncEngine) -> None:
-    await run(engine, "UPDATE subscriptions SET is_current = false")
+@pytest.mark.parametrize("state", State)
+async def test_whatever_the_subscription_is_it_resumes_exactly_where_a_debit_passes(
+    engine: AsyncEngine, state: State
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    sending = await campaign(engine)
+    await park(engine, Park.INSUFFICIENT_FUNDS)
+    until = datetime.now(UTC) + timedelta(days=1)
+    await confirm(engine, snapshot(state, access_until=until), accept_older=True)
+
+    pays = isinstance(await post_one(engine, debit("one", usd("0.01"))), Debited)
+
+    assert await resume(engine) == ([sending.id] if pays else [])
+
+
+@pytest.mark.parametrize("reason", sorted(set(Park) - PASSES_BY_ITSELF))
+async def test_it_does_not_resume_what_twilio_s_refusals_stopped(engine: AsyncEngine, reason: Park) -> None:
+    await suspended_and_paid_again(engine)
+    sending = await campaign(engine)
+    await change_campaign(engine, sending, CampaignStatus.PARKED, by="tollgate", reason=reason)
+
+    assert await resume(engine) == []
 
 
 async def blocked(engine: AsyncEngine) -> None:
@@ -95,7 +126,7 @@ async def empty(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    [not_billing, nobody_billing, blocked, gate_shut, frozen_by_suspension, frozen_by_an_operator, empty],
+    [blocked, gate_shut, frozen_by_suspension, frozen_by_an_operator, empty],
     ids=lambda missing: missing.__name__,
 )
 async def test_it_does_not_resume_when_one_condition_is_missing(
