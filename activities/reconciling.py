@@ -107,9 +107,7 @@ class Reconciling:
                     await waiting.ring_soon(conn, due[index:], now=now)
                 raise
         async with self._engine.begin() as conn:
-            silent = await campaigns.unheard(conn, before=now - CAMPAIGN_SILENCE, limit=200)
-            for organization_id, campaign_id in silent:
-                await campaigns.mark_heard(conn, organization_id, campaign_id)
+            silent = await campaigns.mark_silent(conn, before=now - CAMPAIGN_SILENCE, limit=200)
         for organization_id, campaign_id in silent:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
         return Rung(organizations=len(due), campaigns=len(silent))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, func, insert, select, update
+from sqlalchemy import Row, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +27,24 @@ _IN_STATUS = (
     .where(campaigns.c.status == bindparam("in_status", type_=Text))
     .order_by(campaigns.c.id)
     .with_for_update()
+)
+_MARK_SILENT = text(
+    """
+    WITH running AS MATERIALIZED (
+        SELECT organization_id, id FROM campaigns
+        WHERE status = 'running' AND coalesce(heard_at, started_at) < :before
+        ORDER BY heard_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), due AS MATERIALIZED (
+        SELECT organization_id, id FROM campaigns
+        WHERE status = 'scheduled' AND scheduled_at < :before AND coalesce(heard_at, scheduled_at) < :before
+        ORDER BY scheduled_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), silent AS (
+        SELECT * FROM running UNION ALL SELECT * FROM due
+    )
+    UPDATE campaigns c SET heard_at = clock_timestamp()
+    FROM silent WHERE c.organization_id = silent.organization_id AND c.id = silent.id
+    RETURNING c.organization_id, c.id
+    """
 )
 
 
@@ -223,28 +241,20 @@ async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignS
     return [_campaign(row) for row in rows]
 
 
-async def unheard(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
-    """Running campaigns whose run has not reported since `before`, and those whose time came before."""
-    running = (
-        select(campaigns.c.organization_id, campaigns.c.id)
-        .where(campaigns.c.status == CampaignStatus.RUNNING.value)
-        .where(func.coalesce(campaigns.c.heard_at, campaigns.c.started_at) < before)
-        .order_by(campaigns.c.heard_at)
-        .limit(limit)
-    )
-    due = (
-        select(campaigns.c.organization_id, campaigns.c.id)
-        .where(campaigns.c.status == CampaignStatus.SCHEDULED.value, campaigns.c.scheduled_at < before)
-        .order_by(campaigns.c.scheduled_at)
-        .limit(limit)
-    )
-    return [(row.organization_id, row.id) for query in (running, due) for row in await conn.execute(query)]
+async def mark_silent(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
+    """Running campaigns whose run has not reported since `before`, and those whose time came before; marked as heard.
+
+    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and parking locks all
+    campaigns of an organization by id, in whatever order they fell silent.
+    """
+    found = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
+    return [(row.organization_id, row.id) for row in found]
 
 
 async def mark_heard(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, next_at: datetime | None = None
 ) -> None:
-    """Its run is alive, or has just been rung; `next_at` is when it will be heard of again, if it said so."""
+    """Its run is alive; `next_at` is when it will be heard of again, if it said so."""
     await conn.execute(
         update(campaigns)
         .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)

@@ -6,9 +6,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import campaigns, messages, standings, wallets
-from db.campaigns import PERSON
+from db.campaigns import PERSON, TOLLGATE
 from db.messages import Message
-from domain.campaign import CampaignStatus, MessageStatus
+from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
 from domain.wallet import Debited, Outcome, debit
 
 _AGAIN = text(
@@ -31,18 +31,24 @@ class NotLost(Exception):
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:
-    """Make it pending again, and let its campaign run if it was through. The caller rings the campaign.
+    """Make it pending again; a campaign that was completed runs again if its organization may send, else it is parked.
 
-    Raises `NotLost`, also when the campaign was canceled. Locks the standing, the campaign, the message; the caller
-    commits.
+    The caller rings the campaign. Raises `NotLost`, also when the campaign was canceled. Locks the standing, the
+    campaign, the wallet, the message; the caller commits.
     """
     await standings.lock(conn, message.organization_id)
     campaign = await campaigns.lock(conn, message.organization_id, campaign_id)
     if campaign is None or campaign.status is CampaignStatus.CANCELED:
         raise NotLost("the campaign was canceled")
+    wallet = await wallets.watch(conn, message.organization_id)
     await _again(conn, message, MessageStatus.PENDING, more=0)
-    if campaign.status is CampaignStatus.COMPLETED:
+    if campaign.status is not CampaignStatus.COMPLETED:
+        return
+    park = Park.SUSPENDED if wallet is None else kept_by(wallet)
+    if park is None:
         await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+    else:
+        await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
 
 
 async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:

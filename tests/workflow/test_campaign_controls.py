@@ -77,6 +77,21 @@ async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_n
     await world.certify()
 
 
+async def test_what_a_canceled_campaign_had_reserved_is_refunded_in_the_answer_though_no_worker_runs(
+    idle_world: World,
+) -> None:
+    organization_id, _ = await idle_world.organization()
+    campaign_id = await idle_world.campaign(organization_id, recipients=5)
+    await reserve(idle_world.services.engine, await idle_world.campaign_now(organization_id, campaign_id))
+    before = await balance(idle_world, organization_id)
+
+    await idle_world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/cancel")
+
+    assert (before, await balance(idle_world, organization_id)) == (9_950_000, 10_000_000)
+    assert (await counts(idle_world, organization_id, campaign_id))["pending"] == 5
+    await idle_world.certify()
+
+
 async def test_a_scheduled_campaign_begins_by_itself_at_its_time(world: World) -> None:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=10, start=False)

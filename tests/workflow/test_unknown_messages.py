@@ -9,9 +9,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.sending import BatchOf, Sending
 from db import messages
+from db.settlements import Reply
 from domain.campaign import MessageStatus
 from simulators.twilio.app import MAIN_SID
-from tests.builders import rows
+from tests.builders import hand_over, reserve, rows, settle_replies
 from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
 from tests.workflow.stops import messages_path
 from tests.world import World, until
@@ -180,4 +181,27 @@ async def test_a_single_message_that_was_given_up_is_paid_again_when_it_is_sent_
 
     assert (sent["status"], refunded, again["status"]) == ("unknown", 10_000_000, "accepted")
     assert (await world.wallet(organization_id)).balance_micros == 9_990_000
+    await world.certify()
+
+
+@pytest.mark.parametrize("reason", ["suspended", "frozen"])
+async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_in_a_parked_campaign(
+    idle_world: World, reason: str
+) -> None:
+    world, engine = idle_world, idle_world.services.engine
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=1)
+    campaign = await world.campaign_now(organization_id, campaign_id)
+    [message] = await hand_over(engine, campaign)
+    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST), organization_id=organization_id)
+    assert (await reserve(engine, campaign)).status == "completed"
+    if reason == "suspended":
+        await world.lapse(subscription_id)
+    else:
+        await world.post(f"/v1/organizations/{organization_id}/wallet/freeze", {"reason": "asked"})
+
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages/{message.id}/resend")
+
+    now = await world.campaign_now(organization_id, campaign_id)
+    assert (sent["status"], now.status, now.reason) == ("pending", "parked", reason)
     await world.certify()

@@ -1,13 +1,14 @@
 """The campaign's lock: who decides about a campaign, or about messages of it, sees what was decided before."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import callbacks, campaigns, reservations
+from db import callbacks, campaigns, reservations, standings
 from db.callbacks import Told
-from domain.campaign import CampaignStatus, MessageStatus, Next
+from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from tests.builders import (
     ORGANIZATION,
     balance,
@@ -17,6 +18,7 @@ from tests.builders import (
     given_back,
     onboard,
     reserve,
+    run,
     send,
     shut_gate,
     statuses,
@@ -71,3 +73,38 @@ async def test_what_is_being_handed_over_is_not_released_with_the_rest(engine: A
 async def _release(engine: AsyncEngine, sending: campaigns.Campaign) -> int:
     async with engine.begin() as conn:
         return await reservations.release(conn, ORGANIZATION, sending.id)
+
+
+async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first, second = sorted([await campaign(engine, name=f"c{n}") for n in range(2)], key=lambda one: one.id)
+    await run(engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour'")
+    await run(engine, "UPDATE campaigns SET heard_at = now() - interval '2 hours' WHERE id = :id", id=second.id)
+    async with engine.begin() as conn:
+        await standings.lock(conn, ORGANIZATION)
+        await campaigns.lock(conn, ORGANIZATION, first.id)  # as parking does, which goes by id
+        marked = await _mark_silent(engine)
+        await campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
+
+    assert marked == [(ORGANIZATION, second.id)]
+    assert [(await campaign_now(engine, one)).status for one in (first, second)] == [CampaignStatus.PARKED] * 2
+
+
+async def test_a_silent_campaign_is_marked_once_for_all_relays(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    silent = await campaign(engine)
+    later = await campaign(engine, name="later", running=False)
+    await run(engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour' WHERE status = 'running'")
+    await run(
+        engine,
+        "UPDATE campaigns SET status = 'scheduled', scheduled_at = now() - interval '1 hour' WHERE id = :id",
+        id=later.id,
+    )
+
+    assert set(await _mark_silent(engine)) == {(ORGANIZATION, silent.id), (ORGANIZATION, later.id)}
+    assert await _mark_silent(engine) == []
+
+
+async def _mark_silent(engine: AsyncEngine) -> list[tuple[str, UUID]]:
+    async with engine.begin() as conn:
+        return await campaigns.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)
