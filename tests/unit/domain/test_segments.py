@@ -60,8 +60,13 @@ FAMILY = "👨‍👩‍👧‍👦"  # four surrogate pairs and three joiners: 
         ("я" * 64 + "👍🏽" + "я" * 66, UCS, 3),  # a skin tone with its hand
         ("я" * 65 + "🇩🇪" + "я" * 65, UCS, 3),  # a flag's two letters together
         ("я" * 63 + "🇩🇪🇫🇷" + "я" * 63, UCS, 2),  # but not two flags
-        ("я" * 65 + "❤️‍🔥" + "я" * 64, UCS, 3),  # a heart, a selector, a joiner and a fire
+        ("я" * 65 + "❤️‍🔥" + "я" * 64, UCS, 3),  # a heart, a selector and a joiner are one, the fire is another
+        ("я" * 64 + "❤️‍🔥" + "я" * 65, UCS, 2),
+        ("я" * 63 + "☝️🏽" + "я" * 67, UCS, 2),
+        ("я" * 66 + "각" + "я" * 67, UCS, 2),
+        ("я" * 65 + "\u1100\u1161\u11a8" + "я" * 65, UCS, 3),  # a syllable of three letters
         ("я" + "\u0301" * 200, UCS, 3),  # no segment holds it: it is split
+        ("я" + "\u0301" * 70 + "я", UCS, 3),  # and shares none, as Twilio's calculator has it
         ("a" * 158 + "\r\n", GSM, 1),
         ("a" * 159 + "\r\n", GSM, 2),
         ("a" * 152 + "\r\n" + "a" * 152, GSM, 2),  # a line end's two characters are two signs
