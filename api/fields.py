@@ -17,6 +17,7 @@ from pydantic import (
 
 from domain import money
 from domain.campaign import LONGEST_BODY
+from domain.rates import LARGEST_PRICE_MICROS
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -31,6 +32,12 @@ def _positive(value: object) -> int:
     micros = money.parse_micros(value)  # type: ignore[arg-type]  # it refuses all but strings, with a reason
     if micros <= 0:
         raise ValueError("an amount is more than zero")
+    return micros
+
+
+def _price(micros: int) -> int:
+    if micros > LARGEST_PRICE_MICROS:
+        raise ValueError(f"a segment costs at most {money.to_decimal_string(LARGEST_PRICE_MICROS)}")
     return micros
 
 
@@ -55,6 +62,8 @@ def _not_blank(text: str) -> str:
 _DECIMAL = {"type": "string", "description": "A decimal string with at most six decimals.", "examples": ["12.50"]}
 Amount = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DECIMAL, mode="validation")]
 """More than zero; the value is in micros."""
+PricePerSegment = Annotated[Amount, AfterValidator(_price)]
+"""More than zero and at most LARGEST_PRICE_MICROS; the value is in micros."""
 Decimal = Annotated[
     int,
     PlainSerializer(money.to_decimal_string, return_type=str),

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from api.errors import ReasonOut
-from api.fields import Amount, Body, Currency, Decimal, Name, Note, Time
+from api.fields import Body, Currency, Decimal, Name, Note, PricePerSegment, Time
 from db.organizations import Organization
 
 _SENDER = re.compile(r"\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32}")
@@ -40,7 +40,7 @@ class NewOrganization(Body):
     currency: Currency
     twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
     sender: Annotated[str, AfterValidator(_sender)]
-    price_per_segment: Amount | None = None
+    price_per_segment: PricePerSegment | None = None
     grace_period: Annotated[int, Field(ge=0, le=366 * 86400)] | None = None
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
 

@@ -11,10 +11,10 @@ from api.campaign_fields import NewCampaign
 from api.context import Here, OrganizationId
 from api.errors import not_found
 from api.fields import Decimal
+from api.recipients import refusals
 from db import organizations, rates, wallets
 from domain.money import Money
 from domain.preview import Destination, preview
-from domain.rates import missing
 from domain.segments import Encoding, count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
@@ -81,13 +81,14 @@ async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) 
     checked = await numbers.check(asked.recipients)
     counted = count_segments(asked.body)
     available = Money(wallet.available_micros, wallet.currency)
-    told = await asyncio.to_thread(preview, list(checked.countries.values()), counted.count, card, available)
+    quiet = None if asked.quiet_hours is None else asked.quiet_hours.value()
+    refused = refusals(checked.countries.values(), card, quiet)
+    sent = [country for country in checked.countries.values() if country not in refused]
+    told = await asyncio.to_thread(preview, sent, counted.count, card, available)
     bad = list(checked.bad)
-    if told.recipients < len(checked.countries):
-        unsent = {number: country for number, country in checked.countries.items() if card.per_segment(country) is None}
-        bad += [
-            (asked.recipients.index(number), missing(country)) for number, country in list(unsent.items())[:MOST_NAMED]
-        ]
+    if refused:
+        unsent = [(number, country) for number, country in checked.countries.items() if country in refused]
+        bad += [(asked.recipients.index(number), refused[country]) for number, country in unsent[:MOST_NAMED]]
     return PreviewOut(
         recipients=told.recipients,
         duplicates=checked.duplicates,

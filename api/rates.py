@@ -11,7 +11,7 @@ from api import numbers
 from api.auth import READ, WRITE
 from api.context import Context, Here, OrganizationId
 from api.errors import invalid, not_found
-from api.fields import Amount, Body, Currency, Decimal
+from api.fields import Body, Currency, Decimal, PricePerSegment
 from db import organizations, rates
 from db.organizations import Organization
 from db.rates import EVERYBODY, Rate
@@ -37,7 +37,7 @@ InCurrency = Annotated[Currency, Query(description="Whose rate is meant.")]
 class NewRate(Body):
     """In the organization's currency."""
 
-    price_per_segment: Amount
+    price_per_segment: PricePerSegment
 
 
 class NewRateForEverybody(NewRate):

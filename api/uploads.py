@@ -1,12 +1,16 @@
-"""Files of recipients, read as they arrive: lines of NDJSON or CSV, of which each tells a number in `to`.
+"""Files of recipients, NDJSON or CSV. What leaves the structure in doubt refuses the whole file.
 
-A row of CSV is one line: no quoted field goes over its end, so that a stray quote spoils one row and not the file.
+A number that cannot be sent to is one line's fault: that line is left out and named.
 """
 
-import csv
+import codecs
+import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
 
 from api import numbers
 
@@ -14,16 +18,25 @@ NDJSON, CSV = "application/x-ndjson", "text/csv"
 MOST_LINES = 1_000_000
 LONGEST_LINE = 8192
 AT_ONCE = 5000
-"""So many lines are stored in one short transaction."""
-_CUT = "the file ends here without a line end, and may be cut: the number may be a shorter one than was meant"
-
-
-class BadLine(ValueError):
-    """The line tells no number; the message says why."""
+"""Recipients that are stored in one short transaction."""
+CHARSETS = frozenset({"utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "iso8859-1", "iso8859-15"})
+"""As Python's codecs name them."""
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_SAVE_AS = "save it as CSV UTF-8"
 
 
 class BadFile(ValueError):
-    """Nothing of the file can be read; the message says why."""
+    """The whole file is refused; the message says why and what to do, `line` is where."""
+
+    def __init__(self, problem: str, line: int = 1) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+class UnknownCharset(ValueError):
+    """The declared charset is not read here."""
 
 
 class TooManyLines(Exception):
@@ -31,133 +44,135 @@ class TooManyLines(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """One recipient: its number as the file has it, and the line on which it begins."""
+
+    line: int
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """Some lines: numbers, each once, with their countries and lines; and lines that tell none."""
+    """Some rows: their numbers, each once, with country and line; and the lines whose number cannot be sent to."""
 
-    countries: dict[str, str | None] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
-    bad: list[tuple[int, str]] = field(default_factory=list)
-    read: int = 0
-    duplicates: int = 0
-
-
-class File:
-    """Takes the bytes as they come, and gives parts of AT_ONCE lines; never holds more than what it was fed last."""
-
-    def __init__(self, media_type: str) -> None:
-        self._number: Callable[[str], str] | None = _of_json if media_type == NDJSON else None
-        self._most = MOST_LINES + (media_type == CSV)  # its header comes on top
-        self._lines: list[bytes] = []
-        self._rest = b""
-        self._read = 0
-        self._cut = False
-
-    @property
-    def full(self) -> bool:
-        """Whether there are lines enough for a part."""
-        return len(self._lines) >= AT_ONCE
-
-    def feed(self, some: bytes) -> None:
-        """Raises `TooManyLines`."""
-        *lines, rest = (self._rest + some).split(b"\n")
-        self._rest = rest[: LONGEST_LINE + 1]  # enough to see that it is too long
-        self._lines += lines
-        if self._read + len(self._lines) > self._most:
-            raise TooManyLines
-
-    def end(self) -> None:
-        """What has no line end is the last line."""
-        if self._rest:
-            self._lines.append(self._rest)
-            self._cut = True
-
-    def part(self) -> Part:
-        """The next lines; takes some ten milliseconds, so let a thread do it. Raises `BadFile`."""
-        some, self._lines = self._lines[:AT_ONCE], self._lines[AT_ONCE:]
-        countries: dict[str, str | None] = {}
-        places: dict[str, int] = {}
-        bad: list[tuple[int, str]] = []
-        duplicates = 0
-        first = self._read + 1
-        self._read += len(some)
-        for line, raw in enumerate(some, first):
-            try:
-                number = self._number_in(line, raw, last=self._cut and raw is some[-1] and not self._lines)
-            except BadLine as problem:
-                bad.append((line, str(problem)))
-                continue
-            if number is None:
-                continue
-            if number in countries:
-                duplicates += 1
-                continue
-            countries[number] = numbers.country_of(number)
-            places[number] = line
-        return Part(countries, places, bad, len(some), duplicates)
-
-    def _number_in(self, line: int, raw: bytes, *, last: bool) -> str | None:
-        """None for a blank line and for CSV's header."""
-        text = _text(raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw)
-        if not text.strip():
-            return None
-        if self._number is None:
-            self._number = _Rows(text).number
-            return None
-        number = self._number(text)
-        problem = numbers.problem_with(number)
-        if problem is not None:
-            raise BadLine(problem)
-        if last and self._number is not _of_json:
-            raise BadLine(_CUT)
-        return number
-
-    def check_header(self) -> None:
-        """Raises `BadFile` where the file was read to its end and had none."""
-        if self._number is None:
-            raise BadFile("the first line of CSV names the columns, one of them `to`")
+    countries: dict[str, str | None]
+    lines: dict[str, int]
+    bad: list[tuple[int, str]]
+    rows: int
+    duplicates: int
 
 
-def _text(raw: bytes) -> str:
-    if len(raw) > LONGEST_LINE:
-        raise BadLine(f"it is longer than {LONGEST_LINE} bytes")
-    try:
-        return raw.decode().removesuffix("\r")
-    except UnicodeDecodeError:
-        raise BadLine("it is not UTF-8") from None
+class Text:
+    """A file as text, to be read again and again; it closes the file when it goes out of use."""
 
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._text = io.TextIOWrapper(file, encoding=encoding, newline="")
 
-def _of_json(text: str) -> str:
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadLine("it is not JSON") from None
-    number = told.get("to") if isinstance(told, dict) else None
-    if not isinstance(number, str):
-        raise BadLine('it is not like {"to": "+14155550100"}')
-    return number
-
-
-class _Rows:
-    """Rows of CSV below their header; columns other than `to` mean nothing."""
-
-    def __init__(self, header: str) -> None:
+    def lines(self) -> Iterator[str]:
+        """From the first on, each with its end: LF, CR LF or CR. Raises `BadFile` and `TooManyLines`."""
+        number = 0
         try:
-            names = [name.strip() for name in _fields(header)]
-        except BadLine as problem:
-            raise BadFile(f"the header cannot be read: {problem}") from None
-        if names.count("to") != 1:
-            raise BadFile("the first line of CSV names the columns, one of them `to`")
-        self._columns, self._to = len(names), names.index("to")
-
-    def number(self, text: str) -> str:
-        fields = _fields(text)
-        if len(fields) != self._columns:
-            raise BadLine(f"it has {len(fields)} columns, and the header {self._columns}")
-        return fields[self._to].strip()
+            self._text.seek(0)
+            while line := self._text.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise BadFile(f"it is longer than {LONGEST_LINE} characters", number)
+                if number > MOST_LINES + 2:  # beside a header and `sep=`
+                    raise TooManyLines
+                yield line
+        except UnicodeError:
+            raise BadFile(f"it cannot be read as {self._text.encoding}: {_SAVE_AS}", number + 1) from None
 
 
-def _fields(text: str) -> list[str]:
+def charset(declared: str) -> str | None:
+    """The codec for the `charset` of a Content-Type; None for an empty one. Raises `UnknownCharset`."""
+    if not declared:
+        return None
     try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error as problem:
-        raise BadLine(f"it is not CSV: {problem}") from None
+        name = codecs.lookup(declared).name
+    except (LookupError, ValueError):
+        name = ""
+    if name not in CHARSETS:
+        raise UnknownCharset("a charset is one of utf-8, utf-16, windows-1252, iso-8859-1 and iso-8859-15")
+    return name
+
+
+def text(file: IO[bytes], declared: str | None, *, guess: bool) -> Text:
+    """Find the encoding: by the byte order mark, else as declared, else UTF-8. Raises `BadFile`.
+
+    With `guess` what is not UTF-8 counts as ISO 8859-1: numbers and delimiters are ASCII in any encoding that a
+    spreadsheet writes without a mark, and nothing else of the file is used.
+    """
+    file.seek(0)
+    head = file.read(4)
+    if head.startswith(_WORKBOOKS):
+        raise BadFile(f"it is a workbook and no text: {_SAVE_AS}")
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if marked is not None or (declared or "").startswith("utf-16"):
+        return Text(file, marked or ("utf-16-le" if declared == "utf-16" else declared or ""))
+    if _is_utf_8(file):
+        return Text(file, "utf-8")
+    if declared in ("utf-8", "ascii") or not (guess or declared):
+        raise BadFile("it is not UTF-8: save it as UTF-8, or declare its charset in Content-Type")
+    return Text(file, declared or "iso8859-1")
+
+
+def _is_utf_8(file: IO[bytes]) -> bool:
+    file.seek(0)
+    decoder, valid = codecs.getincrementaldecoder("utf-8")(), True
+    while some := file.read(1 << 16):
+        if _NO_TEXT.search(some):
+            raise BadFile(f"it holds bytes that are no text: {_SAVE_AS}")
+        try:
+            if valid:
+                decoder.decode(some)
+        except UnicodeDecodeError:
+            valid = False
+    return valid and not decoder.getstate()[0]
+
+
+def json_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
+    """One object on each line, its number in `to`. Raises `BadFile` and `TooManyLines` where it comes to that."""
+    for number, line in enumerate(text.lines(), 1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            raise BadFile('it is not JSON: each line is an object like {"to": "+14155550100"}', number) from None
+        to = content.get("to") if isinstance(content, dict) else None
+        if not isinstance(to, str):
+            raise BadFile('it is not like {"to": "+14155550100"}', number)
+        if not ignore_unused:
+            refuse_unused([key for key in content if key != "to"], number)
+        yield Row(number, to)
+
+
+def refuse_unused(names: list[str], line: int) -> None:
+    """Raises `BadFile` if there are any: whoever wrote them expects that something comes of them."""
+    if names:
+        named = ", ".join(f"`{name[:50]}`" for name in names[:5])
+        raise BadFile(f"nothing uses {named}: remove it, or upload with ?unused_columns=ignore", line)
+
+
+def parts(rows: Iterable[Row]) -> Iterator[Part]:
+    """The rows, up to AT_ONCE in a part; each takes some ten milliseconds, so let a thread do it."""
+    rest = iter(rows)
+    while some := list(islice(rest, AT_ONCE)):
+        yield _part(some)
+
+
+def _part(rows: list[Row]) -> Part:
+    countries: dict[str, str | None] = {}
+    lines: dict[str, int] = {}
+    bad: list[tuple[int, str]] = []
+    for row in rows:
+        if row.number in countries:
+            continue
+        problem = numbers.problem_with(row.number)
+        if problem is not None:
+            bad.append((row.line, problem))
+            continue
+        countries[row.number] = numbers.country_of(row.number)
+        lines[row.number] = row.line
+    return Part(countries, lines, bad, len(rows), len(rows) - len(bad) - len(countries))

@@ -9,7 +9,7 @@ TO_SEND = text(
                    WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient) AS opted_out
     FROM messages m
     WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'pending'
-      AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))
+      AND coalesce(country, '') <> ALL(CAST(:quiet AS text[]))
     ORDER BY position LIMIT :limit
     """
 )
@@ -47,7 +47,7 @@ BEGIN = text(
     WITH chosen AS MATERIALIZED (
         SELECT id FROM messages
         WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
-          AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))
+          AND coalesce(country, '') <> ALL(CAST(:quiet AS text[]))
         ORDER BY position LIMIT :limit
     ), locked AS MATERIALIZED (
         SELECT m.id FROM messages m JOIN chosen USING (id)
@@ -62,7 +62,7 @@ WAITING = text(  # each is found at its place in messages_to_send_idx: a million
     """
     SELECT (SELECT count(*) FROM messages
             WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
-              AND (country IS NULL OR country <> ALL(CAST(:quiet AS text[])))) AS reserved,
+              AND coalesce(country, '') <> ALL(CAST(:quiet AS text[]))) AS reserved,
            (SELECT count(*) FROM messages
             WHERE organization_id = :organization_id AND campaign_id = :campaign_id
               AND status IN ('sending', 'unknown')) AS unknown,

@@ -1,6 +1,7 @@
 """Quiet hours: when recipients of a country are left alone, by the clocks of that country.
 
-A country with several time zones is quiet while it is quiet in any of them. Source: the IANA database's `zone.tab`.
+A country with several time zones is quiet while it is quiet in any of them; one whose zones are not known always is.
+Source: the IANA database's `zone.tab`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +11,10 @@ from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+NO_COUNTRY = ""
+"""Stands for the country of a number where none is known."""
+_NOT_IN_ZONE_TAB = {"XK": "Europe/Belgrade", "AC": "Atlantic/St_Helena", "TA": "Atlantic/St_Helena"}
+"""Kosovo, Ascension and Tristan da Cunha have numbers and no ISO code of their own; zones by libphonenumber's data."""
 LONGEST = timedelta(hours=12)
 """A longer quiet would leave the widest countries no hour at all."""
 
@@ -32,10 +37,13 @@ class QuietHours:
         return (ends - begins) % timedelta(days=1)
 
     def quiet_in(self, country: str, now: datetime) -> bool:
-        return any(self._at(now.astimezone(zone).time()) for zone in zones().get(country, ()))
+        """Without a known zone nobody can say that it is not night there: then it is quiet."""
+        known = zones().get(country)
+        return known is None or any(self._at(now.astimezone(zone).time()) for zone in known)
 
     def quiet_countries(self, now: datetime) -> list[str]:
-        return [country for country in zones() if self.quiet_in(country, now)]
+        """NO_COUNTRY is always among them."""
+        return [NO_COUNTRY, *(country for country in zones() if self.quiet_in(country, now))]
 
     def until(self, countries: Iterable[str], now: datetime) -> datetime | None:
         """When the first of these countries is not quiet any more; None if there is none."""
@@ -64,4 +72,6 @@ def zones() -> Mapping[str, tuple[ZoneInfo, ...]]:
         if not line.startswith("#"):
             country, _, name, *_ = line.split("\t")
             found.setdefault(country, []).append(ZoneInfo(name))
+    for country, name in _NOT_IN_ZONE_TAB.items():
+        found.setdefault(country, []).append(ZoneInfo(name))
     return {country: tuple(of) for country, of in found.items()}

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from domain.money import Money
+from domain.money import MICROS, Money
+
+LARGEST_PRICE_MICROS = 1_000_000 * MICROS
+"""Per segment, in any currency. The longest message, and the largest campaign's batches, then fit into 63 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

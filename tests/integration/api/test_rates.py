@@ -140,3 +140,37 @@ async def test_rates_need_a_scope_and_an_organization(tollgate: Tollgate) -> Non
     ]
 
     assert [one.status_code for one in answers] == [403, 403, 404, 404]
+
+
+async def test_a_price_that_no_message_could_cost_is_refused_and_the_largest_works(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    refused = [
+        await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": price, "currency": "USD"})
+        for price in ("4000000000000", "1000000.000001")
+    ]
+    refused.append(await tollgate.ask("PUT", "/v1/organizations/acme/rates/US", {"price_per_segment": "4e12"}))
+    largest = await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": "1000000", "currency": "USD"})
+    longest = {"to": "+14155550100", "body": "я" * 1600}
+    many = {"name": "A", "body": "я" * 1600, "recipients": [f"+1415{2_000_000 + one}" for one in range(100)]}
+
+    message = await tollgate.post("/v1/organizations/acme/messages", longest, key="m1")
+    previewed = await tollgate.post("/v1/organizations/acme/campaigns/preview", many)
+    created = await tollgate.post("/v1/organizations/acme/campaigns", many, key="c1")
+
+    assert [answer.status_code for answer in refused] == [422, 422, 422]
+    assert [answer.status_code for answer in (largest, message, previewed, created)] == [200, 402, 200, 201]
+    assert previewed.json()["cost"] == "2400000000.00"
+
+
+async def test_amounts_at_their_bound_are_answered_and_never_an_error_of_ours(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    largest = "4611686018427.387904"
+    wallet = "/v1/organizations/acme/wallet"
+    asked = [("credits", {"reference_id": f"c{n}", "amount": largest, "currency": "USD"}) for n in range(3)] + [
+        ("debits", {"reference_id": "d", "amount": largest, "currency": "USD"}),
+        ("debits", {"reference_id": "e", "amount": largest, "currency": "USD"}),
+    ]
+
+    answers = [await tollgate.post(f"{wallet}/{path}", body) for path, body in asked]
+
+    assert all(answer.status_code < 500 for answer in answers), [answer.text for answer in answers]

@@ -471,7 +471,7 @@ async def test_organizations_with_open_hand_overs_are_found_by_their_age(engine:
 async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_others_go(engine: AsyncEngine) -> None:
     await onboard(engine)
     quiet = QuietHours(time(21), time(8))
-    sending = await campaign(engine, countries=["DE", "US", "DE", None], quiet_hours=quiet)
+    sending = await campaign(engine, countries=["DE", "US", "DE", "US", None], quiet_hours=quiet)
     in_the_night = datetime(2026, 1, 15, 22, tzinfo=UTC)  # 23:00 in Berlin, 12:00 in Honolulu
 
     first = await reserve(engine, sending, limit=10, now=in_the_night)
@@ -485,6 +485,18 @@ async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_ot
     assert (waits.next, waits.reason, waits.position, waits.begins_in) == (Next.STOP, "quiet hours", 1, 9 * 3600)
     assert (morning.next, morning.reserved) == (Next.SEND, 2)
     assert await broken_claims(engine) == set()
+
+
+async def test_a_number_without_a_known_time_zone_is_held_at_any_hour(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, countries=["XK", None], quiet_hours=QuietHours(time(21), time(8)))
+
+    night = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 2, tzinfo=UTC))
+    noon = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 12, tzinfo=UTC))
+    window = await begin_window(engine, sending, limit=10, now=datetime(2026, 1, 15, 12, tzinfo=UTC))
+
+    assert window is not None
+    assert (night.next, night.reserved, noon.reserved, [one.position for one in window]) == (Next.STOP, 0, 1, [1])
 
 
 async def test_what_was_reserved_before_the_night_is_not_handed_over_in_it(engine: AsyncEngine) -> None:

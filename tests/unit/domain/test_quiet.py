@@ -4,7 +4,8 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from domain.quiet import QuietHours, zones
+from api.numbers import COUNTRIES
+from domain.quiet import NO_COUNTRY, QuietHours, zones
 
 NIGHT = QuietHours(time(21), time(8))
 
@@ -23,7 +24,10 @@ NIGHT = QuietHours(time(21), time(8))
         ("US", "2026-01-16T02:00", True),  # 21:00 in New York
         ("IN", "2026-01-15T02:29", True),
         ("IN", "2026-01-15T02:30", False),  # half an hour off
-        ("XX", "2026-01-15T00:00", False),
+        ("XK", "2026-01-15T02:00", True),  # 03:00 in Pristina
+        ("XK", "2026-01-15T12:00", False),
+        ("XX", "2026-01-15T12:00", True),  # nobody knows what time it is there
+        (NO_COUNTRY, "2026-01-15T12:00", True),
     ],
 )
 def test_a_country_is_quiet_while_any_of_its_clocks_says_so(country: str, at: str, quiet: bool) -> None:
@@ -60,3 +64,11 @@ def test_no_country_is_always_quiet_but_antarctica_which_has_no_numbers(longest:
     now = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
     assert [country for country in zones() if longest.until([country], now) is None] == ["AQ"]
+
+
+def test_every_country_with_phone_numbers_has_a_time_zone() -> None:
+    assert zones().keys() >= COUNTRIES
+
+
+def test_what_has_no_country_is_among_the_quiet_ones_at_any_hour() -> None:
+    assert all(NO_COUNTRY in NIGHT.quiet_countries(datetime(2026, 1, 15, hour, tzinfo=UTC)) for hour in range(24))
