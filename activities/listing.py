@@ -96,7 +96,7 @@ class Listing:
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:
         async with self._engine.connect() as conn:
-            here = await listings.known(conn, provider, list(some))
+            here = await listings.known(conn, provider, [one.event for one in some.values()])
         return {id_: one for id_, one in some.items() if id_ not in here}
 
     async def _take_in(self, listed: Listed) -> None:

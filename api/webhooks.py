@@ -49,6 +49,9 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     except (SQLAlchemyError, OSError) as problem:
         log.warning("webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0])
         raise Problem(Kind.UNAVAILABLE) from problem
+    if not delivery.kept:
+        log.warning("webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id)
+        raise Problem(Kind.UNAVAILABLE)  # a genuine one comes again, and is listed by its provider besides
     log.info(
         "webhook",
         provider=provider.name,
@@ -90,8 +93,6 @@ async def hear(
         await _keep(here, event, raw, headers)
         raise
     delivery = received.delivery
-    if received.named is not None and received.named != delivery.organization_id:
-        here.ring(received.named)  # its transmission came before with another body: one of the two is forged, so look
     if delivery.folded:
         return delivery, "heard before"
     if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:

@@ -203,8 +203,12 @@ CHECKS = (
         guarantee=4,
         claim="webhook events stored twice",
         sql="""
-        SELECT coalesce(sum(number), 0)::bigint, count(*) FILTER (WHERE number > 1)
-        FROM (SELECT count(*) AS number FROM inbox GROUP BY provider, event_id) grouped
+        SELECT (SELECT count(*) FROM inbox), count(*) FROM (
+            SELECT FROM inbox JOIN (
+                SELECT provider, event_id FROM inbox GROUP BY provider, event_id HAVING count(*) > 1
+            ) several USING (provider, event_id)
+            GROUP BY provider, event_id, sha256(body) HAVING count(*) > 1
+        ) twice
         """,
     ),
     Check(

@@ -41,7 +41,7 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A delivery as it was stored. `named` is whose it says it is, `heard` what it did; None: it was not folded."""
+    """A delivery as it was stored. `named` is whose it is by now, `heard` what it did; None: it was not folded."""
 
     delivery: Delivery
     named: str | None
@@ -53,13 +53,14 @@ async def receive(
 ) -> Received:
     """Store a verified delivery and fold it, in one transaction: when the caller has committed, the gate is shut.
 
-    A duplicate whose first delivery was not folded is folded now.
+    A duplicate whose first delivery was not folded is folded now. Of one that is not kept only its subscription's state
+    is: nothing would ever ask for the dispute that it tells of, and lift the block.
     """
     standing = await _lock_subject(conn, event)
     named = None if standing is None else standing.organization_id
     delivery = await inbox.receive(conn, event, raw, headers, named)
     due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
-    if standing is None or named != delivery.organization_id or not due:
+    if standing is None or not due or not (delivery.kept or event.snapshot is not None):
         return Received(delivery=delivery, named=named, heard=None)
     heard = await _fold(conn, standing, delivery, event, now=now, sure=False)
     return Received(delivery=delivery, named=named, heard=heard)

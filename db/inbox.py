@@ -1,13 +1,25 @@
 """The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Row, Text, bindparam, case, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +31,10 @@ LISTED = "listed:"
 """Begins the transmission id of what no transmission brought: the provider listed it."""
 KEPT_HEADERS = (*(f"{provider}-" for provider in Provider), "correlation-id", "user-agent", "content-type")
 """How the names of those begin that are stored: what signs a delivery has to be among them."""
+MOST_BODIES = 20
+"""So many bodies of one transmission are stored. Of a genuine one there is one."""
+UNKNOWN = "unknown "
+"""Begins the outcome of a parked delivery that is tried again by itself."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
 
@@ -31,15 +47,20 @@ class InboxStatus(StrEnum):
     HANDLED = "handled"
 
 
-_DELIVERY = tuple(column for column in inbox.c if column.name not in ("body", "headers"))
+COLUMNS = tuple(column for column in inbox.c if column.name not in ("body", "headers"))
 _UNHANDLED = (
-    select(*_DELIVERY)
+    select(*COLUMNS)
     .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
     .where(inbox.c.status == InboxStatus.UNHANDLED.value)
     .order_by(inbox.c.id)
     .limit(500)
 )
-_STORE = upsert(inbox).on_conflict_do_nothing().returning(*_DELIVERY)
+_BODIES_BEFORE: ColumnElement[int] = literal_column(
+    "(SELECT count(*) FROM inbox other"
+    " WHERE other.provider = inbox.provider AND other.transmission_id = inbox.transmission_id)"
+)
+"""In what an insert returns: how many bodies its transmission had brought before."""
+_STORE = upsert(inbox).on_conflict_do_nothing().returning(*COLUMNS, _BODIES_BEFORE.label("bodies_before"))
 _FOLDED = (
     update(inbox)
     .where(inbox.c.id == bindparam("delivery_id"))
@@ -62,7 +83,7 @@ _HANDLED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A row of the inbox, without its body."""
+    """A row of the inbox, without its body. Not `kept`: its transmission has brought too many bodies."""
 
     id: int
     provider: Provider
@@ -78,6 +99,7 @@ class Delivery:
     outcome: str
     deliveries: int
     folded: bool
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,50 +114,55 @@ class Backlog:
 async def receive(
     conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], organization_id: str | None
 ) -> Delivery:
-    """Store a verified delivery, once per event id and per transmission id; a repeat is counted in `deliveries`.
+    """Store a verified delivery, each body of an event once; the same bytes again are counted in `deliveries`.
 
-    An event id that comes again with another body and another transmission is kept as an event of its own
-    (PayPal's simulator reuses ids); one with the same transmission is a forgery or a repeat, and stops here.
-    The caller commits before it answers.
+    PayPal signs a checksum of the body, so two bodies may come under one transmission, or with one event id. Nobody can
+    tell which of them is genuine: each is kept, and the provider is asked about what it names. A transmission that
+    brings more than `MOST_BODIES` is a forger's: the delivery is returned, not `kept`. The caller commits before it
+    answers.
     """
-    event_id = event.event_id
-    row = await _store(conn, event_id, event, raw, headers, organization_id)
-    if row is None:
-        before = await _find(conn, event.provider, event_id)
-        if before is not None and before.body != raw and _of_another(before.transmission_id, event.transmission_id):
-            event_id = f"{event_id}#{hashlib.sha256(raw).hexdigest()[:16]}"
-            row = await _store(conn, event_id, event, raw, headers, organization_id)
-    if row is not None:
-        return read(row)
-    same = inbox.c.event_id == event_id
-    if event.transmission_id is not None:
-        same |= inbox.c.transmission_id == event.transmission_id
+    stored = await _store(conn, event, raw, headers, organization_id)
+    if stored is None:
+        return read(await _count_again(conn, event, raw, organization_id))
+    if event.transmission_id is None or stored.bodies_before < MOST_BODIES:
+        return read(stored)
+    await conn.execute(delete(inbox).where(inbox.c.id == stored.id))
+    return replace(read(stored), kept=False)
+
+
+async def _count_again(conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None) -> Row[Any]:
+    """One that was parked because its organization was not known yet is that organization's from now on."""
     again = await conn.execute(
         update(inbox)
-        .where(inbox.c.provider == event.provider.value, same)
+        .where(inbox.c.provider == event.provider.value, inbox.c.event_id == event.event_id, inbox.c.body == raw)
         .values(deliveries=inbox.c.deliveries + 1)
-        .returning(*_DELIVERY)
+        .returning(*COLUMNS)
     )
-    found = again.all()
-    if event.transmission_id is not None and len(found) == 1 and _was_listed(found[0].transmission_id):
-        await conn.execute(  # so that nobody brings another body under the headers that came late
-            update(inbox).where(inbox.c.id == found[0].id).values(transmission_id=event.transmission_id)
+    row = again.one()
+    waits = row.status == InboxStatus.PARKED and row.organization_id is None and row.outcome.startswith(UNKNOWN)
+    if not waits or organization_id is None:
+        return row
+    return await assign(conn, row.id, organization_id, now=datetime.now(UTC))
+
+
+async def assign(conn: AsyncConnection, delivery_id: int, organization_id: str, *, now: datetime) -> Row[Any]:
+    """It is this organization's: its lifecycle handles it, and is due to be rung at once. The caller commits."""
+    assigned = await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(
+            organization_id=organization_id,
+            status=InboxStatus.UNHANDLED.value,
+            outcome="",
+            next_attempt_at=now,
         )
-    return read(found[0])
-
-
-def _of_another(before: str | None, now: str | None) -> bool:
-    """Whether two transmissions of one event id may be of two events; what was listed was not transmitted at all."""
-    return before != now and not _was_listed(before) and not _was_listed(now)
-
-
-def _was_listed(transmission_id: str | None) -> bool:
-    return (transmission_id or "").startswith(LISTED)
+        .returning(*COLUMNS)
+    )
+    return assigned.one()
 
 
 async def _store(
     conn: AsyncConnection,
-    event_id: str,
     event: BillingEvent,
     raw: bytes,
     headers: Mapping[str, str],
@@ -144,7 +171,7 @@ async def _store(
     status, outcome = _first_status(event, organization_id)
     values = {
         "provider": event.provider.value,
-        "event_id": event_id,
+        "event_id": event.event_id,
         "transmission_id": event.transmission_id,
         "event_type": event.event_type,
         "kind": event.kind.value,
@@ -250,13 +277,6 @@ async def organization_of(conn: AsyncConnection, event: BillingEvent) -> str | N
 def organization_named(custom_id: str | None) -> str:
     """A custom id is an organization's id, optionally followed by a colon and the host application's own words."""
     return (custom_id or "").split(":", 1)[0]
-
-
-async def _find(conn: AsyncConnection, provider: Provider, event_id: str) -> Any:
-    query = select(inbox.c.body, inbox.c.transmission_id).where(
-        inbox.c.provider == provider.value, inbox.c.event_id == event_id
-    )
-    return (await conn.execute(query)).one_or_none()
 
 
 def read(row: Any) -> Delivery:

@@ -8,8 +8,9 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox import LISTED
+from db.inbox import COLUMNS, LISTED, Delivery, read
 from db.tables import inbox, listings
+from domain.events import BillingEvent
 from domain.subscription import Provider
 
 _ARRIVALS = text(
@@ -86,10 +87,19 @@ async def advance(
     )
 
 
-async def known(conn: AsyncConnection, provider: Provider, event_ids: Collection[str]) -> set[str]:
-    """Those of `event_ids` that the inbox has."""
-    query = select(inbox.c.event_id).where(inbox.c.provider == provider.value, inbox.c.event_id.in_(event_ids))
-    return set((await conn.execute(query)).scalars())
+async def known(conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]) -> set[str]:
+    """The ids of those of which the inbox has a body that makes us ask for the same; a forged one may name another."""
+    query = select(*COLUMNS).where(
+        inbox.c.provider == provider.value, inbox.c.event_id.in_([event.event_id for event in events])
+    )
+    here = {(row.event_id, *_asked(row.custom_id, read(row))) for row in await conn.execute(query)}
+    return {event.event_id for event in events if (event.event_id, *_asked(event.custom_id, event)) in here}
+
+
+def _asked(custom_id: str | None, told: BillingEvent | Delivery) -> tuple[object, ...]:
+    """What is asked for because of it. Only where it names no object is the custom id what it names."""
+    names_nothing = told.subscription_id is None and told.money is None
+    return told.kind, told.subscription_id, told.money, custom_id if names_nothing else None
 
 
 async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Counts:

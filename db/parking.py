@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox import FIRST_RETRY, LAST_RETRY, InboxStatus, backoff, organization_of, read
+from db.inbox import FIRST_RETRY, LAST_RETRY, UNKNOWN, InboxStatus, assign, backoff, organization_of, read
 from db.tables import inbox
 from domain.events import BillingEvent
 from domain.subscription import Provider
@@ -32,20 +32,19 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
     query = (
         select(inbox)
         .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.next_attempt_at <= now)
-        .where(inbox.c.outcome.like("unknown %"))
+        .where(inbox.c.outcome.startswith(UNKNOWN))
         .order_by(inbox.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     found: list[str] = []
     for row in await conn.execute(query):
+        later = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**later))
         organization_id = await organization_of(conn, _event_again(row))
-        values: dict[str, Any] = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
         if organization_id is not None:
-            values |= {"organization_id": organization_id, "status": InboxStatus.UNHANDLED.value, "outcome": ""}
-            values["next_attempt_at"] = now  # what is found is rung at once
+            await assign(conn, row.id, organization_id, now=now)
             found.append(organization_id)
-        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**values))
     return found
 
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from db import payments
+from db.inbox import MOST_BODIES
 from domain.standing import Block, Status
+from tests.builders import number as number_of
 from tests.builders import run
 from tests.workflow.crc import with_crc
 from tests.world import World
@@ -120,14 +122,23 @@ async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(world: Wo
     await world.certify()
 
 
-async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_event(world: World) -> None:
+@pytest.mark.parametrize("whose", ["its own", "somebody else's"])
+@pytest.mark.parametrize("event_id", ["the same", "another"])
+async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_suspension(
+    idle_world: World, whose: str, event_id: str
+) -> None:
+    """Nothing else enforces it: no worker runs."""
+    world = idle_world
     organization_id, subscription_id = await world.organization()
     other, others_subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
     told = json.loads(genuine)
-    resource = {**told["resource"], "id": others_subscription_id, "status": "ACTIVE", "custom_id": other}
-    forged = with_crc({**told, "id": "WH-FORGED-4", "resource": resource, "summary": "0000"}, zlib.crc32(genuine))
+    ids = {"id": subscription_id} if whose == "its own" else {"id": others_subscription_id, "custom_id": other}
+    body = {**told, "resource": {**told["resource"], **ids, "status": "ACTIVE"}, "summary": "0000"}
+    if event_id == "another":
+        body["id"] = "WH-FORGED-4"
+    forged = with_crc(body, zlib.crc32(genuine))
 
     answers = [
         (await world.api.post("/webhooks/paypal", content=body, headers=headers)).status_code
@@ -135,6 +146,70 @@ async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_event(world:
     ]
 
     assert answers == [200, 200]
+    assert (await world.debit(organization_id)).status_code == 423
+    assert (await world.debit(other)).status_code == 201
+
+
+async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_are_asked_about(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    other, others_subscription_id = await world.organization()
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+    headers, genuine = await world.sign(suspended)
+    told = json.loads(genuine)
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    resource = {**told["resource"], "id": others_subscription_id, "custom_id": other, "status_update_time": soon}
+    forged = with_crc({**told, "resource": resource, "summary": "0000"}, zlib.crc32(genuine))
+
+    gates = []
+    for body, of in ((genuine, organization_id), (forged, other)):
+        assert (await world.api.post("/webhooks/paypal", content=body, headers=headers)).status_code == 200
+        gates.append((await world.wallet(of)).gate_open)
+
+    assert gates == [False, False]
     await world.applied(organization_id, "suspended")
-    assert (await world.standing(other)).status is Status.ACTIVE
+    assert (await world.applied(other, "active")).epoch == 2
     await world.certify()
+
+
+@pytest.mark.parametrize("first", ["forged", "genuine"])
+async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_payment(world: World, first: str) -> None:
+    organization_id, _ = await world.organization(balance="0")
+    other, _ = await world.organization()
+    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    seen = await world.act("captures", {"amount": "1.00", "custom_id": other})
+    headers, seen_body = await world.sign(seen["events"][0]["id"])
+    body = {**seen["events"][0], "id": told["events"][0]["id"], "summary": "0000"}
+    forged = with_crc(body, zlib.crc32(seen_body))
+
+    async def bring_forged() -> int:
+        return (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code
+
+    async def bring_genuine() -> int:
+        return await world.deliver(told["events"][0]["id"])
+
+    acts = [bring_forged, bring_genuine] if first == "forged" else [bring_genuine, bring_forged]
+    answers = [await act() for act in acts]
+    await world.at_rest(organization_id)
+
+    assert answers == [200, 200]
+    assert (await world.wallet(organization_id)).balance_micros == 25_000_000
+    await world.certify()
+
+
+async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stores_no_more(idle_world: World) -> None:
+    world = idle_world
+    organization_id, subscription_id = await world.organization()
+    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
+    headers, genuine = await world.sign(suspended)
+    told = json.loads(genuine)
+    active = {**told["resource"], "status": "ACTIVE"}
+    for number in range(MOST_BODIES):
+        forged = with_crc({**told, "id": f"WH-{number}", "resource": active, "summary": "0000"}, zlib.crc32(genuine))
+        assert (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code == 200
+
+    answer = await world.api.post("/webhooks/paypal", content=genuine, headers=headers)
+
+    assert answer.status_code == 503  # PayPal brings it again, and lists it
+    assert (await world.debit(organization_id)).status_code == 423
+    of = "SELECT count(*) FROM inbox WHERE organization_id = :of"
+    assert await number_of(world.services.engine, of, of=organization_id) == MOST_BODIES

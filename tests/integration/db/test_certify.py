@@ -303,7 +303,7 @@ TAMPERINGS = [
     (
         "webhook events stored twice",
         (
-            "ALTER TABLE inbox DROP CONSTRAINT inbox_provider_event_id_key;"
+            "DROP INDEX inbox_body_idx;"
             " INSERT INTO inbox (provider, event_id, event_type, kind, body, headers, status)"
             " SELECT provider, event_id, event_type, kind, body, headers, 'parked' FROM inbox"
         ),

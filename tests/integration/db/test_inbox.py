@@ -6,10 +6,22 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox, parking, waiting
-from db.inbox import FIRST_RETRY, LAST_RETRY, Delivery, InboxStatus, backoff
+from db import inbox, listings, parking, waiting
+from db.inbox import FIRST_RETRY, LAST_RETRY, MOST_BODIES, Delivery, InboxStatus, backoff
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from tests.builders import ORGANIZATION, event, note_subscription, number, onboard, receive, rows, run, subscribe
+from domain.subscription import Provider
+from tests.builders import (
+    ORGANIZATION,
+    broken_claims,
+    event,
+    note_subscription,
+    number,
+    onboard,
+    receive,
+    rows,
+    run,
+    subscribe,
+)
 
 CAPTURE = MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1")
 SALE = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
@@ -94,17 +106,70 @@ async def test_two_bodies_under_one_event_id_at_once_are_both_kept(engine: Async
     assert await stored(engine) == 2
 
 
-async def test_a_transmission_that_comes_again_with_another_body_stops_at_the_first(engine: AsyncEngine) -> None:
+async def test_each_body_of_a_transmission_is_kept_whichever_came_first(engine: AsyncEngine) -> None:
+    """PayPal signs a checksum: nobody can tell which of them is genuine."""
     await onboard(engine)
     await subscribe(engine)
-    first = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
+    await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged, with the same event id")
 
-    forged = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged")
-    other = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged")
+    same_id = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
+    other_id = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged, with another event id")
+    again = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
 
-    assert forged.id == other.id == first.id
-    [row] = await rows(engine, "SELECT body, deliveries FROM inbox")
-    assert (bytes(row.body), row.deliveries) == (b"genuine", 3)
+    assert (same_id.deliveries, other_id.deliveries, again.deliveries) == (1, 1, 2)
+    assert again.id == same_id.id
+    assert await stored(engine) == 3
+    assert await broken_claims(engine) == set()
+
+
+async def test_of_a_transmission_no_more_bodies_are_stored_than_a_forger_may_make(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    for one in range(MOST_BODIES):
+        assert (await receive(engine, event(id_=f"WH-{one % 3}", transmission_id="t-1"), b"%d" % one)).kept
+
+    one_more = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"one more")
+    another = await receive(engine, event(id_="WH-1", transmission_id="t-2"), b"of another transmission")
+    known = await receive(engine, event(id_="WH-0", transmission_id="t-1"), b"0")
+
+    assert (one_more.kept, another.kept, known.kept) == (False, True, True)
+    assert await stored(engine) == MOST_BODIES + 1
+
+
+async def test_what_comes_again_after_its_subscription_was_linked_is_handled(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    assert (await receive(engine, event())).status is InboxStatus.PARKED
+    await note_subscription(engine, "I-ACME")
+
+    again = await receive(engine, event())
+
+    assert (again.deliveries, again.organization_id, again.status) == (2, ORGANIZATION, InboxStatus.UNHANDLED)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        event(id_="WH-1", subscription_id="I-OTHER"),
+        event(id_="WH-1", kind=EventKind.IGNORED),
+        event(id_="WH-1", money=CAPTURE),
+        event(id_="WH-1", subscription_id=None, custom_id="other"),
+    ],
+    ids=["of another subscription", "of another type", "of a payment", "of another organization"],
+)
+async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
+    engine: AsyncEngine, forged: BillingEvent
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await receive(engine, forged, b"forged")
+
+    async with engine.connect() as conn:
+        before = await listings.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+    await receive(engine, event(id_="WH-1"), b"genuine")
+    async with engine.connect() as conn:
+        after = await listings.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+
+    assert (before, after) == (set(), {"WH-1"})
 
 
 @pytest.mark.parametrize(
