@@ -102,7 +102,7 @@ class Reconciling:
         for index, organization_id in enumerate(due):
             try:
                 await self._doorbell.ring_organization(organization_id)
-            except (RPCError, RuntimeError):
+            except Exception:
                 async with self._engine.begin() as conn:
                     await waiting.ring_soon(conn, due[index:], now=now)
                 raise

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import callbacks
@@ -60,8 +59,8 @@ class Callbacks:
         if not batch:
             return
         try:
-            answers = await act([told for told, _ in batch])
-        except (SQLAlchemyError, OSError) as problem:
+            answers = list(zip(batch, await act([told for told, _ in batch]), strict=True))
+        except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
             log.warning("callbacks_failed", together=len(batch), reason=type(problem).__name__)
             if len(batch) > 1:
                 for one in batch:
@@ -71,7 +70,7 @@ class Callbacks:
                 if not waiting.done():
                     waiting.set_exception(problem)
             return
-        for (_, waiting), answer in zip(batch, answers, strict=True):
+        for (_, waiting), answer in answers:
             if not waiting.done():
                 waiting.set_result(answer)
 

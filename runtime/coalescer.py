@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -92,15 +93,19 @@ class Coalescer:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
-        while batch := self._next(self._waiting.keys() - self._held_elsewhere):
-            for asked in await self._book(batch, wait=False):
-                self._put_back(asked)
-        self._running = False
+        try:
+            while batch := self._next(self._waiting.keys() - self._held_elsewhere):
+                for asked in await self._book(batch, wait=False):
+                    self._put_back(asked)
+        finally:
+            self._running = False
 
     async def _wait_for(self, organization_id: str) -> None:
-        async with self._apart:
-            while batch := self._next({organization_id}):
-                await self._book(batch, wait=True)
+        try:
+            async with self._apart:
+                while batch := self._next({organization_id}):
+                    await self._book(batch, wait=True)
+        finally:
             self._held_elsewhere.discard(organization_id)
 
     def _put_back(self, asked: Sequence[_Asked]) -> None:
@@ -138,15 +143,14 @@ class Coalescer:
         everybody = [asked for lists in batch.values() for asked in lists]
         try:
             booked = await self._twice_at_most(batch, wait=wait)
+            answers = {id_: _in_lists(batch[id_], outcomes) for id_, outcomes in booked.items()}
         except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
             for asked in everybody:
                 if not asked.answer.done():
                     asked.answer.set_exception(problem)
             return []
-        for organization_id, outcomes in booked.items():
-            told = iter(outcomes)
-            for asked in batch[organization_id]:
-                answer = [next(told) for _ in asked.postings]
+        for organization_id, lists in answers.items():
+            for asked, answer in zip(batch[organization_id], lists, strict=True):
                 if not asked.answer.done():
                     asked.answer.set_result(answer)
         return [lists for organization_id, lists in batch.items() if organization_id not in booked]
@@ -187,6 +191,14 @@ class Coalescer:
                 raise Unanswered(str(problem.orig)) from problem
             raise
         return outcomes
+
+
+def _in_lists(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    """The outcomes of one wallet, in the lists in which they were asked for. Raises ValueError if one is missing."""
+    if len(outcomes) != sum(len(one.postings) for one in asked):
+        raise ValueError("not every posting has an outcome")
+    following = iter(outcomes)
+    return [list(islice(following, len(one.postings))) for one in asked]
 
 
 def _sqlstate(problem: SQLAlchemyError) -> str | None:

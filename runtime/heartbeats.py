@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import structlog
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+log = structlog.get_logger()
 BEATS_PER_TIMEOUT = 4
 
 
@@ -31,7 +33,10 @@ class _Beating(ActivityInboundInterceptor):
 async def _beat(every: float) -> None:
     while True:
         await asyncio.sleep(every)  # first: most are done before, and cost no beat
-        activity.heartbeat()
+        try:
+            activity.heartbeat()
+        except Exception as problem:  # noqa: BLE001 - a beat that is missed is no reason to miss those behind it
+            log.warning("heartbeat_failed", reason=type(problem).__name__, detail=str(problem)[:200])
 
 
 async def _to_its_end(attempt: asyncio.Task[Any]) -> Any:

@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
 from db import campaigns, holds, reversals, seals, waiting
+from runtime.loops import Loop
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
@@ -33,19 +33,10 @@ class Upkeep:
     async def run(self) -> None:
         """Until it is cancelled, whatever is down meanwhile."""
         async with asyncio.TaskGroup() as steps:
-            steps.create_task(self._again_and_again(self._expire))
-            steps.create_task(self._again_and_again(self._recover))
-            steps.create_task(self._again_and_again(self._go_on))
-            steps.create_task(self._again_and_again(self._seal))
-
-    async def _again_and_again(self, step: Callable[[], Awaitable[float]]) -> None:
-        while True:
-            rest = EVERY.total_seconds()
-            try:
-                rest = await step()
-            except (SQLAlchemyError, OSError) as problem:
-                log.warning("upkeep_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
-            await asyncio.sleep(rest)
+            steps.create_task(Loop("expiry_failed", self._expire, self._engine).run())
+            steps.create_task(Loop("recovery_failed", self._recover, self._engine).run())
+            steps.create_task(Loop("resume_failed", self._go_on, self._engine).run())
+            steps.create_task(Loop("sealing_failed", self._seal, self._engine).run())
 
     async def _expire(self) -> float:
         await self.expire_holds(now=datetime.now(UTC))
@@ -67,45 +58,41 @@ class Upkeep:
 
     async def expire_holds(self, *, now: datetime) -> int:
         """Let go of what is overdue, organization by organization; campaigns that waited for money go on."""
+
+        async def expire(organization_id: str) -> bool:
+            async with self._engine.begin() as conn:
+                await holds.expire(conn, organization_id, now=now)
+            await self._resume(organization_id)
+            return True
+
         async with self._engine.connect() as conn:
             due = await holds.due(conn, now=now, limit=ORGANIZATIONS)
-        expired = 0
-        for organization_id in due:
-            try:
-                async with self._engine.begin() as conn:
-                    await holds.expire(conn, organization_id, now=now)
-                await self._resume(organization_id)
-                expired += 1
-            except DBAPIError as problem:  # one wallet whose row somebody keeps locked must not hold up the others
-                log.warning("expiry_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
-        return expired
+        return await _each(due, expire, "expiry_failed")
 
     async def recover_owed(self) -> int:
         """Take for what payers got back whatever came in by itself: a credit, a hold's end, a message's refund."""
+
+        async def recover(organization_id: str) -> bool:
+            async with self._engine.begin() as conn:
+                changed = await reversals.recover(conn, organization_id, now=datetime.now(UTC))
+            if changed:
+                await self._ring(organization_id, self._doorbell.ring_organization(organization_id))
+            return bool(changed)
+
         async with self._engine.connect() as conn:
             due = await waiting.owing(conn, limit=ORGANIZATIONS)
-        recovered = 0
-        for organization_id in due:
-            try:
-                async with self._engine.begin() as conn:
-                    changed = await reversals.recover(conn, organization_id, now=datetime.now(UTC))
-                if changed:
-                    recovered += 1
-                    await self._ring(organization_id, self._doorbell.ring_organization(organization_id))
-            except DBAPIError as problem:  # as with holds
-                log.warning("recovery_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
-        return recovered
+        return await _each(due, recover, "recovery_failed")
 
     async def resume_parked(self) -> int:
         """Let campaigns go on that may and that no event resumed: a refund, a debt paid, a crash behind a credit."""
+
+        async def resume(organization_id: str) -> bool:
+            await self._resume(organization_id)
+            return True
+
         async with self._engine.connect() as conn:
             due = await waiting.parked(conn, limit=ORGANIZATIONS)
-        for organization_id in due:
-            try:
-                await self._resume(organization_id)
-            except DBAPIError as problem:  # as with holds
-                log.warning("resume_failed", organization_id=organization_id, reason=type(problem.orig).__name__)
-        return len(due)
+        return await _each(due, resume, "resume_failed")
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
@@ -116,5 +103,24 @@ class Upkeep:
     async def _ring(self, organization_id: str, ringing: Awaitable[None]) -> None:
         try:
             await ringing
-        except (RPCError, RuntimeError) as problem:  # the relay rings a silent campaign, and whoever has steps to take
+        except Exception as problem:  # noqa: BLE001 - the relay rings a silent campaign, and whoever has steps to take
             log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+
+
+async def _each(organization_ids: Sequence[str], step: Callable[[str], Awaitable[bool]], failed: str) -> int:
+    """Take the step for each; returns for how many it did something. One that fails holds up none of the others.
+
+    An unexpected failure is raised when all had their turn; a locked wallet is expected, and is tried again.
+    """
+    done, unexpected = 0, None
+    for organization_id in organization_ids:
+        try:
+            done += await step(organization_id)
+        except DBAPIError as problem:
+            log.warning(failed, organization_id=organization_id, reason=type(problem.orig).__name__)
+        except Exception as problem:
+            log.error(failed, organization_id=organization_id, exc_info=problem)
+            unexpected = problem
+    if unexpected is not None:
+        raise unexpected
+    return done

@@ -1,13 +1,13 @@
 """The worker: polls the task queues it is given, runs the relay beside them, and leaves without losing a task."""
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
     Client,
     Schedule,
@@ -19,7 +19,6 @@ from temporalio.client import (
     ScheduleSpec,
 )
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -28,6 +27,7 @@ from activities.listing import Settled
 from activities.reconciling import Page
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
+from runtime.loops import Loop
 from runtime.upkeep import Upkeep
 from runtime.wiring import Services
 from workflows.campaign_run import CampaignRun
@@ -129,7 +129,8 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
         beside: list[asyncio.Task[None]] = []
         if services.settings.lifecycle_task_queue in queues:
-            beside.append(asyncio.create_task(_relay(services), name="relay"))
+            relay = Loop("relay_failed", Relay(services).step, services.engine)
+            beside.append(asyncio.create_task(relay.run(), name="relay"))
             beside.append(asyncio.create_task(Upkeep(services.engine, services.doorbell).run(), name="upkeep"))
         await stop.wait()
         for task in beside:
@@ -138,28 +139,30 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         log.info("worker_stopping")
 
 
-async def _relay(services: Services) -> None:
-    """Ring what was not heard, every second, whatever is down meanwhile; and keep in place what Temporal must know.
+class Relay:
+    """Rings what was not heard, every second, and keeps in place what Temporal must know.
 
     After a failure that is looked at anew: Temporal may have come back without its database.
     """
-    loop = asyncio.get_running_loop()
-    schedule_due = 0.0
-    was_away = True
-    reconciling = services.reconciling
-    while True:
-        try:
-            await services.client.service_client.check_health(timeout=HEALTH_TIMEOUT)
-            if loop.time() >= schedule_due:
-                await register_search_attributes(services.client)
-                await ensure_schedules(services.client, services.settings.lifecycle_task_queue)
-                schedule_due = loop.time() + SCHEDULE_EVERY.total_seconds()
-            await reconciling.ring(everything=was_away)
-            was_away = False
-        except (RPCError, SQLAlchemyError, OSError) as problem:
-            schedule_due, was_away = 0.0, True
-            log.warning("relay_failed", reason=type(problem).__name__, detail=str(problem).splitlines()[0][:200])
-        await asyncio.sleep(RELAY_EVERY.total_seconds())
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._reconciling = services.reconciling
+        self._schedule_due = 0.0
+        self._was_away = True
+
+    async def step(self) -> float:
+        client = self._services.client
+        schedule_due, was_away = self._schedule_due, self._was_away
+        self._schedule_due, self._was_away = 0.0, True  # until this step is done
+        await client.service_client.check_health(timeout=HEALTH_TIMEOUT)
+        if time.monotonic() >= schedule_due:
+            await register_search_attributes(client)
+            await ensure_schedules(client, self._services.settings.lifecycle_task_queue)
+            schedule_due = time.monotonic() + SCHEDULE_EVERY.total_seconds()
+        await self._reconciling.ring(everything=was_away)
+        self._schedule_due, self._was_away = schedule_due, False
+        return RELAY_EVERY.total_seconds()
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:

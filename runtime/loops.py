@@ -1,0 +1,80 @@
+"""Loops that never end by themselves: whatever a step raises is logged and alerted, and the step is tried again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.service import RPCError
+
+from db import alerts
+
+log = structlog.get_logger()
+SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
+"""What a server that is away raises. Anything else is a mistake of ours, and is logged with its traceback."""
+LONGEST_REST = 5.0
+PATIENCE = 12
+"""After so many failures in a row, about a minute, a server that is away is an alert."""
+INSTALLATION = ""
+"""An alert of the whole installation has no organization."""
+
+
+class Loop:
+    """Runs `step` for ever. `name` is the log's event and the alert's kind when it fails.
+
+    The step returns how many seconds to rest. After a failure the rest doubles, up to `longest_rest`. The alert is
+    cleared by the first success, also by that of a process that was started since.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float]],
+        engine: AsyncEngine,
+        longest_rest: float = LONGEST_REST,
+    ) -> None:
+        self._name = name
+        self._step = step
+        self._engine = engine
+        self._longest_rest = longest_rest
+        self._failures = 0
+        self._may_be_alerted = True
+
+    async def run(self) -> None:
+        while True:
+            rest = await self._once()
+            await asyncio.sleep(rest)
+
+    async def _once(self) -> float:
+        try:
+            rest = await self._step()
+            if self._may_be_alerted:
+                async with self._engine.begin() as conn:
+                    await alerts.clear(conn, INSTALLATION, self._name)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it must not end the loop
+            self._failures += 1
+            await self._tell(problem)
+            return min(2.0 ** min(self._failures - 1, 10), self._longest_rest)
+        self._failures, self._may_be_alerted = 0, False
+        return rest
+
+    async def _tell(self, problem: Exception) -> None:
+        reason, detail = type(problem).__name__, first_line(problem)
+        if isinstance(problem, SERVER_AWAY):
+            log.warning(self._name, reason=reason, detail=detail, failures=self._failures)
+        else:
+            log.error(self._name, reason=reason, detail=detail, failures=self._failures, exc_info=problem)
+        if self._failures < PATIENCE and isinstance(problem, SERVER_AWAY):
+            return
+        self._may_be_alerted = True
+        try:
+            async with self._engine.begin() as conn:
+                await alerts.raise_(conn, INSTALLATION, self._name, f"{self._failures} times in a row: {detail}"[:300])
+        except Exception as further:  # noqa: BLE001 - most often the database is what is away
+            log.warning("alert_not_raised", kind=self._name, reason=type(further).__name__)
+
+
+def first_line(problem: Exception) -> str:
+    """What an exception says, or its name where it says nothing."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
