@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
@@ -57,6 +58,23 @@ async def test_an_activity_with_a_timeout_beats_until_it_ends() -> None:
     made.on_heartbeat = count
 
     assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
+
+
+async def test_a_beat_that_fails_is_logged_and_is_not_the_last() -> None:
+    attempt = _Attempt()
+    made, beats = environment(timedelta(seconds=0.02))
+
+    def fail_twice(*details: Any) -> None:
+        beats.append(details)
+        if len(beats) <= 2:
+            raise RuntimeError("not sent")
+        attempt.may_end.set()
+
+    made.on_heartbeat = fail_twice
+
+    with structlog.testing.capture_logs() as logged:
+        assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
+    assert [(one["event"], one["reason"]) for one in logged] == [("heartbeat_failed", "RuntimeError")] * 2
 
 
 async def test_an_activity_without_one_does_not_beat() -> None:

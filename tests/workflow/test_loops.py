@@ -1,0 +1,68 @@
+"""A worker's relay and upkeep go on whatever happens; an organization that cannot be served holds up no other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import event
+
+from db import figures
+from runtime.upkeep import Upkeep
+from tests.world import World, until
+
+LOOPS = {"relay_failed", "expiry_failed", "recovery_failed", "resume_failed", "sealing_failed"}
+
+
+async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(idle_world: World) -> None:
+    engine = idle_world.services.engine
+    await idle_world.organization()
+
+    def refuse(*_: Any) -> None:
+        raise KeyError("nobody expected this")
+
+    async def all_failed_twice() -> bool:
+        return all(sum(one["event"] == loop for one in logged) > 1 for loop in LOOPS)
+
+    async def standing() -> set[str]:
+        async with engine.connect() as conn:
+            return set((await figures.read(conn, now=datetime.now(UTC))).alerts)
+
+    async def none_stands() -> bool:
+        return not LOOPS & await standing()
+
+    async def sealed() -> bool:
+        async with engine.connect() as conn:
+            return bool((await conn.exec_driver_sql("SELECT count(*) FROM ledger_seals")).scalar_one())
+
+    event.listen(engine.sync_engine, "before_cursor_execute", refuse)
+    with structlog.testing.capture_logs() as logged:
+        idle_world.start_worker()
+        await until(all_failed_twice, "each loop failed twice")
+    event.remove(engine.sync_engine, "before_cursor_execute", refuse)
+
+    assert {one["reason"] for one in logged if one["event"] in LOOPS} == {"KeyError"}
+    await until(sealed, "the ledger is sealed")
+    await until(none_stands, "no loop's alert stands")
+
+
+async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(idle_world: World) -> None:
+    engine = idle_world.services.engine
+    poisoned, _ = await idle_world.organization()
+    other, _ = await idle_world.organization()
+    for each in (poisoned, other):
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        hold = {"reference_id": "ride", "amount": "1.00", "currency": "USD", "expires_at": tomorrow}
+        await idle_world.post(f"/v1/organizations/{each}/wallet/holds", hold)
+
+    def refuse(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FOR UPDATE" in statement and poisoned in parameters.values():
+            raise KeyError(poisoned)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", refuse)
+    with pytest.raises(KeyError, match=poisoned):
+        await Upkeep(engine, idle_world.services.doorbell).expire_holds(now=datetime.now(UTC) + timedelta(days=2))
+    event.remove(engine.sync_engine, "before_cursor_execute", refuse)
+
+    assert (await idle_world.wallet(other)).held_micros == 0
+    assert (await idle_world.wallet(poisoned)).held_micros > 0
