@@ -1,6 +1,7 @@
 """What the host application has done to the current subscription at its provider; the standing follows its answer."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,9 +14,11 @@ from api.errors import Kind, Problem, not_found
 from api.fields import Amount, Body, Currency, Decimal
 from api.subscription_fields import SubscriptionOut, Token
 from api.subscriptions import paid_for, request_id
-from db import folding, organizations, subscriptions
+from db import collections, folding, organizations, subscriptions
+from db.collections import Collection
 from db.folding import Stale
 from db.subscriptions import Subscription
+from domain.events import PaymentStatus
 from domain.money import Money
 from domain.subscription import Snapshot, State
 from providers.billing import BillingProvider, Resumed
@@ -51,8 +54,10 @@ class Collect(Body):
 
 
 class CollectedOut(BaseModel):
-    payment_id: str
-    status: str = Field(examples=["completed"], description="`completed`, `pending` or `declined`.")
+    payment_id: str | None = Field(description="null while the provider has not named the payment, or made none.")
+    status: str = Field(
+        examples=["completed"], description="`completed`, `pending` (ask again with the same key) or `declined`."
+    )
     amount: Decimal
     currency: str
 
@@ -94,21 +99,38 @@ async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> P
 @router.post("/collect", dependencies=[WRITE], summary="Have the provider charge what is outstanding, now")
 async def collect(organization_id: OrganizationId, asked: Collect, key: IdempotencyKey, here: Here) -> CollectedOut:
     """The amount is `outstanding` of the subscription. The same key is one attempt, whose answer stays; for a further
-    one after `declined` take a new key.
+    one after `declined` take a new key. 409: nothing is outstanding, or another amount.
     """
     provider, known = await _current(here, organization_id)
-    taken = await provider.collect_outstanding(
-        known.id,
-        Money(asked.amount, asked.currency),
-        idempotency_key=request_id(organization_id, f"collect\n{key}"),
+    amount, now = Money(asked.amount, asked.currency), datetime.now(UTC)
+    begun = Collection(
+        organization_id=organization_id, key=key, subscription_id=known.id, amount=amount, started_at=now
     )
-    here.ring(organization_id)
+    async with here.services.engine.begin() as conn:
+        attempt = await collections.begin(conn, begun)
+    if (attempt.subscription_id, attempt.amount) != (known.id, amount):
+        raise Problem(Kind.CONFLICT, f"the key stands for {attempt.amount} of {attempt.subscription_id}")
+    if attempt.status is PaymentStatus.PENDING:
+        attempt = await _collect(here, provider, attempt)
     return CollectedOut(
-        payment_id=taken.reference.id,
-        status=taken.status.value,
-        amount=taken.amount.micros,
-        currency=taken.amount.currency,
+        payment_id=attempt.payment_id,
+        status=attempt.status.value,
+        amount=attempt.amount.micros,
+        currency=attempt.amount.currency,
     )
+
+
+async def _collect(here: Context, provider: BillingProvider, attempt: Collection) -> Collection:
+    key = request_id(attempt.organization_id, f"collect\n{attempt.key}")
+    collected = await provider.collect_outstanding(
+        attempt.subscription_id, attempt.amount, idempotency_key=key, since=attempt.started_at
+    )
+    status = PaymentStatus.PENDING if collected.status is PaymentStatus.UNKNOWN else collected.status
+    if status is not PaymentStatus.PENDING:
+        async with here.services.engine.begin() as conn:
+            await collections.settle(conn, attempt, status, collected.payment_id)
+    here.ring(attempt.organization_id)
+    return replace(attempt, status=status, payment_id=collected.payment_id)
 
 
 async def _current(here: Context, organization_id: str, *, begun: bool = True) -> tuple[BillingProvider, Subscription]:

@@ -34,11 +34,13 @@ from domain.wallet import (
     WrongCurrency,
 )
 from providers.errors import (
-    AlreadyTerminal,
     InvalidSignature,
+    NotAccepted,
+    NotFound,
     ProviderRefused,
     ProviderUnavailable,
     VerificationUnavailable,
+    WrongState,
 )
 from runtime.coalescer import Overloaded, Unanswered
 
@@ -110,7 +112,9 @@ TABLE: Mapping[type, Kind] = {
     InvalidSignature: Kind.INVALID_SIGNATURE,
     VerificationUnavailable: Kind.UNVERIFIABLE,
     ProviderUnavailable: Kind.PROVIDER_UNAVAILABLE,
-    AlreadyTerminal: Kind.WRONG_STATE,
+    NotAccepted: Kind.INVALID,
+    NotFound: Kind.WRONG_STATE,  # what we know by that id is not there any more
+    WrongState: Kind.WRONG_STATE,
     ProviderRefused: Kind.PROVIDER_REFUSED,
     OperationalError: Kind.UNAVAILABLE,
     InterfaceError: Kind.UNAVAILABLE,

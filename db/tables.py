@@ -568,6 +568,22 @@ reversals = Table(
     Index("reversals_payment_idx", "organization_id", "provider", "payment_id"),
 )  # fmt: skip
 
+collections = Table(
+    "collections",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("provider_subscription_id", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("payment_id", Text),
+    _time("started_at", required=True),
+    PrimaryKeyConstraint("organization_id", "idempotency_key"),
+    _one_of("status", "pending", "completed", "declined", "refunded", "partially_refunded"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+)
+
 topups = Table(
     "topups",
     metadata,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from domain.events import BillingEvent, Dispute, MoneyReference, Payment
+from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import Provider, Snapshot
 
@@ -64,6 +64,19 @@ class PlanChange:
     approve_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What became of one attempt at collecting. A pending or a declined one may have no payment yet, or never."""
+
+    status: PaymentStatus
+    amount: Money
+    payment_id: str | None = None
+
+    @classmethod
+    def by(cls, payment: Payment) -> "Collected":
+        return cls(status=payment.status, amount=payment.amount, payment_id=payment.reference.id)
+
+
 class BillingProvider(Protocol):
     """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none of them retries."""
 
@@ -112,8 +125,13 @@ class BillingProvider(Protocol):
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange: ...
 
-    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
-        """A key is one attempt: what the bank said to it stays the answer, and a further attempt takes a new key."""
+    async def collect_outstanding(
+        self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
+    ) -> Collected:
+        """A key is one attempt, made first at `since`: the answer to it stays, and a further attempt takes a new key.
+
+        Raises `WrongState` where nothing is outstanding, or another amount.
+        """
         ...
 
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...

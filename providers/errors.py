@@ -4,7 +4,9 @@
   - ProviderUnavailable     try again: timeout, 429, 5xx, connection refused (it may still have happened)
   - ProviderRefused         never again: our request or our credentials are wrong
     - NotFound              the object does not exist there
-    - AlreadyTerminal       the object can never reach the wanted state (a closed account, a canceled subscription)
+    - NotAccepted           what our caller named (a plan, a currency, an address) is not accepted there
+    - WrongState            the state of the object does not allow it; nothing was done
+      - AlreadyTerminal     and it never will (a closed account, a canceled subscription)
 * WebhookError
   - InvalidSignature        forged or damaged: answer 400
   - VerificationUnavailable cannot be checked now (certificate or key service down): answer 503
@@ -38,7 +40,15 @@ class NotFound(ProviderRefused):
     pass
 
 
-class AlreadyTerminal(ProviderRefused):
+class NotAccepted(ProviderRefused):
+    pass
+
+
+class WrongState(ProviderRefused):
+    pass
+
+
+class AlreadyTerminal(WrongState):
     pass
 
 

@@ -6,7 +6,7 @@ other commands are made repeatable by their state: act, and where PayPal says "n
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -14,10 +14,10 @@ import httpx
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
-from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
-from providers.paypal import payments, reading, topups, webhooks
-from providers.paypal.calls import Calls, segment
+from providers.billing import CheckoutLink, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
+from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
+from providers.paypal import collecting, payments, reading, topups, webhooks
+from providers.paypal.calls import Calls, between, rfc3339, segment
 from providers.paypal.certificates import Certificates
 from providers.paypal.oauth import Tokens
 from providers.paypal.reading import Json
@@ -30,6 +30,9 @@ _NOT_IN_THIS_STATE = "SUBSCRIPTION_STATUS_INVALID"
 _CANNOT_BE_ACTIVATED = "SUBSCRIPTION_CANNOT_BE_ACTIVATED"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
+_PLAN_REFUSED = frozenset(
+    {"PLAN_STATUS_INVALID", "PLAN_PRODUCT_NOT_COMPATIBLE", "CURRENCY_MISMATCH", "INVALID_PRICING_SCHEME"}
+)
 _LONGEST_REASON = 128
 _EVENTS_PER_PAGE = "100"
 
@@ -98,8 +101,13 @@ class PayPal:
         }
         body: dict[str, Any] = {"plan_id": plan_id, "custom_id": organization_id, "application_context": context}
         if later is not None:
-            body["start_time"] = _rfc3339(later.first_charge_at)
-        told = await self._calls.post(_SUBSCRIPTIONS, body, idempotency_key=idempotency_key)
+            body["start_time"] = rfc3339(later.first_charge_at)
+        try:
+            told = await self._calls.post(_SUBSCRIPTIONS, body, idempotency_key=idempotency_key)
+        except ProviderRefused as refused:
+            if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
+                raise _plan_not_accepted(plan_id, refused) from refused
+            raise
         id_, url = reading.text(told, "id"), reading.link(told, "approve")
         if id_ is None or url is None:
             raise ProviderUnavailable("PayPal created a subscription without an id or an approve link")
@@ -145,27 +153,35 @@ class PayPal:
         if refusal.code == _CANNOT_BE_ACTIVATED:
             owes = now.state is State.SUSPENDED_NONPAYMENT
             return Resumed.NEEDS_PAYMENT if owes else Resumed.NEEDS_NEW_CONSENT
-        raise refusal
+        raise _wrong_state("activate", now, refusal) from refusal
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
-        told = await self._calls.post(f"{_path(subscription_id)}/revise", {"plan_id": plan_id})
+        try:
+            told = await self._calls.post(f"{_path(subscription_id)}/revise", {"plan_id": plan_id})
+        except ProviderRefused as refused:
+            now = await self.get_subscription(subscription_id)  # or it is that which PayPal does not know
+            if now.state not in BILLING | _SUSPENDED:
+                raise _wrong_state("revise", now, refused) from refused
+            if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
+                raise _plan_not_accepted(plan_id, refused) from refused
+            raise
         return PlanChange(approve_url=reading.link(told, "approve"))
 
-    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
-        """One capture of what is owed. An answer without a transaction yet: unavailable, repeat with the same key."""
-        owed = topups.money(amount)
-        body = {"note": "Outstanding balance", "capture_type": "OUTSTANDING_BALANCE", "amount": owed}
-        told = await self._calls.post(f"{_path(subscription_id)}/capture", body, idempotency_key=idempotency_key)
-        return payments.payment(MoneyObject.SALE, told, subscription_id=subscription_id)
+    async def collect_outstanding(
+        self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
+    ) -> Collected:
+        return await collecting.collect(
+            self._calls, _path(subscription_id), amount, idempotency_key=idempotency_key, since=since
+        )
 
     async def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
-        told = await self._calls.get(f"{_path(subscription_id)}/transactions", _between(start, end))
+        told = await self._calls.get(f"{_path(subscription_id)}/transactions", between(start, end))
         for transaction in reading.parts(told, "transactions"):
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
         """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no signature."""
-        page: Json = await self._calls.get(_EVENTS, {**_between(start, end), "page_size": _EVENTS_PER_PAGE})
+        page: Json = await self._calls.get(_EVENTS, {**between(start, end), "page_size": _EVENTS_PER_PAGE})
         seen: set[str] = set()
         while True:
             for envelope in reading.parts(page, "events"):
@@ -193,11 +209,7 @@ class PayPal:
             return now
         if refusal is None:
             raise _not_seen_yet(act, now)
-        if now.state in _ENDED:
-            raise AlreadyTerminal(
-                f"the subscription is {now.state.value}", code=refusal.code, reference=refusal.reference
-            ) from refusal
-        raise refusal
+        raise _wrong_state(act, now, refusal) from refusal
 
     async def _get_refund(self, id_: str) -> Payment:
         """Refunds of sales live in API v1, those of captures in v2; the id does not tell which."""
@@ -221,12 +233,15 @@ def _because(reason: str) -> dict[str, str]:
     return {"reason": reason[:_LONGEST_REASON] or "Tollgate"}
 
 
-def _between(start: datetime, end: datetime) -> dict[str, str]:
-    return {"start_time": _rfc3339(start), "end_time": _rfc3339(end)}
+def _wrong_state(act: str, now: Snapshot, refused: ProviderRefused) -> WrongState:
+    error = AlreadyTerminal if now.state in _ENDED else WrongState
+    problem = f"the subscription is {now.state.value}: PayPal does not {act} it"
+    return error(problem, code=refused.code, reference=refused.reference)
 
 
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _plan_not_accepted(plan_id: str, refused: ProviderRefused) -> NotAccepted:
+    problem = f"PayPal does not accept the plan {plan_id}: {refused.code}"
+    return NotAccepted(problem, code=refused.code, reference=refused.reference)
 
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:

@@ -12,6 +12,7 @@ from providers.paypal import reading
 from providers.paypal.reading import Json
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})  # 409: the same PayPal-Request-Id is being worked on
+_IN_PROGRESS = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})  # told as 422
 
 
 def body(response: httpx.Response) -> Json:
@@ -35,7 +36,8 @@ def failure(response: httpx.Response) -> ProviderError:
     code = issue or f"HTTP_{response.status_code}"
     reference = _debug_id(response, told)
     message = f"PayPal answered {response.status_code} {code} to {response.request.method} {response.request.url.path}"
-    if issue is None or response.status_code in _TRY_AGAIN or not 400 <= response.status_code < 500:
+    later = issue is None or issue in _IN_PROGRESS or response.status_code in _TRY_AGAIN
+    if later or not 400 <= response.status_code < 500:
         return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
     if response.status_code == 404:
         return NotFound(message, code=code, reference=reference)

@@ -1,6 +1,7 @@
 """Makes one authorized call to PayPal: a refused token is renewed and the call repeated once, nothing else is."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -46,6 +47,14 @@ class Calls:
             )
         except httpx.HTTPError as error:
             raise answers.no_answer(error) from error
+
+
+def between(start: datetime, end: datetime) -> dict[str, str]:
+    return {"start_time": rfc3339(start), "end_time": rfc3339(end)}
+
+
+def rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def segment(id_: str) -> str:

@@ -3,6 +3,8 @@
 Source: PayPal's OpenAPI `checkout_orders_v2.json`; create and capture honour `PayPal-Request-Id`.
 """
 
+from uuid import uuid4
+
 from domain.events import MoneyObject, Payment
 from domain.money import MICROS, BadAmount, Money, to_decimal_string
 from providers.billing import TopUp, TopUpLink
@@ -14,8 +16,31 @@ from providers.paypal.reading import Json
 _ORDERS = "/v2/checkout/orders"
 _WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})
 _MEANWHILE = frozenset({"ORDER_ALREADY_CAPTURED", "ORDER_NOT_APPROVED"})
-_DECLINED = frozenset({"INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED"})
+_DECLINED = frozenset(
+    {
+        "INSTRUMENT_DECLINED",
+        "PAYER_ACTION_REQUIRED",
+        "PAYER_CANNOT_PAY",
+        "PAYER_ACCOUNT_RESTRICTED",
+        "PAYER_ACCOUNT_LOCKED_OR_CLOSED",
+        "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING",
+        "TRANSACTION_REFUSED",
+        "TRANSACTION_LIMIT_EXCEEDED",
+        "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED",
+    }
+)
 """The order stays as it is: its payer may choose another way to pay."""
+_BAD_AMOUNT = frozenset(
+    {
+        "CANNOT_BE_ZERO_OR_NEGATIVE",
+        "CURRENCY_NOT_SUPPORTED",
+        "CURRENCY_NOT_SUPPORTED_FOR_COUNTRY",
+        "DECIMAL_PRECISION",
+        "DECIMALS_NOT_SUPPORTED",
+        "INVALID_CURRENCY_CODE",
+        "MAX_VALUE_EXCEEDED",
+    }
+)
 
 
 def money(amount: Money) -> Json:
@@ -42,7 +67,12 @@ async def create(
         "purchase_units": [unit],
         "payment_source": {"paypal": {"experience_context": context}},
     }
-    told = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
+    try:
+        told = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
+    except ProviderRefused as refused:
+        if refused.code in _BAD_AMOUNT:
+            raise BadAmount(f"PayPal takes no payment of {amount}: {refused.code}") from refused
+        raise
     id_, url = reading.text(told, "id"), reading.link(told, "payer-action") or reading.link(told, "approve")
     if id_ is None or url is None:
         raise ProviderUnavailable("PayPal created an order without an id or a link to approve it")
@@ -73,8 +103,12 @@ async def get(calls: Calls, capture_id: str) -> Payment:
 
 
 async def _capture(calls: Calls, order_id: str) -> None:
+    """Each attempt has a key of its own, as PayPal answers a key that it knows with what it answered first: a payer
+    whose card was declined could never pay by another one. What keeps it from being captured twice is the order itself,
+    which PayPal captures once (`ORDER_ALREADY_CAPTURED`).
+    """
     try:
-        await calls.post(f"{_path(order_id)}/capture", {}, idempotency_key=f"capture-{order_id}")
+        await calls.post(f"{_path(order_id)}/capture", {}, idempotency_key=str(uuid4()))
     except ProviderRefused as refused:
         if refused.code not in _MEANWHILE | _DECLINED:
             raise

@@ -8,8 +8,7 @@ suspension, after a reactivation, with the first one's answer, and do nothing.
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -19,11 +18,11 @@ import stripe
 from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
-from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.billing import CheckoutLink, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
+from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.reading import Json, part, parts, text
 from providers.stripe import money, topups, webhooks
-from providers.stripe.calls import Declined, between, named, pages, told, told_at
+from providers.stripe.calls import Declined, Unfit, between, named, pages, told, told_at
 from providers.stripe.reading import ORGANIZATION, id_of
 from providers.stripe.signatures import Signatures
 from providers.stripe.snapshots import of_checkout, snapshot
@@ -37,6 +36,9 @@ _UNPAID = "unpaid"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 _LONGEST_COMMENT = 500
+_CLOCKS_DIFFER = timedelta(minutes=1)
+_KEY_KEPT_FOR = timedelta(hours=23)
+"""Stripe forgets an idempotency key after a day; after that the same one would charge again."""
 
 
 class SuspendBy(StrEnum):
@@ -118,7 +120,10 @@ class Stripe:
             asked["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
             asked["payment_method_collection"] = "always"  # a trial without a mandate would end in nobody's charging
             asked["expires_at"] = int(later.expires_at.timestamp())
-        made = await told(self._api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+        try:
+            made = await told(self._api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+        except Unfit as refused:
+            raise _not_accepted(refused) from refused
         id_, url = text(made, "id"), made.get("url")
         if id_ is None or not isinstance(url, str):
             raise ProviderUnavailable("Stripe created a checkout without an id or a link")
@@ -159,7 +164,7 @@ class Stripe:
             refusal = refused  # so Stripe answers for one that was paused meanwhile, too; the look below tells
         now = await self.get_subscription(subscription_id)
         if now.state not in _SUSPENDED:
-            raise refusal or _not_seen_yet("pause", now)
+            raise _not_seen_yet("pause", now) if refusal is None else _wrong_state("pause", now, refusal)
         return now
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
@@ -175,9 +180,13 @@ class Stripe:
                 await told(self._api.subscriptions.resume_async(subscription_id, how))
             except Declined:
                 return Resumed.NEEDS_PAYMENT
+            except Unfit:
+                pass  # so Stripe answers for one that was resumed or canceled meanwhile; the look below tells
             now = await self.get_subscription(subscription_id)
         if now.state in BILLING:
             return Resumed.RESUMED
+        if now.state in _ENDED:
+            return Resumed.NEEDS_NEW_CONSENT
         if now.outstanding is not None or now.raw_status == _UNPAID:
             return Resumed.NEEDS_PAYMENT
         raise _not_seen_yet("resume", now)
@@ -192,44 +201,60 @@ class Stripe:
         try:
             asked: Any = {"cancellation_details": {"comment": reason[:_LONGEST_COMMENT]}}
             await told(self._api.subscriptions.cancel_async(subscription_id, asked))
-        except NotFound:
-            pass  # so Stripe answers for one that was canceled meanwhile; the look below tells
+            refusal: ProviderRefused | None = None
+        except (NotFound, Unfit) as refused:
+            refusal = refused  # so Stripe answers for one that was canceled meanwhile; the look below tells
         now = await self.get_subscription(subscription_id)
         if now.state not in _ENDED:
-            raise _not_seen_yet("cancel", now)
+            raise _not_seen_yet("cancel", now) if refusal is None else _wrong_state("cancel", now, refusal)
         return now
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
         """Counts at once: the mandate of a card covers it."""
-        subscription, _ = await self._look(subscription_id)
+        subscription, now = await self._look(subscription_id)
+        if now.state in _ENDED or now.state is State.PENDING:
+            raise _wrong_state("change the plan of", now)
         items = parts(part(subscription, "items"), "data")
         if len(items) != 1:
-            raise ProviderRefused(f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE")
+            raise WrongState(f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE")
         item_id = text(items[0], "id") or ""
         asked: Any = {"items": [{"id": item_id, "price": plan_id}]}
-        await told(self._api.subscriptions.update_async(subscription_id, asked))
+        try:
+            await told(self._api.subscriptions.update_async(subscription_id, asked))
+        except Unfit as refused:
+            raise _not_accepted(refused) from refused
         return PlanChange()
 
-    async def collect_outstanding(self, subscription_id: str, amount: Money, *, idempotency_key: str) -> Payment:
-        """Pays the newest invoice if it is open. Paid before, by this key or otherwise, it is told, nothing charged."""
+    async def collect_outstanding(
+        self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
+    ) -> Collected:
+        """Pays the newest invoice if it is open. One that was paid since is told, and nothing is charged."""
         subscription, now = await self._look(subscription_id)
         invoice_id = id_of(subscription, "latest_invoice")
         if invoice_id is None:
-            raise ProviderRefused("the subscription has no invoice", code="NO_INVOICE")
+            raise WrongState("the subscription has no invoice", code="NO_INVOICE")
         if now.outstanding is None:
-            return await money.sale(self._api, invoice_id)
+            sale = await money.sale(self._api, invoice_id)
+            recent = (sale.occurred_at or since) >= since - _CLOCKS_DIFFER
+            if sale.status is PaymentStatus.COMPLETED and sale.amount == amount and recent:
+                return Collected.by(sale)
+            raise WrongState("nothing is outstanding", code="NOTHING_OUTSTANDING")
+        if datetime.now(UTC) - since > _KEY_KEPT_FOR:
+            raise WrongState("the key was used first a day ago, and Stripe has forgotten it: take a new one")
         if now.outstanding != amount:
-            raise ProviderRefused(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
+            raise WrongState(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
         try:
             await told(self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key}))
         except ProviderRefused as refused:
             sale = await money.sale(self._api, invoice_id)  # it may have been paid meanwhile
             if sale.status is PaymentStatus.COMPLETED:
-                return sale
+                return Collected.by(sale)
             if isinstance(refused, Declined):
-                return replace(sale, status=PaymentStatus.DECLINED, amount=amount)
+                return Collected(status=PaymentStatus.DECLINED, amount=amount, payment_id=sale.reference.id)
+            if isinstance(refused, Unfit):
+                raise WrongState(str(refused), code=refused.code, reference=refused.reference) from refused
             raise
-        return await money.sale(self._api, invoice_id)
+        return Collected.by(await money.sale(self._api, invoice_id))
 
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
         return money.sales(self._api, subscription_id, start, end)
@@ -255,6 +280,17 @@ class Stripe:
         if now.state not in _ENDED:
             raise _not_seen_yet("expiry", now)
         return now
+
+
+def _wrong_state(act: str, now: Snapshot, refused: ProviderRefused | None = None) -> WrongState:
+    error = AlreadyTerminal if now.state in _ENDED else WrongState
+    problem = f"the subscription is {now.state.value}: Stripe does not {act} it"
+    return error(problem, code=refused.code if refused else "", reference=refused.reference if refused else "")
+
+
+def _not_accepted(refused: Unfit) -> NotAccepted:
+    """Of the parameters, only what the caller named can be wrong: a price, an address."""
+    return NotAccepted(str(refused), code=refused.code, reference=refused.reference)
 
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:

@@ -19,6 +19,7 @@ from providers.http import retry_after
 from providers.reading import Json, part, parts, text
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
+_BAD_REQUEST = 400
 _PAYMENT_FAILED = 402
 _ID = re.compile("[A-Za-z0-9_]{1,255}")
 _MOST_ON_A_PAGE = 100
@@ -26,6 +27,10 @@ _MOST_ON_A_PAGE = 100
 
 class Declined(ProviderRefused):
     """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an answer of it."""
+
+
+class Unfit(ProviderRefused):
+    """400: Stripe understood what was asked, and the object, or what was named, does not allow it."""
 
 
 def named(id_: str) -> str:
@@ -97,4 +102,6 @@ def _failure(problem: stripe.StripeError) -> ProviderError:
         return Declined(message, code=code, reference=reference)
     if status == 404 and code == "resource_missing":  # any other is a wrong address, and says nothing of the object
         return NotFound(message, code=code, reference=reference)
+    if status == _BAD_REQUEST and code != "idempotency_error":
+        return Unfit(f"{message}: {text(error, 'message') or ''}", code=code, reference=reference)
     return ProviderRefused(message, code=code, reference=reference)

@@ -11,7 +11,7 @@ from simulators.paypal.errors import ApiError
 from simulators.paypal.money import MoneyMoves
 from simulators.paypal.resources import Resources
 from simulators.paypal.state import Order, State, to_value
-from simulators.paypal.subscriptions import read_json
+from simulators.paypal.subscriptions import read_json, represented
 
 _ORDERS = "/v2/checkout/orders"
 
@@ -36,7 +36,8 @@ class OrdersApi:
         if not key[1]:
             raise ApiError(400, "PAYPAL_REQUEST_ID_REQUIRED")
         if key in self.state.replays:
-            return JSONResponse(self.resources.order(self.state.orders[self.state.replays[key]]))
+            known = self.state.orders[self.state.replays[key]]
+            return JSONResponse(represented(request, self.resources.order(known)))
         try:
             [unit] = body["purchase_units"]
             value, currency = str(unit["amount"]["value"]), str(unit["amount"]["currency_code"])
@@ -54,7 +55,7 @@ class OrdersApi:
         )
         self.state.orders[order.id] = order
         self.state.replays[key] = order.id
-        return JSONResponse(self.resources.order(order))
+        return JSONResponse(represented(request, self.resources.order(order)), 201)
 
     async def get(self, request: Request) -> Response:
         return JSONResponse(self.resources.order(self._order(request)))
@@ -63,18 +64,22 @@ class OrdersApi:
         order = self._order(request)
         key = (request.url.path, request.headers.get("paypal-request-id", ""))
         if key[1] and key in self.state.replays:
-            return JSONResponse(self.resources.order(order))
+            return JSONResponse(represented(request, self.resources.order(order)))
+        if key in self.state.refusals:
+            raise ApiError(422, self.state.refusals[key])
         if order.status == "COMPLETED":
             raise ApiError(422, "ORDER_ALREADY_CAPTURED")
         if order.status != "APPROVED":
             raise ApiError(422, "ORDER_NOT_APPROVED")
         issue, order.capture_issue = order.capture_issue, None
         if issue is not None:
+            if key[1]:
+                self.state.refusals[key] = issue
             raise ApiError(422, issue)
         events = self.moves.capture(order)
         self.state.replays[key] = order.id
         self.deliveries.deliver(events)
-        return JSONResponse(self.resources.order(order), 201)
+        return JSONResponse(represented(request, self.resources.order(order)), 201)
 
     def _order(self, request: Request) -> Order:
         try:

@@ -132,6 +132,8 @@ class State:
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
     replays: dict[tuple[str, str], str] = field(default_factory=dict)
+    refusals: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the previous request"."""
     calls: dict[str, int] = field(default_factory=dict)
     clock_offset: timedelta = timedelta(0)
     chance: random.Random = field(default_factory=random.Random)
@@ -149,6 +151,7 @@ class State:
             self.refunds,
             self.disputes,
             self.replays,
+            self.refusals,
             self.calls,
         ):
             emptied.clear()

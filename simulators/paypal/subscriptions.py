@@ -64,11 +64,11 @@ class SubscriptionsApi:
         body = await read_json(request)
         known = self._replayed(request)
         if known:
-            return JSONResponse(self.resources.subscription(self.state.subscriptions[known]))
+            return JSONResponse(represented(request, self.resources.subscription(self.state.subscriptions[known])))
         subscription = self._new_subscription(body)
         self._remember(request, subscription.id)
         self.deliveries.deliver(self.lifecycle.created(subscription))
-        return JSONResponse(self.resources.subscription(subscription), 201)
+        return JSONResponse(represented(request, self.resources.subscription(subscription)), 201)
 
     async def list_all(self, request: Request) -> Response:
         asked = request.query_params
@@ -130,16 +130,16 @@ class SubscriptionsApi:
         return JSONResponse({"plan_id": plan.id, "plan_overridden": False, "links": links})
 
     async def capture(self, request: Request) -> Response:
+        """PayPal's OpenAPI allows 200 with the transaction and 202 without a body: this answers the harder one."""
         subscription, body = self._subscription(request), await read_json(request)
-        known = self._replayed(request)
-        if known:
-            return JSONResponse(self.resources.transaction(self.state.sales[known]))
+        if self._replayed(request):
+            return Response(status_code=202)
         self._must_be(subscription, "ACTIVE", "SUSPENDED", "EXPIRED")
         amount = self._capturable(subscription, body)
         sale, events = self.lifecycle.collect(subscription, amount)
         self._remember(request, sale.id)
         self.deliveries.deliver(events)
-        return JSONResponse(self.resources.transaction(sale), 202)
+        return Response(status_code=202)
 
     async def transactions(self, request: Request) -> Response:
         subscription = self._subscription(request)
@@ -240,6 +240,13 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ApiError(400, "MALFORMED_REQUEST_JSON")
     return value
+
+
+def represented(request: Request, whole: dict[str, Any]) -> dict[str, Any]:
+    """By default `Prefer: return=minimal`: PayPal tells the id, the status and the links only."""
+    if request.headers.get("prefer") == "return=representation":
+        return whole
+    return {name: whole[name] for name in ("id", "status", "links")}
 
 
 def page_size(request: Request, default: int = 10) -> int:

@@ -13,7 +13,7 @@ from domain.events import EventKind, MoneyObject, MoneyReference, Payment, Payme
 from domain.money import Money
 from domain.subscription import BILLING, LAPSED, PAID, State
 from providers.billing import Later, Resumed
-from providers.errors import InvalidSignature, NotFound, ProviderUnavailable
+from providers.errors import AlreadyTerminal, InvalidSignature, NotAccepted, NotFound, ProviderUnavailable, WrongState
 from tests.contract.paypal_world import paypal_world
 from tests.contract.stripe_world import stripe_world
 from tests.contract.world import Delivery, World, kinds
@@ -236,12 +236,53 @@ async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> 
     assert owed is not None
 
     taken = [
-        await world.provider.collect_outstanding(subscription_id, owed, idempotency_key="collect-1") for _ in range(2)
+        await world.provider.collect_outstanding(
+            subscription_id, owed, idempotency_key="collect-1", since=datetime.now(UTC)
+        )
+        for _ in range(2)
     ]
 
-    assert {one.reference.id for one in taken} == {taken[0].reference.id}
+    assert {one.payment_id for one in taken} == {taken[0].payment_id}
     assert (taken[0].status, taken[0].amount) == (PaymentStatus.COMPLETED, owed)
     assert len(await payments_of(world, subscription_id)) == 2  # the first payment and this one
+
+
+async def test_what_owes_nothing_is_the_wrong_state_to_collect_from(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    with pytest.raises(WrongState, match="nothing is outstanding"):
+        await world.provider.collect_outstanding(
+            subscription_id,
+            SUBSCRIPTION_PRICE,
+            idempotency_key="collect-1",
+            since=datetime.now(UTC) + timedelta(minutes=3),
+        )
+    assert len(await payments_of(world, subscription_id)) == 1
+
+
+async def test_what_has_ended_takes_no_other_plan_and_is_not_suspended(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    await world.cancel(subscription_id)
+
+    with pytest.raises(AlreadyTerminal):
+        await world.provider.change_plan(subscription_id, world.other_plan_id)
+    with pytest.raises(AlreadyTerminal):
+        await world.provider.ensure_suspended(subscription_id, "by hand")
+
+
+async def test_a_plan_that_the_provider_does_not_know_is_not_accepted(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+
+    with pytest.raises(NotAccepted):
+        await world.provider.change_plan(subscription_id, "nobodys-plan")
+    with pytest.raises(NotAccepted):
+        await world.provider.create_checkout(
+            organization_id=ORGANIZATION,
+            plan_id="nobodys-plan",
+            return_url="https://host.test/done",
+            cancel_url="https://host.test/not",
+            idempotency_key="k-1",
+        )
 
 
 async def test_a_change_of_plan_says_whether_the_customer_must_consent(world: World) -> None:
@@ -348,7 +389,9 @@ async def test_what_was_owed_and_paid_can_be_resumed(world: World) -> None:
     owed = (await world.provider.get_subscription(subscription_id)).outstanding
     assert owed is not None
 
-    await world.provider.collect_outstanding(subscription_id, owed, idempotency_key="collect-1")
+    await world.provider.collect_outstanding(
+        subscription_id, owed, idempotency_key="collect-1", since=datetime.now(UTC)
+    )
 
     assert await world.provider.ensure_resumed(subscription_id, "paid") is Resumed.RESUMED
     assert (await world.provider.get_subscription(subscription_id)).state is State.ACTIVE

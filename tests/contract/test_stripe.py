@@ -68,10 +68,16 @@ async def test_a_decline_is_an_answer_and_stays_the_answer_to_its_key(world: Wor
     world.simulator.lifecycle.fail_payment(subscription)
     world.simulator.lifecycle.decline(subscription, code)
 
-    declined = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    declined = await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
     world.simulator.lifecycle.decline(subscription, None)
-    again = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
-    anew = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-2")
+    again = await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
+    anew = await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-2", since=datetime.now(UTC)
+    )
 
     assert [one.status for one in (declined, again, anew)] == [
         PaymentStatus.DECLINED,
@@ -92,7 +98,9 @@ async def test_an_invoice_that_is_paid_while_we_collect_it_is_paid(world: World)
         return pay_invoice(invoice)
 
     world.simulator.lifecycle.pay_invoice = beaten_to_it  # type: ignore[method-assign]
-    taken = await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    taken = await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
 
     assert taken.status is PaymentStatus.COMPLETED
     assert len(list(world.simulator.state.all("payment_intent"))) == 2
@@ -104,9 +112,11 @@ async def test_collecting_another_amount_or_from_nobody_charges_nothing(world: W
     unbilled["latest_invoice"] = None
 
     with pytest.raises(ProviderRefused, match="is open, not"):
-        await world.stripe.collect_outstanding(subscription["id"], Money(1_000_000, "USD"), idempotency_key="k-1")
+        await world.stripe.collect_outstanding(
+            subscription["id"], Money(1_000_000, "USD"), idempotency_key="k-1", since=datetime.now(UTC)
+        )
     with pytest.raises(ProviderRefused, match="no invoice"):
-        await world.stripe.collect_outstanding(unbilled["id"], PRICE, idempotency_key="k-2")
+        await world.stripe.collect_outstanding(unbilled["id"], PRICE, idempotency_key="k-2", since=datetime.now(UTC))
     assert world.calls("/pay") == 0
 
 
@@ -126,7 +136,7 @@ async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(wor
     subscription = world.paused_for_nonpayment()
 
     before = await world.stripe.ensure_resumed(subscription["id"], "please")
-    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC))
     paid = await world.stripe.get_subscription(subscription["id"])
     after = await world.stripe.ensure_resumed(subscription["id"], "paid")
 
@@ -142,7 +152,7 @@ async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_aske
 
     told = [await world.stripe.ensure_resumed(subscription["id"], "by hand") for _ in range(2)]
     world.simulator.lifecycle.decline(subscription, None)
-    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1")
+    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC))
 
     assert told == [Resumed.NEEDS_PAYMENT] * 2
     assert world.calls("/resume") == 1

@@ -113,6 +113,41 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     assert "nobody has consented" in told.json()["detail"]
 
 
+async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_not_know_is_422(actor: Actor) -> None:
+    world, organization_id = actor.world, await onboard(actor.world)
+    await actor.subscribe(organization_id)
+    much = {"amount": "7", "currency": "USD"}
+
+    unknown_plan = await ask(actor, organization_id, "plan", {"plan_id": "nobodys"})
+    nothing_owed = await ask(actor, organization_id, "collect", much, key="attempt-1")
+    another = await ask(actor, organization_id, "collect", much | {"amount": "8"}, key="attempt-1")
+    await ask(actor, organization_id, "cancel", WHY)
+    ended = [await ask(actor, organization_id, *one) for one in (("suspend", WHY), ("plan", {"plan_id": "x"}))]
+
+    assert (unknown_plan.status_code, nothing_owed.status_code, another.status_code) == (422, 409, 409)
+    assert "the key stands for" in another.json()["detail"]
+    assert [one.status_code for one in ended] == [409, 409]
+    assert all("the subscription is canceled" in one.json()["detail"] for one in ended)
+    await world.certify()
+
+
+async def test_an_answer_to_a_key_stays_without_asking_again(actor: Actor) -> None:
+    world, organization_id = actor.world, await onboard(actor.world)
+    subscription = await actor.subscribe(organization_id)
+    await actor.fail(subscription.id)
+    await actor.give_up(subscription.id)
+    await world.applied(organization_id, "suspended")
+    owed = (await ask(actor, organization_id, "resume", WHY)).json()["subscription"]["outstanding"]
+    first = await ask(actor, organization_id, "collect", owed, key="attempt-1")
+    fault = world.simulator(actor.name).faults.add("503", path="/v1/")
+
+    again = await ask(actor, organization_id, "collect", owed, key="attempt-1")
+    world.simulator(actor.name).faults.standing.remove(fault)
+
+    assert first.json()["status"] == "completed"
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
 async def test_a_provider_that_does_not_answer_is_503_and_changes_nothing(actor: Actor) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
     subscription = await actor.subscribe(organization_id)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,14 +14,15 @@ import pytest_asyncio
 from domain.events import EventKind, MoneyObject, MoneyReference, PaymentStatus
 from domain.money import BadAmount, Money, parse
 from domain.subscription import State
-from providers.billing import PlanChange, Resumed
-from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.billing import Collected, PlanChange, Resumed
+from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust, payments, topups
 from providers.paypal.oauth import Tokens
 from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
 
 SUB = "/v1/billing/subscriptions/I-1"
+EVENTS = "/v1/notifications/webhooks-events"
 NOT_FOUND = told({"name": "RESOURCE_NOT_FOUND", "debug_id": "d"}, 404)
 TOKEN = told({"access_token": "A1", "expires_in": 3600, "token_type": "Bearer"})
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)
@@ -144,14 +145,14 @@ async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World)
     ],
 )
 async def test_every_failure_has_one_meaning(world: World, answer: Told, error: type[Exception], code: str) -> None:
-    world.answers[f"POST {SUB}/revise"] = answer
+    world.answers[f"POST {EVENTS}/WH-1/resend"] = answer
 
     with pytest.raises(error) as failure:
-        await world.paypal.change_plan("I-1", "P-2")
+        await world.paypal.resend_event("WH-1")
 
     assert type(failure.value) is error
     assert failure.value.code == code  # type: ignore[attr-defined]
-    assert world.without_token() == [f"POST {SUB}/revise"]
+    assert world.without_token() == [f"POST {EVENTS}/WH-1/resend"]
 
 
 async def test_the_debug_id_and_the_wait_are_passed_on(world: World) -> None:
@@ -288,18 +289,108 @@ async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> Non
         {"id": "T-1", "status": "COMPLETED", "time": "2026-11-01T00:00:00Z", "amount_with_breakdown": gross}
     )
 
-    paid = await world.paypal.collect_outstanding("I-1", Money(98_000_000, "USD"), idempotency_key="k")
+    paid = await world.paypal.collect_outstanding(
+        "I-1", Money(98_000_000, "USD"), idempotency_key="k", since=datetime.now(UTC)
+    )
 
-    assert (paid.status, paid.amount, paid.reference.id) == (PaymentStatus.COMPLETED, Money(98_000_000, "USD"), "T-1")
+    assert (paid.status, paid.amount, paid.payment_id) == (PaymentStatus.COMPLETED, Money(98_000_000, "USD"), "T-1")
     assert world.bodies(f"{SUB}/capture")[0]["amount"] == {"currency_code": "USD", "value": "98.00"}
     assert world.server.asked[-1].headers["paypal-request-id"] == "k"
 
 
-async def test_a_capture_not_settled_yet_is_to_be_repeated_with_the_key(world: World) -> None:
-    world.answers[f"POST {SUB}/capture"] = Told(202, b"")
+SINCE = datetime.now(UTC) - timedelta(seconds=20)
+OWED = Money(98_000_000, "USD")
 
-    with pytest.raises(ProviderUnavailable):
-        await world.paypal.collect_outstanding("I-1", Money(1_000_000, "USD"), idempotency_key="k")
+
+def transaction(id_: str, *, value: str = "98.00", status: str = "COMPLETED", seconds: int = 5) -> dict[str, Any]:
+    gross = {"gross_amount": {"currency_code": "USD", "value": value}}
+    time = (SINCE + timedelta(seconds=seconds)).isoformat()
+    return {"id": id_, "status": status, "time": time, "amount_with_breakdown": gross}
+
+
+async def collect(world: World, *, since: datetime = SINCE) -> Collected:
+    return await world.paypal.collect_outstanding("I-1", OWED, idempotency_key="k", since=since)
+
+
+async def test_a_capture_that_is_accepted_without_a_body_is_found_in_the_list(world: World) -> None:
+    """Of the payments of the amount, the first since the attempt: an older one, and another amount, are not it."""
+    others = [transaction("OLD", seconds=-3600), transaction("LESS", value="49.00"), transaction("LATER", seconds=9)]
+    world.answers |= {
+        f"POST {SUB}/capture": Told(202, b""),
+        f"GET {SUB}/transactions": told({"transactions": [*others[1:], transaction("T-1")]}),
+    }
+
+    assert await collect(world) == Collected(status=PaymentStatus.COMPLETED, amount=OWED, payment_id="T-1")
+
+
+async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: World) -> None:
+    world.answers |= {f"POST {SUB}/capture": Told(202, b""), f"GET {SUB}/transactions": told({})}
+
+    assert await collect(world) == Collected(status=PaymentStatus.PENDING, amount=OWED)
+
+
+@pytest.mark.parametrize(
+    "issue", ["ZERO_OUTSTANDING_BALANCE", "AMOUNT_GREATER_THAN_OUTSTANDING_BALANCE", "SUBSCRIPTION_STATUS_INVALID"]
+)
+async def test_what_is_not_owed_is_the_wrong_state_unless_this_attempt_took_it(world: World, issue: str) -> None:
+    world.answers |= {f"POST {SUB}/capture": refusal(issue), f"GET {SUB}/transactions": told({})}
+    with pytest.raises(WrongState):
+        await collect(world)
+
+    world.answers[f"GET {SUB}/transactions"] = told({"transactions": [transaction("T-1")]})
+    assert (await collect(world)).payment_id == "T-1"
+
+
+@pytest.mark.parametrize("what", ["LOCKED", "CLOSED", "RESTRICTED"])
+async def test_a_payer_who_cannot_pay_is_a_decline(world: World, what: str) -> None:
+    world.answers[f"POST {SUB}/capture"] = refusal(f"SUBSCRIBER_ACCOUNT_{what}")
+
+    assert await collect(world) == Collected(status=PaymentStatus.DECLINED, amount=OWED)
+
+
+async def test_another_currency_is_not_accepted(world: World) -> None:
+    world.answers[f"POST {SUB}/capture"] = refusal("CURRENCY_MISMATCH")
+
+    with pytest.raises(NotAccepted, match="not in USD"):
+        await collect(world)
+
+
+async def test_an_attempt_whose_key_paypal_has_forgotten_is_never_made_again(world: World) -> None:
+    world.answers[f"GET {SUB}/transactions"] = told({})
+
+    with pytest.raises(WrongState, match="take a new one"):
+        await collect(world, since=datetime.now(UTC) - timedelta(hours=72))
+    assert f"POST {SUB}/capture" not in world.without_token()
+
+
+@pytest.mark.parametrize(
+    ("now", "answer", "error"),
+    [
+        ("CANCELLED", WRONG_STATE, AlreadyTerminal),
+        ("EXPIRED", refusal("ANY_ISSUE"), AlreadyTerminal),
+        ("APPROVAL_PENDING", WRONG_STATE, WrongState),
+        ("ACTIVE", refusal("PLAN_PRODUCT_NOT_COMPATIBLE"), NotAccepted),
+        ("ACTIVE", refusal("INVALID_RESOURCE_ID", 404), NotAccepted),
+        ("ACTIVE", refusal("USER_ACCOUNT_CLOSED"), ProviderRefused),
+    ],
+)
+async def test_a_refused_change_of_plan_says_whether_the_state_or_the_plan_is_wrong(
+    world: World, now: str, answer: Told, error: type[Exception]
+) -> None:
+    world.answers |= {f"POST {SUB}/revise": answer, f"GET {SUB}": subscription(now)}
+
+    with pytest.raises(ProviderRefused) as refused:
+        await world.paypal.change_plan("I-1", "P-2")
+    assert type(refused.value) is error
+
+
+@pytest.mark.parametrize("act", [suspend, cancel])
+async def test_what_nobody_consented_to_is_in_the_wrong_state(world: World, act: Act) -> None:
+    name = "suspend" if act is suspend else "cancel"
+    world.answers |= {f"POST {SUB}/{name}": WRONG_STATE, f"GET {SUB}": subscription("APPROVAL_PENDING")}
+
+    with pytest.raises(WrongState, match=f"pending: PayPal does not {name} it"):
+        await act(world.paypal)
 
 
 async def test_a_change_of_plan_may_need_consent(world: World) -> None:

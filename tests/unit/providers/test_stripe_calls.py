@@ -11,7 +11,7 @@ from domain.money import Money
 from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
 from providers.http import fast_client
 from providers.stripe import API_VERSION, Stripe
-from providers.stripe.calls import Declined
+from providers.stripe.calls import Declined, Unfit
 from tests.unit.providers.local import HANG_UP, SILENCE, Server, Told, closed_port, serving, told
 
 KEY = "sk_test_x"
@@ -47,8 +47,8 @@ async def top_up(stripe: Stripe) -> str:
 @pytest.mark.parametrize(
     ("answer", "error", "code"),
     [
-        (refusal(400, "invalid_request_error", "parameter_missing"), ProviderRefused, "parameter_missing"),
-        (refusal(400, "invalid_request_error", "resource_missing"), ProviderRefused, "resource_missing"),
+        (refusal(400, "invalid_request_error", "parameter_missing"), Unfit, "parameter_missing"),
+        (refusal(400, "invalid_request_error", "resource_missing"), Unfit, "resource_missing"),
         (refusal(400, "idempotency_error"), ProviderRefused, "idempotency_error"),
         (refusal(401, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
         (refusal(402, "card_error", "card_declined"), Declined, "card_declined"),
