@@ -120,9 +120,11 @@ class PayPal(Group):
     cert_origins: Names = PAYPAL_CERT_ORIGINS
     """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: Path | None = None
-    """A further trust root for signing certificates; for simulators."""
+    """Further certificates to verify webhooks with: roots, which are trusted, and intermediates. For simulators, and
+    for an authority that PayPal may change to.
+    """
     verify_online_fallback: bool = True
-    """Whether to ask PayPal to verify a webhook when its certificate cannot be fetched."""
+    """Whether to ask PayPal to verify a webhook when its certificate, or who issued it, cannot be fetched."""
 
     _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(_split)
 

@@ -1,5 +1,7 @@
 """Fetches and keeps PayPal's signing certificates, from PayPal's own addresses only; follows no redirect.
 
+One that was found trusted is used on while it is valid, should it not be had again.
+
 The URL comes in a header that anyone can send, so it is matched whole against a list before anything is fetched.
 """
 
@@ -13,9 +15,11 @@ from datetime import datetime, timedelta
 import httpx
 
 from providers.errors import InvalidSignature, VerificationUnavailable, WebhookError
-from providers.paypal import chains
+from providers.paypal import chains, downloads
+from providers.paypal.budget import Budget
 from providers.paypal.chains import Signer, Trust
 from providers.paypal.flight import Flight
+from providers.paypal.issuers import Issuers
 
 LIVE_AND_SANDBOX = (
     "https://api.paypal.com",
@@ -29,11 +33,17 @@ _KEPT = 10
 _KEPT_FOR = timedelta(days=14)
 _FAILURE_KEPT_FOR = timedelta(seconds=30)
 _TIME_LIMIT = 5.0
-_LARGEST = 64 * 1024
+_UNKNOWN_AT_ONCE = 30
+_UNKNOWN_EACH_SECOND = 1.0
+"""Whoever makes up certificate ids makes us ask PayPal for each."""
 
 
 class UntrustedCertificate(InvalidSignature):
     """What the allowed address served is not PayPal's certificate as far as our roots tell."""
+
+
+class TooMany(VerificationUnavailable):
+    """It could be looked up, and is not: somebody asks for too much. A genuine delivery comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class Certificates:
         self._good: OrderedDict[str, _Kept] = OrderedDict()
         self._bad: OrderedDict[str, _Kept] = OrderedDict()
         self._flight: Flight[Signer] = Flight()
+        self._issuers = Issuers(client, trust, origins)
+        self._budget = Budget(at_once=_UNKNOWN_AT_ONCE, each_second=_UNKNOWN_EACH_SECOND)
 
     async def signer(self, url: str, now: datetime) -> Signer:
         """Raises `InvalidSignature` for an address or a certificate that is not PayPal's."""
@@ -69,12 +81,13 @@ class Certificates:
     def _recall(self, url: str, now: datetime) -> Signer | WebhookError | None:
         for cache in (self._good, self._bad):
             kept = cache.get(url)
-            if kept is None:
-                continue
-            if now < kept.until and (isinstance(kept.found, WebhookError) or kept.found.holds(now)):
+            if (
+                kept is not None
+                and now < kept.until
+                and (isinstance(kept.found, WebhookError) or kept.found.holds(now))
+            ):
                 cache.move_to_end(url)
                 return kept.found
-            del cache[url]
         return None
 
     def _check_address(self, url: str) -> None:
@@ -83,36 +96,40 @@ class Certificates:
             raise InvalidSignature("the certificate URL is not PayPal's")
 
     async def _fetch(self, url: str, now: datetime) -> Signer:
+        if url not in self._good and not self._budget.take():
+            raise TooMany("too many unknown certificates are asked for")
         try:
-            async with asyncio.timeout(_TIME_LIMIT):
-                pem = await self._download(url)
-            signer = chains.check(pem, self._trust, now)
-        except (httpx.HTTPError, TimeoutError) as error:
-            unavailable = VerificationUnavailable(f"PayPal's certificate cannot be had: {type(error).__name__}")
-            self._keep(self._bad, url, unavailable, now + _FAILURE_KEPT_FOR)
-            raise unavailable from error
+            chain = await self._issuers.chain(chains.candidates(await self._download(url), now), now)
+        except VerificationUnavailable as error:
+            return self._stale(url, now, error)
         except chains.Untrusted as error:
             untrusted = UntrustedCertificate(str(error))
             self._keep(self._bad, url, untrusted, now + _FAILURE_KEPT_FOR)
             raise untrusted from error
-        except WebhookError as error:
+        except InvalidSignature as error:
             self._keep(self._bad, url, error, now + _FAILURE_KEPT_FOR)
             raise
-        self._keep(self._good, url, signer, now + _KEPT_FOR)
-        return signer
+        self._keep(self._good, url, chain.signer, now + _KEPT_FOR)
+        return chain.signer
+
+    def _stale(self, url: str, now: datetime, error: VerificationUnavailable) -> Signer:
+        """What was found trusted before is used on for as long as it is valid; else the error is kept, and raised."""
+        before = self._good.get(url)
+        if before is None or not isinstance(before.found, Signer) or not before.found.holds(now):
+            self._keep(self._bad, url, error, now + _FAILURE_KEPT_FOR)
+            raise error
+        self._keep(self._good, url, before.found, now + _FAILURE_KEPT_FOR)
+        return before.found
 
     async def _download(self, url: str) -> bytes:
-        async with self._client.stream("GET", url, follow_redirects=False) as response:
-            if response.status_code >= 500 or response.status_code in (408, 429):
-                raise VerificationUnavailable(f"PayPal's certificate address answered {response.status_code}")
-            if response.status_code != 200:
-                raise InvalidSignature(f"the certificate URL answered {response.status_code}")
-            pem = bytearray()
-            async for chunk in response.aiter_bytes():
-                pem += chunk
-                if len(pem) > _LARGEST:
-                    raise InvalidSignature("the certificate URL gave more than 64 KiB")
-            return bytes(pem)
+        try:
+            async with asyncio.timeout(_TIME_LIMIT):
+                return await downloads.body(self._client, url)
+        except downloads.Refused as error:
+            raise InvalidSignature(f"the certificate URL {error}") from error
+        except (httpx.HTTPError, TimeoutError, downloads.Unavailable) as error:
+            why = str(error) if isinstance(error, downloads.Unavailable) else type(error).__name__
+            raise VerificationUnavailable(f"PayPal's certificate cannot be had: {why}") from error
 
     @staticmethod
     def _keep(cache: "OrderedDict[str, _Kept]", url: str, found: Signer | WebhookError, until: datetime) -> None:

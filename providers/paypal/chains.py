@@ -15,9 +15,12 @@ from pathlib import Path
 
 import certifi
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -69,23 +72,99 @@ class Trust:
         return cls(tuple(roots), tuple(one for one in extra if one.issuer != one.subject))
 
 
-def check(pem: bytes, trust: Trust, now: datetime) -> Signer:
-    """The signer of a PEM file: the leaf first, intermediates behind it. Raises `Untrusted`."""
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A leaf that is PayPal's, and the way from it to a root that we trust."""
+
+    signer: Signer
+    intermediates: tuple[x509.Certificate, ...]
+
+
+def candidates(pem: bytes, now: datetime) -> list[x509.Certificate]:
+    """What a certificate URL served: the leaf first, intermediates behind it if there are any.
+
+    Raises `Untrusted` where the leaf can be no certificate of PayPal's, whoever issued it.
+    """
     try:
         served = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise Untrusted("the certificate URL gave no readable certificate") from error
     leaf = served[0]
     _check_name(leaf)
-    chain = _chain(leaf, [*served[1:_LONGEST_CHAIN], *trust.intermediates], trust, now)
+    if not isinstance(leaf.public_key(), RSAPublicKey):
+        raise Untrusted("the certificate's key is not RSA")
+    if not holds(leaf, now):
+        raise Untrusted("the certificate is not valid now")
+    return served[:_LONGEST_CHAIN]
+
+
+def verify(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], trust: Trust, now: datetime) -> Chain:
+    """Raises `Untrusted`."""
+    chain = _chain(leaf, list(intermediates), trust, now)
     key = leaf.public_key()
     if not isinstance(key, RSAPublicKey):
         raise Untrusted("the certificate's key is not RSA")
-    return Signer(
+    signer = Signer(
         key=key,
         not_before=max(one.not_valid_before_utc for one in chain),
         not_after=min(one.not_valid_after_utc for one in chain),
     )
+    return Chain(signer, tuple(chain[1:-1]))
+
+
+def top(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> x509.Certificate:
+    """The certificate whose issuer is missing."""
+    found = leaf
+    for _ in range(_LONGEST_CHAIN):
+        issuer = next((one for one in intermediates if one != found and _issued(found, one)), None)
+        if issuer is None:
+            break
+        found = issuer
+    return found
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def holds(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def issuer_urls(certificate: x509.Certificate) -> list[str]:
+    """Where a certificate says that its issuer's can be had."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return [
+        one.access_location.value
+        for one in found
+        if one.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        and isinstance(one.access_location, x509.UniformResourceIdentifier)
+    ]
+
+
+def certificates(file: bytes) -> list[x509.Certificate]:
+    """Those in a file of an authority: DER, PEM, or PKCS #7 in either. Raises `Untrusted` if there is none."""
+    readers = (
+        lambda raw: [x509.load_der_x509_certificate(raw)],
+        x509.load_pem_x509_certificates,
+        pkcs7.load_der_pkcs7_certificates,
+        pkcs7.load_pem_pkcs7_certificates,
+    )
+    for read in readers:
+        with suppress(ValueError, UnsupportedAlgorithm):
+            return list(read(file))[:_LONGEST_CHAIN]
+    raise Untrusted("the issuer's address gave no readable certificate")
+
+
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    return certificate.fingerprint(SHA256())
 
 
 def _chain(

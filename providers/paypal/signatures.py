@@ -8,22 +8,30 @@ body is signed, so a verified body is a hint and no more. PayPal sets no age lim
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from providers.errors import InvalidSignature, ProviderError, VerificationUnavailable
 from providers.paypal import reading
+from providers.paypal.budget import Budget
 from providers.paypal.calls import Calls
-from providers.paypal.certificates import Certificates, UntrustedCertificate
+from providers.paypal.certificates import Certificates, TooMany, UntrustedCertificate
 from providers.paypal.chains import Signer
 
+log = structlog.get_logger()
 _ALGORITHM = "SHA256withRSA"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+_SIGNATURE_BYTES = range(128, 1025)  # RSA keys of 1024 to 8192 bits
+ASKED_AT_ONCE = 20
+ASKED_EACH_SECOND = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class Transmission:
     id: str
     time: str
     signature: str
+    signed: bytes
     certificate_url: str
     algorithm: str
 
@@ -40,9 +49,14 @@ class Transmission:
         names = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
         values = [headers.get(f"paypal-{name}", "") for name in names]
         for name, value in zip(names, values, strict=True):
-            if not value or len(value) > 2048 or not value.isascii():
+            if not value or len(value) > 2048 or not value.isascii() or not value.isprintable():
                 raise InvalidSignature(f"the header paypal-{name} is missing or unreadable")
-        return cls(*values)
+        id_, time, signature, certificate_url, algorithm = values
+        if algorithm != _ALGORITHM:
+            raise InvalidSignature(f"the algorithm is not {_ALGORITHM}")
+        if not _TIME.fullmatch(time):
+            raise InvalidSignature("the transmission time is not a time")
+        return cls(id_, time, signature, _decoded(signature), certificate_url, algorithm)
 
 
 class Signatures:
@@ -54,13 +68,15 @@ class Signatures:
         self._certificates = certificates
         self._webhook_ids = tuple(webhook_ids)
         self._online = online
+        self._budget = Budget(at_once=ASKED_AT_ONCE, each_second=ASKED_EACH_SECOND)
 
     async def verify(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+        """What no genuine delivery looks like is refused before anybody is asked about it."""
         transmission = Transmission.of(headers)
-        if transmission.algorithm != _ALGORITHM:
-            raise InvalidSignature(f"the algorithm is not {_ALGORITHM}")
         try:
             signer = await self._certificates.signer(transmission.certificate_url, now)
+        except TooMany:
+            raise
         except (VerificationUnavailable, UntrustedCertificate):
             if self._online is None:
                 raise
@@ -69,27 +85,36 @@ class Signatures:
             self._check(signer, transmission, raw)
 
     def _check(self, signer: Signer, transmission: Transmission, raw: bytes) -> None:
-        try:
-            signature = base64.b64decode(transmission.signature, validate=True)
-        except binascii.Error as error:
-            raise InvalidSignature("the signature is not base64") from error
         checksum = zlib.crc32(raw)
         for webhook_id in self._webhook_ids:
-            if _signed(signer, signature, f"{transmission.id}|{transmission.time}|{webhook_id}|{checksum}"):
+            if _signed(signer, transmission.signed, f"{transmission.id}|{transmission.time}|{webhook_id}|{checksum}"):
                 return
         raise InvalidSignature("the signature does not match the body and our webhook ids")
 
     async def _ask(self, online: Calls, transmission: Transmission, raw: bytes) -> None:
+        """Each costs a call with our credentials, whoever made the delivery up: beyond the budget it is not made."""
         for webhook_id in self._webhook_ids:
+            question = _question(transmission, webhook_id, raw)
+            if not self._budget.take():
+                log.warning("webhook_verification_limited", transmission_id=transmission.id[:64])
+                raise TooMany("PayPal is asked about too many signatures already")
             try:
-                told = await online.post_verbatim(
-                    "/v1/notifications/verify-webhook-signature", _question(transmission, webhook_id, raw)
-                )
+                told = await online.post_verbatim("/v1/notifications/verify-webhook-signature", question)
             except ProviderError as error:
                 raise VerificationUnavailable(f"PayPal cannot be asked about a signature: {error.code}") from error
             if told.get("verification_status") == "SUCCESS":
                 return
         raise InvalidSignature("PayPal does not know this signature")
+
+
+def _decoded(signature: str) -> bytes:
+    try:
+        decoded = base64.b64decode(signature, validate=True)
+    except binascii.Error as error:
+        raise InvalidSignature("the signature is not base64") from error
+    if len(decoded) not in _SIGNATURE_BYTES:
+        raise InvalidSignature("the signature is not of RSA")
+    return decoded
 
 
 def _signed(signer: Signer, signature: bytes, text: str) -> bool:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from simulators.control import BAD_REQUESTS, faults_route, not_found
 from simulators.faults import Faults, FaultyApp
-from simulators.paypal.certificate import Authority
+from simulators.paypal.certificate import ISSUERS, Authority
 from simulators.paypal.control import Control
 from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.delivery_control import DeliveryControl
@@ -96,7 +96,7 @@ class PayPalSimulator:
             return
         call = f"{scope['method']} {path}"
         self.state.calls[call] = self.state.calls.get(call, 0) + 1
-        if path != _TOKEN and not path.startswith(_CERTIFICATES):
+        if path != _TOKEN and not path.startswith((_CERTIFICATES, ISSUERS)):
             try:
                 self.tokens.check(Request(scope))
             except ApiError as error:
@@ -110,6 +110,7 @@ class PayPalSimulator:
             routes=[
                 Route(_TOKEN, self.tokens.issue, methods=["POST"]),
                 Route(_CERTIFICATES + "{id}", notifications.certificate),
+                Route(ISSUERS + "{name}", notifications.issuer),
                 *SubscriptionsApi(self.state, self.lifecycle, self.resources, self.deliveries).routes(),
                 *OrdersApi(self.state, self.moves, self.resources, self.deliveries).routes(),
                 *PaymentsApi(self.state, self.resources).routes(),

@@ -1,4 +1,9 @@
-"""The keys that sign webhooks: a certificate authority made at the start and the certificates that it issues."""
+"""The keys that sign webhooks: a root and an issuing authority made at the start, and the certificates they issue.
+
+As genuine ones do (recorded from two of PayPal's hosts), a certificate's URL serves the leaf alone. Who issued it is
+found by the leaf's authority information access, over plain http and in DER, as DigiCert's are
+(`http://cacerts.digicert.com/….crt`).
+"""
 
 import zlib
 from base64 import b64encode
@@ -13,9 +18,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 SIGNER_NAME = "messageverificationcerts.paypal.com"
+ISSUERS = "/issuers/"
+"""The path under which a simulator serves who issued its certificates."""
 
 
 class Kind(StrEnum):
@@ -31,8 +38,8 @@ class Kind(StrEnum):
 class Leaf:
     id: str
     key: RSAPrivateKey
-    chain: bytes
-    """The leaf, then the authority that issued it, as PEM."""
+    pem: bytes
+    """The certificate alone."""
 
     def sign(self, transmission_id: str, transmission_time: str, webhook_id: str, body: bytes) -> str:
         text = signed_text(transmission_id, transmission_time, webhook_id, body)
@@ -46,58 +53,68 @@ class Leaf:
         return True
 
 
+@dataclass(frozen=True)
+class _Signing:
+    """Whoever signs certificates: a name and its key."""
+
+    name: x509.Name
+    key: RSAPrivateKey
+
+
 def signed_text(transmission_id: str, transmission_time: str, webhook_id: str, body: bytes) -> bytes:
     """Only the body's CRC-32 is signed, as a decimal number: so it is at PayPal."""
     return f"{transmission_id}|{transmission_time}|{webhook_id}|{zlib.crc32(body)}".encode()
 
 
 class Authority:
-    """Issues one certificate of each kind, at the first use: a key takes a tenth of a second to make."""
+    """Issues a certificate of each kind for each address, at the first use: a key takes a tenth of a second to make."""
 
     def __init__(self, name: str = "Simulated PayPal webhook CA") -> None:
-        self._key = _new_key()
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._leaves: dict[Kind, Leaf] = {}
+        self._root = _Signing(_common_name(f"{name} root"), _new_key())
+        self._issuing = _Signing(_common_name(name), _new_key())
+        self._keys: dict[Kind, RSAPrivateKey] = {}
+        self._leaves: dict[tuple[Kind, str], Leaf] = {}
+        self._foreign: Authority | None = None
 
     @cached_property
     def certificate(self) -> x509.Certificate:
-        now = datetime.now(UTC)
-        builder = _builder(self._name, self._name, self._key, now - timedelta(days=3650), now + timedelta(days=3650))
-        usage = x509.KeyUsage(
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        return (
-            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        """The root, which verifies its certificates for whoever trusts it."""
+        return _authority(self._root, self._root, path_length=1)
+
+    @cached_property
+    def intermediate(self) -> x509.Certificate:
+        return _authority(self._issuing, self._root, path_length=0)
 
     @property
     def pem(self) -> bytes:
         return self.certificate.public_bytes(Encoding.PEM)
 
-    def leaf(self, kind: Kind = Kind.GOOD) -> Leaf:
-        if kind not in self._leaves:
-            self._leaves[kind] = self._issue(kind)
-        return self._leaves[kind]
+    def issuer(self, name: str) -> bytes | None:
+        """The DER that is served at `ISSUERS` + `name`."""
+        foreign = {"foreign.crt": self._foreign.intermediate} if self._foreign is not None else {}
+        found = {"issuing.crt": self.intermediate, **foreign}.get(name)
+        return None if found is None else found.public_bytes(Encoding.DER)
+
+    def leaf(self, kind: Kind = Kind.GOOD, address: str = "") -> Leaf:
+        """`address` is the simulator's, where the issuer is found."""
+        if (kind, address) not in self._leaves:
+            self._leaves[kind, address] = self._issue(kind, address)
+        return self._leaves[kind, address]
 
     def find(self, certificate_id: str) -> Leaf | None:
         return next((leaf for leaf in self._leaves.values() if leaf.id == certificate_id), None)
 
-    def _issue(self, kind: Kind) -> Leaf:
+    def _issue(self, kind: Kind, address: str) -> Leaf:
         if kind is Kind.OTHER_CA:
-            foreign = Authority("A CA that nobody trusts").leaf()
-            return Leaf("CERT-other-ca", foreign.key, foreign.chain)
-        key = _new_key()
+            self._foreign = self._foreign or Authority("A CA that nobody trusts")
+            return self._foreign.certify("foreign", kind, f"{address}{ISSUERS}foreign.crt")
+        return self.certify(kind.value, kind, f"{address}{ISSUERS}issuing.crt")
+
+    def certify(self, label: str, kind: Kind, issuer_url: str) -> Leaf:
+        """A certificate whose issuer is said to be at the URL."""
+        if kind not in self._keys:
+            self._keys[kind] = _new_key()
+        key = self._keys[kind]
         name = "messageverificationcerts.example.com" if kind is Kind.WRONG_NAME else SIGNER_NAME
         now = datetime.now(UTC)
         ends = now - timedelta(days=1) if kind is Kind.EXPIRED else now + timedelta(days=365)
@@ -107,20 +124,49 @@ class Authority:
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, "PayPal, Inc."),
             ]
         )
-        issuer = self.certificate
+        found_at = x509.AccessDescription(
+            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_url)
+        )
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._issuing.key.public_key())
         certificate = (
-            _builder(subject, issuer.subject, key, now - timedelta(days=365), ends)
+            _builder(subject, self._issuing.name, key, now - timedelta(days=365), ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(issued_by, critical=False)
+            .add_extension(x509.AuthorityInformationAccess([found_at]), critical=False)
+            .sign(self._issuing.key, hashes.SHA256())
         )
         number = f"{certificate.serial_number:x}"[:8]
-        return Leaf(f"CERT-{kind.value}-{number}", key, certificate.public_bytes(Encoding.PEM) + self.pem)
+        return Leaf(f"CERT-{label}-{number}", key, certificate.public_bytes(Encoding.PEM))
+
+
+def _authority(one: _Signing, by: _Signing, *, path_length: int) -> x509.Certificate:
+    now, years = datetime.now(UTC), timedelta(days=3650)
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        _builder(one.name, by.name, one.key, now - years, now + years)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(one.key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+        .sign(by.key, hashes.SHA256())
+    )
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _new_key() -> RSAPrivateKey:

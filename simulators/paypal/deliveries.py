@@ -1,4 +1,4 @@
-"""Signs deliveries as PayPal does: the CRC-32 of the body, with a certificate that chains to the simulator's root."""
+"""Signs deliveries as PayPal does: the CRC-32 of the body, with a certificate under the simulator's root."""
 
 import uuid
 from datetime import datetime
@@ -19,7 +19,7 @@ class Deliveries(deliveries.Deliveries):
 
     def start(self) -> None:
         super().start()
-        self.authority.leaf()
+        self.authority.leaf(address=self.resources.url)
 
     def reset(self) -> None:
         super().reset()
@@ -38,7 +38,7 @@ class Deliveries(deliveries.Deliveries):
         transmission_id: str | None = None,
     ) -> dict[str, str]:
         """The headers that PayPal sends with a body; each call is a transmission of its own."""
-        leaf = self.authority.leaf(certificate or self.certificate)
+        leaf = self.authority.leaf(certificate or self.certificate, self.resources.url)
         transmission = transmission_id or str(uuid.uuid1())
         when = to_time(at or self.state.now()) or ""
         return {

@@ -44,7 +44,14 @@ class NotificationsApi:
         leaf = self.deliveries.authority.find(request.path_params["id"])
         if leaf is None:
             raise ApiError(404, "INVALID_RESOURCE_ID")
-        return Response(leaf.chain, media_type="application/x-pem-file")
+        return Response(leaf.pem, media_type="application/x-pem-file")
+
+    async def issuer(self, request: Request) -> Response:
+        """Public, too, and at a real authority on another host; of the type that RFC 2585 names."""
+        certificate = self.deliveries.authority.issuer(request.path_params["name"])
+        if certificate is None:
+            raise ApiError(404, "INVALID_RESOURCE_ID")
+        return Response(certificate, media_type="application/pkix-cert")
 
     async def register(self, request: Request) -> Response:
         body = await read_json(request)

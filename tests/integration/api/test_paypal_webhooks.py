@@ -47,6 +47,21 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
     assert after.json()["reasons"] == [{"code": "nonpayment", "text": "the subscription is not paid"}]
 
 
+async def test_a_suspension_is_enforced_while_paypals_api_is_down_from_its_certificate_alone(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard()
+    subscription_id = await tollgate.subscribe()
+    [event_id] = await tollgate.happen(subscription_id, "suspend", by="nonpayment")
+    raw, headers = await tollgate.signed(event_id)
+    fault = {"kind": "503", "path": "/v1/(oauth2|billing|notifications/verify-webhook-signature)"}
+    await tollgate.http.post(f"{tollgate.paypal.url}/_sim/faults", json=fault)
+
+    answer = await tollgate.deliver(raw, headers)
+
+    assert (answer.status_code, await gate(tollgate)) == (200, "shut")
+
+
 async def test_debits_in_flight_stop_at_the_answer(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance="1000.00")
     subscription_id = await tollgate.subscribe()

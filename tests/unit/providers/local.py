@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CA_ISSUERS = AuthorityInformationAccessOID.CA_ISSUERS
 SIGNER = "messageverificationcerts.paypal.com"
 WEBHOOK_ID = "1JE4291016473214C"
 
@@ -131,6 +132,10 @@ class Issued:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
 
 def issue(
     name: str = SIGNER,
@@ -139,8 +144,10 @@ def issue(
     authority: bool = False,
     ends: datetime = NOW + timedelta(days=30),
     alternative: str | None = None,
+    issuer_at: Sequence[str] = (),
+    key: rsa.RSAPrivateKey | None = None,
 ) -> Issued:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
@@ -154,6 +161,9 @@ def issue(
     )
     if alternative is not None:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(alternative)]), critical=False)
+    if issuer_at:
+        places = [x509.AccessDescription(CA_ISSUERS, x509.UniformResourceIdentifier(url)) for url in issuer_at]
+        builder = builder.add_extension(x509.AuthorityInformationAccess(places), critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
 
 

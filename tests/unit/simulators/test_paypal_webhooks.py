@@ -19,10 +19,12 @@ NAME = "messageverificationcerts.paypal.com"
 
 
 async def check(api: httpx.AsyncClient, post: Received, body: bytes | None = None) -> None:
-    """As a receiver has to: the chain to the CA, the name, then the signature over the raw body's CRC-32."""
+    """As a receiver has to: issuer, chain to the CA, name, then the signature over the raw body's CRC-32."""
     async with httpx.AsyncClient() as anybody:
         pem = (await anybody.get(post.headers["paypal-cert-url"])).content
-    leaf, *between = x509.load_pem_x509_certificates(pem)
+        [leaf] = x509.load_pem_x509_certificates(pem)
+        [place] = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        between = [x509.load_der_x509_certificate((await anybody.get(place.access_location.value)).content)]
     root = x509.load_pem_x509_certificate((await api.get("/_sim/ca")).content)
     PolicyBuilder().store(Store([root])).build_server_verifier(x509.DNSName(NAME)).verify(leaf, between)
     key = leaf.public_key()

@@ -1,0 +1,29 @@
+"""Downloads a small file: of a limited size, and from no other address than the one that was asked for."""
+
+import httpx
+
+_LARGEST = 64 * 1024
+_TRY_AGAIN = frozenset({408, 425, 429})
+
+
+class Refused(Exception):
+    """The address answered, and does not have it; or gives more than anything of ours can be."""
+
+
+class Unavailable(Exception):
+    """The address cannot answer now."""
+
+
+async def body(client: httpx.AsyncClient, url: str) -> bytes:
+    """Raises these two, and httpx's errors. The time is limited by the caller."""
+    async with client.stream("GET", url, follow_redirects=False) as response:
+        if response.status_code >= 500 or response.status_code in _TRY_AGAIN:
+            raise Unavailable(f"answered {response.status_code}")
+        if response.status_code != 200:
+            raise Refused(f"answered {response.status_code}")
+        found = bytearray()
+        async for chunk in response.aiter_bytes():
+            found += chunk
+            if len(found) > _LARGEST:
+                raise Refused("gave more than 64 KiB")
+        return bytes(found)
