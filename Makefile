@@ -4,6 +4,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
+# Without bytecode every process that a test starts compiles the vendors' SDKs again: ten seconds of a core each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test check lint types fmt bench migration clean
@@ -48,5 +50,5 @@ $(READY): pyproject.toml uv.lock
 		|| { echo "Tollgate needs Python 3.11 or later; name one: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv sync --frozen
+	$(BIN)/uv sync --frozen --compile-bytecode
 	@touch $(READY)
