@@ -4,9 +4,9 @@ ENV UV_PROJECT_ENVIRONMENT=/venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTH
 RUN pip install --no-cache-dir uv==0.13.9
 # The dependencies are a layer of their own: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --compile-bytecode --no-install-project
 COPY . .
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --compile-bytecode --no-editable
 
 FROM python:3.11-slim
 ARG BUILD_ID=
