@@ -1,9 +1,14 @@
 """Listing: what each provider says has happened, compared with what was delivered; what is missing is taken in.
 
 It goes the way of a delivery: stored, folded (which may only close), and decided by a fresh GET.
+
+The oldest first, in slices of time that hold no more than a few thousand events: each is written down when it is done,
+so that a run which is cut short, or whose provider fails, leaves the next one less to do.
 """
 
+import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +32,11 @@ KEPT = timedelta(days=30)
 OVERLAP = timedelta(minutes=5)
 """Events show up in a list a little late."""
 TOGETHER = 200
+MOST_IN_SLICE = 2_000
+SHORTEST_SLICE = timedelta(minutes=1)
+"""Such a slice is listed whole, however much it holds."""
+LONGEST_RUN = timedelta(minutes=4)
+"""Of one run over all providers; shorter than its activity's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,9 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Of one provider, between two times. `problem`: it could not be listed to the end, and will be anew."""
+    """Of one provider, between two times. `problem`: it could not be listed to the end, and will be from `until` on.
+    `behind`: the time was over before the end was reached, and the next run goes on there.
+    """
 
     provider: str
     since: datetime
@@ -48,6 +60,18 @@ class Tally:
     duplicates: int = 0
     out_of_order: int = 0
     problem: str = ""
+    behind: bool = False
+
+    def followed_by(self, later: "Tally") -> "Tally":
+        """Both together."""
+        return replace(
+            later,
+            since=self.since,
+            listed=self.listed + later.listed,
+            missed=self.missed + later.missed,
+            duplicates=self.duplicates + later.duplicates,
+            out_of_order=self.out_of_order + later.out_of_order,
+        )
 
 
 class Listing:
@@ -59,39 +83,70 @@ class Listing:
     @activity.defn(name="take_in_missed_events")
     async def take_in_missed_events(self, asked: Settled) -> list[Tally]:
         """Compare since the last time. One provider's failure does not hold up another's."""
-        return [await self.compare(provider, asked) for provider in self._providers]
+        longest = LONGEST_RUN / max(1, len(self._providers))
+        return [await self.compare(provider, asked, longest=longest) for provider in self._providers]
 
-    async def compare(self, provider: Provider, asked: Settled) -> Tally:
-        until = datetime.now(UTC) - timedelta(seconds=asked.seconds)
+    async def compare(self, provider: Provider, asked: Settled, *, longest: timedelta | None = None) -> Tally:
+        """From where the last run came to, until now; with `longest`, one slice and then as many as the time allows."""
+        until, began = datetime.now(UTC) - timedelta(seconds=asked.seconds), time.monotonic()
         async with self._engine.connect() as conn:
             before = await listings.listed_until(conn, provider)
-        since = before or until - AT_FIRST
+        since = max(before or until - AT_FIRST, until - KEPT)
         until = max(since, until)  # somebody may have asked with less patience, just now
-        tally = Tally(provider=provider.value, since=max(since, until - KEPT), until=until)
-        try:
-            listed, missing = await self._missing(provider, tally)
-        except ProviderError as problem:
-            log.warning("events_not_listed", provider=provider.value, reason=str(problem))
-            return replace(tally, problem=str(problem))
-        for one in sorted(missing, key=lambda each: each.event.occurred_at or until):
+        tally = Tally(provider=provider.value, since=since, until=since)
+        end = until
+        while True:
+            try:
+                found = await self._compare_slice(provider, tally, before, end)
+            except ProviderError as problem:
+                log.warning("events_not_listed", provider=provider.value, reason=str(problem))
+                return replace(tally, problem=str(problem))
+            if found is None:
+                end = tally.until + (end - tally.until) / 2
+                continue
+            length, before, tally = end - tally.until, end, tally.followed_by(found)
+            if end >= until:
+                return tally
+            if longest is not None and time.monotonic() - began > longest.total_seconds():
+                return replace(tally, behind=True)
+            end = min(until, end + 2 * length)
+
+    async def _compare_slice(
+        self, provider: Provider, tally: Tally, before: datetime | None, end: datetime
+    ) -> Tally | None:
+        """Compare from where the tally came to; None: there is too much for one slice."""
+        start = tally.until
+        overlap = OVERLAP if start == tally.since else timedelta(0)
+        most = MOST_IN_SLICE if end - start > SHORTEST_SLICE else None
+        listed = await self._missing(provider, start - overlap, end, most)
+        if listed is None:
+            return None
+        number, missing = listed
+        for one in sorted(missing, key=lambda each: each.event.occurred_at or end):
             await self._take_in(one)
         async with self._engine.begin() as conn:
-            came = await listings.arrivals(conn, provider, tally.since, until)
+            came = await listings.arrivals(conn, provider, start, end)
             found = replace(came, missed=len(missing))
-            await listings.advance(conn, provider, found, before=before, until=until)
-        return replace(tally, listed=listed, **asdict(found))
+            await listings.advance(conn, provider, found, before=before, until=end)
+        return Tally(provider=provider.value, since=start, until=end, listed=number, **asdict(found))
 
-    async def _missing(self, provider: Provider, tally: Tally) -> tuple[int, list[Listed]]:
-        """Those that tell us something and are not in the inbox; of each event once."""
-        number, missing, some = 0, dict[str, Listed](), dict[str, Listed]()
-        async for one in self._providers[provider].list_events(tally.since - OVERLAP, tally.until):
-            if one.event.kind is EventKind.IGNORED:
-                continue  # nobody asked for its delivery, maybe
-            number += 1
-            some[one.event.event_id] = one
-            if len(some) == TOGETHER:
-                missing |= await self._unknown(provider, some)
-                some = {}
+    async def _missing(
+        self, provider: Provider, start: datetime, end: datetime, most: int | None
+    ) -> tuple[int, list[Listed]] | None:
+        """Those that tell us something and are not in the inbox, each once; None if more than `most` are listed."""
+        seen, number, missing, some = 0, 0, dict[str, Listed](), dict[str, Listed]()
+        async with aclosing(self._providers[provider].list_events(start, end)) as events:
+            async for one in events:
+                seen += 1
+                if most is not None and seen > most:
+                    return None
+                if one.event.kind is EventKind.IGNORED:
+                    continue  # nobody asked for its delivery, maybe
+                number += 1
+                some[one.event.event_id] = one
+                if len(some) == TOGETHER:
+                    missing |= await self._unknown(provider, some)
+                    some = {}
         return number, list((missing | await self._unknown(provider, some)).values())
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:

@@ -1,6 +1,6 @@
 """What every billing provider's adapter can do; the contract tests run against this."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -136,6 +136,6 @@ class BillingProvider(Protocol):
 
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...
 
-    def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
+    def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
         """What happened between, newest first, whether it was delivered or not."""
         ...

@@ -10,6 +10,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 
+MOST_ROUNDS = 12
+"""About an hour; what is left then is the next run's."""
 _HEADING = (
     "| provider | listed | missed | duplicates | out of order | problem |",
     "| --- | --- | --- | --- | --- | --- |",
@@ -22,16 +24,22 @@ class ReconcileEvents:
 
     @workflow.run
     async def run(self, start: Settled) -> list[Tally]:
-        found: list[Tally] = await workflow.execute_activity_method(
-            Listing.take_in_missed_events,
-            start,
-            start_to_close_timeout=options.BATCH,
-            heartbeat_timeout=options.HEARTBEAT,
-            retry_policy=options.SOON,
-            summary="list, compare, take in",
-        )
-        workflow.set_current_details(_in_words(found))
-        return found
+        found: dict[str, Tally] = {}
+        for _ in range(MOST_ROUNDS):
+            tallies: list[Tally] = await workflow.execute_activity_method(
+                Listing.take_in_missed_events,
+                start,
+                start_to_close_timeout=options.BATCH,
+                heartbeat_timeout=options.HEARTBEAT,
+                retry_policy=options.SOON,
+                summary="list, compare, take in",
+            )
+            for one in tallies:
+                found[one.provider] = found[one.provider].followed_by(one) if one.provider in found else one
+            workflow.set_current_details(_in_words(list(found.values())))
+            if not any(one.behind for one in tallies):
+                break
+        return list(found.values())
 
 
 def _in_words(found: Sequence[Tally]) -> str:

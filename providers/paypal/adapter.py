@@ -5,7 +5,7 @@ other commands are made repeatable by their state: act, and where PayPal says "n
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -179,15 +179,16 @@ class PayPal:
         for transaction in reading.parts(told, "transactions"):
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
-    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
+    async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
         """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no signature."""
         page: Json = await self._calls.get(_EVENTS, {**between(start, end), "page_size": _EVENTS_PER_PAGE})
         seen: set[str] = set()
         while True:
-            for envelope in reading.parts(page, "events"):
+            envelopes = reading.parts(page, "events")
+            for envelope in envelopes:
                 yield Listed(event=webhooks.event(envelope), raw=json.dumps(envelope).encode())
             following = reading.link(page, "next")
-            if following is None or following in seen:
+            if not envelopes or following is None or following in seen:
                 return
             seen.add(following)
             page = await self._calls.get(_EVENTS, dict(httpx.URL(following).params))  # its host is not asked: our token

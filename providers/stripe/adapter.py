@@ -6,7 +6,7 @@ suspension, after a reactivation, with the first one's answer, and do nothing.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -259,7 +259,7 @@ class Stripe:
     def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
         return money.sales(self._api, subscription_id, start, end)
 
-    async def list_events(self, start: datetime, end: datetime) -> AsyncIterator[Listed]:
+    async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
         """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30 days of it."""
         async for envelope in pages(self._api.events.list_async, {"created": between(start, end)}):
             yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())

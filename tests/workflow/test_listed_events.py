@@ -5,6 +5,7 @@ import uuid
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.service import RPCError
 
+from activities import listing
 from activities.doorbell import RECONCILE_EVENTS
 from activities.listing import Settled, Tally
 from db import listings
@@ -193,6 +195,65 @@ async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(own
     assert (again.problem, again.since < before) == ("", True)
     await handled(world, event_ids)
     await world.applied(one.organization_id, "suspended")
+
+
+async def backlog(world: World, one: Customer, hours: int) -> list[str]:
+    """Events of as many hours ago, none of which was delivered; the last comparison is older than all."""
+    simulator, now, found = world.simulator(one.source), datetime.now(UTC), []
+    for ago in range(hours, 0, -1):
+        for event_id in await happens(world, one, "pay", deliver=False):
+            event = simulator.events.all[event_id]
+            simulator.events.all[event_id] = replace(event, created=now - timedelta(hours=ago))
+            found.append(event_id)
+    async with world.services.engine.begin() as conn:
+        await conn.execute(
+            text("UPDATE listings SET listed_until = :until WHERE provider = :provider"),
+            {"until": now - timedelta(hours=hours + 1), "provider": one.source.value},
+        )
+    return found
+
+
+@BOTH
+async def test_a_comparison_that_is_cut_short_goes_on_where_it_came_to_and_ends(
+    own_world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = own_world
+    one = await customers.customer(world, provider)
+    await compare(world, provider)
+    event_ids = await backlog(world, one, hours=8)
+    monkeypatch.setattr(listing, "MOST_IN_SLICE", 2)
+    settled, moment = Settled(seconds=-1), timedelta(0)
+
+    first = await world.services.listing.compare(provider, settled, longest=moment)
+    fault = world.simulator(provider).faults.add("503", path="/v1/(notifications|events)")
+    broken = await world.services.listing.compare(provider, settled, longest=moment)
+    world.simulator(provider).faults.standing.remove(fault)
+    runs = [await world.services.listing.compare(provider, settled, longest=moment)]
+    while runs[-1].behind and len(runs) < 50:
+        runs.append(await world.services.listing.compare(provider, settled, longest=moment))
+
+    assert first.behind
+    assert (broken.problem != "", broken.since, broken.missed) == (True, first.until, 0)
+    assert (runs[0].since, runs[-1].behind) == (first.until, False)
+    assert len(runs) > 2
+    assert all([len(await stored(world, each)) == 1 for each in event_ids])
+    assert first.missed + sum(run.missed for run in runs) == len(event_ids)
+    await handled(world, event_ids)
+    await world.certify()
+
+
+async def test_the_workflow_goes_on_until_nothing_is_left(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = own_world
+    one = await customers.customer(world)
+    await compare(world, Provider.PAYPAL)
+    event_ids = await backlog(world, one, hours=4)
+    monkeypatch.setattr(listing, "MOST_IN_SLICE", 4)
+    monkeypatch.setattr(listing, "LONGEST_RUN", timedelta(0))
+
+    tally = await compare(world, Provider.PAYPAL)
+
+    assert (tally.behind, tally.missed, tally.problem) == (False, len(event_ids), "")
+    await handled(world, event_ids)
 
 
 async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:

@@ -399,6 +399,14 @@ async def test_a_change_of_plan_may_need_consent(world: World) -> None:
     assert await world.paypal.change_plan("I-1", "P-2") == PlanChange(approve_url="https://paypal.test/a")
 
 
+async def test_a_list_of_events_whose_pages_are_empty_ends(world: World) -> None:
+    following = {"rel": "next", "href": f"https://paypal.test{EVENTS}?page=2"}
+    world.answers[f"GET {EVENTS}"] = told({"events": [], "links": [following]})
+
+    assert [one async for one in world.paypal.list_events(START, END)] == []
+    assert len(world.without_token()) == 1
+
+
 def money_object(id_: str, **more: Any) -> Told:
     return told({"id": id_, "state": "completed", "amount": {"total": "-49.00", "currency": "USD"}} | more)
 
