@@ -23,7 +23,7 @@ from cli import keys
 from cli.console import errors, output
 from cli.dev import until_stopped
 from cli.failures import CommandFailed
-from cli.stack import Stack, serve
+from cli.stack import Stack, check_settings, serve
 from db.api_keys import Scope
 from domain.subscription import Provider
 from providers.http import fast_client
@@ -35,14 +35,17 @@ TIMEOUT = 60.0
 
 
 def lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> None:
+    check_settings()
     raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, provider, as_json=as_json))))
 
 
 def wallet(plot: Path | None, *, as_json: bool) -> None:
+    check_settings()
     raise typer.Exit(uvloop.run(until_stopped(_wallet(plot, as_json=as_json))))
 
 
 def campaign(messages: int, *, as_json: bool) -> None:
+    check_settings()
     raise typer.Exit(uvloop.run(until_stopped(_campaign(messages, as_json=as_json))))
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.migration_fields import NewMigration
 from cli.console import errors, output, table
-from cli.failures import CommandFailed
-from cli.migrating import configured, database_url
+from cli.failures import Misused
+from cli.migrating import AT_ONCE, configured, database_url, say
 from db import customer_migrations, migration_cohorts, standings, subscriptions
 from domain.migration import IN_WORDS, in_cohort
 from domain.subscription import Provider
@@ -57,7 +57,7 @@ def migrate_customers(
         _run(lambda conn: migration_cohorts.resume(conn, to))
     if cohort:
         if not (plan and return_url and cancel_url):
-            raise CommandFailed("--cohort needs --plan, --return-url and --cancel-url, too")
+            raise Misused("--cohort needs --plan, --return-url and --cancel-url, too")
         _check(to, plan, return_url, cancel_url)
         wanted = Plan(
             target=to,
@@ -76,7 +76,7 @@ def migrate_customers(
     elif status or pause or resume:
         _run(lambda conn: show(conn, to))
     else:
-        raise CommandFailed("say --cohort, --status, --pause or --resume")
+        raise Misused("say --cohort, --status, --pause or --resume")
 
 
 def percent(text: str, option: str) -> float:
@@ -96,13 +96,13 @@ def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
     except ValidationError as problem:
         wrong = problem.errors()[0]
         option = str(wrong["loc"][0]).removesuffix("_id").replace("_", "-")
-        raise CommandFailed(f"--{option}: {wrong['msg']}") from problem
+        raise Misused(f"--{option}: {wrong['msg']}") from problem
 
 
 async def _start(plan: Plan) -> str | None:
-    async with from_environment("tollgate-migrate-customers") as services:
+    async with from_environment("tollgate-migrate-customers", patience=AT_ONCE, say=say) as services:
         if plan.target not in services.providers:
-            raise CommandFailed(f"{plan.target.value} is not set up here")
+            raise Misused(f"{plan.target.value} is not set up here")
         return await start(services, plan)
 
 

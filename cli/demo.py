@@ -14,13 +14,14 @@ from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
 from cli.failures import CommandFailed
 from cli.second_story import SecondStory
-from cli.stack import Stack, StackFailed, serve
+from cli.stack import Stack, StackFailed, check_settings, serve
 from cli.story import Story
 from cli.telling import Differs, Teller
 from db.api_keys import Scope
 
 
 def demo(*, keep: bool) -> None:
+    check_settings()
     raise typer.Exit(uvloop.run(until_stopped(_run(keep=keep))))
 
 

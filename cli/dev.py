@@ -11,15 +11,15 @@ from rich.table import Table
 
 from cli import keys
 from cli.console import mark, output
-from cli.stack import Stack, serve
+from cli.failures import Status
+from cli.stack import Stack, check_settings, serve
 from cli.waiting import first_of
 from db.api_keys import Scope
 from runtime.processes import stop_requested
 
-INTERRUPTED = 130
-
 
 def dev() -> None:
+    check_settings()
     raise typer.Exit(uvloop.run(until_stopped(_run())))
 
 
@@ -34,7 +34,7 @@ async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
     try:
         return await task
     except asyncio.CancelledError:
-        return INTERRUPTED
+        return Status.INTERRUPTED
 
 
 async def stay(stack: Stack) -> None:

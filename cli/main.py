@@ -1,6 +1,6 @@
 """The `tollgate` command. Every process of ours starts here, and ends by `exit_now`."""
 
-import importlib
+import io
 import signal
 import sys
 import traceback
@@ -14,8 +14,11 @@ from runtime.processes import exit_now
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and end the process with its status: 0 well, 1 not, 2 misused, 130 interrupted."""
+    """Run one command and end the process with its status, one of `cli.failures.Status`."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command takes it, Ctrl-C ends us without a traceback
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     exit_now(_status(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -25,17 +28,22 @@ def _status(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as problem:  # noqa: BLE001 - the last place that can tell of it
-        _tell(problem)
-    return 1
+        return _tell(problem)
+    return 0
 
 
-def _tell(problem: Exception) -> None:
-    told = importlib.import_module("cli.problems").in_words(problem)
+def _tell(problem: Exception) -> int:
+    from cli.console import errors  # noqa: PLC0415 - what help and the version do without
+    from cli.failures import Status  # noqa: PLC0415
+    from cli.problems import in_words  # noqa: PLC0415
+
+    told = in_words(problem)
     if told is None:
         traceback.print_exception(problem)
-    else:
-        errors = importlib.import_module("cli.console").errors
-        errors.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
+        return Status.MISTAKE
+    text, status = told
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    return status
 
 
 if __name__ == "__main__":

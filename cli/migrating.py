@@ -1,32 +1,70 @@
 """`tollgate migrate`, and the database that a command works on."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
-from cli.console import output
+from cli.console import errors, output
+from cli.failures import Misused
 from runtime import database, logging, postgres
-from runtime.settings import Settings, load
+from runtime.servers import await_database, await_schema, schema_problem
+from runtime.settings import Settings, load, writable
+from runtime.waiting import PATIENCE
+
+AT_ONCE = timedelta(0)
+"""Somebody waits at a terminal: one try."""
 
 
 def migrate(revision: str) -> None:
-    with database_url(configured()) as url:
-        database.migrate(url, revision)
-    output.print(f"the schema is at {revision}")
+    read = configured()
+    with _named_or_embedded(read) as url:
+        found = asyncio.run(await_database(url, patience=PATIENCE, say=say))
+        known = database.known_revisions()
+        if found is not None and found not in known:
+            raise Misused(schema_problem(found) or "")
+        if revision not in {"head", *known}:
+            raise Misused(f"--revision: there is no {revision}; this build knows {known[0]} to {known[-1]}")
+        at = database.migrate(url, revision)
+    output.print(f"the schema is at {at}", highlight=False)
 
 
 def configured() -> Settings:
-    """The settings, with the logging that they ask for."""
+    """The settings that every command reads, with the logging that they ask for."""
     read = load(Settings)
     logging.configure(read.log_level, read.log_format, read.build_id)
     return read
 
 
+def configured_wholly() -> Settings:
+    """The same, after all that the API and the worker need was checked: one line names everything that is wrong."""
+    from runtime import environment  # noqa: PLC0415 - the providers' clients, which few commands need
+
+    environment.read()
+    return configured()
+
+
 @contextmanager
 def database_url(read: Settings) -> Iterator[str]:
-    """The database that the settings name, or the embedded one, migrated, for as long as it is used."""
+    """The database that the settings name, or the embedded one, migrated, for as long as it is used.
+
+    Raises ServerAway when it does not answer, BadSettings when its schema is not this build's.
+    """
+    with _named_or_embedded(read) as url:
+        asyncio.run(await_schema(url, patience=AT_ONCE, say=say))
+        yield url
+
+
+def say(text: str) -> None:
+    """To whoever waits at the terminal."""
+    errors.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _named_or_embedded(read: Settings) -> Iterator[str]:
     if read.database_url is not None:
         yield read.database_url.get_secret_value()
         return
-    with postgres.serve(read.data_dir) as server:
+    with postgres.serve(writable("TOLLGATE_DATA_DIR", read.data_dir)) as server:
         database.migrate(server.url())
         yield server.url()

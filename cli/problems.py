@@ -1,25 +1,52 @@
-"""What ended a command, in one line for whoever typed it; None for what nobody expected."""
+"""What ended a command, in one line for whoever typed it and as a status; None for what nobody expected."""
 
 import psycopg
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from temporalio.service import RPCError
 
-from cli.failures import CommandFailed
-from runtime.client import TemporalUnreachable
+from cli.failures import CommandFailed, Status
 from runtime.postgres import PostgresDidNotStart
 from runtime.settings import BadSettings
 from runtime.temporal import NoTemporal
+from runtime.waiting import ServerAway
 
 
-def in_words(problem: Exception) -> str | None:
+def in_words(problem: Exception) -> tuple[str, Status] | None:
     match problem:
-        case BadSettings() | CommandFailed() | NoTemporal() | PostgresDidNotStart() | TemporalUnreachable():
-            return str(problem)
-        case ProgrammingError(orig=psycopg.errors.UndefinedTable()):
-            return "the database has no tables yet: run `tollgate migrate` first"
-        case OperationalError() | ProgrammingError():
-            return f"the database does not do what it should: {str(problem.orig).partition(chr(10))[0]}"
+        case CommandFailed():
+            return str(problem), problem.status
+        case BadSettings():
+            return str(problem), Status.MISUSED
+        case ServerAway() | NoTemporal() | PostgresDidNotStart():
+            return str(problem), Status.UNAVAILABLE
+        case CommandError():
+            return f"the schema cannot be brought there: {problem}", Status.MISUSED
+        case DBAPIError():
+            return _of_the_database(problem)
+        case NoConnectionFree():
+            return "the database does not answer: no connection was free", Status.UNAVAILABLE
         case RPCError():
-            return f"Temporal does not do what it should: {problem.message.partition(chr(10))[0]}"
+            return f"Temporal does not do what it should: {_first_line(problem.message)}", Status.UNAVAILABLE
+        case OSError(filename=str() as path, strerror=str() as reason):
+            return f"{path}: {reason}", Status.MISUSED
         case _:
             return None
+
+
+def _of_the_database(problem: DBAPIError) -> tuple[str, Status] | None:
+    said = _first_line(str(problem.orig))
+    match problem:
+        case ProgrammingError(orig=psycopg.errors.UndefinedTable()):
+            return "the database has no tables yet: run `tollgate migrate` first", Status.MISUSED
+        case ProgrammingError(orig=psycopg.errors.InsufficientPrivilege()):
+            return f"the role of TOLLGATE_DATABASE_URL may not do that: {said}", Status.MISUSED
+        case OperationalError() | InterfaceError():
+            return f"the database does not do what it should: {said}", Status.UNAVAILABLE
+        case _:
+            return None
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -7,12 +7,12 @@ import typer
 
 from activities.listing import Settled, Tally
 from cli.console import errors, output, table
-from cli.migrating import configured
+from cli.migrating import AT_ONCE, configured_wholly, say
 from runtime.wiring import from_environment
 
 
 def reconcile(settle: int) -> None:
-    configured()
+    configured_wholly()
     tallies = asyncio.run(_compare(settle))
     shown = table("provider", "since", "listed", "missed", "duplicates", "out of order")
     for one in tallies:
@@ -27,5 +27,5 @@ def reconcile(settle: int) -> None:
 
 
 async def _compare(settle: int) -> Sequence[Tally]:
-    async with from_environment("tollgate-reconcile") as services:
+    async with from_environment("tollgate-reconcile", patience=AT_ONCE, say=say) as services:
         return [await services.listing.compare(one, Settled(seconds=settle)) for one in services.providers]

@@ -1,25 +1,48 @@
 """`tollgate api`: one process of the API; run as many as are needed."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
+import structlog
 import typer
 import uvicorn
 import uvloop
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from api.app import create_app
-from cli.migrating import configured
-from cli.waiting import first_of
+from cli.failures import Misused
+from cli.migrating import configured_wholly
+from cli.waiting import first_of, unless_stopped
+from runtime.client import RPC_TIMEOUT
+from runtime.loops import first_line
 from runtime.processes import collect_garbage_rarely, stop_requested
 from runtime.wiring import from_environment
 
+log = structlog.get_logger()
 DRAIN_SECONDS = 20
 
 
 def api(host: str, port: int) -> None:
-    configured()
-    raise typer.Exit(uvloop.run(_serve(host, port)))
+    configured_wholly()
+    listener = _listen(host, port)
+    raise typer.Exit(uvloop.run(_serve(listener)))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Before anything else: whoever finds the port in use has changed nothing."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as problem:
+        raise Misused(f"--host {host} --port {port}: {problem.strerror}") from problem
+    return listener
 
 
 class _Server(uvicorn.Server):
@@ -30,14 +53,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(host: str, port: int) -> int:
+async def _serve(listener: socket.socket) -> int:
     stop = stop_requested()
-    async with from_environment("tollgate-api") as services:
+    async with AsyncExitStack() as stack:
+        services = await unless_stopped(stack.enter_async_context(from_environment("tollgate-api")), stop)
+        if services is None:
+            return 0
         server = _Server(
             uvicorn.Config(
                 create_app(services),
-                host=host,
-                port=port,
                 http="httptools",
                 ws="none",
                 log_config=None,
@@ -48,8 +72,18 @@ async def _serve(host: str, port: int) -> int:
             )
         )
         collect_garbage_rarely()
-        serving = asyncio.create_task(server.serve())
+        asking = asyncio.create_task(_say_if_away(services.client))
+        serving = asyncio.create_task(server.serve([listener]))
         await first_of(serving, stop)
+        asking.cancel()
         server.should_exit = True
         await serving
     return 0 if server.started else 1
+
+
+async def _say_if_away(client: Client) -> None:
+    """The API serves without Temporal, and says at its start that it has to."""
+    try:
+        await client.service_client.check_health(timeout=RPC_TIMEOUT)
+    except (RPCError, RuntimeError) as problem:
+        log.warning("temporal_away", detail=first_line(problem))

@@ -29,7 +29,7 @@ from runtime import child, database, temporal
 from runtime.client import RPC_TIMEOUT, connect
 from runtime.ports import free_ports
 from runtime.postgres import Postgres
-from runtime.settings import Settings, load, temporal_connection
+from runtime.settings import Settings, load, temporal_connection, writable
 
 START_LIMIT = 60.0
 WORKER_PATIENCE = 40.0
@@ -123,6 +123,16 @@ class Children:
         return "\n".join(f"--- {self.log(name)}\n{child.tail(self.log(name), 8)}" for name in self.running)
 
 
+def check_settings() -> Settings:
+    """What everything is started with. Call it before anything is said. Raises BadSettings."""
+    settings = load(Settings)
+    if temporal_connection() is None:
+        writable("TOLLGATE_CACHE_DIR", settings.cache_dir)
+    if _named(settings):
+        writable("TOLLGATE_DATA_DIR", settings.data_dir)
+    return settings
+
+
 @asynccontextmanager
 async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
     """Start everything and wait until it serves; `told` hears what is up and how long it took, `say` of long waits.
@@ -130,7 +140,7 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
     The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place. PostgreSQL is always the
     embedded one: what is played here has no business in a database that somebody named. Call it from the main thread.
     """
-    settings = load(Settings)
+    settings = check_settings()
     with _data_dir(settings) as data_dir:
         async with AsyncExitStack() as parts:
             yield await _start(parts, settings, data_dir, told, say)
@@ -172,11 +182,11 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
         "TEMPORAL_NAMESPACE": connection.get("namespace") or temporal.NAMESPACE,
         **simulated.environment(),
     }
+    at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
+    await _all_serve(children, [f"{url}/_sim/counts" for url in at])  # PayPal's writes the file that the API reads
+    told("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(children.run("api", "cli.main", ["api", "--port", str(api_port)], environment))
-    at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
-    await _all_serve(children, [f"{url}/_sim/counts" for url in at])
-    told("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await _all_serve(children, [f"{api_url}/health/ready"])
     await _worker_polls(children, connection, queues)
     told("API and worker", time.monotonic() - began)
@@ -262,9 +272,7 @@ def _named(settings: Settings) -> bool:
 @contextmanager
 def _data_dir(settings: Settings) -> Iterator[Path]:
     if _named(settings):
-        named = settings.data_dir.expanduser().absolute()
-        named.mkdir(parents=True, exist_ok=True)
-        yield named
+        yield settings.data_dir.expanduser().absolute()
         return
     made = Path(tempfile.mkdtemp(prefix="tollgate-"))
     made.chmod(0o711)  # PostgreSQL runs as another user where we are root

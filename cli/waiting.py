@@ -1,7 +1,10 @@
 """Waiting for work or for the wish to stop, whichever comes first."""
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def first_of(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
@@ -11,3 +14,14 @@ async def first_of(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
+
+
+async def unless_stopped(what: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """What it comes to; None, and it is cancelled, if `stop` is set before."""
+    doing = asyncio.create_task(what)
+    await first_of(doing, stop)
+    if doing.done():
+        return await doing
+    doing.cancel()
+    await asyncio.gather(doing, return_exceptions=True)
+    return None

@@ -1,28 +1,29 @@
 """`tollgate worker`: one process of workflows and activities; run as many as are needed."""
 
-import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import typer
 import uvloop
 from temporalio.runtime import Runtime
 
-from cli.migrating import configured
-from cli.waiting import first_of
+from cli.migrating import configured, configured_wholly
+from cli.waiting import unless_stopped
 from runtime.client import register_search_attributes, telemetry
 from runtime.processes import stop_requested
 from runtime.settings import Settings
-from runtime.wiring import Services, from_environment
+from runtime.wiring import from_environment
 from runtime.worker import work
 
 
 def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
-    read = configured()
+    wanted = task_queues(configured(), queues)
     try:
         runtime = telemetry(metrics)
-    except ValueError as problem:
-        raise typer.BadParameter(str(problem), param_hint="--metrics") from problem
-    uvloop.run(_work(read, queues, runtime, versioned=versioned))
+    except (ValueError, RuntimeError) as problem:
+        raise typer.BadParameter(f"{metrics} cannot be served: {problem}", param_hint="--metrics") from problem
+    configured_wholly()
+    uvloop.run(_work(wanted, runtime, versioned=versioned))
 
 
 def task_queues(read: Settings, asked: str) -> list[str]:
@@ -38,24 +39,11 @@ def task_queues(read: Settings, asked: str) -> list[str]:
     return sorted({known[word] for word in words})
 
 
-async def _work(read: Settings, asked: str, runtime: Runtime, *, versioned: bool) -> None:
-    queues = task_queues(read, asked)
+async def _work(queues: Sequence[str], runtime: Runtime, *, versioned: bool) -> None:
     stop = stop_requested()
     async with AsyncExitStack() as stack:
-        services = await _services(stack, runtime, stop)
+        building = stack.enter_async_context(from_environment("tollgate-worker", lazy=False, runtime=runtime))
+        services = await unless_stopped(building, stop)
         if services is not None:
             await register_search_attributes(services.client)
             await work(services, queues, stop, versioned=versioned)
-
-
-async def _services(stack: AsyncExitStack, runtime: Runtime, stop: asyncio.Event) -> Services | None:
-    """None if we are asked to stop while Temporal is still waited for."""
-    building = asyncio.create_task(
-        stack.enter_async_context(from_environment("tollgate-worker", lazy=False, runtime=runtime))
-    )
-    await first_of(building, stop)
-    if building.done():
-        return await building
-    building.cancel()
-    await asyncio.gather(building, return_exceptions=True)
-    return None

@@ -61,7 +61,16 @@ class _SetUp(dict[Provider, BillingProvider]):
 
 def set_up() -> list[settings.Group]:
     """The groups of which the environment sets something required. Raises `BadSettings` if none is, or one half."""
-    found: list[settings.Group] = [settings.load(group) for group in REGISTRY if settings.given(group)]
+    found: list[settings.Group] = []
+    problems: list[str] = []
+    for group in REGISTRY:
+        if settings.given(group):
+            try:
+                found.append(settings.load(group))
+            except BadSettings as problem:
+                problems.extend(problem.problems)
+    if problems:
+        raise BadSettings(*problems)
     if not found:
         names = " or ".join(f"{settings.required(group)[0]} is not set" for group in REGISTRY)
         raise BadSettings(f"{names}: no billing provider is set up")

@@ -1,11 +1,12 @@
 """The connection to Temporal: converter, search attributes, metrics and patience; holds no workflow."""
 
-import asyncio
 import logging
+import re
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConnectConfig
@@ -17,30 +18,41 @@ from temporalio.runtime import (
     TelemetryConfig,
     TelemetryFilter,
 )
+from temporalio.service import RPCError, RPCStatusCode
+
+from runtime.settings import BadSettings
+from runtime.waiting import PATIENCE, Say, log_waiting, until_it_answers
 
 RPC_TIMEOUT = timedelta(seconds=10)
 """For every call that a request waits for; the SDK retries within it."""
+_QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
+_ANSWERED = {
+    "Unauthenticated": "TEMPORAL_API_KEY: Temporal does not take it",
+    "PermissionDenied": "TEMPORAL_API_KEY: Temporal does not take it",
+    "Unimplemented": "TEMPORAL_ADDRESS: what answers there is no Temporal server",
+}
 SEARCH_ATTRIBUTES = {"OrganizationId": "Keyword", "Standing": "Keyword", "Stuck": "Bool"}
-
-
-class TemporalUnreachable(Exception):
-    """No Temporal server answered in time; the message names its address."""
 
 
 async def connect(
     connection: ClientConnectConfig,
     *,
     lazy: bool = False,
-    patience: timedelta = timedelta(seconds=60),
+    patience: timedelta = PATIENCE,
     identity: str | None = None,
     runtime: Runtime | None = None,
+    say: Say = log_waiting,
 ) -> Client:
-    """A client that speaks Pydantic. `lazy` connects at the first call; else it is tried until `patience` ends."""
-    deadline = asyncio.get_running_loop().time() + patience.total_seconds()
-    while True:
+    """A client that speaks Pydantic. `lazy` connects at the first call; else it is tried until `patience` ends.
+
+    Raises ServerAway, and BadSettings where the server answers and does not have the namespace.
+    """
+    address = connection["target_host"]
+
+    async def attempt() -> Client:
         try:
             return await Client.connect(
-                connection["target_host"],
+                address,
                 namespace=connection.get("namespace") or "default",
                 api_key=connection.get("api_key"),
                 tls=connection.get("tls"),
@@ -52,9 +64,37 @@ async def connect(
                 runtime=runtime,
             )
         except RuntimeError as problem:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise TemporalUnreachable(f"no Temporal server answers at {connection['target_host']}") from problem
-            await asyncio.sleep(0.2)
+            for word, wrong in _ANSWERED.items():
+                if word in str(problem):
+                    raise BadSettings(f"{wrong} ({address}: {_reason(problem)})") from problem
+            raise
+
+    client = await until_it_answers(
+        f"Temporal at {address}", attempt, away=(RuntimeError,), reason=_reason, patience=patience, say=say
+    )
+    if not lazy:
+        await _check_namespace(client, address)
+    return client
+
+
+def _reason(problem: Exception) -> str:
+    """What is quoted in the SDK's words, which are in the notation of another language around that."""
+    quoted = _QUOTED.search(str(problem))
+    return quoted[1] if quoted is not None else str(problem).partition("{")[0]
+
+
+async def _check_namespace(client: Client, address: str) -> None:
+    try:
+        await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
+        )
+    except RPCError as problem:
+        if problem.status is RPCStatusCode.NOT_FOUND:
+            raise BadSettings(f"TEMPORAL_NAMESPACE: Temporal at {address} has no {client.namespace}") from problem
+        if problem.status is RPCStatusCode.UNAUTHENTICATED:
+            raise BadSettings(f"TEMPORAL_API_KEY: Temporal at {address} does not take it") from problem
+        if problem.status is not RPCStatusCode.PERMISSION_DENIED:
+            raise
 
 
 def telemetry(metrics_address: str | None = None) -> Runtime:

@@ -2,15 +2,17 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
@@ -57,16 +59,32 @@ def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
             raise DisconnectionError from problem
 
 
-def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema to `revision` in one transaction. Two processes may call it at once; the second waits."""
+def migrate(url: str, revision: str = "head") -> str:
+    """Bring the schema to `revision` in one transaction; returns at which it is. Two processes may call it at once.
+
+    Raises Alembic's CommandError for a revision that this build does not know, asked for or found.
+    """
+    from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, and few commands migrate
+
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         command.upgrade(alembic_config(url, connection), revision)
+        return str(connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
-def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> Config:
+def known_revisions() -> list[str]:
+    """Those of this build, the first one first."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
+    script = ScriptDirectory.from_config(alembic_config("postgresql://"))
+    return [each.revision for each in script.walk_revisions()][::-1]
+
+
+def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> "Config":
     """`env.py` uses `attributes["connection"]` if there is one, else it connects to `sqlalchemy.url`."""
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")

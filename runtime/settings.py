@@ -7,14 +7,34 @@ signature made with an empty key is one that anyone can make.
 
 import importlib.metadata
 import os
+import re
+import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime import formats, variables
+from runtime.formats import (
+    AccountSid,
+    AuthToken,
+    BaseUrl,
+    BaseUrls,
+    CertificateFile,
+    DatabaseUrl,
+    Identifier,
+    Names,
+    Secret,
+    SigningSecrets,
+    StripeAccount,
+    StripeKey,
+)
+
+if TYPE_CHECKING:  # it takes a tenth of a second, and few commands speak with Temporal
+    from temporalio.envconfig import ClientConnectConfig
 
 PAYPAL_LIVE = "https://api-m.paypal.com"
 PAYPAL_SANDBOX = "https://api-m.sandbox.paypal.com"
@@ -29,27 +49,9 @@ PAYPAL_CERT_ORIGINS = (
 class BadSettings(Exception):
     """The environment is not fit to start with; the message is one line that names each variable."""
 
-
-def _base_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must start with https:// or http://")
-    return text.rstrip("/")
-
-
-def _not_blank(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise ValueError("is empty")
-    return secret
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
-Names = Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
-Secrets = Annotated[tuple[Secret, ...], NoDecode, Field(min_length=1)]
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class Group(BaseSettings):
@@ -63,7 +65,7 @@ class Settings(Group):
 
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
 
-    database_url: SecretStr | None = None
+    database_url: DatabaseUrl | None = None
     """`postgresql+psycopg://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`."""
     data_dir: Path = Path(".data")
     """Where embedded servers keep their data and logs."""
@@ -75,17 +77,19 @@ class Settings(Group):
     """Database connections of one process, at most."""
     max_body_bytes: int = Field(default=512 * 1024, ge=1024)
     """A request with a larger body is refused unread."""
-    grace_period: timedelta = Field(default=timedelta(days=3), ge=timedelta(0))
+    grace_period: timedelta = Field(default=timedelta(days=3), ge=timedelta(0), le=timedelta(days=365))
     """How long a past-due subscription keeps sending, from its first failed payment."""
-    self_check_interval: timedelta = Field(default=timedelta(hours=6), ge=timedelta(minutes=1))
+    self_check_interval: timedelta = Field(default=timedelta(hours=6), ge=timedelta(minutes=1), le=timedelta(days=30))
     """How often each organization is compared with the providers though nothing rang."""
     twilio_messages_per_second: int | None = Field(default=None, ge=1)
     """How many messages a second the whole account at Twilio may send, of all organizations; none: no limit."""
-    unknown_message_lost_after: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(minutes=1))
+    unknown_message_lost_after: timedelta = Field(
+        default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
+    )
     """When a message that Twilio never confirmed and does not list is given up and refunded."""
-    lifecycle_task_queue: str = "lifecycle"
+    lifecycle_task_queue: Identifier = "lifecycle"
     """The Temporal task queue of enforcement."""
-    campaign_task_queue: str = "campaigns"
+    campaign_task_queue: Identifier = "campaigns"
     """The Temporal task queue of sending."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe event that is logged."""
@@ -93,17 +97,6 @@ class Settings(Group):
     """`json` for machines, `console` for people."""
     build_id: str = Field(default_factory=lambda: importlib.metadata.version("tollgate"))
     """What the logs and Temporal's workers call this build; set it to the commit when deploying."""
-
-    @field_validator("database_url")
-    @classmethod
-    def _psycopg(cls, url: SecretStr | None) -> SecretStr | None:
-        """`postgres://` and `postgresql://` are taken too, as every hosting service writes them."""
-        if url is None:
-            return None
-        scheme, separator, rest = url.get_secret_value().partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ValueError("must be a postgresql:// URL")
-        return SecretStr(f"postgresql+psycopg://{rest}")
 
 
 class PayPal(Group):
@@ -117,41 +110,53 @@ class PayPal(Group):
     """The ids of our webhooks at PayPal, separated by commas: part of what PayPal signs."""
     base_url: BaseUrl = PAYPAL_SANDBOX
     """`https://api-m.paypal.com` when live."""
-    cert_origins: Names = PAYPAL_CERT_ORIGINS
+    cert_origins: BaseUrls = PAYPAL_CERT_ORIGINS
     """The origins from which a signing certificate may be fetched, separated by commas."""
-    ca_file: Path | None = None
+    ca_file: CertificateFile | None = None
     """Further certificates to verify webhooks with: roots, which are trusted, and intermediates. For simulators, and
     for an authority that PayPal may change to.
     """
     verify_online_fallback: bool = True
     """Whether to ask PayPal to verify a webhook when its certificate, or who issued it, cannot be fetched."""
 
-    _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(_split)
+    @property
+    def is_live(self) -> bool | None:
+        """None at a simulator."""
+        host = urlsplit(self.base_url).hostname or ""
+        if not host.endswith(".paypal.com"):
+            return None
+        return not host.endswith(".sandbox.paypal.com")
+
+    _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(formats.split)
 
 
 class Stripe(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_STRIPE_")
 
-    api_key: Secret
+    api_key: StripeKey
     """A secret or a restricted key; live or test mode is read from it."""
-    webhook_secrets: Secrets
+    webhook_secrets: SigningSecrets
     """The signing secrets of our webhook endpoint, separated by commas: two while one is being rolled."""
-    account: str | None = None
+    account: StripeAccount | None = None
     """Our `acct_…`, for an endpoint that hears of connected accounts, too; events of any other are refused."""
     suspend_by: Literal["pause", "collection"] = "pause"
     """`pause` stops a subscription that Tollgate suspends at Stripe; `collection` only stops charging for it."""
     base_url: BaseUrl = "https://api.stripe.com"
     """Stripe's API, or a simulator."""
 
-    _split_secrets = field_validator("webhook_secrets", mode="before")(_split)
+    @property
+    def is_live(self) -> bool:
+        return "_live_" in self.api_key.get_secret_value()
+
+    _split_secrets = field_validator("webhook_secrets", mode="before")(formats.split)
 
 
 class Twilio(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_TWILIO_")
 
-    account_sid: str = Field(min_length=1)
+    account_sid: AccountSid
     """The parent account, which owns the organizations' subaccounts."""
-    auth_token: Secret
+    auth_token: AuthToken
     """The parent account's token."""
     base_url: BaseUrl = "https://api.twilio.com"
     """Twilio's API, or a simulator."""
@@ -161,18 +166,23 @@ G = TypeVar("G", bound=Group)
 
 
 def load(group: type[G]) -> G:
-    """Read one group from the environment. Raises BadSettings."""
+    """Read one group from the environment. Raises BadSettings, for `Settings` also for a name that nothing reads."""
+    problems: tuple[str, ...] = ()
+    if group is Settings:
+        known = [f"{_prefix(of)}{name}".upper() for of in Group.__subclasses__() for name in of.model_fields]
+        problems = variables.unknown(os.environ, known)
     try:
-        return group()
+        read = group()
     except ValidationError as problem:
-        prefix = str(group.model_config.get("env_prefix", ""))
-        raise BadSettings("; ".join(_in_words(prefix, error) for error in problem.errors())) from None
+        raise BadSettings(*(formats.in_words(_prefix(group), one) for one in problem.errors()), *problems) from None
+    if problems:
+        raise BadSettings(*problems)
+    return read
 
 
 def required(group: type[Group]) -> list[str]:
     """The variables that have no default."""
-    prefix = group.model_config.get("env_prefix", "")
-    return [f"{prefix}{name}".upper() for name, field in group.model_fields.items() if field.is_required()]
+    return [f"{_prefix(group)}{name}".upper() for name, field in group.model_fields.items() if field.is_required()]
 
 
 def given(group: type[Group]) -> bool:
@@ -180,17 +190,35 @@ def given(group: type[Group]) -> bool:
     return any(os.environ.get(name) for name in required(group))
 
 
-def temporal_connection() -> ClientConnectConfig | None:
+def writable(name: str, directory: Path) -> Path:
+    """The directory, made if it is not there. Raises BadSettings, with the variable's name, if it cannot be written."""
+    place = directory.expanduser().absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return place
+    except OSError as problem:
+        raise BadSettings(f"{name}: {place} cannot be written: {problem.strerror}") from problem
+
+
+def temporal_connection() -> "ClientConnectConfig | None":
     """What TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_* say; None without an address.
 
     The Temporal CLI's own configuration file is not read: a developer's default profile may be a production cluster.
     """
-    config = ClientConfig.load_client_connect_config(disable_file=True)
-    return config if config.get("target_host") else None
+    from temporalio.envconfig import ClientConfig  # noqa: PLC0415 - as above
+
+    try:
+        config = ClientConfig.load_client_connect_config(disable_file=True)
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise BadSettings(f"TEMPORAL_TLS_*: {problem}") from None
+    address = config.get("target_host")
+    if not address:
+        return None
+    if not re.fullmatch(r"[^\s/@]+:\d{1,5}", address):
+        raise BadSettings("TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233")
+    return config
 
 
-def _in_words(prefix: str, error: ErrorDetails) -> str:
-    name = f"{prefix}{error['loc'][0]}".upper() if error["loc"] else prefix
-    if error["type"] in {"missing", "too_short", "string_too_short"}:
-        return f"{name} is not set"
-    return f"{name}: {error['msg'].removeprefix('Value error, ')}"
+def _prefix(group: type[Group]) -> str:
+    return str(group.model_config.get("env_prefix", ""))

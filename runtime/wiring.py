@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -19,11 +20,13 @@ from domain.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
 from providers.twilio import Twilio
-from runtime import billing
+from runtime import billing, environment
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
+from runtime.servers import await_schema
 from runtime.settings import Settings
+from runtime.waiting import PATIENCE, Say, log_waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +74,22 @@ class Services:
 
 @asynccontextmanager
 async def from_environment(
-    identity: str, *, lazy: bool = True, runtime: Runtime | None = None
+    identity: str,
+    *,
+    lazy: bool = True,
+    runtime: Runtime | None = None,
+    patience: timedelta = PATIENCE,
+    say: Say = log_waiting,
 ) -> AsyncIterator[Services]:
-    """The services as the environment describes them. Raises `BadSettings` with what is missing.
+    """The services as the environment describes them, on servers that answer.
 
     `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with its telemetry.
+    Raises `BadSettings` and `ServerAway`.
     """
-    settings = settings_of.load(Settings)
-    groups, twilio = billing.set_up(), settings_of.load(settings_of.Twilio)
-    connection = settings_of.temporal_connection()
-    if connection is None or settings.database_url is None:
-        missing = "TEMPORAL_ADDRESS" if connection is None else "TOLLGATE_DATABASE_URL"
-        raise settings_of.BadSettings(f"{missing} is not set (`tollgate dev` starts servers of its own)")
-    client = await connect(connection, lazy=lazy, identity=identity, runtime=runtime)
-    async with services(settings, groups, twilio, client, settings.database_url.get_secret_value()) as built:
+    told = environment.read()
+    await await_schema(told.database_url, patience=patience, say=say)
+    client = await connect(told.temporal, lazy=lazy, patience=patience, identity=identity, runtime=runtime, say=say)
+    async with services(told.settings, told.billing, told.twilio, client, told.database_url) as built:
         yield built
 
 

@@ -19,6 +19,7 @@ from typer.main import get_command
 from api import auth, errors
 from api.app import ROUTES, create_app
 from cli.commands import app as commands
+from cli.failures import MEANINGS
 from db.certify import CHECKS, GUARANTEES
 from runtime import billing, settings
 from tools import failures, lifecycle
@@ -175,7 +176,10 @@ def settings_page() -> str:
         "# The settings",
         GENERATED,
         "All are environment variables, and nothing else is read. An empty one counts as missing.",
-        "A process refuses to start when one that it needs is missing or wrong, and names it.",
+        "A process refuses to start when one that it needs is missing or wrong. One line names all that is.",
+        "It refuses names that begin with `TOLLGATE_` and are none of these, but for what Compose and Kubernetes set.",
+        "Addresses begin with `https://`; `http://` is for this machine alone.",
+        "Live and test mode are not mixed: a live Stripe key beside PayPal's sandbox is refused.",
     ]
     groups: list[type[settings.Group]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
     for group in groups:
@@ -242,7 +246,10 @@ def cli() -> str:
     root = get_command(commands)
     parts = ["# The commands", GENERATED, "After `make` has run once, they are at `.venv/bin/tollgate`."]
     parts += [
-        "They end with status 0 when all went well, 1 when not, 2 when misused and 130 when interrupted.",
+        "`tollgate --version` shows the version, `tollgate --install-completion` sets up completion in your shell.",
+        "They end with one of these statuses:",
+        _table(("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]),
+        "`api`, `worker` and `migrate` wait for their servers for a minute, and say so; the others try once.",
         "`migrate`, `certify`, `explain` and `keys` work on the database of `TOLLGATE_DATABASE_URL`.",
         "Where that is not set, they work on the embedded one in `TOLLGATE_DATA_DIR`.",
     ]

@@ -37,7 +37,7 @@ async def built(temporal_client: Client) -> AsyncIterator[Services]:
     async with services(
         settings.Settings(lifecycle_task_queue=f"lifecycle-{unique}", campaign_task_queue=f"campaigns-{unique}"),
         [settings.PayPal(client_id=secret, client_secret=secret, webhook_ids=("WH",))],
-        settings.Twilio(account_sid="AC", auth_token=secret),
+        settings.Twilio(account_sid=f"AC{0:032}", auth_token=secret),
         temporal_client,
         "postgresql+psycopg://nobody@/nothing",
     ) as made:

@@ -6,6 +6,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.certifying import verdict
 from cli.commands import app
+from cli.failures import Status
 from cli.problems import in_words
 from cli.working import task_queues
 from db.certify import Finding
@@ -46,4 +47,4 @@ def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
 def test_a_temporal_that_does_not_answer_is_one_line() -> None:
     told = in_words(RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b""))
 
-    assert told == "Temporal does not do what it should: tcp connect error"
+    assert told == ("Temporal does not do what it should: tcp connect error", Status.UNAVAILABLE)

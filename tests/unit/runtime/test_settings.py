@@ -26,7 +26,7 @@ def test_a_database_needs_no_provider_and_no_secret() -> None:
 
 @pytest.mark.parametrize("empty", ["", " ", "\t"])
 def test_an_empty_secret_is_an_error_at_start(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOLLGATE_TWILIO_ACCOUNT_SID", "AC1")
+    monkeypatch.setenv("TOLLGATE_TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef")
     monkeypatch.setenv("TOLLGATE_TWILIO_AUTH_TOKEN", empty)
 
     with pytest.raises(BadSettings, match="TOLLGATE_TWILIO_AUTH_TOKEN"):
@@ -52,7 +52,7 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_secret_shows_when_settings_are_printed() -> None:
-    twilio = Twilio(account_sid="AC1", auth_token=SecretStr("hunter2"))
+    twilio = Twilio(account_sid="AC0123456789abcdef0123456789abcdef", auth_token=SecretStr("hunter2"))
 
     assert "hunter2" not in f"{twilio} {twilio!r}"
 

@@ -1,0 +1,85 @@
+"""All that the API and the worker are told by the environment, read together: one line names all that is wrong."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from temporalio.envconfig import ClientConnectConfig
+
+from runtime import billing, formats, settings
+from runtime.settings import BadSettings, Group, PayPal, Settings, Stripe, Twilio
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    settings: Settings
+    billing: Sequence[Group]
+    twilio: Twilio
+    temporal: ClientConnectConfig
+    database_url: str
+
+
+def read() -> Environment:
+    """Raises BadSettings with every problem that there is."""
+    problems: list[str] = []
+
+    def attempt(reading: Callable[[], T]) -> T | None:
+        try:
+            return reading()
+        except BadSettings as problem:
+            problems.extend(problem.problems)
+            return None
+
+    common = attempt(lambda: settings.load(Settings))
+    groups = attempt(billing.set_up)
+    twilio = attempt(lambda: settings.load(Twilio))
+    temporal = attempt(_temporal)
+    if common is not None and common.database_url is None:
+        problems.append("TOLLGATE_DATABASE_URL is not set (`tollgate dev` starts servers of its own)")
+    if common is not None and groups is not None and twilio is not None:
+        problems.extend(_contradictions(common, groups, twilio))
+    if problems:
+        raise BadSettings(*problems)
+    assert common is not None
+    assert common.database_url is not None
+    assert groups is not None
+    assert twilio is not None
+    assert temporal is not None
+    return Environment(
+        settings=common,
+        billing=groups,
+        twilio=twilio,
+        temporal=temporal,
+        database_url=common.database_url.get_secret_value(),
+    )
+
+
+def _temporal() -> ClientConnectConfig:
+    connection = settings.temporal_connection()
+    if connection is None:
+        raise BadSettings("TEMPORAL_ADDRESS is not set (`tollgate dev` starts servers of its own)")
+    return connection
+
+
+def _contradictions(common: Settings, groups: Sequence[Group], twilio: Twilio) -> list[str]:
+    """What is right by itself, and wrong beside the rest."""
+    found = []
+    paypal = next((one for one in groups if isinstance(one, PayPal)), None)
+    stripe = next((one for one in groups if isinstance(one, Stripe)), None)
+    if paypal is not None and paypal.is_live is not None:
+        mode = "live" if paypal.is_live else "the sandbox"
+        if stripe is not None and stripe.is_live is not paypal.is_live:
+            key = "a live key" if stripe.is_live else "a test key"
+            found.append(f"TOLLGATE_STRIPE_API_KEY is {key}, and TOLLGATE_PAYPAL_BASE_URL is {mode}")
+    if not _loopback(twilio.base_url) and _loopback(common.public_url):
+        found.append("TOLLGATE_PUBLIC_URL is an address of this machine alone, which Twilio cannot reach")
+    if common.lifecycle_task_queue == common.campaign_task_queue:
+        found.append("TOLLGATE_LIFECYCLE_TASK_QUEUE and TOLLGATE_CAMPAIGN_TASK_QUEUE must differ")
+    return found
+
+
+def _loopback(url: str) -> bool:
+    return formats.is_loopback(urlsplit(url).hostname)

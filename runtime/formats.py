@@ -1,0 +1,189 @@
+"""How a setting may be written, and what is wrong with one that is not, in words that never repeat its value."""
+
+import ipaddress
+import re
+import warnings
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_core import ErrorDetails
+from pydantic_settings import NoDecode
+
+_ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+_API_KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+")
+_PGSCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+_WRONG_KEYS = {
+    "pk_": "is a publishable key: a secret key (sk_...) or a restricted one (rk_...) is needed",
+    "whsec_": "is a webhook's signing secret: a secret key (sk_...) or a restricted one (rk_...) is needed",
+}
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+
+
+def is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def plain(text: str) -> str:
+    """What was copied with a space, a line break or quotes around it would be wrong in every request."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if text != text.strip():
+        raise ValueError("has a space or a line break at its beginning or end")
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        raise ValueError("has quotes around it, which are taken as a part of it")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has a character in it that cannot be a part of it, such as a space")
+    return text
+
+
+def plain_secret(secret: SecretStr) -> SecretStr:
+    plain(secret.get_secret_value())
+    return secret
+
+
+def base_url(text: str) -> str:
+    """A URL to put paths behind. Secrets and signed requests go there, so only this machine is reached by http."""
+    parts = _split_url(plain(text))
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("must start with https:// or http://")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be a scheme, a host and at most a path: no user, no ? and no #")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must start with https:// (http:// is for this machine alone)")
+    return text.rstrip("/")
+
+
+def database_url(secret: SecretStr) -> SecretStr:
+    """`postgres://` and `postgresql://` are taken too, as every hosting service writes them."""
+    text = secret.get_secret_value()
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in _PGSCHEMES:
+        raise ValueError("must be a postgresql:// URL")
+    if text != text.strip():
+        raise ValueError("has a space or a line break at its beginning or end")
+    try:
+        parts = _split_url(f"postgresql://{rest}")
+    except ValueError:
+        raise ValueError("cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)") from None
+    if not parts.hostname and "host=" not in parts.query:
+        raise ValueError("names no host (for a socket: postgresql:///name?host=/directory)")
+    if not parts.path.strip("/"):
+        raise ValueError("names no database (postgresql://user:password@host/name)")
+    return SecretStr(f"postgresql+psycopg://{rest}")
+
+
+def stripe_api_key(secret: SecretStr) -> SecretStr:
+    """https://docs.stripe.com/keys: secret and restricted keys, of live or of test mode (a sandbox's is a test key)."""
+    text = plain_secret(secret).get_secret_value()
+    for prefix, wrong in _WRONG_KEYS.items():
+        if text.startswith(prefix):
+            raise ValueError(wrong)
+    if not _API_KEY.fullmatch(text):
+        raise ValueError("must start with sk_live_, sk_test_, rk_live_ or rk_test_")
+    return secret
+
+
+def stripe_webhook_secret(secret: SecretStr) -> SecretStr:
+    """https://docs.stripe.com/webhooks/signature"""
+    if not plain_secret(secret).get_secret_value().startswith("whsec_"):
+        raise ValueError("each must start with whsec_")
+    return secret
+
+
+def stripe_account(text: str) -> str:
+    if not plain(text).startswith("acct_"):
+        raise ValueError("must start with acct_")
+    return text
+
+
+def twilio_account_sid(text: str) -> str:
+    """https://www.twilio.com/docs/glossary/what-is-a-sid: two letters and 32 hexadecimal digits."""
+    if plain(text).startswith("SK"):
+        raise ValueError("is an API key's SID (SK...): the account's own is needed (AC...)")
+    if not _ACCOUNT_SID.fullmatch(text):
+        raise ValueError("must be AC and 32 hexadecimal digits")
+    return text
+
+
+def twilio_auth_token(secret: SecretStr) -> SecretStr:
+    if re.fullmatch(r"(AC|SK)[0-9a-f]{32}", plain_secret(secret).get_secret_value()):
+        raise ValueError("is a SID: the account's auth token is needed")
+    return secret
+
+
+def certificate_file(path: Path) -> Path:
+    """A PEM file with at least one certificate in it."""
+    from cryptography import x509  # noqa: PLC0415 - few processes have such a file, and it takes a moment
+
+    try:
+        found = path.read_bytes()
+    except OSError as problem:
+        raise ValueError(f"{path} cannot be read: {problem.strerror}") from None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # some public roots are older than today's rules
+            x509.load_pem_x509_certificates(found)
+    except ValueError:
+        raise ValueError(f"{path} holds no certificate in PEM form") from None
+    return path
+
+
+def split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def in_words(prefix: str, error: ErrorDetails) -> str:
+    """One problem of one variable; never its value."""
+    name = f"{prefix}{error['loc'][0]}".upper() if error["loc"] else prefix
+    if error["type"] in {"missing", "too_short", "string_too_short"}:
+        return f"{name} is not set"
+    ctx = error.get("ctx", {})
+    match error["type"]:
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            said = "must be a whole number"
+        case "bool_parsing":
+            said = "must be true or false"
+        case "time_delta_parsing" | "time_delta_type":
+            said = "must be a duration with its unit, such as P3D, PT6H or PT90S"
+        case "greater_than_equal":
+            said = f"must be at least {ctx['ge']}"
+        case "less_than_equal":
+            said = f"must be at most {ctx['le']}"
+        case "literal_error":
+            said = f"must be one of {ctx['expected']}"
+        case _:
+            said = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {said}"
+
+
+def _split_url(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError, too
+    except ValueError:
+        raise ValueError("its host or its port cannot be read") from None
+    return parts
+
+
+BaseUrl = Annotated[str, AfterValidator(base_url)]
+Secret = Annotated[SecretStr, AfterValidator(plain_secret)]
+Identifier = Annotated[str, AfterValidator(plain)]
+Names = Annotated[tuple[Identifier, ...], NoDecode, Field(min_length=1)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], NoDecode, Field(min_length=1)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
+CertificateFile = Annotated[Path, AfterValidator(certificate_file)]
+StripeKey = Annotated[SecretStr, AfterValidator(stripe_api_key)]
+StripeAccount = Annotated[str, AfterValidator(stripe_account)]
+SigningSecrets = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(stripe_webhook_secret)], ...], NoDecode, Field(min_length=1)
+]
+AccountSid = Annotated[str, AfterValidator(twilio_account_sid)]
+AuthToken = Annotated[SecretStr, AfterValidator(twilio_auth_token)]

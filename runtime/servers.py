@@ -1,0 +1,95 @@
+"""The database that a process cannot do without: waits for it, and refuses one that another build's code made."""
+
+import re
+from datetime import timedelta
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runtime.database import create_engine, known_revisions
+from runtime.settings import BadSettings
+from runtime.waiting import Say, until_it_answers
+
+OLDEST_POSTGRES = 18
+_NOT_YET = re.compile(r"starting up|shutting down|recovery|too many|connection slots")
+_REFUSED = re.compile(r"FATAL: +(.*)|invalid (?:sslmode|connection|port|integer).*|root certificate file .*")
+
+
+async def await_database(url: str, *, patience: timedelta, say: Say) -> str | None:
+    """Wait until PostgreSQL answers; returns the revision of its schema, None where there is none.
+
+    Raises ServerAway when `patience` is over, BadSettings where the server answers that something is wrong.
+    """
+    try:
+        engine = create_engine(url, pool_size=1)
+    except ArgumentError:
+        raise BadSettings("TOLLGATE_DATABASE_URL: is no database URL") from None
+    try:
+        return await until_it_answers(
+            f"PostgreSQL at {address(url)}",
+            lambda: _look(engine),
+            away=(OperationalError, NoConnectionFree, OSError),
+            reason=_reason,
+            patience=patience,
+            say=say,
+        )
+    finally:
+        await engine.dispose()
+
+
+async def await_schema(url: str, *, patience: timedelta, say: Say) -> None:
+    """As `await_database`, and refuse a schema that is not this build's."""
+    problem = schema_problem(await await_database(url, patience=patience, say=say))
+    if problem is not None:
+        raise BadSettings(problem)
+
+
+def schema_problem(found: str | None) -> str | None:
+    """What is wrong with a database whose schema is at this revision, and what to do."""
+    known = known_revisions()
+    if found == known[-1]:
+        return None
+    if found is None:
+        return "the database has no tables yet: run `tollgate migrate` first"
+    if found in known:
+        return f"the database's schema is at {found}, and this build needs {known[-1]}: run `tollgate migrate` first"
+    return f"the database's schema is at {found}, which this build does not know: a newer build than this is needed"
+
+
+def address(url: str) -> str:
+    """Where the server of a database URL is, without who asks and with what password."""
+    parsed = make_url(url)
+    if parsed.host is None:
+        return str(parsed.query.get("host", "its socket"))
+    return f"{parsed.host}:{parsed.port or 5432}"
+
+
+async def _look(engine: AsyncEngine) -> str | None:
+    try:
+        async with engine.connect() as conn:
+            version = int((await conn.execute(text("SHOW server_version_num"))).scalar_one()) // 10_000
+            encoding = (await conn.execute(text("SHOW server_encoding"))).scalar_one()
+            if version < OLDEST_POSTGRES:
+                raise BadSettings(f"TOLLGATE_DATABASE_URL: is PostgreSQL {version}, and {OLDEST_POSTGRES} is needed")
+            if encoding != "UTF8":
+                raise BadSettings(f"TOLLGATE_DATABASE_URL: is a database in {encoding}, and UTF8 is needed")
+            if (await conn.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is None:
+                return None
+            found: str | None = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            return found
+    except DBAPIError as problem:
+        refused = _REFUSED.search(str(problem.orig))
+        if refused is not None and _NOT_YET.search(refused[0]) is None:
+            raise BadSettings(f"TOLLGATE_DATABASE_URL: {refused[1] or refused[0]}") from None
+        if isinstance(problem.orig, psycopg.ProgrammingError):
+            raise BadSettings(f"TOLLGATE_DATABASE_URL: {str(problem.orig).strip().partition(chr(10))[0]}") from None
+        raise
+
+
+def _reason(problem: Exception) -> str:
+    said = str(getattr(problem, "orig", None) or problem) or "it took too long"
+    return said.partition("\n")[0].rpartition("failed: ")[2]

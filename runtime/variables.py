@@ -1,0 +1,50 @@
+"""Variables that look like settings and that nothing reads: a misspelt one would be left at its default, in silence."""
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+OF_COMPOSE = ("TOLLGATE_API_PORT", "TOLLGATE_DB_PASSWORD")
+"""docker-compose.yml reads these, and no process of ours."""
+OF_TEMPORAL = (
+    "TEMPORAL_ADDRESS",
+    "TEMPORAL_NAMESPACE",
+    "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS",
+    "TEMPORAL_TLS_CLIENT_CERT_PATH",
+    "TEMPORAL_TLS_CLIENT_CERT_DATA",
+    "TEMPORAL_TLS_CLIENT_KEY_PATH",
+    "TEMPORAL_TLS_CLIENT_KEY_DATA",
+    "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+    "TEMPORAL_TLS_SERVER_CA_CERT_DATA",
+    "TEMPORAL_TLS_SERVER_NAME",
+    "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+)
+_PREFIX = "TOLLGATE_"
+_NEARLY_THE_SAME = 0.9
+_OF_KUBERNETES = re.compile(
+    r"TOLLGATE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|TOLLGATE_(\w+_)?PORT=\w+://.*"
+)
+"""What Kubernetes sets in each container for a Service that is called `tollgate` or `tollgate-...`."""
+
+
+def unknown(environment: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
+    """A problem for each variable of ours that nothing reads, and for a name that is nearly one that is read.
+
+    Other programs' TEMPORAL_... are left alone. An empty variable is none.
+    """
+    names = {name.upper(): value for name, value in environment.items() if value}
+    read = {*known, *OF_COMPOSE, *OF_TEMPORAL}
+    problems = []
+    for name in sorted(names.keys() - read):
+        if name.startswith(_PREFIX):
+            if not _OF_KUBERNETES.fullmatch(f"{name}={names[name]}"):
+                problems.append(_problem(name, get_close_matches(name, known, n=1)))
+        elif name.startswith("T") and (near := get_close_matches(name, read, n=1, cutoff=_NEARLY_THE_SAME)):
+            problems.append(_problem(name, near))
+    return tuple(problems)
+
+
+def _problem(name: str, near: list[str]) -> str:
+    return f"{name} is not a setting{f': did you mean {near[0]}?' if near else ''}"

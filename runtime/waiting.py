@@ -1,0 +1,58 @@
+"""Waiting for a server: it is said at once, and ends with the server's name and the reason."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+PATIENCE = timedelta(seconds=60)
+"""How long a process that serves waits for its servers: all of them may have been started together."""
+LOOK_EVERY = 0.5
+SAY_AFTER = 1.0
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+
+class ServerAway(Exception):
+    """A server does not answer; the message names it, and why."""
+
+
+def log_waiting(text: str) -> None:
+    log.warning("waiting_for_server", detail=text)
+
+
+async def until_it_answers(
+    server: str,
+    look: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    away: tuple[type[Exception], ...],
+    reason: Callable[[Exception], str],
+    patience: timedelta,
+    say: Say,
+) -> T:
+    """What `look` returns. While it raises one of `away` it is tried again, until `patience` is over: ServerAway.
+
+    `say` is told once of the wait: at the first failure, or when there is no answer within a second.
+    """
+    deadline = asyncio.get_running_loop().time() + patience.total_seconds()
+    said = False
+    while True:
+        attempt = asyncio.create_task(look())
+        try:
+            if not (await asyncio.wait({attempt}, timeout=SAY_AFTER))[0] and not said:
+                say(f"waiting for {server} ...")
+                said = True
+            return await attempt
+        except away as problem:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise ServerAway(f"{server} does not answer: {reason(problem)}") from problem
+            if not said:
+                say(f"waiting for {server} ({reason(problem)}) ...")
+                said = True
+        finally:
+            attempt.cancel()
+        await asyncio.sleep(LOOK_EVERY)

@@ -1,0 +1,229 @@
+"""Each setting that is wrong is named in one line that says what is wrong, and never repeats a value."""
+
+import os
+
+import pytest
+
+from runtime import environment
+from runtime.settings import BadSettings, Settings, load
+
+SECRET = "hunter2"
+RIGHT = {
+    "TOLLGATE_DATABASE_URL": f"postgresql://app:{SECRET}@db:5432/tollgate",
+    "TOLLGATE_PUBLIC_URL": "https://tollgate.example.com",
+    "TOLLGATE_PAYPAL_CLIENT_ID": "client",
+    "TOLLGATE_PAYPAL_CLIENT_SECRET": SECRET,
+    "TOLLGATE_PAYPAL_WEBHOOK_IDS": "WH-1",
+    "TOLLGATE_STRIPE_API_KEY": f"sk_test_{SECRET}",
+    "TOLLGATE_STRIPE_WEBHOOK_SECRETS": f"whsec_{SECRET}",
+    "TOLLGATE_TWILIO_ACCOUNT_SID": "AC0123456789abcdef0123456789abcdef",
+    "TOLLGATE_TWILIO_AUTH_TOKEN": SECRET,
+    "TEMPORAL_ADDRESS": "temporal:7233",
+}
+HTTP = "must start with https:// (http:// is for this machine alone)"
+LINES = [
+    ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
+    ("DATABASE_URL", "postgresql:///tollgate", "names no host (for a socket: postgresql:///name?host=/directory)"),
+    ("DATABASE_URL", "postgresql://app@db", "names no database (postgresql://user:password@host/name)"),
+    (
+        "DATABASE_URL",
+        "postgresql://app:p/w@db/x",
+        "cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)",
+    ),
+    ("DATABASE_URL", "postgresql://app@db/x\n", "has a space or a line break at its beginning or end"),
+    ("PUBLIC_URL", "tollgate.example.com", "must start with https:// or http://"),
+    ("PUBLIC_URL", "ftp://tollgate.example.com", "must start with https:// or http://"),
+    ("PUBLIC_URL", "https://", "names no host"),
+    ("PUBLIC_URL", "https:///webhooks", "names no host"),
+    ("PUBLIC_URL", "https://t.example.com?x=1", "must be a scheme, a host and at most a path: no user, no ? and no #"),
+    ("PUBLIC_URL", "https://u:p@t.example.com", "must be a scheme, a host and at most a path: no user, no ? and no #"),
+    ("PUBLIC_URL", "https://t.example.com:port", "its host or its port cannot be read"),
+    ("PUBLIC_URL", "https://[::1", "its host or its port cannot be read"),
+    ("PUBLIC_URL", "http://tollgate.example.com", HTTP),
+    ("PUBLIC_URL", "http://192.168.1.5:8000", HTTP),
+    ("PUBLIC_URL", "http://localhost.example.com", HTTP),
+    ("PAYPAL_BASE_URL", "http://api-m.paypal.com", HTTP),
+    ("STRIPE_BASE_URL", "http://api.stripe.com", HTTP),
+    ("TWILIO_BASE_URL", "http://api.twilio.com", HTTP),
+    ("PAYPAL_CERT_ORIGINS", "https://api.paypal.com,http://api.paypal.com", HTTP),
+    ("DB_POOL_SIZE", "-3", "must be at least 1"),
+    ("DB_POOL_SIZE", "many", "must be a whole number"),
+    ("MAX_BODY_BYTES", "1.5", "must be a whole number"),
+    ("GRACE_PERIOD", "-P1D", "must be at least 0 seconds"),
+    ("GRACE_PERIOD", "3", "must be a duration with its unit, such as P3D, PT6H or PT90S"),
+    ("GRACE_PERIOD", "P9999D", "must be at most 365 days"),
+    ("LOG_LEVEL", "loud", "must be one of 'debug', 'info', 'warning' or 'error'"),
+    ("PAYPAL_VERIFY_ONLINE_FALLBACK", "maybe", "must be true or false"),
+    ("PAYPAL_CLIENT_SECRET", " \t", "is empty"),
+    ("PAYPAL_CLIENT_SECRET", f"{SECRET}\n", "has a space or a line break at its beginning or end"),
+    ("PAYPAL_CLIENT_SECRET", f'"{SECRET}"', "has quotes around it, which are taken as a part of it"),
+    (
+        "PAYPAL_CLIENT_SECRET",
+        f"{SECRET} {SECRET}",
+        "has a character in it that cannot be a part of it, such as a space",
+    ),
+    ("PAYPAL_CLIENT_SECRET", f"{SECRET}\u2026x", "has a character in it that cannot be a part of it, such as a space"),
+    (
+        "STRIPE_API_KEY",
+        "pk_test_1",
+        "is a publishable key: a secret key (sk_...) or a restricted one (rk_...) is needed",
+    ),
+    (
+        "STRIPE_API_KEY",
+        "whsec_1",
+        "is a webhook's signing secret: a secret key (sk_...) or a restricted one (rk_...) is needed",
+    ),
+    ("STRIPE_API_KEY", "sk_1", "must start with sk_live_, sk_test_, rk_live_ or rk_test_"),
+    ("STRIPE_WEBHOOK_SECRETS", "whsec_1,sk_test_2", "each must start with whsec_"),
+    ("STRIPE_ACCOUNT", "1234", "must start with acct_"),
+    (
+        "TWILIO_ACCOUNT_SID",
+        "SK0123456789abcdef0123456789abcdef",
+        "is an API key's SID (SK...): the account's own is needed (AC...)",
+    ),
+    ("TWILIO_ACCOUNT_SID", "AC123", "must be AC and 32 hexadecimal digits"),
+    ("TWILIO_AUTH_TOKEN", "AC0123456789abcdef0123456789abcdef", "is a SID: the account's auth token is needed"),
+    ("PAYPAL_CA_FILE", "/nowhere.pem", "/nowhere.pem cannot be read: No such file or directory"),
+    ("PAYPAL_CA_FILE", "/", "/ cannot be read: Is a directory"),
+    ("PAYPAL_CA_FILE", __file__, f"{__file__} holds no certificate in PEM form"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _right(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TOLLGATE_", "TEMPORAL_")):
+            monkeypatch.delenv(name)
+    for name, value in RIGHT.items():
+        monkeypatch.setenv(name, value)
+
+
+def line() -> str:
+    with pytest.raises(BadSettings) as refusal:
+        environment.read()
+    return str(refusal.value)
+
+
+def test_what_is_right_is_taken() -> None:
+    assert environment.read().twilio.account_sid == RIGHT["TOLLGATE_TWILIO_ACCOUNT_SID"]
+
+
+@pytest.mark.parametrize(("name", "value", "told"), LINES)
+def test_what_is_wrong_is_one_line(name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"TOLLGATE_{name}", value)
+
+    assert line() == f"TOLLGATE_{name}: {told}"
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"])
+def test_this_machine_is_reached_by_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PAYPAL_BASE_URL", "STRIPE_BASE_URL", "TWILIO_BASE_URL", "PUBLIC_URL", "PAYPAL_CERT_ORIGINS"):
+        monkeypatch.setenv(f"TOLLGATE_{name}", value)
+
+    assert environment.read().settings.public_url == value
+
+
+@pytest.mark.parametrize("address", ["http://temporal:7233", "temporal", "temporal:port", "a b:7233"])
+def test_temporal_is_reached_by_a_host_and_a_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+
+    assert line() == "TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233"
+
+
+def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_DB_POOL_SIZE", "0")
+    monkeypatch.setenv("TOLLGATE_STRIPE_API_KEY", "sk_1")
+    monkeypatch.delenv("TOLLGATE_PAYPAL_WEBHOOK_IDS")
+    monkeypatch.delenv("TOLLGATE_TWILIO_AUTH_TOKEN")
+    monkeypatch.delenv("TEMPORAL_ADDRESS")
+
+    assert line().split("; ") == [
+        "TOLLGATE_DB_POOL_SIZE: must be at least 1",
+        "TOLLGATE_PAYPAL_WEBHOOK_IDS is not set",
+        "TOLLGATE_STRIPE_API_KEY: must start with sk_live_, sk_test_, rk_live_ or rk_test_",
+        "TOLLGATE_TWILIO_AUTH_TOKEN is not set",
+        "TEMPORAL_ADDRESS is not set (`tollgate dev` starts servers of its own)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            {"STRIPE_API_KEY": "sk_live_1"},
+            "TOLLGATE_STRIPE_API_KEY is a live key, and TOLLGATE_PAYPAL_BASE_URL is the sandbox",
+        ),
+        (
+            {"STRIPE_API_KEY": "rk_test_1", "PAYPAL_BASE_URL": "https://api-m.paypal.com"},
+            "TOLLGATE_STRIPE_API_KEY is a test key, and TOLLGATE_PAYPAL_BASE_URL is live",
+        ),
+        (
+            {"PUBLIC_URL": "http://127.0.0.1:8000"},
+            "TOLLGATE_PUBLIC_URL is an address of this machine alone, which Twilio cannot reach",
+        ),
+        (
+            {"LIFECYCLE_TASK_QUEUE": "campaigns"},
+            "TOLLGATE_LIFECYCLE_TASK_QUEUE and TOLLGATE_CAMPAIGN_TASK_QUEUE must differ",
+        ),
+    ],
+)
+def test_what_contradicts_another_setting_is_refused(
+    changed: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in changed.items():
+        monkeypatch.setenv(f"TOLLGATE_{name}", value)
+
+    assert line() == told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("TOLLGATE_GRACE_PERIODE", "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"),
+        ("TOLLGATE_STRIPE_KEY", "TOLLGATE_STRIPE_KEY is not a setting: did you mean TOLLGATE_STRIPE_API_KEY?"),
+        ("TOLLGATE_PORT", "TOLLGATE_PORT is not a setting"),
+        ("TOLLGATE_QUOKKA_ZEBRA", "TOLLGATE_QUOKKA_ZEBRA is not a setting"),
+        ("tollgate_grace_periode", "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"),
+        ("TOLGATE_PUBLIC_URL", "TOLGATE_PUBLIC_URL is not a setting: did you mean TOLLGATE_PUBLIC_URL?"),
+        ("TEMPORAL_ADRESS", "TEMPORAL_ADRESS is not a setting: did you mean TEMPORAL_ADDRESS?"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_refused(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+
+    with pytest.raises(BadSettings) as refusal:
+        load(Settings)
+
+    assert str(refusal.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOLLGATE_API_PORT", "8000"),
+        ("TOLLGATE_DB_PASSWORD", "x"),
+        ("TOLLGATE_GRACE_PERIODE", ""),
+        ("TOLLGATE_PORT", "tcp://10.0.0.1:8000"),
+        ("TOLLGATE_SERVICE_HOST", "10.0.0.1"),
+        ("TOLLGATE_API_SERVICE_PORT", "8000"),
+        ("TOLLGATE_API_SERVICE_PORT_HTTP", "8000"),
+        ("TOLLGATE_API_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("TOLLGATE_API_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("TEMPORAL_FRONTEND_SERVICE_HOST", "10.0.0.1"),
+        ("TEMPORAL_UI_PORT", "8080"),
+        ("TERM", "xterm"),
+    ],
+)
+def test_what_compose_kubernetes_and_others_set_is_left_alone(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    load(Settings)
+
+
+def test_no_secret_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in RIGHT.items():
+        monkeypatch.setenv(name, f" {value}")
+
+    assert SECRET not in line()
