@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from simulators.twilio.state import Account, SentMessage, rfc2822
+from simulators.twilio.state import Account, Behaviour, SentMessage, rfc2822
 
 API = "/2010-04-01"
 
@@ -70,17 +70,21 @@ def account_json(account: Account) -> dict[str, Any]:
     }
 
 
-def message_json(message: SentMessage) -> dict[str, Any]:
+def shown_to(message: SentMessage, behaviour: Behaviour) -> str:
+    return f"{message.to[:-4]}XXXX" if behaviour.redact_numbers else message.to
+
+
+def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
     uri = f"{API}/Accounts/{message.account_sid}/Messages/{message.sid}"
     through_service = message.service_sid is not None and message.sent is None
     return {
         "account_sid": message.account_sid,
         "api_version": "2010-04-01",
-        "body": message.body,
+        "body": "" if behaviour.redact_bodies else message.body,
         "date_created": rfc2822(message.created),
         "date_sent": rfc2822(message.sent),
         "date_updated": rfc2822(message.updated),
-        "direction": "outbound-api",
+        "direction": message.direction,
         "error_code": message.error_code,
         "error_message": None,
         "from": message.sender,
@@ -92,20 +96,29 @@ def message_json(message: SentMessage) -> dict[str, Any]:
         "sid": message.sid,
         "status": message.status,
         "subresource_uris": {"media": f"{uri}/Media.json"},
-        "to": message.to,
+        "to": shown_to(message, behaviour),
         "uri": f"{uri}.json",
     }
 
 
 def page_json(name: str, path: str, query: dict[str, str], items: list[dict[str, Any]]) -> dict[str, Any]:
-    """One page of `items`, by the query's PageSize and Page, with the addresses of its neighbours."""
+    """One page of `items`, the newest first, with the addresses of its neighbours.
+
+    A following page is asked for by the token in `next_page_uri`, which names the last item of the page before: what
+    comes in meanwhile shifts nothing.
+    """
     size = min(int(query.get("PageSize", "50")), 1000)
-    number = int(query.get("Page", "0"))
-    start = number * size
+    number, token = int(query.get("Page", "0")), query.get("PageToken", "")
+    if number and not token:
+        raise Refusal(400, 20006, "Page number out of range")  # pages by number alone are no longer served
+    sids = [item["sid"] for item in items]
+    start = sids.index(token[2:]) + 1 if token[2:] in sids else 0 if not token else len(items)
     shown = items[start : start + size]
 
-    def uri(of: int) -> str:
-        return f"{path}?{urlencode({**query, 'PageSize': size, 'Page': of})}"
+    def uri(of: int, behind: str = "") -> str:
+        more = {"PageToken": f"PA{behind}"} if behind else {}
+        kept = {key: value for key, value in query.items() if key != "PageToken"}
+        return f"{path}?{urlencode({**kept, 'PageSize': size, 'Page': of, **more})}"
 
     return {
         name: shown,
@@ -113,8 +126,8 @@ def page_json(name: str, path: str, query: dict[str, str], items: list[dict[str,
         "page_size": size,
         "start": start,
         "end": start + max(len(shown) - 1, 0),
-        "uri": uri(number),
+        "uri": uri(number, token[2:]),
         "first_page_uri": uri(0),
-        "next_page_uri": uri(number + 1) if start + size < len(items) else None,
-        "previous_page_uri": uri(number - 1) if number else None,
+        "next_page_uri": uri(number + 1, sids[start + size - 1]) if start + size < len(items) else None,
+        "previous_page_uri": None,
     }

@@ -6,9 +6,19 @@ from base64 import b64decode
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from simulators.twilio.answers import API, Answer, Refusal, account_json, message_json, not_found, ok, page_json
+from simulators.twilio.answers import (
+    API,
+    Answer,
+    Refusal,
+    account_json,
+    message_json,
+    not_found,
+    ok,
+    page_json,
+    shown_to,
+)
 from simulators.twilio.messages import Messages
-from simulators.twilio.state import Account, SentMessage, State
+from simulators.twilio.state import Account, Behaviour, SentMessage, State
 
 _STATUSES = ("active", "suspended", "closed")
 
@@ -81,7 +91,7 @@ class Api:
 
     def _send(self, account: Account, body: bytes) -> Answer:
         self._must_be_active(account)
-        return ok(message_json(self.messages.accept(account, _form(body))), 201)
+        return ok(message_json(self.messages.accept(account, _form(body)), self.state.behaviour), 201)
 
     def _accounts(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
         if caller is not self.state.main:
@@ -137,16 +147,25 @@ class Api:
         message = self.state.messages.get(message_sid)
         if message is None or message.account_sid != account.sid:
             raise not_found(path)
+        if method == "DELETE":
+            self.messages.delete(message)
+            return Answer(204, b"")
         if method == "POST":
-            if _form(body).get("Status") != "canceled":
-                raise Refusal(400, 20001, "Only Status=canceled is understood")
-            self.messages.cancel(message)
-        return ok(message_json(message))
+            form = _form(body)
+            if ("Status" in form) == ("Body" in form) or form.get("Status", "canceled") != "canceled":
+                raise Refusal(400, 30400, "Parameters are not valid")
+            if "Status" in form:
+                self.messages.cancel(message)
+            else:
+                self.messages.redact(message, form["Body"])
+        return ok(message_json(message, self.state.behaviour))
 
     def _list_messages(self, account: Account, path: str, query: str) -> Answer:
         wanted = _form(query.encode())
-        found = [message_json(each) for each in reversed(account.messages) if _matches(each, wanted)]
-        return ok(page_json("messages", path, wanted, found))
+        behaviour = self.state.behaviour
+        found = [each for each in reversed(account.messages) if _matches(each, wanted, behaviour)]
+        found.sort(key=lambda each: each.sent or each.created, reverse=True)
+        return ok(page_json("messages", path, wanted, [message_json(each, behaviour) for each in found]))
 
     def _balance(self, account: Account, path: str) -> Answer:
         if account is not self.state.main:
@@ -158,9 +177,12 @@ def _form(body: bytes) -> dict[str, str]:
     return dict(parse_qsl(body.decode(), keep_blank_values=True))
 
 
-def _matches(message: SentMessage, wanted: dict[str, str]) -> bool:
-    """DateSent filters by day (GMT), and never finds a message that was not sent yet."""
-    if wanted.get("To") not in (None, message.to) or wanted.get("From") not in (None, message.sender):
+def _matches(message: SentMessage, wanted: dict[str, str], behaviour: Behaviour) -> bool:
+    """DateSent filters by day (GMT), and never finds a message that was not sent yet; To finds no masked number."""
+    to = wanted.get("To")
+    if to is not None and _digits(to) != _digits(shown_to(message, behaviour)):
+        return False
+    if wanted.get("From") not in (None, message.sender):
         return False
     day = None if message.sent is None else datetime.fromtimestamp(message.sent, UTC).date().isoformat()
     return all(
@@ -168,3 +190,7 @@ def _matches(message: SentMessage, wanted: dict[str, str]) -> bool:
         for name, fits in (("DateSent", operator.eq), ("DateSent<", operator.le), ("DateSent>", operator.ge))
         if name in wanted
     )
+
+
+def _digits(number: str) -> str:
+    return "".join(one for one in number if one.isalnum())

@@ -5,11 +5,40 @@ import hmac
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urldefrag, urlencode
+from urllib.parse import parse_qsl, urldefrag, urlencode
 
 from simulators.delivery_faults import DeliveryFault, DeliveryFaults, Kind
 from simulators.posting import Posted, Poster
 from simulators.twilio.state import CallbackRecord, SentMessage, State
+
+_LONGEST = 15_000
+"""Milliseconds for all tries of a callback together, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """How often a callback is repeated, and after what: only where its URL asks for it.
+
+    Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides": `rc` is 0 to 5, 1 if it is not given; `rp` is one
+    or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So left alone a callback is repeated once, and
+    only where no connection came about.
+    """
+
+    retries: int = 1
+    policy: frozenset[str] = frozenset({"ct"})
+
+    @classmethod
+    def of(cls, fragment: str) -> "Overrides":
+        given = dict(parse_qsl(fragment))
+        retries, policy = given.get("rc", ""), frozenset(given.get("rp", "ct").split(","))
+        count = int(retries) if retries.isdigit() and int(retries) <= 5 else 1
+        return cls(count, policy if policy <= {"4xx", "5xx", "ct", "rt", "all"} else frozenset({"ct"}))
+
+    def repeats(self, posted: Posted) -> bool:
+        if posted.ok:
+            return False
+        why = "ct" if not posted.connected else "rt" if posted.status == 0 else f"{posted.status // 100}xx"
+        return why in self.policy or "all" in self.policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +49,7 @@ class Callback:
     url: str
     body: bytes
     headers: dict[str, str]
+    overrides: Overrides
 
 
 def sign(auth_token: str, url: str, params: dict[str, str]) -> str:
@@ -34,13 +64,14 @@ class Callbacks:
     def __init__(self, state: State, *, limit: int = 64) -> None:
         self.state = state
         self.faults = DeliveryFaults("status")
+        self.tries = 0
         self._limit = limit
         self._poster: Poster | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaken: list[Callback] = []
 
     def start(self) -> None:
-        self._poster = Poster(limit=self._limit, timeout=self.state.behaviour.callback_timeout)
+        self._poster = Poster(limit=self._limit, timeout=_LONGEST / 1000)
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -88,7 +119,7 @@ class Callbacks:
             self._send(callback)
 
     def _callback(self, message: SentMessage, url: str) -> Callback:
-        target, _ = urldefrag(url)  # a fragment overrides connection settings and is never sent
+        target, fragment = urldefrag(url)  # never sent, and not signed
         params = self._params(message)
         token = self.state.accounts[message.account_sid].auth_token
         headers = {
@@ -98,7 +129,9 @@ class Callbacks:
             "user-agent": "TwilioProxy/1.1",
             "accept": "*/*",
         }
-        return Callback(message.account_sid, message.sid, message.status, target, urlencode(params).encode(), headers)
+        body = urlencode(params).encode()
+        again = Overrides.of(fragment)
+        return Callback(message.account_sid, message.sid, message.status, target, body, headers, again)
 
     def _params(self, message: SentMessage) -> dict[str, str]:
         params = {
@@ -124,14 +157,13 @@ class Callbacks:
 
     async def _post(self, callback: Callback) -> None:
         assert self._poster is not None
-        behaviour = self.state.behaviour
         posted = Posted(0, 0.0)
-        tries = 0
-        while tries < behaviour.callback_tries:
+        tries, until = 0, asyncio.get_running_loop().time() + _LONGEST / 1000
+        while tries <= callback.overrides.retries:
             tries += 1
             posted = await self._poster.post(callback.url, callback.body, callback.headers)
-            again = not posted.connected or (behaviour.callback_retry_statuses and not posted.ok)
-            if not again:
+            self.tries += 1
+            if not callback.overrides.repeats(posted) or asyncio.get_running_loop().time() > until:
                 break
             await asyncio.sleep(0.05 * tries)
         self._record(callback, posted, tries)

@@ -9,6 +9,7 @@ from functools import partial
 from simulators.twilio.answers import Refusal
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.segments import count_segments
+from simulators.twilio.smart_encoding import encode_smartly
 from simulators.twilio.state import Account, SentMessage, State
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -38,6 +39,11 @@ _MAGIC_TO = {
 _MAGIC_FROM = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 21611}
 
 
+def _e164(number: str) -> str:
+    """Twilio takes a number as people write it, and tells it in E.164."""
+    return re.sub(r"[\s().-]", "", number) if number.strip().startswith("+") else number
+
+
 class Messages:
     """Every message's way, driven by timers; a suspension fails what is still queued."""
 
@@ -47,8 +53,10 @@ class Messages:
 
     def accept(self, account: Account, form: Mapping[str, str]) -> SentMessage:
         """Take the message or raise the refusal; nothing is remembered of a refused one but its code."""
-        to, body = form.get("To", ""), form.get("Body", "")
+        to, body = _e164(form.get("To", "")), form.get("Body", "")
         sender, service = form.get("From") or None, form.get("MessagingServiceSid") or None
+        if service is not None and self.state.behaviour.smart_encoding:
+            body = encode_smartly(body)
         code = self._refusal(account, to, sender, service, body)
         if code is not None:
             raise self.refusal(code, to=to, sender=sender)
@@ -81,11 +89,29 @@ class Messages:
         return Refusal(400, code, text.format(to=to, sender=sender))
 
     def cancel(self, message: SentMessage) -> None:
-        if message.status not in ("scheduled", "accepted", "queued"):
+        """Only what is scheduled (Twilio's page of error 30409)."""
+        if message.status != "scheduled":
             raise Refusal(400, 30409, "Message is not in a cancelable state")
         self._move(message, "canceled")
         self._leave_queue(message)
         self.callbacks.notify(message)
+
+    def redact(self, message: SentMessage, body: str) -> None:
+        """Erase the body: only by an empty one, and when the message is through (Twilio's pages of 30400, 20009)."""
+        if body:
+            raise Refusal(400, 30400, "Message body redaction request does not have empty Body parameter")
+        self._must_be_through(message)
+        message.body = ""
+
+    def delete(self, message: SentMessage) -> None:
+        """It stands in no list any more, and its sid is not found."""
+        self._must_be_through(message)
+        self.state.messages.pop(message.sid)
+        self.state.accounts[message.account_sid].messages.remove(message)
+
+    def _must_be_through(self, message: SentMessage) -> None:
+        if message.in_progress:
+            raise Refusal(409, 20009, "Cannot delete this resource before it is complete")
 
     def fail_queued(self, account: Account) -> int:
         """What suspension does: everything still queued fails with 30002."""

@@ -47,6 +47,11 @@ class SentMessage:
     sent: float | None = None
     error_code: int | None = None
     price: Decimal | None = None
+    direction: str = "outbound-api"
+
+    @property
+    def in_progress(self) -> bool:
+        return self.status in ("accepted", "scheduled", "queued", "sending", "sent")
 
 
 @dataclass(slots=True)
@@ -54,16 +59,18 @@ class Behaviour:
     """Everything that `PATCH /_sim/behaviour` can set; times are seconds.
 
     `callback_statuses` are those that call back on the way; a failure always does.
-    `fail_share` of the messages end with `fail_code` and `fail_status`.
+    `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and `redact_numbers` are the
+    account's settings: bodies are erased, and the last four digits of recipients masked, wherever messages are read.
+    `smart_encoding` is a Messaging Service's, on unless it is switched off.
     """
 
     sending_after: float = 0.05
     sent_after: float = 0.05
     delivered_after: float = 0.05
     callback_statuses: list[str] = field(default_factory=lambda: ["sent", "delivered"])
-    callback_tries: int = 2
-    callback_timeout: float = 15.0
-    callback_retry_statuses: bool = False
+    redact_bodies: bool = False
+    redact_numbers: bool = False
+    smart_encoding: bool = True
     fail_share: float = 0.0
     fail_code: int = 30003
     fail_status: str = "undelivered"

@@ -180,3 +180,61 @@ async def test_delivered_can_overtake_sent(client: httpx.AsyncClient, receiver: 
     await until(lambda: len(receiver.received) == 2)
 
     assert len({post.body for post in receiver.received}) == 2
+
+
+@pytest.mark.parametrize(
+    ("fragment", "answers", "posts"),
+    [
+        ("", [500], 1),
+        ("#rc=5&rp=all", [500, 404, 503], 4),
+        ("#rc=2&rp=5xx", [500, 500, 500, 500], 3),
+        ("#rc=5&rp=4xx,ct", [500], 1),
+        ("#rc=9&rp=5xx", [500, 500, 500], 2),
+        ("#rc=5&rp=wrong", [500], 1),
+    ],
+)
+async def test_a_callback_is_repeated_only_as_its_url_asks_for(
+    client: httpx.AsyncClient,
+    receiver: Receiver,
+    twilio: TwilioSimulator,
+    fragment: str,
+    answers: list[int],
+    posts: int,
+) -> None:
+    await client.patch("/_sim/behaviour", json={"callback_statuses": ["delivered"]})
+    receiver.answers = answers
+    await send(client, await opened(client), StatusCallback=f"{receiver.url}/status{fragment}")
+    await until(lambda: len(twilio.state.callbacks) == 1)
+
+    assert (len(receiver.received), twilio.state.callbacks[0].tries) == (posts, posts)
+    assert {post.path for post in receiver.received} == {"/status"}
+
+
+async def test_a_body_can_be_erased_and_a_message_deleted_only_when_it_is_through(
+    client: httpx.AsyncClient, twilio: TwilioSimulator
+) -> None:
+    message = (await send(client, await opened(client))).json()
+    path = f"{API}/{message['account_sid']}/Messages/{message['sid']}.json"
+
+    early = [
+        await client.post(path, data={"Body": ""}, auth=MAIN),
+        await client.delete(path, auth=MAIN),
+        await client.post(path, data={"Status": "canceled"}, auth=MAIN),
+    ]
+    await until(lambda: twilio.state.messages[message["sid"]].status == "delivered")
+    rewritten = await client.post(path, data={"Body": "another"}, auth=MAIN)
+    erased = await client.post(path, data={"Body": ""}, auth=MAIN)
+    gone = [await client.delete(path, auth=MAIN), await client.get(path, auth=MAIN)]
+
+    assert [one.json()["code"] for one in [*early, rewritten]] == [20009, 20009, 30409, 30400]
+    assert erased.json()["body"] == ""
+    assert [one.status_code for one in gone] == [204, 404]
+
+
+async def test_a_messaging_service_replaces_what_does_not_fit_a_short_text(client: httpx.AsyncClient) -> None:
+    account = await opened(client)
+    form = {"From": "", "MessagingServiceSid": "MG1", "To": "+1 (555) 123-4567", "Body": "\u201cHello\u201d\u2026"}
+
+    message = (await send(client, account, **form)).json()
+
+    assert (message["body"], message["to"]) == ('"Hello"...', "+15551234567")
