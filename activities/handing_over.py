@@ -12,7 +12,7 @@ from db.settlements import Reply
 from domain.campaign import MessageStatus
 from domain.telephony import Accepted, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
 from providers.errors import ProviderRefused
-from providers.twilio import Twilio
+from providers.twilio import Twilio, callback_url
 
 log = structlog.get_logger()
 CREDENTIALS_RETRY = 60.0
@@ -52,7 +52,7 @@ def _outbound(organization: Organization, message: Message, public_url: str) -> 
         sender=organization.sender,
         to=message.recipient,
         body=message.body,
-        status_callback=f"{public_url}/webhooks/twilio/status?attempt={message.attempt_id}",
+        status_callback=callback_url(public_url, message.attempt_id),
     )
 
 

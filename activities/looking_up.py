@@ -1,68 +1,153 @@
-"""Looking up a message whose hand-over Twilio did not confirm: what its list says, and when nobody waits any longer."""
+"""Looking up messages whose hand-over Twilio did not confirm: what its list says, and when nobody waits any longer.
 
-from collections.abc import Collection
+What is not in the list may be given up; what only might be in it is neither refunded nor sent again: a person decides.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.handing_over import CREDENTIALS_RETRY
+from db import messages as stored
 from db import settlements
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
 from domain import failure
 from domain.campaign import MessageStatus
-from domain.telephony import SentMessage
+from domain.matching import Handed, match
+from domain.telephony import CLOCKS_DIFFER, SentMessage, SentSince
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
+LOOK_UP_AFTER = timedelta(seconds=60)
+MOST_PAGES = 20
+"""Of a thousand messages; an account that sent more since is asked for each recipient by itself."""
+NOTHING_TO_READ = SentSince(messages=(), complete=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`replies` say how messages came out; `unsure` those of them of which nobody can tell, and why."""
+
+    replies: tuple[Reply, ...] = ()
+    unsure: tuple[str, ...] = ()
 
 
 async def look_up(
+    engine: AsyncEngine,
     twilio: Twilio,
     organization: Organization,
-    message: Message,
-    taken: Collection[str],
+    waiting: Sequence[Message],
     *,
     now: datetime,
     lost_after: timedelta,
-) -> Reply | None:
-    """How the message came out, lost if Twilio does not list it for so long; None: it may still turn up.
+) -> Found:
+    """Find messages of one organization in Twilio's list; what may still turn up in it is left out of the answer.
 
-    `taken` are the sids of others. Raises `ProviderUnavailable`, also where our credentials are refused.
+    Raises `ProviderUnavailable`, also where our credentials are refused. No lock is held meanwhile.
     """
-    since = message.sending_at or now
+    if not waiting:
+        return Found()
+    listed = await _list(twilio, organization, waiting)
+    unknown = await _unknown(engine, organization.id, waiting, listed.messages)
+    alone = Counter(message.recipient for message in waiting)
+    replies: list[Reply] = []
+    unsure: list[str] = []
+    for message in sorted(waiting, key=lambda one: (one.sending_at or now, one.id)):
+        found = match(_handed(organization, message, now), unknown, waiting=alone[message.recipient])
+        over = now - (message.sending_at or now) >= lost_after
+        if found.sent is not None:
+            replies.append(heard(message, found.sent))
+            unknown.remove(found.sent)
+            alone[message.recipient] -= 1
+        elif over and listed.complete and not found.possible:
+            log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
+            problem = "Twilio does not list it: given up, refunded"
+            replies.append(Reply(message=message, status=MessageStatus.LOST, problem=problem))
+        elif over:
+            why = _why(found.possible)
+            unsure.append(f"message {message.id}: {why}")
+            replies.append(Reply(message=message, status=MessageStatus.ACCEPTED, problem=f"not confirmed: {why}"))
+    return Found(replies=tuple(replies), unsure=tuple(unsure))
+
+
+def _why(possible: Sequence[SentMessage]) -> str:
+    if not possible:
+        return "Twilio's list could not be read to its end"
+    return "it may be " + ", ".join(f"{one.sid} ({one.status})" for one in possible[:5])
+
+
+async def _list(twilio: Twilio, organization: Organization, waiting: Sequence[Message]) -> SentSince:
+    """All that the account sent since; if that is too much, what it sent to these recipients."""
+    since = min(one.sending_at for one in waiting if one.sending_at is not None)
+    sid = organization.twilio_account_sid
     try:
-        listed = await twilio.find_sent(
-            organization.twilio_account_sid,
-            to=message.recipient,
-            body=message.body,
-            sender=organization.sender,
-            since=since,
-            taken=taken,
-        )
-    except NotFound:  # the subaccount is gone, and its list with it
-        listed = None
+        listed = await twilio.sent_since(sid, since, most_pages=MOST_PAGES)
+        if listed.complete or any(not one.to.lstrip("+").isdigit() for one in listed.messages):
+            return listed  # where numbers are masked, asking for one finds nothing
+        found = {one.sid: one for one in listed.messages}
+        complete = True
+        for recipient in {one.recipient for one in waiting}:
+            theirs = await twilio.sent_since(sid, since, to=recipient, most_pages=MOST_PAGES)
+            found |= {one.sid: one for one in theirs.messages}
+            complete = complete and theirs.complete
+        return SentSince(messages=tuple(found.values()), complete=complete)
+    except NotFound:  # the subaccount is gone, and with it every proof
+        return NOTHING_TO_READ
     except ProviderRefused as problem:  # as when sending: a person has to act, and then it goes on by itself
         raise ProviderUnavailable(str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY) from problem
-    if listed is not None:
-        return heard(message, listed)
-    if now - since < lost_after:
-        return None
-    log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
-    return Reply(message=message, status=MessageStatus.LOST, problem="Twilio does not list it: given up, refunded")
 
 
-def heard(message: Message, listed: SentMessage) -> Reply:
+async def _unknown(
+    engine: AsyncEngine, organization_id: str, waiting: Sequence[Message], listed: Sequence[SentMessage]
+) -> list[SentMessage]:
+    """Those of Twilio's that stand for nothing else of ours.
+
+    What only a callback named counts where it fits: whoever signs callbacks could name any message.
+    """
+    by_sid = {one.sid: one for one in listed}
+    looked_for = {one.id for one in waiting}
+    async with engine.connect() as conn:
+        named = await stored.named_by(conn, organization_id, list(by_sid))
+    for one in named:
+        sent = by_sid.get(one.sid)
+        if sent is None or (one.message_id in looked_for and not one.confirmed):
+            continue
+        if one.confirmed or _fits(sent, one.recipient, one.sending_at):
+            del by_sid[one.sid]
+    return list(by_sid.values())
+
+
+def _fits(sent: SentMessage, recipient: str, sending_at: datetime | None) -> bool:
+    if sending_at is None or sent.created_at is None:
+        return False
+    return sent.may_be_to(recipient) and sent.created_at >= sending_at - CLOCKS_DIFFER
+
+
+def _handed(organization: Organization, message: Message, now: datetime) -> Handed:
+    return Handed(
+        recipient=message.recipient,
+        body=message.body,
+        sender=organization.sender,
+        since=(message.sending_at or now) - CLOCKS_DIFFER,
+    )
+
+
+def heard(message: Message, sent: SentMessage) -> Reply:
     """Its callbacks may be lost: then that it failed is heard here only."""
-    status, code = listed.status, listed.error_code
+    status, code = sent.status, sent.error_code
     if status is not None and failure.refunded(status, code):
-        return settlements.never_left(message, listed.sid, status, code, after_acceptance=False)
+        return settlements.never_left(message, sent.sid, status, code, after_acceptance=False)
     return Reply(
         message=message,
         status=MessageStatus.ACCEPTED,
-        provider_sid=listed.sid,
+        provider_sid=sent.sid,
         delivery_status=status.value if status else None,
         error_code=code,
     )

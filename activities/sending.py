@@ -13,8 +13,8 @@ from temporalio import activity
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
-from activities.looking_up import look_up
-from db import folding, organizations, pace, reservations, settlements, standings
+from activities.looking_up import LOOK_UP_AFTER, look_up
+from db import alerts, folding, organizations, pace, readings, reservations, settlements, standings
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
@@ -26,7 +26,6 @@ from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-LOOK_UP_AFTER = timedelta(seconds=60)
 TURN = timedelta(seconds=50)
 """After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
 LONGEST_PAUSE = 10.0
@@ -205,16 +204,16 @@ class Sending:
             ]
         if organization is None:
             return 0
-        settled = 0
-        for message in waiting:
-            async with self._engine.connect() as conn:
-                taken = await stored.sids_to(conn, organization.id, message.recipient)
-            with translated():
-                reply = await look_up(self._twilio, organization, message, taken, now=now, lost_after=self._lost_after)
-            if reply is not None:  # at once: the next one may look like it, and must not be given the same sid
-                async with self._engine.begin() as conn:
-                    settled += await settlements.settle(conn, organization_id, [reply])
-        return settled
+        with translated():
+            found = await look_up(
+                self._engine, self._twilio, organization, waiting, now=now, lost_after=self._lost_after
+            )
+        if not found.replies:
+            return 0
+        async with self._engine.begin() as conn:
+            if found.unsure:
+                await alerts.raise_(conn, organization_id, "message_unconfirmed", "; ".join(found.unsure[:5]))
+            return await readings.settle(conn, organization_id, found.replies)
 
     async def _settle(self, organization: Organization, posted: Tally) -> None:
         if posted.replies:

@@ -36,9 +36,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
         log.warning("callback_signature_wrong", organization_id=organization_id)
         raise Problem(Kind.INVALID_SIGNATURE)
     applied = await here.callbacks.apply(Told(organization_id, callback))
-    if applied is Applied.GIVEN_BACK:
-        here.ring(organization_id)  # it may be active again by now: then the lifecycle lets the campaign go on
-    if applied in (Applied.GIVEN_BACK, Applied.TOO_LATE):
+    if applied in (Applied.TO_BE_READ, Applied.TOO_LATE):
         log.info("callback", organization_id=organization_id, message_sid=callback.message_sid, outcome=applied.value)
     return Response(status_code=204)
 

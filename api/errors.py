@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 from db.campaigns import DifferentRequest
 from db.explaining import Reason
 from db.organizations import AccountTaken
-from db.resending import NotLost
+from db.resending import Confirmed, NotLost
 from db.reservations import DifferentMessage
+from db.unpaid_sends import NothingUnpaid
 from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import BadAmount, to_decimal_string
 from domain.wallet import (
@@ -108,6 +109,8 @@ TABLE: Mapping[type, Kind] = {
     DifferentRequest: Kind.CONFLICT,
     DifferentMessage: Kind.CONFLICT,
     NotLost: Kind.WRONG_STATE,
+    Confirmed: Kind.WRONG_STATE,
+    NothingUnpaid: Kind.WRONG_STATE,
     AccountTaken: Kind.TAKEN,
     InvalidSignature: Kind.INVALID_SIGNATURE,
     VerificationUnavailable: Kind.UNVERIFIABLE,

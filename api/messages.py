@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import numbers
 from api.auth import OPERATOR, READ, WRITE
-from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
+from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
 from api.errors import invalid, not_found, refusal
 from api.fields import Body, Decimal, SmsBody
-from db import explaining, messages, organizations, rates, resending, reservations
+from db import explaining, messages, organizations, rates, resending, reservations, unpaid_sends
 from db.messages import Message
 from db.organizations import Organization
 from domain.campaign import MessageStatus, price
@@ -115,6 +115,43 @@ async def send(
     return MessageOut.of(await _hand_over(here, organization, message))
 
 
+class UnpaidSendOut(BaseModel):
+    """A message that went out although it had been refunded; `attempt` counts how often it was paid for."""
+
+    model_config = ConfigDict(title="UnpaidSend")
+
+    message_id: str
+    attempt: int
+    provider_sid: str
+    delivery_status: str = Field(examples=["delivered"])
+    found_at: datetime
+
+
+class UnpaidSends(BaseModel):
+    messages: list[UnpaidSendOut]
+
+
+@router.get("/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded")
+async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50) -> UnpaidSends:
+    """By Twilio's word, the oldest first; those that an operator charged are left out."""
+    async with here.services.engine.connect() as conn:
+        if await organizations.get(conn, organization_id) is None:
+            raise not_found("organization")
+        found = await unpaid_sends.open_ones(conn, organization_id, limit=limit)
+    return UnpaidSends(
+        messages=[
+            UnpaidSendOut(
+                message_id=str(one.message_id),
+                attempt=one.attempt,
+                provider_sid=one.message_sid,
+                delivery_status=one.delivery_status,
+                found_at=one.found_at,
+            )
+            for one in found
+        ]
+    )
+
+
 @router.get("/{message_id}", dependencies=[READ], summary="One message")
 async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
     async with here.services.engine.connect() as conn:
@@ -146,6 +183,36 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
             raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
     else:
         return MessageOut.of(await _hand_over(here, organization, paid))
+    async with here.services.engine.connect() as conn:
+        return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
+
+
+@router.post("/{message_id}/charge", dependencies=[OPERATOR], summary="Charge what went out although it was refunded")
+async def charge(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """Takes its price again, once for each attempt that Twilio says it sent; like any other debit."""
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message, outcome = await unpaid_sends.charge(conn, organization_id, wanted)
+        if message is None:
+            raise not_found("message")
+        if outcome is not None:
+            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+    log.warning("message_charged", organization_id=organization_id, message_id=message_id)
+    return MessageOut.of(message)
+
+
+@router.post("/{message_id}/refund", dependencies=[OPERATOR], summary="Give up what Twilio never confirmed")
+async def refund(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """For a message that is `accepted` without a `provider_sid`: a person has found that Twilio does not have it. It is
+    `lost` then, refunded, and can be sent once more.
+    """
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message = await messages.get(conn, organization_id, wanted)
+        if message is None:
+            raise not_found("message")
+        await resending.give_up(conn, message)
+    log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
     async with here.services.engine.connect() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 

@@ -1,7 +1,10 @@
-"""Status callbacks: ranked, so that duplicates and reorderings change nothing; what Twilio did not send is refunded."""
+"""Status callbacks: ranked, so that duplicates and reorderings change nothing. None of them moves money.
+
+Whoever holds a subaccount's token can sign one, so what would be refunded for it is read at Twilio first.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -9,28 +12,45 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, campaigns, messages, settlements, wallets
-from db.campaigns import TOLLGATE
-from db.messages import Message
-from db.settlements import Reply
+from db import alerts, status_checks
+from db.status_checks import Check
 from domain import failure
-from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaign import MessageStatus
 from domain.telephony import DeliveryStatus, StatusCallback, rank
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
-_LOCK = text(
-    """
-    SELECT m.organization_id, m.id, m.campaign_id, m.status, m.attempt, m.provider_sid, m.delivery_status
+_RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
+_LEFT = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ, DeliveryStatus.UNDELIVERED})
+"""What only a message can be that went out."""
+_ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
+_LOCK = """
+    SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status
     FROM messages m
     JOIN (SELECT DISTINCT * FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]))
               AS t (organization_id, id)) asked USING (organization_id, id)
     ORDER BY m.organization_id, m.id FOR UPDATE OF m
+"""
+_WAITING = text(_LOCK)
+_FREE = text(f"{_LOCK} SKIP LOCKED")
+_THERE = text(
+    """
+    SELECT m.organization_id, m.id
+    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[])) AS t (organization_id, id)
+        USING (organization_id, id)
+    """
+)
+_BY_SID = text(
+    """
+    SELECT m.organization_id, m.provider_sid, m.id
+    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:sids AS text[])) AS t (organization_id, sid)
+        ON m.organization_id = t.organization_id AND m.provider_sid = t.sid
     """
 )
 _WRITE = text(
     """
     UPDATE messages m
     SET status = 'accepted', provider_sid = t.sid, delivery_status = t.status, error_code = t.code,
+        sid_confirmed = m.sid_confirmed AND m.provider_sid IS NOT NULL,
         settled_at = coalesce(m.settled_at, clock_timestamp())
     FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]), CAST(:sids AS text[]), CAST(:statuses AS text[]),
                 CAST(:codes AS integer[])) AS t (organization_id, id, sid, status, code)
@@ -41,7 +61,7 @@ _WRITE = text(
 
 class Applied(StrEnum):
     CHANGED = "changed"
-    GIVEN_BACK = "given back unsent and refunded"
+    TO_BE_READ = "to be read at Twilio, which alone can say that it failed"
     NOTHING_NEW = "nothing new"
     NOT_OURS = "no such message"
     TOO_LATE = "of an attempt that was settled otherwise"
@@ -55,8 +75,8 @@ class Told:
     callback: StatusCallback
 
     @property
-    def returns_money(self) -> bool:
-        """Whether it needs the wallet's lock, and so a transaction of its organization's own."""
+    def asks_for_money(self) -> bool:
+        """Whether what it tells would be refunded, were it true."""
         status = self.callback.status
         return status is not None and failure.refunded(status, self.callback.error_code)
 
@@ -65,135 +85,160 @@ class Told:
 class _Standing:
     """Where a message stands, as callbacks are applied to it one by one."""
 
-    campaign_id: UUID | None
     status: MessageStatus
-    attempt_id: str
+    attempt: int
     provider_sid: str | None
     delivery_status: DeliveryStatus | None
     error_code: int | None = None
 
-    def hear(self, callback: StatusCallback) -> Applied:
+    def hear(self, told: Told, attempt: int | None, *, sid_taken: bool) -> Applied:
+        callback = told.callback
         if callback.status is None:
             return Applied.NOTHING_NEW
-        if self.status not in _OPEN or not self._same_attempt(callback):
+        if self.status not in _OPEN or not self._same_attempt(callback, attempt):
             return Applied.TOO_LATE
+        if told.asks_for_money:
+            return Applied.TO_BE_READ
         if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
             return Applied.NOTHING_NEW
+        if self.provider_sid is None and sid_taken:
+            return Applied.TOO_LATE
         self.status, self.provider_sid = MessageStatus.ACCEPTED, callback.message_sid
         self.delivery_status, self.error_code = callback.status, callback.error_code
         return Applied.CHANGED
 
-    def _same_attempt(self, callback: StatusCallback) -> bool:
+    def contradicts(self, told: Told, attempt: int | None) -> bool:
+        """Whether it says that something went out that was refunded, or given back and sent once more."""
+        status = told.callback.status
+        if status not in _LEFT or told.asks_for_money:
+            return False
+        if attempt is not None and attempt < self.attempt:
+            return True
+        if self.status not in _RETURNED or self.provider_sid not in (None, told.callback.message_sid):
+            return False
+        went_out = self.delivery_status is DeliveryStatus.UNDELIVERED  # then only that it arrived is news
+        return status in (_ARRIVED if went_out else _LEFT)
+
+    def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
         if self.provider_sid is not None:
             return self.provider_sid == callback.message_sid
-        return callback.attempt_id is None or callback.attempt_id == self.attempt_id
+        return attempt is None or attempt == self.attempt
+
+
+@dataclass(slots=True)
+class _Found:
+    """What follows from callbacks besides what they change: messages to be read, and alerts."""
+
+    checks: list[Check] = field(default_factory=list)
+    sent_after_refund: dict[str, str] = field(default_factory=dict)
 
 
 _Key = tuple[str, UUID]
+_Sids = Mapping[tuple[str, str], UUID]
 
 
-async def apply(conn: AsyncConnection, told: Sequence[Told]) -> list[Applied]:
-    """Write down what callbacks that return no money tell, of any organizations, in order; an answer for each.
+async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = True) -> list[Applied | None]:
+    """Write down what callbacks tell, of any organizations, in order; an answer for each. Any number of times.
 
-    Any number of times. Locks the messages; the caller commits.
+    Locks the messages and nothing else. With `wait` false what somebody else holds is not waited for: its answer is
+    None, and nothing of it is done. The caller commits.
     """
-    keys = await _keys(conn, told)
-    known = await _lock(conn, keys)
-    answers = []
+    by_sid = await _by_sid(conn, told)
+    keys = [_key(one, by_sid) for one in told]
+    known = await _lock(conn, keys, wait=wait)
+    held = set() if wait else await _held_elsewhere(conn, keys, known)
+    answers: list[Applied | None] = []
     changed: dict[_Key, _Standing] = {}
+    found = _Found()
     for one, key in zip(told, keys, strict=True):
-        applied = await _hear(conn, one, None if key is None else known.get(key))
+        if key in held:
+            answers.append(None)
+            continue
+        message = None if key is None else known.get(key)
+        if key is None or message is None:
+            answers.append(Applied.NOT_OURS)
+            continue
+        applied = _hear(one, key, message, by_sid, found)
+        if applied is Applied.CHANGED:
+            changed[key] = message
         answers.append(applied)
-        if key is not None and applied is Applied.CHANGED:
-            changed[key] = known[key]
     if changed:
         await conn.execute(_WRITE, _rows(changed))
+    await status_checks.add(conn, found.checks)
+    for organization_id, detail in sorted(found.sent_after_refund.items()):
+        await alerts.raise_(conn, organization_id, "sent_after_refund", detail)
     return answers
 
 
-async def give_back(conn: AsyncConnection, organization_id: str, told: Sequence[Told]) -> list[Applied]:
-    """The same for callbacks of one organization that return money: what was not sent is refunded.
-
-    What failed because the account was suspended is pending again. Locks the campaigns, the wallet, the messages.
-    """
-    keys = await _keys(conn, told)
-    found = {key for key in keys if key is not None}
-    about = await messages.in_window(conn, organization_id, [id_ for _, id_ in found])
-    for campaign_id in sorted({one.campaign_id for one in about if one.campaign_id is not None}):
-        await campaigns.lock(conn, organization_id, campaign_id)
-    wallet = await wallets.lock(conn, organization_id)
-    known = await _lock(conn, keys)
-    answers = []
-    ended: dict[UUID, StatusCallback] = {}
-    for one, key in zip(told, keys, strict=True):
-        applied = await _hear(conn, one, None if key is None else known.get(key))
-        if key is not None and applied is Applied.CHANGED:
-            ended[key[1]] = one.callback
-            applied = Applied.GIVEN_BACK
-        answers.append(applied)
-    replies = [_reply(message, ended[message.id]) for message in about if message.id in ended]
-    await settlements.settle_locked(conn, organization_id, wallet, replies)
-    await _run_again(conn, organization_id, replies)
-    return answers
+def _hear(told: Told, key: _Key, message: _Standing, by_sid: _Sids, found: _Found) -> Applied:
+    callback, attempt = told.callback, _attempt(told.callback.attempt_id)
+    whose = by_sid.get((told.organization_id, callback.message_sid))
+    applied = message.hear(told, attempt, sid_taken=whose not in (None, key[1]))
+    contradicts = applied is Applied.TOO_LATE and message.contradicts(told, attempt)
+    if applied is Applied.TO_BE_READ or contradicts:
+        found.checks.append(
+            Check(
+                organization_id=told.organization_id,
+                message_id=key[1],
+                attempt=attempt or message.attempt,
+                message_sid=callback.message_sid,
+                told=callback.status,
+            )
+        )
+    if contradicts and message.status in _RETURNED:
+        detail = f"message {key[1]} was refunded; a callback says that {callback.message_sid} is {callback.status}"
+        found.sent_after_refund[told.organization_id] = detail
+    return applied
 
 
-async def _hear(conn: AsyncConnection, told: Told, message: _Standing | None) -> Applied:
-    if message is None:
-        return Applied.NOT_OURS
-    sent = told.callback.status is not None and not told.returns_money
-    if message.status is MessageStatus.LOST and sent:
-        detail = f"message {message.attempt_id} was given up and refunded; Twilio now says {told.callback.status}"
-        await alerts.raise_(conn, told.organization_id, "sent_after_refund", detail)
-    return message.hear(told.callback)
+async def _by_sid(conn: AsyncConnection, told: Sequence[Told]) -> _Sids:
+    """Which messages Twilio's ids stand for already."""
+    asked = {
+        "organizations": [one.organization_id for one in told],
+        "sids": [one.callback.message_sid for one in told],
+    }
+    return {(row.organization_id, row.provider_sid): row.id for row in await conn.execute(_BY_SID, asked)}
 
 
-def _reply(message: Message, callback: StatusCallback) -> Reply:
-    assert callback.status is not None  # it says that the message failed
-    sid, status, code = callback.message_sid, callback.status, callback.error_code
-    return settlements.never_left(message, sid, status, code, after_acceptance=True)
+def _key(told: Told, by_sid: _Sids) -> _Key | None:
+    """Which message it is about: by our attempt's id, or by Twilio's where that is missing."""
+    message_id = _message_id(told.callback.attempt_id)
+    if message_id is None:
+        message_id = by_sid.get((told.organization_id, told.callback.message_sid))
+    return None if message_id is None else (told.organization_id, message_id)
 
 
-async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
-    """A campaign that was over is not, when messages of it are pending again."""
-    for campaign_id in {one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING}:
-        campaign = None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
-        if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
-            await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value)
-
-
-async def _keys(conn: AsyncConnection, told: Sequence[Told]) -> list[_Key | None]:
-    """Which messages they are about: by our attempt's id, or by Twilio's where that is missing."""
-    keys: list[_Key | None] = []
-    for one in told:
-        message_id = _message_id(one.callback.attempt_id)
-        if message_id is None:
-            found = await messages.by_provider_sid(conn, one.organization_id, one.callback.message_sid)
-            message_id = None if found is None else found.id
-        keys.append(None if message_id is None else (one.organization_id, message_id))
-    return keys
-
-
-async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None]) -> dict[_Key, _Standing]:
+async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: bool) -> dict[_Key, _Standing]:
     named = [key for key in keys if key is not None]
     if not named:
         return {}
-    asked = {"organizations": [key[0] for key in named], "ids": [key[1] for key in named]}
     return {
         (row.organization_id, row.id): _Standing(
-            campaign_id=row.campaign_id,
             status=MessageStatus(row.status),
-            attempt_id=f"{row.id}.{row.attempt}",
+            attempt=row.attempt,
             provider_sid=row.provider_sid,
             delivery_status=None if row.delivery_status is None else DeliveryStatus(row.delivery_status),
         )
-        for row in await conn.execute(_LOCK, asked)
+        for row in await conn.execute(_WAITING if wait else _FREE, _asked(named))
     }
 
 
+async def _held_elsewhere(
+    conn: AsyncConnection, keys: Sequence[_Key | None], known: Mapping[_Key, _Standing]
+) -> set[_Key | None]:
+    """Those that are there, and were not to be had."""
+    missing = [key for key in keys if key is not None and key not in known]
+    if not missing:
+        return set()
+    return {(row.organization_id, row.id) for row in await conn.execute(_THERE, _asked(missing))}
+
+
+def _asked(keys: Sequence[_Key]) -> dict[str, list[Any]]:
+    return {"organizations": [key[0] for key in keys], "ids": [key[1] for key in keys]}
+
+
 def _rows(changed: Mapping[_Key, _Standing]) -> dict[str, list[Any]]:
-    return {
-        "organizations": [key[0] for key in changed],
-        "ids": [key[1] for key in changed],
+    return _asked(list(changed)) | {
         "sids": [message.provider_sid for message in changed.values()],
         "statuses": [message.delivery_status for message in changed.values()],
         "codes": [message.error_code for message in changed.values()],
@@ -205,3 +250,8 @@ def _message_id(attempt_id: str | None) -> UUID | None:
         return UUID((attempt_id or "").partition(".")[0])
     except ValueError:
         return None
+
+
+def _attempt(attempt_id: str | None) -> int | None:
+    number = (attempt_id or "").partition(".")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 7 else None

@@ -1,24 +1,53 @@
 """Messages: one recipient's each, where they stand with Twilio, and how to find them again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import attempts, campaigns, messages, organizations
+from db.tables import campaigns, messages, organizations
 from domain.campaign import MessageStatus
 from domain.money import Money
 
 UNSETTLED_AFTER = timedelta(minutes=1)
 """A hand-over that is open for longer has gone wrong."""
+_LOCK = text(
+    "SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))"
+    " ORDER BY id FOR UPDATE"
+)
+_NAMED = text(
+    """
+    SELECT provider_sid, id, recipient, sending_at, sid_confirmed FROM messages
+    WHERE organization_id = :organization_id AND provider_sid = ANY(CAST(:sids AS text[]))
+    UNION ALL
+    SELECT a.provider_sid, a.message_id, m.recipient, a.sending_at, true
+    FROM attempts a JOIN messages m ON m.organization_id = a.organization_id AND m.id = a.message_id
+    WHERE a.organization_id = :organization_id AND a.provider_sid = ANY(CAST(:sids AS text[]))
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A message of Twilio's that stands for one of ours; `confirmed` where Twilio said so, else a callback did."""
+
+    sid: str
+    message_id: UUID
+    recipient: str
+    sending_at: datetime | None
+    confirmed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One recipient's message. `attempt` counts its debits; attempt and id together name one hand-over to Twilio."""
+    """One recipient's message. `attempt` counts its debits; attempt and id together name one hand-over to Twilio.
+
+    `sid_confirmed` is false where only a callback named `provider_sid`, and not Twilio's own answer or list.
+    """
 
     organization_id: str
     id: UUID
@@ -32,6 +61,7 @@ class Message:
     attempt: int
     delivery_status: str | None = None
     provider_sid: str | None = None
+    sid_confirmed: bool = True
     error_code: int | None = None
     problem: str | None = None
     country: str | None = None
@@ -42,6 +72,11 @@ class Message:
     @property
     def attempt_id(self) -> str:
         return f"{self.id}.{self.attempt}"
+
+    @property
+    def is_taken_on_trust(self) -> bool:
+        """Whether only a callback says that Twilio took it, and as which message."""
+        return self.status is MessageStatus.ACCEPTED and not self.sid_confirmed
 
     @property
     def debit_reference(self) -> str:
@@ -67,15 +102,16 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
     return rows[0] if rows else None
 
 
-async def sids_to(conn: AsyncConnection, organization_id: str, recipient: str) -> frozenset[str]:
-    """The provider's sids of all that is known to have been sent to a recipient, and of what it gave back."""
-    to = (messages.c.organization_id == organization_id, messages.c.recipient == recipient)
-    kept = attempts.join(
-        messages, (attempts.c.organization_id == messages.c.organization_id) & (attempts.c.message_id == messages.c.id)
-    )
-    now = select(messages.c.provider_sid).where(*to, messages.c.provider_sid.is_not(None))
-    before = select(attempts.c.provider_sid).select_from(kept).where(*to, attempts.c.provider_sid.is_not(None))
-    return frozenset((await conn.execute(now.union(before))).scalars())
+async def named_by(conn: AsyncConnection, organization_id: str, sids: Collection[str]) -> list[Named]:
+    """What is known of messages of Twilio's: those that stand for one of ours, and those it gave back."""
+    rows = await conn.execute(_NAMED, {"organization_id": organization_id, "sids": list(sids)})
+    return [Named(*row) for row in rows]
+
+
+async def lock(conn: AsyncConnection, organization_id: str, message_ids: Collection[UUID]) -> list[Message]:
+    """Lock messages, in the order of their ids; taken after the wallet's row."""
+    await conn.execute(_LOCK, {"organization_id": organization_id, "ids": list(message_ids)})
+    return await in_window(conn, organization_id, list(message_ids))
 
 
 async def in_window(conn: AsyncConnection, organization_id: str, message_ids: list[UUID]) -> list[Message]:
@@ -145,6 +181,7 @@ def _message(row: Row[Any]) -> Message:
         attempt=row.attempt,
         delivery_status=row.delivery_status,
         provider_sid=row.provider_sid,
+        sid_confirmed=row.sid_confirmed,
         error_code=row.error_code,
         problem=row.problem,
         country=row.country,

@@ -1,13 +1,14 @@
-"""Sending once more what was given up: only ever by an operator's explicit act, since it may arrive twice."""
+"""Giving up what Twilio never confirmed, and sending it once more: an operator's acts, since it may arrive twice."""
 
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import campaigns, messages, standings, wallets
+from db import campaigns, messages, settlements, standings, wallets
 from db.campaigns import PERSON, TOLLGATE
 from db.messages import Message
+from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
 from domain.wallet import Debited, Outcome, debit
 
@@ -28,6 +29,23 @@ _AGAIN = text(
 
 class NotLost(Exception):
     """Only what was given up may be sent once more."""
+
+
+class Confirmed(Exception):
+    """Only what Twilio never confirmed may be given up."""
+
+
+async def give_up(conn: AsyncConnection, message: Message) -> None:
+    """Refund a message of which nobody could tell whether Twilio took it: a person can. It is lost then; once.
+
+    Raises `Confirmed`. Locks the wallet, then the message; the caller commits.
+    """
+    lost = Reply(message=message, status=MessageStatus.LOST, problem="given up by an operator", after_acceptance=True)
+    never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
+    if message.status is MessageStatus.LOST:
+        return
+    if not never_confirmed or not await settlements.settle(conn, message.organization_id, [lost]):
+        raise Confirmed(f"Twilio took message {message.id}, or it is not over yet")
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:

@@ -31,14 +31,24 @@ _SETTLE = text(
         UPDATE messages m
         SET status = r.status, provider_sid = CASE WHEN r.status <> 'pending' THEN r.provider_sid END,
             delivery_status = r.delivery_status, error_code = r.error_code, problem = r.problem,
-            settled_at = clock_timestamp()
+            settled_at = clock_timestamp(), sid_confirmed = true
         FROM reply r JOIN locked USING (id)
         WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
           AND (m.status IN ('sending', 'unknown')
                OR (m.status = 'reserved' AND r.status = 'pending')
-               OR (m.status = 'accepted' AND r.after_acceptance))
+               OR (m.status = 'accepted' AND r.after_acceptance AND m.provider_sid IS NOT DISTINCT FROM r.provider_sid)
+               OR (m.status = 'accepted' AND NOT m.sid_confirmed AND r.status IN ('refused', 'pending', 'reserved')))
         RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
                   old.status AS status_before, coalesce(old.provider_sid, r.provider_sid) AS sid
+    ), confirmed AS (  -- a callback came first: which message it is, only Twilio's own answer says
+        UPDATE messages m
+        SET provider_sid = r.provider_sid, sid_confirmed = true,
+            delivery_status = CASE WHEN m.provider_sid = r.provider_sid
+                                   THEN m.delivery_status ELSE r.delivery_status END
+        FROM reply r JOIN locked USING (id)
+        WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
+          AND m.status = 'accepted' AND NOT m.sid_confirmed
+          AND r.status = 'accepted' AND r.provider_sid IS NOT NULL AND NOT r.after_acceptance
     ), kept AS (  -- an attempt that came to nothing, before the next one takes its place
         INSERT INTO attempts
             (organization_id, message_id, attempt, status, provider_sid, error_code, problem, sending_at)
@@ -49,6 +59,15 @@ _SETTLE = text(
         SELECT DISTINCT :organization_id, recipient FROM settled WHERE opted_out ON CONFLICT DO NOTHING
     )
     SELECT id FROM settled
+    """
+)
+_TAKE_SIDS = text(
+    """
+    UPDATE messages
+    SET status = 'unknown', provider_sid = NULL, delivery_status = NULL, error_code = NULL,
+        problem = 'a callback named another message of Twilio''s'
+    WHERE organization_id = :organization_id AND provider_sid = ANY(CAST(:sids AS text[])) AND NOT sid_confirmed
+      AND (id, provider_sid) NOT IN (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:sids AS text[])))
     """
 )
 
@@ -111,6 +130,7 @@ async def settle_locked(
     """The same for a caller that has locked the wallet, which is needed if money moves."""
     if not replies:
         return 0
+    await _take_sids(conn, organization_id, replies)
     open_still = await _write(conn, organization_id, replies)
     refunds = [
         refund(
@@ -125,6 +145,18 @@ async def settle_locked(
     if wallet is not None and refunds:
         await wallets.post_locked(conn, wallet, refunds)
     return len(open_still)
+
+
+async def _take_sids(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
+    """What Twilio itself names is no other message's, whatever a callback said: that one is looked up again."""
+    named = [reply for reply in replies if reply.provider_sid is not None]
+    if named:
+        asked = {
+            "organization_id": organization_id,
+            "ids": [reply.message.id for reply in named],
+            "sids": [reply.provider_sid for reply in named],
+        }
+        await conn.execute(_TAKE_SIDS, asked)
 
 
 async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> frozenset[UUID]:

@@ -420,6 +420,7 @@ messages = Table(
     Column("attempt", Integer, nullable=False, server_default=ZERO),
     Column("delivery_status", Text),
     Column("provider_sid", Text),
+    Column("sid_confirmed", Boolean, nullable=False, server_default=TRUE),  # by Twilio, not only by a callback
     Column("error_code", Integer),
     Column("problem", Text),
     Column("provider_price_micros", BigInteger),
@@ -471,6 +472,40 @@ attempts = Table(
     _time("ended_at", now=True),
     PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
     ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
+    Index(
+        "attempts_sid_idx", "organization_id", "provider_sid", postgresql_where=text("provider_sid IS NOT NULL"),
+    ),
+)  # fmt: skip
+
+status_checks = Table(
+    "status_checks",
+    metadata,
+    Column("organization_id", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("message_sid", Text, nullable=False),
+    Column("told", Text),  # what a callback said; nothing where none came
+    Column("tries", Integer, nullable=False, server_default=ZERO),
+    _time("since", now=True),
+    _time("next_at", now=True),
+    PrimaryKeyConstraint("organization_id", "message_id", "message_sid"),
+    ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
+    Index("status_checks_due_idx", "organization_id", "next_at"),
+)
+
+unpaid_sends = Table(
+    "unpaid_sends",
+    metadata,
+    Column("organization_id", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("message_sid", Text, nullable=False),
+    Column("delivery_status", Text, nullable=False),
+    _time("found_at", now=True),
+    _time("charged_at"),
+    PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
+    ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
+    Index("unpaid_sends_open_idx", "organization_id", "found_at", postgresql_where=text("charged_at IS NULL")),
 )
 
 opt_outs = Table(

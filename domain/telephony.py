@@ -1,10 +1,14 @@
 """What the telephony side can answer, in words of ours."""
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.money import Money
+
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""So much earlier than by our clock Twilio may have created a message by its own, which tells whole seconds."""
 
 
 class AccountStatus(StrEnum):
@@ -54,6 +58,18 @@ _RANK = {
     DeliveryStatus.DELIVERED: 5,
     DeliveryStatus.READ: 6,
 }
+
+
+TERMINAL = frozenset(
+    {
+        DeliveryStatus.CANCELED,
+        DeliveryStatus.FAILED,
+        DeliveryStatus.UNDELIVERED,
+        DeliveryStatus.DELIVERED,
+        DeliveryStatus.READ,
+    }
+)
+"""Nothing comes after these, but `READ` after `DELIVERED`."""
 
 
 def rank(status: DeliveryStatus) -> int:
@@ -107,7 +123,10 @@ SendOutcome = Accepted | Refused | NotProcessed | Unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is known."""
+    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is known.
+
+    `body` is empty and `to` is masked (`+1415555XXXX`) where they were redacted.
+    """
 
     sid: str
     account_sid: str
@@ -118,6 +137,30 @@ class SentMessage:
     price: Money | None = None
     segments: int | None = None
     created_at: datetime | None = None
+    sent_at: datetime | None = None
+    senders: tuple[str, ...] = ()
+    outbound: bool = True
+
+    def may_be_to(self, recipient: str) -> bool:
+        """Whether it was sent to this E.164 number, as far as the digits that are left of `to` tell."""
+        listed = self.to.rpartition(":")[2].strip()
+        digits = re.match(r"\+?([0-9]*)", listed)
+        assert digits is not None  # it matches the empty text, too
+        whole = digits.end() == len(listed) and digits[1] != ""
+        return recipient == f"+{digits[1]}" if whole else recipient.startswith(f"+{digits[1]}")
+
+    @property
+    def newest(self) -> datetime | None:
+        """By which Twilio's lists are sorted: when it was sent, or was created if it was not sent yet."""
+        return self.sent_at or self.created_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentSince:
+    """Messages created since a time. `complete`: there are no others, else the list was too long to be read."""
+
+    messages: tuple[SentMessage, ...]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

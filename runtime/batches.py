@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,68 +16,117 @@ log = structlog.get_logger()
 TOGETHER = 500
 WAITING = 10_000
 """How many callbacks may wait; past that Twilio is told to come again."""
+OF_ONE = 5_000
+"""How many of one organization may wait while somebody else holds its messages."""
+PATIENCE = 5.0
+"""Seconds that a callback waits for a message that somebody else holds; Twilio, which waits for 15, comes again."""
+_ASKED_AGAIN = (0.02, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    told: Told
+    until: float
+    answer: asyncio.Future[Applied]
 
 
 class Callbacks:
-    """Applies status callbacks for one process. When `apply` returns, what the callback tells is committed."""
+    """Applies status callbacks for one process. When `apply` returns, what the callback tells is committed.
+
+    What somebody else holds is never waited for in the database: its organization's callbacks wait by themselves, in
+    order, without a connection, and nobody else's behind them.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._waiting: deque[tuple[Told, asyncio.Future[Applied]]] = deque()
+        self._waiting: deque[_Asked] = deque()
+        self._apart: dict[str, deque[_Asked]] = {}
         self._running: asyncio.Task[None] | None = None
+        self._lanes: set[asyncio.Task[None]] = set()
 
     async def apply(self, told: Told) -> Applied:
-        """Raises `Overloaded` when too many wait, SQLAlchemy's errors when it could not be written."""
-        if len(self._waiting) >= WAITING:
+        """Raises `Overloaded` when too many wait, or its message is not to be had; SQLAlchemy's errors when it could
+        not be written.
+        """
+        loop = asyncio.get_running_loop()
+        apart = self._apart.get(told.organization_id)
+        if len(self._waiting) >= WAITING or (apart is not None and len(apart) >= OF_ONE):
             raise Overloaded
-        answer: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
-        self._waiting.append((told, answer))
+        asked = _Asked(told, loop.time() + PATIENCE, loop.create_future())
+        if apart is not None:
+            apart.append(asked)
+            return await asked.answer
+        self._waiting.append(asked)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
-        return await answer
+        return await asked.answer
 
     async def close(self) -> None:
         """Return when all that waited is answered."""
-        if self._running is not None:
-            await self._running
+        while self._lanes or (self._running is not None and not self._running.done()):
+            await asyncio.wait({*self._lanes, *([self._running] if self._running else [])})
 
     async def _run(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-            plain = [one for one in batch if not one[0].returns_money]
-            await self._answer(plain, self._write)
-            money = sorted((one for one in batch if one[0].returns_money), key=lambda one: one[0].organization_id)
-            for _, of_one in groupby(money, key=lambda one: one[0].organization_id):
-                await self._answer(list(of_one), self._give_back)
+            for asked in batch:
+                if asked.told.organization_id in self._apart:
+                    self._apart[asked.told.organization_id].append(asked)
+            for asked in await self._write([one for one in batch if one.told.organization_id not in self._apart]):
+                self._set_apart(asked)
 
-    async def _answer(
-        self,
-        batch: Sequence[tuple[Told, asyncio.Future[Applied]]],
-        act: Callable[[Sequence[Told]], Awaitable[Sequence[Applied]]],
-    ) -> None:
-        """One that cannot be written must not take the others with it: after a failure each is tried by itself."""
+    def _set_apart(self, asked: _Asked) -> None:
+        organization_id = asked.told.organization_id
+        lane = self._apart.setdefault(organization_id, deque())
+        lane.append(asked)
+        if len(lane) == 1:
+            task = asyncio.create_task(self._go_on(organization_id))
+            self._lanes.add(task)
+            task.add_done_callback(self._lanes.discard)
+
+    async def _go_on(self, organization_id: str) -> None:
+        """Ask again for what somebody held, ever more rarely, until it is to be had or nobody waits any more."""
+        lane = self._apart[organization_id]
+        shortest, longest = _ASKED_AGAIN
+        pause = shortest
+        while lane:
+            await asyncio.sleep(pause)
+            batch = [lane.popleft() for _ in range(min(len(lane), TOGETHER))]
+            held = await self._write(batch)
+            pause = min(pause * 2, longest) if len(held) == len(batch) else shortest
+            lane.extendleft(reversed(self._patient(held)))
+        del self._apart[organization_id]
+
+    def _patient(self, held: Sequence[_Asked]) -> list[_Asked]:
+        """Those that go on waiting; the others are told to come again."""
+        now = asyncio.get_running_loop().time()
+        for asked in held:
+            if now >= asked.until and not asked.answer.done():
+                asked.answer.set_exception(Overloaded())
+        return [asked for asked in held if not asked.answer.done()]
+
+    async def _write(self, batch: Sequence[_Asked]) -> list[_Asked]:
+        """Answer those that are written, and return those whose messages somebody else holds.
+
+        One that cannot be written must not take the others with it: after a failure each is tried by itself.
+        """
         if not batch:
-            return
+            return []
         try:
-            answers = list(zip(batch, await act([told for told, _ in batch]), strict=True))
+            async with self._engine.begin() as conn:
+                applied = await callbacks.apply(conn, [asked.told for asked in batch], wait=False)
+            answers = list(zip(batch, applied, strict=True))
         except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
             log.warning("callbacks_failed", together=len(batch), reason=type(problem).__name__)
             if len(batch) > 1:
-                for one in batch:
-                    await self._answer([one], act)
-                return
-            for _, waiting in batch:
-                if not waiting.done():
-                    waiting.set_exception(problem)
-            return
-        for (_, waiting), answer in answers:
-            if not waiting.done():
-                waiting.set_result(answer)
-
-    async def _write(self, told: Sequence[Told]) -> Sequence[Applied]:
-        async with self._engine.begin() as conn:
-            return await callbacks.apply(conn, told)
-
-    async def _give_back(self, told: Sequence[Told]) -> Sequence[Applied]:
-        async with self._engine.begin() as conn:
-            return await callbacks.give_back(conn, told[0].organization_id, told)
+                return [held for asked in batch for held in await self._write([asked])]
+            if not batch[0].answer.done():
+                batch[0].answer.set_exception(problem)
+            return []
+        held = []
+        for asked, answer in answers:
+            if answer is None:
+                held.append(asked)
+            elif not asked.answer.done():
+                asked.answer.set_result(answer)
+        return held

@@ -9,14 +9,16 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaigns, holds, reversals, seals, waiting
+from db import campaigns, holds, reversals, seals, status_checks, waiting
 from runtime.loops import Loop
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 RESUME_EVERY = timedelta(seconds=5)
 """What resumes a campaign is the event that lets it; this finds what no event did."""
+UNDECIDED_EVERY = timedelta(minutes=15)
 IDLE_SHARE = 9
 """Sealing rests so many times as long as a batch took: money goes first, and at night it catches up."""
 ORGANIZATIONS = 100
@@ -26,17 +28,27 @@ ORGANIZATIONS = 100
 class Upkeep:
     """Every step is idempotent and takes its locks as anybody does: any number of workers may run it."""
 
-    def __init__(self, engine: AsyncEngine, doorbell: Doorbell) -> None:
+    def __init__(self, engine: AsyncEngine, doorbell: Doorbell, checking: Checking) -> None:
         self._engine = engine
         self._doorbell = doorbell
+        self._checking = checking
 
     async def run(self) -> None:
         """Until it is cancelled, whatever is down meanwhile."""
-        async with asyncio.TaskGroup() as steps:
-            steps.create_task(Loop("expiry_failed", self._expire, self._engine).run())
-            steps.create_task(Loop("recovery_failed", self._recover, self._engine).run())
-            steps.create_task(Loop("resume_failed", self._go_on, self._engine).run())
-            steps.create_task(Loop("sealing_failed", self._seal, self._engine).run())
+        loops = (
+            Loop("expiry_failed", self._expire, self._engine),
+            Loop("recovery_failed", self._recover, self._engine),
+            Loop("resume_failed", self._go_on, self._engine),
+            Loop("sealing_failed", self._seal, self._engine),
+            Loop("checking_failed", self._check, self._engine),
+            Loop("undecided_failed", self._find_undecided, self._engine),
+        )
+        try:
+            async with asyncio.TaskGroup() as running:
+                for loop in loops:
+                    running.create_task(loop.run())
+        finally:
+            await self._checking.stop()
 
     async def _expire(self) -> float:
         await self.expire_holds(now=datetime.now(UTC))
@@ -55,6 +67,16 @@ class Upkeep:
         async with self._engine.begin() as conn:
             sealed = await seals.seal(conn)
         return (time.monotonic() - began) * IDLE_SHARE if sealed else EVERY.total_seconds()
+
+    async def _check(self) -> float:
+        """While callbacks come faster than they are read, without a rest."""
+        begun = await self._checking.check(now=datetime.now(UTC), patience=EVERY)
+        return 0.0 if begun >= status_checks.EACH else EVERY.total_seconds()
+
+    async def _find_undecided(self) -> float:
+        async with self._engine.begin() as conn:
+            await status_checks.add_undecided(conn, now=datetime.now(UTC))
+        return UNDECIDED_EVERY.total_seconds()
 
     async def expire_holds(self, *, now: datetime) -> int:
         """Let go of what is overdue, organization by organization; campaigns that waited for money go on."""

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 from activities.billing import Billing
+from activities.checking import Checking
 from activities.doorbell import Doorbell
 from activities.enforcement import Enforcement
 from activities.listing import Listing
@@ -50,6 +51,10 @@ class Services:
             lost_after=self.settings.unknown_message_lost_after,
             messages_per_second=self.settings.twilio_messages_per_second,
         )
+
+    @property
+    def checking(self) -> Checking:
+        return Checking(self.engine, self.twilio, self.doorbell, lost_after=self.settings.unknown_message_lost_after)
 
     @property
     def billing(self) -> Billing:

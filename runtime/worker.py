@@ -131,7 +131,8 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         if services.settings.lifecycle_task_queue in queues:
             relay = Loop("relay_failed", Relay(services).step, services.engine)
             beside.append(asyncio.create_task(relay.run(), name="relay"))
-            beside.append(asyncio.create_task(Upkeep(services.engine, services.doorbell).run(), name="upkeep"))
+            upkeep = Upkeep(services.engine, services.doorbell, services.checking)
+            beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()
         for task in beside:
             task.cancel()

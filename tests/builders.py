@@ -18,9 +18,11 @@ from db import (
     inbox,
     messages,
     organizations,
+    readings,
     reservations,
     settlements,
     standings,
+    status_checks,
     subscriptions,
     wallets,
 )
@@ -30,9 +32,11 @@ from db.folding import Heard
 from db.inbox import Delivery
 from db.messages import Message
 from db.organizations import Organization
+from db.readings import Reading
 from db.recipients import Recipient
 from db.settlements import Reply
 from db.standings import HeldBlock
+from db.status_checks import Check
 from db.subscriptions import Subscription
 from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.events import BillingEvent, EventKind, MoneyReference
@@ -40,7 +44,7 @@ from domain.money import Money, parse
 from domain.quiet import QuietHours
 from domain.standing import Block, Standing
 from domain.subscription import Provider, Snapshot, State
-from domain.telephony import DeliveryStatus, StatusCallback
+from domain.telephony import DeliveryStatus, SentMessage, StatusCallback
 from domain.wallet import Outcome, Posting, Wallet, credit
 from runtime.batches import Callbacks
 
@@ -436,6 +440,51 @@ def callback(
 def given_back(message: Message) -> StatusCallback:
     """Twilio failed what was queued, because the account was suspended."""
     return callback(message, DeliveryStatus.FAILED, error_code=30002)
+
+
+def listed(
+    message: Message, status: DeliveryStatus = DeliveryStatus.DELIVERED, *, error_code: int | None = None, **other: Any
+) -> SentMessage:
+    """The message as Twilio has it; `other` are fields that differ."""
+    fields: dict[str, Any] = {
+        "sid": sid_of(message),
+        "account_sid": organization(message.organization_id).twilio_account_sid,
+        "to": message.recipient,
+        "body": message.body,
+        "status": status,
+        "error_code": error_code,
+        "created_at": datetime.now(UTC),
+        "senders": (organization(message.organization_id).sender,),
+    }
+    return SentMessage(**(fields | other))
+
+
+async def checks(engine: AsyncEngine, *, now: datetime | None = None) -> list[Check]:
+    """What is to be read at Twilio now."""
+    async with engine.begin() as conn:
+        taken = await status_checks.take(conn, now=now or datetime.now(UTC) + timedelta(seconds=1))
+    return [check for of_one in taken.values() for check in of_one]
+
+
+async def read_at_twilio(
+    engine: AsyncEngine, *sent: SentMessage | None, now: datetime | None = None
+) -> readings.Outcome:
+    """Twilio's word on what is to be read of one organization, by sid; it does not have what is not in `sent`."""
+    by_sid = {one.sid: one for one in sent if one is not None}
+    due = await checks(engine, now=now)
+    read = [Reading(check=check, sent=by_sid.get(check.message_sid)) for check in due]
+    assert read, "nothing was to be read"
+    async with engine.begin() as conn:
+        return await readings.apply(conn, due[0].organization_id, read, now=now or datetime.now(UTC))
+
+
+async def give_back(engine: AsyncEngine, message: Message, error_code: int | None = 30002) -> Applied:
+    """A callback says that it failed, and so does Twilio when it is read."""
+    told = callback(message, DeliveryStatus.FAILED, error_code=error_code)
+    applied = await apply(engine, told, message.organization_id)
+    if applied is Applied.TO_BE_READ:
+        await read_at_twilio(engine, listed(message, DeliveryStatus.FAILED, error_code=error_code))
+    return applied
 
 
 async def apply(engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION) -> Applied:

@@ -3,9 +3,9 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-import re
-from collections.abc import Callable, Collection, Coroutine
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ from twilio.base.exceptions import TwilioException  # type: ignore[import-untype
 from twilio.rest import Client  # type: ignore[import-untyped]
 
 from domain.telephony import (
+    CLOCKS_DIFFER,
     Accepted,
     Account,
     AccountStatus,
@@ -22,6 +23,7 @@ from domain.telephony import (
     Refused,
     SendOutcome,
     SentMessage,
+    SentSince,
     Unknown,
 )
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
@@ -33,9 +35,7 @@ _WRONG_CREDENTIALS = frozenset({"20003", "401"})
 _PARENT_SUSPENDED = "21476"
 _SUSPENDED_BY_TWILIO = "21478"
 _CLOSED = "21479"
-_CLOCKS_DIFFER = timedelta(seconds=5)
 _MOST_LISTED = 1000
-_SID = re.compile("[A-Z]{2}[0-9A-Za-z]{1,62}", re.ASCII)
 
 
 class Twilio:
@@ -89,25 +89,27 @@ class Twilio:
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
         return reading.message(await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()))
 
-    async def find_sent(
-        self, account_sid: str, *, to: str, body: str, sender: str, since: datetime, taken: Collection[str] = ()
-    ) -> SentMessage | None:
-        """The first message to `to` that can be the one sent at `since`, if Twilio lists it; none of the sids `taken`.
+    async def sent_since(
+        self, account_sid: str, since: datetime, *, to: str | None = None, most_pages: int = 20
+    ) -> SentSince:
+        """Outbound messages that were created since a time, to one number or to any, the newest first.
 
-        `DateSent` filters only by day and only what was sent already, so the messages are read and compared here.
+        Twilio filters by the day of sending only, and not at all what was not sent yet, so the list is read from its
+        beginning: it is "sorted by the DateSent field, with the most recent messages appearing first". A page of older
+        messages alone is its end for us.
         """
-        listed = await _told(
-            lambda: self._account(account_sid).messages.list_async(to=to, limit=_MOST_LISTED, page_size=100)
-        )
-        fitting = []
-        for told in listed:
-            found = reading.message(told)
-            created = found.created_at
-            if found.sid in taken or created is None or created < since.astimezone(UTC) - _CLOCKS_DIFFER:
-                continue
-            if found.to == to and found.body == body and sender in (told.from_, told.messaging_service_sid):
-                fitting.append((created, found.sid, found))
-        return min(fitting)[2] if fitting else None
+        oldest = since.astimezone(UTC) - CLOCKS_DIFFER
+        messages = self._account(account_sid).messages
+        page = await _told(lambda: messages.page_async(page_size=_MOST_LISTED, **({} if to is None else {"to": to})))
+        found: list[SentMessage] = []
+        for _ in range(most_pages):
+            listed = [reading.message(one) for one in page]
+            found += [one for one in listed if one.outbound and (one.created_at is None or one.created_at >= oldest)]
+            following = page.next_page_url
+            if following is None or all(one.newest is not None and one.newest < oldest for one in listed):
+                return SentSince(messages=tuple(found), complete=True)
+            page = await _told(partial(messages.get_page_async, following))
+        return SentSince(messages=tuple(found), complete=False)
 
     async def list_messages(self, account_sid: str, day: date, *, page: str | None = None) -> MessagePage:
         """What was sent on a day (UTC), a thousand at a time; `page` is the `next` of the page before."""
@@ -143,7 +145,7 @@ def _refused(refusal: ProviderRefused) -> Refused:
 
 def _checked(sid: str) -> str:
     """The SDK writes sids into paths as they are, so one out of a webhook must not carry `/` or `..`."""
-    if not _SID.fullmatch(sid):
+    if not reading.SID.fullmatch(sid):
         raise NotFound(f"{sid!r} is no sid of Twilio's", code="NOT_A_SID")
     return sid
 

@@ -1,5 +1,6 @@
 """Translates what the Twilio SDK hands out into our words; an unknown status or price is None, never a guess."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,8 @@ from domain import money
 from domain.money import BadAmount, Money
 from domain.telephony import Account, AccountStatus, DeliveryStatus, SentMessage
 from providers.errors import ProviderUnavailable
+
+SID = re.compile("[A-Z]{2}[0-9A-Za-z]{1,62}", re.ASCII)
 
 
 def account(told: Any) -> Account:
@@ -25,7 +28,6 @@ def account(told: Any) -> Account:
 
 
 def message(told: Any) -> SentMessage:
-    created = told.date_created
     return SentMessage(
         sid=told.sid or "",
         account_sid=told.account_sid or "",
@@ -35,8 +37,15 @@ def message(told: Any) -> SentMessage:
         error_code=number(told.error_code),
         price=price(told.price, told.price_unit),
         segments=number(told.num_segments) or None,  # "0" until a Messaging Service has chosen its sender
-        created_at=created.astimezone(UTC) if isinstance(created, datetime) else None,
+        created_at=_time(told.date_created),
+        sent_at=_time(told.date_sent),
+        senders=tuple(one for one in (told.from_, told.messaging_service_sid) if isinstance(one, str) and one),
+        outbound=str(told.direction or "").startswith("outbound"),
     )
+
+
+def _time(told: object) -> datetime | None:
+    return told.astimezone(UTC) if isinstance(told, datetime) else None
 
 
 def delivery_status(told: object) -> DeliveryStatus | None:

@@ -100,11 +100,11 @@ async def test_an_answer_lost_after_acceptance_is_unknown_and_the_message_can_be
     await world.fault(kind)
 
     outcome = await world.twilio.send(world.message())
-    found = await world.twilio.find_sent(world.sub, to="+15551230001", body="Hello", sender=FROM, since=since)
+    listed = await world.twilio.sent_since(world.sub, since, to="+15551230001")
 
     assert isinstance(outcome, Unknown)
     assert world.accepted() == 1
-    assert found is not None
+    assert (len(listed.messages), listed.complete) == (1, True)
 
 
 async def test_a_rate_limited_message_was_not_processed(world: World) -> None:
@@ -144,9 +144,9 @@ async def test_the_price_comes_after_the_delivery(world: World) -> None:
 
 
 async def test_a_message_never_sent_is_not_found(world: World) -> None:
-    sent = await world.twilio.find_sent(world.sub, to="+1999", body="x", sender=FROM, since=datetime.now(UTC))
+    listed = await world.twilio.sent_since(world.sub, datetime.now(UTC), to="+1999")
 
-    assert sent is None
+    assert (listed.messages, listed.complete) == ((), True)
 
 
 async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(world: World) -> None:
@@ -168,3 +168,46 @@ async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(wor
     assert [second.next, before.next] == [None, None]
     assert {one.sid for page in (first, second) for one in page.messages} == set(sent)
     assert {one.price for page in (first, second) for one in page.messages} == {Money(7_500, "USD")}
+
+
+async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_comes_in(world: World) -> None:
+    account = world.simulator.state.accounts[world.sub]
+
+    def accept(count: int) -> list[str]:
+        form = {"From": FROM, "Body": "Hello"}
+        return [world.simulator.messages.accept(account, {"To": f"+1555{n:07d}", **form}).sid for n in range(count)]
+
+    accept(3)
+    await asyncio.sleep(0)
+    for old in account.messages:
+        old.created = old.updated = old.created - 60
+    since = datetime.now(UTC)
+    sent = accept(1_200)
+
+    listed = await world.twilio.sent_since(world.sub, since)
+
+    assert {one.sid for one in listed.messages} == set(sent)
+    assert listed.complete
+
+
+async def test_what_was_redacted_or_masked_is_listed_and_what_was_deleted_is_not(world: World) -> None:
+    since = datetime.now(UTC)
+    sids = []
+    for n in range(2):
+        sent = await world.twilio.send(world.message(f"+1555123000{n}"))
+        assert isinstance(sent, Accepted)
+        sids.append(sent.sid)
+        await world.delivered(sent.sid)
+    path = f"/2010-04-01/Accounts/{world.sub}/Messages"
+    main = (MAIN_SID, MAIN_TOKEN)
+    redacted = await world.control.post(f"{path}/{sids[0]}.json", data={"Body": ""}, auth=main)
+    deleted = await world.control.delete(f"{path}/{sids[1]}.json", auth=main)
+    world.simulator.state.behaviour.change({"redact_numbers": True})
+
+    [left] = (await world.twilio.sent_since(world.sub, since)).messages
+    masked = await world.twilio.sent_since(world.sub, since, to="+15551230000")
+
+    assert (redacted.status_code, deleted.status_code) == (200, 204)
+    assert (left.sid, left.body, left.to) == (sids[0], "", "+1555123XXXX")
+    assert left.may_be_to("+15551230000")
+    assert masked.messages == ()

@@ -61,7 +61,9 @@ async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(id
 
     event.listen(engine.sync_engine, "before_cursor_execute", refuse)
     with pytest.raises(KeyError, match=poisoned):
-        await Upkeep(engine, idle_world.services.doorbell).expire_holds(now=datetime.now(UTC) + timedelta(days=2))
+        await Upkeep(engine, idle_world.services.doorbell, idle_world.services.checking).expire_holds(
+            now=datetime.now(UTC) + timedelta(days=2)
+        )
     event.remove(engine.sync_engine, "before_cursor_execute", refuse)
 
     assert (await idle_world.wallet(other)).held_micros == 0

@@ -1,6 +1,7 @@
 """What Twilio did not confirm is found out: by its callback, by looking it up, or given up and refunded."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,8 +12,9 @@ from activities.sending import BatchOf, Sending
 from db import messages
 from db.settlements import Reply
 from domain.campaign import MessageStatus
-from simulators.twilio.app import MAIN_SID
-from tests.builders import hand_over, reserve, rows, settle_replies
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
+from simulators.twilio.state import SentMessage
+from tests.builders import hand_over, reserve, rows, run, settle_replies
 from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
 from tests.workflow.stops import messages_path
 from tests.world import World, until
@@ -117,7 +119,7 @@ async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_w
     await world.certify()
 
 
-async def test_one_whose_subaccount_is_gone_is_given_up_when_its_time_is_over(world: World) -> None:
+async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_over(world: World) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
     await three_unknown(world, organization_id, campaign_id)
 
@@ -132,7 +134,89 @@ async def test_one_whose_subaccount_is_gone_is_given_up_when_its_time_is_over(wo
 
     assert (too_soon, in_time) == (0, 3)
     await comes_to(world, organization_id, campaign_id, "completed")
+    assert "message_unconfirmed" in await world.alerts(organization_id)
+    assert await paid(world, organization_id) == 40
     await world.certify()
+
+
+async def lost_answer_and_callbacks(world: World, *, sender: str | None = None) -> tuple[str, str, SentMessage]:
+    """A message that Twilio took and delivered, and of which we heard nothing; nothing else is sent."""
+    world.twilio.state.behaviour.change({"callback_statuses": []})
+    organization_id, _ = await world.organization()
+    if sender is not None:
+        query = "UPDATE organizations SET sender = :sender WHERE id = :id"
+        await run(world.services.engine, query, sender=sender, id=organization_id)
+    account_sid = await world.account_sid(organization_id)
+    world.twilio.faults.add("reset_after_acceptance", method="POST", path=messages_path(account_sid), times=1)
+    asked = {"to": "+14155550100", "body": "Hello \u201cyou\u201d\u2026"}
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", asked)
+    [taken] = world.twilio.state.accounts[account_sid].messages
+    await delivered(taken)
+    return organization_id, sent["id"], taken
+
+
+async def delivered(message: SentMessage) -> None:
+    async def reached() -> bool:
+        return message.status == "delivered"
+
+    await until(reached, "delivered")
+
+
+async def message_of(world: World, organization_id: str, message_id: str) -> dict[str, Any]:
+    told: dict[str, Any] = (await world.api.get(f"/v1/organizations/{organization_id}/messages/{message_id}")).json()
+    return told
+
+
+@pytest.mark.parametrize("how", ["redacted by hand", "redacted by the account", "masked", "smart encoding"])
+async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refunded(world: World, how: str) -> None:
+    sender = "MG" + "1" * 32 if how == "smart encoding" else None
+    organization_id, message_id, taken = await lost_answer_and_callbacks(world, sender=sender)
+    if how == "redacted by hand":
+        path = f"/2010-04-01/Accounts/{taken.account_sid}/Messages/{taken.sid}.json"
+        redacted = await world.twilio_control.post(path, data={"Body": ""}, auth=(MAIN_SID, MAIN_TOKEN))
+        assert redacted.is_success
+    elif how != "smart encoding":
+        world.twilio.state.behaviour.change({"redact_bodies": True, "redact_numbers": how == "masked"})
+
+    settled = await patient(world, lost_after=AT_ONCE).resolve(organization_id)
+
+    now = await message_of(world, organization_id, message_id)
+    assert (settled, now["status"], now["provider_sid"]) == (1, "accepted", taken.sid)
+    assert (await world.wallet(organization_id)).balance_micros < 10_000_000
+    await world.certify()
+
+
+async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it_up(world: World) -> None:
+    organization_id, message_id, taken = await lost_answer_and_callbacks(world)
+    account = world.twilio.state.accounts[taken.account_sid]
+    past_us = world.twilio.messages.accept(account, {"To": taken.to, "From": "+15550001111", "Body": "past us"})
+    world.twilio.state.behaviour.change({"redact_bodies": True})
+
+    too_soon = await patient(world).resolve(organization_id)
+    in_time = await patient(world, lost_after=AT_ONCE).resolve(organization_id)
+    kept = await message_of(world, organization_id, message_id)
+    alert = (await world.alerts(organization_id))["message_unconfirmed"]
+    balance = (await world.wallet(organization_id)).balance_micros
+    path = f"/v1/organizations/{organization_id}/messages/{message_id}/refund"
+    given_up = [await world.post(path) for _ in range(2)]
+
+    assert (too_soon, in_time, kept["status"], kept["provider_sid"]) == (0, 1, "accepted", None)
+    assert taken.sid in alert
+    assert past_us.sid in alert
+    assert balance == 9_990_000
+    assert [one["status"] for one in given_up] == ["lost", "lost"]
+    assert (await world.wallet(organization_id)).balance_micros == 10_000_000
+    await world.certify()
+
+
+async def test_what_twilio_confirmed_cannot_be_given_up_by_hand(world: World) -> None:
+    organization_id, _ = await world.organization()
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+
+    refused = await world.api.post(f"/v1/organizations/{organization_id}/messages/{sent['id']}/refund")
+
+    assert refused.status_code == 409
+    assert (await world.wallet(organization_id)).balance_micros == 9_990_000
 
 
 async def test_refused_credentials_do_not_end_the_run_that_looks_up(idle_world: World) -> None:

@@ -117,7 +117,7 @@ async def test_a_hold_whose_time_is_over_is_let_go_of(tollgate: Tollgate) -> Non
     await tollgate.post(f"{WALLET}/holds", hold("soon"))
     await tollgate.post(f"{WALLET}/holds", hold("late", "1.00", expires_at=_in(days=9)))
 
-    upkeep = Upkeep(tollgate.services.engine, tollgate.services.doorbell)
+    upkeep = Upkeep(tollgate.services.engine, tollgate.services.doorbell, tollgate.services.checking)
     expired = [await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) for _ in range(2)]
 
     assert expired == [1, 0]
@@ -136,7 +136,7 @@ async def test_a_wallet_that_somebody_keeps_locked_holds_up_no_other_expiry(toll
 
     async with engine.connect() as holder:
         await wallets.lock(holder, "acme")
-        upkeep = Upkeep(engine, tollgate.services.doorbell)
+        upkeep = Upkeep(engine, tollgate.services.doorbell, tollgate.services.checking)
         assert await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) == 1
 
     assert (await tollgate.get("/v1/organizations/beta/wallet")).json()["held"] == "0.00"

@@ -1,6 +1,7 @@
 """One message: paid for, handed over once, answered with what became of it, and told of by Twilio's callbacks."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -163,9 +164,14 @@ async def test_a_message_that_twilio_gives_back_is_refunded_once(tollgate: Tollg
     paid = await balance(tollgate)
 
     answers = [await call_back(tollgate, message, "failed", ErrorCode="30002") for _ in range(3)]
+    told = await balance(tollgate)
+    at_twilio = tollgate.twilio.state.messages[str(message["provider_sid"])]
+    at_twilio.status, at_twilio.error_code = "failed", 30002
+    for _ in range(2):
+        await tollgate.services.checking.check(now=datetime.now(UTC) + timedelta(minutes=1))
 
     assert {one.status_code for one in answers} == {204}
-    assert (paid, await balance(tollgate)) == ("9.99", "10.00")
+    assert (paid, told, await balance(tollgate)) == ("9.99", "9.99", "10.00")
     assert (await status(tollgate, message))[0] == "refused"
 
 

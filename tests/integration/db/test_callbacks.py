@@ -2,20 +2,24 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from random import Random
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, campaigns, messages
+from db import alerts, campaigns, status_checks, unpaid_sends, wallets
+from db import messages as stored
 from db.callbacks import Applied, Told
 from db.messages import Message
 from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.telephony import DeliveryStatus
+from domain.wallet import Suspended
 from runtime.batches import Callbacks
+from runtime.coalescer import Overloaded
 from tests.builders import (
     ORGANIZATION,
     accepted,
@@ -26,16 +30,22 @@ from tests.builders import (
     campaign,
     campaign_now,
     change_campaign,
+    checks,
+    give_back,
     given_back,
     hand_over,
+    listed,
     message_now,
     number,
     onboard,
+    read_at_twilio,
     reserve,
     rows,
+    run,
     send,
     send_one,
     settle_replies,
+    shut_gate,
     sid_of,
     usd,
 )
@@ -68,16 +78,17 @@ async def test_every_order_of_queued_sent_delivered_ends_delivered(
     assert await broken_claims(engine) == set()
 
 
-@pytest.mark.parametrize("end", [DELIVERED, UNDELIVERED, FAILED])
+@pytest.mark.parametrize("end", [DELIVERED, UNDELIVERED])
 @pytest.mark.parametrize("late", [QUEUED, SENT, DELIVERED, UNDELIVERED, FAILED])
-async def test_the_first_end_stays(engine: AsyncEngine, end: DeliveryStatus, late: DeliveryStatus) -> None:
+async def test_the_first_end_stays_unless_twilio_says_otherwise_when_it_is_read(
+    engine: AsyncEngine, end: DeliveryStatus, late: DeliveryStatus
+) -> None:
     message = await one_sent(engine)
 
     first = await apply(engine, callback(message, end))
     second = await apply(engine, callback(message, late))
 
-    refunded = (Applied.GIVEN_BACK, Applied.TOO_LATE)
-    assert (first, second) == (refunded if end is FAILED else (Applied.CHANGED, Applied.NOTHING_NEW))
+    assert (first, second) == (Applied.CHANGED, Applied.TO_BE_READ if late is FAILED else Applied.NOTHING_NEW)
     assert (await message_now(engine, message)).delivery_status == end
 
 
@@ -117,7 +128,8 @@ async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not
     message = await one_sent(engine)
 
     for _ in range(2):
-        await apply(engine, callback(message, status, error_code=code))
+        if await apply(engine, callback(message, status, error_code=code)) is Applied.TO_BE_READ:
+            await read_at_twilio(engine, listed(message, status, error_code=code))
 
     expected = MessageStatus.REFUSED if refunded else MessageStatus.ACCEPTED
     assert (await message_now(engine, message)).status is expected
@@ -129,7 +141,7 @@ async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None
     message = await one_sent(engine)
 
     for _ in range(2):
-        await apply(engine, callback(message, FAILED, error_code=21610))
+        await give_back(engine, message, 21610)
 
     [row] = await rows(engine, "SELECT organization_id, recipient FROM opt_outs")
     assert tuple(row) == (ORGANIZATION, message.recipient)
@@ -149,6 +161,7 @@ async def test_callbacks_that_come_together_end_as_one_by_one(engine: AsyncEngin
     batches = Callbacks(engine)
 
     await asyncio.gather(*(batches.apply(Told(ORGANIZATION, one)) for one in told))
+    await read_at_twilio(engine, *(listed(message, FAILED) for message in messages))
 
     now = [await message_now(engine, message) for message in messages]
     assert [one.delivery_status for one in now] == ends * 4
@@ -173,15 +186,56 @@ async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(engin
     assert (answers[0], answers[2]) == (Applied.CHANGED, Applied.CHANGED)
 
 
+@pytest.mark.parametrize("what", ["its wallet", "its message"])
+async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callbacks(
+    engine: AsyncEngine, what: str
+) -> None:
+    for name in ("held", "free"):
+        await onboard(engine, name)
+    held = await send(engine, await campaign(engine, messages=20, organization_id="held"))
+    free = await send(engine, await campaign(engine, messages=20, organization_id="free"))
+    batches = Callbacks(engine)
+    async with engine.begin() as conn:
+        if what == "its wallet":
+            await wallets.lock(conn, "held")
+        else:
+            await stored.lock(conn, "held", [message.id for message in held])
+        late = [asyncio.create_task(batches.apply(Told("held", given_back(message)))) for message in held]
+        told = [callback(message, SENT) for message in free] + [given_back(message) for message in free]
+        answers = await asyncio.gather(*(batches.apply(Told("free", one)) for one in told))
+        waiting = [task for task in late if not task.done()]
+
+    assert answers == [Applied.CHANGED] * 20 + [Applied.TO_BE_READ] * 20
+    assert len(waiting) == (20 if what == "its message" else 0)
+    assert set(await asyncio.gather(*late)) == {Applied.TO_BE_READ}
+    await batches.close()
+
+
+async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_the_next_are_taken(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.batches.PATIENCE", 0.0)
+    message = await one_sent(engine)
+    batches = Callbacks(engine)
+    async with engine.begin() as conn:
+        await stored.lock(conn, ORGANIZATION, [message.id])
+        with pytest.raises(Overloaded):
+            await batches.apply(Told(ORGANIZATION, callback(message)))
+    await batches.close()
+
+    assert await batches.apply(Told(ORGANIZATION, callback(message))) is Applied.CHANGED
+
+
 async def test_a_callback_that_overtakes_the_answer_settles_the_message(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
 
     await apply(engine, callback(message, DELIVERED))
+    on_trust = (await message_now(engine, message)).sid_confirmed
     settled = await settle_replies(engine, accepted(message))
 
     now = await message_now(engine, message)
-    assert settled == 0
+    assert (settled, on_trust, now.sid_confirmed) == (0, False, True)
     assert (now.status, now.delivery_status, now.provider_sid) == (MessageStatus.ACCEPTED, DELIVERED, sid_of(message))
 
 
@@ -217,34 +271,144 @@ async def test_a_callback_about_another_message_changes_nothing(engine: AsyncEng
     assert (await message_now(engine, message)).delivery_status == QUEUED
 
 
-async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(engine: AsyncEngine) -> None:
+async def test_a_callback_alone_returns_no_money(engine: AsyncEngine) -> None:
     message = await one_sent(engine)
 
     answers = [await apply(engine, given_back(message)) for _ in range(3)]
 
+    assert answers == [Applied.TO_BE_READ] * 3
+    assert (await message_now(engine, message)).status is MessageStatus.ACCEPTED
+    assert await balance(engine) == usd("9.99")
+    assert [(one.message_sid, one.told) for one in await checks(engine)] == [(sid_of(message), FAILED)]
+
+
+async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+
+    answers = [await give_back(engine, message) for _ in range(3)]
+
     now = await message_now(engine, message)
-    assert answers == [Applied.GIVEN_BACK, Applied.TOO_LATE, Applied.TOO_LATE]
+    assert answers == [Applied.TO_BE_READ, Applied.TOO_LATE, Applied.TOO_LATE]
     assert (now.status, now.provider_sid, now.error_code) == (MessageStatus.PENDING, None, 30002)
     assert await balance(engine) == usd("10")
     assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE kind = 'refund'") == 1
     assert await broken_claims(engine) == set()
 
 
-@pytest.mark.parametrize("end", [DELIVERED, UNDELIVERED])
-async def test_what_has_ended_is_not_given_back(engine: AsyncEngine, end: DeliveryStatus) -> None:
+async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_before(engine: AsyncEngine) -> None:
     message = await one_sent(engine)
-    await apply(engine, callback(message, end))
+    await apply(engine, callback(message, DELIVERED))
 
-    assert await apply(engine, given_back(message)) is Applied.NOTHING_NEW
-    assert (await message_now(engine, message)).status is MessageStatus.ACCEPTED
+    await give_back(engine, message)
+
+    assert (await message_now(engine, message)).status is MessageStatus.PENDING
+    assert await balance(engine) == usd("10")
+
+
+@pytest.mark.parametrize("end", [DELIVERED, UNDELIVERED])
+async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_is_an_alert(
+    engine: AsyncEngine, end: DeliveryStatus
+) -> None:
+    message = await one_sent(engine)
+    await apply(engine, given_back(message))
+
+    await read_at_twilio(engine, listed(message, end, error_code=30003 if end is UNDELIVERED else None))
+
+    now = await message_now(engine, message)
+    assert (now.status, now.delivery_status) == (MessageStatus.ACCEPTED, end)
     assert await balance(engine) == usd("9.99")
+    assert "callback_contradicted" in await kinds(engine)
+    assert await checks(engine, now=datetime.now(UTC) + timedelta(days=9)) == []
+
+
+async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_end(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+    await apply(engine, given_back(message))
+
+    await read_at_twilio(engine, listed(message, DeliveryStatus.SENDING))
+    before = await message_now(engine, message)
+    at_once = await checks(engine)
+    await read_at_twilio(
+        engine, listed(message, FAILED, error_code=30002), now=datetime.now(UTC) + timedelta(minutes=1)
+    )
+
+    assert (before.status, before.delivery_status, at_once) == (MessageStatus.ACCEPTED, DeliveryStatus.SENDING, [])
+    assert (await message_now(engine, message)).status is MessageStatus.PENDING
+
+
+async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_is_told(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+    await apply(engine, given_back(message))
+
+    await read_at_twilio(engine, None)
+    early = await kinds(engine)
+    await read_at_twilio(engine, None, now=datetime.now(UTC) + timedelta(minutes=20))
+
+    assert (early, await kinds(engine)) == (set(), {"refund_unconfirmed"})
+    assert await balance(engine) == usd("9.99")
+
+
+async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_a_refund(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+    other = "SM" + "9" * 32  # one that failed, and that somebody sent past us to the same number
+    await apply(engine, replace(callback(message, SENT), message_sid=other))
+    await apply(engine, replace(given_back(message), message_sid=other))
+
+    outcome = await read_at_twilio(engine, listed(message, FAILED, error_code=30002, sid=other))
+    on_trust = await message_now(engine, message)
+    await settle_replies(engine, accepted(message))
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    await read_at_twilio(engine, listed(message, FAILED, error_code=30002, sid=other), now=later)
+
+    now = await message_now(engine, message)
+    assert (outcome.refunded, outcome.look_up, on_trust.provider_sid) == (0, (message.id,), other)
+    assert (now.status, now.provider_sid, now.sid_confirmed) == (MessageStatus.ACCEPTED, sid_of(message), True)
+    assert await balance(engine) == usd("9.99")
+    assert await kinds(engine) == {"callback_contradicted"}
+    assert await broken_claims(engine) == set()
+
+
+async def test_twilios_answer_takes_back_what_a_callback_gave_to_another_message(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first, second = await hand_over(engine, await campaign(engine, messages=2))
+    await apply(engine, replace(callback(second, SENT), message_sid=sid_of(first)))
+
+    await settle_replies(engine, accepted(first), Reply(message=second, status=MessageStatus.UNKNOWN))
+
+    now = [await message_now(engine, one) for one in (first, second)]
+    assert [(one.status, one.provider_sid) for one in now] == [
+        (MessageStatus.ACCEPTED, sid_of(first)),
+        (MessageStatus.UNKNOWN, None),
+    ]
+
+
+async def test_a_callback_cannot_give_a_message_what_stands_for_another(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first, second = await hand_over(engine, await campaign(engine, messages=2))
+    await settle_replies(engine, accepted(first))
+
+    assert await apply(engine, replace(callback(second), message_sid=sid_of(first))) is Applied.TOO_LATE
+    assert (await message_now(engine, second)).status is MessageStatus.SENDING
+
+
+async def test_twilios_refusal_counts_though_a_callback_said_that_it_took_the_message(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+    await apply(engine, callback(message, SENT))
+
+    await settle_replies(engine, Reply(message=message, status=MessageStatus.REFUSED, error_code=21211))
+
+    assert (await message_now(engine, message)).status is MessageStatus.REFUSED
+    assert await balance(engine) == usd("10")
+    assert await broken_claims(engine) == set()
 
 
 async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_late(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [first] = await send(engine, sending)
-    await apply(engine, given_back(first))
+    await give_back(engine, first)
     [second] = await hand_over(engine, sending)
 
     early = await apply(engine, given_back(first))
@@ -258,27 +422,13 @@ async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_l
     assert await broken_claims(engine) == set()
 
 
-@pytest.mark.parametrize("before_its_answer", [True, False])
-async def test_what_was_given_back_is_never_taken_for_its_next_attempt(
-    engine: AsyncEngine, before_its_answer: bool
-) -> None:
-    await onboard(engine)
-    sending = await campaign(engine, messages=1)
-    [first] = await (hand_over if before_its_answer else send)(engine, sending)
-    await apply(engine, given_back(first))
-    await hand_over(engine, sending)
-
-    async with engine.connect() as conn:
-        assert await messages.sids_to(conn, ORGANIZATION, first.recipient) == {sid_of(first)}
-
-
 async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     first, _ = await send(engine, sending)
     assert (await reserve(engine, sending)).next is Next.DONE
 
-    await apply(engine, given_back(first))
+    await give_back(engine, first)
 
     now = await campaign_now(engine, sending)
     assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.SUSPENDED)
@@ -292,7 +442,7 @@ async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(engin
     first, _ = await send(engine, sending)
     await change_campaign(engine, sending, CampaignStatus.PAUSED, reason="asked")
 
-    await apply(engine, given_back(first))
+    await give_back(engine, first)
 
     assert (await campaign_now(engine, sending)).status is CampaignStatus.PAUSED
 
@@ -302,21 +452,85 @@ async def test_one_message_failed_by_the_suspension_is_refunded_and_ends(engine:
     message = await send_one(engine)
     await settle_replies(engine, accepted(message))
 
-    assert await apply(engine, given_back(message)) is Applied.GIVEN_BACK
+    await give_back(engine, message)
+
     assert (await message_now(engine, message)).status is MessageStatus.REFUSED
     assert await balance(engine) == usd("10")
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_given_up_and_then_sent_after_all_is_an_alert(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("end", [MessageStatus.LOST, MessageStatus.REFUSED])
+async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_charged_once(
+    engine: AsyncEngine, end: MessageStatus
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
-    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
+    if end is MessageStatus.LOST:
+        await settle_replies(engine, Reply(message=message, status=end))
+    else:
+        await settle_replies(engine, accepted(message))
+        await give_back(engine, message, 30008)
 
-    assert await apply(engine, callback(message, DELIVERED)) is Applied.TOO_LATE
+    told = await apply(engine, callback(message, DELIVERED))
+    early = await kinds(engine)
+    await read_at_twilio(engine, listed(message, DELIVERED))
+    now, left = await message_now(engine, message), await unpaid(engine)
+    refunded = await balance(engine)
+    for _ in range(2):
+        async with engine.begin() as conn:
+            assert (await unpaid_sends.charge(conn, ORGANIZATION, message.id))[1] is None
+
+    assert (told, early) == (Applied.TOO_LATE, {"sent_after_refund"})
+    assert (now.status, now.delivery_status, now.provider_sid) == (end, DELIVERED, sid_of(message))
+    assert (left, await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], [], set())
+    assert (refunded, await balance(engine)) == (usd("10"), usd("9.99"))
+    assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE reference_id LIKE 'charge:%'") == 1
+
+
+async def test_what_was_given_back_and_went_out_all_the_same_is_an_alert_though_it_is_sent_again(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [first] = await send(engine, sending)
+    await give_back(engine, first)
+    [second] = await send(engine, sending)
+
+    told = await apply(engine, callback(first, DELIVERED))
+    await read_at_twilio(engine, listed(first, DELIVERED))
+
+    assert told is Applied.TOO_LATE
+    assert (await unpaid(engine), await kinds(engine)) == ([(first.id, 1)], {"sent_after_refund"})
+    assert (await message_now(engine, second)).provider_sid == sid_of(second)
+
+
+async def test_a_charge_is_refused_where_nothing_is_unpaid_or_the_gate_is_shut(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    first, second = await send(engine, await campaign(engine, messages=2))
+    await give_back(engine, first, 30008)
+    await apply(engine, callback(first, DELIVERED))
+    await read_at_twilio(engine, listed(first, DELIVERED))
+    await shut_gate(engine)
+
+    with pytest.raises(unpaid_sends.NothingUnpaid):
+        async with engine.begin() as conn:
+            await unpaid_sends.charge(conn, ORGANIZATION, second.id)
     async with engine.connect() as conn:
-        assert {one.kind for one in await alerts.standing(conn, ORGANIZATION)} == {"sent_after_refund"}
-    assert await balance(engine) == usd("10")
+        _, outcome = await unpaid_sends.charge(conn, ORGANIZATION, first.id)
+
+    assert outcome == Suspended()
+    assert await unpaid(engine) == [(first.id, 1)]
+
+
+async def test_an_alert_that_only_a_callback_raised_clears_when_twilio_denies_it(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+    await give_back(engine, message, 30008)
+    await apply(engine, callback(message, DELIVERED))
+    raised = await kinds(engine)
+
+    await read_at_twilio(engine, listed(message, FAILED, error_code=30008))
+
+    assert (raised, await kinds(engine), await unpaid(engine)) == ({"sent_after_refund"}, set(), [])
 
 
 async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncEngine) -> None:
@@ -325,6 +539,33 @@ async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncE
     await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
 
     assert await apply(engine, given_back(message)) is Applied.TOO_LATE
-    async with engine.connect() as conn:
-        assert await alerts.standing(conn, ORGANIZATION) == []
+    assert await kinds(engine) == set()
     assert await balance(engine) == usd("10")
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "read"), [(5, SENT, True), (5, DELIVERED, False), (1, SENT, False), (80, SENT, False)]
+)
+async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
+    engine: AsyncEngine, age: int, status: DeliveryStatus, read: bool
+) -> None:
+    message = await one_sent(engine)
+    await apply(engine, callback(message, status))
+    await run(engine, "UPDATE messages SET sending_at = now() - :age * interval '1 hour'", age=age)
+
+    for _ in range(2):
+        async with engine.begin() as conn:
+            await status_checks.add_undecided(conn, now=datetime.now(UTC))
+    due = await checks(engine)
+
+    assert [(one.message_id, one.told) for one in due] == ([(message.id, None)] if read else [])
+
+
+async def kinds(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as conn:
+        return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+
+
+async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
+    async with engine.connect() as conn:
+        return [(one.message_id, one.attempt) for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)]

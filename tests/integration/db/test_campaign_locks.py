@@ -6,16 +6,20 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import callbacks, campaigns, reservations, standings
-from db.callbacks import Told
+from db import campaigns, readings, reservations, standings
+from db.readings import Reading
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
+    apply,
     balance,
     broken_claims,
     campaign,
     campaign_now,
+    checks,
     given_back,
+    listed,
     onboard,
     reserve,
     run,
@@ -45,8 +49,11 @@ async def test_a_campaign_does_not_complete_while_a_message_of_it_is_given_back(
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [message] = await send(engine, sending)
+    await apply(engine, given_back(message))
+    [due] = await checks(engine)
+    failed = Reading(check=due, sent=listed(message, DeliveryStatus.FAILED, error_code=30002))
     async with engine.begin() as conn:
-        await callbacks.give_back(conn, ORGANIZATION, [Told(ORGANIZATION, given_back(message))])
+        await readings.apply(conn, ORGANIZATION, [failed], now=datetime.now(UTC))
         asked = asyncio.create_task(reserve(engine, sending))
         await until_it_waits_for(engine, conn, asked)
 

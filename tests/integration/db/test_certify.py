@@ -20,7 +20,6 @@ from tests.builders import (
     NOON,
     ORGANIZATION,
     accepted,
-    apply,
     block,
     broken_claims,
     campaign,
@@ -28,7 +27,7 @@ from tests.builders import (
     confirm,
     event,
     freeze,
-    given_back,
+    give_back,
     hand_over,
     hear,
     onboard,
@@ -149,7 +148,7 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     await hear(engine, event(State.SUSPENDED_NONPAYMENT))
     await freeze(engine)
     await park(engine)
-    await apply(engine, given_back(second))
+    await give_back(engine, second)
     assert not isinstance(await post_one(engine, debit("late", usd("1"))), Debited)
     await finish(engine, "suspend_twilio_subaccount")
     await confirm(engine, snapshot(State.ACTIVE, NOON + timedelta(minutes=30)))

@@ -15,6 +15,7 @@ from db import (
     inbox,
     parking,
     payments,
+    readings,
     reservations,
     reversals,
     seals,
@@ -24,6 +25,7 @@ from db import (
 )
 from db.campaigns import Campaign
 from db.messages import Message
+from db.readings import Reading
 from db.settlements import Reply
 from domain.campaign import CampaignStatus, MessageStatus, Next
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
@@ -45,12 +47,14 @@ from tests.builders import (
     broken_claims,
     callback,
     campaign,
+    checks,
     confirm,
     event,
     freeze,
     given_back,
     hand_over,
     hear,
+    listed,
     message_now,
     number,
     onboard,
@@ -64,6 +68,7 @@ from tests.builders import (
     send_one,
     settle_replies,
     shut_gate,
+    sid_of,
     snapshot,
     standing,
     subscribe,
@@ -411,6 +416,11 @@ class Storm:
             message = self.random.choice(self.sent)
             told = self.random.choice([given_back(message), callback(message), callback(message, DeliveryStatus.SENT)])
             await apply(self.engine, told)
+            if due := await checks(self.engine):
+                failed = {sid_of(one): listed(one, DeliveryStatus.FAILED, error_code=30002) for one in self.sent}
+                read = [Reading(check=one, sent=failed.get(one.message_sid)) for one in due]
+                async with self.engine.begin() as conn:
+                    await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
 
     async def resolves(self) -> None:
         for message in self.random.sample(self.sent, min(3, len(self.sent))):
@@ -509,7 +519,15 @@ async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, accepted(message))
 
-    await asyncio.gather(*(apply(engine, given_back(message)) for _ in range(10)))
+    await apply(engine, given_back(message))
+    due = await checks(engine)
+    read = [Reading(check=one, sent=listed(message, DeliveryStatus.FAILED, error_code=30002)) for one in due]
+
+    async def reads() -> None:
+        async with engine.begin() as conn:
+            await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
+
+    await asyncio.gather(*(reads() for _ in range(10)))
 
     assert await balance(engine) == usd("10")
     assert (await message_now(engine, message)).status is MessageStatus.PENDING

@@ -9,7 +9,7 @@ from db.campaigns import Campaign
 from db.messages import Message
 from db.prices import Margin
 from domain.money import Money
-from tests.builders import ORGANIZATION, apply, campaign, given_back, hand_over, message_now, onboard, run, send, usd
+from tests.builders import ORGANIZATION, campaign, give_back, hand_over, message_now, onboard, run, send, usd
 
 NOW = datetime.now(UTC)
 
@@ -81,7 +81,7 @@ async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(en
     of = await campaign(engine, messages=1)
     [first] = await send(engine, of)
     await record(engine, (first, "0.0079", "USD"))
-    await apply(engine, given_back(first))
+    await give_back(engine, first)
 
     [again] = await send(engine, of)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.looking_up import heard
-from db import campaigns, messages, resending, reservations, standings, wallets
+from db import campaigns, messages, readings, resending, reservations, standings, wallets
 from db.campaigns import PERSON, Campaign
 from db.messages import Message
+from db.readings import Reading
 from db.settlements import Reply
 from domain import failure
 from domain.campaign import CampaignStatus, MessageStatus
@@ -31,6 +32,8 @@ from tests.builders import (
     callback,
     campaign,
     campaign_now,
+    checks,
+    listed,
     onboard,
     park,
     reserve,
@@ -80,6 +83,11 @@ class Taken:
     def costs(self) -> bool:
         """Whether the customer pays for how it ends."""
         return not failure.refunded(*self.journey[-1])
+
+
+def _sent(one: Taken) -> SentMessage:
+    status, code = one.journey[one.at]
+    return listed(one.message, status, error_code=code)
 
 
 @dataclass(slots=True)
@@ -160,6 +168,20 @@ class Play:
         outcome = await apply(self.engine, callback(one.message, status, error_code=code))
         self.told.append(f"{one.message.attempt_id}: {status} {code}, {outcome}")
 
+    async def read(self) -> None:
+        """What callbacks asked for is read at Twilio; where only they name the message, it is looked up."""
+        due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=1))
+        by_sid = {sid_of(one.message): one for one in self.taken.values()}
+        read = [Reading(check=one, sent=_sent(by_sid[one.message_sid])) for one in due]
+        async with self.engine.begin() as conn:
+            outcome = await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
+        for id_ in outcome.look_up:
+            async with self.engine.connect() as conn:
+                found = await messages.get(conn, ORGANIZATION, id_)
+            if found is not None and found.is_taken_on_trust:
+                async with self.engine.begin() as conn:
+                    await readings.settle(conn, ORGANIZATION, [self._listed(found)])
+
     async def look_up(self) -> None:
         """A quarter of an hour later: whoever was answered has written it down, or is dead."""
         on_their_way = {one.message.attempt_id for one in self.answers}
@@ -174,9 +196,7 @@ class Play:
         one = self.taken.get(message.attempt_id)
         if one is None:
             return Reply(message=message, status=MessageStatus.LOST)
-        status, code = one.journey[one.at]
-        to, sid = message.recipient, sid_of(message)
-        return heard(message, SentMessage(sid=sid, account_sid="", to=to, body="", status=status, error_code=code))
+        return heard(message, _sent(one))
 
     async def pause(self) -> None:
         await self._change(self.one(), PAUSED, RUNNING, PARKED)
@@ -226,7 +246,7 @@ class Play:
         """Some that may go at once, or one that goes by itself."""
         if self.chance.random() < 0.1:
             return [self.chance.choice([self.look_up, self.send_again, self.cancel])]
-        often = {self.reserve: 12, self.hand_over: 20, self.answer: 8, self.call_back: 8, self.go_on: 4}
+        often = {self.reserve: 12, self.hand_over: 20, self.answer: 8, self.call_back: 8, self.read: 4, self.go_on: 4}
         rarely = {self.reactivate: 8, self.die: 2, self.settle_batch: 1, self.pause: 1, self.suspend: 1}
         steps = often | rarely
         return self.chance.choices([*steps], [*steps.values()], k=self.chance.randint(1, 3))
@@ -243,6 +263,8 @@ class Play:
         await self._go_through()
         for one in list(self.taken.values()):
             await self._say(one, len(one.journey) - 1)
+        for _ in range(3):  # what callbacks named is looked up, and read again
+            await self.read()
         await self._go_through()
 
     async def _go_through(self) -> None:

@@ -107,6 +107,17 @@ def test_a_status_unknown_to_us_is_none() -> None:
     assert told.status is None
 
 
-@pytest.mark.parametrize("params", [b"", b"\xff", [("AccountSid", "AC1")], [("MessageSid", "SM1")]])
+@pytest.mark.parametrize(
+    "params",
+    [
+        b"",
+        b"\xff",
+        [("AccountSid", "AC1")],
+        [("MessageSid", "SM1")],
+        b"AccountSid=%00&MessageSid=SM1",
+        b"AccountSid=AC1&MessageSid=SM1%00",
+        [("AccountSid", "AC1"), ("MessageSid", "../SM1")],
+    ],
+)
 def test_what_is_no_status_callback_is_none(params: Params) -> None:
     assert parse_callback(URL, params) is None

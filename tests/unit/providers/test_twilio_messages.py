@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -58,6 +58,8 @@ def message(**change: Any) -> dict[str, Any]:
         "price_unit": "USD",
         "error_code": None,
         "date_created": "Mon, 23 Nov 2026 12:00:10 +0000",
+        "date_sent": None,
+        "direction": "outbound-api",
     } | change
 
 
@@ -281,38 +283,53 @@ async def test_the_price_is_what_was_charged(world: World, price: str | None, un
         ({}, True),
         ({"date_created": "Mon, 23 Nov 2026 12:00:05 +0000"}, True),
         ({"date_created": "Mon, 23 Nov 2026 12:00:04 +0000"}, False),
-        ({"body": "another"}, False),
-        ({"from": "+1999"}, False),
-        ({"date_created": None}, False),
-        ({"from": None, "messaging_service_sid": "+15005550006"}, True),
+        ({"body": ""}, True),
+        ({"from": "+1999"}, True),
+        ({"date_created": None}, True),
+        ({"direction": "inbound"}, False),
+        ({"direction": "outbound-reply"}, True),
     ],
 )
-async def test_a_lost_answer_is_found_by_what_was_sent(world: World, change: dict[str, Any], found: bool) -> None:
+async def test_what_was_sent_since_is_listed_whatever_can_be_rewritten(
+    world: World, change: dict[str, Any], found: bool
+) -> None:
     page = {"messages": [message(**change)], "next_page_uri": None, "page": 0}
     world.answers[f"GET {MESSAGES}"] = told(page)
 
-    sent = await world.twilio.find_sent(SUB, to=MESSAGE.to, body=MESSAGE.body, sender=MESSAGE.sender, since=SENT_AT)
+    listed = await world.twilio.sent_since(SUB, SENT_AT, to=MESSAGE.to)
 
-    assert (sent is not None) is found
+    assert (len(listed.messages), listed.complete) == (int(found), True)
     assert parse_qs(world.server.asked[0].target.partition("?")[2])["To"] == [MESSAGE.to]
 
 
-async def test_the_earliest_of_several_is_the_one(world: World) -> None:
-    later = (SENT_AT + timedelta(seconds=2)).strftime("%a, %d %b %Y %H:%M:%S +0000")
-    page = {"messages": [message(sid="SM2", date_created=later), message()], "next_page_uri": None}
-    world.answers[f"GET {MESSAGES}"] = told(page)
+@pytest.mark.parametrize(
+    ("dates", "pages"),
+    [
+        ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": "Mon, 23 Nov 2026 12:01:00 +0000"}, 2),
+        ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": "Mon, 23 Nov 2026 11:59:01 +0000"}, 1),
+        ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": None}, 1),
+    ],
+)
+async def test_the_list_is_read_until_a_page_holds_only_what_was_sent_before(
+    world: World, dates: dict[str, Any], pages: int
+) -> None:
+    """It is sorted by the time of sending: behind one that waited long in the queue, newer ones may stand."""
+    following = f"{MESSAGES.removesuffix('.json')}/next.json"
+    world.answers[f"GET {MESSAGES}"] = told({"messages": [message(sid="SM1", **dates)], "next_page_uri": following})
+    world.answers[f"GET {following}"] = told({"messages": [message(sid="SM2")], "next_page_uri": None})
 
-    sent = await world.twilio.find_sent(SUB, to=MESSAGE.to, body=MESSAGE.body, sender=MESSAGE.sender, since=SENT_AT)
+    listed = await world.twilio.sent_since(SUB, SENT_AT)
+    cut = await world.twilio.sent_since(SUB, SENT_AT, most_pages=1)
 
-    assert sent is not None
-    assert sent.sid == "SM1"
+    assert [one.sid for one in listed.messages] == (["SM2"] if pages == 2 else [])
+    assert (listed.complete, cut.complete) == (True, pages == 1)
 
 
 async def test_a_list_that_cannot_be_read_is_no_proof_of_absence(world: World) -> None:
     world.answers[f"GET {MESSAGES}"] = Told(200, json.dumps({"a": 1, "b": 2}).encode())
 
     with pytest.raises(ProviderUnavailable):
-        await world.twilio.find_sent(SUB, to="+1", body="b", sender="+2", since=SENT_AT)
+        await world.twilio.sent_since(SUB, SENT_AT)
 
 
 def test_credentials_are_needed() -> None:

@@ -1,0 +1,127 @@
+"""Reading at Twilio what callbacks told of messages, before any money is returned; and what none told."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.service import RPCError
+
+from activities.doorbell import Doorbell
+from activities.looking_up import LOOK_UP_AFTER, look_up
+from db import alerts, locks, messages, organizations, readings, status_checks
+from db.organizations import Organization
+from db.readings import Outcome, Reading
+from db.status_checks import Check
+from providers.errors import NotFound, ProviderError
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+AT_ONCE = 20
+"""Messages of one organization that are read at the same time."""
+WRITING = 4
+"""Organizations that are written at the same time: each holds a connection, and waits for its own locks."""
+
+
+class Checking:
+    """Any number of workers may run it. No lock is held while Twilio is asked; a silent Twilio only delays refunds."""
+
+    def __init__(self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, lost_after: timedelta) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._doorbell = doorbell
+        self._lost_after = lost_after
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._writing = asyncio.Semaphore(WRITING)
+
+    async def check(self, *, now: datetime, patience: timedelta | None = None) -> int:
+        """Read what is due at Twilio and write down what it says; returns of how many messages that was begun.
+
+        Each organization by itself: what one's account or one's locks hold up, holds up nobody else's. After `patience`
+        those that are slow go on behind this.
+        """
+        async with self._engine.begin() as conn:
+            due = await status_checks.take(conn, now=now, but=self._busy.keys())
+        for organization_id, checks in due.items():
+            task = asyncio.create_task(self._check(organization_id, checks, now))
+            self._busy[organization_id] = task
+            task.add_done_callback(lambda _, of=organization_id: self._busy.pop(of))  # type: ignore[misc]
+        if self._busy:
+            await asyncio.wait(self._busy.values(), timeout=None if patience is None else patience.total_seconds())
+        return sum(len(checks) for checks in due.values())
+
+    async def stop(self) -> None:
+        """What is cut off is read again by whoever runs next."""
+        under_way = list(self._busy.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _check(self, organization_id: str, checks: Sequence[Check], now: datetime) -> None:
+        """What fails is read again later: `take` has seen to that."""
+        try:
+            async with self._engine.connect() as conn:
+                organization = await organizations.get(conn, organization_id)
+            if organization is None:
+                return
+            found = await self._read(organization, checks)
+            async with self._writing, self._engine.begin() as conn:
+                await locks.hurry(conn)
+                outcome = await readings.apply(conn, organization_id, found, now=now)
+            await self._look_up(organization, checks, outcome, now)
+            if outcome.refunded:
+                await self._doorbell.ring_organization(organization_id)  # if it may send by now, campaigns go on
+        except (ProviderError, SQLAlchemyError, OSError) as problem:
+            detail = str(problem).partition("\n")[0][:200]
+            log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__, detail=detail)
+        except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
+            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+
+    async def _read(self, organization: Organization, checks: Sequence[Check]) -> list[Reading]:
+        """Some at a time; where Twilio does not answer, the rest waits."""
+        found: list[Reading] = []
+        for start in range(0, len(checks), AT_ONCE):
+            some = checks[start : start + AT_ONCE]
+            read = await asyncio.gather(*(self._read_one(organization, one) for one in some), return_exceptions=True)
+            found += [one for one in read if isinstance(one, Reading)]
+            failed = [one for one in read if isinstance(one, BaseException)]
+            if failed and not isinstance(failed[0], ProviderError):
+                raise failed[0]
+            if failed:
+                log.warning("not_read", organization_id=organization.id, reason=str(failed[0]))
+                break
+        return found
+
+    async def _read_one(self, organization: Organization, check: Check) -> Reading:
+        try:
+            sent = await self._twilio.get_message(organization.twilio_account_sid, check.message_sid)
+        except NotFound:
+            return Reading(check=check, sent=None)
+        return Reading(check=check, sent=sent)
+
+    async def _look_up(
+        self, organization: Organization, checks: Sequence[Check], outcome: Outcome, now: datetime
+    ) -> None:
+        """Find those of which only callbacks say which of Twilio's messages they are; then they are read again."""
+        if not outcome.look_up:
+            return
+        async with self._engine.connect() as conn:
+            found = await messages.in_window(conn, organization.id, list(outcome.look_up))
+        before = now - LOOK_UP_AFTER  # till then the answer to the hand-over may still say it
+        waiting = [
+            one for one in found if one.is_taken_on_trust and one.sending_at is not None and one.sending_at < before
+        ]
+        looked_up = await look_up(
+            self._engine, self._twilio, organization, waiting, now=now, lost_after=self._lost_after
+        )
+        sure = [reply for reply in looked_up.replies if reply.provider_sid is not None]
+        unsure = {reply.message.id for reply in looked_up.replies} - {reply.message.id for reply in sure}
+        async with self._writing, self._engine.begin() as conn:
+            await locks.hurry(conn)
+            await readings.settle(conn, organization.id, sure)
+            if unsure:
+                await status_checks.done(conn, organization.id, [one for one in checks if one.message_id in unsure])
+                detail = "; ".join(looked_up.unsure[:5]) or "Twilio does not list what callbacks told of"
+                await alerts.raise_(conn, organization.id, "refund_unconfirmed", detail)

@@ -1,0 +1,204 @@
+"""What Twilio itself says of messages, read by us: it outranks every callback, and only it refunds what was taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts, campaigns, messages, settlements, status_checks, unpaid_sends, wallets
+from db.campaigns import TOLLGATE
+from db.messages import Message
+from db.settlements import Reply
+from db.status_checks import GIVEN_UP_AFTER, Check
+from domain import failure
+from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.telephony import CLOCKS_DIFFER, TERMINAL, DeliveryStatus, SentMessage
+
+SURELY_THERE = timedelta(minutes=15)
+"""So long after a callback Twilio has the message, if it ever will."""
+_WENT_OUT = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ, DeliveryStatus.UNDELIVERED})
+_WRITE = text(
+    """
+    UPDATE messages m
+    SET status = 'accepted', sid_confirmed = true, delivery_status = t.status, error_code = t.code,
+        settled_at = coalesce(m.settled_at, clock_timestamp())
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS integer[])) AS t (id, status, code)
+    WHERE m.organization_id = :organization_id AND m.id = t.id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A message as Twilio has it, None where it does not; `check` says why it was read."""
+
+    check: Check
+    sent: SentMessage | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    refunded: int = 0
+    look_up: tuple[UUID, ...] = ()
+
+
+@dataclass(slots=True)
+class _Decided:
+    replies: list[Reply] = field(default_factory=list)
+    words: list[tuple[UUID, DeliveryStatus, int | None]] = field(default_factory=list)
+    done: list[Check] = field(default_factory=list)
+    look_up: list[UUID] = field(default_factory=list)
+    alerts: dict[str, str] = field(default_factory=dict)
+
+
+async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime) -> Outcome:
+    """Write down what Twilio says of messages of one organization: how they end, what is refunded, what contradicts.
+
+    What failed because the account was suspended is pending again. `look_up` names messages of which only callbacks
+    say which of Twilio's they are: those have to be found in its list. Any number of times. Locks the campaigns, the
+    wallet, the messages; the caller commits.
+    """
+    ids = {one.check.message_id for one in readings}
+    await _lock_campaigns(conn, organization_id, await messages.in_window(conn, organization_id, list(ids)))
+    wallet = await wallets.lock(conn, organization_id)
+    known = {one.id: one for one in await messages.lock(conn, organization_id, ids)}
+    decided = _Decided()
+    for reading in readings:
+        message = known.get(reading.check.message_id)
+        if message is None:
+            decided.done.append(reading.check)
+        elif reading.sent is None:
+            _not_there(decided, message, reading.check, now)
+        elif message.attempt != reading.check.attempt or message.status in settlements.RETURNED:
+            await _of_what_was_refunded(conn, decided, message, reading.check, reading.sent, now)
+        else:
+            _of_what_is_open(decided, message, reading.check, reading.sent, now)
+    refunded = await settlements.settle_locked(conn, organization_id, wallet, decided.replies)
+    await _write(conn, organization_id, decided)
+    await _run_again(conn, organization_id, decided.replies)
+    return Outcome(refunded=refunded, look_up=tuple(decided.look_up))
+
+
+async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
+    """Write down how messages came out that were found in Twilio's list; returns how many were still open.
+
+    Locks the campaigns, the wallet, the messages; the caller commits.
+    """
+    await _lock_campaigns(conn, organization_id, [reply.message for reply in replies])
+    settled = await settlements.settle(conn, organization_id, replies)
+    await _run_again(conn, organization_id, replies)
+    return settled
+
+
+async def _lock_campaigns(conn: AsyncConnection, organization_id: str, of: Sequence[Message]) -> None:
+    for campaign_id in sorted({one.campaign_id for one in of if one.campaign_id is not None}):
+        await campaigns.lock(conn, organization_id, campaign_id)
+
+
+async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
+    """A campaign that was over is not, when messages of it are pending again."""
+    for campaign_id in {one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING}:
+        campaign = None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
+        if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
+            await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value)
+
+
+def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:
+    if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
+        decided.done.append(check)  # it was refused, or waits for its next attempt
+    elif message.provider_sid not in (None, sent.sid):
+        decided.done.append(check)  # a callback named another message than Twilio's own answer
+        decided.alerts["callback_contradicted"] = (
+            f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
+            "who else holds the subaccount's token?"
+        )
+    elif message.provider_sid is None or not message.sid_confirmed:
+        decided.look_up.append(message.id)  # and is read again, when it is known which one it is
+        if _too_old(check, now):
+            decided.done.append(check)
+    elif sent.status is None:
+        return
+    elif failure.refunded(sent.status, sent.error_code):
+        decided.replies.append(
+            settlements.never_left(message, sent.sid, sent.status, sent.error_code, after_acceptance=True)
+        )
+        decided.done.append(check)
+    else:
+        _keep(decided, message, check, sent.status, sent.error_code, now)
+
+
+def _keep(
+    decided: _Decided, message: Message, check: Check, status: DeliveryStatus, code: int | None, now: datetime
+) -> None:
+    """It went out, or may still: nothing is refunded, whatever a callback said."""
+    if (message.delivery_status, message.error_code) != (status, code):
+        decided.words.append((message.id, status, code))
+    if status not in TERMINAL and not _too_old(check, now):
+        return
+    decided.done.append(check)
+    if check.told not in (None, status):
+        decided.alerts["callback_contradicted"] = (
+            f"a callback said that {check.message_sid} of message {message.id} is {check.told}, Twilio says {status}: "
+            "nothing was refunded; who else holds the subaccount's token?"
+        )
+
+
+def _not_there(decided: _Decided, message: Message, check: Check, now: datetime) -> None:
+    """Made up, erased at Twilio, or too young to be found: no reason to return money."""
+    if check.since is not None and now - check.since < SURELY_THERE:
+        return
+    decided.done.append(check)
+    if message.provider_sid == check.message_sid and message.sid_confirmed and check.told is not None:
+        decided.alerts["refund_unconfirmed"] = (
+            f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
+            "Twilio does not have it any more: nothing was refunded"
+        )
+
+
+async def _of_what_was_refunded(
+    conn: AsyncConnection, decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
+) -> None:
+    """Refunded, or given back and paid again since: if it went out all the same, that send is not paid for."""
+    if not await _stood_for(conn, message, sent) or sent.status is None:
+        decided.done.append(check)
+        await unpaid_sends.clear_alert(conn, message.organization_id)
+    elif sent.status in _WENT_OUT and not failure.refunded(sent.status, sent.error_code):
+        await unpaid_sends.note(conn, message, check.attempt, sent.sid, sent.status)
+        decided.alerts["sent_after_refund"] = (
+            f"message {message.id}, attempt {check.attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
+        )
+        decided.done.append(check)
+    elif sent.status in TERMINAL or _too_old(check, now):
+        decided.done.append(check)
+        await unpaid_sends.clear_alert(conn, message.organization_id)
+
+
+async def _stood_for(conn: AsyncConnection, message: Message, sent: SentMessage) -> bool:
+    """Whether the message of Twilio's is the refunded attempt, as far as anybody knows."""
+    for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
+        return named.message_id == message.id
+    sent_at, lost = message.sending_at, message.status is MessageStatus.LOST
+    if not lost or message.provider_sid is not None or sent_at is None or sent.created_at is None:
+        return False
+    return sent.outbound and sent.may_be_to(message.recipient) and sent.created_at >= sent_at - CLOCKS_DIFFER
+
+
+async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:
+    if decided.words:
+        asked = {
+            "organization_id": organization_id,
+            "ids": [id_ for id_, _, _ in decided.words],
+            "statuses": [status.value for _, status, _ in decided.words],
+            "codes": [code for _, _, code in decided.words],
+        }
+        await conn.execute(_WRITE, asked)
+    await status_checks.done(conn, organization_id, decided.done)
+    for kind, detail in sorted(decided.alerts.items()):
+        await alerts.raise_(conn, organization_id, kind, detail)
+
+
+def _too_old(check: Check, now: datetime) -> bool:
+    return check.since is not None and now - check.since > GIVEN_UP_AFTER

@@ -1,0 +1,151 @@
+"""Messages whose status is to be read at Twilio: a callback asked for a refund, or none told how they ended.
+
+Whoever holds a subaccount's token can sign callbacks, so no callback returns money: it only has Twilio read.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.telephony import TERMINAL, DeliveryStatus
+
+ORGANIZATIONS, EACH = 100, 200
+"""Read in one pass: so many organizations, and so many messages of each."""
+UNDECIDED_AFTER, GIVEN_UP_AFTER = timedelta(hours=4), timedelta(days=3)
+_SLOWLY = 9
+"""The tries that one begins with that nobody waits for: it is read again half an hour later, not two seconds."""
+
+_ADD = text(
+    """
+    INSERT INTO status_checks (organization_id, message_id, attempt, message_sid, told)
+    SELECT DISTINCT ON (organization_id, message_id, message_sid)
+           organization_id, message_id, attempt, message_sid, told
+    FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]), CAST(:attempts AS integer[]),
+                CAST(:sids AS text[]), CAST(:told AS text[]))
+         AS t (organization_id, message_id, attempt, message_sid, told)
+    ORDER BY organization_id, message_id, message_sid
+    ON CONFLICT (organization_id, message_id, message_sid) DO UPDATE
+    SET told = excluded.told, tries = 0, next_at = clock_timestamp()
+    WHERE status_checks.told IS DISTINCT FROM excluded.told
+    """
+)
+_TAKE = text(
+    """
+    WITH waiting AS (
+        SELECT organization_id FROM status_checks
+        WHERE next_at <= :now AND organization_id <> ALL(CAST(:but AS text[]))
+        GROUP BY organization_id ORDER BY min(next_at) LIMIT :organizations
+    ), due AS MATERIALIZED (
+        SELECT c.* FROM waiting CROSS JOIN LATERAL (
+            SELECT * FROM status_checks s WHERE s.organization_id = waiting.organization_id AND s.next_at <= :now
+            ORDER BY s.next_at LIMIT :each FOR UPDATE SKIP LOCKED
+        ) c
+    )
+    UPDATE status_checks s
+    SET tries = s.tries + 1,
+        next_at = :now + least(interval '2 seconds' * (1 << least(s.tries, 14)), interval '6 hours')
+    FROM due
+    WHERE s.organization_id = due.organization_id AND s.message_id = due.message_id
+      AND s.message_sid = due.message_sid
+    RETURNING s.organization_id, s.message_id, s.attempt, s.message_sid, s.told, s.since
+    """
+)
+_DONE = text(
+    """
+    DELETE FROM status_checks s
+    USING unnest(CAST(:ids AS uuid[]), CAST(:sids AS text[])) AS t (message_id, message_sid)
+    WHERE s.organization_id = :organization_id AND s.message_id = t.message_id AND s.message_sid = t.message_sid
+    """
+)
+_ADD_UNDECIDED = text(
+    """
+    INSERT INTO status_checks (organization_id, message_id, attempt, message_sid, tries)
+    SELECT m.organization_id, m.id, m.attempt, m.provider_sid, :tries
+    FROM organizations o CROSS JOIN LATERAL (
+        SELECT * FROM messages m
+        WHERE m.organization_id = o.id AND m.provider_sid IS NOT NULL AND m.provider_price_micros IS NULL
+          AND m.sending_at BETWEEN :since AND :before AND m.status = 'accepted'
+          AND (m.delivery_status IS NULL OR m.delivery_status <> ALL(CAST(:ends AS text[])))
+          AND NOT EXISTS (SELECT 1 FROM status_checks s
+                          WHERE s.organization_id = m.organization_id AND s.message_id = m.id)
+        ORDER BY m.sending_at LIMIT :each
+    ) m
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One message to be read at Twilio by its sid. `told` is what a callback said of it, None where none came."""
+
+    organization_id: str
+    message_id: UUID
+    attempt: int
+    message_sid: str
+    told: DeliveryStatus | None = None
+    since: datetime | None = None
+
+
+async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
+    """Have messages read as soon as may be; again only if a callback says something else. The caller commits."""
+    if checks:
+        await conn.execute(
+            _ADD,
+            {
+                "organizations": [one.organization_id for one in checks],
+                "ids": [one.message_id for one in checks],
+                "attempts": [one.attempt for one in checks],
+                "sids": [one.message_sid for one in checks],
+                "told": [one.told for one in checks],
+            },
+        )
+
+
+async def take(conn: AsyncConnection, *, now: datetime, but: Collection[str] = ()) -> dict[str, list[Check]]:
+    """Those that are due, by organization; each is due again later, ever more rarely, unless it is done till then.
+
+    Some of every organization that waits longest, so that none waits for another's, but of none in `but`. The caller
+    commits, then reads.
+    """
+    asked = {"now": now, "organizations": ORGANIZATIONS, "each": EACH, "but": list(but)}
+    taken: dict[str, list[Check]] = {}
+    for row in await conn.execute(_TAKE, asked):
+        taken.setdefault(row.organization_id, []).append(
+            Check(
+                organization_id=row.organization_id,
+                message_id=row.message_id,
+                attempt=row.attempt,
+                message_sid=row.message_sid,
+                told=None if row.told is None else DeliveryStatus(row.told),
+                since=row.since,
+            )
+        )
+    return taken
+
+
+async def done(conn: AsyncConnection, organization_id: str, checks: Collection[Check]) -> None:
+    if checks:
+        asked: dict[str, Any] = {
+            "organization_id": organization_id,
+            "ids": [one.message_id for one in checks],
+            "sids": [one.message_sid for one in checks],
+        }
+        await conn.execute(_DONE, asked)
+
+
+async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
+    """Have read what was handed over hours ago and has no end yet: its last callback may be lost. How many are new."""
+    asked = {
+        "since": now - GIVEN_UP_AFTER,
+        "before": now - UNDECIDED_AFTER,
+        "ends": [status.value for status in TERMINAL],
+        "each": EACH,
+        "tries": _SLOWLY,
+    }
+    return (await conn.execute(_ADD_UNDECIDED, asked)).rowcount

@@ -1,0 +1,115 @@
+"""What Twilio sent although its debit was refunded: noted once for each attempt, and charged by an operator's act."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts, messages, wallets
+from db.messages import Message
+from domain.campaign import MessageStatus
+from domain.telephony import DeliveryStatus
+from domain.wallet import Debited, Outcome, debit
+
+ALERT = "sent_after_refund"
+_NOTE = text(
+    """
+    INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)
+    VALUES (:organization_id, :id, :attempt, :sid, :status)
+    ON CONFLICT (organization_id, message_id, attempt) DO UPDATE SET delivery_status = excluded.delivery_status
+    """
+)
+_SHOW = text(
+    """
+    UPDATE messages SET provider_sid = :sid, delivery_status = :status, sid_confirmed = true
+    WHERE organization_id = :organization_id AND id = :id AND attempt = :attempt
+      AND status = ANY(CAST(:refunded AS text[]))
+    """
+)
+_OPEN = text(
+    """
+    SELECT message_id, attempt, message_sid, delivery_status, found_at FROM unpaid_sends
+    WHERE organization_id = :organization_id AND charged_at IS NULL ORDER BY found_at, message_id, attempt LIMIT :limit
+    """
+)
+_OF_MESSAGE = text(
+    "SELECT attempt FROM unpaid_sends"
+    " WHERE organization_id = :organization_id AND message_id = :id ORDER BY attempt FOR UPDATE"
+)
+_CHARGED = text(
+    "UPDATE unpaid_sends SET charged_at = coalesce(charged_at, clock_timestamp())"
+    " WHERE organization_id = :organization_id AND message_id = :id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpaidSend:
+    message_id: UUID
+    attempt: int
+    message_sid: str
+    delivery_status: str
+    found_at: datetime
+
+
+class NothingUnpaid(Exception):
+    """Only what Twilio says it sent after its refund may be charged."""
+
+
+def charge_reference(message_id: UUID, attempt: int) -> str:
+    return f"charge:message:{message_id}:{attempt}"
+
+
+async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus) -> None:
+    """The message shows it, too, unless it has been paid and sent once more. The caller holds its row and commits."""
+    asked = {
+        "organization_id": message.organization_id,
+        "id": message.id,
+        "attempt": attempt,
+        "sid": sid,
+        "status": status.value,
+    }
+    await conn.execute(_NOTE, asked)
+    await conn.execute(_SHOW, asked | {"refunded": [MessageStatus.REFUSED.value, MessageStatus.LOST.value]})
+
+
+async def open_ones(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[UnpaidSend]:
+    """Those that are not charged yet, the oldest first."""
+    rows = await conn.execute(_OPEN, {"organization_id": organization_id, "limit": limit})
+    return [UnpaidSend(**row) for row in rows.mappings()]
+
+
+async def charge(
+    conn: AsyncConnection, organization_id: str, message_id: UUID
+) -> tuple[Message | None, Outcome | None]:
+    """Take the message's price again, once for each attempt that went out after its refund; like any other debit.
+
+    Raises `NothingUnpaid`. The first refusal is the outcome, and then the caller rolls back. Locks the wallet; the
+    caller commits.
+    """
+    wallet = await wallets.lock(conn, organization_id)
+    message = await messages.get(conn, organization_id, message_id)
+    if wallet is None or message is None:
+        return None, None
+    asked = {"organization_id": organization_id, "id": message_id}
+    attempts: Sequence[int] = (await conn.execute(_OF_MESSAGE, asked)).scalars().all()
+    if not attempts:
+        raise NothingUnpaid("Twilio does not say that it sent this message after its refund")
+    postings = [
+        debit(charge_reference(message_id, attempt), message.price, "sent by Twilio after its refund")
+        for attempt in attempts
+    ]
+    for outcome in await wallets.post_locked(conn, wallet, postings):
+        if not isinstance(outcome, Debited):
+            return message, outcome
+    await conn.execute(_CHARGED, asked)
+    await clear_alert(conn, organization_id)
+    return message, None
+
+
+async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
+    """Unless something is left that is not charged."""
+    if not await open_ones(conn, organization_id, limit=1):
+        await alerts.clear(conn, organization_id, ALERT)
