@@ -1,13 +1,17 @@
-"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the message was sent."""
+"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the message was sent.
+
+The lists also say how messages ended of which no callback told.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from db import organizations, prices
+from db import listed_statuses, locks, organizations, prices
 from providers.errors import ProviderError
 from providers.twilio import Twilio
 
@@ -41,8 +45,8 @@ async def record(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: da
             at = PricesFrom(organization_id=unpriced.organization_id, day=unpriced.first_day.isoformat())
         try:
             at = await _record_page(engine, twilio, at, today=now.date())
-        except ProviderError as problem:
-            log.warning("not_priced", organization_id=at.organization_id, reason=str(problem))
+        except (ProviderError, DBAPIError) as problem:  # another one's, which holds up nobody else
+            log.warning("not_priced", organization_id=at.organization_id, reason=str(problem).partition("\n")[0])
             at = PricesFrom(organization_id=at.organization_id)
     return at
 
@@ -57,8 +61,12 @@ async def _record_page(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, t
     page = await twilio.list_messages(organization.twilio_account_sid, day, page=at.page)
     told = {message.sid: message.price for message in page.messages if message.price is not None}
     async with engine.begin() as conn:
+        await locks.hurry(conn)
         recorded = await prices.record(conn, organization.id, told)
-    log.info("prices_recorded", organization_id=organization.id, day=at.day, recorded=recorded)
+        differing = await listed_statuses.compare(conn, organization.id, page.messages)
+    log.info(
+        "prices_recorded", organization_id=organization.id, day=at.day, recorded=recorded, statuses_differing=differing
+    )
     if page.next is not None:
         return replace(at, page=page.next)
     tomorrow = day + timedelta(days=1)  # what waited in Twilio's queue over midnight was sent a day later

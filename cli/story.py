@@ -190,7 +190,10 @@ class Story:
     async def _parked(self) -> Any | None:
         campaign = await self.company.campaign(self.id, self.campaign)
         moving = campaign["counts"]["reserved"] + campaign["counts"]["sending"]
-        return campaign if campaign["status"] == "parked" and not moving else None
+        if campaign["status"] != "parked" or moving:
+            return None
+        given_back = campaign["counts"]["accepted"] == len(kept(await self.twilio.messages(self.account)))
+        return campaign if given_back else None  # what Twilio failed is read there before it is refunded
 
     async def _check_parked(self, parked: Any) -> str:
         """What is with Twilio, what is paid and where it stopped agree to the message."""

@@ -16,13 +16,10 @@ from db import alerts, status_checks
 from db.status_checks import Check
 from domain import failure
 from domain.campaign import MessageStatus
-from domain.telephony import DeliveryStatus, StatusCallback, rank
+from domain.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, rank
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
-_LEFT = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ, DeliveryStatus.UNDELIVERED})
-"""What only a message can be that went out."""
-_ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 _LOCK = """
     SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status
     FROM messages m
@@ -110,14 +107,14 @@ class _Standing:
     def contradicts(self, told: Told, attempt: int | None) -> bool:
         """Whether it says that something went out that was refunded, or given back and sent once more."""
         status = told.callback.status
-        if status not in _LEFT or told.asks_for_money:
+        if status not in WENT_OUT or told.asks_for_money:
             return False
         if attempt is not None and attempt < self.attempt:
             return True
         if self.status not in _RETURNED or self.provider_sid not in (None, told.callback.message_sid):
             return False
         went_out = self.delivery_status is DeliveryStatus.UNDELIVERED  # then only that it arrived is news
-        return status in (_ARRIVED if went_out else _LEFT)
+        return status in (ARRIVED if went_out else WENT_OUT)
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
         if self.provider_sid is not None:

@@ -32,7 +32,7 @@ _RECORD = text(
              AS told (sid, micros, currency)
         JOIN messages m ON m.organization_id = :organization_id AND m.provider_sid = told.sid
         WHERE m.provider_price_micros IS NULL
-        ORDER BY m.id FOR UPDATE OF m
+        ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
     ) AS priced
     WHERE messages.organization_id = :organization_id AND messages.id = priced.id
     """
@@ -88,7 +88,7 @@ async def next_unpriced(conn: AsyncConnection, *, after: str, since: datetime, b
 async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:
     """Write prices by the messages' sids, each once; returns how many were new.
 
-    Locks the messages in order of id, as those that settle them do. The caller commits.
+    What somebody else holds waits for the next pass. The caller commits.
     """
     done = await conn.execute(
         _RECORD,

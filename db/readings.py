@@ -15,11 +15,10 @@ from db.settlements import Reply
 from db.status_checks import GIVEN_UP_AFTER, Check
 from domain import failure
 from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.telephony import CLOCKS_DIFFER, TERMINAL, DeliveryStatus, SentMessage
+from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage
 
 SURELY_THERE = timedelta(minutes=15)
 """So long after a callback Twilio has the message, if it ever will."""
-_WENT_OUT = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ, DeliveryStatus.UNDELIVERED})
 _WRITE = text(
     """
     UPDATE messages m
@@ -165,7 +164,7 @@ async def _of_what_was_refunded(
     if not await _stood_for(conn, message, sent) or sent.status is None:
         decided.done.append(check)
         await unpaid_sends.clear_alert(conn, message.organization_id)
-    elif sent.status in _WENT_OUT and not failure.refunded(sent.status, sent.error_code):
+    elif sent.status in WENT_OUT and not failure.refunded(sent.status, sent.error_code):
         await unpaid_sends.note(conn, message, check.attempt, sent.sid, sent.status)
         decided.alerts["sent_after_refund"] = (
             f"message {message.id}, attempt {check.attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"

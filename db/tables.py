@@ -480,7 +480,7 @@ attempts = Table(
 status_checks = Table(
     "status_checks",
     metadata,
-    Column("organization_id", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),  # no foreign key: its check would wait for a locked message
     Column("message_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("message_sid", Text, nullable=False),
@@ -489,7 +489,6 @@ status_checks = Table(
     _time("since", now=True),
     _time("next_at", now=True),
     PrimaryKeyConstraint("organization_id", "message_id", "message_sid"),
-    ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
     Index("status_checks_due_idx", "organization_id", "next_at"),
 )
 

@@ -70,6 +70,9 @@ TERMINAL = frozenset(
     }
 )
 """Nothing comes after these, but `READ` after `DELIVERED`."""
+ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
+WENT_OUT = ARRIVED | {DeliveryStatus.SENT, DeliveryStatus.UNDELIVERED}
+"""What only a message can be that a carrier was given; but some that are undelivered never left, by their code."""
 
 
 def rank(status: DeliveryStatus) -> int:

@@ -30,9 +30,6 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "message_id", "message_sid", name=op.f("status_checks_pkey")),
-        sa.ForeignKeyConstraint(
-            ["organization_id", "message_id"], MESSAGE, name=op.f("status_checks_organization_id_fkey")
-        ),
     )
     op.create_index("status_checks_due_idx", "status_checks", ["organization_id", "next_at"])
     op.create_table(
