@@ -134,7 +134,7 @@ async def _collect(here: Context, provider: BillingProvider, attempt: Collection
 
 
 async def _current(here: Context, organization_id: str, *, begun: bool = True) -> tuple[BillingProvider, Subscription]:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
         known = await paid_for(here, conn, organization_id)

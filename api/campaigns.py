@@ -65,7 +65,7 @@ async def page(
     limit: Limit = 50,
 ) -> CampaignPage:
     last = None if before is None else parsed_uuid(before, "campaign")
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:
             raise not_found("organization")
         found = await campaigns.page(conn, organization_id, before=last, limit=limit)
@@ -77,7 +77,7 @@ async def page(
 
 @router.get("/{campaign_id}", dependencies=[READ], summary="One campaign, with how far it is")
 async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
         if campaign is None:
             raise not_found("campaign")

@@ -1,12 +1,14 @@
 """What a request can reach, and the parts of a request that many routes share."""
 
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
 from activities.sending import Sending
@@ -18,6 +20,7 @@ from api.tokens import Tokens
 from db import waiting
 from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer
+from runtime.database import snapshot
 from runtime.wiring import Services
 
 _ORGANIZATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
@@ -36,6 +39,10 @@ class Context:
     coalescer: Coalescer
     callbacks: Callbacks
     answers: Answers
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """To read with: all that is read from it is of one moment."""
+        return snapshot(self.services.engine)
 
     def ring(self, organization_id: str) -> None:
         """Behind the answer; what is not heard, the relay rings again."""

@@ -63,6 +63,7 @@ class Kind(Enum):
     UNKNOWN_ACCOUNT = 403, "The account is not one of ours"
     NOT_FOUND = 404, "There is no such thing"
     METHOD_NOT_ALLOWED = 405, "This method is not served here"
+    TOO_SLOW = 408, "The request did not come in time"
     CONFLICT = 409, "It was asked before with other content"
     TAKEN = 409, "It belongs to another organization"
     WRONG_STATE = 409, "Its state does not allow that"
@@ -72,6 +73,7 @@ class Kind(Enum):
     INVALID = 422, "A field is not right"
     SUSPENDED = 423, "The organization is suspended"
     FROZEN = 423, "The wallet is frozen"
+    HEAD_TOO_LARGE = 431, "The request line and the headers are too large"
     INTERNAL = 500, "Something went wrong here"
     PROVIDER_REFUSED = 502, "The provider refused what Tollgate asked of it"
     PROVIDER_UNAVAILABLE = 503, "The provider does not answer"
@@ -185,8 +187,6 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
     match outcome:
         case InsufficientFunds(balance_micros=balance, needed_micros=needed):
             return Problem(kind, reasons=reasons, balance=to_decimal_string(balance), needed=to_decimal_string(needed))
-        case Frozen(reason=why):
-            return Problem(kind, why, reasons=reasons)
         case WalletNotFound():
             return not_found("organization")
         case Conflict(entry=entry):

@@ -67,7 +67,7 @@ class BlockOut(BaseModel):
                     text=IN_WORDS[one.kind],
                     held=True,
                     reference=one.reference or None,
-                    reason=one.reason,
+                    reason=one.reason or None,
                     placed_by=one.placed_by,
                     placed_at=one.placed_at,
                 )

@@ -121,7 +121,7 @@ async def list_holds(
     after: Annotated[Reference | None, Query(description="Only references behind this one.")] = None,
     limit: Limit = 100,
 ) -> HoldPage:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         if wallet is None:
             raise not_found("organization")
@@ -161,7 +161,7 @@ async def release(organization_id: OrganizationId, reference_id: HoldReference, 
 
 @router.get("/{reference_id:path}", dependencies=[READ], summary="One hold")
 async def get(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         hold = await holds.get(conn, organization_id, reference_id)
     if hold is None:
         raise not_found("hold")

@@ -44,7 +44,7 @@ class MarginOut(Sums):
 @router.get("/{campaign_id}/margin", dependencies=[READ], summary="What a campaign was charged, and what it cost")
 async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> MarginOut:
     """Twilio's prices are read from its lists every quarter of an hour."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
         if organization is None or campaign is None:

@@ -107,7 +107,7 @@ async def send(
             key=key,
         )
     if message is None:
-        async with here.services.engine.connect() as conn:
+        async with here.snapshot() as conn:
             raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
     if outcome is None:
         response.status_code = 200
@@ -154,7 +154,7 @@ async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50)
 
 @router.get("/{message_id}", dependencies=[READ], summary="One message")
 async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
     if message is None:
         raise not_found("message")
@@ -179,11 +179,11 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
     if message.campaign_id is not None:
         here.ring_campaigns(organization_id, message.campaign_id)
     elif paid is None:
-        async with here.services.engine.connect() as conn:
+        async with here.snapshot() as conn:
             raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
     else:
         return MessageOut.of(await _hand_over(here, organization, paid))
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 
 
@@ -228,5 +228,5 @@ async def _hand_over(here: Context, organization: Organization, message: Message
             message_id=str(message.id),
             problem=f"{type(problem).__name__}: {problem}"[:300],
         )
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         return await messages.get(conn, organization.id, message.id) or message

@@ -78,7 +78,7 @@ async def metrics(here: Here) -> Response:
     """`tollgate_http_…` and `process_…` are of the process that answers; the rest is of the whole installation, and
     every process tells it alike.
     """
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         told = await figures.read(conn, now=datetime.now(UTC))
     text = generate_latest(here.answers.registry) + generate_latest(_Installation(told))
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -56,7 +56,7 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
 @router.get("/organizations/{organization_id}/migration", dependencies=[READ], summary="Where its migration is")
 async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
     """The one under way or, without one, the last."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         known = await organizations.get(conn, organization_id)
         found = await customer_migrations.newest(conn, organization_id)
     if known is None or found is None:
@@ -74,7 +74,7 @@ async def page(
     """The newest of each organization."""
     if after is not None and not after.isprintable():
         raise invalid("after", "only printable characters")
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         found = await customer_migrations.page(conn, state=state, after=after, limit=limit)
     return MigrationPage(
         migrations=[MigrationOut.of(one) for one in found],

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.exc import IntegrityError
 
+from api import notes
 from api.auth import OPERATOR, READ, WRITE, Caller
 from api.context import Context, Here, Limit, OrganizationId
 from api.errors import Kind, Problem, ReasonOut, invalid, not_found
@@ -28,7 +29,7 @@ HELD = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 async def create(asked: NewOrganization, here: Here, response: Response) -> OrganizationOut:
     """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other content 409."""
     wanted = _wanted(asked, here.services.settings.grace_period)
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         before = await organizations.get(conn, wanted.id)
     if before is None:
         await _check_account(here, wanted.twilio_account_sid)
@@ -37,7 +38,7 @@ async def create(asked: NewOrganization, here: Here, response: Response) -> Orga
                 created = await organizations.create(conn, wanted)
         except IntegrityError as problem:  # somebody else took the account in this very moment
             raise AccountTaken(wanted.twilio_account_sid) from problem
-        async with here.services.engine.connect() as conn:
+        async with here.snapshot() as conn:
             before = await organizations.get(conn, wanted.id)
         if created and before is not None:
             here.ring(wanted.id)
@@ -56,7 +57,7 @@ async def page(
 ) -> OrganizationPage:
     if after is not None and not after.isprintable():
         raise invalid("after", "only printable characters")
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         found = await organizations.page(conn, after=after, limit=limit)
     return OrganizationPage(
         organizations=[OrganizationOut.of(one) for one in found], next=found[-1].id if len(found) == limit else None
@@ -65,7 +66,7 @@ async def page(
 
 @router.get("/{organization_id}", dependencies=[READ], summary="One organization")
 async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         found = await organizations.get(conn, organization_id)
     if found is None:
         raise not_found("organization")
@@ -85,7 +86,7 @@ async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> 
 @router.get("/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why")
 async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     """What a debit of one segment would be answered now."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         found = await explaining.why_not(conn, organization_id)
     if found is None:
         raise not_found("organization")
@@ -93,12 +94,13 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
 
 
 @router.get("/{organization_id}/explain", dependencies=[READ], summary="Everything about it, and in plain sentences")
-async def explain(organization_id: OrganizationId, here: Here) -> ExplanationOut:
-    async with here.services.engine.connect() as conn:
+async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
+    """For people who support it. What operators noted of it, an operator's key alone is told."""
+    async with here.snapshot() as conn:
         told = await explaining.explain(conn, organization_id)
     if told is None:
         raise not_found("organization")
-    return ExplanationOut.of(told)
+    return ExplanationOut.of(notes.of_explanation(told, caller))
 
 
 @router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
@@ -117,14 +119,17 @@ async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here)
 
 
 @router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
-async def blocks(organization_id: OrganizationId, here: Here) -> list[BlockOut]:
-    """Those that stand by themselves can be lifted by an operator; the others follow from the subscription."""
-    async with here.services.engine.connect() as conn:
+async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) -> list[BlockOut]:
+    """Those that stand by themselves can be lifted by an operator; the others follow from the subscription.
+
+    What an operator noted, an operator's key alone is told.
+    """
+    async with here.snapshot() as conn:
         standing = await standings.get(conn, organization_id)
         held = await standings.held_blocks(conn, organization_id)
     if standing is None:
         raise not_found("organization")
-    return BlockOut.all_of(standing, held)
+    return BlockOut.all_of(standing, notes.of_blocks(held, caller))
 
 
 @router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
@@ -151,16 +156,17 @@ async def lift_one(
 @router.get("/{organization_id}/receipts", dependencies=[READ], summary="What each suspension and reactivation did")
 async def list_receipts(
     organization_id: OrganizationId,
+    caller: Caller,
     here: Here,
     before: Annotated[int | None, Query(description="Only those of epochs below.", ge=0, le=2**62)] = None,
     limit: Limit = 100,
 ) -> list[ReceiptOut]:
     """The newest first, with every step's time and what passed the shut gate (0)."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:
             raise not_found("organization")
         found = await receipts.of_organization(conn, organization_id, limit=limit, before=before)
-    return [ReceiptOut.of(one) for one in found]
+    return [ReceiptOut.of(one) for one in notes.of_receipts(found, caller)]
 
 
 def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:

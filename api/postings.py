@@ -107,7 +107,7 @@ def _posting(kind: Kind, asked: NewPosting, reference: str) -> Posting:
 async def _why_not(here: Context, organization_id: str, outcomes: Sequence[Outcome]) -> Sequence[Reason]:
     if not any(isinstance(outcome, Suspended | Frozen | InsufficientFunds) for outcome in outcomes):
         return ()
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         return await explaining.why_not(conn, organization_id) or ()
 
 

@@ -72,7 +72,7 @@ class PreviewOut(BaseModel):
 @router.post("/preview", dependencies=[READ], summary="What a campaign would cost")
 async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) -> PreviewOut:
     """Takes what the creation takes, and stores nothing. Where the creation would refuse a number, this names it."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         wallet = await wallets.get(conn, organization_id)
         if organization is None or wallet is None:

@@ -72,13 +72,14 @@ class RateOut(BaseModel):
 
 @router.get(FOR_EVERYBODY, dependencies=[READ], summary="Everybody's rates")
 async def everybodys(here: Here) -> list[RateOut]:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         return [RateOut.of(one) for one in await rates.of(conn, EVERYBODY)]
 
 
 @router.get(f"{FOR_EVERYBODY}/{{country}}", dependencies=[READ], summary="Everybody's rate for a country")
 async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
-    return await _get(here, EVERYBODY, country, currency)
+    async with here.snapshot() as conn:
+        return await _get(conn, EVERYBODY, country, currency)
 
 
 @router.put(f"{FOR_EVERYBODY}/{{country}}", dependencies=[WRITE], summary="Set everybody's rate for a country")
@@ -95,22 +96,22 @@ async def remove(country: Country, here: Here, currency: InCurrency) -> None:
 
 @router.get(FOR_ONE, dependencies=[READ], summary="An organization's own rates")
 async def of_organization(organization_id: OrganizationId, here: Here) -> list[RateOut]:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         return [RateOut.of(one) for one in await rates.of(conn, organization_id)]
 
 
 @router.get(f"{FOR_ONE}/{{country}}", dependencies=[READ], summary="An organization's own rate for a country")
 async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
-    return await _get(here, organization_id, country, currency)
+        return await _get(conn, organization_id, country, currency)
 
 
 @router.put(f"{FOR_ONE}/{{country}}", dependencies=[WRITE], summary="Set an organization's own rate for a country")
 async def put_own(organization_id: OrganizationId, country: Country, asked: NewRate, here: Here) -> RateOut:
     """It counts for recipients and messages that come from then on; what is loaded keeps its price."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
     return await _put(here, organization_id, country, Money(asked.price_per_segment, currency))
 
@@ -120,7 +121,7 @@ async def put_own(organization_id: OrganizationId, country: Country, asked: NewR
 )
 async def remove_own(organization_id: OrganizationId, country: Country, here: Here) -> None:
     """404 if there is none."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
     await _remove(here, organization_id, country, currency)
 
@@ -132,9 +133,8 @@ async def _organization(conn: AsyncConnection, organization_id: str) -> Organiza
     return found
 
 
-async def _get(here: Context, whose: str, country: str, currency: str) -> RateOut:
-    async with here.services.engine.connect() as conn:
-        found = await rates.get(conn, whose, country, currency)
+async def _get(conn: AsyncConnection, whose: str, country: str, currency: str) -> RateOut:
+    found = await rates.get(conn, whose, country, currency)
     if found is None:
         raise not_found("rate")
     return RateOut.of(found)

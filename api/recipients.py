@@ -232,7 +232,7 @@ async def _total(here: Context, organization_id: str, campaign_id: UUID) -> int:
 
 
 async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> Campaign:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         campaign = await campaigns.get(conn, organization_id, campaign_id)
     if campaign is None:
         raise not_found("campaign")

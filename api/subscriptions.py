@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", ta
 
 @router.get("", dependencies=[READ], summary="The current subscription, and any others")
 async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         known = await subscriptions.of_organization(conn, organization_id)
     told = [SubscriptionOut.of(one) for one in known]
@@ -39,7 +39,7 @@ async def link(organization_id: OrganizationId, asked: Link, here: Here, respons
     409: it is another organization's, or it does not bill and another one is current.
     """
     provider = provider_of(here, asked.provider)
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         await _organization(conn, organization_id)
     told = await _told(provider, asked.subscription_id)
     async with here.services.engine.begin() as conn:
@@ -61,7 +61,7 @@ async def checkout(
 ) -> CheckoutOut:
     """The answer's `url` is where the customer consents. The same key again gives the same link, with 200."""
     provider = provider_of(here, asked.provider)
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None:
@@ -77,7 +77,7 @@ async def checkout(
                 await _note(conn, organization_id, asked, made, key)
             return CheckoutOut(provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url)
         except IntegrityError:  # the same key came twice at once, and the provider made two
-            async with here.services.engine.connect() as conn:
+            async with here.snapshot() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
         raise Problem(Kind.CONFLICT)

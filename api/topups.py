@@ -75,7 +75,7 @@ async def top_up(
 async def _known(
     here: Context, organization_id: str, provider: Provider, wanted: Money, key: str
 ) -> TopUpCheckout | None:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         known = await topups.by_key(conn, organization_id, key)
     if wallet is None:

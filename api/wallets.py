@@ -7,6 +7,7 @@ import structlog
 from fastapi import APIRouter, Query
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import notes
 from api.auth import OPERATOR, READ, Caller
 from api.context import Context, Here, Limit, OrganizationId
 from api.errors import not_found
@@ -20,13 +21,14 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["w
 
 
 @router.get("", dependencies=[READ], summary="Balance, gate and freeze")
-async def get(organization_id: OrganizationId, here: Here) -> WalletOut:
-    async with here.services.engine.connect() as conn:
+async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
+    """`freeze_reason` is what an operator noted: an operator's key alone is told."""
+    async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet, owed)
+    return WalletOut.of(notes.of_wallet(wallet, caller), owed)
 
 
 @router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
@@ -36,7 +38,7 @@ async def entries(
     before: Annotated[int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)] = None,
     limit: Limit = 100,
 ) -> EntryPage:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         found = await wallets.entries_page(conn, organization_id, before_seq=before, limit=limit)
     if wallet is None:

@@ -11,7 +11,7 @@ from cli.migrating import configured, database_url
 from db import explaining
 from db.explaining import Explanation
 from db.receipts import Receipt
-from runtime.database import create_engine
+from runtime.database import create_engine, snapshot
 
 
 def explain(organization: str) -> None:
@@ -26,7 +26,7 @@ def explain(organization: str) -> None:
 async def _ask(url: str, organization_id: str) -> Explanation | None:
     engine = create_engine(url, pool_size=1, application_name="tollgate explain")
     try:
-        async with engine.connect() as conn:
+        async with snapshot(engine) as conn:
             return await explaining.explain(conn, organization_id)
     finally:
         await engine.dispose()

@@ -39,7 +39,10 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`."""
+    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`.
+
+    `text` may be shown to the customer: its words are fixed, and no operator's note is in it.
+    """
 
     code: str
     text: str
@@ -71,7 +74,10 @@ class Explanation:
 
 
 async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] | None:
-    """Why a message would not be paid for now; empty if it would. None if there is no such organization."""
+    """Why a message would not be paid for now; empty if it would. None if there is no such organization.
+
+    Call it in a REPEATABLE READ transaction, as `explain`.
+    """
     organization = await organizations.get(conn, organization_id)
     standing = await standings.get(conn, organization_id)
     wallet = await wallets.get(conn, organization_id)
@@ -86,8 +92,7 @@ def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
     if not found and not wallet.gate_open:
         found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
     if wallet.frozen_by_operator:
-        why = f": {wallet.freeze_reason}" if wallet.freeze_reason else ""
-        found.append(Reason("frozen", f"an operator froze the wallet{why}"))
+        found.append(Reason("frozen", "an operator froze the wallet"))
     elif wallet.frozen and not found:
         found.append(Reason("frozen", "the wallet is frozen by a suspension"))
     price = card.cheapest
@@ -154,7 +159,7 @@ def _standing_story(told: Explanation) -> list[str]:
     lines += [f"Because {reason.text}." for reason in told.reasons]
     lines += [
         f"Block {held.kind.value}{f' {held.reference}' if held.reference else ''} by {held.placed_by}"
-        f" since {_at(held.placed_at)}: {held.reason}."
+        f" since {_at(held.placed_at)}{f': {held.reason}' if held.reason else ''}."
         for held in told.held
     ]
     if told.standing.deadline is not None:

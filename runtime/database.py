@@ -1,6 +1,8 @@
 """The database's engine and its migrations; refuses statements and waits without an end."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 if TYPE_CHECKING:
@@ -37,6 +39,17 @@ def create_engine(url: str, pool_size: int, application_name: str = "tollgate") 
     )
     _ping_what_was_idle(engine.sync_engine)
     return engine
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection that only reads, and for which nothing changes between its first statement and its end.
+
+    Whoever reads one thing in several statements needs it: a suspension that commits between two would be seen by half.
+    """
+    async with engine.connect() as conn:
+        await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield conn
 
 
 def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:

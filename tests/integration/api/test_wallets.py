@@ -87,7 +87,7 @@ async def test_a_frozen_wallet_refuses_and_says_so_until_it_is_unfrozen(tollgate
     assert (frozen.json()["frozen"], frozen.json()["frozen_by"]) == (True, ["operator"])
     assert refused.status_code == 423
     assert refused.json()["reasons"][0]["code"] == "frozen"
-    assert "fraud suspected" in refused.json()["reasons"][0]["text"]
+    assert "fraud suspected" not in refused.text
     assert (again.status_code, unfrozen.json()["frozen"], taken.status_code) == (200, False, 201)
 
 

@@ -1,0 +1,48 @@
+"""What operators write for each other: why they suspended or froze, and who did. Only an operator's key reads it.
+
+Keys of other scopes belong to the host application, which may show all that it reads to its customer.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from db.api_keys import ApiKey, Scope
+from db.explaining import Explanation
+from db.receipts import Receipt
+from db.standings import HeldBlock
+from domain.standing import Block
+from domain.wallet import Wallet
+
+_BY_AN_OPERATOR = re.compile(r"(admin block by|\w+ block lifted by) .*\(key_.*", re.DOTALL)
+
+
+def of_wallet(wallet: Wallet, caller: ApiKey) -> Wallet:
+    if _may_read(caller) or not wallet.frozen_by_operator:
+        return wallet
+    return replace(wallet, freeze_reason=None)
+
+
+def of_blocks(held: Sequence[HeldBlock], caller: ApiKey) -> tuple[HeldBlock, ...]:
+    if _may_read(caller):
+        return tuple(held)
+    return tuple(replace(one, reason="", placed_by="an operator") if one.kind is Block.ADMIN else one for one in held)
+
+
+def of_receipts(receipts: Sequence[Receipt], caller: ApiKey) -> tuple[Receipt, ...]:
+    if _may_read(caller):
+        return tuple(receipts)
+    return tuple(replace(one, cause=_BY_AN_OPERATOR.sub(r"\1 an operator", one.cause)) for one in receipts)
+
+
+def of_explanation(told: Explanation, caller: ApiKey) -> Explanation:
+    return replace(
+        told,
+        wallet=of_wallet(told.wallet, caller),
+        held=of_blocks(told.held, caller),
+        receipts=of_receipts(told.receipts, caller),
+    )
+
+
+def _may_read(caller: ApiKey) -> bool:
+    return caller.scope >= Scope.OPERATOR
