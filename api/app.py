@@ -80,6 +80,8 @@ def create_app(services: Services | None = None) -> FastAPI:
             stack.push_async_callback(coalescer.close)
             batches = Callbacks(ready.engine)
             stack.push_async_callback(batches.close)
+            app.state.readiness = health.Readiness(ready)
+            stack.push_async_callback(app.state.readiness.close)
             app.state.context = Context(
                 services=ready,
                 background=background,

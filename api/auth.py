@@ -1,15 +1,17 @@
 """Who may do what: `Authorization: Bearer tg_...`, and a scope for each route."""
 
+import re
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.context import Context, Here
+from api.context import Context
 from api.errors import Kind, Problem
 from db.api_keys import PREFIX, ApiKey, Scope
 
+_KEY = re.compile(rf"{PREFIX}[\x21-\x7e]{{1,100}}")
 _bearer = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="tg_...",
@@ -18,22 +20,17 @@ _bearer = HTTPBearer(
 )
 
 
-async def _authenticated(
-    here: Here, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> ApiKey:
-    return await _known(here, None if credentials is None else credentials.credentials)
+def is_behind_a_key(path: str) -> bool:
+    return path.startswith("/v1/") or path in ("/v1", "/metrics")
 
 
-async def authenticate(here: Context, authorization: str | None) -> ApiKey:
-    """The same from the header itself."""
-    scheme, _, plain = (authorization or "").partition(" ")
-    return await _known(here, plain.strip() if scheme.lower() == "bearer" else None)
-
-
-async def _known(here: Context, plain: str | None) -> ApiKey:
+async def authenticate(here: Context, authorization: bytes) -> ApiKey:
+    """Whose request it is. It is asked before anything else of a request is read, however large that may be."""
+    scheme, _, plain = authorization.decode("latin-1").partition(" ")
+    plain = plain.strip() if scheme.lower() == "bearer" else ""
     if not plain:
         raise _unauthenticated("no API key was sent", "Bearer")
-    key = await here.keys.find(plain) if plain.startswith(PREFIX) and plain.isascii() else None
+    key = await here.keys.find(plain) if _KEY.fullmatch(plain) else None
     if key is None:
         raise _unauthenticated("the API key is unknown or revoked", 'Bearer error="invalid_token"')
     structlog.contextvars.bind_contextvars(key=key.id)
@@ -44,7 +41,13 @@ def _unauthenticated(detail: str, challenge: str) -> Problem:
     return Problem(Kind.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})
 
 
-Caller = Annotated[ApiKey, Depends(_authenticated)]
+async def _caller(request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> ApiKey:
+    """As `authenticate` found it; the second parameter puts the scheme into the API's description."""
+    caller: ApiKey = request.state.caller
+    return caller
+
+
+Caller = Annotated[ApiKey, Depends(_caller)]
 
 
 class _Needs:

@@ -10,11 +10,12 @@ from db.callbacks import Applied, Told
 from providers.twilio import parse_callback
 
 log = structlog.get_logger()
+PATH = "/webhooks/twilio/status"
 router = APIRouter(tags=["webhooks"], route_class=BareRoute)
 
 
 @router.post(
-    "/webhooks/twilio/status",
+    PATH,
     status_code=204,
     summary="Take one of Twilio's message status callbacks",
     description=(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from db.campaigns import DifferentRequest
 from db.explaining import Reason
@@ -23,7 +24,7 @@ from db.resending import Confirmed, NotLost
 from db.reservations import DifferentMessage
 from db.unpaid_sends import NothingUnpaid
 from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
-from domain.money import BadAmount, to_decimal_string
+from domain.money import BadAmount
 from domain.wallet import (
     Conflict,
     Frozen,
@@ -181,46 +182,6 @@ def not_found(what: str) -> Problem:
     return Problem(Kind.NOT_FOUND, f"there is no such {what}")
 
 
-def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
-    """The problem for an outcome that booked nothing."""
-    kind = TABLE[type(outcome)]
-    match outcome:
-        case InsufficientFunds(balance_micros=balance, needed_micros=needed):
-            return Problem(kind, reasons=reasons, balance=to_decimal_string(balance), needed=to_decimal_string(needed))
-        case WalletNotFound():
-            return not_found("organization")
-        case Conflict(entry=entry):
-            told = f"the reference stands for a {entry.kind.value} of {to_decimal_string(abs(entry.amount_micros))}"
-            return Problem(kind, told, seq=entry.seq)
-        case WrongCurrency(wallet_currency=currency):
-            return invalid("currency", f"the wallet is kept in {currency}")
-        case TooLarge():
-            return invalid("amount", "the balance would be larger than a wallet can hold")
-        case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
-            return _of_a_hold(outcome)
-        case _:
-            return Problem(kind, reasons=reasons)
-
-
-def _of_a_hold(outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry) -> Problem:
-    kind = TABLE[type(outcome)]
-    match outcome:
-        case HoldNotFound():
-            return not_found("hold")
-        case HoldConflict(hold=hold):
-            return Problem(
-                kind,
-                f"the reference stands for a hold of {to_decimal_string(hold.amount.micros)} until "
-                f"{hold.expires_at.isoformat()}, of which {to_decimal_string(hold.captured_micros)} was captured",
-            )
-        case HoldClosed(hold=hold):
-            return Problem(kind, f"the hold is {hold.status.value}")
-        case CaptureTooLarge(held_micros=most):
-            return invalid("amount", f"the hold is of {to_decimal_string(most)}")
-        case BadExpiry():
-            return invalid("expires_at", "it lies in the future, and within a year")
-
-
 def response(problem: Problem, request: Request) -> JSONResponse:
     headers = dict(problem.headers or {})
     if problem.status_code == 503:
@@ -247,6 +208,8 @@ def as_problem(error: Exception) -> Problem:
             return _validation(error)
         case HTTPException():
             return _framework(error)
+        case ClientDisconnect():
+            return Problem(Kind.MALFORMED, "the request ended before its body did")
     kind = next((TABLE[type_] for type_ in type(error).__mro__ if type_ in TABLE), Kind.INTERNAL)
     if kind in (Kind.UNAVAILABLE, Kind.UNANSWERED):
         log.error("database_unavailable", problem=_first_line(error))

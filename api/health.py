@@ -1,23 +1,25 @@
 """Health: whether the process lives, and whether it can do its work."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from datetime import timedelta
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.context import Context, Here
 from db import inbox
-from runtime.database import alembic_config
+from runtime.database import alembic_config, create_engine
+from runtime.wiring import Services
 
 router = APIRouter(prefix="/health", tags=["health"])
 PATIENCE = 2.0
+REMEMBERED = 1.0
 LAG_LIMIT = timedelta(seconds=60)
 
 
@@ -53,18 +55,93 @@ async def live() -> Live:
     return Live()
 
 
+class Readiness:
+    """Looks once for all who ask at the same time, on a connection of its own, and remembers what it saw for a second.
+
+    So it costs the work nothing, however often it is asked, and tells of the database even when the work has taken all
+    its connections.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._client = services.client
+        self._engine = create_engine(services.engine.url, pool_size=1, application_name="tollgate health")
+        self._looking = asyncio.Lock()
+        self._seen: Ready | None = None
+        self._seen_at = 0.0
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def seen(self) -> Ready:
+        async with self._looking:
+            if self._seen is None or time.monotonic() - self._seen_at >= REMEMBERED:
+                self._seen = await self._look()
+                self._seen_at = time.monotonic()
+            return self._seen
+
+    async def _look(self) -> Ready:
+        temporal, (database, migrations, relay) = await asyncio.gather(
+            _checked(self._temporal()), self._look_at_database()
+        )
+        status: Literal["ready", "degraded", "unavailable"] = "ready"
+        if not (temporal.ok and relay.ok):
+            status = "degraded"
+        if not (database.ok and migrations.ok):
+            status = "unavailable"
+        return Ready(status=status, database=database, migrations=migrations, temporal=temporal, relay=relay)
+
+    async def _look_at_database(self) -> tuple[Component, Component, Relay]:
+        """One after the other: there is one connection."""
+        database = await _checked(self._database())
+        if not database.ok:
+            return database, database, Relay(ok=False, detail=database.detail)
+        return database, await _checked(self._migrations()), await self._relay()
+
+    async def _database(self) -> str:
+        async with self._engine.connect() as conn:
+            await conn.execute(text("SELECT 1"))
+        return ""
+
+    async def _migrations(self) -> str:
+        async with self._engine.connect() as conn:
+            found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+        return "" if found == _head() else f"the schema is at {found}, this build needs {_head()}"
+
+    async def _temporal(self) -> str:
+        healthy = await self._client.service_client.check_health(timeout=timedelta(seconds=PATIENCE))
+        return "" if healthy else "it says that it is not serving"
+
+    async def _relay(self) -> Relay:
+        try:
+            async with asyncio.timeout(PATIENCE), self._engine.connect() as conn:
+                backlog = await inbox.backlog(conn)
+        except (SQLAlchemyError, TimeoutError, OSError) as problem:
+            return Relay(ok=False, detail=f"cannot be seen ({type(problem).__name__})")
+        late = backlog.oldest > LAG_LIMIT
+        return Relay(
+            ok=not late,
+            detail=f"the oldest delivery waits for more than {LAG_LIMIT.seconds} s" if late else "",
+            waiting=backlog.unhandled,
+            oldest_seconds=round(backlog.oldest.total_seconds(), 3),
+            parked=backlog.parked,
+        )
+
+
+async def _readiness(request: Request) -> Readiness:
+    readiness: Readiness = request.app.state.readiness
+    return readiness
+
+
 @router.get("/ready", summary="It can do its work", responses={503: {"model": Ready}})
-async def ready(here: Here, response: Response) -> Ready:
-    """503 only when the database or its schema is not there: with Temporal away, webhooks still have to be taken."""
-    database, migrations, temporal, relay = await asyncio.gather(
-        _checked(_database(here)), _checked(_migrations(here)), _checked(_temporal(here)), _relay(here)
-    )
-    status: Literal["ready", "degraded", "unavailable"] = "ready"
-    if not (temporal.ok and relay.ok):
-        status = "degraded"
-    if not (database.ok and migrations.ok):
-        status, response.status_code = "unavailable", 503
-    return Ready(status=status, database=database, migrations=migrations, temporal=temporal, relay=relay)
+async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
+    """503 only when the database or its schema is not there: with Temporal away, webhooks still have to be taken.
+
+    What was seen is remembered for a second.
+    """
+    seen = await readiness.seen()
+    if seen.status == "unavailable":
+        response.status_code = 503
+    return seen
 
 
 async def _checked(check: Awaitable[str]) -> Component:
@@ -74,39 +151,6 @@ async def _checked(check: Awaitable[str]) -> Component:
     except Exception as failure:  # noqa: BLE001 - whatever it is, the component is not ready
         return Component(ok=False, detail=f"does not answer ({type(failure).__name__})")
     return Component(ok=not problem, detail=problem)
-
-
-async def _database(here: Context) -> str:
-    async with here.services.engine.connect() as conn:
-        await conn.execute(text("SELECT 1"))
-    return ""
-
-
-async def _migrations(here: Context) -> str:
-    async with here.services.engine.connect() as conn:
-        found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
-    return "" if found == _head() else f"the schema is at {found}, this build needs {_head()}"
-
-
-async def _temporal(here: Context) -> str:
-    healthy = await here.services.client.service_client.check_health(timeout=timedelta(seconds=PATIENCE))
-    return "" if healthy else "it says that it is not serving"
-
-
-async def _relay(here: Context) -> Relay:
-    try:
-        async with asyncio.timeout(PATIENCE), here.services.engine.connect() as conn:
-            backlog = await inbox.backlog(conn)
-    except (SQLAlchemyError, TimeoutError, OSError) as problem:
-        return Relay(ok=False, detail=f"cannot be seen ({type(problem).__name__})")
-    late = backlog.oldest > LAG_LIMIT
-    return Relay(
-        ok=not late,
-        detail=f"the oldest delivery waits for more than {LAG_LIMIT.seconds} s" if late else "",
-        waiting=backlog.unhandled,
-        oldest_seconds=round(backlog.oldest.total_seconds(), 3),
-        parked=backlog.parked,
-    )
 
 
 @cache

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import READ, WRITE
 from api.context import Here, Limit, OrganizationId
-from api.errors import not_found, refusal
+from api.errors import not_found
 from api.fields import Amount, Body, Currency, Decimal, Moment, Note, Reference, Time
+from api.refusals import refusal
 from api.wallets import resume
 from db import explaining, holds, wallets
 from db.explaining import Reason

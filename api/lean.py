@@ -14,7 +14,6 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import authenticate
 from api.context import Context, checked_key, checked_organization_id
 from api.errors import Kind, Problem
 
@@ -31,9 +30,8 @@ class LeanRoute(APIRoute):
 
     async def serve(self, request: Request) -> Response:
         here: Context = request.app.state.context
-        caller = await authenticate(here, request.headers.get("authorization"))
         for needs in self.dependencies:
-            await needs.dependency(caller)  # type: ignore[misc]
+            await needs.dependency(request.state.caller)  # type: ignore[misc]
         organization_id = checked_organization_id(request.path_params["organization_id"])
         key = checked_key(request.headers.get("idempotency-key"))
         try:

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api import numbers
 from api.auth import OPERATOR, READ, WRITE
 from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
-from api.errors import invalid, not_found, refusal
+from api.errors import invalid, not_found
 from api.fields import Body, Decimal, SmsBody
+from api.refusals import refusal
 from db import explaining, messages, organizations, rates, resending, reservations, unpaid_sends
 from db.messages import Message
 from db.organizations import Organization
@@ -134,7 +135,7 @@ class UnpaidSends(BaseModel):
 @router.get("/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded")
 async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50) -> UnpaidSends:
     """By Twilio's word, the oldest first; those that an operator charged are left out."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
         found = await unpaid_sends.open_ones(conn, organization_id, limit=limit)
@@ -213,7 +214,7 @@ async def refund(organization_id: OrganizationId, message_id: str, here: Here) -
             raise not_found("message")
         await resending.give_up(conn, message)
     log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 
 

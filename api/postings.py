@@ -7,8 +7,9 @@ from fastapi import APIRouter, Response
 
 from api.auth import WRITE
 from api.context import Context, Here, OptionalKey, OrganizationId
-from api.errors import ProblemOut, invalid, not_found, refusal
+from api.errors import ProblemOut, invalid, not_found
 from api.lean import LeanRoute
+from api.refusals import refusal
 from api.wallet_fields import EntryOut, NewPosting, NewPostings, PostingOut, PostingsOut
 from api.wallets import resume
 from db import explaining

@@ -4,13 +4,15 @@ Written against ASGI itself, since it stands on the hot path.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import callbacks
+from api.auth import authenticate, is_behind_a_key
 from api.campaign_fields import BODY_BYTES, FILE_BYTES
 from api.errors import Kind, Problem, as_problem, response
 
@@ -18,6 +20,8 @@ log = structlog.get_logger()
 _LONGEST_ID = 64
 _LONGER = (("/campaigns", BODY_BYTES), ("/campaigns/preview", BODY_BYTES), ("/recipients", FILE_BYTES))
 """What is longer than other bodies, by the end of its path."""
+_CALLBACK_BYTES = 16 * 1024
+"""Twilio's status callbacks have a tenth of it, and are read before their signature can be checked."""
 
 
 class Requests:
@@ -44,13 +48,16 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *body.unread()]
             await send(message)
 
-        limit = self._limit_of(scope)
+        body = _Body(receive, self._limit_of(scope), headers)
         try:
-            _refuse_declared(headers.get(b"content-length", b""), limit)
-            await self._app(scope, _limited(receive, limit), sending)
+            body.refuse_declared()
+            if is_behind_a_key(scope["path"]):
+                here = scope["app"].state.context
+                scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
+            await self._app(scope, body.receive, sending)
         except Exception as problem:
             if status:
                 raise
@@ -61,32 +68,42 @@ class Requests:
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(spent * 1000, 1))
 
     def _limit_of(self, scope: Scope) -> int:
+        if scope["path"] == callbacks.PATH:
+            return min(self._limit, _CALLBACK_BYTES)
         if scope["method"] != "POST":
             return self._limit
         return max(self._limit, next((most for end, most in _LONGER if scope["path"].endswith(end)), 0))
 
 
-def _refuse_declared(content_length: bytes, limit: int) -> None:
-    if content_length.isdigit() and int(content_length[:20]) > limit:
-        raise _too_large(limit)
+class _Body:
+    """A request's body, up to its limit; what comes of it after the answer nobody takes."""
 
+    def __init__(self, receive: Receive, limit: int, headers: Mapping[bytes, bytes]) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._declared = headers.get(b"content-length", b"0")
+        self._more = self._declared.strip(b"0") != b"" or b"transfer-encoding" in headers
+        self._received = 0
 
-def _limited(receive: Receive, limit: int) -> Receive:
-    received = 0
+    def refuse_declared(self) -> None:
+        if self._declared.isdigit() and int(self._declared[:20]) > self._limit:
+            raise _too_large(self._limit)
 
-    async def receiving() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise _too_large(limit)
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._more = message.get("more_body", False)
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            raise _too_large(self._limit)
         return message
 
-    return receiving
+    def unread(self) -> list[tuple[bytes, bytes]]:
+        """The header that ends a connection on which a body still comes."""
+        return [(b"connection", b"close")] if self._more else []
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(Kind.BODY_TOO_LARGE, f"a body has at most {limit} bytes here", headers={"Connection": "close"})
+    return Problem(Kind.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
 
 
 def _request_id(told: bytes) -> str:

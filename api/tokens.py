@@ -1,12 +1,15 @@
 """The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and kept."""
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.lookups import Lookups
 from db import organizations
 from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio import Twilio, verify_callback
@@ -14,6 +17,7 @@ from providers.twilio import Twilio, verify_callback
 KEPT = 600.0
 ASKED_AGAIN = 30.0
 _MOST = 20_000
+_ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
 @dataclass(slots=True)
@@ -31,20 +35,26 @@ class Tokens:
         self._engine = engine
         self._twilio = twilio
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._lookups = Lookups(self._ask)
 
     async def organization(self, account_sid: str) -> str | None:
         """Whose subaccount it is; that never changes, so it is remembered."""
         known = self._known.get(account_sid)
         if known is not None:
             return known.organization_id
-        async with self._engine.connect() as conn:
-            found = await organizations.by_account(conn, account_sid)
-        if found is None:
+        if not _ACCOUNT.fullmatch(account_sid):
             return None
-        self._known[account_sid] = _Known(found.id)
+        organization_id = await self._lookups.find(account_sid)
+        if organization_id is None:
+            return None
+        self._known[account_sid] = _Known(organization_id)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return found.id
+        return organization_id
+
+    async def _ask(self, account_sids: Sequence[str]) -> Mapping[str, str]:
+        async with self._engine.connect() as conn:
+            return await organizations.by_accounts(conn, account_sids)
 
     async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
         """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known and Twilio is away.

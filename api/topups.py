@@ -5,8 +5,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId
-from api.errors import Kind, Problem, invalid, not_found, refusal
+from api.errors import Kind, Problem, invalid, not_found
 from api.fields import Amount, Body, Currency, Decimal
+from api.refusals import refusal
 from api.subscription_fields import Address
 from api.subscriptions import provider_of, request_id
 from db import topups, wallets

@@ -12,6 +12,7 @@ import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from api import connections
 from api.app import create_app
 from cli.failures import Misused
 from cli.migrating import configured_wholly
@@ -60,16 +61,7 @@ async def _serve(listener: socket.socket) -> int:
         if services is None:
             return 0
         server = _Server(
-            uvicorn.Config(
-                create_app(services),
-                http="httptools",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                backlog=4096,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-            )
+            connections.config(create_app(services), backlog=4096, timeout_graceful_shutdown=DRAIN_SECONDS)
         )
         collect_garbage_rarely()
         asking = asyncio.create_task(_say_if_away(services.client))

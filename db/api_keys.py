@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -47,11 +48,10 @@ async def create(conn: AsyncConnection, *, name: str, scope: Scope) -> tuple[Api
     return _api_key(row.one()), plain
 
 
-async def find(conn: AsyncConnection, sha256: bytes) -> ApiKey | None:
-    """The key with this digest, unless it is revoked."""
-    query = select(api_keys).where(api_keys.c.sha256 == sha256, api_keys.c.revoked_at.is_(None))
-    row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _api_key(row)
+async def find(conn: AsyncConnection, digests: Sequence[bytes]) -> dict[bytes, ApiKey]:
+    """The keys with these digests, without those that are revoked."""
+    query = select(api_keys).where(api_keys.c.sha256.in_(digests), api_keys.c.revoked_at.is_(None))
+    return {row.sha256: _api_key(row) for row in await conn.execute(query)}
 
 
 async def revoke(conn: AsyncConnection, key_id: str) -> bool:

@@ -1,5 +1,6 @@
 """Organizations: who they are, where they send from and what a segment costs them where no rate is set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,8 +44,8 @@ class AccountTaken(Exception):
 
 async def create(conn: AsyncConnection, organization: Organization) -> bool:
     """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The caller commits."""
-    owner = await by_account(conn, organization.twilio_account_sid)
-    if owner is not None and owner.id != organization.id:
+    owners = await by_accounts(conn, [organization.twilio_account_sid])
+    if owners.get(organization.twilio_account_sid, organization.id) != organization.id:
         raise AccountTaken(organization.twilio_account_sid)
     created = await conn.execute(
         upsert(organizations)
@@ -85,11 +86,12 @@ async def set_pace(conn: AsyncConnection, organization_id: str, messages_per_sec
     return None if row is None else _organization(row)
 
 
-async def by_account(conn: AsyncConnection, twilio_account_sid: str) -> Organization | None:
-    """The organization whose Twilio subaccount this is, if it is one of ours."""
-    query = select(organizations).where(organizations.c.twilio_account_sid == twilio_account_sid)
-    row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _organization(row)
+async def by_accounts(conn: AsyncConnection, twilio_account_sids: Sequence[str]) -> dict[str, str]:
+    """The ids of the organizations whose Twilio subaccounts these are, of those that are ours."""
+    query = select(organizations.c.twilio_account_sid, organizations.c.id).where(
+        organizations.c.twilio_account_sid.in_(twilio_account_sids)
+    )
+    return {row.twilio_account_sid: row.id for row in await conn.execute(query)}
 
 
 async def page(conn: AsyncConnection, *, after: str | None, limit: int) -> list[Organization]:

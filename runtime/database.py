@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,7 +23,7 @@ _MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
 _MIGRATION_LOCK = 0x70_6C_6C_67_61_74_65  # any number, as long as every version of us takes the same
 
 
-def create_engine(url: str, pool_size: int, application_name: str = "tollgate") -> AsyncEngine:
+def create_engine(url: str | URL, pool_size: int, application_name: str = "tollgate") -> AsyncEngine:
     """An engine with at most `pool_size` connections: who finds none free waits ten seconds, then fails.
 
     Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request around them.

@@ -71,6 +71,13 @@ def test_images_are_pinned_and_dependencies_exist(services: dict[str, dict[str, 
                 assert "healthcheck" in services[needed], f"{name} waits for {needed}"
 
 
+def test_nothing_is_published_to_other_hosts(services: dict[str, dict[str, Any]]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", [])]
+
+    assert len(published) == 2
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
 def test_a_version_named_twice_is_the_same() -> None:
     go_module = (ROOT / "tools" / "temporal" / "go.mod").read_text()
     uv = re.search(r"^UV_VERSION := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

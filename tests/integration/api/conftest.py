@@ -17,6 +17,7 @@ import pytest_asyncio
 import uvicorn
 from psycopg import sql
 
+from api import connections
 from api.app import create_app
 from db import api_keys
 from db.api_keys import Scope
@@ -203,8 +204,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(made: Services, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(create_app(made), http="httptools", ws="none", log_config=None, access_log=False)
-    server = _Server(config)
+    server = _Server(connections.config(create_app(made)))
     running = asyncio.create_task(server._serve(sockets=[listener]))
     await server.ready.wait()
     try:
