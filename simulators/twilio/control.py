@@ -28,6 +28,8 @@ class Control:
                 Route("/_sim/accounts", self.open_accounts, methods=["POST"]),
                 Route("/_sim/accounts", self.list_accounts, methods=["GET"]),
                 Route("/_sim/accounts/{sid}/status", self.set_status, methods=["POST"]),
+                Route("/_sim/accounts/{sid}/senders", self.senders, methods=["POST", "DELETE"]),
+                Route("/_sim/accounts/{sid}/refuse", self.refuse, methods=["POST"]),
                 Route("/_sim/accounts/{sid}/rotate_token", self.rotate_token, methods=["POST"]),
                 Route("/_sim/messages", self.list_messages, methods=["GET"]),
                 Route("/_sim/messages/{sid}/callback", self.repeat_callback, methods=["POST"]),
@@ -65,6 +67,26 @@ class Control:
         if account is self.state.main and status != "active":
             failed += sum(self.api.messages.fail_queued(each) for each in self.state.accounts.values())
         return JSONResponse({"account": account_json(account), "failed_messages": failed})
+
+    async def senders(self, request: Request) -> Response:
+        """Give the account a sender, or a messaging service with its senders; or take it away."""
+        account, asked = self._account(request), await read_json(request)
+        sender = str(asked["sender"])
+        if sender.startswith("MG") and len(sender) == 34:
+            account.services[sender] = list(asked.get("senders", []))
+        elif request.method == "POST":
+            account.senders[sender] = bool(asked.get("sms", True))
+        else:
+            account.senders.pop(sender, None)
+            account.released.add(sender)
+        return JSONResponse({"senders": account.senders, "services": account.services})
+
+    async def refuse(self, request: Request) -> Response:
+        """Refuse every message with a `code`, none for null, or those to the prefixes of `regions_off` with 21408."""
+        account, asked = self._account(request), await read_json(request)
+        account.refuse_code = asked.get("code")
+        account.regions_off = set(asked.get("regions_off", []))
+        return JSONResponse({"code": account.refuse_code, "regions_off": sorted(account.regions_off)})
 
     async def rotate_token(self, request: Request) -> Response:
         account = self._account(request)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from simulators.twilio import senders
 from simulators.twilio.answers import Refusal
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.segments import count_segments
@@ -15,6 +16,8 @@ from simulators.twilio.state import Account, SentMessage, State
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _QUEUED = ("accepted", "queued")
 _TEXTS = {
+    20404: "The requested resource was not found",
+    20429: "Too Many Requests",
     21211: "The 'To' number {to} is not a valid phone number.",
     21408: "Permission to send an SMS has not been enabled for the region indicated by the 'To' number: {to}",
     21602: "Message body is required.",
@@ -26,9 +29,16 @@ _TEXTS = {
     21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender}) parameters",
     21614: "'To' number: {to}, is not a valid mobile number",
     21617: "The concatenated message body exceeds the 1600 character limit",
+    21659: "'From' {sender} is not a Twilio phone number or Short Code country mismatch",
+    21660: "Mismatch between the 'From' number {sender} and the account",
+    21661: "'From' number {sender} is not SMS-capable",
+    21701: "The Messaging Service does not exist",
+    21704: "The Messaging Service contains no phone numbers",
+    63038: "Account exceeded the daily messages limit",
     21212: "The 'From' number {sender} is not a valid phone number, shortcode, or alphanumeric sender ID.",
     30001: "Queue overflow",
 }
+_STATUSES = {20404: 404, 20429: 429, 63038: 429}
 _MAGIC_TO = {
     "+15005550001": 21211,
     "+15005550002": 21612,
@@ -83,10 +93,8 @@ class Messages:
 
     def refusal(self, code: int, *, to: str = "", sender: str | None = None) -> Refusal:
         self.state.refused[code] += 1
-        if code == 20429:
-            return Refusal(429, code, "Too Many Requests")
         text = _TEXTS.get(code, f"Error {code}")
-        return Refusal(400, code, text.format(to=to, sender=sender))
+        return Refusal(_STATUSES.get(code, 400), code, text.format(to=to, sender=sender))
 
     def cancel(self, message: SentMessage) -> None:
         """Only what is scheduled (Twilio's page of error 30409)."""
@@ -137,7 +145,9 @@ class Messages:
             return _MAGIC_FROM[sender]
         if not _E164.fullmatch(to):
             return 21211
-        return 21610 if to in account.opted_out else None
+        if to in account.opted_out:
+            return 21610
+        return senders.refusal(self.state.accounts, account, to, sender, service)
 
     def _later(self, seconds: float, step: Callable[[SentMessage], None], message: SentMessage) -> None:
         asyncio.get_running_loop().call_later(seconds, step, message)

@@ -13,7 +13,11 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """`owner` is the main account's sid, its own for the main account. `held` means suspended by Twilio itself."""
+    """`owner` is the main account's sid, its own for the main account. `held` means suspended by Twilio itself.
+
+    `senders` are its numbers and short codes, and whether they can send SMS; `services` the senders of its messaging
+    services; `regions_off` prefixes that it may not send to. With `refuse_code` every message is refused.
+    """
 
     sid: str
     auth_token: str
@@ -24,6 +28,11 @@ class Account:
     created: float = field(default_factory=time.time)
     updated: float = field(default_factory=time.time)
     opted_out: set[str] = field(default_factory=set)
+    senders: dict[str, bool] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    services: dict[str, list[str]] = field(default_factory=dict)
+    regions_off: set[str] = field(default_factory=set)
+    refuse_code: int | None = None
     messages: list["SentMessage"] = field(default_factory=list)
     queued: dict[str, "SentMessage"] = field(default_factory=dict)
 

@@ -139,7 +139,7 @@ def organization(id_: str, account_sid: str) -> dict[str, object]:
         "name": id_.title(),
         "currency": "USD",
         "twilio_account_sid": account_sid,
-        "sender": "+14155550199",
+        "sender": "+15550001199",
         "price_per_segment": "0.01",
     }
 

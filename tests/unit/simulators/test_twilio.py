@@ -233,8 +233,55 @@ async def test_a_body_can_be_erased_and_a_message_deleted_only_when_it_is_throug
 
 async def test_a_messaging_service_replaces_what_does_not_fit_a_short_text(client: httpx.AsyncClient) -> None:
     account = await opened(client)
-    form = {"From": "", "MessagingServiceSid": "MG1", "To": "+1 (555) 123-4567", "Body": "\u201cHello\u201d\u2026"}
+    service = "MG" + "1" * 32
+    await client.post(f"/_sim/accounts/{account['sid']}/senders", json={"sender": service, "senders": ["+15550001111"]})
+    form = {"From": "", "MessagingServiceSid": service, "To": "+1 (555) 123-4567", "Body": "\u201cHello\u201d\u2026"}
 
     message = (await send(client, account, **form)).json()
 
     assert (message["body"], message["to"]) == ('"Hello"...', "+15551234567")
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"From": "+14155550199"}, 21659),
+        ({"From": "+15559990000"}, 21660),
+        ({"From": "+15550001112"}, 21661),
+        ({"From": "12345"}, 21659),
+        ({"From": "ACME"}, 21612),
+        ({"From": "Sender of 12c"}, 21212),
+        ({"From": "!"}, 21212),
+        ({"From": "", "MessagingServiceSid": "MG" + "1" * 32}, 21701),
+        ({"From": "", "MessagingServiceSid": "MG" + "2" * 32}, 21704),
+        ({"From": "ACME", "To": "+447700900123"}, None),
+        ({"From": "54321"}, None),
+        ({"From": "", "MessagingServiceSid": "MG" + "3" * 32}, None),
+    ],
+)
+async def test_only_an_accounts_own_senders_send_and_only_where_they_may(
+    client: httpx.AsyncClient, form: dict[str, str], code: int | None
+) -> None:
+    account, other = await opened(client), await opened(client)
+    await client.post(f"/_sim/accounts/{other['sid']}/senders", json={"sender": "+15559990000"})
+    path = f"/_sim/accounts/{account['sid']}/senders"
+    await client.post(path, json={"sender": "+15550001112", "sms": False})
+    await client.post(path, json={"sender": "54321"})
+    await client.post(path, json={"sender": "MG" + "2" * 32, "senders": []})
+    await client.post(path, json={"sender": "MG" + "3" * 32, "senders": ["+15550001111"]})
+
+    answer = await send(client, account, **form)
+
+    assert answer.json().get("code") == code
+
+
+async def test_a_number_that_is_given_up_sends_no_more_and_regions_can_be_off(client: httpx.AsyncClient) -> None:
+    account = await opened(client)
+    before = await send(client, account)
+    await client.request("DELETE", f"/_sim/accounts/{account['sid']}/senders", json={"sender": "+15550001111"})
+    await client.post(f"/_sim/accounts/{account['sid']}/refuse", json={"regions_off": ["+44"]})
+
+    released, abroad = await send(client, account), await send(client, account, To="+447700900123")
+
+    assert before.status_code == 201
+    assert (released.json()["code"], abroad.json()["code"]) == (21659, 21408)
