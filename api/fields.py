@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from domain import money
+from domain import money, placeholders
 from domain.campaign import LONGEST_BODY
 from domain.rates import LARGEST_PRICE_MICROS
 
@@ -59,6 +59,15 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _without_placeholders(text: str) -> str:
+    placeholder = placeholders.find(text)
+    if placeholder is not None:
+        raise ValueError(
+            f"{placeholder[:40]!r} looks like a placeholder, and would be sent as it stands: a text is the same for all"
+        )
+    return text
+
+
 _DECIMAL = {"type": "string", "description": "A decimal string with at most six decimals.", "examples": ["12.50"]}
 Amount = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DECIMAL, mode="validation")]
 """More than zero; the value is in micros."""
@@ -79,6 +88,7 @@ SmsBody = Annotated[
     Field(min_length=1, max_length=LONGEST_BODY, examples=["Your order is on its way."]),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
+    AfterValidator(_without_placeholders),
 ]
 
 
