@@ -1,15 +1,14 @@
 """What organizations look like on the wire."""
 
-import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from api.errors import ReasonOut
 from api.fields import Body, Currency, Decimal, Name, Note, PricePerSegment, Time
 from db.organizations import Organization
+from domain import senders
 
-_SENDER = re.compile(r"\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32}")
 _EXAMPLE: dict[str, JsonValue] = {
     "id": "acme",
     "name": "Acme Ltd",
@@ -22,9 +21,17 @@ _EXAMPLE: dict[str, JsonValue] = {
 
 
 def _sender(text: str) -> str:
-    if not _SENDER.fullmatch(text):
-        raise ValueError("a phone number in E.164 (+15550001000) or a messaging service's sid (MG...)")
+    if not senders.is_sender(text):
+        raise ValueError(senders.FORMS)
     return text
+
+
+Sender = Annotated[
+    str,
+    AfterValidator(_sender),
+    Field(description="A phone number, short code, alphanumeric sender id or messaging service's sid."),
+]
+GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 
 
 class NewOrganization(Body):
@@ -39,10 +46,34 @@ class NewOrganization(Body):
     name: Name
     currency: Currency
     twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
-    sender: Annotated[str, AfterValidator(_sender)]
+    sender: Sender
     price_per_segment: PricePerSegment | None = None
-    grace_period: Annotated[int, Field(ge=0, le=366 * 86400)] | None = None
+    grace_period: GracePeriod | None = None
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class OrganizationChange(Body):
+    """Only what is named changes. `price_per_segment` null: only countries with a rate are sent to.
+
+    A new price counts for recipients that are loaded and single messages that are sent from now on; a new
+    grace period also for one that runs.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sender": "ACME"}]})
+
+    name: Name | None = None
+    sender: Sender | None = None
+    price_per_segment: PricePerSegment | None = None
+    grace_period: GracePeriod | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "OrganizationChange":
+        if not self.model_fields_set:
+            raise ValueError("name at least one of name, sender, price_per_segment, grace_period")
+        for name in self.model_fields_set - {"price_per_segment"}:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null")
+        return self
 
 
 class Pace(Body):

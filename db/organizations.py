@@ -17,7 +17,7 @@ from domain.standing import Policy, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """`sender` is a From number or a messaging service's sid.
+    """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
 
     `price_per_segment` is the customer's price to countries without a rate; without it they are not sent to.
     `messages_per_second` is how fast its campaigns may go; None: as fast as the whole account may.
@@ -72,6 +72,31 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
 async def get(conn: AsyncConnection, organization_id: str) -> Organization | None:
     row = (await conn.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
     return None if row is None else _organization(row)
+
+
+async def lock(conn: AsyncConnection, organization_id: str) -> Organization | None:
+    """Lock its row, after the standing's: whoever changes it sees what was changed before.
+
+    Not against rows that name it: those who write messages hold locks that are taken after this one.
+    """
+    query = select(organizations).where(organizations.c.id == organization_id).with_for_update(key_share=True)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def change(conn: AsyncConnection, changed: Organization) -> None:
+    """Write its name, sender, price and grace. The caller holds its row, and commits."""
+    price = changed.price_per_segment
+    await conn.execute(
+        update(organizations)
+        .where(organizations.c.id == changed.id)
+        .values(
+            name=changed.name,
+            sender=changed.sender,
+            price_per_segment_micros=price and price.micros,
+            grace_seconds=int(changed.grace.total_seconds()),
+        )
+    )
 
 
 async def set_pace(conn: AsyncConnection, organization_id: str, messages_per_second: int | None) -> Organization | None:

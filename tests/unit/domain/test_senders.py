@@ -1,0 +1,46 @@
+"""The forms of senders that Twilio knows, and what is none."""
+
+import pytest
+
+from domain.senders import is_sender, is_service
+
+SENDERS = [
+    "+15550001000",
+    "+447700900123",
+    "12345",
+    "878",
+    "ACME",
+    "Acme Ltd",
+    "A-1 & Co_+",
+    "3M",
+    "MG Motors",
+    "MG" + "0a" * 16,
+]
+NO_SENDERS = [
+    "",
+    " ",
+    "+0155500010",
+    "15550001000",
+    "12",
+    "1234567",
+    "Longer than 11",
+    " Acme",
+    "Acme ",
+    "Açme",
+    "Acme!",
+    "A\nB",
+    "\uff11\uff12\uff13\uff14\uff15",
+    "MG" + "0" * 31 + "x",
+    "whatsapp:+15550001000",
+]
+
+
+@pytest.mark.parametrize("text", SENDERS)
+def test_whatever_twilio_may_know_as_a_sender_is_one(text: str) -> None:
+    assert is_sender(text)
+    assert is_service(text) == (len(text) == 34)
+
+
+@pytest.mark.parametrize("text", NO_SENDERS)
+def test_whatever_it_cannot_know_is_none(text: str) -> None:
+    assert not is_sender(text)
