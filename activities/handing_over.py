@@ -2,40 +2,99 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from activities.waits import Pause
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
+from domain import failure, refusal
 from domain.campaign import MessageStatus
+from domain.failure import SEVERAL, About
+from domain.refusal import Answer, Verdict, judge
 from domain.telephony import Accepted, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
+from domain.waits import Waits
 from providers.errors import ProviderRefused
 from providers.twilio import Twilio, callback_url
 
 log = structlog.get_logger()
 CREDENTIALS_RETRY = 60.0
+UNANSWERED_RETRY = 15.0
+"""Seconds until the next try when Twilio confirmed nothing of a whole window: what is posted then may be lost, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What became of a window. `retry_after` is in seconds; None: nothing asked us to wait."""
+    """What became of a window. `pause`: something asked us to wait. `verdict`: what refusals say about the rest."""
 
     replies: tuple[Reply, ...] = ()
-    retry_after: float | None = None
+    pause: Pause | None = None
+    verdict: Verdict = field(default_factory=lambda: Verdict(stop=None))
     account_suspended: bool = False
 
 
-async def hand_over(twilio: Twilio, organization: Organization, window: Sequence[Message], public_url: str) -> Tally:
-    """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back."""
+async def hand_over(
+    twilio: Twilio,
+    organization: Organization,
+    window: Sequence[Message],
+    public_url: str,
+    *,
+    in_a_row: int = 0,
+    several: int = SEVERAL,
+) -> Tally:
+    """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back.
+
+    `in_a_row` were refused right before it; of `several`, `domain.refusal` has the rule.
+    """
     outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
-    waits = [outcome.retry_after or 1.0 for outcome in outcomes if isinstance(outcome, NotProcessed)]
+    verdict = judge([_answer(outcome) for outcome in outcomes], in_a_row=in_a_row, several=several)
     return Tally(
-        replies=tuple(_reply(message, outcome) for message, outcome in zip(window, outcomes, strict=True)),
-        retry_after=max(waits) if waits else None,
+        replies=tuple(
+            _not_now(reply) if index in verdict.blameless else reply
+            for index, reply in enumerate(map(_reply, window, outcomes))
+        ),
+        pause=_pause(outcomes),
+        verdict=verdict,
         account_suspended=any(isinstance(outcome, Refused) and outcome.account_suspended for outcome in outcomes),
     )
+
+
+def _answer(outcome: SendOutcome) -> Answer:
+    """What it says about the messages behind it; a suspended account is dealt with otherwise."""
+    match outcome:
+        case Accepted():
+            return refusal.Taken()
+        case Refused(account_suspended=False, code=code):
+            return refusal.Refused(code)
+    return None
+
+
+def _pause(outcomes: Sequence[SendOutcome]) -> Pause | None:
+    """The longest that any of them asks for."""
+    pauses = [pause for outcome in outcomes if (pause := _asks_to_wait(outcome)) is not None]
+    if not pauses and outcomes and all(isinstance(outcome, Unknown) for outcome in outcomes):
+        return Pause(reason=Waits.TWILIO_UNREACHABLE, seconds=UNANSWERED_RETRY)
+    return max(pauses, key=lambda pause: pause.seconds, default=None)
+
+
+def _asks_to_wait(outcome: SendOutcome) -> Pause | None:
+    match outcome:
+        case NotProcessed(refused_us=True):
+            return Pause(reason=Waits.TWILIO_CREDENTIALS, seconds=CREDENTIALS_RETRY)
+        case NotProcessed(unreachable=True, retry_after=seconds):
+            return Pause(reason=Waits.TWILIO_UNREACHABLE, seconds=seconds or 1.0)
+        case NotProcessed(retry_after=seconds, code=code):
+            return _limit(code, seconds or failure.wait(code))
+        case Refused(code=code) if failure.about(code) is About.WAIT:
+            return _limit(code, failure.wait(code))
+    return None
+
+
+def _limit(code: int | None, seconds: float) -> Pause:
+    detail = f"Twilio asked to wait (error {code}, https://www.twilio.com/docs/api/errors/{code})"
+    return Pause(reason=Waits.TWILIO_LIMIT, seconds=seconds, detail=detail)
 
 
 async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
@@ -43,7 +102,7 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
         return await twilio.send(outbound)
     except ProviderRefused as problem:  # our credentials: nothing was taken, and a person has to act
         log.error("twilio_refuses_us", code=problem.code, reason=str(problem))
-        return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", retry_after=CREDENTIALS_RETRY)
+        return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", refused_us=True)
 
 
 def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:
@@ -64,9 +123,16 @@ def _reply(message: Message, outcome: SendOutcome) -> Reply:
             problem = "the account was suspended before it was sent"
             again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
             return Reply(message=message, status=again, error_code=code, problem=problem)
+        case Refused(code=code, message=text) if failure.about(code) is About.WAIT:
+            return Reply(message=message, status=MessageStatus.RESERVED, error_code=code, problem=text)
         case Refused(code=code, message=text):
             return Reply(message=message, status=MessageStatus.REFUSED, error_code=code, problem=text)
         case NotProcessed(reason=reason):
             return Reply(message=message, status=MessageStatus.RESERVED, problem=reason)
         case Unknown(reason=reason):
             return Reply(message=message, status=MessageStatus.UNKNOWN, problem=reason)
+
+
+def _not_now(reply: Reply) -> Reply:
+    """It was refused for what is not its own: a campaign's waits for its turn, unpaid."""
+    return reply if reply.message.campaign_id is None else replace(reply, status=MessageStatus.PENDING)

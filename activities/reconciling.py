@@ -17,7 +17,7 @@ from activities.prices import PricesFrom
 from activities.sending import Sending
 from db import (
     alerts,
-    campaigns,
+    campaign_runs,
     certify,
     customer_migrations,
     folding,
@@ -32,12 +32,12 @@ from db.organizations import Organization
 from domain.standing import Standing, Status
 from domain.subscription import Provider
 from domain.telephony import Account, AccountStatus
+from domain.waits import SILENCE
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-CAMPAIGN_SILENCE = timedelta(minutes=2)
 LONGEST_CHECK = timedelta(minutes=4)
 """Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its activity's time is over."""
 
@@ -107,7 +107,7 @@ class Reconciling:
                     await waiting.ring_soon(conn, due[index:], now=now)
                 raise
         async with self._engine.begin() as conn:
-            silent = await campaigns.mark_silent(conn, before=now - CAMPAIGN_SILENCE, limit=200)
+            silent = await campaign_runs.mark_silent(conn, before=now - SILENCE, limit=200)
         for organization_id, campaign_id in silent:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
         return Rung(organizations=len(due), campaigns=len(silent))

@@ -1,20 +1,18 @@
 """Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one of them."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.batches import BatchOf, BatchSender, Sent
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import LOOK_UP_AFTER, look_up
-from db import alerts, folding, organizations, pace, readings, reservations, settlements, standings
+from db import alerts, folding, organizations, readings, refusals, reservations, settlements, standings
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
@@ -26,37 +24,6 @@ from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-TURN = timedelta(seconds=50)
-"""After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
-LONGEST_PAUSE = 10.0
-"""Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
-ACCOUNT_RETRY = 60.0
-"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is suspended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOf:
-    """The next batch of one campaign: up to `batch` messages, handed over `window` at a time."""
-
-    organization_id: str
-    campaign_id: UUID
-    batch: int = 2000
-    window: int = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds.
-
-    `left`: the attempt's time was over, and there is more of the batch to hand over.
-    """
-
-    accepted: int = 0
-    refused: int = 0
-    unknown: int = 0
-    stopped: bool = False
-    retry_after: float | None = None
-    left: bool = False
 
 
 class Sending:
@@ -101,7 +68,10 @@ class Sending:
                 campaign_id=str(asked.campaign_id),
                 status=batch.status,
                 reason=batch.reason,
+                detail=batch.detail,
+                again_in=batch.begins_in,
                 position=batch.position,
+                unconfirmed=batch.unconfirmed,
             )
         return batch
 
@@ -114,55 +84,21 @@ class Sending:
         async with self._engine.begin() as conn:
             organization = await organizations.get(conn, asked.organization_id)
             unknown = await reservations.mark_unanswered(conn, asked.organization_id, asked.campaign_id)
-        if organization is None:
+            course = await refusals.course(conn, asked.organization_id, asked.campaign_id)
+        if organization is None or course is None:
             return Sent(stopped=True)
-        counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
-        limit = self._window(organization, asked.window)
-        ends = asyncio.get_running_loop().time() + TURN.total_seconds()
-        posted = Tally()
-        while True:
-            if posted.retry_after is not None and posted.retry_after > LONGEST_PAUSE:
-                await self._settle(organization, posted)
-                return _sent(counts, retry_after=posted.retry_after)
-            wait = max(posted.retry_after or 0.0, await self._turn(organization, limit))
-            if wait:
-                await self._settle(organization, posted)
-                posted = Tally()
-                await asyncio.sleep(wait)
-            async with self._engine.begin() as conn:
-                window = await reservations.next_window(
-                    conn, organization.id, asked.campaign_id, posted.replies, limit=limit, now=datetime.now(UTC)
-                )
-            if not window:
-                return _sent(counts, stopped=window is None)
-            with translated():
-                posted = await hand_over(self._twilio, organization, window, self._public_url)
-            for reply in posted.replies:
-                if reply.status in counts:
-                    counts[reply.status] += 1
-            if posted.account_suspended:
-                await self._settle(organization, posted)
-                shut = await self._shut_with_the_account(organization)
-                return _sent(counts, stopped=shut, retry_after=None if shut else ACCOUNT_RETRY)
-            if asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled():
-                await self._settle(organization, posted)
-                return _sent(counts, left=True)
-
-    def _paces(self, organization: Organization) -> list[tuple[str, int]]:
-        paces = [(organization.id, organization.messages_per_second), (pace.WHOLE_ACCOUNT, self._messages_per_second)]
-        return [(of, per_second) for of, per_second in paces if per_second is not None]
-
-    def _window(self, organization: Organization, most: int) -> int:
-        """A quarter of a second's worth at most, so that organizations that share a pace take turns often."""
-        return min([most, *(max(1, per_second // 4) for _, per_second in self._paces(organization))])
-
-    async def _turn(self, organization: Organization, many: int) -> float:
-        """Seconds until the next window may go, by the organization's pace and the whole account's."""
-        limits = self._paces(organization)
-        if not limits:
-            return 0.0
-        async with self._engine.begin() as conn:
-            return max([await pace.take(conn, of, many, per_second=per_second) for of, per_second in limits])
+        sender = BatchSender(
+            engine=self._engine,
+            twilio=self._twilio,
+            public_url=self._public_url,
+            organization=organization,
+            campaign_id=asked.campaign_id,
+            window=asked.window,
+            messages_per_second=self._messages_per_second,
+            course=course,
+            shut_with_the_account=self._shut_with_the_account,
+        )
+        return await sender.send(unknown)
 
     @activity.defn(name="settle_batch")
     async def settle_batch(self, asked: BatchOf) -> int:
@@ -187,6 +123,9 @@ class Sending:
         await self._settle(organization, replace(tally, replies=(reply,)))
         if tally.account_suspended:
             await self._shut_with_the_account(organization)
+        elif tally.verdict.stop is not None:
+            async with self._engine.begin() as conn:
+                await refusals.tell(conn, organization.id, [reply.error_code])
         async with self._engine.connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 
@@ -245,16 +184,3 @@ class Sending:
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
         return True
-
-
-def _sent(
-    counts: Mapping[MessageStatus, int], *, stopped: bool = False, retry_after: float | None = None, left: bool = False
-) -> Sent:
-    return Sent(
-        accepted=counts[MessageStatus.ACCEPTED],
-        refused=counts[MessageStatus.REFUSED],
-        unknown=counts[MessageStatus.UNKNOWN],
-        stopped=stopped,
-        retry_after=retry_after,
-        left=left,
-    )

@@ -17,6 +17,7 @@ from api import (
     metrics,
     migrations,
     openapi,
+    organization_changes,
     organizations,
     postings,
     previews,
@@ -44,6 +45,7 @@ from runtime.wiring import Services
 ROUTES = (
     webhooks,
     callbacks,
+    organization_changes,
     organizations,
     wallets,
     postings,

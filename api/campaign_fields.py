@@ -10,6 +10,7 @@ from api.fields import Body, Moment, Name, SmsBody, Time
 from db.campaigns import Campaign
 from db.progress import Progress
 from domain.quiet import QuietHours
+from domain.waits import Wait
 
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024
@@ -75,11 +76,26 @@ class ProgressOut(BaseModel):
     unconfirmed: int
     remaining: int
     per_second: float = Field(description="Handed over in the last minute, per second.")
-    seconds_left: int | None = Field(description="At that rate; null while it does not run.")
+    seconds_left: int | None = Field(description="At that rate; null while it waits, or nothing is left to go.")
 
     @classmethod
     def of(cls, told: Progress) -> "ProgressOut":
         return cls(**asdict(told))
+
+
+class WaitOut(BaseModel):
+    """Why a campaign does not move. `until` is when it is tried again, null where nobody knows."""
+
+    model_config = ConfigDict(title="Wait")
+
+    code: str = Field(examples=["twilio_limit"])
+    text: str = Field(examples=["Twilio asked to wait"])
+    since: Time | None
+    until: Time | None
+
+    @classmethod
+    def of(cls, wait: Wait) -> "WaitOut":
+        return cls(code=wait.code, text=wait.text, since=wait.since, until=wait.until)
 
 
 class CampaignOut(BaseModel):
@@ -98,6 +114,9 @@ class CampaignOut(BaseModel):
     body: str
     status: str = Field(examples=["running"])
     reason: str = Field(description="Why it is parked or paused.", examples=[""])
+    waiting: WaitOut | None = Field(
+        default=None, description="Why it does not move; null while it does, and when it is over."
+    )
     total: int
     next_position: int | None
     created_at: Time
@@ -117,6 +136,7 @@ class CampaignOut(BaseModel):
         position: int | None,
         counts: dict[str, int] | None = None,
         progress: Progress | None = None,
+        waiting: Wait | None = None,
         duplicates: int | None = None,
     ) -> "CampaignOut":
         return cls(
@@ -126,6 +146,7 @@ class CampaignOut(BaseModel):
             body=campaign.body,
             status=campaign.status.value,
             reason=campaign.reason,
+            waiting=None if waiting is None else WaitOut.of(waiting),
             total=campaign.total,
             next_position=position,
             created_at=campaign.created_at,

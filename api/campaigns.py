@@ -69,8 +69,14 @@ async def page(
         if await standings.get(conn, organization_id) is None:
             raise not_found("organization")
         found = await campaigns.page(conn, organization_id, before=last, limit=limit)
+        now = datetime.now(UTC)
         told = [
-            CampaignOut.of(one, position=await campaigns.next_position(conn, organization_id, one.id)) for one in found
+            CampaignOut.of(
+                one,
+                position=await campaigns.next_position(conn, organization_id, one.id),
+                waiting=await progress.why_waits(conn, one, now=now),
+            )
+            for one in found
         ]
     return CampaignPage(campaigns=told, next=told[-1].id if len(told) == limit else None)
 
@@ -209,8 +215,10 @@ async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str)
 async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
     position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
     counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
-    how_far = await progress.of(conn, campaign, counts, position, now=datetime.now(UTC))
-    return CampaignOut.of(campaign, position=position, counts=counts, progress=how_far)
+    now = datetime.now(UTC)
+    how_far = await progress.of(conn, campaign, counts, position, now=now)
+    waiting = await progress.why_waits(conn, campaign, now=now)
+    return CampaignOut.of(campaign, position=position, counts=counts, progress=how_far, waiting=waiting)
 
 
 def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:

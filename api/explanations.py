@@ -182,7 +182,7 @@ class ExplanationOut(BaseModel):
             blocks=BlockOut.all_of(told.standing, told.held),
             wallet=WalletOut.of(told.wallet, told.owed_micros),
             subscriptions=[SubscriptionOut.of(one) for one in told.subscriptions],
-            campaigns=[CampaignOut.of(one.campaign, position=one.position) for one in told.campaigns],
+            campaigns=[CampaignOut.of(one.campaign, position=one.position, waiting=one.wait) for one in told.campaigns],
             deliveries=[DeliveryOut.of(one) for one in told.deliveries],
             receipts=[ReceiptOut.of(one) for one in told.receipts],
             alerts=[AlertOut.of(one) for one in told.alerts],

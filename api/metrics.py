@@ -43,6 +43,7 @@ class _Installation:
         oldest = told.backlog.oldest.total_seconds()
         yield _gauge("webhooks_waiting_seconds", "How long the oldest unhandled one waits.", oldest)
         yield _gauge("messages_unsettled", "Messages handed over more than a minute ago, unanswered.", told.unsettled)
+        yield _by("campaigns_waiting", "Campaigns that do not move, by what they wait for.", "reason", told.waiting)
         yield _by("alerts", "Alerts that stand, by their kind.", "kind", told.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, func, insert, select, text, update
+from sqlalchemy import Row, Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from db.tables import campaign_changes, campaigns, messages
 from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus, Park, kept_by
 from domain.quiet import QuietHours
 from domain.standing import Status
+from domain.waits import Facts
 
 PERSON = "person"
 TOLLGATE = "tollgate"
@@ -28,28 +29,15 @@ _IN_STATUS = (
     .order_by(campaigns.c.id)
     .with_for_update()
 )
-_MARK_SILENT = text(
-    """
-    WITH running AS MATERIALIZED (
-        SELECT organization_id, id FROM campaigns
-        WHERE status = 'running' AND coalesce(heard_at, started_at) < :before
-        ORDER BY heard_at LIMIT :limit FOR UPDATE SKIP LOCKED
-    ), due AS MATERIALIZED (
-        SELECT organization_id, id FROM campaigns
-        WHERE status = 'scheduled' AND scheduled_at < :before AND coalesce(heard_at, scheduled_at) < :before
-        ORDER BY scheduled_at LIMIT :limit FOR UPDATE SKIP LOCKED
-    ), silent AS (
-        SELECT * FROM running UNION ALL SELECT * FROM due
-    )
-    UPDATE campaigns c SET heard_at = clock_timestamp()
-    FROM silent WHERE c.organization_id = silent.organization_id AND c.id = silent.id
-    RETURNING c.organization_id, c.id
-    """
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
+    """`detail` says in words why it is parked or waits; `since` is when its status, or its wait, began.
+
+    `waits_for` is what its run noted that it waits for, until `waits_until`; `heard_at` when the run reported.
+    """
+
     organization_id: str
     id: UUID
     name: str
@@ -62,6 +50,24 @@ class Campaign:
     completed_at: datetime | None
     scheduled_at: datetime | None = None
     quiet_hours: QuietHours | None = None
+    detail: str = ""
+    waits_for: str = ""
+    waits_until: datetime | None = None
+    since: datetime | None = None
+    heard_at: datetime | None = None
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(
+            status=self.status,
+            reason=self.reason,
+            waits_for=self.waits_for,
+            until=self.waits_until,
+            since=self.since,
+            detail=self.detail,
+            heard_at=self.heard_at,
+            scheduled_at=self.scheduled_at,
+        )
 
 
 class DifferentRequest(Exception):
@@ -178,12 +184,15 @@ async def change(
     *,
     by: str,
     reason: str = "",
+    detail: str = "",
     scheduled_at: datetime | None = None,
 ) -> Campaign:
     """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may."""
-    values: dict[str, Any] = {"status": to.value, "reason": reason, "scheduled_at": scheduled_at}
+    values: dict[str, Any] = {"status": to.value, "reason": reason, "detail": detail, "scheduled_at": scheduled_at}
+    values |= {"waits_for": "", "waits_until": None, "since": func.clock_timestamp()}
     if to is CampaignStatus.RUNNING:
-        values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp()), "heard_at": None}
+        values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp())}
+        values |= {"heard_at": None, "rung_at": None}
     if to in (CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
         values["completed_at"] = func.clock_timestamp()
     changed = await conn.execute(
@@ -208,7 +217,7 @@ async def change(
 
 async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> int:
     """Park every running campaign; returns how many. The caller holds the standing."""
-    running = await _locked(conn, organization_id, CampaignStatus.RUNNING)
+    running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     for campaign in running:
         await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
     return len(running)
@@ -224,7 +233,7 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[U
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
         return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
-    parked = await _locked(conn, organization_id, CampaignStatus.PARKED)
+    parked = await lock_in_status(conn, organization_id, CampaignStatus.PARKED)
     eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
     if not eligible:
         return []
@@ -236,30 +245,10 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[U
     return [campaign.id for campaign in eligible]
 
 
-async def _locked(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
+async def lock_in_status(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
+    """By id, the order in which several are always locked; taken after the standing's lock."""
     rows = await conn.execute(_IN_STATUS, {"of": organization_id, "in_status": status.value})
     return [_campaign(row) for row in rows]
-
-
-async def mark_silent(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
-    """Running campaigns whose run has not reported since `before`, and those whose time came before; marked as heard.
-
-    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and parking locks all
-    campaigns of an organization by id, in whatever order they fell silent.
-    """
-    found = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
-    return [(row.organization_id, row.id) for row in found]
-
-
-async def mark_heard(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, next_at: datetime | None = None
-) -> None:
-    """Its run is alive; `next_at` is when it will be heard of again, if it said so."""
-    await conn.execute(
-        update(campaigns)
-        .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
-        .values(heard_at=next_at or func.clock_timestamp())
-    )
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:
@@ -280,4 +269,9 @@ def _campaign(row: Row[Any]) -> Campaign:
         completed_at=row.completed_at,
         scheduled_at=row.scheduled_at,
         quiet_hours=None if row.quiet_from is None else QuietHours(row.quiet_from, row.quiet_until),
+        detail=row.detail,
+        waits_for=row.waits_for,
+        waits_until=row.waits_until,
+        since=row.since,
+        heard_at=row.heard_at,
     )

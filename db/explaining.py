@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +12,7 @@ from db import (
     customer_migrations,
     inbox,
     organizations,
+    progress,
     rates,
     receipts,
     reversals,
@@ -32,6 +33,7 @@ from domain.migration import IN_WORDS as IN_WORDS_OF_MIGRATIONS
 from domain.money import Money
 from domain.rates import RateCard
 from domain.standing import IN_WORDS, Standing, Status
+from domain.waits import Wait
 from domain.wallet import Wallet
 
 SHOWN = 20
@@ -50,10 +52,15 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignAt:
-    """`position` is the first message that is not handed over yet, None when all are."""
+    """`position` is the first message that is not handed over yet, None when all are.
+
+    `unconfirmed` were handed over, and nobody knows whether Twilio took them.
+    """
 
     campaign: Campaign
     position: int | None
+    unconfirmed: int
+    wait: Wait | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
     wallet = await wallets.get(conn, organization_id)
     if organization is None or standing is None or wallet is None:
         return None
+    now = datetime.now(UTC)
     recent = await campaigns.page(conn, organization_id, before=None, limit=SHOWN)
     return Explanation(
         organization=organization,
@@ -127,7 +135,12 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         receipts=tuple(await receipts.of_organization(conn, organization_id, limit=SHOWN)),
         campaigns=tuple(
             [
-                CampaignAt(campaign=one, position=await campaigns.next_position(conn, organization_id, one.id))
+                CampaignAt(
+                    campaign=one,
+                    position=await campaigns.next_position(conn, organization_id, one.id),
+                    unconfirmed=await progress.number_unconfirmed(conn, one),
+                    wait=await progress.why_waits(conn, one, now=now),
+                )
                 for one in recent
             ]
         ),
@@ -227,12 +240,21 @@ def _migration_story(migration: Migration | None) -> list[str]:
 def _campaign_story(known: Sequence[CampaignAt]) -> list[str]:
     lines = []
     for one in known:
-        campaign = one.campaign
-        if campaign.status in (CampaignStatus.PARKED, CampaignStatus.PAUSED, CampaignStatus.RUNNING):
-            why = f" ({campaign.reason})" if campaign.reason else ""
-            at = f"at message {one.position} of {campaign.total}" if one.position else f"with all {campaign.total} sent"
-            lines.append(f"Campaign {campaign.name!r} is {campaign.status.value}{why} {at}.")
+        if one.campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
+            continue
+        why = ""
+        if one.wait is not None:
+            until = f", until {_at(one.wait.until)}" if one.wait.until is not None else ""
+            since = f" since {_at(one.wait.since)}" if one.wait.since is not None else ""
+            why = f": it waits{since}{until}, because {one.wait.text}"
+        lines.append(f"Campaign {one.campaign.name!r} is {one.campaign.status.value} {_where(one)}{why}.")
     return lines
+
+
+def _where(one: CampaignAt) -> str:
+    total = one.campaign.total
+    where = f"at message {one.position} of {total}" if one.position else f"with all {total} handed over"
+    return f"{where}, {one.unconfirmed} of them not confirmed by Twilio" if one.unconfirmed else where
 
 
 def _delivery_story(known: Sequence[Delivery]) -> list[str]:

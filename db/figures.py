@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import inbox, listings, messages
+from db import campaign_runs, inbox, listings, messages
 from db.inbox import Backlog
 from db.listings import Compared
 from db.tables import alerts, standings
@@ -18,7 +18,8 @@ from domain.subscription import Provider
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of them that wait for a
-    person. `alerts` are the standing ones by kind. `unsettled` messages were handed to Twilio, which did not answer.
+    person. `alerts` are the standing ones by kind, `waiting` the campaigns that do not move, by why.
+    `unsettled` messages were handed to Twilio, which did not answer.
     """
 
     organizations: Mapping[Status, int]
@@ -29,6 +30,7 @@ class Figures:
     compared: Mapping[Provider, Compared]
     alerts: Mapping[str, int]
     unsettled: int
+    waiting: Mapping[str, int]
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -56,5 +58,6 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         backlog=await inbox.backlog(conn),
         compared=await listings.compared(conn),
         alerts={row.kind: row.all for row in raised},
+        waiting=await campaign_runs.waiting(conn, now=now),
         unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
     )

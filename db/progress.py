@@ -8,7 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import Campaign
+from domain import waits
 from domain.campaign import CampaignStatus, MessageStatus
+from domain.waits import Wait, Waits
 
 LATELY = timedelta(minutes=1)
 _MOST_LOOKED_AT = 60_000
@@ -17,6 +19,12 @@ _LATELY = text(
     SELECT count(*) AS number, min(sending_at) AS since FROM messages
     WHERE organization_id = :organization_id AND campaign_id = :campaign_id
       AND position BETWEEN :position - :most AND :position AND sending_at > :since
+    """
+)
+_UNCONFIRMED = text(
+    """
+    SELECT count(*) FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status IN ('sending', 'unknown')
     """
 )
 
@@ -39,14 +47,33 @@ class Progress:
     seconds_left: int | None
 
 
+async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Wait | None:
+    """Why it does not move; None: it moves, or is over."""
+    unconfirmed = 0
+    if campaign.waits_for == Waits.UNCONFIRMED:
+        unconfirmed = await number_unconfirmed(conn, campaign)
+    return waits.why(campaign.facts, unconfirmed=unconfirmed, now=now)
+
+
+async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
+    """How many were handed over, and nobody knows whether Twilio took them."""
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    number: int = (await conn.execute(_UNCONFIRMED, asked)).scalar_one()
+    return number
+
+
 async def of(
     conn: AsyncConnection, campaign: Campaign, counts: Mapping[str, int], position: int | None, *, now: datetime
 ) -> Progress:
-    """From what `db.campaigns` counts, which takes its time for a million, and its next position."""
+    """From what `db.campaigns` counts, which takes its time for a million, and its next position.
+
+    `seconds_left` is told only while messages go and there are some left to go.
+    """
     per_second = await rate(conn, campaign, position or campaign.total, now=now)
     waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
     remaining = 0 if campaign.status is CampaignStatus.CANCELED else waiting
-    going = campaign.status is CampaignStatus.RUNNING and per_second > 0
+    still = waits.why(campaign.facts, unconfirmed=0, now=now)
+    going = campaign.status is CampaignStatus.RUNNING and still is None and per_second > 0 and remaining > 0
     return Progress(
         sent=counts[MessageStatus.ACCEPTED],
         delivered=counts["delivered"],

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import campaigns, messages, progress, settlements, wallets
+from db import campaign_runs, campaigns, messages, progress, settlements, wallets
 from db import reservation_statements as statements
 from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
@@ -20,9 +20,12 @@ from db.settlements import Reply
 from db.tables import messages as table
 from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.money import Money
+from domain.waits import Waits, in_words
 from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
+HEARD_EVERY = timedelta(seconds=20)
+"""A sender at a slow pace takes long for a batch, and is heard of meanwhile."""
 
 
 class DifferentMessage(Exception):
@@ -40,11 +43,11 @@ async def reserve(
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     if campaign is None:
         return None
-    await campaigns.mark_heard(conn, organization_id, campaign_id)
     quiet = _quiet(campaign, now)
     waiting = await _waiting(conn, campaign, quiet)
     if (batch := _not_now(campaign, waiting.position, now)) is not None:
         return batch
+    await campaign_runs.mark_heard(conn, organization_id, campaign_id)
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
@@ -62,15 +65,17 @@ async def reserve(
         return await _leave_alone(conn, campaign, waiting.position, now)
     reserved = await _pay_for(conn, campaign, wallet, rows)
     if not reserved:
-        return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position)
+        has, costs = (Money(micros, wallet.currency) for micros in (wallet.available_micros, rows[0].price_micros))
+        detail = f"the wallet has {has} available, and the next message costs {costs}"
+        return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
     return await _sending(conn, campaign, waiting.position, reserved, now)
 
 
 def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
-    """None if it runs, or is scheduled and its time has come."""
+    """None if it runs and waits for nothing, or is scheduled and its time has come."""
     match campaign.status:
         case CampaignStatus.RUNNING:
-            return None
+            return _until(campaign, position, now)
         case CampaignStatus.SCHEDULED if campaign.scheduled_at is not None:
             begins_in = (campaign.scheduled_at - now).total_seconds()
             return None if begins_in <= 0 else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
@@ -80,14 +85,29 @@ def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch |
             return _batch(campaign, Next.STOP, position)
 
 
-async def _park(conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None) -> Batch:
-    parked = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.value)
+def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
+    """Its sender asked to be left alone until later; quiet hours are looked at anew."""
+    until = campaign.waits_until
+    if until is None or until <= now or campaign.waits_for == Waits.QUIET_HOURS:
+        return None
+    return _for_later(campaign, position, campaign.waits_for, campaign.detail, until - now)
+
+
+def _for_later(campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta) -> Batch:
+    stopped = _batch(campaign, Next.STOP, position)
+    return replace(stopped, reason=why, detail=detail or in_words(why), begins_in=max(1.0, rest.total_seconds()))
+
+
+async def _park(conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = "") -> Batch:
+    parked = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why, detail=detail)
     return _batch(parked, Next.STOP, position)
 
 
 async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) -> Batch:
     if unknown:
-        return _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+        await campaign_runs.note(conn, campaign.organization_id, campaign.id, Waits.UNCONFIRMED)
+        waiting = _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+        return replace(waiting, reason=Waits.UNCONFIRMED, detail=in_words(Waits.UNCONFIRMED), unconfirmed=unknown)
     completed = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
     return _batch(completed, Next.DONE, None)
 
@@ -107,9 +127,8 @@ async def _leave_alone(conn: AsyncConnection, campaign: Campaign, position: int,
     countries = (await conn.execute(statements.COUNTRIES, asked)).scalars()
     ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)
     ends = ends or now + QUIET_SELF_CHECK
-    await campaigns.mark_heard(conn, campaign.organization_id, campaign.id, next_at=ends)
-    batch = _batch(campaign, Next.STOP, position)
-    return replace(batch, reason="quiet hours", begins_in=max(1.0, (ends - now).total_seconds()))
+    await campaign_runs.note(conn, campaign.organization_id, campaign.id, Waits.QUIET_HOURS, until=ends)
+    return _for_later(campaign, position, Waits.QUIET_HOURS, "", ends - now)
 
 
 async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]) -> int:
@@ -205,6 +224,8 @@ async def next_window(
     await settlements.settle_locked(conn, organization_id, wallet, replies)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING or wallet is None or not wallet.pays:
         return None
+    if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
+        await campaign_runs.mark_heard(conn, organization_id, campaign_id)
     quiet = _quiet(campaign, now)
     asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit, "quiet": quiet}
     rows = await conn.execute(statements.BEGIN, asked)
@@ -256,6 +277,8 @@ def _all_debited(outcomes: Sequence[Outcome]) -> None:
 
 
 async def _sending(conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime) -> Batch:
+    if campaign.waits_for in (Waits.QUIET_HOURS, Waits.UNCONFIRMED):
+        await campaign_runs.note(conn, campaign.organization_id, campaign.id, None)
     batch = _batch(campaign, Next.SEND, position, reserved=reserved)
     return replace(batch, per_second=await progress.rate(conn, campaign, position, now=now))
 
@@ -268,4 +291,5 @@ def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: in
         total=campaign.total,
         status=campaign.status.value,
         reason=campaign.reason,
+        detail=campaign.detail,
     )

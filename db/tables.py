@@ -372,19 +372,29 @@ campaigns = Table(
     _time("started_at"),
     _time("completed_at"),
     _time("heard_at"),
+    _time("rung_at"),
     _time("scheduled_at"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("waits_for", Text, nullable=False, server_default=""),
+    _time("waits_until"),
+    _time("since"),
     Column("quiet_from", Time),
     Column("quiet_until", Time),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "idempotency_key"),
     _one_of("status", "draft", "running", "parked", "paused", "completed", "scheduled", "canceled"),
     CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
+    CheckConstraint("waits_for = '' OR status = 'running'", name="waits"),
     CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet"),
     CheckConstraint("status <> 'scheduled' OR scheduled_at IS NOT NULL", name="scheduled"),
+    Index(
+        "campaigns_open_idx", "status", "reason", "waits_for",
+        postgresql_where=text("status IN ('running', 'parked', 'paused', 'scheduled')"),
+    ),
     Index("campaigns_parked_idx", "organization_id", postgresql_where=text("status = 'parked'")),
     Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
     Index("campaigns_due_idx", "scheduled_at", postgresql_where=text("status = 'scheduled'")),
-)
+)  # fmt: skip
 
 campaign_changes = Table(
     "campaign_changes",

@@ -42,11 +42,17 @@ class MessageStatus(StrEnum):
 
 
 class Park(StrEnum):
-    """Why Tollgate stopped a campaign."""
+    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by what they were about."""
 
     SUSPENDED = "suspended"
     FROZEN = "frozen"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    SENDER_REFUSED = "sender_refused"
+    ACCOUNT_REFUSED = "account_refused"
+    CONTENT_REFUSED = "content_refused"
+    REQUEST_REFUSED = "request_refused"
+    DESTINATION_REFUSED = "destination_refused"
+    REFUSED = "refused"
 
 
 PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUNDS})
@@ -78,7 +84,8 @@ class Next(StrEnum):
 class Batch:
     """What a reservation came to. `position` is the first message not yet sent, counted from 1.
 
-    `per_second` is how fast it went lately; `begins_in` are the seconds until a scheduled campaign's time.
+    `per_second` is how fast it went lately; `begins_in` are the seconds until it is looked at again. `reason` is why it
+    does not go on, `detail` the same in words; of `unconfirmed` messages nobody knows whether Twilio took them.
     """
 
     next: Next
@@ -89,6 +96,8 @@ class Batch:
     reason: str = ""
     per_second: float = 0.0
     begins_in: float | None = None
+    detail: str = ""
+    unconfirmed: int = 0
 
 
 def price(body: str, per_segment: Money) -> tuple[int, Money]:

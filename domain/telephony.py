@@ -108,10 +108,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotProcessed:
-    """Certainly not taken (429, or never connected): safe to send again, after `retry_after` seconds if it is told."""
+    """Certainly not taken (429, or never connected): safe to send again, after `retry_after` seconds if it is told.
+
+    `code` is Twilio's. `unreachable`: never connected. `refused_us`: our own credentials are wrong.
+    """
 
     reason: str
     retry_after: float | None = None
+    code: int | None = None
+    unreachable: bool = False
+    refused_us: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

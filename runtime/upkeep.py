@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaigns, holds, reversals, seals, status_checks, waiting
+from db import campaign_runs, campaigns, holds, reversals, seals, status_checks, waiting
 from runtime.loops import Loop
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
+WATCH_EVERY = timedelta(seconds=30)
+"""Alerts of campaigns that wait long are raised and cleared."""
 RESUME_EVERY = timedelta(seconds=5)
 """What resumes a campaign is the event that lets it; this finds what no event did."""
 UNDECIDED_EVERY = timedelta(minutes=15)
@@ -39,6 +41,7 @@ class Upkeep:
             Loop("expiry_failed", self._expire, self._engine),
             Loop("recovery_failed", self._recover, self._engine),
             Loop("resume_failed", self._go_on, self._engine),
+            Loop("watch_failed", self._watch, self._engine),
             Loop("sealing_failed", self._seal, self._engine),
             Loop("checking_failed", self._check, self._engine),
             Loop("undecided_failed", self._find_undecided, self._engine),
@@ -61,6 +64,11 @@ class Upkeep:
     async def _go_on(self) -> float:
         await self.resume_parked()
         return RESUME_EVERY.total_seconds()
+
+    async def _watch(self) -> float:
+        async with self._engine.begin() as conn:
+            await campaign_runs.watch(conn, now=datetime.now(UTC))
+        return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:
         began = time.monotonic()

@@ -1,6 +1,8 @@
 """The table of docs/explanation/campaigns.md: what is done about a message that failed, from the rule itself."""
 
-from domain.failure import CODES, REMEDIES, Failure
+from collections.abc import Iterable
+
+from domain.failure import CODES, REMEDIES, SEVERAL, STOPS, STOPS_IN_A_ROW, About, Failure, Remedy
 from tools.lifecycle import fill
 
 WORDS = {True: "refunded", False: "not refunded"}
@@ -11,14 +13,35 @@ def filled(page: str) -> str:
 
 
 def table() -> str:
-    lines = ["| class | Twilio's codes | failed, canceled | undelivered | besides |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| class | about | Twilio's codes | failed, canceled | undelivered | besides |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, remedy in REMEDIES.items():
-        codes = ", ".join(str(code) for code, of in sorted(CODES.items()) if of is name)
-        if name is Failure.OTHER:
-            codes = "all others"
-        besides = "sent again when the account may" if remedy.again else "the recipient is remembered"
-        if not (remedy.again or remedy.opt_out):
-            besides = ""
-        cells = (f"`{name}`", codes, WORDS[True], WORDS[remedy.refund_undelivered], besides)
+        codes = "all others" if name is Failure.OTHER else _spans(code for code, of in CODES.items() if of is name)
+        cells = (f"`{name}`", remedy.about, codes, WORDS[True], WORDS[remedy.refund_undelivered], _besides(remedy))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _besides(remedy: Remedy) -> str:
+    if remedy.again:
+        return "sent again when the account may"
+    if remedy.opt_out:
+        return "the recipient is remembered"
+    if remedy.about in STOPS:
+        return "stops the campaign"
+    if remedy.about in STOPS_IN_A_ROW:
+        return f"{SEVERAL} in a row stop the campaign"
+    return "the campaign waits" if remedy.about is About.WAIT else ""
+
+
+def _spans(codes: Iterable[int]) -> str:
+    """`30032-30035` for codes that follow one another."""
+    spans: list[list[int]] = []
+    for code in sorted(codes):
+        if spans and spans[-1][-1] == code - 1:
+            spans[-1].append(code)
+        else:
+            spans.append([code])
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)

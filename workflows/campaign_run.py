@@ -6,8 +6,9 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from activities.batches import BatchOf
     from activities.doorbell import CAMPAIGN_RUN, Campaign
-    from activities.sending import BatchOf, Sending
+    from activities.sending import Sending
     from domain.campaign import Batch, CampaignStatus, Next
     from workflows import options
 
@@ -110,9 +111,11 @@ class CampaignRun:
 
     def _tell(self, batch: Batch) -> None:
         where = f"at message {batch.position} of {batch.total}" if batch.position else f"all {batch.total} handed over"
-        why = f": {batch.reason}" if batch.reason else ""
+        if batch.unconfirmed:
+            where += f", {batch.unconfirmed} of them not confirmed by Twilio"
+        why = f": {batch.detail or batch.reason}" if batch.reason else ""
         pace = ""
-        if batch.per_second and batch.position:
+        if batch.next is Next.SEND and batch.per_second and batch.position:
             left = timedelta(seconds=round((batch.total - batch.position) / batch.per_second))
-            pace = f", {batch.per_second:.0f} a second, {left} left"
+            pace = f", {batch.per_second:.0f} a second, {left} left at that rate"
         workflow.set_current_details(f"**{batch.status.upper()}**{why}, {where}{pace}")

@@ -12,6 +12,7 @@ import httpx
 from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
+from domain import failure, senders
 from domain.telephony import (
     CLOCKS_DIFFER,
     Accepted,
@@ -28,9 +29,8 @@ from domain.telephony import (
 )
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
-from providers.twilio.wire import API_ORIGIN, NotTaken, Wire
+from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire
 
-_ACCOUNT_NOT_ACTIVE = frozenset({"10001", "20005", "20403", "90010"})
 _WRONG_CREDENTIALS = frozenset({"20003", "401"})
 _PARENT_SUSPENDED = "21476"
 _SUSPENDED_BY_TWILIO = "21478"
@@ -67,7 +67,7 @@ class Twilio:
 
     async def send(self, message: OutboundMessage) -> SendOutcome:
         """POST once. Raises `ProviderRefused` only where our own credentials are wrong."""
-        by_service = message.sender.startswith("MG")
+        by_service = senders.is_service(message.sender)
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
             told = await _told(
@@ -75,10 +75,15 @@ class Twilio:
                     to=message.to, body=message.body, status_callback=message.status_callback, **sender
                 )
             )
-        except NotTaken as failure:
-            return NotProcessed(reason=str(failure), retry_after=failure.retry_after)
-        except ProviderUnavailable as failure:
-            return Unknown(reason=str(failure))
+        except NotTaken as problem:
+            return NotProcessed(
+                reason=str(problem),
+                retry_after=problem.retry_after,
+                code=reading.number(problem.code),
+                unreachable=problem.code == NO_ANSWER,
+            )
+        except ProviderUnavailable as problem:
+            return Unknown(reason=str(problem))
         except ProviderRefused as refusal:
             return _refused(refusal)
         status = reading.delivery_status(told.status)
@@ -131,7 +136,7 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
         return ProviderUnavailable(f"Twilio was told {want.value}, but still says {account.status.value}")
     if refusal.code == _SUSPENDED_BY_TWILIO:
         return AlreadyTerminal("Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference)
-    if refusal.code == _PARENT_SUSPENDED or refusal.code in _ACCOUNT_NOT_ACTIVE:
+    if refusal.code == _PARENT_SUSPENDED or failure.suspended(reading.number(refusal.code)):
         return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)  # ends when it is paid
     return refusal
 
@@ -140,7 +145,7 @@ def _refused(refusal: ProviderRefused) -> Refused:
     if refusal.code in _WRONG_CREDENTIALS:
         raise refusal
     code = reading.number(refusal.code) or 0
-    return Refused(code=code, message=str(refusal), account_suspended=refusal.code in _ACCOUNT_NOT_ACTIVE)
+    return Refused(code=code, message=str(refusal), account_suspended=failure.suspended(code))
 
 
 def _checked(sid: str) -> str:

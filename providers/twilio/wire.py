@@ -16,6 +16,8 @@ from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderU
 from providers.http import never_connected, retry_after
 
 API_ORIGIN = "https://api.twilio.com"
+NO_ANSWER = "NO_ANSWER"
+"""The code where no answer of Twilio's came."""
 
 
 class NotTaken(ProviderUnavailable):
@@ -59,7 +61,7 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
 
 def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
     kind = NotTaken if never_connected(error) else ProviderUnavailable
-    return kind(f"no answer from Twilio: {type(error).__name__}", code="NO_ANSWER")
+    return kind(f"no answer from Twilio: {type(error).__name__}", code=NO_ANSWER)
 
 
 def _failure(response: httpx.Response) -> ProviderError:

@@ -48,7 +48,10 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
             here.twilio.faults.clear()
             async with temporal.serve(tmp_path / "second.log", cache, ui=False, port=port, db_file=db_file):
                 # instead of waiting for two minutes
-                moved = f"UPDATE campaigns SET heard_at = heard_at - interval '{LONGER_THAN_SILENCE}'"
+                moved = (
+                    f"UPDATE campaigns SET heard_at = heard_at - interval '{LONGER_THAN_SILENCE}',"
+                    f" rung_at = rung_at - interval '{LONGER_THAN_SILENCE}'"
+                )
                 await run(here.services.engine, moved)
                 await here.applied(lapsed, "suspended")
                 await here.applied(late, "suspended")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.sending import ACCOUNT_RETRY, BatchOf
+from activities.batches import ACCOUNT_RETRY, BatchOf
 from db import folding, organizations, reservations, standings
 from db.messages import Message
 from db.organizations import Organization

@@ -116,3 +116,31 @@ async def test_cancelled_keeps_access_until_paid_through(world: World) -> None:
     assert standing.blocks == {Block.CANCELED}
     assert receipt.decided_at >= paid_through
     await world.certify()
+
+
+async def test_a_grace_period_that_is_shortened_below_what_has_passed_ends_at_once(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=3600)
+    await world.applied(organization_id, "active")
+    await fail_payment(world, subscription_id, seconds_ago=30)
+    await deadline_known(world, organization_id)
+
+    answer = await world.api.patch(f"/v1/organizations/{organization_id}", json={"grace_period": 20})
+    refused = await world.debit(organization_id)
+
+    assert (answer.status_code, refused.status_code) == (200, 423)
+    await world.applied(organization_id, "suspended")
+
+
+async def test_a_grace_period_that_is_lengthened_moves_its_end_and_no_timer_ends_it_early(world: World) -> None:
+    organization_id, subscription_id = await world.organization(grace=3600)
+    await world.applied(organization_id, "active")
+    await fail_payment(world, subscription_id, seconds_ago=30)
+    before = await deadline_known(world, organization_id)
+
+    await world.api.patch(f"/v1/organizations/{organization_id}", json={"grace_period": 7200})
+
+    async def moved() -> bool:
+        return (await world.standing(organization_id)).deadline == before + timedelta(hours=1)
+
+    await until(moved, "a later deadline")
+    assert (await world.debit(organization_id)).status_code == 201

@@ -8,7 +8,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.sending import BatchOf, Sending
+from activities.batches import BatchOf
+from activities.sending import Sending
 from db import messages
 from db.settlements import Reply
 from domain.campaign import MessageStatus
@@ -147,6 +148,8 @@ async def lost_answer_and_callbacks(world: World, *, sender: str | None = None) 
         query = "UPDATE organizations SET sender = :sender WHERE id = :id"
         await run(world.services.engine, query, sender=sender, id=organization_id)
     account_sid = await world.account_sid(organization_id)
+    if sender is not None:
+        world.twilio.state.accounts[account_sid].services[sender] = ["+15550001111"]
     world.twilio.faults.add("reset_after_acceptance", method="POST", path=messages_path(account_sid), times=1)
     asked = {"to": "+14155550100", "body": "Hello \u201cyou\u201d\u2026"}
     sent = await world.post(f"/v1/organizations/{organization_id}/messages", asked)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaigns, readings, reservations, standings
+from db import campaign_runs, campaigns, readings, reservations, standings
 from db.readings import Reading
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.telephony import DeliveryStatus
@@ -114,4 +114,4 @@ async def test_a_silent_campaign_is_marked_once_for_all_relays(engine: AsyncEngi
 
 async def _mark_silent(engine: AsyncEngine) -> list[tuple[str, UUID]]:
     async with engine.begin() as conn:
-        return await campaigns.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)
+        return await campaign_runs.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)

@@ -482,7 +482,7 @@ async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_ot
     morning = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 16, 7, tzinfo=UTC))
 
     assert (first.next, first.reserved, [one.position for one in window]) == (Next.SEND, 2, [2, 4])
-    assert (waits.next, waits.reason, waits.position, waits.begins_in) == (Next.STOP, "quiet hours", 1, 9 * 3600)
+    assert (waits.next, waits.reason, waits.position, waits.begins_in) == (Next.STOP, "quiet_hours", 1, 9 * 3600)
     assert (morning.next, morning.reserved) == (Next.SEND, 2)
     assert await broken_claims(engine) == set()
 

@@ -98,10 +98,20 @@ async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentia
 
 async def test_a_messaging_service_is_named_as_such(world: World) -> None:
     world.answers[f"POST {MESSAGES}"] = told(message(status="accepted"), 201)
-    by_service = OutboundMessage(account_sid=SUB, sender="MG1", to="+1", body="b", status_callback="https://x")
+    service = "MG" + "1" * 32
+    by_service = OutboundMessage(account_sid=SUB, sender=service, to="+1", body="b", status_callback="https://x")
 
     assert await world.twilio.send(by_service) == Accepted(sid="SM1", status=DeliveryStatus.ACCEPTED)
-    assert parse_qs(world.server.asked[0].body.decode())["MessagingServiceSid"] == ["MG1"]
+    assert parse_qs(world.server.asked[0].body.decode())["MessagingServiceSid"] == [service]
+
+
+async def test_an_alphanumeric_id_that_begins_like_a_service_is_a_sender(world: World) -> None:
+    world.answers[f"POST {MESSAGES}"] = told(message(), 201)
+    by_name = OutboundMessage(account_sid=SUB, sender="MG Motors", to="+49", body="b", status_callback="https://x")
+
+    await world.twilio.send(by_name)
+
+    assert parse_qs(world.server.asked[0].body.decode())["From"] == ["MG Motors"]
 
 
 @pytest.mark.parametrize("code", [10001, 20005, 20403, 90010])

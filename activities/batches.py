@@ -1,0 +1,203 @@
+"""Sending a batch: window by window, the gate asked again for every one of them, at the pace that all keep to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.failures import translated
+from activities.handing_over import Tally, hand_over
+from activities.waits import Pause, Pauses
+from db import pace, refusals, reservations, settlements
+from db.messages import Message
+from db.organizations import Organization
+from db.refusals import Course
+from domain.campaign import MessageStatus
+from domain.refusal import Stop
+from domain.waits import Waits
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+TURN = timedelta(seconds=50)
+"""After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
+LOOK_EVERY = 5.0
+"""Seconds after which it is asked again how the campaign's messages fared with carriers."""
+LONGEST_PAUSE = 10.0
+"""Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
+LONGEST_PAID = 300.0
+"""Seconds that messages stay paid during a pause; in a longer one they are refunded, and paid again after it."""
+ACCOUNT_RETRY = 60.0
+"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is suspended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOf:
+    """The next batch of one campaign: up to `batch` messages, handed over `window` at a time."""
+
+    organization_id: str
+    campaign_id: UUID
+    batch: int = 2000
+    window: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds.
+
+    `left`: the attempt's time was over, and there is more of the batch to hand over.
+    """
+
+    accepted: int = 0
+    refused: int = 0
+    unknown: int = 0
+    stopped: bool = False
+    retry_after: float | None = None
+    left: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchSender:
+    """One attempt at a campaign's batch. `course` is how its messages fared before.
+
+    `shut_with_the_account`: whether the gate is shut, or shuts now, since Twilio refuses the account.
+    """
+
+    engine: AsyncEngine
+    twilio: Twilio
+    public_url: str
+    organization: Organization
+    campaign_id: UUID
+    window: int
+    messages_per_second: int | None
+    course: Course
+    shut_with_the_account: Callable[[Organization], Awaitable[bool]]
+    _posted: Tally = field(default_factory=Tally)
+    _counts: dict[MessageStatus, int] = field(default_factory=dict)
+
+    async def send(self, unknown: int) -> Sent:
+        """Until nothing is left, the gate shuts, Twilio wants a long pause or refuses, or its time is over."""
+        self._counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
+        clock = asyncio.get_running_loop().time
+        ends, look_at = clock() + TURN.total_seconds(), clock()
+        pauses = Pauses(self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for)
+        in_a_row = self.course.in_a_row
+        while True:
+            if (sent := await self._pause(pauses)) is not None:
+                return sent
+            if clock() >= look_at:
+                look_at = clock() + LOOK_EVERY
+                if (stop := await self._look()) is not None:
+                    return await self._stop(stop)
+            window = await self._next_window(1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit)
+            if not window:
+                return self._sent(stopped=window is None)
+            await self._hand_over(window, in_a_row)
+            in_a_row = self._posted.verdict.in_a_row
+            if self._posted.account_suspended:
+                return await self._account_refused(pauses)
+            if self._posted.verdict.stop is not None:
+                return await self._stop(self._posted.verdict.stop)
+            if self._posted.pause is None:
+                await pauses.over()
+            if clock() > ends or activity.is_worker_shutdown() or activity.is_cancelled():
+                await self._settle()
+                return self._sent(left=True)
+
+    async def _pause(self, pauses: Pauses) -> Sent | None:
+        """Wait for what Twilio asks, or for our turn; an answer where that takes too long for this attempt."""
+        asked_to = self._posted.pause
+        if asked_to is not None and asked_to.seconds > LONGEST_PAUSE:
+            await self._settle()
+            await pauses.note(asked_to)
+            return self._sent(stopped=asked_to.seconds > LONGEST_PAID, retry_after=asked_to.seconds)
+        both = [pause for pause in (asked_to, await self._turn()) if pause is not None]
+        if both:
+            pause = max(both, key=lambda pause: pause.seconds)
+            await self._settle()
+            await pauses.note(pause)
+            await asyncio.sleep(pause.seconds)
+        return None
+
+    async def _turn(self) -> Pause | None:
+        """How long until the next window may go, by the organization's pace and the whole account's."""
+        if not self._paces:
+            return None
+        async with self.engine.begin() as conn:
+            turns = [await pace.take(conn, of, self._limit, per_second=per_second) for of, per_second in self._paces]
+        return Pause(reason=Waits.PACE, seconds=max(turns)) if max(turns) else None
+
+    async def _next_window(self, limit: int) -> list[Message] | None:
+        replies, self._posted = self._posted.replies, Tally()
+        async with self.engine.begin() as conn:
+            return await reservations.next_window(
+                conn, self.organization.id, self.campaign_id, replies, limit=limit, now=datetime.now(UTC)
+            )
+
+    async def _hand_over(self, window: Sequence[Message], in_a_row: int) -> None:
+        with translated():
+            self._posted = await hand_over(
+                self.twilio,
+                self.organization,
+                window,
+                self.public_url,
+                in_a_row=in_a_row,
+                several=self.course.several,
+            )
+        for reply in self._posted.replies:
+            if reply.status in self._counts:
+                self._counts[reply.status] += 1
+
+    async def _account_refused(self, pauses: Pauses) -> Sent:
+        await self._settle()
+        if await self.shut_with_the_account(self.organization):
+            return self._sent(stopped=True)
+        await pauses.note(Pause(reason=Waits.ACCOUNT_NOT_ACTIVE, seconds=ACCOUNT_RETRY))
+        return self._sent(retry_after=ACCOUNT_RETRY)
+
+    async def _look(self) -> Stop | None:
+        """What carriers did meanwhile with what Twilio took."""
+        async with self.engine.connect() as conn:
+            course = await refusals.course(conn, self.organization.id, self.campaign_id)
+        return None if course is None else course.stop
+
+    async def _stop(self, why: Stop) -> Sent:
+        """Park the campaign that Twilio's refusals stop; the window that is not settled yet is settled with it."""
+        replies, self._posted = self._posted.replies, Tally()
+        async with self.engine.begin() as conn:
+            parked = await refusals.stop(conn, self.organization.id, self.campaign_id, replies, why)
+        if parked:
+            about = {"organization_id": self.organization.id, "campaign_id": str(self.campaign_id)}
+            log.warning("campaign_refused", **about, reason=why.park.value, code=why.code)
+        return self._sent(stopped=True)
+
+    async def _settle(self) -> None:
+        replies, self._posted = self._posted.replies, Tally()
+        if replies:
+            async with self.engine.begin() as conn:
+                await settlements.settle(conn, self.organization.id, replies)
+
+    @property
+    def _paces(self) -> list[tuple[str, int]]:
+        paces = [(self.organization.id, self.organization.messages_per_second)]
+        paces += [(pace.WHOLE_ACCOUNT, self.messages_per_second)]
+        return [(of, per_second) for of, per_second in paces if per_second is not None]
+
+    @property
+    def _limit(self) -> int:
+        """A quarter of a second's worth at most, so that organizations that share a pace take turns often."""
+        return min([self.window, *(max(1, per_second // 4) for _, per_second in self._paces)])
+
+    def _sent(self, *, stopped: bool = False, retry_after: float | None = None, left: bool = False) -> Sent:
+        return Sent(
+            accepted=self._counts[MessageStatus.ACCEPTED],
+            refused=self._counts[MessageStatus.REFUSED],
+            unknown=self._counts[MessageStatus.UNKNOWN],
+            stopped=stopped,
+            retry_after=retry_after,
+            left=left,
+        )

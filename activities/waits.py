@@ -1,0 +1,59 @@
+"""What a campaign's sender waits for, noted in the campaign's row and logged, each time that it changes."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import campaign_runs
+from domain.waits import Waits, in_words
+
+log = structlog.get_logger()
+NOTICEABLE = 5.0
+"""Seconds: what waits less is on its way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Nothing goes for so many seconds."""
+
+    reason: Waits
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Pauses:
+    """Of one campaign; `noted` is what its row says that it waits for."""
+
+    engine: AsyncEngine
+    organization_id: str
+    campaign_id: UUID
+    noted: str = ""
+
+    async def note(self, pause: Pause) -> None:
+        if pause.seconds < NOTICEABLE and pause.reason is not Waits.TWILIO_UNREACHABLE:
+            return
+        until = datetime.now(UTC) + timedelta(seconds=pause.seconds)
+        detail = pause.detail or in_words(pause.reason)
+        async with self.engine.begin() as conn:
+            noted = await campaign_runs.note(
+                conn, self.organization_id, self.campaign_id, pause.reason, until=until, detail=detail
+            )
+        self.noted = pause.reason
+        if noted is not None and noted.new:
+            log.warning("campaign_waits", **self._about, reason=pause.reason, detail=detail, until=until.isoformat())
+
+    async def over(self) -> None:
+        """It waits for nothing any more."""
+        if self.noted:
+            async with self.engine.begin() as conn:
+                await campaign_runs.note(conn, self.organization_id, self.campaign_id, None)
+            log.info("campaign_goes_on", **self._about, waited_for=self.noted)
+            self.noted = ""
+
+    @property
+    def _about(self) -> dict[str, str]:
+        return {"organization_id": self.organization_id, "campaign_id": str(self.campaign_id)}

@@ -1,0 +1,129 @@
+"""Twilio's refusals that concern more than one message: what they stop, and what goes on once the cause is mended."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts, campaign_runs, campaigns, settlements, standings, wallets
+from db.campaigns import TOLLGATE
+from db.settlements import Reply
+from domain import failure
+from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.failure import SEVERAL, STOPS, About
+from domain.refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
+from domain.standing import Status
+from domain.telephony import DeliveryStatus
+
+SENDING_REFUSED = "sending_refused"
+"""The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
+_LOOKED_AT = 200
+_LATEST = text(
+    """
+    SELECT status, delivery_status, error_code, provider_sid FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+      AND position BETWEEN :position - :number AND :position - 1
+      AND sending_at > (SELECT at FROM campaign_changes
+                        WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+                          AND to_status = 'running' ORDER BY id DESC LIMIT 1)
+    ORDER BY position DESC
+    """
+)
+_ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
+_ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a campaign's messages fared since it runs. `in_a_row` were refused last, `several` of those stop it.
+
+    `stop`: what carriers did with those that Twilio took says that it cannot go on.
+    """
+
+    in_a_row: int
+    several: int
+    stop: Stop | None
+    waits_for: str
+
+
+async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Course | None:
+    """Looks at its latest messages only. None: there is no such campaign."""
+    campaign = await campaigns.get(conn, organization_id, campaign_id)
+    if campaign is None:
+        return None
+    position = await campaigns.next_position(conn, organization_id, campaign_id) or campaign.total + 1
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "position": position}
+    latest = (await conn.execute(_LATEST, asked | {"number": _LOOKED_AT})).all()
+    several = max(1, min(SEVERAL, campaign.total))
+    return Course(
+        in_a_row=judge([_handed_over(row) for row in reversed(latest)], several=len(latest) + 1).in_a_row,
+        several=several,
+        stop=judge_deliveries(_delivered(row) for row in latest),
+        waits_for=campaign.waits_for,
+    )
+
+
+async def stop(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], why: Stop
+) -> bool:
+    """Settle the window that was refused, park its campaign and raise an alert, in one transaction.
+
+    False: it does not run any more. Locks the campaign, the wallet, the messages; the caller commits.
+    """
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    await settlements.settle(conn, organization_id, replies)
+    if campaign is None or campaign.status is not CampaignStatus.RUNNING:
+        return False
+    await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text)
+    await alerts.raise_(conn, organization_id, campaign_runs.REFUSED, campaign_runs.sentence(campaign_id, why.text))
+    return True
+
+
+async def tell(conn: AsyncConnection, organization_id: str, codes: Collection[int | None]) -> None:
+    """Raise an alert if a code of messages that failed is about the sender, the account or our request.
+
+    The caller commits.
+    """
+    for code in codes:
+        if code is not None and failure.about(code) in STOPS - {About.CONTENT} and not failure.suspended(code):
+            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(code).text)
+            return
+
+
+async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
+    """What refusals parked runs again, since their cause may be mended; returns those to ring.
+
+    Where the organization may not send now they wait for that instead, as any other. Locks the standing, the campaigns
+    and the wallet; the caller commits.
+    """
+    standing = await standings.lock(conn, organization_id)
+    await alerts.clear(conn, organization_id, SENDING_REFUSED)
+    parked = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
+    refused = [campaign for campaign in parked if campaign.reason in IN_WORDS]
+    wallet = await wallets.watch(conn, organization_id) if refused else None
+    if standing is None or wallet is None:
+        return []
+    park = Park.SUSPENDED if standing.status is not Status.ACTIVE else kept_by(wallet)
+    for campaign in refused:
+        status = CampaignStatus.RUNNING if park is None else CampaignStatus.PARKED
+        await campaigns.change(conn, campaign, status, by=TOLLGATE, reason=park or "")
+    return [] if park is not None else [campaign.id for campaign in refused]
+
+
+def _handed_over(row: Row[Any]) -> Answer:
+    """How Twilio answered when it was handed over."""
+    if row.status == MessageStatus.REFUSED and row.provider_sid is None:
+        return Refused(row.error_code or 0)
+    return Taken() if row.status == MessageStatus.ACCEPTED or row.provider_sid is not None else None
+
+
+def _delivered(row: Row[Any]) -> Answer:
+    """What became of it when Twilio had taken it."""
+    if row.delivery_status in _ARRIVED:
+        return Taken()
+    if row.delivery_status in _ENDED_BADLY and row.error_code is not None:
+        return Refused(row.error_code)
+    return None

@@ -1,0 +1,112 @@
+"""What Twilio's refusals of one window say about the rest of its campaign. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from domain import failure
+from domain.campaign import Park
+from domain.failure import SEVERAL, STOPS, STOPS_IN_A_ROW, About
+
+PARKS = {
+    About.SENDER: Park.SENDER_REFUSED,
+    About.ACCOUNT: Park.ACCOUNT_REFUSED,
+    About.CONTENT: Park.CONTENT_REFUSED,
+    About.REQUEST: Park.REQUEST_REFUSED,
+    About.DESTINATION: Park.DESTINATION_REFUSED,
+    About.UNKNOWN: Park.REFUSED,
+}
+IN_WORDS = {
+    Park.SENDER_REFUSED: "Twilio or a carrier refuses the sender",
+    Park.ACCOUNT_REFUSED: "Twilio refuses what the subaccount may do",
+    Park.CONTENT_REFUSED: "Twilio or a carrier refuses the text",
+    Park.REQUEST_REFUSED: "Twilio refuses the request that Tollgate makes of its settings",
+    Park.DESTINATION_REFUSED: "Twilio does not let this sender or account send to these destinations",
+    Park.REFUSED: "Twilio refused several messages in a row with a code that is not known here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Twilio's answer to one message: it was not taken, for this code."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Twilio took the message: its sender and its account may send."""
+
+
+Answer = Refused | Taken | None
+"""None: it says nothing, since nothing is known of it or it was asked to come later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The campaign cannot go on. `code` is Twilio's, of one of the refusals that say so."""
+
+    park: Park
+    code: int
+
+    @property
+    def text(self) -> str:
+        return f"{IN_WORDS[self.park]} (error {self.code}, https://www.twilio.com/docs/api/errors/{self.code})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`blameless` are the indexes of messages that were refused and may be sent later, when the cause is mended."""
+
+    stop: Stop | None
+    blameless: frozenset[int] = frozenset()
+    in_a_row: int = 0
+
+
+def judge(answers: Sequence[Answer], *, in_a_row: int = 0, several: int = SEVERAL) -> Verdict:
+    """Whether a window's answers, in order, stop its campaign. `in_a_row` refusals came right before it.
+
+    A refusal for the sender, the account, the text or our request would meet every other message too. One
+    that may concern a single destination, or is of no known class, counts only when `several` follow one
+    another and Twilio takes none in between or behind.
+    """
+    blameless = [index for index, answer in enumerate(answers) if _about(answer) in STOPS]
+    if blameless:
+        return Verdict(stop=_stop(answers[blameless[0]]), blameless=frozenset(blameless))
+    row: list[int] = []
+    for index, answer in enumerate(answers):
+        if isinstance(answer, Taken):
+            row, in_a_row = [], 0
+        elif _about(answer) in STOPS_IN_A_ROW:
+            row.append(index)
+            in_a_row += 1
+    if row and in_a_row >= several:
+        return Verdict(stop=_stop(answers[row[0]]), blameless=frozenset(row))
+    return Verdict(stop=None, in_a_row=in_a_row)
+
+
+def judge_deliveries(answers: Iterable[Answer]) -> Stop | None:
+    """Whether what became of messages that Twilio took, the latest first, stops their campaign.
+
+    Carriers judge one by one, so even a code about the sender counts only when several follow one another.
+    """
+    blamed: list[Refused] = []
+    for answer in answers:
+        if isinstance(answer, Taken):
+            break
+        if isinstance(answer, Refused) and _about(answer) in STOPS | STOPS_IN_A_ROW:
+            blamed.append(answer)
+    return _stop(blamed[0]) if len(blamed) >= SEVERAL else None
+
+
+def of(code: int) -> Stop:
+    """What a code that concerns other messages, too, does to their campaign."""
+    return Stop(park=PARKS[failure.about(code)], code=code)
+
+
+def _about(answer: Answer) -> About | None:
+    return failure.about(answer.code) if isinstance(answer, Refused) else None
+
+
+def _stop(answer: Answer) -> Stop:
+    assert isinstance(answer, Refused)
+    return of(answer.code)

@@ -1,0 +1,125 @@
+"""Why a campaign that is not over does not move: one answer for the API, explain, logs, metrics and alerts. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain import refusal
+from domain.campaign import CampaignStatus, Park
+
+SILENCE = timedelta(minutes=2)
+"""A run that reports nothing for so long was not heard, by Temporal or by a worker."""
+LONG = timedelta(minutes=5)
+"""Whoever waits for Twilio or for a worker for so long needs a person."""
+
+
+class Waits(StrEnum):
+    """What a campaign waits for. A parked one waits for what parked it, by the name of its `Park`."""
+
+    PACE = "pace"
+    TWILIO_LIMIT = "twilio_limit"
+    TWILIO_UNREACHABLE = "twilio_unreachable"
+    TWILIO_CREDENTIALS = "twilio_credentials"
+    ACCOUNT_NOT_ACTIVE = "account_not_active"
+    QUIET_HOURS = "quiet_hours"
+    UNCONFIRMED = "unconfirmed"
+    NOT_HEARD = "not_heard"
+    SCHEDULED = "scheduled"
+    PAUSED = "paused"
+
+
+NEEDS_A_PERSON = frozenset(
+    {
+        Waits.TWILIO_LIMIT,
+        Waits.TWILIO_UNREACHABLE,
+        Waits.TWILIO_CREDENTIALS,
+        Waits.ACCOUNT_NOT_ACTIVE,
+        Waits.NOT_HEARD,
+    }
+)
+"""When it lasts `LONG`; quiet hours, a pace and a time to come were asked for."""
+_IN_WORDS: dict[str, str] = {
+    Waits.PACE: "the pace: others of the account have their turn first",
+    Waits.TWILIO_LIMIT: "Twilio asked to wait",
+    Waits.TWILIO_UNREACHABLE: "Twilio does not answer",
+    Waits.TWILIO_CREDENTIALS: "Twilio refuses the credentials of the parent account",
+    Waits.ACCOUNT_NOT_ACTIVE: "Twilio refuses the subaccount, and yet calls it active; its parent may be suspended",
+    Waits.QUIET_HOURS: "quiet hours, wherever messages are left to go",
+    Waits.UNCONFIRMED: "Twilio has not confirmed messages that were handed over",
+    Waits.NOT_HEARD: "its run reports nothing: Temporal or a worker is away",
+    Waits.SCHEDULED: "its time has not come",
+    Waits.PAUSED: "a person paused it",
+    Park.SUSPENDED: "the organization is suspended",
+    Park.FROZEN: "the wallet is frozen",
+    Park.INSUFFICIENT_FUNDS: "the wallet does not pay the next message",
+} | {park.value: words for park, words in refusal.IN_WORDS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is recorded of a campaign: `waits_for` is what its run noted last, `heard_at` when that run reported.
+
+    `heard_at` may lie ahead, when the run said how long it would be silent.
+    """
+
+    status: CampaignStatus
+    reason: str
+    waits_for: str
+    until: datetime | None
+    since: datetime | None
+    detail: str
+    heard_at: datetime | None
+    scheduled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """`until` is when it is tried again, None where that is not known; `since` when it began."""
+
+    code: str
+    text: str
+    until: datetime | None = None
+    since: datetime | None = None
+
+
+def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
+    """Why it does not move; None: it moves, or is over, or was never started."""
+    match facts.status:
+        case CampaignStatus.PAUSED:
+            return _wait(facts, Waits.PAUSED)
+        case CampaignStatus.PARKED:
+            return _wait(facts, facts.reason)
+        case CampaignStatus.SCHEDULED:
+            due = facts.scheduled_at
+            if due is not None and silent(facts.heard_at or due, now) and silent(due, now):
+                return Wait(code=Waits.NOT_HEARD, text=_IN_WORDS[Waits.NOT_HEARD], since=due)
+            return Wait(code=Waits.SCHEDULED, text=_IN_WORDS[Waits.SCHEDULED], until=due, since=facts.since)
+        case CampaignStatus.RUNNING:
+            return _running(facts, unconfirmed, now)
+        case _:
+            return None
+
+
+def in_words(code: str) -> str:
+    return _IN_WORDS.get(code, code)
+
+
+def silent(heard_at: datetime | None, now: datetime) -> bool:
+    return heard_at is not None and now - heard_at > SILENCE
+
+
+def _running(facts: Facts, unconfirmed: int, now: datetime) -> Wait | None:
+    heard_at = facts.heard_at or facts.since
+    if silent(heard_at, now):
+        return Wait(code=Waits.NOT_HEARD, text=_IN_WORDS[Waits.NOT_HEARD], since=heard_at)
+    if not facts.waits_for:
+        return None
+    if facts.waits_for == Waits.UNCONFIRMED:
+        many = f"{unconfirmed} messages" if unconfirmed != 1 else "1 message"
+        text = f"Twilio has not confirmed {many} that were handed over"
+        return Wait(code=Waits.UNCONFIRMED, text=text, since=facts.since)
+    return _wait(facts, facts.waits_for)
+
+
+def _wait(facts: Facts, code: str) -> Wait:
+    return Wait(code=code, text=facts.detail or in_words(code), until=facts.until, since=facts.since)

@@ -1,0 +1,174 @@
+"""A campaign that waits says why, and until when: in the API, in explain, in the metrics, by an alert."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from db import campaign_runs
+from domain.waits import Waits
+from simulators.twilio.app import MAIN_SID
+from tests.builders import run
+from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, settled
+from tests.workflow.stops import messages_path
+from tests.world import World, until
+
+
+async def told(world: World, organization_id: str, campaign_id: UUID) -> dict[str, Any]:
+    answer = await world.api.get(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def waits(world: World, organization_id: str, campaign_id: UUID, code: str) -> dict[str, Any]:
+    """Wait until the API says that it waits for this; the whole campaign, as told."""
+
+    async def reached() -> dict[str, Any] | None:
+        now = await told(world, organization_id, campaign_id)
+        return now if now["waiting"] is not None and now["waiting"]["code"] == code else None
+
+    found = await until(reached, f"a campaign that waits for {code}")
+    assert found is not None
+    return found
+
+
+async def watch(world: World, *, later: timedelta = timedelta(0)) -> None:
+    """What upkeep does every half minute."""
+    async with world.services.engine.begin() as conn:
+        await campaign_runs.watch(conn, now=datetime.now(UTC) + later)
+
+
+async def story(world: World, organization_id: str) -> str:
+    answer = await world.api.get(f"/v1/organizations/{organization_id}/explain")
+    return "\n".join(answer.json()["story"])
+
+
+async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_money(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=3600)
+    campaign_id = await world.campaign(organization_id, recipients=300)
+
+    now = await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+    at_rest = await settled(world, organization_id, campaign_id)
+    await watch(world)
+
+    rest = datetime.fromisoformat(now["waiting"]["until"]) - datetime.now(UTC)
+    assert timedelta(minutes=55) < rest <= timedelta(hours=1)
+    assert (now["status"], now["progress"]["seconds_left"]) == ("running", None)
+    assert await paid(world, organization_id) == at_rest["accepted"]
+    assert "it waits since" in await story(world, organization_id)
+    assert "Twilio asked to wait" in await story(world, organization_id)
+    assert "Twilio asked to wait" in (await world.alerts(organization_id))["campaign_waits"]
+    metrics = (await world.api.get("/metrics")).text
+    assert 'tollgate_campaigns_waiting{reason="twilio_limit"}' in metrics
+
+    base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    await world.post(f"{base}/pause")
+    await world.post(f"{base}/resume")  # a person does not have to wait
+    await ends_with_each_once(world, organization_id, campaign_id, 300)
+    await watch(world)
+    assert "campaign_waits" not in await world.alerts(organization_id)
+
+
+async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("500", method="POST", path=path)
+    campaign_id = await world.campaign(organization_id, recipients=300)
+
+    now = await waits(world, organization_id, campaign_id, Waits.TWILIO_UNREACHABLE)
+
+    assert now["progress"]["unconfirmed"] <= 101  # not all 300: one window, and then one by one
+    await watch(world, later=timedelta(minutes=6))
+    assert "campaign_waits" in await world.alerts(organization_id)
+    world.heal()
+    await accepted(world, organization_id, 199)
+
+    async def all_handed_over() -> bool:
+        found = await counts(world, organization_id, campaign_id)
+        return found["accepted"] + found["unknown"] == 300
+
+    await until(all_handed_over, "all handed over")
+
+
+async def test_refused_credentials_are_told_and_the_campaign_goes_on_with_the_right_ones(world: World) -> None:
+    organization_id, _ = await world.organization()
+    account = world.twilio.state.accounts[MAIN_SID]
+    token, account.auth_token = account.auth_token, "another"
+    campaign_id = await world.campaign(organization_id, recipients=5)
+
+    now = await waits(world, organization_id, campaign_id, Waits.TWILIO_CREDENTIALS)
+
+    account.auth_token = token
+    assert now["waiting"]["until"] is not None
+    assert (await counts(world, organization_id, campaign_id))["refused"] == 0
+
+
+async def test_what_twilio_has_not_confirmed_is_not_called_sent(world: World) -> None:
+    organization_id, _ = await world.organization()
+    world.twilio.state.behaviour.change({"sending_after": 30.0})
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("reset_after_acceptance", method="POST", path=path, times=3, skip=10)
+    campaign_id = await world.campaign(organization_id, recipients=40)
+
+    now = await waits(world, organization_id, campaign_id, Waits.UNCONFIRMED)
+
+    assert now["waiting"]["text"].startswith("Twilio has not confirmed 3 messages")
+    assert (now["progress"]["unconfirmed"], now["progress"]["seconds_left"]) == (3, None)
+    assert "with all 40 handed over, 3 of them not confirmed by Twilio" in await story(world, organization_id)
+
+
+async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: World) -> None:
+    world = idle_world
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=5)
+    await run(world.services.engine, "UPDATE campaigns SET since = since - interval '6 minutes'")
+
+    now = await told(world, organization_id, campaign_id)
+    await watch(world)
+    alerts = await world.alerts(organization_id)
+
+    assert now["waiting"]["code"] == Waits.NOT_HEARD
+    assert "Temporal or a worker is away" in alerts["campaign_waits"]
+    world.start_worker()
+    await comes_to(world, organization_id, campaign_id, "completed")
+    await watch(world)
+    assert "campaign_waits" not in await world.alerts(organization_id)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("pause", Waits.PAUSED), ("freeze", "frozen"), ("suspend", "suspended"), ("spend", "insufficient_funds")],
+)
+async def test_whatever_stopped_it_is_told_in_one_place(world: World, what: str, code: str) -> None:
+    organization_id, _ = await world.organization(balance="0.05" if what == "spend" else "10.00")
+    campaign_id = await world.campaign(organization_id, recipients=3000)
+    base = f"/v1/organizations/{organization_id}"
+    if what == "pause":
+        await world.post(f"{base}/campaigns/{campaign_id}/pause")
+    elif what == "freeze":
+        await world.post(f"{base}/wallet/freeze", {"reason": "audit"})
+    elif what == "suspend":
+        await world.post(f"{base}/suspend", {"reason": "abuse"})
+
+    now = await waits(world, organization_id, campaign_id, code)
+
+    assert now["waiting"]["since"] is not None
+    assert now["waiting"]["text"] in await story(world, organization_id)
+    assert now["progress"]["seconds_left"] is None
+    if what == "spend":
+        assert now["waiting"]["text"] == "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
+
+
+async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None:
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=5, start=False)
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    await world.post(f"{base}/start", {"at": at.isoformat()})
+
+    now = await told(world, organization_id, campaign_id)
+
+    assert (now["waiting"]["code"], datetime.fromisoformat(now["waiting"]["until"])) == (Waits.SCHEDULED, at)
