@@ -16,17 +16,17 @@ _LEAKED_DEBITS = text(
     (SELECT count(*) FROM ledger_entries e
      WHERE e.organization_id = receipts.organization_id AND e.kind = 'debit'
        AND e.seq > (SELECT max(g.after_seq) FROM gate_changes g
-                    WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'
-                      AND g.epoch <= receipts.epoch))
+                    WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'))
     """
 )
 _LEAKED_MESSAGES = text(
     """
-    (SELECT count(*) FROM messages m
-     WHERE m.organization_id = receipts.organization_id
-       AND m.sending_at > (SELECT max(g.at) FROM gate_changes g
-                           WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'
-                             AND g.epoch <= receipts.epoch))
+    (SELECT count(*) FROM (
+         SELECT id, sending_at FROM messages m WHERE m.organization_id = receipts.organization_id
+         UNION SELECT message_id, sending_at FROM attempts a WHERE a.organization_id = receipts.organization_id
+     ) sent
+     WHERE sent.sending_at > (SELECT max(g.at) FROM gate_changes g
+                              WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'))
     """
 )
 _ONE = update(receipts).where(
@@ -85,7 +85,10 @@ async def note_step(
 
 
 async def finish(conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, now: datetime) -> None:
-    """Close the receipt; a suspension's counts what passed the gate after it shut. The caller holds the standing."""
+    """Close the receipt; a suspension's counts what passed the gate after it shut.
+
+    The caller holds the standing, which is at this epoch: the gate has shut for no later one.
+    """
     closing = _FINISH_SUSPENSION if status is Status.SUSPENDED else _FINISH
     await conn.execute(closing, {"of": organization_id, "at": epoch, "now": now})
 

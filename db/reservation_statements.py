@@ -42,7 +42,7 @@ SKIP = text(
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
     """
 )
-BEGIN = text(
+BEGIN = text(  # the caller holds the campaign's row, without which nobody changes what is reserved
     """
     WITH chosen AS MATERIALIZED (
         SELECT id FROM messages
@@ -51,7 +51,7 @@ BEGIN = text(
         ORDER BY position LIMIT :limit
     ), locked AS MATERIALIZED (
         SELECT m.id FROM messages m JOIN chosen USING (id)
-        WHERE m.organization_id = :organization_id AND m.status = 'reserved' ORDER BY m.id FOR UPDATE OF m
+        WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
     )
     UPDATE messages m SET status = 'sending', sending_at = clock_timestamp()
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id

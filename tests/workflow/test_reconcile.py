@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -16,9 +16,10 @@ from temporalio.testing import ActivityEnvironment
 from activities import reconciling
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
-from db import alerts
+from db import alerts, folding, standings
 from domain.standing import Block, Status
 from domain.subscription import Provider
+from tests.builders import admin_block, until_it_waits_for
 from tests.workflow.actors import AtStripe, onboard
 from tests.workflow.stops import details, messages_path, subscription_path
 from tests.world import LIMIT, World, until
@@ -125,6 +126,24 @@ async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_t
     assert (compared.compared, compared.differing) == (2, 1)
     assert "differs" in await world.alerts(other)
     assert "differs" not in await world.alerts(silent)
+
+
+async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(idle_world: World) -> None:
+    world, engine = idle_world, idle_world.services.engine
+    organization_id, _ = await world.organization()
+    path = f"/_sim/accounts/{await world.account_sid(organization_id)}/status"
+    await world.twilio_control.post(path, json={"status": "suspended"})
+
+    async with engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        comparing = asyncio.create_task(
+            ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
+        )
+        await until_it_waits_for(engine, conn, comparing)
+        await folding.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
+    await comparing
+
+    assert (await world.standing(organization_id)).blocks == {Block.ADMIN}
 
 
 async def test_a_delivery_that_nobody_handled_is_rung(idle_world: World) -> None:

@@ -14,21 +14,29 @@ from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.standing import Block, Status
 from domain.subscription import Provider
-from domain.wallet import Conflict, Credited, WrongCurrency, debit
+from domain.wallet import Conflict, Credited, WrongCurrency, credit, debit
 from tests.builders import (
     NOON,
     ORGANIZATION,
+    accepted,
+    apply,
     balance,
     block,
     broken_claims,
     campaign,
+    freeze,
+    given_back,
     hand_over,
     number,
     onboard,
+    open_gate,
     organization,
+    post,
     post_one,
     rows,
     run,
+    send,
+    settle_replies,
     standing,
     unblock,
     usd,
@@ -163,12 +171,31 @@ async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -
     await block(engine)
     await run(engine, "UPDATE wallets SET gate_open = true")  # a broken guarantee, that must not go unseen
     await post_one(engine, debit("leak", usd("1")))
-    await hand_over(engine, await campaign(engine, messages=2))
+    first, second = await hand_over(engine, await campaign(engine, messages=2))
+    await settle_replies(engine, accepted(first), accepted(second))
+    await apply(engine, given_back(second))  # it left all the same
+    await freeze(engine)
     async with engine.begin() as conn:
         await receipts.finish(conn, ORGANIZATION, 1, Status.SUSPENDED, now=NOON)
 
     receipt = await newest(engine)
     assert (receipt.leaked_debits, receipt.leaked_messages) == (3, 2)
+
+
+async def test_a_receipt_counts_nothing_of_before_its_gate_shut_and_no_credit(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await block(engine)
+    await unblock(engine)
+    await open_gate(engine)
+    await post(engine, debit("paid", usd("1")))
+    await send(engine, await campaign(engine, messages=2))
+    await block(engine)
+    await post(engine, credit("not a debit", usd("1")))
+    async with engine.begin() as conn:
+        await receipts.finish(conn, ORGANIZATION, 3, Status.SUSPENDED, now=NOON)
+
+    receipt = await newest(engine)
+    assert (receipt.epoch, receipt.leaked_debits, receipt.leaked_messages) == (3, 0, 0)
 
 
 async def test_every_change_of_mind_has_its_receipt(engine: AsyncEngine) -> None:
