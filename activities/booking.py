@@ -103,7 +103,9 @@ class Booking:
             await self._alert(organization_id, "payment_not_booked", detail)
         if payment.status in UNDECIDED:
             await self._park_undecided(delivery, payment)
+            return
         if payment.status not in PAID:
+            await self._note_not_booked(delivery, payment)
             return
         if payment.reference.kind is MoneyObject.SALE:
             await self._book_subscription_payment(organization_id, delivery, payment)
@@ -118,6 +120,7 @@ class Booking:
         paid, at = payment.subscription_id or delivery.subscription_id or "", payment.occurred_at or now
         async with self._engine.begin() as conn:
             new = await payments.book_subscription_payment(conn, organization_id, delivery.provider, payment)
+            await parking.note_outcome(conn, delivery.id, f"booked as {id_}")
             await parking.adopt_payment(conn, delivery.provider, id_, now)
             if not new and payment.subscription_id and await payments.credited(conn, delivery.provider, id_):
                 detail = f"{id_} is credited as a top-up, and is a payment for subscription {payment.subscription_id}"
@@ -275,6 +278,11 @@ class Booking:
         """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
         named = f"{told.reference.kind.value} {told.reference.id}"
         await self._park(delivery, f"unknown yet: {named} is {told.status.value}")
+
+    async def _note_not_booked(self, delivery: Delivery, payment: Payment) -> None:
+        async with self._engine.begin() as conn:
+            why = f"not booked: {payment.reference.kind.value} {payment.reference.id} is {payment.status.value}"
+            await parking.note_outcome(conn, delivery.id, why)
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:

@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from domain import money, placeholders
+from domain import money, placeholders, references
 from domain.campaign import LONGEST_BODY
 from domain.rates import LARGEST_PRICE_MICROS
 
@@ -45,6 +45,12 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("only printable characters")
     return text
+
+
+def _not_ours(reference_id: str) -> str:
+    if references.is_ours(reference_id):
+        raise ValueError(references.RESERVED)
+    return reference_id
 
 
 def _storable(text: str) -> str:
@@ -81,6 +87,7 @@ Decimal = Annotated[
 """Micros that go out as a decimal string."""
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 Reference = Annotated[str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)]
+NewReference = Annotated[Reference, AfterValidator(_not_ours)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)]
 Note = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
 SmsBody = Annotated[

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.auth import READ, WRITE
 from api.context import Here, Limit, OrganizationId
 from api.errors import not_found
-from api.fields import Amount, Body, Currency, Decimal, Moment, Note, Reference, Time
+from api.fields import Amount, Body, Currency, Decimal, Moment, NewReference, Note, Reference, Time
 from api.refusals import refusal
 from api.wallets import resume
 from db import explaining, holds, wallets
@@ -45,7 +45,7 @@ class NewHold(Body):
         }
     )
 
-    reference_id: Reference
+    reference_id: NewReference
     amount: Amount
     currency: Currency
     expires_at: Annotated[Moment, Field(description="When it is let go of; in the future, within a year.")]

@@ -203,7 +203,7 @@ async def _lift(organization_id: str, kind: Block, reference: str, caller: Calle
     now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
-            await reversals.waive(conn, organization_id, now=now)
+            await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)
 

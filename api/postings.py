@@ -14,6 +14,7 @@ from api.wallet_fields import EntryOut, NewPosting, NewPostings, PostingOut, Pos
 from api.wallets import resume
 from db import explaining
 from db.explaining import Reason
+from domain import references
 from domain.money import Money
 from domain.wallet import (
     Frozen,
@@ -102,6 +103,8 @@ def _no_reference(field: str) -> Exception:
 
 
 def _posting(kind: Kind, asked: NewPosting, reference: str) -> Posting:
+    if references.is_ours(reference):
+        raise invalid("reference_id", references.RESERVED)
     return kind(reference, Money(asked.amount, asked.currency), asked.description)
 
 

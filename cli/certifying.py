@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from cli import witnessing
 from cli.console import mark, output
 from cli.migrating import configured, database_url
 from db import certify as proof
@@ -20,9 +22,9 @@ from db.seals import Unsealed
 from runtime.database import create_engine
 
 
-def certify(*, as_json: bool) -> None:
+def certify(*, as_json: bool, witness: Path | None = None) -> None:
     with database_url(configured()) as url:
-        findings, tail = asyncio.run(_examine_all(url))
+        findings, tail = asyncio.run(_examine_all(url, witness))
     if as_json:
         since = tail.since.isoformat() if tail.since else None
         typer.echo(json.dumps(as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}))
@@ -32,14 +34,20 @@ def certify(*, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-async def _examine_all(url: str) -> tuple[list[Finding], Unsealed]:
+async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], Unsealed]:
+    lines = [] if witness is None else witnessing.read(witness)
+    findings = await examine(url)
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
         async with engine.connect() as conn:
             tail = await seals.unsealed(conn)
+            if witness is not None:
+                findings.append(await witnessing.compare(conn, lines))
+                if holds(findings):
+                    await witnessing.note(conn, witness, lines)
     finally:
         await engine.dispose()
-    return await examine(url), tail
+    return findings, tail
 
 
 async def examine(url: str) -> list[Finding]:

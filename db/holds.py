@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import ledger, wallets
+from db import ledger, money_changes, wallets
+from db.money_changes import MoneyChange
 from db.tables import holds
 from domain.hold import (
     BadExpiry,
@@ -63,6 +64,8 @@ async def reserve(conn: AsyncConnection, organization_id: str, asked: Hold, *, n
             expires_at=asked.expires_at,
         )
     )
+    opened = MoneyChange.HOLD_OPENED
+    await money_changes.note(conn, organization_id, opened, asked.reference_id, asked.amount.micros)
     return Held(asked)
 
 
@@ -149,11 +152,13 @@ async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> W
             holds.c.expires_at <= now,
         )
         .values(status=HoldStatus.EXPIRED.value, closed_at=now)
-        .returning(holds.c.amount_micros)
-        .cte()
+        .returning(holds.c.reference_id, holds.c.amount_micros)
     )
-    total = (await conn.execute(select(func.coalesce(func.sum(expired.c.amount_micros), 0)))).scalar_one()
-    return await wallets.set_aside(conn, wallet, -int(total)) if total else wallet
+    overdue = (await conn.execute(expired)).all()
+    for row in overdue:
+        expiry = MoneyChange.HOLD_EXPIRED
+        await money_changes.note(conn, organization_id, expiry, row.reference_id, row.amount_micros)
+    return await wallets.set_aside(conn, wallet, -sum(row.amount_micros for row in overdue)) if overdue else wallet
 
 
 async def _debit(conn: AsyncConnection, wallet: Wallet, hold: Hold, micros: int, now: datetime) -> Captured:
@@ -175,6 +180,9 @@ async def _close(
         .where(holds.c.organization_id == wallet.organization_id, holds.c.reference_id == hold.reference_id)
         .values(status=status.value, captured_micros=captured_micros, closed_at=now)
     )
+    ended = MoneyChange(f"hold_{status.value}")
+    micros = captured_micros or hold.amount.micros
+    await money_changes.note(conn, wallet.organization_id, ended, hold.reference_id, micros)
     return replace(hold, status=status, captured_micros=captured_micros)
 
 

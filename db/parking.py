@@ -23,6 +23,11 @@ async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
     )
 
 
+async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) -> None:
+    """What it comes to, in words, before it is handled. The caller commits."""
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(outcome=outcome))
+
+
 async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
     """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
 

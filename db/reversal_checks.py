@@ -80,4 +80,18 @@ REVERSAL_CHECKS = (
         ) b USING (organization_id)
         """,
     ),
+    Check(
+        guarantee=4,
+        claim="debts that were forgiven otherwise than it was noted",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
+        FROM (
+            SELECT organization_id, name, coalesce(r.waived_micros, 0) <> coalesce(c.micros, 0) AS wrong
+            FROM (SELECT *, provider || ':' || object_id AS name FROM reversals) r FULL JOIN (
+                SELECT organization_id, reference_id AS name, sum(amount_micros) AS micros
+                FROM money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
+            ) c USING (organization_id, name)
+        ) compared
+        """,
+    ),
 )

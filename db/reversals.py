@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Text, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, standings, wallets
+from db import alerts, money_changes, standings, wallets
+from db.money_changes import MoneyChange
 from db.standings import HeldBlock
 from db.tables import payments, reversals
 from domain.events import Reversal
@@ -118,7 +119,8 @@ async def book(
 async def twin(conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal) -> str | None:
     """The id of another one that stands for the same money: PayPal tells a lost dispute as a reversal, too.
 
-    Of two that are no refunds and take as much of the same payment, both are taken for the same money.
+    Of two that are no refunds and take as much of the same payment, both are taken for the same money. `told` itself is
+    not booked, or was given back.
     """
     if told.what == "refund":
         return None
@@ -126,7 +128,6 @@ async def twin(conn: AsyncConnection, organization_id: str, provider: Provider, 
         reversals.c.organization_id == organization_id,
         reversals.c.provider == provider.value,
         reversals.c.payment_id == told.payment_id,
-        reversals.c.object_id != told.id,
         reversals.c.what == "dispute",
         reversals.c.told_micros == told.amount.micros,
         reversals.c.returned_at.is_(None),
@@ -144,13 +145,14 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
     return recovered
 
 
-async def waive(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
-    """Forgive what is owed: an operator's word. The caller commits."""
+async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: datetime) -> None:
+    """Forgive what is owed: an operator's word. Locks the standing, then the wallet; the caller commits."""
     await standings.lock(conn, organization_id)
-    await conn.execute(
-        update(reversals).where(*_IS_OWED).values(waived_micros=reversals.c.waived_micros + _owed),
-        {"of_organization": organization_id},
-    )
+    await wallets.lock(conn, organization_id)
+    for row in (await conn.execute(_OWED, {"of_organization": organization_id})).all():
+        await _change(conn, row, waived_micros=row.waived_micros + row.owed)
+        of = f"{row.provider}:{row.object_id}"
+        await money_changes.note(conn, organization_id, MoneyChange.DEBT_WAIVED, of, row.owed, by=by)
     await _agree(conn, organization_id, now)
 
 

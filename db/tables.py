@@ -334,6 +334,34 @@ ledger_seals = Table(
     CheckConstraint("length(sha256) = 32", name="sha256"),
 )
 
+ledger_heads = Table(
+    "ledger_heads",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("organization_id", Text, nullable=False),  # as of seals
+    Column("seq", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _time("made_at", now=True),
+    UniqueConstraint("organization_id", "seq"),
+    CheckConstraint("length(sha256) = 32", name="sha256"),
+)
+
+money_changes = Table(
+    "money_changes",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("change", Text, nullable=False),
+    Column("reference_id", Text, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("by", Text, nullable=False, server_default=""),
+    Column("after_seq", BigInteger, nullable=False),
+    _time("at", now=True),
+    PrimaryKeyConstraint("organization_id", "id"),
+    _one_of("change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+)
+
 gate_changes = Table(
     "gate_changes",
     metadata,
@@ -676,4 +704,6 @@ alerts = Table(
     PrimaryKeyConstraint("organization_id", "kind"),
 )
 
-APPEND_ONLY = ("ledger_entries", "ledger_seals", "gate_changes", "campaign_changes")
+APPEND_ONLY = (
+    "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
+)  # fmt: skip

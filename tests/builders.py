@@ -19,6 +19,7 @@ from db import (
     messages,
     organizations,
     readings,
+    receipts,
     reservations,
     settlements,
     standings,
@@ -42,7 +43,7 @@ from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.events import BillingEvent, EventKind, MoneyReference
 from domain.money import Money, parse
 from domain.quiet import QuietHours
-from domain.standing import Block, Standing
+from domain.standing import Block, Standing, Status
 from domain.subscription import Provider, Snapshot, State
 from domain.telephony import DeliveryStatus, SentMessage, StatusCallback
 from domain.wallet import Outcome, Posting, Wallet, credit
@@ -253,27 +254,75 @@ async def unblock(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, k
 
 
 async def open_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
+    """Open the gate and lift the suspension's freeze, as a step of the reactivation does."""
     async with engine.begin() as conn:
         held = await standings.lock(conn, organization_id)
         assert held is not None
-        await wallets.open_gate(conn, organization_id, epoch=held.epoch, cause="test")
+        await open_gate_of(conn, held)
+
+
+async def open_gate_of(conn: AsyncConnection, held: Standing) -> None:
+    """The same for a caller that holds the standing."""
+    await wallets.open_gate(conn, held.organization_id, epoch=held.epoch, cause="test")
+    await _note(conn, held, "unfreeze_wallet")
 
 
 async def shut_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
-    async with engine.begin() as conn:
-        held = await standings.lock(conn, organization_id)
-        assert held is not None
-        await wallets.shut_gate(conn, organization_id, epoch=held.epoch, cause="test")
+    """Shut it by a block that nothing else here places or lifts."""
+    await block(engine, organization_id, kind=Block.TELEPHONY)
 
 
 async def freeze(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, by_operator: bool = False) -> None:
+    """Freeze the wallet, as a step of the suspension does or as an operator."""
     async with engine.begin() as conn:
-        await wallets.freeze(conn, organization_id, epoch=0, cause="fraud suspected", by_operator=by_operator)
+        held = await standings.lock(conn, organization_id)
+        assert held is not None
+        if by_operator:
+            await wallets.freeze(conn, organization_id, epoch=held.epoch, cause="fraud suspected", by_operator=True)
+        else:
+            await freeze_of(conn, held)
+
+
+async def freeze_of(conn: AsyncConnection, held: Standing) -> None:
+    """As a step of the suspension does, for a caller that holds the standing."""
+    await wallets.freeze(conn, held.organization_id, epoch=held.epoch, cause="fraud suspected")
+    await _note(conn, held, "freeze_wallet")
 
 
 async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
     async with engine.begin() as conn:
-        await wallets.unfreeze_by_operator(conn, organization_id, epoch=0, cause="looked at")
+        held = await standings.lock(conn, organization_id)
+        assert held is not None
+        await wallets.unfreeze_by_operator(conn, organization_id, epoch=held.epoch, cause="looked at")
+
+
+async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
+    """Make everything agree with the standing, as the lifecycle's steps do in their order, and close the receipt."""
+    suspended = (await standing(engine, organization_id)).status is Status.SUSPENDED
+    steps = ("suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns")
+    if not suspended:
+        steps = ("reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns")
+    for step in steps:
+        async with engine.begin() as conn:
+            held = await standings.lock(conn, organization_id)
+            assert held is not None
+            match step:
+                case "freeze_wallet":
+                    await wallets.freeze(conn, organization_id, epoch=held.epoch, cause="suspended")
+                case "unfreeze_wallet":
+                    await wallets.open_gate(conn, organization_id, epoch=held.epoch, cause="active")
+                case "pause_campaigns":
+                    await campaigns.park_running(conn, organization_id, Park.SUSPENDED)
+                case "resume_eligible_campaigns":
+                    await campaigns.resume_eligible(conn, organization_id)
+            await _note(conn, held, step)
+            if step == steps[-1]:
+                await standings.mark_applied(conn, organization_id, held.epoch, now=NOON)
+                await receipts.finish(conn, organization_id, held.epoch, held.status, now=NOON)
+
+
+async def _note(conn: AsyncConnection, held: Standing, step: str) -> None:
+    await receipts.note_step(conn, held.organization_id, held.epoch, step, started_at=NOON, detail="done")
 
 
 async def post(engine: AsyncEngine, *postings: Posting, organization_id: str = ORGANIZATION) -> list[Outcome]:
@@ -505,6 +554,10 @@ async def number(engine: AsyncEngine, query: str, **parameters: object) -> int:
 async def run(engine: AsyncEngine, statement: str, **parameters: object) -> None:
     async with engine.begin() as conn:
         await conn.execute(text(statement), parameters)
+
+
+NO_RECEIPT = {"changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"}
+"""What a test breaks that freezes a wallet, or moves its gate, without a change of the standing."""
 
 
 async def broken_claims(engine: AsyncEngine) -> set[str]:

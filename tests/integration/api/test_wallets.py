@@ -1,6 +1,9 @@
 """Money through the API: booked once per reference, refused with the reason, read page by page."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from db.api_keys import Scope
 from tests.integration.api.conftest import Tollgate
@@ -105,3 +108,34 @@ async def test_an_organization_without_money_is_told_so(tollgate: Tollgate) -> N
 
     assert answer["can_send"] is False
     assert [reason["code"] for reason in answer["reasons"]] == ["insufficient_funds"]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "message:01a206b4-db4a-7aa7-bfc6-436b01a868c2:1",
+        "refund:message:01a206b4-db4a-7aa7-bfc6-436b01a868c2:1",
+        "charge:message:01a206b4-db4a-7aa7-bfc6-436b01a868c2:1",
+        "paypal:capture:CAP-1",
+        "stripe:sale:ch_1",
+        "returned:paypal:D-1",
+        "reversal:stripe:re_1",
+        "recovery:paypal:R-1:1",
+    ],
+)
+async def test_a_reference_of_tollgates_own_entries_is_refused(tollgate: Tollgate, reference: str) -> None:
+    await tollgate.onboard(balance="10.00")
+    one = {"amount": "1.00", "currency": "USD"}
+    hold = one | {"expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+
+    answers = [
+        await tollgate.credit("1.00", reference),
+        await tollgate.debit("1.00", reference),
+        await tollgate.post(f"{WALLET}/credits", [one | {"reference_id": reference}]),
+        await tollgate.post(f"{WALLET}/debits", one, headers={"Idempotency-Key": reference}),
+        await tollgate.post(f"{WALLET}/holds", hold | {"reference_id": reference}),
+    ]
+
+    assert [one.status_code for one in answers] == [422] * 5
+    assert {one.json()["errors"][0]["field"] for one in answers} == {"reference_id"}
+    assert await balance(tollgate) == "10.00"

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import seals
 from db.tables import payments
 from runtime.database import known_revisions
 from tests import builders
@@ -215,3 +216,46 @@ def test_reconcile_says_what_is_missing() -> None:
 
     assert done.returncode == 2
     assert "TOLLGATE_PAYPAL_CLIENT_ID is not set" in done.stderr
+
+
+async def test_a_witness_file_knows_what_the_database_was_made_to_forget(
+    engine: AsyncEngine, database_url: str, tmp_path: Path
+) -> None:
+    witness = tmp_path / "witness.jsonl"
+    await builders.onboard(engine)
+    async with engine.begin() as conn:
+        await seals.seal(conn)
+    first = tollgate("certify", "--witness", str(witness), database_url=database_url)
+    again = tollgate("certify", "--witness", str(witness), database_url=database_url)
+    lines = witness.read_text("utf-8").splitlines()
+    async with engine.begin() as conn:  # everything that is sealed, made anew
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in (
+            "UPDATE ledger_entries SET description = 'rewritten'",
+            "DELETE FROM ledger_seals",
+            "DELETE FROM ledger_heads",
+        ):
+            await conn.execute(text(statement))
+        await seals.seal(conn)
+
+    blind = tollgate("certify", database_url=database_url)
+    seen = tollgate("certify", "--json", "--witness", str(witness), database_url=database_url)
+
+    assert (first.returncode, again.returncode, len(lines)) == (0, 0, 1), first.stderr
+    assert blind.returncode == 0
+    assert seen.returncode == 1
+    [broken] = [one for of in json.loads(seen.stdout)["guarantees"] for one in of["checks"] if one["broken"]]
+    assert broken["check"] == "links that the witness file has and the database does not"
+    assert broken["first"].startswith("link 1, noted at ")
+    assert witness.read_text("utf-8").splitlines() == lines
+
+
+async def test_a_file_that_is_no_witness_file_is_not_added_to(database_url: str, tmp_path: Path) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("remember the milk\n", "utf-8")
+
+    done = tollgate("certify", "--witness", str(other), database_url=database_url)
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"{other}, line 1: not a line of a witness file"
+    assert other.read_text("utf-8") == "remember the milk\n"

@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import holds, wallets
-from domain.hold import Held, Hold, Released, Reserved
+from domain.hold import Held, Hold, HoldStatus, Released, Reserved
 from domain.money import Money
 from domain.wallet import Debited, InsufficientFunds, debit
 from tests.builders import (
@@ -84,4 +84,34 @@ async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(eng
     assert type(captured).__name__ == "HoldClosed"
     assert reserved == Held(asked)
     assert not isinstance(await post_one(engine, debit("d", usd("1"))), Debited)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_was_let_go_of_before_does_not_expire_besides(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="10")
+    for name in ("let go", "open"):
+        await reserve(engine, name, usd("4"))
+    await release(engine, "let go")
+    later = NOON + minutes(61)
+    async with engine.begin() as conn:
+        asked = Hold(reference_id="next", amount=usd("1"), expires_at=later + minutes(1))
+        await holds.reserve(conn, ORGANIZATION, asked, now=later)
+        let_go = await holds.get(conn, ORGANIZATION, "let go")
+
+    assert let_go is not None
+    assert let_go.status is HoldStatus.RELEASED
+    assert (await wallet(engine)).held_micros == 1_000_000
+    assert await broken_claims(engine) == set()
+
+
+async def test_another_organizations_hold_of_the_same_reference_stays_open(engine: AsyncEngine) -> None:
+    for name in (ORGANIZATION, "other"):
+        await onboard(engine, name, balance="10")
+        async with engine.begin() as conn:
+            asked = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
+            await holds.reserve(conn, name, asked, now=NOON)
+
+    await release(engine, "same")
+
+    assert (await wallet(engine, "other")).held_micros == 4_000_000
     assert await broken_claims(engine) == set()

@@ -35,6 +35,7 @@ from domain.wallet import (
     settle,
 )
 from tests.builders import (
+    NO_RECEIPT,
     ORGANIZATION,
     balance,
     broken_claims,
@@ -135,7 +136,7 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
     assert stored.balance_micros == sum(entry.amount_micros for entry in model.entries) >= 0
     assert all(entry.balance_after_micros >= 0 for entry in model.entries)
     assert len({entry.reference_id for entry in model.entries}) == len(model.entries)
-    assert await broken_claims(engine) <= {"wallets with entries of reversals that no reversal explains"}
+    assert await broken_claims(engine) <= {"wallets with entries of reversals that no reversal explains"} | NO_RECEIPT
 
 
 together = st.dictionaries(st.sampled_from(["x", "y", "z"]), st.lists(postings, min_size=1, max_size=5), min_size=1)

@@ -3,6 +3,7 @@
 from alembic import command
 from sqlalchemy import Connection, create_engine, inspect, text
 
+import db.catalogue
 from db.tables import APPEND_ONLY, metadata
 from runtime import database
 
@@ -61,6 +62,15 @@ def test_the_same_checks_hold_whether_migrated_or_made_from_the_tables(database_
     engine.dispose()
 
     assert made == migrated
+
+
+def test_certify_knows_what_the_migrations_make(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        made = db.catalogue.written(connection)
+    engine.dispose()
+
+    assert made == db.catalogue.FILE.read_text(encoding="utf-8"), "run python -m tools.catalogue"
 
 
 def test_every_append_only_table_has_its_trigger(database_url: str) -> None:

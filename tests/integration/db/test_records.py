@@ -19,13 +19,12 @@ from tests.builders import (
     NOON,
     ORGANIZATION,
     accepted,
-    apply,
     balance,
     block,
     broken_claims,
     campaign,
     freeze,
-    given_back,
+    give_back,
     hand_over,
     number,
     onboard,
@@ -173,7 +172,7 @@ async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -
     await post_one(engine, debit("leak", usd("1")))
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await settle_replies(engine, accepted(first), accepted(second))
-    await apply(engine, given_back(second))  # it left all the same
+    await give_back(engine, second)  # it left all the same
     await freeze(engine)
     async with engine.begin() as conn:
         await receipts.finish(conn, ORGANIZATION, 1, Status.SUSPENDED, now=NOON)

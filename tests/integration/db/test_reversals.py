@@ -33,6 +33,7 @@ from tests.builders import (
     NOON,
     ORGANIZATION,
     balance,
+    block,
     broken_claims,
     freeze,
     number,
@@ -171,6 +172,90 @@ async def test_a_payment_that_is_read_as_a_sale_and_as_a_capture_is_credited_onc
     assert await broken_claims(engine) == set()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "counted"),
+    [
+        ({"what": "dispute"}, {"what": "reversal"}, "0"),
+        ({"what": "reversal"}, {"what": "dispute"}, "0"),
+        ({"what": "refund"}, {"what": "dispute"}, "10"),
+        ({"what": "dispute"}, {"what": "refund"}, "10"),
+        ({"what": "dispute", "amount": usd("5")}, {"what": "reversal"}, "10"),
+        ({"what": "dispute", "of": "OTHER"}, {"what": "reversal"}, "10"),
+    ],
+)
+async def test_only_what_takes_as_much_of_the_same_payment_without_being_a_refund_is_the_same_money(
+    engine: AsyncEngine, first: dict[str, Any], second: dict[str, Any], counted: str
+) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    await pay(engine, "25", "OTHER")
+    await take_back(engine, **{"amount": usd("10"), "id_": "first", **first})
+
+    outcome = await take_back(engine, **{"amount": usd("10"), "id_": "second", **second})
+
+    assert outcome == Booked(counted=usd(counted), told=usd("10"), owed=usd("0"))
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25")
+    for stands in (True, False):
+        await take_back(engine, usd("25"), "won", what="dispute", stands=stands)
+
+    outcome = await take_back(engine, usd("25"), "lost", what="dispute")
+
+    assert outcome == Booked(counted=usd("25"), told=usd("25"), owed=usd("0"))
+    assert await balance(engine) == usd("0")
+
+
+async def test_nothing_counts_of_a_refund_of_a_payment_that_is_told_smaller_than_what_went_back(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine, balance="0")
+    await pay(engine, "25", kind=MoneyObject.SALE)
+    await take_back(engine, usd("25"))
+    await pay(engine, "10")
+
+    outcome = await take_back(engine, usd("5"), "R-2")
+
+    assert isinstance(outcome, Booked)
+    assert outcome.counted == usd("0")
+
+
+async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of_its_list(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    for id_ in ("A", "B"):
+        await pay(engine, "10", id_)
+    await post(engine, debit("spent", usd("20")))
+    for id_ in ("A", "B"):
+        await take_back(engine, usd("10"), f"R-{id_}", of=id_)
+
+    await post(engine, credit("recovery:paypal:R-B:1", usd("40")))
+    async with engine.begin() as conn:
+        recovered = await reversals.recover(conn, ORGANIZATION, now=NOON)
+
+    assert not recovered
+    assert await balance(engine) == usd("40")
+    assert await owed(engine) == usd("20")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_payment_of_the_same_id_at_another_provider_is_another_one(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    for provider in Provider:
+        async with engine.begin() as conn:
+            await payments.book_topup(conn, ORGANIZATION, provider, capture("25"), now=NOON)
+    outcomes = []
+    for provider, id_ in zip(Provider, ("first", "second"), strict=True):
+        told = Reversal(id=id_, what="dispute", payment_id="CAP", amount=usd("25"), stands=True)
+        async with engine.begin() as conn:
+            outcomes.append(await reversals.book(conn, ORGANIZATION, provider, told, now=NOON))
+
+    assert outcomes == [Booked(counted=usd("25"), told=usd("25"), owed=usd("0"))] * 2
+    assert await balance(engine) == usd("0")
+
+
 async def test_the_same_refund_by_many_at_once_is_taken_once(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
@@ -214,6 +299,7 @@ async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(engine:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     await freeze(engine, by_operator=True)
+    await block(engine)
     await freeze(engine)
 
     await take_back(engine, usd("25"))
@@ -556,7 +642,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 elif act == "recover":
                     await reversals.recover(conn, name, now=NOON)
                 elif act == "waive":
-                    await reversals.waive(conn, name, now=NOON)
+                    await reversals.waive(conn, name, by="operator", now=NOON)
                 else:
                     id_ = f"{name}-{which}-{amount % 3}"
                     taken = Reversal(
@@ -616,4 +702,4 @@ async def covered(engine: AsyncEngine) -> None:
 
 async def waived(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await reversals.waive(conn, ORGANIZATION, now=NOON)
+        await reversals.waive(conn, ORGANIZATION, by="operator", now=NOON)

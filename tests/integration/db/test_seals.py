@@ -3,16 +3,17 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, seals
-from domain.wallet import debit, refund
-from tests.builders import ORGANIZATION, broken_claims, number, onboard, post, rows, usd
+from db import certify, holds, seals
+from domain.hold import Hold
+from domain.wallet import credit, debit, refund
+from tests.builders import NOON, ORGANIZATION, broken_claims, freeze, number, onboard, post, rows, unfreeze, usd
 
 SEALED = "sealed entries that are gone, or are not what was sealed"
 FOLLOW = "entries whose balance does not follow from the entry before"
@@ -21,6 +22,12 @@ FOLLOW = "entries whose balance does not follow from the entry before"
 async def seal(engine: AsyncEngine) -> int:
     async with engine.begin() as conn:
         return await seals.seal(conn)
+
+
+async def reserve_hold(engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        asked = Hold(reference_id="hold", amount=usd("1"), expires_at=NOON + timedelta(hours=1))
+        await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
 
 
 async def of_five_entries(engine: AsyncEngine) -> None:
@@ -57,6 +64,63 @@ async def test_an_outsider_computes_the_same_seals(engine: AsyncEngine) -> None:
     sealed = await rows(engine, "SELECT sha256 FROM ledger_seals ORDER BY seq")
 
     assert [row.sha256 for row in sealed] == chain(entries)
+
+
+def link(before: bytes, wallet: str, seq: int, seal: bytes, *history: Iterable[object]) -> bytes:
+    """As docs/reference/ledger.md tells it, of what happened between the wallet's entries."""
+    happened = b"".join(netstring(part) for change in history for part in change)
+    return hashlib.sha256(before + netstring(wallet) + netstring(seq) + seal + happened).digest()
+
+
+def micros(at: datetime) -> int:
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    await freeze(engine, by_operator=True)
+    await unfreeze(engine)
+    await onboard(engine, "beta", balance="0")
+    await post(engine, credit("first", usd("1")), organization_id="beta")
+    await seal(engine)  # an entry may still come before or behind the freeze: it is sealed with the next one
+    await reserve_hold(engine)
+    await post(engine, debit("later", usd("1")))
+    await seal(engine)
+
+    links = await rows(engine, "SELECT organization_id, seq, sha256 FROM ledger_heads ORDER BY number")
+    seals_of = {(row.organization_id, row.seq): row.sha256 for row in await rows(engine, "SELECT * FROM ledger_seals")}
+    gate = [
+        (one.change, one.after_seq, one.epoch, one.cause, micros(one.at))
+        for one in await rows(engine, "SELECT * FROM gate_changes ORDER BY id")
+    ]
+    money = [
+        (one.change, one.after_seq, one.reference_id, one.amount_micros, one.by, micros(one.at))
+        for one in await rows(engine, "SELECT * FROM money_changes ORDER BY id")
+    ]
+    first = link(bytes(32), ORGANIZATION, 5, seals_of[ORGANIZATION, 5])
+    second = link(first, "beta", 1, seals_of["beta", 1])
+    third = link(second, ORGANIZATION, 6, seals_of[ORGANIZATION, 6], *gate, *money)
+    assert [(one.organization_id, one.seq, one.sha256) for one in links] == [
+        (ORGANIZATION, 5, first),
+        ("beta", 1, second),
+        (ORGANIZATION, 6, third),
+    ]
+    assert (len(gate), len(money)) == (2, 1)
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_was_sealed_without_a_link_gets_one(engine: AsyncEngine) -> None:
+    """As by a process of an older version."""
+    await of_five_entries(engine)
+    await seal(engine)
+    async with engine.begin() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await conn.execute(text("DELETE FROM ledger_heads"))
+
+    assert [await seal(engine) for _ in range(2)] == [0, 0]
+    assert await number(engine, "SELECT seq FROM ledger_heads") == 5
+    assert await broken_claims(engine) == set()
 
 
 async def test_many_who_seal_at_once_seal_each_entry_once(engine: AsyncEngine) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.looking_up import heard
-from db import campaigns, messages, readings, resending, reservations, standings, wallets
+from db import campaigns, messages, readings, resending, reservations, standings
 from db.campaigns import PERSON, Campaign
 from db.messages import Message
 from db.readings import Reading
@@ -35,6 +35,7 @@ from tests.builders import (
     checks,
     listed,
     onboard,
+    open_gate_of,
     park,
     reserve,
     resume,
@@ -229,7 +230,7 @@ class Play:
         async with self.engine.begin() as conn:
             held = await standings.lock(conn, ORGANIZATION)
             if held is not None and held.status is Status.ACTIVE:
-                await wallets.open_gate(conn, ORGANIZATION, epoch=held.epoch, cause="test")
+                await open_gate_of(conn, held)
         await resume(self.engine)
 
     async def send_again(self) -> None:

@@ -1,0 +1,52 @@
+"""A witness file: the newest link of the chain of seals, noted at each `certify` and compared at the next.
+
+Kept where nobody who can write the database can write, it shows what a consistent rewrite of the database hides.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cli.failures import CommandFailed
+from db import seals
+from db.certify import Finding
+
+CLAIM = "links that the witness file has and the database does not"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    at: str
+    link: int
+    sha256: str
+
+
+def read(path: Path) -> list[Line]:
+    """None yet if there is no such file. Raises `CommandFailed` where a line is not one of a witness file."""
+    lines: list[Line] = []
+    for number, text in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), start=1):
+        try:
+            lines.append(Line(**json.loads(text)))
+        except (ValueError, TypeError) as problem:
+            raise CommandFailed(f"{path}, line {number}: not a line of a witness file") from problem
+    return lines
+
+
+async def compare(conn: AsyncConnection, lines: Sequence[Line]) -> Finding:
+    known = await seals.links(conn, [line.link for line in lines])
+    wrong = [line for line in lines if known.get(line.link) != line.sha256]
+    first = f"link {wrong[0].link}, noted at {wrong[0].at}" if wrong else None
+    return Finding(guarantee=1, check=CLAIM, examined=len(lines), broken=len(wrong), first=first)
+
+
+async def note(conn: AsyncConnection, path: Path, lines: Sequence[Line]) -> None:
+    """Append the newest link, unless it is the last line already."""
+    newest = await seals.newest_link(conn)
+    if newest is None or (lines and lines[-1].link == newest.number):
+        return
+    line = {"at": newest.made_at.isoformat(), "link": newest.number, "sha256": newest.sha256}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

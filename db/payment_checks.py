@@ -1,0 +1,77 @@
+"""The checks of what providers told: each delivery stored once, each payment booked once, nothing credited for less."""
+
+from db.check import Check
+from domain import references
+
+PAYMENT_CHECKS = (
+    Check(
+        guarantee=4,
+        claim="webhook events stored twice",
+        sql="""
+        SELECT (SELECT count(*) FROM inbox), count(*) FROM (
+            SELECT FROM inbox JOIN (
+                SELECT provider, event_id FROM inbox GROUP BY provider, event_id HAVING count(*) > 1
+            ) several USING (provider, event_id)
+            GROUP BY provider, event_id, sha256(body) HAVING count(*) > 1
+        ) twice
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="payments that a webhook told of, that were settled and are not booked",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE p.object_id IS NULL),
+               min(i.provider || ' ' || i.money_id) FILTER (WHERE p.object_id IS NULL)
+        FROM (
+            SELECT provider, money_id,
+                   CASE WHEN money_kind = 'capture' THEN money_id
+                        ELSE substring(outcome FROM '^booked as (.+)$') END AS booked_as
+            FROM inbox
+            WHERE status = 'handled' AND kind = 'payment_succeeded' AND organization_id IS NOT NULL
+              AND (money_kind = 'capture' AND outcome NOT LIKE 'not booked%'
+                   OR money_kind = 'sale' AND outcome LIKE 'booked as %')
+        ) i LEFT JOIN payments p ON p.provider = i.provider AND p.object_id = i.booked_as
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="top-ups without exactly one credit of their amount",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(provider || ' ' || object_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT p.provider, p.object_id,
+                   e.amount_micros IS DISTINCT FROM p.amount_micros OR w.currency <> p.currency
+                   OR p.reference_id <> p.provider || ':' || split_part(p.reference_id, ':', 2) || ':' || p.object_id
+                   AS wrong
+            FROM payments p LEFT JOIN wallets w USING (organization_id) LEFT JOIN ledger_entries e
+                ON e.organization_id = p.organization_id AND e.reference_id = p.reference_id AND e.kind = 'credit'
+            WHERE p.kind = 'topup'
+        ) topups
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="top-ups credited to another wallet, too",
+        sql="""
+        SELECT (SELECT count(*) FROM payments WHERE kind = 'topup'), count(*)
+        FROM payments p JOIN ledger_entries e
+            ON e.reference_id = p.reference_id AND e.kind = 'credit' AND e.organization_id <> p.organization_id
+        WHERE p.kind = 'topup'
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="credits for payments, or for what was given back, that nothing was noted of",
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', entry ' || seq) FILTER (WHERE wrong)
+        FROM (
+            SELECT e.organization_id, e.seq, p.object_id IS NULL AND r.object_id IS NULL AS wrong
+            FROM ledger_entries e
+            LEFT JOIN payments p ON p.organization_id = e.organization_id AND p.reference_id = e.reference_id
+            LEFT JOIN reversals r ON r.organization_id = e.organization_id AND r.returned_at IS NOT NULL
+                 AND e.reference_id = 'returned:' || r.provider || ':' || r.object_id
+            WHERE e.kind = 'credit' AND e.reference_id ~ '^({references.TOPUP}|{references.RETURNED})$'
+        ) credits
+        """,
+    ),
+)

@@ -1,0 +1,204 @@
+"""A database that has lived through everything that `certify` looks at: what its tests start from."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import holds, inbox, parking, payments, resending, reversals, seals, unpaid_sends
+from db.settlements import Reply
+from domain.campaign import CampaignStatus, MessageStatus
+from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.hold import Hold
+from domain.subscription import Provider, State
+from domain.telephony import DeliveryStatus
+from domain.wallet import Credited, Debited, debit, refund
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    SUBSCRIPTION,
+    accepted,
+    block,
+    campaign,
+    campaign_now,
+    change_campaign,
+    confirm,
+    event,
+    freeze,
+    give_back,
+    hand_over,
+    hear,
+    message_now,
+    onboard,
+    post,
+    post_one,
+    receive,
+    reserve,
+    send,
+    send_one,
+    settle_replies,
+    sid_of,
+    snapshot,
+    subscribe,
+    take_steps,
+    unfreeze,
+    usd,
+)
+
+
+async def topped_up(
+    engine: AsyncEngine, id_: str = "CAP-1", amount: str = "5", organization_id: str = ORGANIZATION
+) -> None:
+    paid = Payment(
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id=id_),
+        status=PaymentStatus.COMPLETED,
+        amount=usd(amount),
+        custom_id=organization_id,
+    )
+    for _ in range(2):
+        async with engine.begin() as conn:
+            booked = await payments.book_topup(conn, organization_id, Provider.PAYPAL, paid, now=NOON)
+            assert isinstance(booked, Credited)
+
+
+async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> None:
+    """A dispute that was won, a refund recovered from the next top-up, and one that is still owed."""
+    await onboard(engine, organization_id, balance="0")
+    for id_ in ("CAP-2", "CAP-3"):
+        await topped_up(engine, id_, "5", organization_id)
+    await post(engine, debit("spent", usd("8")), organization_id=organization_id)
+
+    async def told(id_: str, of: str, *, stands: bool = True) -> None:
+        fact = Reversal(id=id_, what="dispute", payment_id=of, amount=usd("5"), stands=stands)
+        async with engine.begin() as conn:
+            await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
+
+    await told("D-1", "CAP-2")
+    await told("D-1", "CAP-2", stands=False)
+    await told("R-2", "CAP-3")
+    await topped_up(engine, "CAP-4", "4", organization_id)
+    await told("R-3", "CAP-2")
+    never = Payment(
+        reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-5"),
+        status=PaymentStatus.REFUNDED,
+        amount=usd("5"),
+        custom_id=organization_id,
+    )
+    async with engine.begin() as conn:
+        await payments.note_returned(conn, organization_id, Provider.PAYPAL, never)
+
+
+async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> None:
+    """It owed five dollars, and an operator has forgiven them."""
+    await onboard(engine, organization_id, balance="0")
+    await topped_up(engine, "CAP-6", "5", organization_id)
+    await post(engine, debit("spent", usd("5")), organization_id=organization_id)
+    fact = Reversal(id="R-6", what="refund", payment_id="CAP-6", amount=usd("5"), stands=True)
+    async with engine.begin() as conn:
+        await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
+    async with engine.begin() as conn:
+        await reversals.waive(conn, organization_id, by="operator", now=NOON)
+    await take_steps(engine, organization_id)
+
+
+async def set_aside(engine: AsyncEngine) -> None:
+    """One hold captured in part, one let go of, one expired, one open."""
+    async with engine.begin() as conn:
+        for reference in ("taken", "let go", "late", "open"):
+            ends = timedelta(minutes=1) if reference == "late" else timedelta(days=1)
+            asked = Hold(reference_id=reference, amount=usd("0.50"), expires_at=NOON + ends)
+            await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        await holds.capture(conn, ORGANIZATION, "taken", 200_000, now=NOON)
+        await holds.release(conn, ORGANIZATION, "let go", now=NOON)
+        await holds.expire(conn, ORGANIZATION, now=NOON + timedelta(minutes=2))
+
+
+async def told_of(engine: AsyncEngine, money: MoneyReference, subscription_id: str | None = SUBSCRIPTION) -> None:
+    """A webhook told of a payment, and the lifecycle has acted on it."""
+    heard = event(
+        None,
+        kind=EventKind.PAYMENT_SUCCEEDED,
+        id_=f"WH-{money.id}",
+        money=money,
+        subscription_id=subscription_id,
+        custom_id=ORGANIZATION,
+    )
+    delivery = await receive(engine, heard)
+    async with engine.begin() as conn:
+        if money.kind is MoneyObject.SALE:
+            await parking.note_outcome(conn, delivery.id, f"booked as {money.id}")
+        await inbox.mark_handled(conn, [delivery.id])
+
+
+async def paid_for(engine: AsyncEngine) -> None:
+    """A top-up and a subscription's payment, each told of by a webhook."""
+    await topped_up(engine)
+    await told_of(engine, MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"), subscription_id=None)
+    sale = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
+    paid = Payment(reference=sale, status=PaymentStatus.COMPLETED, amount=usd("49"), subscription_id=SUBSCRIPTION)
+    async with engine.begin() as conn:
+        await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
+    await told_of(engine, sale)
+
+
+async def sent_once_more(engine: AsyncEngine) -> None:
+    """One that failed and was refunded; one that was sent after its refund, and charged for; and one that was given up
+    and, by an operator's word, sent once more.
+    """
+    failed = await send_one(engine, "failed")
+    await settle_replies(engine, accepted(failed))
+    await give_back(engine, failed, 30008)
+    late = await send_one(engine, "late")
+    await settle_replies(engine, Reply(message=late, status=MessageStatus.LOST))
+    async with engine.begin() as conn:
+        await unpaid_sends.note(conn, late, late.attempt, sid_of(late), DeliveryStatus.DELIVERED)
+    async with engine.begin() as conn:
+        await unpaid_sends.charge(conn, ORGANIZATION, late.id)
+    lost = await send_one(engine, "lost")
+    await settle_replies(engine, Reply(message=lost, status=MessageStatus.LOST))
+    async with engine.begin() as conn:
+        again, _ = await resending.by_itself(conn, await message_now(engine, lost))
+    assert again is not None
+    await settle_replies(engine, accepted(again))
+
+
+async def live(engine: AsyncEngine) -> None:
+    """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one rests suspended."""
+    await onboard(engine)
+    await subscribe(engine)
+    await paid_for(engine)
+    await post(engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("a:b:c", usd("0.50")))
+    await set_aside(engine)
+    sending = await campaign(engine, messages=8)
+    first, second, third, fourth = await hand_over(engine, sending, limit=4)
+    await settle_replies(
+        engine,
+        accepted(first),
+        accepted(second),
+        Reply(message=third, status=MessageStatus.UNKNOWN),
+        Reply(message=fourth, status=MessageStatus.REFUSED),
+    )
+    await hear(engine, event(State.SUSPENDED_NONPAYMENT))
+    await take_steps(engine)
+    await give_back(engine, second)
+    assert not isinstance(await post_one(engine, debit("late", usd("1"))), Debited)
+    await confirm(engine, snapshot(State.ACTIVE, NOON + timedelta(minutes=30)))
+    await take_steps(engine)
+    assert (await campaign_now(engine, sending)).status is CampaignStatus.RUNNING
+    await send(engine, sending)
+    await settle_replies(engine, Reply(message=third, status=MessageStatus.LOST))
+    await reserve(engine, sending)
+    await freeze(engine, by_operator=True)
+    await unfreeze(engine)
+    await send_one(engine)
+    await sent_once_more(engine)
+    paused = await campaign(engine, name="paused")
+    await change_campaign(engine, paused, CampaignStatus.PAUSED, reason="asked")
+    await change_campaign(engine, paused, CampaignStatus.RUNNING)
+    await onboard(engine, "resting")
+    await campaign(engine, name="resting", organization_id="resting")
+    await block(engine, "resting")
+    await take_steps(engine, "resting")
+    await taken_back(engine)
+    await forgiven(engine)
+    async with engine.begin() as conn:
+        await seals.seal(conn)

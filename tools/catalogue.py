@@ -1,0 +1,23 @@
+"""Writes db/catalogue.txt: what the migrations make of an empty database, for `certify` to compare with."""
+
+import tempfile
+from pathlib import Path
+
+import sqlalchemy
+
+from db import catalogue
+from runtime import database, postgres
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="tollgate-catalogue-") as directory:
+        Path(directory).chmod(0o711)
+        with postgres.serve(Path(directory)) as server:
+            database.migrate(server.url())
+            with sqlalchemy.create_engine(server.url()).begin() as connection:
+                text = catalogue.written(connection)
+    catalogue.FILE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
