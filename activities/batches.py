@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
+from activities.turns import Turns
 from activities.waits import Pause, Pauses
 from db import pace, refusals, reservations, settlements
 from db.messages import Message
@@ -76,6 +77,7 @@ class BatchSender:
     messages_per_second: int | None
     course: Course
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
+    turns: Turns
     _posted: Tally = field(default_factory=Tally)
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
 
@@ -133,7 +135,7 @@ class BatchSender:
 
     async def _next_window(self, limit: int) -> list[Message] | None:
         replies, self._posted = self._posted.replies, Tally()
-        async with self.engine.begin() as conn:
+        async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             return await reservations.next_window(
                 conn, self.organization.id, self.campaign_id, replies, limit=limit, now=datetime.now(UTC)
             )
@@ -168,7 +170,7 @@ class BatchSender:
     async def _stop(self, why: Stop) -> Sent:
         """Park the campaign that Twilio's refusals stop; the window that is not settled yet is settled with it."""
         replies, self._posted = self._posted.replies, Tally()
-        async with self.engine.begin() as conn:
+        async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             parked = await refusals.stop(conn, self.organization.id, self.campaign_id, replies, why)
         if parked:
             about = {"organization_id": self.organization.id, "campaign_id": str(self.campaign_id)}
@@ -178,7 +180,7 @@ class BatchSender:
     async def _settle(self) -> None:
         replies, self._posted = self._posted.replies, Tally()
         if replies:
-            async with self.engine.begin() as conn:
+            async with self.turns.of(self.organization.id), self.engine.begin() as conn:
                 await settlements.settle(conn, self.organization.id, replies)
 
     @property

@@ -28,6 +28,11 @@ def translated() -> Iterator[None]:
         ) from problem
 
 
+def first_line(problem: Exception) -> str:
+    """What an exception says, without the statement that the database's errors add."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
+
+
 def stale(problem: Exception) -> ApplicationError:
     """The provider's answer is older than what is known: it is asked again, which is expected."""
     return ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN)

@@ -1,11 +1,14 @@
 """Reconciling: compare what we believe with what the providers and the ledger say; ring or alert, never mend money."""
 
+import asyncio
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,6 +16,7 @@ from temporalio.service import RPCError
 
 from activities import prices
 from activities.doorbell import Doorbell
+from activities.failures import first_line
 from activities.prices import PricesFrom
 from activities.sending import Sending
 from db import (
@@ -21,6 +25,7 @@ from db import (
     certify,
     customer_migrations,
     folding,
+    locks,
     messages,
     organizations,
     parking,
@@ -38,6 +43,7 @@ from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
+LOOKED_UP_AT_ONCE = 4
 LONGEST_CHECK = timedelta(minutes=4)
 """Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its activity's time is over."""
 
@@ -122,15 +128,15 @@ class Reconciling:
             activity.heartbeat(organization.id)
             try:
                 difference = await self._difference(organization)
-            except ProviderError as problem:
-                log.warning("not_compared", organization_id=organization.id, reason=str(problem))
-                continue
-            if difference is not None:
-                differing += 1
-                await self._report(organization.id, difference)
-            else:
-                async with self._engine.begin() as conn:
-                    await alerts.clear(conn, organization.id, "differs")
+                if difference is not None:
+                    differing += 1
+                    await self._report(organization.id, difference)
+                else:
+                    async with self._engine.begin() as conn:
+                        await locks.hurry(conn)
+                        await alerts.clear(conn, organization.id, "differs")
+            except (ProviderError, DBAPIError) as problem:  # of this one: the others must not wait for it
+                log.warning("not_compared", organization_id=organization.id, reason=first_line(problem))
         return Compared(
             after=found[-1].id if len(found) == page.limit else None, compared=len(found), differing=differing
         )
@@ -142,15 +148,20 @@ class Reconciling:
             found = await messages.unsettled_organizations(
                 conn, before=datetime.now(UTC) - messages.UNSETTLED_AFTER, limit=1000
             )
-        began, settled = time.monotonic(), 0
-        for organization_id in found:
-            if time.monotonic() - began > LONGEST_CHECK.total_seconds():
-                break  # Twilio hangs: what is left is looked up in the next pass, and this one goes on
-            try:
-                settled += await self._sending.resolve(organization_id)
-            except ApplicationError as problem:  # of this one's subaccount: the others must not wait for it
-                log.warning("not_looked_up", organization_id=organization_id, reason=str(problem))
-        return settled
+        began, turns = time.monotonic(), asyncio.Semaphore(LOOKED_UP_AT_ONCE)
+
+        async def look_up(organization_id: str) -> int:
+            async with turns:
+                if time.monotonic() - began > LONGEST_CHECK.total_seconds():
+                    return 0  # Twilio hangs: what is left is looked up in the next pass, and this one goes on
+                try:
+                    return await self._sending.resolve(organization_id)
+                except (ApplicationError, DBAPIError) as problem:  # of this one: the others must not wait for it
+                    log.warning("not_looked_up", organization_id=organization_id, reason=first_line(problem))
+                    return 0
+
+        random.shuffle(found)  # else those that come first could keep the others from their turn for ever
+        return sum(await asyncio.gather(*(look_up(one) for one in found)))
 
     @activity.defn(name="audit")
     async def audit(self) -> list[str]:
@@ -196,6 +207,7 @@ class Reconciling:
     async def _follow(self, standing: Standing, account: Account) -> None:
         """Have an open subaccount of a suspended organization suspended again; one that somebody shut, we shut too."""
         async with self._engine.begin() as conn:
+            await locks.hurry(conn)
             if await standings.lock(conn, standing.organization_id) != standing:
                 return  # it changed since it was read: its lifecycle is at work
             if standing.status is Status.SUSPENDED:
@@ -207,6 +219,7 @@ class Reconciling:
     async def _report(self, organization_id: str, difference: str) -> None:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)
         async with self._engine.begin() as conn:
+            await locks.hurry(conn)
             await alerts.raise_(conn, organization_id, "differs", difference)
         try:
             await self._doorbell.ring_organization(organization_id)

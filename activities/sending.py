@@ -1,10 +1,12 @@
 """Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one of them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.batches import BatchOf, BatchSender, Sent
@@ -12,6 +14,7 @@ from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import LOOK_UP_AFTER, look_up
+from activities.turns import Turns
 from db import alerts, folding, organizations, readings, refusals, reservations, settlements, standings
 from db import messages as stored
 from db.messages import Message
@@ -24,6 +27,8 @@ from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
+TRANSACTIONS = 4
+"""Of one organization at once in a process: a wallet that somebody holds keeps no more connections than these."""
 
 
 class Sending:
@@ -51,11 +56,12 @@ class Sending:
         self._lost_after = lost_after
         self._look_up_after = look_up_after
         self._messages_per_second = messages_per_second
+        self._turns = Turns(TRANSACTIONS)
 
     @activity.defn(name="reserve_batch")
     async def reserve_batch(self, asked: BatchOf) -> Batch:
         """Pay for the next messages in one transaction, or park the campaign with the reason."""
-        async with self._engine.begin() as conn:
+        async with self._transaction(asked.organization_id) as conn:
             batch = await reservations.reserve(
                 conn, asked.organization_id, asked.campaign_id, limit=asked.batch, now=datetime.now(UTC)
             )
@@ -81,7 +87,7 @@ class Sending:
 
         What an earlier attempt left in its window becomes unknown and is not sent again.
         """
-        async with self._engine.begin() as conn:
+        async with self._transaction(asked.organization_id) as conn:
             organization = await organizations.get(conn, asked.organization_id)
             unknown = await reservations.mark_unanswered(conn, asked.organization_id, asked.campaign_id)
             course = await refusals.course(conn, asked.organization_id, asked.campaign_id)
@@ -97,13 +103,14 @@ class Sending:
             messages_per_second=self._messages_per_second,
             course=course,
             shut_with_the_account=self._shut_with_the_account,
+            turns=self._turns,
         )
         return await sender.send(unknown)
 
     @activity.defn(name="settle_batch")
     async def settle_batch(self, asked: BatchOf) -> int:
         """Refund what was not sent when the gate shut; it is pending again."""
-        async with self._engine.begin() as conn:
+        async with self._transaction(asked.organization_id) as conn:
             return await reservations.release(conn, asked.organization_id, asked.campaign_id)
 
     @activity.defn(name="resolve_unknown")
@@ -149,15 +156,21 @@ class Sending:
             )
         if not found.replies:
             return 0
-        async with self._engine.begin() as conn:
+        async with self._transaction(organization_id) as conn:
             if found.unsure:
                 await alerts.raise_(conn, organization_id, "message_unconfirmed", "; ".join(found.unsure[:5]))
             return await readings.settle(conn, organization_id, found.replies)
 
     async def _settle(self, organization: Organization, posted: Tally) -> None:
         if posted.replies:
-            async with self._engine.begin() as conn:
+            async with self._transaction(organization.id) as conn:
                 await settlements.settle(conn, organization.id, posted.replies)
+
+    @asynccontextmanager
+    async def _transaction(self, organization_id: str) -> AsyncIterator[AsyncConnection]:
+        """One that may wait for the organization's locks."""
+        async with self._turns.of(organization_id), self._engine.begin() as conn:
+            yield conn
 
     async def _shut_with_the_account(self, organization: Organization) -> bool:
         """Twilio refuses the account: whether the gate is shut or changing, by the telephony block if by nothing else.

@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from activities.turns import Turns
 from api import (
     billing,
     callbacks,
@@ -42,6 +43,8 @@ from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services
 
+WRITES_WAITING = 100
+"""Of one organization, behind those under way; more are told to come again."""
 ROUTES = (
     webhooks,
     callbacks,
@@ -93,6 +96,7 @@ def create_app(services: Services | None = None) -> FastAPI:
                 coalescer=coalescer,
                 callbacks=batches,
                 answers=answers,
+                turns=Turns(max(1, ready.settings.db_pool_size // 4), waiting=WRITES_WAITING),
             )
             yield
 

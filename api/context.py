@@ -1,6 +1,7 @@
 """What a request can reach, and the parts of a request that many routes share."""
 
 import re
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
 from activities.sending import Sending
+from activities.turns import TooManyWait, Turns
 from api.answers import Answers
 from api.background import Background
 from api.errors import invalid, not_found
@@ -19,7 +21,7 @@ from api.keys import Keys
 from api.tokens import Tokens
 from db import waiting
 from runtime.batches import Callbacks
-from runtime.coalescer import Coalescer
+from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
 from runtime.wiring import Services
 
@@ -39,6 +41,7 @@ class Context:
     coalescer: Coalescer
     callbacks: Callbacks
     answers: Answers
+    turns: Turns
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """To read with: all that is read from it is of one moment."""
@@ -75,8 +78,19 @@ async def _here(request: Request) -> Context:
 
 async def _organization_id(
     organization_id: Annotated[str, Path(description="The host application's own id.", examples=["acme"])],
-) -> str:
-    return checked_organization_id(organization_id)
+    request: Request,
+) -> AsyncIterator[str]:
+    """What writes may wait for the organization's locks, and so takes turns; reads wait for none."""
+    checked = checked_organization_id(organization_id)
+    if request.method in ("GET", "HEAD"):
+        yield checked
+        return
+    here: Context = request.app.state.context
+    try:
+        async with here.turns.of(checked):
+            yield checked
+    except TooManyWait:
+        raise Overloaded from None
 
 
 def checked_organization_id(text: str) -> str:

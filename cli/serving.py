@@ -12,13 +12,13 @@ import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.failures import first_line
 from api import connections
 from api.app import create_app
 from cli.failures import Misused
 from cli.migrating import configured_wholly
 from cli.waiting import first_of, unless_stopped
 from runtime.client import RPC_TIMEOUT
-from runtime.loops import first_line
 from runtime.processes import collect_garbage_rarely, stop_requested
 from runtime.wiring import from_environment
 

@@ -21,7 +21,9 @@ TOGETHER = 500
 WAITING = 10_000
 """How many postings may wait. More would wait longer than their callers do."""
 APART = 4
-"""How many wallets that somebody else holds are waited for at once."""
+"""How many wallets that somebody else holds are waited for at once, each on a connection."""
+PATIENCE, ASKED_AGAIN = 5.0, 0.1
+"""Seconds for which further ones are asked for again, and between two tries."""
 TOOK_TOO_LONG = ("55P03", "57014")
 """The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again would take as long."""
 
@@ -101,7 +103,19 @@ class Coalescer:
             self._running = False
 
     async def _wait_for(self, organization_id: str) -> None:
+        """While others are waited for already, ask again and again instead, which keeps no connection."""
+        until = asyncio.get_running_loop().time() + PATIENCE
         try:
+            while self._apart.locked():
+                batch = self._next({organization_id})
+                if not batch:
+                    return
+                for asked in await self._book(batch, wait=False):
+                    if asyncio.get_running_loop().time() > until:
+                        _refuse(asked)
+                    else:
+                        self._return(asked)
+                await asyncio.sleep(ASKED_AGAIN)
             async with self._apart:
                 while batch := self._next({organization_id}):
                     await self._book(batch, wait=True)
@@ -111,10 +125,13 @@ class Coalescer:
     def _put_back(self, asked: Sequence[_Asked]) -> None:
         """Somebody else holds this wallet: its lists wait in a lane of their own, before what came meanwhile."""
         organization_id = asked[0].organization_id
-        self._waiting.setdefault(organization_id, deque()).extendleft(reversed(asked))
-        self._count += sum(len(one.postings) for one in asked)
+        self._return(asked)
         self._held_elsewhere.add(organization_id)
         self._start(self._wait_for(organization_id))
+
+    def _return(self, asked: Sequence[_Asked]) -> None:
+        self._waiting.setdefault(asked[0].organization_id, deque()).extendleft(reversed(asked))
+        self._count += sum(len(one.postings) for one in asked)
 
     def _next(self, organization_ids: set[str]) -> dict[str, list[_Asked]]:
         """Take a list of each wallet in turn, until enough go together; whoever was served goes to the end."""
@@ -191,6 +208,12 @@ class Coalescer:
                 raise Unanswered(str(problem.orig)) from problem
             raise
         return outcomes
+
+
+def _refuse(asked: Sequence[_Asked]) -> None:
+    for one in asked:
+        if not one.answer.done():
+            one.answer.set_exception(Overloaded())
 
 
 def _in_lists(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:

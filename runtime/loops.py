@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
+from activities.failures import first_line
 from db import alerts
 
 log = structlog.get_logger()
@@ -73,8 +74,3 @@ class Loop:
                 await alerts.raise_(conn, INSTALLATION, self._name, f"{self._failures} times in a row: {detail}"[:300])
         except Exception as further:  # noqa: BLE001 - most often the database is what is away
             log.warning("alert_not_raised", kind=self._name, reason=type(further).__name__)
-
-
-def first_line(problem: Exception) -> str:
-    """What an exception says, or its name where it says nothing."""
-    return (str(problem).splitlines() or [type(problem).__name__])[0][:200]

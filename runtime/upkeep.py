@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaign_runs, campaigns, holds, reversals, seals, status_checks, waiting
+from db import campaign_runs, campaigns, holds, locks, reversals, seals, status_checks, waiting
 from runtime.loops import Loop
 
 log = structlog.get_logger()
@@ -23,8 +23,8 @@ RESUME_EVERY = timedelta(seconds=5)
 UNDECIDED_EVERY = timedelta(minutes=15)
 IDLE_SHARE = 9
 """Sealing rests so many times as long as a batch took: money goes first, and at night it catches up."""
-ORGANIZATIONS = 100
-"""In one pass."""
+ORGANIZATIONS, AT_ONCE = 100, 4
+"""In one pass, and at the same time."""
 
 
 class Upkeep:
@@ -91,6 +91,7 @@ class Upkeep:
 
         async def expire(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
+                await locks.hurry(conn)
                 await holds.expire(conn, organization_id, now=now)
             await self._resume(organization_id)
             return True
@@ -104,6 +105,7 @@ class Upkeep:
 
         async def recover(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
+                await locks.hurry(conn)
                 changed = await reversals.recover(conn, organization_id, now=datetime.now(UTC))
             if changed:
                 await self._ring(organization_id, self._doorbell.ring_organization(organization_id))
@@ -126,6 +128,7 @@ class Upkeep:
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
+            await locks.hurry(conn)
             resumed = await campaigns.resume_eligible(conn, organization_id)
         for campaign_id in resumed:
             await self._ring(organization_id, self._doorbell.ring_campaign(organization_id, campaign_id))
@@ -138,19 +141,25 @@ class Upkeep:
 
 
 async def _each(organization_ids: Sequence[str], step: Callable[[str], Awaitable[bool]], failed: str) -> int:
-    """Take the step for each; returns for how many it did something. One that fails holds up none of the others.
+    """Take the step for each, some at a time; returns for how many it did something. One that fails holds up no other.
 
     An unexpected failure is raised when all had their turn; a locked wallet is expected, and is tried again.
     """
-    done, unexpected = 0, None
-    for organization_id in organization_ids:
-        try:
-            done += await step(organization_id)
-        except DBAPIError as problem:
-            log.warning(failed, organization_id=organization_id, reason=type(problem.orig).__name__)
-        except Exception as problem:
-            log.error(failed, organization_id=organization_id, exc_info=problem)
-            unexpected = problem
-    if unexpected is not None:
-        raise unexpected
-    return done
+    unexpected: list[Exception] = []
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def take(organization_id: str) -> bool:
+        async with turns:
+            try:
+                return await step(organization_id)
+            except DBAPIError as problem:
+                log.warning(failed, organization_id=organization_id, reason=type(problem.orig).__name__)
+            except Exception as problem:
+                log.error(failed, organization_id=organization_id, exc_info=problem)
+                unexpected.append(problem)
+        return False
+
+    done = await asyncio.gather(*(take(one) for one in organization_ids))
+    if unexpected:
+        raise unexpected[0]
+    return sum(done)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import wallets
 from domain.wallet import Debited, InsufficientFunds, Outcome, WalletNotFound, credit, debit
-from runtime.coalescer import WAITING, Coalescer, Overloaded, Unanswered
+from runtime.coalescer import APART, WAITING, Coalescer, Overloaded, Unanswered
 from tests.builders import ORGANIZATION, balance, number, onboard, rows, run, usd
 from tests.world import until
 
@@ -25,6 +25,11 @@ def one(coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATIO
 async def waits_for_a_lock(engine: AsyncEngine) -> bool:
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     return await number(engine, query) > 0
+
+
+async def waits_for_locks(engine: AsyncEngine, many: int) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return await number(engine, query) >= many
 
 
 async def test_a_hundred_callers_share_a_transaction(engine: AsyncEngine) -> None:
@@ -74,6 +79,28 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
     assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 4
     entries = await rows(engine, "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq")
     assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2", "d3"]
+
+
+async def test_wallets_that_are_held_for_long_keep_one_that_was_held_for_a_moment_from_nothing(
+    engine: AsyncEngine,
+) -> None:
+    stuck = [f"stuck{n}" for n in range(APART)]
+    for name in (*stuck, "brief"):
+        await onboard(engine, name)
+    coalescer = Coalescer(engine)
+    async with engine.begin() as holder:
+        for name in stuck:
+            await wallets.lock(holder, name)
+        waiting = [one(coalescer, "d", name) for name in stuck]
+        await until(lambda: waits_for_locks(engine, APART), "every lane taken")
+        async with engine.begin() as other:
+            await wallets.lock(other, "brief")
+            brief = one(coalescer, "d", "brief")
+            await asyncio.sleep(0)
+        assert isinstance((await brief)[0], Debited)
+        assert not any(task.done() for task in waiting)
+
+    assert [type(outcome) for [outcome] in await asyncio.gather(*waiting)] == [Debited] * APART
 
 
 async def test_a_wallet_with_many_callers_lets_another_in_between(engine: AsyncEngine) -> None:

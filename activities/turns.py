@@ -1,0 +1,40 @@
+"""At most so many of one organization at once: what its locks hold up leaves connections for all others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+class TooManyWait(Exception):
+    """So many of this organization wait already that one more would wait longer than its caller does."""
+
+
+@dataclass(slots=True)
+class _Line:
+    free: asyncio.Semaphore
+    here: int = 0
+
+
+@dataclass(slots=True)
+class Turns:
+    """`most` at once of each organization, and `waiting` behind them; who comes then is refused."""
+
+    most: int
+    waiting: int = 1_000
+    _lines: dict[str, _Line] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def of(self, organization_id: str) -> AsyncIterator[None]:
+        """Raises `TooManyWait`."""
+        line = self._lines.setdefault(organization_id, _Line(asyncio.Semaphore(self.most)))
+        if line.here >= self.most + self.waiting:
+            raise TooManyWait(organization_id)
+        line.here += 1
+        try:
+            async with line.free:
+                yield
+        finally:
+            line.here -= 1
+            if not line.here:
+                del self._lines[organization_id]

@@ -1,0 +1,103 @@
+"""What somebody holds of one organization, for as long as they like, keeps nobody else's work from its turn."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.reconciling import Page, Reconciling
+from db import standings, wallets
+from tests.builders import number, run
+from tests.workflow.stops import messages_path
+from tests.world import World, until
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+MESSAGE = {"to": "+14155550100", "body": "hello"}
+
+
+async def send(world: World, organization_id: str, key: str) -> int:
+    path = f"/v1/organizations/{organization_id}/messages"
+    answer = await world.api.post(path, json=MESSAGE, headers={"idempotency-key": key})
+    return answer.status_code
+
+
+async def some_wait(world: World) -> bool:
+    return await number(world.services.engine, WAITING) > 0
+
+
+async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_other(idle_world: World) -> None:
+    held, _ = await idle_world.organization()
+    free, _ = await idle_world.organization()
+    async with idle_world.services.engine.begin() as conn:
+        await wallets.lock(conn, held)
+        waiting = [asyncio.create_task(send(idle_world, held, f"k{n}")) for n in range(40)]
+        await until(lambda: some_wait(idle_world), "requests that wait")
+
+        answers = await asyncio.gather(*(send(idle_world, free, f"k{n}") for n in range(20)))
+        still = [task for task in waiting if not task.done()]
+
+    assert answers == [201] * 20
+    assert len(still) == 40
+    assert {status in (201, 503) for status in await asyncio.gather(*waiting)} == {True}
+
+
+async def unknown(world: World) -> str:
+    """An organization with a message that Twilio did not confirm, two minutes ago."""
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("500", method="POST", path=path, times=1)
+    await send(world, organization_id, "k")
+    query = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = :of"
+    await run(world.services.engine, query, of=organization_id)
+    return organization_id
+
+
+async def test_look_ups_go_on_past_a_wallet_that_somebody_holds(idle_world: World) -> None:
+    built = idle_world.services
+    held, free = await unknown(idle_world), await unknown(idle_world)
+    async with built.engine.begin() as conn:
+        await wallets.lock(conn, held)
+        settled = await ActivityEnvironment().run(built.reconciling.settle_unknown_messages)
+
+    lost = "SELECT count(*) FROM messages WHERE status = 'lost' AND organization_id = :of"
+    assert settled == 1
+    assert [await number(built.engine, lost, of=one) for one in (held, free)] == [0, 1]
+
+
+async def test_the_reconciliation_goes_on_past_a_standing_that_somebody_holds(idle_world: World) -> None:
+    built = idle_world.services
+    both = [(await idle_world.organization())[0] for _ in range(2)]
+    for one in both:
+        path = f"/_sim/accounts/{await idle_world.account_sid(one)}/status"
+        await idle_world.twilio_control.post(path, json={"status": "suspended"})
+        applied = "UPDATE standings SET applied_epoch = epoch WHERE organization_id = :of"
+        await run(built.engine, applied, of=one)
+    async with built.engine.begin() as conn:
+        await standings.lock(conn, both[0])
+        reconciling: Reconciling = built.reconciling
+        compared = await ActivityEnvironment().run(reconciling.compare_organizations, Page())
+
+    assert (compared.compared, compared.differing) == (2, 1)
+    assert not (await idle_world.wallet(both[1])).gate_open
+
+
+async def test_refunds_go_on_past_a_wallet_that_somebody_holds(idle_world: World) -> None:
+    world, built = idle_world, idle_world.services
+    world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
+    both = [(await world.organization())[0] for _ in range(2)]
+    for one in both:
+        assert await send(world, one, "k") == 201
+    query = "SELECT count(*) FROM status_checks"
+
+    async def told() -> bool:
+        return await number(built.engine, query) == 2
+
+    await until(told, "both callbacks")
+    async with built.engine.begin() as conn:
+        await wallets.lock(conn, both[0])
+        await built.checking.check(now=datetime.now(UTC) + timedelta(seconds=1))
+        balances = [(await world.wallet(one)).balance_micros for one in both]
+    await built.checking.check(now=datetime.now(UTC) + timedelta(minutes=1))
+
+    assert balances == [9_990_000, 10_000_000]
+    assert (await world.wallet(both[0])).balance_micros == 10_000_000
