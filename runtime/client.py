@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -20,9 +21,11 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from runtime.failures import RedactingFailureConverter
 from runtime.settings import BadSettings
 from runtime.waiting import PATIENCE, Say, log_waiting, until_it_answers
 
+DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=RedactingFailureConverter)
 RPC_TIMEOUT = timedelta(seconds=10)
 """For every call that a request waits for; the SDK retries within it."""
 _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
@@ -57,7 +60,7 @@ async def connect(
                 api_key=connection.get("api_key"),
                 tls=connection.get("tls"),
                 rpc_metadata=connection.get("rpc_metadata", {}),
-                data_converter=pydantic_data_converter,
+                data_converter=DATA_CONVERTER,
                 connect_timeout=RPC_TIMEOUT,
                 identity=identity,
                 lazy=lazy,
