@@ -42,6 +42,8 @@ class Control:
             "cancel": lambda it, asked: lifecycle.end(it, "CANCELLED", at_of(asked), asked.get("note")),
             "expire": lambda it, asked: lifecycle.end(it, "EXPIRED", at_of(asked), asked.get("note")),
             "update": self._update,
+            "freeze_reads": self._freeze_reads,
+            "thaw_reads": self._thaw_reads,
         }
 
     def routes(self) -> list[Route]:
@@ -190,7 +192,7 @@ class Control:
 
     def _update(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
         """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture is refused with."""
-        now = at_of(asked) or self.state.now()
+        now = at_of(asked) or self.lifecycle.moment(it)
         it.custom_id = asked.get("custom_id", it.custom_id)
         it.capture_issue = asked.get("capture_issue", it.capture_issue)
         if "outstanding" in asked:
@@ -202,6 +204,15 @@ class Control:
         if "status" in asked:
             it.status, it.status_updated = str(asked["status"]), now
         return self.lifecycle.updated(it, now)
+
+    def _freeze_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
+        """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
+        self.state.frozen[it.id] = self.resources.subscription(it, "last_failed_payment,plan")
+        return []
+
+    def _thaw_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
+        self.state.frozen.pop(it.id, None)
+        return []
 
     def _done(self, body: Json, events: list[Event], asked: dict[str, Any]) -> Response:
         if asked.get("deliver", True):

@@ -69,11 +69,15 @@ class Lifecycle:
         reason_code: str = "PAYMENT_DENIED",
         amount: Decimal | None = None,
     ) -> list[Event]:
-        """One failure as dunning counts it: the amount becomes outstanding, the subscription stays ACTIVE."""
-        now = at or self.state.now()
+        """One failure as dunning counts it: the amount becomes outstanding, the subscription stays ACTIVE.
+
+        The time of the next charge moves on all the same.
+        """
+        now = at or self.moment(it)
         due = amount if amount is not None else self.state.plans[it.plan_id].amount
         it.failed_payments += 1
         it.outstanding += due
+        it.next_billing = now + timedelta(days=self.state.plans[it.plan_id].interval_days)
         it.updated = now
         it.last_failure = {
             "amount": money(due, it.currency),
@@ -86,7 +90,7 @@ class Lifecycle:
     def suspend(
         self, it: Subscription, at: datetime | None = None, *, by: str = "nonpayment", note: str | None = None
     ) -> list[Event]:
-        now = at or self.state.now()
+        now = at or self.moment(it)
         if by == "nonpayment" and not it.outstanding:
             it.outstanding = self.state.plans[it.plan_id].amount
             it.failed_payments = max(it.failed_payments, 1)
@@ -95,22 +99,24 @@ class Lifecycle:
         return [self._told(it, "SUSPENDED", now)]
 
     def activate(self, it: Subscription, at: datetime | None = None, *, note: str | None = None) -> list[Event]:
-        now = at or self.state.now()
+        now = at or self.moment(it)
         it.suspended_by = None
         self._move(it, "ACTIVE", now, note)
         return [self._told(it, "ACTIVATED", now)]
 
     def pay(self, it: Subscription, at: datetime | None = None, amount: Decimal | None = None) -> list[Event]:
         """Everything owed is paid; a suspended subscription becomes ACTIVE by it."""
-        now = at or self.state.now()
+        now = at or self.moment(it)
         due = amount or it.outstanding or self.state.plans[it.plan_id].amount
         sale = self._paid(it, due, now)
         events = self.activate(it, now) if it.status == "SUSPENDED" else []
+        if it.next_billing is None:  # the last of the plan's cycles
+            events += self.end(it, "EXPIRED", now)
         return [*events, self._sale_event(sale, "COMPLETED", now)]
 
     def collect(self, it: Subscription, amount: Decimal, at: datetime | None = None) -> tuple[Sale, list[Event]]:
         """Capture of the outstanding balance: it is paid, but the status stays what it is."""
-        now = at or self.state.now()
+        now = at or self.moment(it)
         left = it.outstanding - amount
         sale = self._paid(it, amount, now)
         it.outstanding = max(left, Decimal(0))
@@ -118,13 +124,17 @@ class Lifecycle:
 
     def end(self, it: Subscription, status: str, at: datetime | None = None, note: str | None = None) -> list[Event]:
         """`status` is CANCELLED or EXPIRED."""
-        now = at or self.state.now()
+        now = at or self.moment(it)
         self._move(it, status, now, note)
         return [self._told(it, status, now)]
 
     def updated(self, it: Subscription, at: datetime | None = None) -> list[Event]:
-        it.updated = at or self.state.now()
+        it.updated = at or self.moment(it)
         return [self._told(it, "UPDATED", it.updated)]
+
+    def moment(self, it: Subscription) -> datetime:
+        """Now, in a second of its own: two changes of one second have no order, as PayPal tells times."""
+        return max(self.state.now(), it.updated.replace(microsecond=0) + timedelta(seconds=1))
 
     def _paid(self, it: Subscription, amount: Decimal, now: datetime) -> Sale:
         sale = Sale(
@@ -139,8 +149,10 @@ class Lifecycle:
         self.state.sales[sale.id] = sale
         it.last_payment = (now, amount)
         it.outstanding, it.failed_payments = Decimal(0), 0
-        it.next_billing = now + timedelta(days=self.state.plans[it.plan_id].interval_days)
+        plan = self.state.plans[it.plan_id]
         it.cycles += 1
+        last = 0 < plan.total_cycles <= it.cycles
+        it.next_billing = None if last else now + timedelta(days=plan.interval_days)
         it.updated = now
         return sale
 

@@ -37,7 +37,7 @@ class Resources:
             "frequency": {"interval_unit": "DAY", "interval_count": plan.interval_days},
             "tenure_type": "REGULAR",
             "sequence": 1,
-            "total_cycles": 0,
+            "total_cycles": plan.total_cycles,
             "pricing_scheme": price,
         }
         return {
@@ -84,6 +84,7 @@ class Resources:
         return body
 
     def billing_info(self, it: Subscription, *, with_failure: bool) -> Json:
+        total = self.state.plans[it.plan_id].total_cycles
         info: Json = {
             "outstanding_balance": money(it.outstanding, it.currency),
             "cycle_executions": [
@@ -91,9 +92,9 @@ class Resources:
                     "tenure_type": "REGULAR",
                     "sequence": 1,
                     "cycles_completed": it.cycles,
-                    "cycles_remaining": 0,
+                    "cycles_remaining": max(total - it.cycles, 0),
                     "current_pricing_scheme_version": 1,
-                    "total_cycles": 0,
+                    "total_cycles": total,
                 }
             ],
             "failed_payments_count": it.failed_payments,

@@ -21,6 +21,7 @@ class Plan:
     currency: str
     interval_days: int
     created: datetime
+    total_cycles: int = 0
     body: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,6 +136,8 @@ class State:
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
     """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the previous request"."""
     calls: dict[str, int] = field(default_factory=dict)
+    frozen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What reads of a subscription show, though it has changed: they lag behind."""
     clock_offset: timedelta = timedelta(0)
     chance: random.Random = field(default_factory=random.Random)
 
@@ -153,6 +156,7 @@ class State:
             self.replays,
             self.refusals,
             self.calls,
+            self.frozen,
         ):
             emptied.clear()
         self.clock_offset = timedelta(0)
@@ -174,6 +178,7 @@ class State:
         id: str | None = None,  # noqa: A002 - PayPal's own name
         product_id: str = "PROD-XXCD1234QWER65782",
         interval_days: int = 30,
+        total_cycles: int = 0,
         body: dict[str, Any] | None = None,
     ) -> Plan:
         plan = Plan(
@@ -183,6 +188,7 @@ class State:
             amount=amount,
             currency=currency,
             interval_days=interval_days,
+            total_cycles=total_cycles,
             created=self.now(),
             body=body or {},
         )

@@ -84,7 +84,9 @@ class SubscriptionsApi:
 
     async def get(self, request: Request) -> Response:
         fields = request.query_params.get("fields", "")
-        return JSONResponse(self.resources.subscription(self._subscription(request), fields))
+        subscription = self._subscription(request)
+        frozen = self.state.frozen.get(subscription.id)
+        return JSONResponse(frozen or self.resources.subscription(subscription, fields))
 
     async def patch(self, request: Request) -> Response:
         subscription = self._subscription(request)

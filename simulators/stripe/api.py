@@ -134,7 +134,9 @@ class Api:
         return JSONResponse(made)
 
     async def get_subscription(self, request: Request) -> Response:
-        return JSONResponse(self._expanded(dict(self._one(request, "subscription")), request))
+        subscription = self._one(request, "subscription")
+        frozen = self.state.frozen.get(subscription["id"])
+        return JSONResponse(frozen or self._expanded(dict(subscription), request))
 
     async def cancel(self, request: Request) -> Response:
         subscription = self._one(request, "subscription")
@@ -142,7 +144,8 @@ class Api:
             raise no_such("subscription", subscription["id"])  # so Stripe answers the second time
         asked = nested(request.url.query)  # a DELETE has its parameters there
         comment = asked.get("cancellation_details", {}).get("comment", "")
-        self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
+        with self.state.moment_of(subscription["id"]):
+            self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
         return JSONResponse(subscription)
 
     async def list_invoices(self, request: Request) -> Response:
@@ -161,7 +164,8 @@ class Api:
         invoice = self._one(request, "invoice")
         asked = await form(request)
         out_of_band = asked.get("paid_out_of_band", "").lower() == "true"
-        self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
+        with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
+            self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
         return JSONResponse(self._invoice(invoice, request))
 
     async def list_invoice_payments(self, request: Request) -> Response:
@@ -216,7 +220,8 @@ class Api:
         async def change(request: Request) -> Response:
             subscription = self._one(request, "subscription")
             asked = await form(request)
-            self._deliver(lambda: act(subscription, asked))
+            with self.state.moment_of(subscription["id"]):
+                self._deliver(lambda: act(subscription, asked))
             return JSONResponse(subscription)
 
         return change

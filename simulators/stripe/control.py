@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -79,7 +80,7 @@ class Control:
         return JSONResponse(self.state.get(request.path_params["id"], "subscription"))
 
     async def act(self, request: Request) -> Response:
-        """fail_payment, give_up, pay, decline, cancel, cancel_at_period_end, end_period, pause, resume, set_status."""
+        """Any of the names below; `freeze_reads` until `thaw_reads`."""
         subscription = self.state.get(request.path_params["id"], "subscription")
         asked = await read_json(request)
         happen = self.lifecycle
@@ -94,8 +95,22 @@ class Control:
             "pause": lambda: happen.pause(subscription, by=asked.get("by", "pause_requested")),
             "resume": lambda: happen.resume(subscription, {"payment_behavior": "resume_on_payment_success"}),
             "set_status": lambda: happen.set_status(subscription, asked["status"]),
+            "freeze_reads": lambda: self._freeze_reads(subscription),
+            "thaw_reads": lambda: self._thaw_reads(subscription),
         }
-        return self._told(subscription, actions[request.path_params["action"]](), asked)
+        with self.state.moment_of(subscription["id"]):
+            told = actions[request.path_params["action"]]()
+        return self._told(subscription, told, asked)
+
+    def _freeze_reads(self, subscription: Json) -> list[Event]:
+        """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
+        invoice = self.state.objects.get(subscription["latest_invoice"] or "")
+        self.state.frozen[subscription["id"]] = deepcopy({**subscription, "latest_invoice": invoice})
+        return []
+
+    def _thaw_reads(self, subscription: Json) -> list[Event]:
+        self.state.frozen.pop(subscription["id"], None)
+        return []
 
     async def checkout(self, request: Request) -> Response:
         """complete, or expire."""

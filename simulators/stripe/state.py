@@ -4,6 +4,7 @@ import random
 import string
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,11 @@ class State:
     seed: int = 0
     objects: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+    frozen: dict[str, Json] = field(default_factory=dict)
+    """What reads of a subscription show, with its newest invoice, though it has changed: they lag behind."""
+    changed: dict[str, int] = field(default_factory=dict)
     chance: random.Random = field(default_factory=random.Random)
+    _moment: int = 0
 
     def __post_init__(self) -> None:
         self.reset()
@@ -36,12 +41,24 @@ class State:
     def reset(self) -> None:
         self.objects.clear()
         self.calls.clear()
+        self.frozen.clear()
+        self.changed.clear()
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.add_price(DEFAULT_PRICE, 4900, "usd")
 
     def now(self) -> int:
         """Whole seconds, as Stripe tells every time."""
-        return int(time.time())
+        return max(int(time.time()), self._moment)
+
+    @contextmanager
+    def moment_of(self, id_: str) -> Iterator[None]:
+        """What happens to an object happens in a second of its own: two changes of one second have no order."""
+        self._moment = self.changed.get(id_, 0) + 1
+        try:
+            yield
+            self.changed[id_] = self.now()
+        finally:
+            self._moment = 0
 
     def new_id(self, prefix: str, length: int = 24) -> str:
         return f"{prefix}_" + "".join(self.chance.choices(_LETTERS, k=length))
