@@ -166,10 +166,11 @@ class Reconciling:
     @activity.defn(name="audit")
     async def audit(self) -> list[str]:
         """Run the certification's checks; an alert for each that fails, and nothing is mended."""
-        failed = [
-            finding for finding in await certify.examine(self._engine, longest=LONGEST_CHECK) if not finding.holds
-        ]
+        findings = await certify.examine(self._engine, longest=LONGEST_CHECK)
+        failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
+            for guarantee in {one.guarantee for one in findings} - {one.guarantee for one in failed}:
+                await alerts.clear(conn, "", f"guarantee_{guarantee}")
             for finding in failed:
                 await alerts.raise_(conn, "", f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}")
         for finding in failed:

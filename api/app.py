@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from activities.turns import Turns
 from api import (
+    alerts,
     billing,
     callbacks,
     campaigns,
@@ -50,6 +51,7 @@ ROUTES = (
     callbacks,
     organization_changes,
     organizations,
+    alerts,
     wallets,
     postings,
     holds,

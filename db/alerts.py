@@ -44,8 +44,9 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail:
     )
 
 
-async def clear(conn: AsyncConnection, organization_id: str, kind: str) -> None:
-    await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})
+async def clear(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
+    """It does not hold any more; whether it stood. The caller commits."""
+    return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 
 
 async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:

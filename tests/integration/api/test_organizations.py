@@ -1,5 +1,6 @@
 """Onboarding, suspending and reinstating by hand, and telling why."""
 
+from db import alerts
 from db.api_keys import Scope
 from tests.integration.api.conftest import Tollgate, organization
 
@@ -131,3 +132,19 @@ async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
 
     assert [one["status"] for one in found] == ["active", "suspended"]
     assert older == found[1:]
+
+
+async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    async with tollgate.services.engine.begin() as conn:
+        await alerts.raise_(conn, "acme", "refund", "refund R-1 of a subscription payment")
+    before = await tollgate.get(f"{ACME}/alerts")
+
+    refused = await tollgate.ask("DELETE", f"{ACME}/alerts/refund", scope=Scope.WRITE)
+    answers = [await tollgate.ask("DELETE", f"{ACME}/alerts/refund") for _ in range(2)]
+
+    assert [(one["kind"], one["times"]) for one in before.json()] == [("refund", 1)]
+    assert refused.status_code == 403
+    assert [one.status_code for one in answers] == [204, 404]
+    assert (await tollgate.get(f"{ACME}/alerts")).json() == []
+    assert (await tollgate.get("/v1/organizations/nobody/alerts")).status_code == 404
