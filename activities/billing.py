@@ -1,8 +1,8 @@
 """Billing activities: ask the provider afresh, have the money it confirms booked, and fold its answer."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.booking import Booking
 from activities.doorbell import Doorbell
-from activities.failures import stale, translated
+from activities.failures import translated
 from db import campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
@@ -23,7 +23,6 @@ from domain.subscription import Provider, Snapshot, State
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
-STALE_ATTEMPTS = 3
 BOOKED_AT_ONCE = 15
 """Of each provider: each takes some calls, and one attempt has 30 s. The next look follows at once."""
 
@@ -47,8 +46,8 @@ class Billing:
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
         """GET what the waiting deliveries are about, fold it, return the standing; None: no such organization.
 
-        Fails retryably as `ProviderUnavailable`, when all that the other provider tells is done, or as `Stale` while
-        the answer is older than a webhook's word; the fourth answer is believed whatever its time.
+        Fails retryably as `ProviderUnavailable`, when all that the other provider tells is done. `ask_again` of the
+        standing: an answer contradicts what has shut the gate; what waits for it stays unhandled.
         """
         organization_id = asked.organization_id
         async with self._reading.connect() as conn:
@@ -63,14 +62,15 @@ class Billing:
             [one for one in concerned if one.is_current or one.provider in self._providers]
         )
         async with self._engine.begin() as conn:
-            standing = await _fold(conn, organization_id, told, cause, may_open=not silent)
+            standing, doubted = await _fold(conn, organization_id, told, cause, may_open=not silent)
+            deliveries = [one for one in deliveries if one.money or (one.provider, one.subscription_id) not in doubted]
             resumed = [] if money or paying else await _finish(conn, standing, _of_others(deliveries, silent))
         silent |= await self._booking.book(organization_id, _of_others(money, silent))
         await self._booking.settle_topups(organization_id, [one for one in paying if one.provider not in silent])
         if money or paying:
             done = [one for one in _of_others(deliveries, silent) if one not in later]
             async with self._engine.begin() as conn:
-                standing = await _fold(conn, organization_id, (), cause, may_open=not silent)
+                standing, _ = await _fold(conn, organization_id, (), cause, may_open=not silent)
                 resumed = await _finish(conn, standing, done)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
@@ -80,7 +80,7 @@ class Billing:
             await self._doorbell.ring_organization(organization_id)
         if len(known) > 1:
             await self._ring_migration(organization_id)
-        return standing
+        return None if standing is None else replace(standing, ask_again=bool(doubted))
 
     @activity.defn(name="settle_standing")
     async def settle_standing(self, asked: Organization) -> Standing | None:
@@ -146,24 +146,19 @@ async def _fold(
     cause: str,
     *,
     may_open: bool,
-) -> Standing | None:
-    """Fold what the provider said of each subscription; of none, decide anew from what is recorded."""
+) -> tuple[Standing | None, Collection[tuple[Provider, str]]]:
+    """Fold what the provider said of each subscription; of none, decide anew from what is recorded.
+
+    And the subscriptions of which the answer is not believed yet.
+    """
     now = datetime.now(UTC)
-    standing = None
-    try:
-        for subscription, snapshot in told:
-            standing = await folding.confirm(
-                conn,
-                subscription,
-                snapshot,
-                now=now,
-                cause=cause,
-                may_open=may_open,
-                accept_older=activity.info().attempt > STALE_ATTEMPTS,
-            )
-    except folding.Stale as problem:
-        raise stale(problem) from problem
-    return standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
+    standing, doubted = None, set()
+    for subscription, snapshot in told:
+        standing = await folding.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=may_open)
+        if standing is not None and standing.ask_again:
+            doubted.add((subscription.provider, subscription.id))
+    standing = standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
+    return standing, doubted
 
 
 async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: Sequence[Delivery]) -> list[UUID]:

@@ -33,9 +33,9 @@ def first_line(problem: Exception) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
 
 
-def stale(problem: Exception) -> ApplicationError:
-    """The provider's answer is older than what is known: it is asked again, which is expected."""
-    return ApplicationError(str(problem), type=STALE, category=ApplicationErrorCategory.BENIGN)
+def stale(problem: str) -> ApplicationError:
+    """The provider's answer may be older than what is known: it is asked again, which is expected."""
+    return ApplicationError(problem, type=STALE, category=ApplicationErrorCategory.BENIGN)
 
 
 def superseded(asked: int, now: int) -> ApplicationError:

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.billing import STALE_ATTEMPTS
 from activities.failures import STALE, stale, translated
 from db import customer_migrations, folding, subscriptions
 from db.customer_migrations import Migration
@@ -15,6 +14,7 @@ from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink, Later
 from providers.errors import NotFound, ProviderRefused
 
+STALE_ATTEMPTS = 3
 UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
@@ -91,18 +91,11 @@ async def fold(
         known = await subscriptions.find(conn, provider, subscription_id or "")
         if snapshot is None or known is None:
             continue
-        try:
-            await folding.confirm(
-                conn,
-                known,
-                snapshot,
-                now=datetime.now(UTC),
-                cause=f"migration {migration.id}",
-                may_open=True,
-                accept_older=activity.info().attempt > STALE_ATTEMPTS,
-            )
-        except folding.Stale as problem:
-            raise stale(problem) from problem
+        cause = f"migration {migration.id}"
+        folded = await folding.confirm(conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True)
+        if folded is not None and folded.ask_again:
+            await conn.commit()  # since when it is doubted is kept: the next attempts are compared with that
+            raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
     return await customer_migrations.newest(conn, migration.organization_id) or migration
 
 

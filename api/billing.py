@@ -1,6 +1,5 @@
 """What the host application has done to the current subscription at its provider; the standing follows its answer."""
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -16,7 +15,6 @@ from api.subscription_fields import SubscriptionOut, Token
 from api.subscriptions import paid_for, request_id
 from db import collections, folding, organizations, subscriptions
 from db.collections import Collection
-from db.folding import Stale
 from db.subscriptions import Subscription
 from domain.events import PaymentStatus
 from domain.money import Money
@@ -147,10 +145,7 @@ async def _followed(here: Context, known: Subscription, told: Snapshot) -> Subsc
     """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and may open it."""
     cause = f"{known.provider.value} says {told.raw_status} of {known.id}, as the application asked it to"
     async with here.services.engine.begin() as conn:
-        with suppress(Stale):  # a webhook has told something newer meanwhile
-            await folding.confirm(
-                conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False, accept_older=False
-            )
+        await folding.confirm(conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False)
         found = await subscriptions.find(conn, known.provider, told.subscription_id or known.id)
     here.ring(known.organization_id)
     return SubscriptionOut.of(found or known)

@@ -45,7 +45,11 @@ class OutstandingOut(BaseModel):
 
 
 class SubscriptionOut(BaseModel):
-    """As its provider last told it; `confirmed_at` is when the provider itself was last asked."""
+    """As its provider last told it; `confirmed_at` is when the provider itself was last asked.
+
+    `state` may be what only a webhook has told since. `access_until` is when it charges next, `paid_until` the end of
+    the time that was really paid for, `past_due_since` when the first payment failed that is unpaid.
+    """
 
     model_config = ConfigDict(title="Subscription")
 
@@ -57,6 +61,7 @@ class SubscriptionOut(BaseModel):
     as_of: Time | None
     confirmed_at: Time | None
     access_until: Time | None
+    paid_until: Time | None
     past_due_since: Time | None
     outstanding: OutstandingOut | None
     alert: str | None
@@ -69,12 +74,13 @@ class SubscriptionOut(BaseModel):
             provider=one.provider.value,
             subscription_id=one.id,
             is_current=one.is_current,
-            state=one.snapshot.state.value,
+            state=(one.word or one.snapshot).state.value,
             raw_status=one.snapshot.raw_status,
             as_of=one.snapshot.as_of,
             confirmed_at=one.confirmed_at,
             access_until=one.snapshot.access_until,
-            past_due_since=one.past_due_since,
+            paid_until=one.record.paid_until,
+            past_due_since=one.debt.since if one.debt else None,
             outstanding=OutstandingOut(amount=owed.micros, currency=owed.currency) if owed else None,
             alert=one.alert,
             checkout_url=one.checkout_url,

@@ -12,7 +12,6 @@ from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.subscription_fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
 from db import folding, inbox, organizations, parking, standings, subscriptions
-from db.folding import Stale
 from db.subscriptions import Subscription
 from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink
@@ -144,10 +143,7 @@ async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: 
         await folding.link(conn, known, told, now=now)
         return
     cause = f"subscription {known.id} linked again"
-    try:
-        await folding.confirm(conn, known, told, now=now, cause=cause, may_open=True, accept_older=False)
-    except Stale:
-        return  # a webhook has told something newer meanwhile; the lifecycle, which is rung, asks again
+    await folding.confirm(conn, known, told, now=now, cause=cause, may_open=True)
 
 
 async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str) -> None:
@@ -168,8 +164,7 @@ async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout,
     if known is None or await subscriptions.current(conn, organization_id) is not None:
         return
     await subscriptions.make_current(conn, known)
-    pending = Snapshot(state=State.PENDING)
-    await subscriptions.record(conn, known, pending, now=datetime.now(UTC), confirmed=False)
+    await subscriptions.note_pending(conn, known)
 
 
 def request_id(organization_id: str, key: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.context import Context, Here
 from api.errors import Kind, Problem, not_found
-from db import folding, inbox, subscriptions
+from db import folding, inbox
 from db.folding import Heard
 from db.inbox import Delivery, InboxStatus
 from domain.events import BillingEvent
@@ -121,13 +121,8 @@ async def _clear_up(
         log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
         async with here.services.engine.begin() as conn:
             return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
-    outcome = f"its time was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
+    outcome = f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
     async with here.services.engine.begin() as conn:
-        known = await subscriptions.find(conn, provider.name, subscription_id)
-        if known is not None:
-            cause = f"{event.event_type} {event.event_id}"
-            await folding.confirm(
-                conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False, accept_older=True
-            )
         await inbox.mark_folded(conn, delivery, outcome)
+        await folding.clear_up(conn, delivery, event, told, now=datetime.now(UTC))
     return outcome

@@ -223,6 +223,13 @@ def _subscription_story(known: Sequence[Subscription]) -> list[str]:
         which = "The current subscription" if one.is_current else "Another subscription"
         confirmed = f"confirmed {_at(one.confirmed_at)}" if one.confirmed_at else "not confirmed by the provider yet"
         lines.append(f"{which} is {one.provider.value} {one.id}: {one.snapshot.state.value}, {confirmed}.")
+        if one.debt is not None:
+            shut = "; the provider suspended it for that" if one.debt.shut else ""
+            lines.append(f"A payment of it has been missing since {_at(one.debt.since)}{shut}.")
+        if one.word is not None:
+            lines.append(
+                f"A webhook says {one.word.state.value}; that counts until the provider answers something newer."
+            )
         if one.alert:
             lines.append(f"About {one.id}: {one.alert}.")
     return lines

@@ -1,28 +1,29 @@
 """Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it the standing.
 
-A webhook's own word may only close; the provider's answer to a GET may open. Each function holds the organization's
-lock and leaves the commit to its caller.
+A webhook's own word may only close. The provider's answer to a GET may open, if it is newer than what has shut the
+gate or stays the same for a while: a read may lag behind the webhook. Each function holds the organization's lock and
+leaves the commit to its caller.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, customer_migrations, inbox, parking, standings, subscriptions
-from db.customer_migrations import Migration
+from db import alerts, customer_migrations, evidence, inbox, parking, standings, subscriptions, succession
 from db.inbox import Delivery, InboxStatus
 from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.events import BillingEvent, EventKind
-from domain.standing import Block, Standing, Status, nobody_bills
-from domain.subscription import BILLING, PAID, Order, Snapshot, State, order
+from domain.standing import Block, Standing
+from domain.subscription import BILLING, Order, Snapshot, State, order
 
-CLOCKS_APART = timedelta(minutes=5)
-NOBODY_BILLS = "nobody_bills"
+UNKNOWN_STATUS = "unknown_status"
+ALERT_OF = {Block.TELEPHONY: "telephony", Block.DISPUTE: "dispute_lost"}
+"""The alert that stands as long as a block of the kind does."""
 
 
 class Heard(StrEnum):
@@ -33,10 +34,6 @@ class Heard(StrEnum):
     OLD = "older than what is known; nothing changed"
     OTHER = "not the current subscription; the standing did not change"
     UNCLEAR = "its time does not say whether it is news"
-
-
-class Stale(Exception):
-    """The provider's answer is older than what a webhook told: ask again in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +86,10 @@ async def _fold(
     conn: AsyncConnection, standing: Standing, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool
 ) -> Heard:
     known = await standings.facts(conn, standing.organization_id)
+    subject = await _subject(conn, known, standing.organization_id, event)
     cause = f"{event.event_type} {event.event_id}"
     async with together(conn):
-        heard, known = await _record(conn, known, standing.organization_id, event, now=now, cause=cause, sure=sure)
+        heard, known = await _record(conn, known, subject, standing.organization_id, event, now=now, sure=sure)
         if heard is Heard.SHUT:
             after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
             heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
@@ -100,53 +98,87 @@ async def _fold(
     return heard
 
 
+async def _subject(
+    conn: AsyncConnection, known: Facts, organization_id: str, event: BillingEvent
+) -> Subscription | None:
+    """The organization's subscription that the event is about."""
+    current = known.current
+    if event.subscription_id is None:
+        return None
+    if current is not None and (current.provider, current.id) == (event.provider, event.subscription_id):
+        return current
+    other = await subscriptions.find(conn, event.provider, event.subscription_id) if known.others else None
+    return other if other is not None and other.organization_id == organization_id else None
+
+
 async def _record(
     conn: AsyncConnection,
     known: Facts,
+    subject: Subscription | None,
     organization_id: str,
     event: BillingEvent,
     *,
     now: datetime,
-    cause: str,
     sure: bool,
 ) -> tuple[Heard, Facts]:
-    """Write down what closes; SHUT says that something was written, and the facts are as they are then."""
+    """Write down what closes; SHUT says that something was written, and the facts are as they are then.
+
+    What closes another subscription than the current one keeps that from taking over before its provider was asked.
+    """
     if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
-        block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=cause, placed_by=event.provider.value)
+        reason = f"{event.event_type} {event.event_id}"
+        block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=reason, placed_by=event.provider.value)
         await standings.place_block(conn, organization_id, block)
         return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
-    told, current = event.snapshot, known.current
+    told = event.snapshot
     if told is None or event.subscription_id is None:
         return Heard.NOTED, known
-    if current is None or (current.provider, current.id) != (event.provider, event.subscription_id):
+    if subject is None:
         return Heard.OTHER, known
-    if told.state is State.UNKNOWN:
-        await alerts.raise_(conn, organization_id, "unknown_status", f"{event.provider}: {told.raw_status!r}")
-        return Heard.NOTED, known
-    newer = order(told.as_of, current.snapshot.as_of)
-    if told.as_of is not None and told.as_of > now + CLOCKS_APART:
-        newer = Order.UNCLEAR  # a time that has not come yet proves nothing
+    if subject.is_current and told.state is State.UNKNOWN:
+        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}")
+    newer, word = evidence.event_order(told, subject, now), evidence.word_of(subject, told, known.policy, now)
     if newer is Order.OLDER:
-        return Heard.OLD, known
-    if told.state is current.snapshot.state or not standings.closes(current, told, known.policy, now):
-        return Heard.NOTED, known
-    if newer is Order.UNCLEAR and not sure:
+        return Heard.OLD if subject.is_current else Heard.OTHER, known
+    if word is None:
+        return Heard.NOTED if subject.is_current else Heard.OTHER, known
+    unclear = newer is Order.UNCLEAR or evidence.may_be_paid_for(subject, word, known.policy, now)
+    if subject.is_current and unclear and not sure:
         return Heard.UNCLEAR, known
-    recorded = await subscriptions.record(conn, current, told, now=now, confirmed=False)
-    return Heard.SHUT, replace(known, current=recorded)
+    recorded = await subscriptions.note_word(conn, subject, word)
+    return (Heard.SHUT, replace(known, current=recorded)) if subject.is_current else (Heard.OTHER, known)
+
+
+async def clear_up(
+    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, told: Snapshot, *, now: datetime
+) -> None:
+    """Fold what the provider answered when it was asked about an unclear event, which shuts unless the answer knows it.
+
+    The answer does if it says the same, is newer, or came long after the event; or if the event has a time to come,
+    which proves nothing. Opens nothing.
+    """
+    heard = event.snapshot
+    at = None if heard is None else heard.as_of
+    newer = order(told.as_of, at)
+    knows = newer is Order.NEWER or (
+        at is not None and not now - evidence.READS_LAG < at <= now + evidence.CLOCKS_APART
+    )
+    knows |= heard is not None and told.state is heard.state and newer is not Order.OLDER
+    if not knows or told.state is State.UNKNOWN:
+        await hear(conn, delivery, event, now=now, sure=True)
+    known = await subscriptions.find(conn, event.provider, event.subscription_id or "")
+    if known is not None:
+        cause = f"{event.event_type} {event.event_id}"
+        await confirm(conn, known, told, now=now, cause=cause, may_open=False)
 
 
 async def confirm(
-    conn: AsyncConnection,
-    subscription: Subscription,
-    told: Snapshot,
-    *,
-    now: datetime,
-    cause: str,
-    may_open: bool,
-    accept_older: bool,
+    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime, cause: str, may_open: bool
 ) -> Standing | None:
-    """Fold the provider's own answer to a GET. Raises `Stale` if it is older than what is known, unless accepted."""
+    """Fold the provider's own answer to a GET; one that is not believed yet changes nothing (`ask_again`).
+
+    None: there is no such organization, or the subscription is another one's.
+    """
     organization_id = subscription.organization_id
     standing = await standings.lock(conn, organization_id)
     if standing is None:
@@ -161,35 +193,35 @@ async def confirm(
         facts = await standings.facts(conn, organization_id)
     if known is None:
         return None
+    believed = None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
     if told.state is State.UNKNOWN:
         detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
         await subscriptions.raise_alert(conn, known, detail)
-        await alerts.raise_(conn, organization_id, "unknown_status", detail)
-    elif order(told.as_of, known.snapshot.as_of) is Order.OLDER and not accept_older:
-        raise Stale(f"{known.id}: {told.as_of} is older than {known.snapshot.as_of}")
+        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, detail)
+    elif believed is None:
+        await subscriptions.doubt(conn, known, now=now)
     else:
-        recorded = await subscriptions.record(conn, known, told, now=now, confirmed=True)
-        if known.is_current:
-            facts = replace(facts, current=recorded)
-        if facts.others:
-            await _name_current(conn, organization_id, now)
-            facts = await standings.facts(conn, organization_id)
+        facts = await _write(conn, facts, believed, now)
     after = await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
     billed = facts.current is not None and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
     if after != standing or not billed:
-        await _note_whether_billed(conn, after)
-    return after
+        await succession.note_whether_billed(conn, after)
+    return replace(after, ask_again=believed is None and told.state is not State.UNKNOWN)
 
 
-async def _note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
-    """What a failed migration told stands to the end of what was paid for: somebody has to act before that."""
-    known = await subscriptions.of_organization(conn, standing.organization_id)
-    states = [one.snapshot.state for one in known]
-    if nobody_bills(standing, states):
-        detail = ", ".join(f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known)
-        await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
-    elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):
-        await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)
+async def _write(conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime) -> Facts:
+    """Write down an answer that counts; what it says may make another subscription the current one."""
+    organization_id = believed.organization_id
+    await subscriptions.write(conn, believed)
+    if believed.is_current:
+        facts = replace(facts, current=believed)
+    known = await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
+    if all(one.alert is None for one in known):
+        await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
+    if facts.others:
+        await succession.name_current(conn, organization_id, now)
+        facts = await standings.facts(conn, organization_id)
+    return facts
 
 
 async def _complete(
@@ -205,43 +237,13 @@ async def _complete(
     return known
 
 
-async def _name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
-
-    One that is past due bills, too: its provider goes on trying to charge.
-
-    The target of a migration does neither before its time: free until its first charge, it would hide a debt.
-    """
-    known = await subscriptions.of_organization(conn, organization_id)
-    current = next((one for one in known if one.is_current), None)
-    others = [one for one in known if not one.is_current and one.confirmed_at is not None]
-    bills = [one for one in others if one.snapshot.state in BILLING]
-    paid = [one for one in bills if one.snapshot.state in PAID]
-    migration = await customer_migrations.open_one(conn, organization_id) if bills else None
-    may = [one for one in paid if migration is None or migration.stops or not migration.leads_to(one)]
-    free = [one for one in known if migration is not None and migration.leads_to(one) and not _charged(migration, now)]
-    bill = [one for one in bills if one not in free]
-    if may and (current is None or current.snapshot.state not in PAID):
-        await subscriptions.make_current(conn, may[0])
-    if not bill:
-        await alerts.clear(conn, organization_id, "two_subscriptions_bill")
-    elif current is not None and current not in free and current.snapshot.state in BILLING:
-        detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
-        await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
-
-
-def _charged(migration: Migration, now: datetime) -> bool:
-    return migration.first_charge_at is None or migration.first_charge_at <= now
-
-
 async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
     """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
-    await subscriptions.record(conn, subscription, told, now=now, confirmed=True)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
     cause = f"subscription {subscription.id} linked"
-    return await standings.settle(conn, subscription.organization_id, now=now, cause=cause, may_open=True)
+    return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
 
 
 async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime) -> Standing | None:
@@ -257,7 +259,7 @@ async def block_telephony(conn: AsyncConnection, organization_id: str, reason: s
     """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The caller commits."""
     held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
     await block(conn, organization_id, held, now=now)
-    await alerts.raise_(conn, organization_id, "telephony", reason)
+    await alerts.raise_(conn, organization_id, ALERT_OF[Block.TELEPHONY], reason)
 
 
 async def unblock(
@@ -267,5 +269,7 @@ async def unblock(
     if await standings.lock(conn, organization_id) is None:
         return None
     await standings.lift_block(conn, organization_id, kind, reference)
+    if kind in ALERT_OF and all(one.kind is not kind for one in await standings.held_blocks(conn, organization_id)):
+        await alerts.clear(conn, organization_id, ALERT_OF[kind])
     cause = f"{kind.value} block lifted by {by}"
     return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)

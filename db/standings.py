@@ -16,9 +16,9 @@ from db.subscriptions import Subscription
 from db.tables import blocks, organizations, standings
 from db.tables import subscriptions as subscriptions_table
 from domain.standing import Block, Decision, Policy, Standing, Status, decide
-from domain.subscription import Provider, Snapshot, State
+from domain.subscription import Provider, Record
 
-NOBODY = Snapshot(state=State.NONE)
+NOBODY = Record()
 
 _ID = bindparam("organization_id", type_=Text)
 _AS_COMMITTED = select(standings).where(standings.c.organization_id == _ID)
@@ -48,7 +48,13 @@ _OTHERS = select(subscriptions_table.c.provider_subscription_id).where(
     subscriptions_table.c.organization_id == _ID, ~subscriptions_table.c.is_current
 )
 _FACTS = (
-    select(organizations.c.grace_seconds, _HELD.label("held"), _OTHERS.exists().label("others"), subscriptions_table)
+    select(
+        organizations.c.grace_seconds,
+        _HELD.label("held"),
+        _OTHERS.exists().label("others"),
+        subscriptions_table,
+        subscriptions.PAID_BACK_AT.label("paid_back_at"),
+    )
     .outerjoin(
         subscriptions_table,
         (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
@@ -87,9 +93,7 @@ class Facts:
     others: bool
 
     def decide(self, now: datetime) -> Decision:
-        if self.current is None:
-            return decide(NOBODY, None, self.held, self.policy, now)
-        return decide(self.current.snapshot, self.current.past_due_since, self.held, self.policy, now)
+        return decide(NOBODY if self.current is None else self.current.record, self.held, self.policy, now)
 
 
 async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
@@ -167,16 +171,6 @@ async def settle_locked(
         if decision.status is Status.SUSPENDED:
             await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
     return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
-
-
-def closes(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> bool:
-    """Whether `told`, if it counts, suspends or starts a grace period: all that a webhook may do by itself."""
-    if told.state is State.PAST_DUE and known.snapshot.state is not State.PAST_DUE:
-        return known.snapshot.state in (State.ACTIVE, State.TRIALING)
-    access_until = told.access_until or known.snapshot.access_until
-    merged = Snapshot(state=told.state, as_of=told.as_of, access_until=access_until)
-    decision = decide(merged, known.past_due_since, (), policy, now)
-    return decision.status is Status.SUSPENDED or told.state in (State.CANCELED, State.EXPIRED)
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:

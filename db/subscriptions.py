@@ -1,21 +1,48 @@
 """Subscriptions as their providers last told them; exactly one of an organization's is the current one."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, select, update
+from sqlalchemy import Row, Text, bindparam, case, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import subscriptions
+from db.tables import payments, reversals, subscriptions
 from domain.money import Money
-from domain.subscription import Provider, Snapshot, State
+from domain.subscription import (
+    Debt,
+    Provider,
+    Record,
+    Snapshot,
+    State,
+    Word,
+    add_word,
+    debt_after,
+    paid_until_after,
+)
 
-_OF_ORGANIZATION = (
-    select(subscriptions)
-    .where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text))
-    .order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
+_REVERSED = (
+    select(func.coalesce(func.sum(reversals.c.amount_micros), 0))
+    .where(reversals.c.organization_id == payments.c.organization_id, reversals.c.provider == payments.c.provider)
+    .where(reversals.c.payment_id == payments.c.object_id, reversals.c.returned_at.is_(None))
+    .correlate(payments)
+    .scalar_subquery()
+)
+PAID_BACK_AT = (
+    select(case((payments.c.amount_micros <= _REVERSED, payments.c.occurred_at)))
+    .where(payments.c.organization_id == subscriptions.c.organization_id)
+    .where(payments.c.provider == subscriptions.c.provider, payments.c.kind == literal_column("'subscription'"))
+    .where(payments.c.provider_subscription_id == subscriptions.c.provider_subscription_id)
+    .order_by(payments.c.occurred_at.desc().nulls_last())
+    .limit(1)
+    .correlate(subscriptions)
+    .scalar_subquery()
+)
+"""When the newest payment of a subscription was made, if its payer has it back whole; else null."""
+_SELECT = select(subscriptions, PAID_BACK_AT.label("paid_back_at"))
+_OF_ORGANIZATION = _SELECT.where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text)).order_by(
+    subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc()
 )
 _RECORD = (
     update(subscriptions)
@@ -25,24 +52,43 @@ _RECORD = (
 )
 
 
+SAME_PAYMENT = timedelta(hours=1)
+"""So far apart a subscription and its payment may tell the time of one payment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """`confirmed_at` is when the provider was last asked; None while only a webhook has told of it."""
+    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while it was never asked.
+
+    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted what has shut it and
+    was not believed at once. `paid_back_at` is the time of its newest payment, where the payer has that back whole.
+    """
 
     organization_id: str
     provider: Provider
     id: str
     is_current: bool
     snapshot: Snapshot
-    past_due_since: datetime | None
+    debt: Debt | None
+    word: Word | None
+    doubted_at: datetime | None
     confirmed_at: datetime | None
     alert: str | None
     checkout_url: str | None
     checkout_plan_id: str | None = None
+    paid_back_at: datetime | None = None
+
+    @property
+    def record(self) -> Record:
+        """What a decision is made from. A period whose payment was paid back whole is not paid for."""
+        paid_until, paid_at, back_at = self.snapshot.paid_until, self.snapshot.paid_at, self.paid_back_at
+        if paid_until is not None and back_at is not None and (paid_at is None or paid_at <= back_at + SAME_PAYMENT):
+            paid_until = min(paid_until, back_at)
+        return Record(state=self.snapshot.state, debt=self.debt, paid_until=paid_until, word=self.word)
 
 
 async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
-    query = select(subscriptions).where(subscriptions.c.organization_id == organization_id, subscriptions.c.is_current)
+    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.is_current)
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else read(row)
 
@@ -53,7 +99,7 @@ async def of_organization(conn: AsyncConnection, organization_id: str) -> list[S
 
 
 async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Subscription | None:
-    query = select(subscriptions).where(
+    query = _SELECT.where(
         subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id == subscription_id
     )
     row = (await conn.execute(query)).one_or_none()
@@ -61,9 +107,7 @@ async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) 
 
 
 async def by_checkout_key(conn: AsyncConnection, organization_id: str, key: str) -> Subscription | None:
-    query = select(subscriptions).where(
-        subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key
-    )
+    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key)
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else read(row)
 
@@ -126,30 +170,44 @@ async def completed(conn: AsyncConnection, checkout: Subscription, subscription_
     return replace(known, is_current=True)
 
 
-async def record(
-    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime, confirmed: bool
-) -> Subscription:
-    """Write what the provider told and return it as it stands then; what is no longer told (paid until) is kept.
-
-    The caller holds the organization's standing and has decided that `told` counts.
-    """
-    past_due_since = subscription.past_due_since
-    if told.state is not State.PAST_DUE:
-        past_due_since = None
-    elif past_due_since is None:
-        past_due_since = min(told.as_of or now, now)
+def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime) -> Subscription:
+    """The subscription as it stands if the provider's answer `told` counts, which confirms or outdates the `word`."""
+    before = subscription.snapshot
     kept = replace(
         told,
-        as_of=told.as_of or subscription.snapshot.as_of,
-        access_until=told.access_until or subscription.snapshot.access_until,
+        as_of=told.as_of or before.as_of,
+        access_until=told.access_until or before.access_until,
+        paid_until=paid_until_after(before, told),
+        paid_at=told.paid_at or before.paid_at,
     )
-    recorded = replace(subscription, snapshot=kept, past_due_since=past_due_since)
-    values = _values(recorded)
-    if confirmed:
-        recorded = replace(recorded, confirmed_at=now, alert=None)
-        values |= {"confirmed_at": now, "alert": None}
-    await conn.execute(_RECORD, values)
-    return recorded
+    debt = debt_after(subscription.debt, told, word=word, now=now)
+    return replace(subscription, snapshot=kept, debt=debt, word=None, doubted_at=None, confirmed_at=now, alert=None)
+
+
+async def write(conn: AsyncConnection, subscription: Subscription) -> None:
+    """Write down what `confirmed` made of it. The caller holds the organization's standing."""
+    await conn.execute(_RECORD, _values(subscription))
+
+
+async def note_word(conn: AsyncConnection, subscription: Subscription, told: Word) -> Subscription:
+    """Write down a webhook's word beside what is confirmed. The caller holds the organization's standing.
+
+    An answer that contradicted an earlier word has not contradicted this one yet.
+    """
+    word = add_word(subscription.word, told)
+    await conn.execute(_RECORD, _key_values(subscription) | _word_values(word) | {"doubted_at": None})
+    return replace(subscription, word=word, doubted_at=None)
+
+
+async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
+    """The provider's answer contradicts what has shut it: since when it does. The caller holds the standing."""
+    if subscription.doubted_at is None:
+        await conn.execute(_RECORD, _key_values(subscription) | {"doubted_at": now})
+
+
+async def note_pending(conn: AsyncConnection, subscription: Subscription) -> None:
+    """A checkout that was just made: nobody has consented to it yet. The caller holds the standing."""
+    await conn.execute(_RECORD, _key_values(subscription) | {"state": State.PENDING.value})
 
 
 async def raise_alert(conn: AsyncConnection, subscription: Subscription, alert: str) -> None:
@@ -165,21 +223,45 @@ def _key(subscription: Subscription) -> tuple[Any, ...]:
     )
 
 
-def _values(recorded: Subscription) -> dict[str, Any]:
-    told = recorded.snapshot
+def _key_values(subscription: Subscription) -> dict[str, Any]:
     return {
-        "of_organization": recorded.organization_id,
-        "of_provider": recorded.provider.value,
-        "of_subscription": recorded.id,
-        "state": told.state.value,
-        "raw_status": told.raw_status,
-        "as_of": told.as_of,
-        "access_until": told.access_until,
-        "past_due_since": recorded.past_due_since,
-        "outstanding_micros": told.outstanding.micros if told.outstanding else None,
-        "outstanding_currency": told.outstanding.currency if told.outstanding else None,
-        "failed_payments": told.failed_payments,
+        "of_organization": subscription.organization_id,
+        "of_provider": subscription.provider.value,
+        "of_subscription": subscription.id,
     }
+
+
+def _word_values(word: Word | None) -> dict[str, Any]:
+    return {
+        "word_state": word.state.value if word else None,
+        "word_as_of": word.as_of if word else None,
+        "word_until": word.until if word else None,
+        "word_since": word.since if word else None,
+    }
+
+
+def _values(recorded: Subscription) -> dict[str, Any]:
+    told, debt = recorded.snapshot, recorded.debt
+    return (
+        _key_values(recorded)
+        | _word_values(recorded.word)
+        | {
+            "state": told.state.value,
+            "raw_status": told.raw_status,
+            "as_of": told.as_of,
+            "access_until": told.access_until,
+            "paid_until": told.paid_until,
+            "paid_at": told.paid_at,
+            "past_due_since": debt.since if debt else None,
+            "shut_for_debt": debt is not None and debt.shut,
+            "doubted_at": recorded.doubted_at,
+            "confirmed_at": recorded.confirmed_at,
+            "alert": recorded.alert,
+            "outstanding_micros": told.outstanding.micros if told.outstanding else None,
+            "outstanding_currency": told.outstanding.currency if told.outstanding else None,
+            "failed_payments": told.failed_payments,
+        }
+    )
 
 
 def read(row: Row[Any]) -> Subscription:
@@ -197,12 +279,21 @@ def read(row: Row[Any]) -> Subscription:
             raw_status=row.raw_status,
             as_of=row.as_of,
             access_until=row.access_until,
+            paid_until=row.paid_until,
+            paid_at=row.paid_at,
             outstanding=outstanding,
             failed_payments=row.failed_payments,
         ),
-        past_due_since=row.past_due_since,
+        debt=None if row.past_due_since is None else Debt(since=row.past_due_since, shut=row.shut_for_debt),
+        word=None if row.word_state is None else _word(row),
+        doubted_at=row.doubted_at,
         confirmed_at=row.confirmed_at,
         alert=row.alert,
         checkout_url=row.checkout_url,
         checkout_plan_id=row.checkout_plan_id,
+        paid_back_at=row.paid_back_at,
     )
+
+
+def _word(row: Row[Any]) -> Word:
+    return Word(state=State(row.word_state), as_of=row.word_as_of, until=row.word_until, since=row.word_since)

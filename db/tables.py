@@ -95,7 +95,15 @@ subscriptions = Table(
     _time("as_of"),
     _time("confirmed_at"),
     _time("access_until"),
+    _time("paid_until"),
+    _time("paid_at"),
     _time("past_due_since"),
+    Column("shut_for_debt", Boolean, nullable=False, server_default=FALSE),
+    Column("word_state", Text),
+    _time("word_as_of"),
+    _time("word_until"),
+    _time("word_since"),
+    _time("doubted_at"),
     Column("outstanding_micros", BigInteger),
     Column("outstanding_currency", Text),
     Column("failed_payments", Integer, nullable=False, server_default=ZERO),
@@ -111,6 +119,7 @@ subscriptions = Table(
         "state", "none", "pending", "trialing", "active", "past_due", "suspended_nonpayment", "paused", "canceled",
         "expired",
     ),
+    _one_of("word_state", "past_due", "suspended_nonpayment", "paused", "canceled", "expired"),
     Index("subscriptions_one_current_idx", "organization_id", unique=True, postgresql_where=text("is_current")),
     Index(
         "subscriptions_checkout_key_idx", "organization_id", "checkout_key", unique=True,
@@ -595,7 +604,11 @@ payments = Table(
     _one_of("kind", "subscription", "topup", "returned"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(kind = 'topup') = (reference_id IS NOT NULL)", name="reference"),
-)
+    Index(
+        "payments_subscription_idx", "organization_id", "provider", "provider_subscription_id", "occurred_at",
+        postgresql_where=text("kind = 'subscription'"),
+    ),
+)  # fmt: skip
 
 reversals = Table(
     "reversals",

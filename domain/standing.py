@@ -1,11 +1,11 @@
 """Every rule of enforcement: whether an organization may send. Pure; no clock, no I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.subscription import BILLING, Snapshot, State
+from domain.subscription import BILLING, ENDED, Record, State
 
 
 class Status(StrEnum):
@@ -34,7 +34,7 @@ IN_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`grace` is how long a past-due subscription keeps sending, from the first failed payment."""
+    """`grace` is how long sending goes on after the first payment that failed and is unpaid."""
 
     grace: timedelta = timedelta(days=3)
 
@@ -50,7 +50,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """The outcome at rest. `epoch` counts changes of mind; the world agrees once `applied_epoch` has caught up."""
+    """The outcome at rest. `epoch` counts changes of mind; the world agrees once `applied_epoch` has caught up.
+
+    `ask_again`: the provider's answer contradicts what has shut the gate, and is not believed before it says so again.
+    """
 
     organization_id: str
     status: Status
@@ -58,39 +61,53 @@ class Standing:
     epoch: int = 0
     applied_epoch: int = 0
     deadline: datetime | None = None
+    ask_again: bool = False
 
     @property
     def behind(self) -> bool:
         return self.applied_epoch != self.epoch
 
 
-def decide(
-    snapshot: Snapshot, past_due_since: datetime | None, held: Iterable[Block], policy: Policy, now: datetime
-) -> Decision:
-    """Whether the organization may send, from its current subscription and the blocks that stand by themselves.
-
-    `snapshot.access_until` is the paid-through time on record; `past_due_since` when the first payment failed.
-    """
+def decide(record: Record, held: Iterable[Block], policy: Policy, now: datetime) -> Decision:
+    """Whether the organization may send, from its current subscription and the blocks that stand by themselves."""
     blocks = set(held)
-    deadline: datetime | None = None
-    match snapshot.state:
+    deadlines: list[datetime] = []
+    for block, at in _reasons(record, policy, now):
+        if at is None or now >= at:
+            blocks.add(block)
+        else:
+            deadlines.append(at)
+    if blocks:
+        return Decision(status=Status.SUSPENDED, blocks=frozenset(blocks))
+    return Decision(status=Status.ACTIVE, deadline=min(deadlines, default=None))
+
+
+def _reasons(record: Record, policy: Policy, now: datetime) -> Iterator[tuple[Block, datetime | None]]:
+    """Each block that follows from the subscription, and from when on; None: at once."""
+    match record.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:
-            blocks.add(Block.NONPAYMENT)
+            yield Block.NONPAYMENT, None
         case State.PAST_DUE:
-            deadline = (past_due_since or now) + policy.grace
-            if now >= deadline:
-                blocks.add(Block.NONPAYMENT)
+            if record.debt is None:
+                yield Block.NONPAYMENT, now + policy.grace
         case State.CANCELED | State.EXPIRED:
-            deadline = snapshot.access_until  # what was paid for is still owed to the customer
-            if deadline is None or now >= deadline:
-                blocks.add(Block.CANCELED)
+            yield Block.CANCELED, record.paid_until  # what was paid for is still owed to the customer, and no more
         case State.ACTIVE | State.TRIALING | State.PENDING:
             pass
         case State.NONE | State.UNKNOWN:
             pass  # absence of data must never cut off a paying customer
-    if blocks:
-        return Decision(status=Status.SUSPENDED, blocks=frozenset(blocks))
-    return Decision(status=Status.ACTIVE, deadline=deadline)
+    if record.debt is not None:  # whatever the status is: it changes without any payment
+        yield Block.NONPAYMENT, None if record.debt.shut else record.debt.since + policy.grace
+    if record.word is not None:
+        yield Block.CANCELED if record.word.state in ENDED else Block.NONPAYMENT, record.word.until
+
+
+def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
+    """Whether `after` lets send what `before` does not, or for longer, whatever else blocks it."""
+    was, would = decide(before, (), policy, now), decide(after, (), policy, now)
+    if was.status is Status.SUSPENDED or would.status is Status.SUSPENDED:
+        return was.status is not would.status and would.status is Status.ACTIVE
+    return was.deadline is not None and (would.deadline is None or would.deadline > was.deadline)
 
 
 def nobody_bills(standing: Standing, states: Iterable[State]) -> bool:

@@ -1,6 +1,6 @@
 """A subscription as the provider last told it, in neutral words; decides which of two tellings is the newer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -30,6 +30,8 @@ class State(StrEnum):
 PAID = frozenset({State.ACTIVE, State.TRIALING})
 BILLING = PAID | {State.PAST_DUE}
 LAPSED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED, State.CANCELED, State.EXPIRED})
+ENDED = frozenset({State.CANCELED, State.EXPIRED})
+OWING = frozenset({State.PAST_DUE, State.SUSPENDED_NONPAYMENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,10 @@ class Snapshot:
     """A subscription's state at one provider.
 
     `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave none.
-    `access_until` is the paid-through time where the provider tells it.
+    `access_until` is when the provider will charge next, paid or not. `paid_until` is the end of the time that was paid
+    for by the payment of `paid_at`, or of the trial that was agreed on, as far as the answer tells.
+    `owes`: a payment of the customer's failed and is not paid (`failed_at`: the newest of them). False is evidence that
+    nothing is owed, None that the answer does not say.
     `custom_id` is what the host application wrote into the subscription: our organization's id.
     `subscription_id` is set where the provider names the subscription otherwise than it was asked for: a checkout
     that the customer has completed.
@@ -49,12 +54,96 @@ class Snapshot:
     raw_status: str = ""
     as_of: datetime | None = None
     access_until: datetime | None = None
+    paid_until: datetime | None = None
+    paid_at: datetime | None = None
+    owes: bool | None = None
+    failed_at: datetime | None = None
     outstanding: Money | None = None
     failed_payments: int = 0
     custom_id: str | None = None
     subscription_id: str | None = None
     cancels: bool = False
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """A payment of the subscription failed and is unpaid; `since` is when the first one did.
+
+    `shut`: the provider suspended the subscription for it. It stays, whatever the status, until it is paid or forgiven.
+    """
+
+    since: datetime
+    shut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What verified webhooks told of a subscription and no answer of its provider has confirmed: it may only close.
+
+    `as_of` is the provider's time of the newest, `since` of the first failed payment among them. `until` is when it
+    suspends, None: at once.
+    """
+
+    state: State
+    as_of: datetime | None
+    until: datetime | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that a decision is made from: confirmed by the provider's own answers, but for the `word`.
+
+    `paid_until` is the end of the time that was really paid for.
+    """
+
+    state: State = State.NONE
+    debt: Debt | None = None
+    paid_until: datetime | None = None
+    word: Word | None = None
+
+
+def add_word(before: Word | None, told: Word) -> Word:
+    """Both count until the provider answers: what suspends earlier, so that no word takes another one back."""
+    if before is None:
+        return told
+    at_once = before.until is None or (told.until is not None and before.until <= told.until)
+    times = [at for at in (before.as_of, told.as_of) if at is not None]
+    first = [at for at in (before.since, told.since) if at is not None]
+    return replace(before if at_once else told, as_of=max(times, default=None), since=min(first, default=None))
+
+
+def debt_after(before: Debt | None, told: Snapshot, *, word: Word | None, now: datetime) -> Debt | None:
+    """The debt that stands after the provider's answer `told`, which counts; `word` is what it confirms or outdates.
+
+    Only evidence of a payment or of forgiveness clears it, never a status alone. An ended subscription shows no zero
+    that means something: there only a payment after the failure counts.
+    """
+    if told.owes:
+        began = [told.failed_at or told.as_of or now] if before is None else [before.since]
+        began += [word.since] if word is not None and word.since is not None else []
+        shut = told.state is State.SUSPENDED_NONPAYMENT or (
+            word is not None and word.state is State.SUSPENDED_NONPAYMENT
+        )
+        return Debt(since=min(*began, now), shut=shut or (before is not None and before.shut))
+    if before is None or told.owes is None:
+        return before
+    paid = told.paid_at is not None and told.paid_at > before.since
+    return before if told.state in ENDED and not paid else None
+
+
+def paid_until_after(before: Snapshot, told: Snapshot) -> datetime | None:
+    """The end of the time that was paid for, after the provider's answer `told`, which counts.
+
+    The same payment lasts no longer because the subscription is not in order any more.
+    """
+    if told.paid_until is None:
+        return before.paid_until
+    same = told.paid_at is not None and told.paid_at == before.paid_at
+    if told.state in PAID or before.paid_until is None or not same:
+        return told.paid_until
+    return min(before.paid_until, told.paid_until)
 
 
 class Order(StrEnum):

@@ -44,7 +44,7 @@ from domain.events import BillingEvent, EventKind, MoneyReference
 from domain.money import Money, parse
 from domain.quiet import QuietHours
 from domain.standing import Block, Standing, Status
-from domain.subscription import Provider, Snapshot, State
+from domain.subscription import OWING, PAID, Provider, Snapshot, State
 from domain.telephony import DeliveryStatus, SentMessage, StatusCallback
 from domain.wallet import Outcome, Posting, Wallet, credit
 from runtime.batches import Callbacks
@@ -109,10 +109,18 @@ def snapshot(
     state: State = State.ACTIVE,
     as_of: datetime | None = NOON,
     *,
-    access_until: datetime | None = None,
+    paid_until: datetime | None = None,
     raw_status: str = "",
 ) -> Snapshot:
-    return Snapshot(state=state, raw_status=raw_status or state.value, as_of=as_of, access_until=access_until)
+    """Owing in the states that say so, paid in those."""
+    return Snapshot(
+        state=state,
+        raw_status=raw_status or state.value,
+        as_of=as_of,
+        paid_until=paid_until,
+        paid_at=as_of if state is State.ACTIVE else None,
+        owes=True if state in OWING else False if state in PAID else None,
+    )
 
 
 async def subscribe(
@@ -154,7 +162,6 @@ def event(
     kind: EventKind | None = None,
     subscription_id: str | None = SUBSCRIPTION,
     transmission_id: str | None = "",
-    access_until: datetime | None = None,
     raw_status: str = "",
     custom_id: str | None = None,
     money: MoneyReference | None = None,
@@ -172,7 +179,7 @@ def event(
         occurred_at=at,
         subscription_id=subscription_id,
         custom_id=custom_id,
-        snapshot=None if state is None else snapshot(state, at, access_until=access_until, raw_status=raw_status),
+        snapshot=None if state is None else snapshot(state, at, raw_status=raw_status),
         money=money,
         problem=problem,
     )
@@ -206,14 +213,12 @@ async def confirm(
     *,
     id_: str = SUBSCRIPTION,
     now: datetime = NOON + timedelta(hours=1),
-    accept_older: bool = False,
+    may_open: bool = True,
 ) -> Standing:
     """The provider's own answer to a GET, folded."""
     asked = await subscription(engine, id_)
     async with engine.begin() as conn:
-        folded = await folding.confirm(
-            conn, asked, told, now=now, cause="test", may_open=True, accept_older=accept_older
-        )
+        folded = await folding.confirm(conn, asked, told, now=now, cause="test", may_open=may_open)
     assert folded is not None
     return folded
 

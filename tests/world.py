@@ -35,6 +35,7 @@ from runtime.wiring import Services, services
 from runtime.worker import work
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
+from simulators.paypal.state import DEFAULT_PLAN
 from simulators.serving import serve
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
@@ -165,9 +166,15 @@ class World:
         return answer["headers"], body
 
     async def organization(
-        self, *, balance: str = "10.00", price: str = "0.01", grace: int | None = None
+        self,
+        *,
+        balance: str = "10.00",
+        price: str = "0.01",
+        grace: int | None = None,
+        plan_id: str = DEFAULT_PLAN,
+        age: timedelta = timedelta(minutes=1),
     ) -> tuple[str, str]:
-        """An organization with a subaccount, money and a subscription that is active for a minute: both ids."""
+        """An organization with a subaccount, money and a subscription that was paid `age` ago: both ids."""
         name = f"org-{uuid.uuid4().hex[:12]}"
         opened = (await self.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
         await self.post(
@@ -182,8 +189,8 @@ class World:
                 "grace_period": grace,
             },
         )
-        a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
-        subscribed = await self.act("subscriptions", {"custom_id": name, "at": a_minute_ago})
+        began = (datetime.now(UTC) - age).isoformat()
+        subscribed = await self.act("subscriptions", {"custom_id": name, "at": began, "plan_id": plan_id})
         await self.post(
             f"/v1/organizations/{name}/subscription",
             {"provider": "paypal", "subscription_id": subscribed["object"]["id"]},
@@ -286,6 +293,24 @@ class World:
             before = await self.confirmed_at(organization_id)
             await self.ring(organization_id)
             await until(partial(self._confirmed_since, organization_id, before), f"{organization_id} confirmed anew")
+        return await self.at_rest(organization_id)
+
+    async def settle_doubt(self, organization_id: str) -> Standing:
+        """Wait until an answer of the provider contradicts what has shut it, let the time pass for which it has to stay
+        the same, and wait until the lifecycle is at rest.
+        """
+        doubted = "organization_id = :organization_id AND doubted_at IS NOT NULL"
+        asked = {"organization_id": organization_id}
+
+        async def contradicted() -> bool:
+            query = text(f"SELECT count(*) FROM subscriptions WHERE {doubted}")
+            return bool((await self.read(lambda conn: conn.execute(query, asked))).scalar_one())
+
+        await until(contradicted, f"an answer for {organization_id} that is doubted")
+        earlier = f"UPDATE subscriptions SET doubted_at = doubted_at - interval '1 hour' WHERE {doubted}"
+        async with self.services.engine.begin() as conn:
+            await conn.execute(text(earlier), asked)
+        await self.ring(organization_id)
         return await self.at_rest(organization_id)
 
     async def _confirmed_since(self, organization_id: str, before: datetime | None) -> bool:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from db import standings
+from db import evidence
 from db.subscriptions import Subscription
 from domain.standing import IN_WORDS, Block, Decision, Policy, Status, decide
-from domain.subscription import Provider, Snapshot, State
+from domain.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State
 from providers.paypal import webhooks
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -17,6 +17,13 @@ DAY = timedelta(days=1)
 POLICY = Policy(grace=timedelta(days=3))
 PAID_UNTIL = NOW + 10 * DAY
 ID = "I-BW452GLLEP1G"
+DEBTS: Mapping[str, Debt] = MappingProxyType(
+    {
+        "a payment failed: within the grace period": Debt(since=NOW - DAY),
+        "after it": Debt(since=NOW - POLICY.grace),
+        "the provider suspended it for that": Debt(since=NOW - DAY, shut=True),
+    }
+)
 KNOWN = tuple(state for state in State if state is not State.UNKNOWN)
 Row = Sequence[str]
 
@@ -50,26 +57,26 @@ def fill(page: str, name: str, text: str) -> str:
 
 
 def states() -> str:
-    """Each state, in each circumstance that matters to it, and what is decided."""
+    """Each state in each circumstance that matters to it, without and with a debt, and what is decided."""
     rows: list[Row] = []
     for state in State:
-        match state:
-            case State.PAST_DUE:
-                rows.append((f"`{state}`", "within the grace period", _decided(state, past_due_since=NOW - DAY)))
-                rows.append((f"`{state}`", "after it", _decided(state, past_due_since=NOW - POLICY.grace)))
-            case State.CANCELED | State.EXPIRED:
-                rows.append((f"`{state}`", "paid for until later", _decided(state, access_until=NOW + DAY)))
-                rows.append((f"`{state}`", "the paid time is over, or not known", _decided(state)))
-            case _:
-                rows.append((f"`{state}`", "", _decided(state)))
-    return _table(("subscription", "when", "decided"), rows)
+        times = (
+            {"paid for until later": PAID_UNTIL, "that time is over, or not known": None}
+            if state in ENDED
+            else {"": None}
+        )
+        for when, until in times.items():
+            debts = [None if state in OWING else _decided(state, paid_until=until)]
+            debts += [_decided(state, debt=debt, paid_until=until) for debt in DEBTS.values()]
+            rows.append((f"`{state}`", when, *(decided or "" for decided in debts)))
+    return _table(("subscription", "when", "nothing owed", *DEBTS), rows)
 
 
 def blocks() -> str:
     """Each block, and whether an active subscription opens past it."""
     rows = []
     for block in Block:
-        decision = decide(Snapshot(state=State.ACTIVE), None, {block}, POLICY, NOW)
+        decision = decide(Record(state=State.ACTIVE), {block}, POLICY, NOW)
         assert decision.status is Status.SUSPENDED
         rows.append((f"`{block}`", IN_WORDS[block]))
     return _table(("block", "in words"), rows)
@@ -83,13 +90,14 @@ def events() -> str:
 
 
 def _heard(state: State, name: str) -> str:
-    told = replace(_told(name), access_until=PAID_UNTIL)  # what was told before is kept
     known = _subscription(state)
-    if told.state is state or not standings.closes(known, told, POLICY, NOW):
+    word = evidence.word_of(known, _told(name), POLICY, NOW)
+    if word is None:
         return "asks"
-    if decide(known.snapshot, known.past_due_since, (), POLICY, NOW).status is Status.SUSPENDED:
+    if decide(known.record, (), POLICY, NOW).status is Status.SUSPENDED:
         return "stays shut"
-    return "**shuts**" if decide(told, NOW, (), POLICY, NOW).status is Status.SUSPENDED else "deadline"
+    after = decide(replace(known, word=word).record, (), POLICY, NOW)
+    return "**shuts**" if after.status is Status.SUSPENDED else "deadline"
 
 
 def _told(name: str) -> Snapshot:
@@ -107,17 +115,18 @@ def _subscription(state: State) -> Subscription:
         provider=Provider.PAYPAL,
         id=ID,
         is_current=True,
-        snapshot=Snapshot(state=state, as_of=NOW - DAY, access_until=PAID_UNTIL),
-        past_due_since=NOW - DAY if state is State.PAST_DUE else None,
+        snapshot=Snapshot(state=state, as_of=NOW - DAY, paid_until=PAID_UNTIL),
+        debt=Debt(since=NOW - DAY, shut=state is State.SUSPENDED_NONPAYMENT) if state in OWING else None,
+        word=None,
+        doubted_at=None,
         confirmed_at=None,
         alert=None,
         checkout_url=None,
     )
 
 
-def _decided(state: State, *, past_due_since: datetime | None = None, access_until: datetime | None = None) -> str:
-    snapshot = Snapshot(state=state, access_until=access_until)
-    return _in_words(decide(snapshot, past_due_since, (), POLICY, NOW))
+def _decided(state: State, *, debt: Debt | None = None, paid_until: datetime | None = None) -> str:
+    return _in_words(decide(Record(state=state, debt=debt, paid_until=paid_until), (), POLICY, NOW))
 
 
 def _in_words(decision: Decision) -> str:

@@ -28,6 +28,9 @@ SOON = RetryPolicy(
 
 ASK_AGAIN = timedelta(minutes=1)
 """After a confirmation that did not come, while the provider is down."""
+DOUBTED = timedelta(milliseconds=500)
+DOUBTED_AT_MOST = timedelta(seconds=15)
+"""After an answer that is not believed yet: the pause doubles from the one to the other."""
 LOOK_UP_UNKNOWN = timedelta(minutes=1)
 CAMPAIGN_SELF_CHECK = timedelta(hours=6)
 LONGEST_HISTORY = 1_000

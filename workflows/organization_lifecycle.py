@@ -40,6 +40,7 @@ class OrganizationLifecycle:
         self._standing: Standing | None = None
         self._rung = True
         self._unconfirmed = False
+        self._doubts = 0
         self._stuck = ""
 
     @workflow.signal(description="Look at the database and the providers again")
@@ -76,6 +77,8 @@ class OrganizationLifecycle:
     def _due_in(self) -> timedelta:
         if self._unconfirmed:
             return options.ASK_AGAIN
+        if self._doubts:
+            return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
         due = self._self_check * (1 + workflow.random().random() / 10)  # not all at once after a restart
         if self._standing is not None and self._standing.deadline is not None:
             due = min(due, max(self._standing.deadline - workflow.now(), timedelta(seconds=1)))
@@ -97,6 +100,7 @@ class OrganizationLifecycle:
                 summary="ask the provider, fold its answer",
             )
             self._unconfirmed = False
+            self._doubts = self._doubts + 1 if self._standing is not None and self._standing.ask_again else 0
         except ActivityError as problem:
             workflow.logger.warning("not confirmed: %s", problem.cause)
             self._unconfirmed = True
@@ -182,6 +186,7 @@ class OrganizationLifecycle:
             f"grace ends: {_in_words(standing.deadline)}" if standing.deadline else "",
             f"**STUCK** at {self._stuck}" if self._stuck else "",
             "the billing provider does not answer; asking again" if self._unconfirmed else "",
+            "the billing provider contradicts its webhook; asking again" if self._doubts else "",
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))
         updates: list[SearchAttributeUpdate[Any]] = []

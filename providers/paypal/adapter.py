@@ -6,6 +6,7 @@ other commands are made repeatable by their state: act, and where PayPal says "n
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from providers.paypal.signatures import Signatures
 from providers.paypal.snapshots import snapshot
 
 _SUBSCRIPTIONS = "/v1/billing/subscriptions"
+_PLANS = "/v1/billing/plans"
 _EVENTS = "/v1/notifications/webhooks-events"
 _NOT_IN_THIS_STATE = "SUBSCRIPTION_STATUS_INVALID"
 _CANNOT_BE_ACTIVATED = "SUBSCRIPTION_CANNOT_BE_ACTIVATED"
@@ -64,7 +66,12 @@ class PayPal:
         return webhooks.parse(raw, headers)
 
     async def get_subscription(self, subscription_id: str) -> Snapshot:
-        told = await self._calls.get(_path(subscription_id), {"fields": "last_failed_payment"})
+        """With its plan, which says how long a payment lasts; asked for by itself where the answer leaves it out."""
+        told = await self._calls.get(_path(subscription_id), {"fields": "last_failed_payment,plan"})
+        plan_id = reading.text(told, "plan_id")
+        if plan_id is not None and not reading.part(told, "plan") and reading.part(told, "billing_info"):
+            with suppress(NotFound):
+                told = {**told, "plan": await self._calls.get(f"{_PLANS}/{segment(plan_id)}")}
         return snapshot(told)
 
     async def get_payment(self, reference: MoneyReference) -> Payment:

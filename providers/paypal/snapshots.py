@@ -6,7 +6,7 @@ of API v1 carry an `Agreement` with `state` and `agreement_details` instead.
 
 from datetime import datetime
 
-from domain.money import Money
+from domain import intervals
 from domain.subscription import Snapshot, State
 from providers.paypal import reading
 from providers.paypal.reading import Json
@@ -33,16 +33,23 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
     billing = reading.part(resource, "billing_info") or reading.part(resource, "agreement_details")
     outstanding = reading.amount(billing, "outstanding_balance")
     failed = reading.count(billing, "failed_payments_count") or reading.count(billing, "failed_payment_count")
+    missing = failed > 0 if outstanding is None else outstanding.micros > 0
+    owes = _owes(resource, billing, missing=missing)
     state = _STATES.get(raw_status.upper(), State.UNKNOWN)
     if state is State.ACTIVE:
-        state = _while_active(billing, failed, outstanding)
-    elif state is State.PAUSED and _owes(failed, outstanding):
+        state = State.PAST_DUE if owes else State.TRIALING if _in_trial(billing) else State.ACTIVE
+    elif state is State.PAUSED and missing:
         state = State.SUSPENDED_NONPAYMENT
+    next_billing = reading.time(billing, "next_billing_time") or reading.time(billing, "next_billing_date")
     return Snapshot(
         state=state,
         raw_status=raw_status,
         as_of=_changed_at(resource, billing) or told_at or reading.time(resource, "create_time"),
-        access_until=reading.time(billing, "next_billing_time") or reading.time(billing, "next_billing_date"),
+        access_until=next_billing,
+        paid_until=_paid_until(resource, billing, state, next_billing),
+        paid_at=reading.time(reading.part(billing, "last_payment"), "time"),
+        owes=owes,
+        failed_at=reading.time(reading.part(billing, "last_failed_payment"), "time"),
         outstanding=outstanding,
         failed_payments=failed,
         custom_id=reading.text(resource, "custom_id"),
@@ -50,29 +57,64 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
     )
 
 
-def _while_active(billing: Json, failed: int, outstanding: Money | None) -> State:
-    if _payment_is_missing(billing, failed, outstanding):
-        return State.PAST_DUE
-    cycles = reading.parts(billing, "cycle_executions")
-    trial = any(cycle.get("tenure_type") == "TRIAL" for cycle in cycles)
-    billed = any(
-        cycle.get("tenure_type") == "REGULAR" and reading.count(cycle, "cycles_completed") > 0 for cycle in cycles
-    )
-    return State.TRIALING if trial and not billed else State.ACTIVE
+def _owes(resource: Json, billing: Json, *, missing: bool) -> bool | None:
+    """Whether a payment of the customer's is missing; None: the answer does not say, or the fault is not theirs.
 
-
-def _payment_is_missing(billing: Json, failed: int, outstanding: Money | None) -> bool:
+    A balance of zero is a forgiven one, though the count of failures stands until the next payment. PayPal tries a
+    charge that failed again before it counts it; not any more, once the status has changed after it.
+    """
     failure = reading.part(billing, "last_failed_payment")
-    reason = (reading.text(failure, "reason_code") or "").upper()
-    if reason.startswith("PAYEE_") or reason in _NOT_THE_CUSTOMERS_FAULT:
-        return False  # our account or PayPal failed: cutting off the customer would punish the wrong side
     failed_at = reading.time(failure, "time")
+    settled_at = (
+        reading.time(reading.part(billing, "last_payment"), "time"),
+        reading.time(resource, "status_update_time"),
+    )
+    failing = missing or (failed_at is not None and all(at is None or failed_at > at for at in settled_at))
+    reason = (reading.text(failure, "reason_code") or "").upper()
+    if failing and (reason.startswith("PAYEE_") or reason in _NOT_THE_CUSTOMERS_FAULT):
+        return None  # our account or PayPal failed: cutting off the customer would punish the wrong side
+    return failing if billing else None
+
+
+def _in_trial(billing: Json) -> bool:
+    cycles = reading.parts(billing, "cycle_executions")
+    return any(cycle.get("tenure_type") == "TRIAL" for cycle in cycles) and not _begun(billing, "REGULAR")
+
+
+def _begun(billing: Json, tenure: str) -> bool:
+    return any(
+        cycle.get("tenure_type") == tenure and reading.count(cycle, "cycles_completed") > 0
+        for cycle in reading.parts(billing, "cycle_executions")
+    )
+
+
+def _paid_until(resource: Json, billing: Json, state: State, next_billing: datetime | None) -> datetime | None:
+    """One interval after the last payment: PayPal moves the time of the next charge on before it is paid.
+
+    Where nothing was paid yet, a trial, or a beginning that was agreed for later, is free until its first charge.
+    """
     paid_at = reading.time(reading.part(billing, "last_payment"), "time")
-    return _owes(failed, outstanding) or (failed_at is not None and (paid_at is None or failed_at > paid_at))
+    begins = reading.time(resource, "start_time")
+    if state is State.TRIALING:
+        return next_billing
+    if paid_at is None:
+        agreed = next_billing is not None and begins is not None and next_billing <= begins
+        return next_billing if agreed and state is State.ACTIVE else None
+    interval = _interval(resource, "REGULAR" if _begun(billing, "REGULAR") or not _begun(billing, "TRIAL") else "TRIAL")
+    paid_until = None if interval is None else intervals.after(paid_at, *interval)
+    if state is not State.ACTIVE or next_billing is None:
+        return paid_until
+    return next_billing if paid_until is None else min(next_billing, paid_until)
 
 
-def _owes(failed: int, outstanding: Money | None) -> bool:
-    return failed > 0 or (outstanding is not None and outstanding.micros > 0)
+def _interval(resource: Json, tenure: str) -> tuple[str, int] | None:
+    """How often the plan charges, where the answer carries the plan."""
+    for cycle in reading.parts(reading.part(resource, "plan"), "billing_cycles"):
+        frequency = reading.part(cycle, "frequency")
+        unit = reading.text(frequency, "interval_unit")
+        if cycle.get("tenure_type") == tenure and unit is not None:
+            return unit, reading.count(frequency, "interval_count") or 1
+    return None
 
 
 def _changed_at(resource: Json, billing: Json) -> datetime | None:

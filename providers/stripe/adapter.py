@@ -87,7 +87,7 @@ class Stripe:
             session, at = await told_at(
                 self._api.checkout.sessions.retrieve_async(named(subscription_id), {"expand": expand})
             )
-            return of_checkout(session, told_at=at)
+            return of_checkout(session, asked_at=at)
         return (await self._look(subscription_id))[1]
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
@@ -267,7 +267,7 @@ class Stripe:
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
         asked = self._api.subscriptions.retrieve_async(named(subscription_id), {"expand": ["latest_invoice"]})
         subscription, at = await told_at(asked)
-        return subscription, snapshot(subscription, told_at=at)
+        return subscription, snapshot(subscription, asked_at=at)
 
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)

@@ -1,13 +1,13 @@
 """Translates a Stripe subscription or checkout, from a GET or from an event, into our snapshot; decides nothing.
 
 Source: Stripe's API 2026-10-28.endive: periods are told by the items, `paused` says by its reason what it means, and
-`pause_collection` leaves the status as it is. The object does not say when it last changed: the caller does.
+`pause_collection` leaves the status as it is.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from domain.subscription import Snapshot, State
+from domain.subscription import OWING, PAID, Snapshot, State
 from providers.reading import Json, count, part, parts, text
 from providers.stripe.reading import amount, id_of, organization, time
 
@@ -22,44 +22,78 @@ _STATES = {
     "incomplete_expired": State.CANCELED,
 }
 _PAUSED_FOR_NONPAYMENT = frozenset({"first_payment_failure", "final_payment_failure"})
-_PAID_TO_THE_END = frozenset({State.ACTIVE, State.TRIALING, State.PAUSED})
+_CLOCKS_APART = timedelta(minutes=5)
 
 
-def snapshot(told: Json, *, told_at: datetime | None) -> Snapshot:
-    """`told_at` is when Stripe said so: the event's time, or the second in which it was asked."""
+def snapshot(told: Json, *, told_at: datetime | None = None, asked_at: datetime | None = None) -> Snapshot:
+    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may be older."""
     raw_status = text(told, "status") or ""
     state = _STATES.get(raw_status, State.UNKNOWN)
     if state is State.PAUSED and _paused_by(told) in _PAUSED_FOR_NONPAYMENT:
         state = State.SUSPENDED_NONPAYMENT
     invoice = part(told, "latest_invoice")
-    owes = text(invoice, "status") in ("open", "uncollectible")
+    transitions = part(invoice, "status_transitions")
+    open_ = text(invoice, "status") in ("open", "uncollectible")
+    attempts = count(invoice, "attempt_count") if open_ else 0
+    paid = text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0
     return Snapshot(
         state=state,
         raw_status=raw_status,
-        as_of=told_at,
-        access_until=_paid_until(told, state, invoice),
-        outstanding=amount(invoice, "amount_remaining") if owes else None,
-        failed_payments=count(invoice, "attempt_count") if owes else 0,
+        as_of=told_at or _changed_at(told, asked_at),
+        access_until=_period_end(told),
+        paid_until=_paid_until(told, state, invoice),
+        paid_at=time(transitions, "paid_at") if paid else None,
+        owes=_owes(state, invoice, attempts),
+        failed_at=time(part(invoice, "status_transitions"), "finalized_at") or time(invoice, "created")
+        if attempts
+        else None,
+        outstanding=amount(invoice, "amount_remaining") if open_ else None,
+        failed_payments=attempts,
         custom_id=organization(told),
         cancels=_cancels(told),
         note=text(part(told, "cancellation_details"), "comment"),
     )
 
 
-def of_checkout(told: Json, *, told_at: datetime | None) -> Snapshot:
+def _owes(state: State, invoice: Json, attempts: int) -> bool | None:
+    """Stripe takes an invoice that was paid, voided or written off as settled; one of nothing proves no payment.
+
+    Source: Stripe's pages on subscription statuses and on the transitions of invoices.
+    """
+    if state in OWING:
+        return True
+    settled = text(invoice, "status") in ("paid", "void", "uncollectible")
+    if settled and (state in PAID or text(invoice, "status") == "paid"):
+        return None if text(invoice, "status") == "paid" and not invoice.get("amount_paid") else False
+    return True if attempts and state not in (*PAID, State.PENDING) else None
+
+
+def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
+    """The newest time of anything that the object shows; when it was last changed it does not say."""
+    invoice = part(told, "latest_invoice")
+    transitions = part(invoice, "status_transitions")
+    times = [time(told, name) for name in ("created", "start_date", "canceled_at", "ended_at")]
+    times += [time(item, "current_period_start") for item in parts(part(told, "items"), "data")]
+    times += [time(invoice, "created"), *(time(transitions, name) for name in transitions)]
+    times.append(time(part(part(told, "status_details"), "paused"), "transitioned_at"))
+    latest = None if asked_at is None else asked_at + _CLOCKS_APART  # a period may be told before it begins
+    return max((at for at in times if at is not None and (latest is None or at <= latest)), default=None)
+
+
+def of_checkout(told: Json, *, told_at: datetime | None = None, asked_at: datetime | None = None) -> Snapshot:
     """A checkout stands for the subscription that it will become; completed, it names it."""
     subscription = part(told, "subscription")
     subscription_id = id_of(told, "subscription")
     status = text(told, "status") or ""
     if subscription and subscription_id is not None:
-        known = snapshot(subscription, told_at=told_at)
+        known = snapshot(subscription, told_at=told_at, asked_at=asked_at)
         custom_id = known.custom_id or text(told, "client_reference_id")
         return replace(known, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}
     return Snapshot(
         state=states.get(status, State.UNKNOWN),
         raw_status=status,
-        as_of=told_at,
+        as_of=told_at or time(told, "created"),
         custom_id=text(told, "client_reference_id"),
     )
 
@@ -81,13 +115,11 @@ def _paused_by(told: Json) -> str | None:
 
 
 def _paid_until(told: Json, state: State, invoice: Json) -> datetime | None:
-    """The period that runs counts only if it was paid: Stripe moves it on before the customer pays."""
-    items = parts(part(told, "items"), "data")
-    if state in _PAID_TO_THE_END or text(invoice, "status") == "paid":
-        times = [time(item, "current_period_end") for item in items]
-        if state is State.CANCELED:
-            times.append(time(told, "trial_end") if invoice.get("amount_paid") == 0 else None)
-        return max((at for at in times if at is not None), default=None)
-    if state is State.CANCELED and not invoice:
-        return None  # the event does not tell; what was recorded while it was paid stands
-    return min((at for item in items if (at := time(item, "current_period_start")) is not None), default=None)
+    """The end of the period that runs, if its invoice was paid: Stripe moves it on before the customer pays.
+
+    None where it was not: what was recorded while it was paid stands. A trial lasts as agreed.
+    """
+    if text(invoice, "status") != "paid":
+        return time(told, "trial_end") if state is State.TRIALING else None
+    times = [_period_end(told), time(told, "trial_end") if invoice.get("amount_paid") == 0 else None]
+    return max((at for at in times if at is not None), default=None)

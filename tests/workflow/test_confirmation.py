@@ -1,11 +1,18 @@
 """A webhook is a hint, the provider's answer decides; while it does not answer, only what closes is believed."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
 
 from activities.doorbell import Lifecycle, organization_workflow_id
 from domain.standing import Status
+from tests.workflow.actors import Actor, onboard
 from tests.workflow.stops import details, restart_lifecycle, subscription_path
 from tests.world import World, until
+
+READS = {"paypal": "/v1/billing/subscriptions", "stripe": "/v1/subscriptions"}
 
 
 async def impatient(world: World) -> tuple[str, str]:
@@ -62,7 +69,32 @@ async def test_with_the_provider_down_a_reactivation_waits_for_it(world: World) 
     await world.certify()
 
 
-async def test_an_answer_older_than_the_hint_is_asked_again_and_then_believed(world: World) -> None:
+@pytest.mark.parametrize("failures", [0, 3], ids=["at once", "after three failures"])
+async def test_a_read_that_lags_behind_the_webhook_opens_nothing_however_often_it_is_given(
+    world: World, actor: Actor, failures: int
+) -> None:
+    organization_id = await onboard(world)
+    subscription = await actor.subscribe(organization_id)
+    await actor.act(f"subscriptions/{subscription.id}/freeze_reads")
+    world.simulator(actor.name).faults.add("503", path=read_path(actor, subscription.id), times=failures)
+    answered = partial(reads, world, actor, subscription.id)
+    before = await answered()
+
+    await actor.give_up(subscription.id)
+    gate_when_answered = (await world.wallet(organization_id)).gate_open
+    await until(lambda: at_least(answered, before + failures + 4), "four stale answers")
+    while_stale = await world.standing(organization_id)
+    debit = await world.debit(organization_id)
+    await actor.act(f"subscriptions/{subscription.id}/thaw_reads")
+    standing = await world.at_rest(organization_id)
+
+    assert not gate_when_answered
+    assert (while_stale.status, while_stale.epoch, debit.status_code) == (Status.SUSPENDED, 1, 423)
+    assert (standing.status, standing.epoch) == (Status.SUSPENDED, 1)
+    await world.certify()
+
+
+async def test_what_contradicts_the_webhook_for_long_enough_is_believed(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     later = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
@@ -70,14 +102,23 @@ async def test_an_answer_older_than_the_hint_is_asked_again_and_then_believed(wo
     held = world.paypal.state.subscriptions[subscription_id]
     held.status, held.outstanding, held.failed_payments = "ACTIVE", held.outstanding * 0, 0
     held.status_updated = held.updated = datetime.now(UTC)
-    call = f"GET /v1/billing/subscriptions/{subscription_id}"
-    before = world.paypal.state.calls[call]
 
     assert await world.deliver(suspended) == 200
     gate_when_answered = (await world.wallet(organization_id)).gate_open
-    standing = await world.applied(organization_id, "active")
+    standing = await world.settle_doubt(organization_id)
 
     assert not gate_when_answered
     assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)
-    assert world.paypal.state.calls[call] - before >= 4  # the fourth answer is believed whatever its time
     await world.certify()
+
+
+def read_path(actor: Actor, subscription_id: str) -> str:
+    return rf"{READS[actor.name]}/{subscription_id}$"
+
+
+async def reads(world: World, actor: Actor, subscription_id: str) -> int:
+    return world.simulator(actor.name).state.calls.get(f"GET {READS[actor.name]}/{subscription_id}", 0)
+
+
+async def at_least(count: Callable[[], Awaitable[int]], number: int) -> bool:
+    return await count() >= number

@@ -70,7 +70,7 @@ async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> No
     await world.certify()
 
 
-async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world: World) -> None:
+async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicted_it_for_a_while(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     told = await world.act(f"subscriptions/{subscription_id}/update", {})
     [event] = told["events"]
@@ -82,10 +82,10 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_is_asked(world:
         event["id"],
         {**event, "id": "WH-FORGED-3", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "resource": resource},
     )
-    standing = await world.applied(organization_id, "active")
+    standing = await world.settle_doubt(organization_id)
 
     assert answer == 200
-    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for a moment only
+    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for minutes only
     assert (await world.wallet(organization_id)).pays
     await world.certify()
 

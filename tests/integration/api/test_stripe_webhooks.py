@@ -64,7 +64,9 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
     assert [row.deliveries for row in await in_the_inbox(tollgate)] == [10]
 
 
-async def test_of_two_events_of_one_second_the_get_decides(tollgate: Tollgate) -> None:
+async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_stripe_contradicts_it_twice(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
     [unpaid] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid"))["events"]
@@ -77,7 +79,7 @@ async def test_of_two_events_of_one_second_the_get_decides(tollgate: Tollgate) -
     answer = await deliver(tollgate, raw=json.dumps(body))
 
     assert answer.status_code == 200
-    assert await gate(tollgate) == "open"
+    assert await gate(tollgate) == "shut"
     assert "stripe was asked and says active" in (await in_the_inbox(tollgate))[0].outcome
 
 

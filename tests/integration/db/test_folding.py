@@ -1,20 +1,24 @@
 """Folding: a webhook may only close, the provider's answer may open, and the order of arrival decides nothing."""
 
+import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, folding, subscriptions
-from db.folding import Heard, Stale
+from db import alerts, folding, inbox, subscriptions
+from db.evidence import READS_LAG, SAME_SECOND
+from db.folding import Heard
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.standing import Block, Status
-from domain.subscription import Provider, State
+from domain.subscription import Provider, Snapshot, State
 from tests.builders import (
     NOON,
     ORGANIZATION,
     SUBSCRIPTION,
+    admin_block,
     block,
     confirm,
     event,
@@ -182,6 +186,55 @@ async def test_an_unknown_answer_of_the_provider_changes_nothing_and_alerts(engi
     assert "ON_HOLIDAY" in ((await subscription(engine)).alert or "")
 
 
+async def test_an_unknown_status_that_is_understood_again_is_no_alert_any_more(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.UNKNOWN, raw_status="not found"))
+    raised = await standing_alerts(engine)
+
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(1)))
+
+    assert raised == {"unknown_status"}
+    assert await standing_alerts(engine) == set()
+    assert (await subscription(engine)).alert is None
+
+
+async def test_an_unknown_status_of_another_subscription_is_an_alert_until_that_is_understood(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await note_subscription(engine, "I-OTHER")
+    await confirm(engine, snapshot(State.UNKNOWN), id_="I-OTHER")
+
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(1)))
+    of_this_one = await standing_alerts(engine)
+    await confirm(engine, snapshot(State.CANCELED, NOON + minutes(1)), id_="I-OTHER")
+
+    assert of_this_one == {"unknown_status"}
+    assert await standing_alerts(engine) == set()
+
+
+async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await folding.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
+        for reference in ("D-1", "D-2"):
+            await folding.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
+        await alerts.raise_(conn, ORGANIZATION, "dispute_lost", "D-1")
+    standing_at_first = await standing_alerts(engine)
+
+    await unblock(engine, kind=Block.TELEPHONY)
+    async with engine.begin() as conn:
+        await folding.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON)
+    while_one_is_left = await standing_alerts(engine)
+    async with engine.begin() as conn:
+        await folding.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON)
+
+    assert (standing_at_first, while_one_is_left) == ({"telephony", "dispute_lost"}, {"dispute_lost"})
+    assert await standing_alerts(engine) == set()
+
+
 async def test_an_unknown_answer_does_not_lift_a_suspension(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
@@ -215,7 +268,7 @@ async def test_a_webhook_never_lifts_a_block_nor_opens(engine: AsyncEngine, told
 
 async def test_a_webhook_that_cancels_what_was_suspended_opens_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(access_until=NOON + 30 * DAY))
+    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
     await hear(engine, SUSPENDED)
 
     await hear(engine, event(State.CANCELED, NOON + minutes(40)))
@@ -234,17 +287,263 @@ async def test_a_confirmed_payment_lifts_the_block_but_the_gate_waits_for_its_st
     assert not (await wallet(engine)).gate_open
 
 
-async def test_an_answer_older_than_a_webhooks_word_is_asked_for_again(engine: AsyncEngine) -> None:
+LATER = NOON + timedelta(hours=1)
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("at", "needed"),
+    [(NOON + minutes(9), READS_LAG), (None, READS_LAG), (NOON + minutes(10), SAME_SECOND)],
+    ids=["older", "without a time", "of the same second"],
+)
+async def test_an_answer_that_is_not_newer_than_what_shut_opens_when_it_is_given_again_later(
+    engine: AsyncEngine, at: datetime | None, needed: timedelta
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
-    older = snapshot(State.ACTIVE, NOON + minutes(9))
+    stale = snapshot(State.ACTIVE, at)
 
-    with pytest.raises(Stale):
-        await confirm(engine, older)
+    early = [await confirm(engine, stale, now=LATER + after) for after in (needed * 0, needed / 2, needed - INSTANT)]
+    late = await confirm(engine, stale, now=LATER + needed)
 
-    assert (await standing(engine)).status is Status.SUSPENDED
-    assert (await confirm(engine, older, accept_older=True)).status is Status.ACTIVE
+    assert {(one.status, one.ask_again, one.epoch) for one in early} == {(Status.SUSPENDED, True, 1)}
+    assert (late.status, late.ask_again, late.epoch) == (Status.ACTIVE, False, 2)
+
+
+async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_one(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await hear(engine, SUSPENDED)
+    stale = snapshot(State.ACTIVE, NOON + minutes(9))
+    await confirm(engine, stale, now=LATER)
+    await hear(engine, event(State.PAUSED, NOON + minutes(40)), now=LATER + READS_LAG - INSTANT)
+
+    again = await confirm(engine, stale, now=LATER + READS_LAG)
+
+    assert (again.status, again.ask_again) == (Status.SUSPENDED, True)
+
+
+async def test_a_stale_answer_says_nothing_once_the_provider_has_caught_up(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await hear(engine, SUSPENDED)
+    stale = snapshot(State.ACTIVE, NOON + minutes(9))
+    await confirm(engine, stale, now=LATER)
+    caught_up = await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)), now=LATER + minutes(1))
+
+    again = await confirm(engine, stale, now=LATER + minutes(3))
+
+    assert [(one.status, one.ask_again) for one in (caught_up, again)] == [
+        (Status.SUSPENDED, False),
+        (Status.SUSPENDED, True),
+    ]
+
+
+async def test_a_stale_answer_that_an_operators_block_hides_does_not_open_when_that_is_lifted(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await hear(engine, SUSPENDED)
+    await block(engine)
+
+    hidden = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(9)))
+
+    assert hidden.ask_again
+    assert (await unblock(engine)).blocks == {Block.NONPAYMENT}
+
+
+async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+
+    stale = await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)))
+
+    assert (stale.status, stale.ask_again) == (Status.ACTIVE, True)
+
+
+async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    forged = event(State.CANCELED, LATER + minutes(5), id_="WH-forged")
+    assert await hear(engine, forged, now=LATER) is Heard.NOTED
+
+    assert await hear(engine, event(State.SUSPENDED_NONPAYMENT, LATER), now=LATER) is Heard.SHUT
+    assert not (await wallet(engine)).gate_open
+
+
+@pytest.mark.parametrize("unpaid", [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE])
+@pytest.mark.parametrize("told", [one for one in State if one is not State.UNKNOWN])
+async def test_a_webhook_opens_nothing_though_an_operator_lifts_his_block(
+    engine: AsyncEngine, unpaid: State, told: State
+) -> None:
+    await onboard(engine, grace=timedelta(0))
+    await subscribe(engine, told=snapshot(unpaid))
+    await block(engine)
+
+    await hear(engine, event(told, NOON + minutes(40), id_="WH-forged"), sure=True)
+    lifted = await unblock(engine)
+
+    assert (lifted.status, lifted.epoch) == (Status.SUSPENDED, 1)
+    assert Block.NONPAYMENT in lifted.blocks
+
+
+async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await hear(engine, SUSPENDED)
+    await block(engine)
+
+    await hear(engine, event(State.CANCELED, NOON + minutes(40)), sure=True)
+
+    assert (await unblock(engine)).blocks == {Block.NONPAYMENT}
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine, seed: int) -> None:
+    """True ones and forged ones, of any time, with whatever end of paid time they claim, and asked about in vain."""
+    chance = random.Random(seed)
+    await onboard(engine, grace=timedelta(0))
+    confirmed = chance.choice([State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE, State.CANCELED, State.ACTIVE])
+    await subscribe(engine, told=snapshot(confirmed))
+    if confirmed is State.ACTIVE:
+        await hear(engine, SUSPENDED)
+    for number in range(12):
+        at = chance.choice([None, LATER + minutes(chance.uniform(-90, 9))])
+        state = chance.choice(list(State))
+        told = event(state, at, id_=f"WH-{number}")
+        far = Snapshot(state=state, as_of=at, access_until=LATER + 90 * DAY, paid_until=LATER + 90 * DAY, owes=False)
+        await hear(engine, replace(told, snapshot=far), now=LATER, sure=chance.random() < 0.5)
+        if chance.random() < 0.3:
+            await block(engine)
+            await unblock(engine)
+        await settle(engine, now=LATER)
+
+    after = await standing(engine)
+    assert (after.status, after.epoch) == (Status.SUSPENDED, 1)
+    assert not (await wallet(engine)).gate_open
+
+
+async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
+
+    await hear(engine, event(State.CANCELED, NOON + minutes(20)))
+    canceled = await confirm(engine, snapshot(State.CANCELED, NOON + minutes(20), paid_until=NOON + 60 * DAY))
+
+    assert (canceled.status, canceled.blocks, canceled.epoch) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), 1)
+
+
+async def test_who_was_suspended_for_a_debt_and_is_active_again_without_paying_is_not_served(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
+
+    owing = await confirm(engine, snapshot(State.PAST_DUE, NOON + minutes(20)))
+    paid = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(30)))
+
+    assert (owing.status, owing.blocks, owing.epoch) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), 1)
+    assert (paid.status, paid.epoch) == (Status.ACTIVE, 2)
+
+
+async def test_it_is_not_served_either_when_no_answer_came_between_the_two(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await hear(engine, SUSPENDED)
+
+    owing = await confirm(engine, snapshot(State.PAST_DUE, NOON + minutes(20)))
+
+    assert (owing.status, owing.ask_again) == (Status.SUSPENDED, False)
+
+
+async def test_grace_that_ran_out_does_not_begin_anew(engine: AsyncEngine) -> None:
+    await onboard(engine, grace=3 * DAY)
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.PAST_DUE, NOON))
+    later = NOON + 3 * DAY
+    assert (await settle(engine, now=later)).status is Status.SUSPENDED
+
+    for state in (State.PAUSED, State.PAST_DUE, State.CANCELED):
+        told = replace(snapshot(state, later, paid_until=later + 30 * DAY), owes=True)
+        assert (await confirm(engine, told, now=later)).status is Status.SUSPENDED
+        later += DAY
+
+
+async def test_a_trial_beside_it_pays_no_debt(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
+    await note_subscription(engine, "I-TRIAL")
+
+    trial = await confirm(engine, snapshot(State.TRIALING, NOON + minutes(20)), id_="I-TRIAL")
+
+    assert trial.blocks == {Block.NONPAYMENT}
+    assert (await subscription(engine)).is_current
+
+
+async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_was_asked(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await note_subscription(engine, "I-OTHER")
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(5)), id_="I-OTHER")
+    await hear(engine, event(State.CANCELED, NOON + minutes(6), subscription_id="I-OTHER"))
+
+    lapsed = await confirm(engine, snapshot(State.PAUSED, NOON + minutes(10)))
+
+    assert lapsed.status is Status.SUSPENDED
+    assert (await subscription(engine)).is_current
+
+
+@pytest.mark.parametrize("told", [State.CANCELED, State.EXPIRED])
+async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
+    engine: AsyncEngine, told: State
+) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=replace(snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)))
+    ended = event(told, NOON + minutes(10))
+
+    heard = await hear(engine, ended, now=NOON + minutes(11))
+    answer = replace(snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10))
+    async with engine.begin() as conn:
+        delivery = await inbox.receive(conn, ended, b"{}", {}, ORGANIZATION)
+        await folding.clear_up(conn, delivery, ended, answer, now=NOON + minutes(11))
+
+    assert heard is Heard.UNCLEAR  # only the provider knows whether it was paid: it is asked before the answer
+    after = await standing(engine)
+    assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "answered", "status"),
+    [
+        (LATER, snapshot(State.SUSPENDED_NONPAYMENT, LATER), Status.SUSPENDED),
+        (NOON, snapshot(State.ACTIVE, NOON), Status.ACTIVE),
+        (LATER, snapshot(State.ACTIVE, LATER + minutes(1)), Status.ACTIVE),
+        (LATER, snapshot(State.ACTIVE, LATER), Status.SUSPENDED),
+        (LATER, snapshot(State.ACTIVE, NOON), Status.SUSPENDED),
+        (LATER, snapshot(State.UNKNOWN, LATER), Status.SUSPENDED),
+        (None, snapshot(State.ACTIVE, LATER), Status.SUSPENDED),
+        (LATER + minutes(7), snapshot(State.ACTIVE, LATER), Status.ACTIVE),
+    ],
+    ids=["says the same", "long after", "newer", "same second", "older", "unknown", "undated", "of a time to come"],
+)
+async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
+    engine: AsyncEngine, at: datetime | None, answered: Snapshot, status: Status
+) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.ACTIVE, at if at in (NOON, LATER) else NOON))
+    told = event(State.SUSPENDED_NONPAYMENT, at)
+    assert await hear(engine, told, now=LATER) is Heard.UNCLEAR
+
+    async with engine.begin() as conn:
+        delivery = await inbox.receive(conn, told, b"{}", {}, ORGANIZATION)
+        await folding.clear_up(conn, delivery, told, answered, now=LATER + minutes(1))
+
+    assert (await standing(engine)).status is status
 
 
 async def test_a_first_failed_payment_starts_the_grace_period(engine: AsyncEngine) -> None:
@@ -305,9 +604,9 @@ async def test_the_next_failure_after_a_payment_has_a_grace_period_of_its_own(en
     assert again.deadline == NOON + 33 * DAY
 
 
-async def test_what_was_canceled_keeps_access_until_it_is_paid_for(engine: AsyncEngine) -> None:
+async def test_what_was_canceled_is_served_until_it_is_paid_for(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(access_until=NOON + 10 * DAY))
+    await subscribe(engine, told=snapshot(paid_until=NOON + 10 * DAY))
 
     await hear(engine, event(State.CANCELED, NOON + minutes(1)))
     kept = await standing(engine)
@@ -321,7 +620,7 @@ async def test_what_was_canceled_without_a_paid_through_time_ends_at_once(engine
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, event(State.CANCELED, NOON + minutes(1))) is Heard.SHUT
+    assert await hear(engine, event(State.CANCELED, NOON + minutes(1)), sure=True) is Heard.SHUT
 
 
 async def test_paying_does_not_lift_an_operators_block(engine: AsyncEngine) -> None:
@@ -436,7 +735,7 @@ async def named_current(engine: AsyncEngine, id_: str, told: State) -> None:
 
 async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.CANCELED, access_until=NOON - DAY))
+    await subscribe(engine, told=snapshot(State.CANCELED, paid_until=NOON - DAY))
     suspended = await standing_alerts(engine)
 
     await named_current(engine, "I-NEW", State.PENDING)
@@ -449,7 +748,7 @@ async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebod
 
 async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.CANCELED, access_until=NOON - DAY))
+    await subscribe(engine, told=snapshot(State.CANCELED, paid_until=NOON - DAY))
     await named_current(engine, "I-NEW", State.PENDING)
 
     await block(engine)
@@ -461,9 +760,9 @@ async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine
 @pytest.mark.parametrize("told", [State.PAST_DUE, State.CANCELED, State.PENDING])
 async def test_grace_paid_time_and_a_first_checkout_are_no_alert(engine: AsyncEngine, told: State) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(told, access_until=NOON + DAY))
+    await subscribe(engine, told=snapshot(told, paid_until=NOON + DAY))
 
-    await confirm(engine, snapshot(told, NOON + minutes(20), access_until=NOON + DAY))
+    await confirm(engine, snapshot(told, NOON + minutes(20), paid_until=NOON + DAY))
 
     assert (await standing(engine)).status is Status.ACTIVE
     assert await standing_alerts(engine) == set()

@@ -451,7 +451,7 @@ class Storm:
 
     async def confirms(self) -> None:
         self.count += 1
-        await confirm(self.engine, snapshot(State.ACTIVE, NOON + timedelta(seconds=self.count)), accept_older=True)
+        await confirm(self.engine, snapshot(State.ACTIVE, NOON + timedelta(seconds=self.count)))
 
     async def relays(self) -> None:
         async with self.engine.begin() as conn:

@@ -86,7 +86,7 @@ async def test_whatever_the_subscription_is_it_resumes_exactly_where_a_debit_pas
     sending = await campaign(engine)
     await park(engine, Park.INSUFFICIENT_FUNDS)
     until = datetime.now(UTC) + timedelta(days=1)
-    await confirm(engine, snapshot(state, access_until=until), accept_older=True)
+    await confirm(engine, snapshot(state, paid_until=until))
 
     pays = isinstance(await post_one(engine, debit("one", usd("0.01"))), Debited)
 

@@ -1,14 +1,14 @@
-"""`decide`: every state meets every held block and every time, in a table and as properties."""
+"""`decide`: every state meets every debt, word, held block and time, in a table and as properties."""
 
 from datetime import datetime, timedelta
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.standing import IN_WORDS, Block, Decision, Policy, Standing, Status, decide
-from domain.subscription import Snapshot, State
+from domain.standing import IN_WORDS, Block, Decision, Policy, Standing, Status, decide, opens
+from domain.subscription import ENDED, Debt, Record, State, Word, add_word
 from tests.builders import NOON
 
 GRACE = timedelta(days=3)
@@ -25,72 +25,89 @@ HELD = [
 SENDS = Decision(status=Status.ACTIVE)
 UNTIL_NOON = Decision(status=Status.ACTIVE, deadline=NOON)
 UNPAID = Decision(status=Status.SUSPENDED, blocks=frozenset({Block.NONPAYMENT}))
-ENDED = Decision(status=Status.SUSPENDED, blocks=frozenset({Block.CANCELED}))
+ENDED_ = Decision(status=Status.SUSPENDED, blocks=frozenset({Block.CANCELED}))
+NEITHER = Decision(status=Status.SUSPENDED, blocks=frozenset({Block.CANCELED, Block.NONPAYMENT}))
+IN_GRACE, SHUT = Debt(since=NOON - GRACE), Debt(since=NOON, shut=True)
+SERVED = (State.NONE, State.UNKNOWN, State.PENDING, State.TRIALING, State.ACTIVE)
+TIMES = (BEFORE, AT, AFTER)
 
-# state, access until, past due since, now, what should hold when no block stands by itself
+# state, debt, paid until, now, what should hold when no word was told and no block stands by itself
 TABLE = [
-    *((state, access, None, now, SENDS)
-      for state in (State.NONE, State.UNKNOWN, State.PENDING, State.TRIALING, State.ACTIVE)
-      for access in (None, NOON)
-      for now in (BEFORE, AT, AFTER)),
-    *((state, access, None, now, UNPAID)
+    *((state, None, paid, now, SENDS) for state in SERVED for paid in (None, NOON) for now in TIMES),
+    *((state, debt, paid, now, UNPAID)
       for state in (State.SUSPENDED_NONPAYMENT, State.PAUSED)
-      for access in (None, NOON)
-      for now in (BEFORE, AT, AFTER)),
-    *((State.PAST_DUE, access, NOON - GRACE, now, expected)
-      for access in (None, NOON)
+      for debt in (None, IN_GRACE, SHUT)
+      for paid in (None, NOON)
+      for now in TIMES),
+    *((state, IN_GRACE, paid, now, expected)
+      for state in (*SERVED, State.PAST_DUE)
+      for paid in (None, NOON)
       for now, expected in ((BEFORE, UNTIL_NOON), (AT, UNPAID), (AFTER, UNPAID))),
+    *((state, SHUT, paid, now, UNPAID)
+      for state in (*SERVED, State.PAST_DUE)
+      for paid in (None, NOON)
+      for now in TIMES),
     (State.PAST_DUE, None, None, NOON - GRACE, UNTIL_NOON),
-    *((state, NOON, None, now, expected)
-      for state in (State.CANCELED, State.EXPIRED)
-      for now, expected in ((BEFORE, UNTIL_NOON), (AT, ENDED), (AFTER, ENDED))),
-    *((state, None, None, now, ENDED)
-      for state in (State.CANCELED, State.EXPIRED)
-      for now in (BEFORE, AT, AFTER)),
+    *((state, None, NOON, now, expected)
+      for state in ENDED
+      for now, expected in ((BEFORE, UNTIL_NOON), (AT, ENDED_), (AFTER, ENDED_))),
+    *((state, None, None, now, ENDED_) for state in ENDED for now in TIMES),
+    *((state, IN_GRACE, NOON, now, expected)
+      for state in ENDED
+      for now, expected in ((BEFORE, UNTIL_NOON), (AT, NEITHER), (AFTER, NEITHER))),
+    *((state, SHUT, NOON, now, expected)
+      for state in ENDED
+      for now, expected in ((BEFORE, UNPAID), (AT, NEITHER), (AFTER, NEITHER))),
+    *((state, IN_GRACE, NOON - INSTANT, BEFORE, ENDED_) for state in ENDED),
+    *((state, IN_GRACE, NOON + GRACE, BEFORE, UNTIL_NOON) for state in ENDED),
 ]  # fmt: skip
+CLOSING = (State.PAST_DUE, State.SUSPENDED_NONPAYMENT, State.PAUSED, *sorted(ENDED))
+WORDS = [None, *(Word(state=state, as_of=NOON, until=until) for state in CLOSING for until in (None, NOON))]
 
 
-def test_the_table_has_every_state() -> None:
-    assert {row[0] for row in TABLE} == set(State)
+def test_the_table_has_every_state_with_every_debt() -> None:
+    assert {(row[0], row[1]) for row in TABLE} == {(state, debt) for state in State for debt in (None, IN_GRACE, SHUT)}
 
 
-@pytest.mark.parametrize("held", HELD, ids=lambda held: "+".join(sorted(held)) or "no block")
-@pytest.mark.parametrize(("state", "access_until", "past_due_since", "now", "expected"), TABLE)
-def test_every_state_meets_every_block_and_time(
-    state: State,
-    access_until: datetime | None,
-    past_due_since: datetime | None,
-    now: datetime,
-    expected: Decision,
-    held: frozenset[Block],
+@pytest.mark.parametrize(("state", "debt", "paid_until", "now", "expected"), TABLE)
+def test_every_state_meets_every_debt_word_block_and_time(
+    state: State, debt: Debt | None, paid_until: datetime | None, now: datetime, expected: Decision
 ) -> None:
-    decision = decide(Snapshot(state=state, access_until=access_until), past_due_since, held, POLICY, now)
+    for word, held in product(WORDS, HELD):
+        decision = decide(Record(state=state, debt=debt, paid_until=paid_until, word=word), held, POLICY, now)
 
-    if held:
-        assert decision == Decision(status=Status.SUSPENDED, blocks=expected.blocks | held)
-    else:
-        assert decision == expected
+        blocks, deadline = expected.blocks | held, expected.deadline
+        if word is not None and (word.until is None or now >= word.until):
+            blocks |= {Block.CANCELED if word.state in ENDED else Block.NONPAYMENT}
+        elif word is not None:
+            deadline = NOON
+        if blocks:
+            assert decision == Decision(status=Status.SUSPENDED, blocks=blocks)
+        else:
+            assert decision == Decision(status=Status.ACTIVE, deadline=deadline)
 
 
 def test_without_grace_a_past_due_subscription_is_suspended_at_once() -> None:
-    snapshot = Snapshot(state=State.PAST_DUE)
+    record = Record(state=State.PAST_DUE, debt=Debt(since=NOON))
 
-    assert decide(snapshot, NOON, (), Policy(grace=timedelta(0)), NOON) == UNPAID
+    assert decide(record, (), Policy(grace=timedelta(0)), NOON) == UNPAID
 
 
 moments = st.datetimes(min_value=datetime(2025, 1, 1), max_value=datetime(2027, 1, 1)).map(  # noqa: DTZ001
     lambda naive: naive.replace(tzinfo=NOON.tzinfo)
 )
-snapshots = st.builds(Snapshot, state=st.sampled_from(State), access_until=st.none() | moments)
+debts = st.none() | st.builds(Debt, since=moments, shut=st.booleans())
+words = st.builds(Word, state=st.sampled_from(CLOSING), as_of=st.none() | moments, until=st.none() | moments)
+records = st.builds(
+    Record, state=st.sampled_from(State), debt=debts, paid_until=st.none() | moments, word=st.none() | words
+)
 blocks = st.frozensets(st.sampled_from([Block.DISPUTE, Block.ADMIN, Block.TELEPHONY]))
 policies = st.builds(Policy, grace=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=90)))
 
 
-@given(snapshots, st.none() | moments, blocks, policies, moments)
-def test_a_decision_is_whole(
-    snapshot: Snapshot, past_due_since: datetime | None, held: frozenset[Block], policy: Policy, now: datetime
-) -> None:
-    decision = decide(snapshot, past_due_since, held, policy, now)
+@given(records, blocks, policies, moments)
+def test_a_decision_is_whole(record: Record, held: frozenset[Block], policy: Policy, now: datetime) -> None:
+    decision = decide(record, held, policy, now)
 
     assert (decision.status is Status.SUSPENDED) == bool(decision.blocks)
     assert held <= decision.blocks
@@ -98,33 +115,46 @@ def test_a_decision_is_whole(
     assert decision.deadline is None or (decision.status is Status.ACTIVE and decision.deadline > now)
 
 
-@given(snapshots, moments, blocks, policies, moments)
+@given(records.filter(lambda record: record.state is not State.PAST_DUE or record.debt), blocks, policies, moments)
 def test_the_deadline_is_when_the_same_facts_suspend(
-    snapshot: Snapshot, past_due_since: datetime, held: frozenset[Block], policy: Policy, now: datetime
+    record: Record, held: frozenset[Block], policy: Policy, now: datetime
 ) -> None:
-    decision = decide(snapshot, past_due_since, held, policy, now)
+    decision = decide(record, held, policy, now)
     if decision.deadline is None:
         return
     at = decision.deadline
 
-    assert decide(snapshot, past_due_since, held, policy, at - INSTANT).status is Status.ACTIVE
-    assert decide(snapshot, past_due_since, held, policy, at).status is Status.SUSPENDED
+    assert decide(record, held, policy, at - INSTANT).status is Status.ACTIVE
+    assert decide(record, held, policy, at).status is Status.SUSPENDED
 
 
-@given(snapshots, st.none() | moments, blocks, policies, moments)
-def test_one_more_block_never_opens(
-    snapshot: Snapshot, past_due_since: datetime | None, held: frozenset[Block], policy: Policy, now: datetime
+@given(records, blocks, policies, moments)
+def test_one_more_block_never_opens(record: Record, held: frozenset[Block], policy: Policy, now: datetime) -> None:
+    without = decide(record, (), policy, now)
+
+    assert decide(record, held, policy, now).blocks == without.blocks | held
+
+
+@given(records, words, policies, moments)
+def test_one_more_word_never_opens(record: Record, told: Word, policy: Policy, now: datetime) -> None:
+    after = Record(state=record.state, debt=record.debt, paid_until=record.paid_until, word=add_word(record.word, told))
+
+    assert not opens(record, after, policy, now)
+    assert decide(record, (), policy, now).status is Status.ACTIVE or decide(after, (), policy, now).blocks
+
+
+@given(records, policies, moments, st.sampled_from(State))
+def test_no_status_gives_time_while_a_debt_was_shut_for(
+    record: Record, policy: Policy, now: datetime, state: State
 ) -> None:
-    without = decide(snapshot, past_due_since, (), policy, now)
+    owing = Record(state=state, debt=Debt(since=now, shut=True), paid_until=record.paid_until, word=record.word)
 
-    assert decide(snapshot, past_due_since, held, policy, now).blocks == without.blocks | held
+    assert Block.NONPAYMENT in decide(owing, (), policy, now).blocks
 
 
-@given(moments, st.none() | moments, policies, st.sampled_from([State.NONE, State.UNKNOWN]))
-def test_absence_of_data_never_suspends(
-    now: datetime, past_due_since: datetime | None, policy: Policy, state: State
-) -> None:
-    assert decide(Snapshot(state=state), past_due_since, (), policy, now) == SENDS
+@given(moments, policies, st.sampled_from([State.NONE, State.UNKNOWN]))
+def test_absence_of_data_never_suspends(now: datetime, policy: Policy, state: State) -> None:
+    assert decide(Record(state=state), (), policy, now) == SENDS
 
 
 def test_every_block_can_be_told_in_words() -> None:

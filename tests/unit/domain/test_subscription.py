@@ -1,11 +1,30 @@
 """Which of two tellings is the newer, and which groups of states there are."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.subscription import BILLING, LAPSED, PAID, Order, State, order
-from tests.builders import NOON
+from domain.standing import Policy, Status, decide
+from domain.subscription import (
+    BILLING,
+    ENDED,
+    LAPSED,
+    PAID,
+    Debt,
+    Order,
+    Record,
+    Snapshot,
+    State,
+    Word,
+    add_word,
+    debt_after,
+    order,
+    paid_until_after,
+)
+from tests.builders import NOON, snapshot
 
 LATER = NOON + timedelta(microseconds=1)
 
@@ -29,3 +48,99 @@ def test_no_state_both_bills_and_is_lapsed() -> None:
     assert PAID < BILLING
     assert not BILLING & LAPSED
     assert {State.NONE, State.UNKNOWN, State.PENDING} == set(State) - BILLING - LAPSED
+
+
+DAY = timedelta(days=1)
+OWED = Debt(since=NOON)
+
+
+def after(before: Debt | None, told: Snapshot, word: Word | None = None) -> Debt | None:
+    return debt_after(before, told, word=word, now=NOON + 9 * DAY)
+
+
+@pytest.mark.parametrize("state", [one for one in State if one not in ENDED])
+@pytest.mark.parametrize("debt", [OWED, Debt(since=NOON, shut=True)])
+def test_a_debt_survives_every_status_and_goes_by_evidence_alone(state: State, debt: Debt) -> None:
+    told = Snapshot(state=state, as_of=NOON + DAY)
+
+    assert after(debt, told) == debt
+    assert after(debt, replace(told, owes=False)) is None
+    assert after(None, replace(told, owes=False)) is None
+
+
+@pytest.mark.parametrize("state", sorted(ENDED))
+def test_what_has_ended_shows_a_zero_that_only_a_payment_makes_true(state: State) -> None:
+    told = Snapshot(state=state, as_of=NOON + DAY, owes=False)
+
+    assert after(OWED, told) == OWED
+    assert after(OWED, replace(told, paid_at=NOON - DAY)) == OWED
+    assert after(OWED, replace(told, paid_at=NOON + DAY)) is None
+
+
+def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:
+    told = replace(snapshot(State.PAST_DUE, NOON + 5 * DAY), failed_at=NOON + 4 * DAY)
+    word = Word(state=State.PAST_DUE, as_of=NOON + 3 * DAY, until=NOON + 5 * DAY, since=NOON + 2 * DAY)
+
+    assert after(None, told) == Debt(since=NOON + 4 * DAY)
+    assert after(None, told, word) == Debt(since=NOON + 2 * DAY)
+    assert after(OWED, told, word) == OWED
+    assert after(None, replace(told, failed_at=NOON + 99 * DAY)) == Debt(since=NOON + 9 * DAY)
+
+
+def test_of_two_words_the_earlier_end_and_the_first_failure_count() -> None:
+    first = Word(state=State.PAST_DUE, as_of=NOON, until=NOON + 3 * DAY, since=NOON)
+    second = Word(state=State.PAST_DUE, as_of=NOON + DAY, until=NOON + 4 * DAY, since=NOON + DAY)
+    suspends = Word(state=State.PAUSED, as_of=None)
+
+    assert add_word(None, first) == first
+    assert add_word(first, second) == add_word(second, first) == replace(first, as_of=NOON + DAY)
+    assert add_word(first, suspends) == add_word(suspends, first) == replace(suspends, as_of=NOON, since=NOON)
+
+
+def test_who_was_suspended_for_a_debt_is_that_until_it_is_paid() -> None:
+    suspended = after(OWED, snapshot(State.SUSPENDED_NONPAYMENT, NOON + DAY))
+
+    assert suspended == Debt(since=NOON, shut=True)
+    assert after(suspended, snapshot(State.PAST_DUE, NOON + 2 * DAY)) == suspended
+    assert after(OWED, snapshot(State.PAST_DUE), Word(state=State.SUSPENDED_NONPAYMENT, as_of=NOON)) == suspended
+    assert after(suspended, snapshot(State.ACTIVE, NOON + 3 * DAY)) is None
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_a_period_lasts_no_longer_because_the_subscription_is_not_in_order(state: State) -> None:
+    before = Snapshot(state=State.ACTIVE, paid_until=NOON + DAY, paid_at=NOON)
+    later = Snapshot(state=state, paid_until=NOON + 9 * DAY, paid_at=NOON)
+
+    assert paid_until_after(before, later) == NOON + (9 * DAY if state in PAID else DAY)
+    assert paid_until_after(before, replace(later, paid_until=NOON)) == NOON
+    assert paid_until_after(before, replace(later, paid_until=None)) == NOON + DAY
+    assert paid_until_after(before, replace(later, paid_at=NOON + DAY)) == NOON + 9 * DAY
+    assert paid_until_after(replace(before, paid_until=None), later) == NOON + 9 * DAY
+
+
+STEPS = st.lists(st.tuples(st.sampled_from([one for one in State if one is not State.UNKNOWN]), st.integers(1, 48)))
+
+
+@given(STEPS, st.booleans())
+def test_no_changes_of_status_without_a_payment_give_grace_twice(steps: list[tuple[State, int]], dropped: bool) -> None:
+    """Nor does a charge whose time moves on pay for anything; `dropped`: what is owed is not told any more."""
+    policy, now = Policy(grace=3 * DAY), NOON
+    before = Snapshot(state=State.ACTIVE, paid_until=NOON, paid_at=NOON - 30 * DAY)
+    debt = after(None, snapshot(State.PAST_DUE, NOON))
+    assert debt is not None
+    served, shut = NOON, False
+    for state, hours in steps:
+        now += timedelta(hours=hours)
+        told = replace(snapshot(state, now), paid_at=before.paid_at, owes=None if dropped else True)
+        told = replace(told, access_until=now + 30 * DAY, paid_until=before.paid_at and before.paid_at + 30 * DAY)
+        debt = debt_after(debt, told, word=None, now=now)
+        before = replace(told, paid_until=paid_until_after(before, told))
+        decision = decide(Record(state=state, debt=debt, paid_until=before.paid_until), (), policy, now)
+        if decision.status is Status.ACTIVE:
+            served = now
+            assert decision.deadline is not None
+            assert decision.deadline <= NOON + policy.grace
+        shut |= debt is not None and debt.shut
+        assert not (shut and decision.status is Status.ACTIVE)
+
+    assert served < NOON + policy.grace

@@ -84,6 +84,84 @@ def test_suspended_with_money_missing_is_nonpayment(billing: dict[str, Any]) -> 
     assert snapshot(subscription("SUSPENDED", **billing)).state is State.SUSPENDED_NONPAYMENT
 
 
+START, PAID_AT, NEXT = "2026-11-01T10:00:00Z", "2026-11-01T10:04:01Z", "2026-12-01T10:00:00Z"
+PAYMENT = {"amount": usd("49.0"), "time": PAID_AT}
+
+
+def plan(unit: str = "MONTH", count: int = 1, *, trial: str | None = None) -> dict[str, Any]:
+    cycles = [{"tenure_type": "REGULAR", "frequency": {"interval_unit": unit, "interval_count": count}}]
+    if trial is not None:
+        cycles.append({"tenure_type": "TRIAL", "frequency": {"interval_unit": trial, "interval_count": 1}})
+    return {"id": "P-1", "billing_cycles": cycles}
+
+
+def on_plan(status: str, plan_: dict[str, Any] | None = None, **billing: Any) -> dict[str, Any]:
+    return subscription(status, **billing) | {"start_time": START, "plan": plan_ or plan()}
+
+
+OWING: dict[str, Any] = {"outstanding_balance": usd("49.00"), "failed_payments_count": 1}
+OUR_FAULT = OWING | {"last_failed_payment": {"time": NEXT, "reason_code": "PAYEE_ACCOUNT_LOCKED"}}
+FORGIVEN: dict[str, Any] = {
+    "outstanding_balance": usd("0.0"),
+    "failed_payments_count": 2,
+    "last_failed_payment": {"time": "2026-12-01T10:00:01Z", "reason_code": "PAYMENT_DENIED"},
+    "last_payment": PAYMENT,
+}
+MOVED_ON: dict[str, Any] = {"last_payment": PAYMENT, "next_billing_time": "2027-01-01T10:00:00Z"}
+PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycle("TRIAL", 1)]}
+
+
+@pytest.mark.parametrize(
+    ("told", "until"),
+    [
+        (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
+        (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time="2027-02-01T10:00:00Z"), "2026-12-01T10:04:01"),
+        (on_plan("ACTIVE", last_payment=PAYMENT), "2026-12-01T10:04:01"),  # the last cycle of its plan
+        (on_plan("EXPIRED", last_payment=PAYMENT), "2026-12-01T10:04:01"),
+        (on_plan("CANCELLED", plan("YEAR"), last_payment=PAYMENT), "2027-11-01T10:04:01"),
+        (on_plan("CANCELLED", plan("WEEK", 2), last_payment=PAYMENT), "2026-11-15T10:04:01"),
+        (on_plan("CANCELLED", plan("DAY"), last_payment=PAYMENT), "2026-11-02T10:04:01"),
+        (on_plan("ACTIVE", **MOVED_ON, **OWING), "2026-12-01T10:04:01"),
+        (on_plan("SUSPENDED", **MOVED_ON), "2026-12-01T10:04:01"),
+        (on_plan("ACTIVE", next_billing_time=NEXT), None),  # the first payment is not there yet
+        (on_plan("ACTIVE", next_billing_time=START), "2026-11-01T10:00:00"),  # it begins later, as was agreed
+        (on_plan("CANCELLED", next_billing_time=START), None),
+        (on_plan("ACTIVE", next_billing_time=NEXT, cycle_executions=[cycle("TRIAL", 1)]), "2026-12-01T10:00:00"),
+        (on_plan("CANCELLED", plan(trial="WEEK"), **PAID_TRIAL), "2026-11-08T10:04:01"),
+        (subscription("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
+        (subscription("CANCELLED", last_payment=PAYMENT), None),  # without its plan nobody knows
+    ],
+)  # fmt: skip
+def test_it_is_paid_for_an_interval_from_the_last_payment(told: dict[str, Any], until: str | None) -> None:
+    expected = None if until is None else datetime.fromisoformat(until).replace(tzinfo=UTC)
+
+    assert snapshot(told).paid_until == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "owes"),
+    [
+        (subscription("ACTIVE", last_payment=PAYMENT), False),
+        (subscription("SUSPENDED", last_payment=PAYMENT), False),
+        (subscription("ACTIVE", **OWING), True),
+        (subscription("SUSPENDED", **OWING), True),
+        (subscription("CANCELLED", **OWING), True),
+        (subscription("ACTIVE", last_failed_payment={"time": NEXT}, last_payment=PAYMENT), True),
+        (subscription("ACTIVE", **OUR_FAULT), None),
+        (subscription("SUSPENDED", **OUR_FAULT), None),
+        (subscription("ACTIVE", **FORGIVEN), True),  # it is tried again before it is counted
+        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": NEXT}, True),
+        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": "2026-12-02T10:00:00Z"}, False),
+        (subscription("SUSPENDED", **FORGIVEN) | {"status_update_time": "2026-12-02T10:00:00Z"}, False),
+        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": START}, True),
+        ({"id": "I-1", "status": "APPROVAL_PENDING"}, None),
+        ({"id": "I-1", "status": "CANCELLED"}, None),
+    ],
+)  # fmt: skip
+def test_it_owes_while_money_of_the_customers_is_missing(told: dict[str, Any], owes: bool | None) -> None:
+    assert snapshot(told).owes is owes
+
+
 def test_as_of_is_the_newest_of_the_providers_times() -> None:
     told = snapshot(
         subscription(

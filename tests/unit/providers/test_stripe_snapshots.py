@@ -11,6 +11,7 @@ from providers.stripe.snapshots import of_checkout, snapshot
 
 START, END = 1_787_400_000, 1_790_000_000
 PAID = {"id": "in_1", "status": "paid", "amount_paid": 4900}
+FREE = {"id": "in_0", "status": "paid", "amount_paid": 0}
 OWED = {"id": "in_2", "status": "open", "amount_remaining": 4900, "currency": "usd", "attempt_count": 2}
 
 
@@ -76,25 +77,72 @@ def test_a_subscription_that_is_not_collected_for_is_active(behavior: str) -> No
     assert snapshot(told, told_at=None).state is State.ACTIVE
 
 
+def moment(second: int | None) -> datetime | None:
+    return None if second is None else datetime.fromtimestamp(second, UTC)
+
+
 @pytest.mark.parametrize(
     ("changed", "until"),
     [
         ({}, END),
         ({"status": "trialing"}, END),
-        ({"status": "past_due", "latest_invoice": OWED}, START),
-        ({"status": "unpaid", "latest_invoice": OWED}, START),
+        ({"status": "trialing", "latest_invoice": None, "trial_end": END + 9}, END + 9),
+        ({"status": "past_due", "latest_invoice": OWED}, None),
+        ({"status": "unpaid", "latest_invoice": OWED}, None),
+        ({"status": "active", "latest_invoice": {"status": "open", "attempt_count": 0}}, None),
         ({"status": "canceled"}, END),
-        ({"status": "canceled", "latest_invoice": OWED}, START),
-        ({"status": "canceled", "latest_invoice": {"status": "void"}}, START),
+        ({"status": "canceled", "latest_invoice": OWED}, None),
+        ({"status": "canceled", "latest_invoice": {"status": "void"}}, None),
         ({"status": "canceled", "latest_invoice": "in_1"}, None),  # as an event tells it
-        ({"status": "canceled", "latest_invoice": {"status": "paid", "amount_paid": 0}, "trial_end": END + 9}, END + 9),
+        ({"status": "canceled", "latest_invoice": FREE, "trial_end": END + 9}, END + 9),
+        ({"status": "canceled", "latest_invoice": FREE}, END),
         ({"items": {}}, None),
     ],
 )
-def test_it_is_paid_until_the_end_of_the_last_period_that_was_paid(changed: dict[str, Any], until: int | None) -> None:
-    told = snapshot(subscription(**changed), told_at=None)
+def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
+    changed: dict[str, Any], until: int | None
+) -> None:
+    """None: the answer does not tell, and what was recorded while it was paid stands."""
+    told = snapshot(subscription(**changed))
 
-    assert told.access_until == (None if until is None else datetime.fromtimestamp(until, UTC))
+    assert told.paid_until == moment(until)
+
+
+@pytest.mark.parametrize(
+    ("changed", "owes"),
+    [
+        ({}, False),
+        ({"latest_invoice": PAID | {"status": "void"}}, False),
+        ({"latest_invoice": OWED | {"status": "uncollectible"}}, False),
+        ({"latest_invoice": FREE}, None),  # a trial that was given, or a credit: nothing was paid
+        ({"latest_invoice": OWED}, None),
+        ({"latest_invoice": "in_1"}, None),
+        ({"status": "trialing", "latest_invoice": FREE}, None),
+        ({"status": "past_due", "latest_invoice": OWED}, True),
+        ({"status": "past_due"}, True),
+        ({"status": "unpaid", "latest_invoice": {"status": "draft"}}, True),
+        ({"status": "paused", "status_details": paused_by("final_payment_failure")}, True),
+        ({"status": "paused", "status_details": paused_by("pause_requested")}, False),
+        ({"status": "paused", "latest_invoice": OWED}, True),
+        ({"status": "canceled", "latest_invoice": OWED}, True),
+        ({"status": "canceled", "latest_invoice": OWED | {"status": "void"}}, None),
+        ({"status": "incomplete", "latest_invoice": OWED}, None),
+    ],
+)
+def test_it_owes_until_its_newest_invoice_is_settled(changed: dict[str, Any], owes: bool | None) -> None:
+    assert snapshot(subscription(**changed)).owes is owes
+
+
+def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
+    asked_at = datetime.fromtimestamp(END, UTC)
+    paid = PAID | {"created": START + 1, "status_transitions": {"finalized_at": START + 2, "paid_at": START + 3}}
+
+    assert snapshot(subscription(), asked_at=asked_at).as_of == moment(START)
+    assert snapshot(subscription(latest_invoice=paid), asked_at=asked_at).as_of == moment(START + 3)
+    assert snapshot(subscription(latest_invoice=paid)).paid_at == moment(START + 3)
+    assert snapshot(subscription(ended_at=START + 9), asked_at=asked_at).as_of == moment(START + 9)
+    assert snapshot(subscription(created=END + 9999), asked_at=asked_at).as_of == moment(START)
+    assert snapshot(subscription(latest_invoice=paid), told_at=asked_at).as_of == asked_at  # an event says its time
 
 
 @pytest.mark.parametrize(
