@@ -200,9 +200,11 @@ class Booking:
         if taken_back is None:
             detail = f"refund {told.reference.id} does not say of which payment, or whether it stands"
             await self._alert(organization_id, "refund", detail)
+            await self._note_not_booked(delivery, told)
             return
         async with self._engine.begin() as conn:
             problem = await self._reverse(conn, organization_id, delivery, taken_back)
+            await parking.note_reversal(conn, delivery, taken_back.id)
         if problem is not None:
             await self._park(delivery, problem)
 
@@ -279,10 +281,9 @@ class Booking:
         named = f"{told.reference.kind.value} {told.reference.id}"
         await self._park(delivery, f"unknown yet: {named} is {told.status.value}")
 
-    async def _note_not_booked(self, delivery: Delivery, payment: Payment) -> None:
+    async def _note_not_booked(self, delivery: Delivery, told: Payment) -> None:
         async with self._engine.begin() as conn:
-            why = f"not booked: {payment.reference.kind.value} {payment.reference.id} is {payment.status.value}"
-            await parking.note_outcome(conn, delivery.id, why)
+            await parking.note_outcome(conn, delivery.id, f"not booked: {told.reference.id} is {told.status.value}")
 
     async def _park(self, delivery: Delivery, reason: str) -> None:
         async with self._engine.begin() as conn:

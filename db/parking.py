@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox import FIRST_RETRY, LAST_RETRY, UNKNOWN, InboxStatus, assign, backoff, organization_of, read
-from db.tables import inbox
+from db.inbox import FIRST_RETRY, LAST_RETRY, UNKNOWN, Delivery, InboxStatus, assign, backoff, organization_of, read
+from db.tables import inbox, reversals
 from domain.events import BillingEvent
 from domain.subscription import Provider
 
@@ -26,6 +26,13 @@ async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
 async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) -> None:
     """What it comes to, in words, before it is handled. The caller commits."""
     await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(outcome=outcome))
+
+
+async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: str) -> None:
+    """Whether what it tells was booked: what never stood, or was never in the wallet, is not. The caller commits."""
+    booked = exists().where(reversals.c.provider == delivery.provider.value, reversals.c.object_id == object_id)
+    outcome = case((booked, f"booked as {object_id}"), else_=f"not booked: {object_id} takes nothing")
+    await conn.execute(update(inbox).where(inbox.c.id == delivery.id).values(outcome=outcome))
 
 
 async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:

@@ -35,6 +35,19 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
+        claim="refunds of top-ups that a webhook told of, that were settled and are not booked",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE r.object_id IS NULL),
+               min(i.provider || ' ' || i.money_id) FILTER (WHERE r.object_id IS NULL)
+        FROM inbox i
+        JOIN payments p ON p.provider = i.provider AND p.object_id = i.payment_id AND p.kind = 'topup'
+        LEFT JOIN reversals r ON r.provider = i.provider AND r.object_id = i.money_id
+        WHERE i.status = 'handled' AND i.kind IN ('refunded', 'reversed') AND i.money_kind = 'refund'
+          AND i.organization_id IS NOT NULL AND i.outcome NOT LIKE 'not booked%'
+        """,
+    ),
+    Check(
+        guarantee=4,
         claim="top-ups without exactly one credit of their amount",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(provider || ' ' || object_id) FILTER (WHERE wrong)

@@ -1,5 +1,6 @@
 """A database that has lived through everything that `certify` looks at: what its tests start from."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -97,7 +98,19 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
         await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
     async with engine.begin() as conn:
         await reversals.waive(conn, organization_id, by="operator", now=NOON)
+    await refund_told_of(engine, "R-6", "CAP-6")
+    await refund_told_of(engine, "R-7", "CAP-6")  # it never stood
     await take_steps(engine, organization_id)
+
+
+async def refund_told_of(engine: AsyncEngine, id_: str, payment_id: str) -> None:
+    """A webhook told of a refund that is booked, and the lifecycle has acted on it."""
+    money = MoneyReference(kind=MoneyObject.REFUND, id=id_)
+    told = event(None, kind=EventKind.REFUNDED, id_=f"WH-{id_}", money=money, subscription_id=None)
+    delivery = await receive(engine, replace(told, payment_id=payment_id))
+    async with engine.begin() as conn:
+        await parking.note_reversal(conn, delivery, id_)
+        await inbox.mark_handled(conn, [delivery.id])
 
 
 async def set_aside(engine: AsyncEngine) -> None:

@@ -12,6 +12,7 @@ from tests.integration.db.story import live
 
 REFUNDS = "refunds of no earlier debit, or of more than it took"
 UNEXPLAINED_CREDIT = "credits for payments, or for what was given back, that nothing was noted of"
+REFUND_NOT_BOOKED = "refunds of top-ups that a webhook told of, that were settled and are not booked"
 NOT_BOOKED = "payments that a webhook told of, that were settled and are not booked"
 TOPPED_UP = "top-ups without exactly one credit of their amount"
 GONE = "debits of messages that are gone, or that no attempt stands for and that were not refunded whole"
@@ -192,6 +193,8 @@ TAMPERINGS = [
 
 
 TAMPERINGS += [
+    (REFUND_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
+    (REFUND_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
     (SENT_UNPAID, "DELETE FROM unpaid_sends"),
     (CHARGED, "DELETE FROM unpaid_sends"),
     (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
