@@ -20,7 +20,7 @@ from bench.lifecycle import Report
 from bench.load import Target
 from bench.outcome import BenchFailed
 from cli import keys
-from cli.console import errors, output
+from cli.console import errors, output, write
 from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.stack import Stack, check_settings, serve
@@ -59,7 +59,7 @@ async def _campaign(messages: int, *, as_json: bool) -> int:
             raise CommandFailed(str(problem)) from problem
     output.print(_campaign_table(report))
     if as_json:
-        typer.echo(json.dumps(report.as_json()))
+        write(json.dumps(report.as_json()))
     return 0
 
 
@@ -98,7 +98,7 @@ async def _wallet(plot: Path | None, *, as_json: bool) -> int:
     if plot is not None:
         _draw(report, plot)
     if as_json:
-        typer.echo(json.dumps(report.as_json()))
+        write(json.dumps(report.as_json()))
     return 0 if report.certified else 1
 
 
@@ -153,7 +153,7 @@ async def _lifecycle(organizations: int, provider: Provider, *, as_json: bool) -
                 raise CommandFailed(str(problem)) from problem
     output.print(_table(report))
     if as_json:
-        typer.echo(json.dumps(report.as_json()))
+        write(json.dumps(report.as_json()))
     return 0
 
 

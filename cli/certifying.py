@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from cli import witnessing
-from cli.console import mark, output
+from cli.console import mark, output, write
 from cli.migrating import configured, database_url
 from db import certify as proof
 from db import seals
@@ -27,7 +27,7 @@ def certify(*, as_json: bool, witness: Path | None = None) -> None:
         findings, tail = asyncio.run(_examine_all(url, witness))
     if as_json:
         since = tail.since.isoformat() if tail.since else None
-        typer.echo(json.dumps(as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}))
+        write(json.dumps(as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}))
     else:
         show(findings, output, tail)
     if not holds(findings):

@@ -33,6 +33,12 @@ def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with th
         raise typer.Exit
 
 
+def not_blank(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("is empty")
+    return text
+
+
 @app.callback()
 def tollgate(
     *,
@@ -162,7 +168,7 @@ def explain(organization: Annotated[str, typer.Argument(help="The organization's
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Option(help="Who or what will use it.")],
+    name: Annotated[str, typer.Option(help="Who or what will use it.", callback=not_blank)],
     scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
 ) -> None:
     """Make a key. It is printed once, alone on standard output, and cannot be read again."""

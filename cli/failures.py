@@ -12,6 +12,7 @@ class Status(IntEnum):
     UNAVAILABLE = 69
     MISTAKE = 70
     INTERRUPTED = 130
+    READER_LEFT = 141
 
 
 MEANINGS: Mapping[Status, str] = MappingProxyType(
@@ -22,6 +23,7 @@ MEANINGS: Mapping[Status, str] = MappingProxyType(
         Status.UNAVAILABLE: "A server does not answer. Try again.",
         Status.MISTAKE: "A mistake of Tollgate's, with a traceback.",
         Status.INTERRUPTED: "Interrupted by Ctrl-C.",
+        Status.READER_LEFT: "Whoever read the output, such as `head`, left before its end.",
     }
 )
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.console import errors, output, table
+from cli.console import errors, output, table, write
 from cli.migrating import configured, database_url
 from db import api_keys
 from db.api_keys import ApiKey, Scope
@@ -20,7 +20,7 @@ def create(name: str, scope: str) -> None:
     """The key stands alone on standard output."""
     key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
     errors.print(f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False)
-    typer.echo(plain)
+    write(plain)
 
 
 def show_all() -> None:

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+import typer
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from cli.commands import app
@@ -24,12 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _status(arguments: Sequence[str]) -> int:
     try:
-        get_command(app).main(list(arguments), prog_name="tollgate", standalone_mode=True)
+        status = get_command(app).main(list(arguments), prog_name="tollgate", standalone_mode=False)
+        return status if isinstance(status, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except typer.BadParameter as problem:
+        problem.message = problem.message.removeprefix("Value error, ")  # a library's name for what is wrong
+        problem.show()
+        return problem.exit_code
+    except TyperException as problem:
+        getattr(problem, "show")()  # noqa: B009 - its subclasses have it: the usage, or the help
+        return problem.exit_code
     except Exception as problem:  # noqa: BLE001 - the last place that can tell of it
         return _tell(problem)
-    return 0
 
 
 def _tell(problem: Exception) -> int:

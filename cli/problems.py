@@ -1,5 +1,7 @@
 """What ended a command, in one line for whoever typed it and as a status; None for what nobody expected."""
 
+import errno
+
 import psycopg
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
@@ -31,6 +33,8 @@ def in_words(problem: Exception) -> tuple[str, Status] | None:
             return f"Temporal does not do what it should: {_first_line(problem.message)}", Status.UNAVAILABLE
         case OSError(filename=str() as path, strerror=str() as reason):
             return f"{path}: {reason}", Status.MISUSED
+        case OSError(errno=errno.ENOSPC):
+            return "the output cannot be written: no space is left", Status.UNAVAILABLE
         case _:
             return None
 

@@ -18,7 +18,7 @@ def exit_now(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # the reader is gone; there is nobody left to tell
+        except (OSError, ValueError, AttributeError):  # the reader is gone; there is nobody left to tell
             continue
     os._exit(status)
 
