@@ -190,7 +190,7 @@ class Booking:
                 return None
             await conn.rollback()
         await self._alert(organization_id, "payment_not_booked", f"capture {id_}")
-        return f"capture {id_} of {payment.amount} could not be booked: {outcome}"
+        return f"capture {id_} of {payment.amount} could not be booked: {payments.in_words(outcome)}"
 
     async def _book_refund(self, organization_id: str, delivery: Delivery, told: Payment) -> None:
         if told.status is PaymentStatus.PENDING:

@@ -49,6 +49,15 @@ from runtime.coalescer import Overloaded, Unanswered
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "2"
+_OF_PYTHON = {
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dataclass_type": "must be an object",
+    "dict_type": "must be an object",
+    "tuple_type": "must be a list",
+    "time_delta_parsing": "must be a number of seconds, or a duration such as P3D",
+    "time_delta_type": "must be a number of seconds, or a duration such as P3D",
+}
 _FORMS = ("one", "list")
 """Where a body has two forms, a field's place begins with the form that was recognized."""
 
@@ -228,8 +237,15 @@ def _validation(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(Kind.MALFORMED, "the body is not JSON")
-    errors = [(_field(one["loc"]), str(one["msg"]).removeprefix("Value error, ")) for one in found[:100]]
+    errors = [(_field(one["loc"]), _in_words(one["type"], str(one["msg"]))) for one in found[:100]]
     return Problem(Kind.INVALID, "; ".join(f"{field}: {message}" for field, message in errors[:3]), errors=errors)
+
+
+def _in_words(kind: str, message: str) -> str:
+    """A library's message in the words of JSON: not every caller writes Python."""
+    if kind in _OF_PYTHON:
+        return _OF_PYTHON[kind]
+    return message.removeprefix("Value error, ")
 
 
 def _field(loc: Sequence[int | str]) -> str:

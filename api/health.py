@@ -115,8 +115,8 @@ class Readiness:
         try:
             async with asyncio.timeout(PATIENCE), self._engine.connect() as conn:
                 backlog = await inbox.backlog(conn)
-        except (SQLAlchemyError, TimeoutError, OSError) as problem:
-            return Relay(ok=False, detail=f"cannot be seen ({type(problem).__name__})")
+        except (SQLAlchemyError, TimeoutError, OSError):
+            return Relay(ok=False, detail="cannot be seen: the database does not answer")
         late = backlog.oldest > LAG_LIMIT
         return Relay(
             ok=not late,
@@ -148,8 +148,8 @@ async def _checked(check: Awaitable[str]) -> Component:
     try:
         async with asyncio.timeout(PATIENCE):
             problem = await check
-    except Exception as failure:  # noqa: BLE001 - whatever it is, the component is not ready
-        return Component(ok=False, detail=f"does not answer ({type(failure).__name__})")
+    except Exception:  # noqa: BLE001 - whatever it is, the component is not ready
+        return Component(ok=False, detail="does not answer")
     return Component(ok=not problem, detail=problem)
 
 

@@ -134,7 +134,7 @@ async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) ->
 
 @router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
 async def lift(organization_id: OrganizationId, kind: str, caller: Caller, here: Here) -> StandingOut:
-    """Lifts a block without a reference. Idempotent."""
+    """Lifts a block without a reference. One that does not stand, as after it was lifted, is answered 404."""
     return await _lift(organization_id, _held(kind), "", caller, here)
 
 
@@ -144,7 +144,7 @@ async def lift(organization_id: OrganizationId, kind: str, caller: Caller, here:
 async def lift_one(
     organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
 ) -> StandingOut:
-    """Lifts the block with this reference, such as one dispute's id. Idempotent.
+    """Lifts the block with this reference, such as one dispute's id. One that does not stand is answered 404.
 
     To lift `dispute/receivable` is to forgive what the organization owes for payments that were taken back.
     """
@@ -202,6 +202,10 @@ async def _lift(organization_id: str, kind: Block, reference: str, caller: Calle
     by = f"{caller.name} ({caller.id})"
     now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
+        held = {(one.kind, one.reference) for one in await standings.held_blocks(conn, organization_id)}
+        if (kind, reference) not in held:
+            known = await standings.get(conn, organization_id) is not None
+            raise not_found("block of this organization" if known else "organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=now)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from api.errors import TABLE, Problem, invalid, not_found
 from db.explaining import Reason
+from domain import refusals
 from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import to_decimal_string
 from domain.wallet import Conflict, InsufficientFunds, TooLarge, WalletNotFound, WrongCurrency
@@ -18,12 +19,11 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
         case WalletNotFound():
             return not_found("organization")
         case Conflict(entry=entry):
-            told = f"the reference stands for a {entry.kind.value} of {to_decimal_string(abs(entry.amount_micros))}"
-            return Problem(kind, told, seq=entry.seq)
-        case WrongCurrency(wallet_currency=currency):
-            return invalid("currency", f"the wallet is kept in {currency}")
+            return Problem(kind, refusals.in_words(outcome), seq=entry.seq)
+        case WrongCurrency():
+            return invalid("currency", refusals.in_words(outcome))
         case TooLarge():
-            return invalid("amount", "the balance would be larger than a wallet can hold")
+            return invalid("amount", refusals.in_words(outcome))
         case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
             return _of_a_hold(outcome)
         case _:

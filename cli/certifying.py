@@ -2,24 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from cli import witnessing
-from cli.console import mark, output, write
+from cli.console import errors, mark, output, write
 from cli.migrating import configured, database_url
 from db import certify as proof
 from db import seals
-from db.certify import GUARANTEES, Finding
+from db.certify import GUARANTEES, Finding, Progress
 from db.seals import Unsealed
 from runtime.database import create_engine
+
+SAY_EVERY = 10.0
 
 
 def certify(*, as_json: bool, witness: Path | None = None) -> None:
@@ -54,9 +59,27 @@ async def examine(url: str) -> list[Finding]:
     """Every finding on one snapshot of the database, which is not written to."""
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
-        return await proof.examine(engine)
+        with shown_progress() as progress:
+            return await proof.examine(engine, progress=progress)
     finally:
         await engine.dispose()
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """On a terminal a line that changes; elsewhere a line on standard error every ten seconds."""
+    with errors.status("", spinner="line") as status:
+        said_at = time.monotonic()
+
+        def show_check(done: int, of: int, claim: str) -> None:
+            nonlocal said_at
+            line = f"check {done + 1} of {of}: {claim}"
+            status.update(escape(line))
+            if not errors.is_terminal and time.monotonic() - said_at > SAY_EVERY:
+                said_at = time.monotonic()
+                errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        yield show_check
 
 
 def holds(findings: Sequence[Finding]) -> bool:

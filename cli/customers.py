@@ -51,6 +51,8 @@ def migrate_customers(
     resume: bool,
 ) -> None:
     configured()
+    if pause and resume:
+        raise Misused("--pause and --resume contradict each other")
     if pause:
         _run(lambda conn: migration_cohorts.pause(conn, to, BY_HAND))
     if resume:
@@ -157,7 +159,8 @@ async def show(conn: AsyncConnection, target: Provider) -> None:
     told = table("state", "customers", "meaning")
     for state, number in (await migration_cohorts.counts(conn, target)).items():
         told.add_row(state.value, str(number), IN_WORDS[state])
-    output.print(told)
+    if told.row_count:
+        output.print(told)
     for organization_id, state, reason in await migration_cohorts.troubles(conn, target, limit=20):
         output.print(f"{organization_id} {state.value}: {reason}", markup=False, highlight=False)
     rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"

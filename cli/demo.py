@@ -18,6 +18,7 @@ from cli.stack import Stack, StackFailed, check_settings, serve
 from cli.story import Story
 from cli.telling import Differs, Teller
 from db.api_keys import Scope
+from providers.http import in_words
 
 
 def demo(*, keep: bool) -> None:
@@ -54,7 +55,7 @@ async def _failure(stack: Stack) -> str | None:
     except (Differs, StackFailed) as problem:
         return str(problem)
     except httpx.HTTPError as problem:
-        return f"{type(problem).__name__}: {problem}"
+        return f"a request had no answer: {in_words(problem)}"
     teller.chapter("tollgate certify proves it on the database")
     findings = await certifying.examine(stack.database_url)
     certifying.show(findings, output)

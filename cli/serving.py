@@ -18,7 +18,7 @@ from api.app import create_app
 from cli.failures import Misused
 from cli.migrating import configured_wholly
 from cli.waiting import first_of, unless_stopped
-from runtime.client import RPC_TIMEOUT
+from runtime.client import RPC_TIMEOUT, temporal_reason
 from runtime.processes import collect_garbage_rarely, stop_requested
 from runtime.wiring import from_environment
 
@@ -78,4 +78,4 @@ async def _say_if_away(client: Client) -> None:
     try:
         await client.service_client.check_health(timeout=RPC_TIMEOUT)
     except (RPCError, RuntimeError) as problem:
-        log.warning("temporal_away", detail=first_line(problem))
+        log.warning("temporal_away", detail=temporal_reason(problem))

@@ -1,5 +1,6 @@
 """The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what breaks it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -53,7 +54,12 @@ CHECKS = (
 )
 
 
-async def examine(engine: AsyncEngine, *, longest: timedelta = timedelta(0)) -> list[Finding]:
+Progress = Callable[[int, int, str], None]
+
+
+async def examine(
+    engine: AsyncEngine, *, longest: timedelta = timedelta(0), progress: Progress | None = None
+) -> list[Finding]:
     """Every finding on one snapshot of the database, which is not written to.
 
     A large ledger takes its time: no check may take longer than `longest`, zero for no limit.
@@ -61,13 +67,18 @@ async def examine(engine: AsyncEngine, *, longest: timedelta = timedelta(0)) -> 
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         await conn.execute(text(f"SET LOCAL statement_timeout = {longest // timedelta(milliseconds=1)}"))
-        return await certify(conn)
+        return await certify(conn, progress)
 
 
-async def certify(conn: AsyncConnection) -> list[Finding]:
-    """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ transaction."""
+async def certify(conn: AsyncConnection, progress: Progress | None = None) -> list[Finding]:
+    """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ transaction.
+
+    Before each check `progress` is told how many are done, of how many, and which is next.
+    """
     findings = []
-    for check in CHECKS:
+    for done, check in enumerate(CHECKS):
+        if progress is not None:
+            progress(done, len(CHECKS), check.claim)
         examined, broken, *first = (await conn.execute(text(check.sql.replace(":", r"\:")))).one()
         findings.append(
             Finding(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import reversals, standings, wallets
 from db.tables import payments
 from db.tables import reversals as reversals_table
+from domain import refusals
 from domain.events import Payment
 from domain.money import Money
 from domain.subscription import Provider
@@ -48,6 +49,19 @@ class OfSubscription:
 
 
 TopUpOutcome = Outcome | BookedFor | PaidBack | OfSubscription
+
+
+def in_words(outcome: TopUpOutcome) -> str:
+    """What became of a top-up, for people; not which other organization has it."""
+    match outcome:
+        case BookedFor():
+            return "it was booked for another organization"
+        case PaidBack():
+            return "its payer had it back before"
+        case OfSubscription(subscription_id=id_):
+            return f"it is a payment for subscription {id_}"
+        case _:
+            return refusals.in_words(outcome)
 
 
 async def book_topup(

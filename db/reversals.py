@@ -15,6 +15,7 @@ from db import alerts, money_changes, standings, wallets
 from db.money_changes import MoneyChange
 from db.standings import HeldBlock
 from db.tables import payments, reversals
+from domain import refusals
 from domain.events import Reversal
 from domain.money import Money
 from domain.standing import Block
@@ -229,7 +230,7 @@ async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now:
 async def _post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) -> None:
     for outcome in await wallets.post_locked(conn, wallet, entries) if entries else ():
         if not isinstance(outcome, Posted) or outcome.replayed:
-            raise NotBooked(str(outcome))
+            raise NotBooked(refusals.in_words(outcome))
 
 
 async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:

@@ -44,6 +44,21 @@ def never_connected(failure: httpx.TransportError) -> bool:
     return isinstance(failure, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
 
 
+def in_words(failure: Exception) -> str:
+    """What became of a request that has no answer, for people."""
+    match failure:
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            return "its address cannot be read"
+        case httpx.PoolTimeout():
+            return "no connection was free"
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return "no connection could be made"
+        case httpx.TimeoutException() | TimeoutError():
+            return "it took too long"
+        case _:
+            return "the connection broke off"
+
+
 def retry_after(headers: httpx.Headers) -> float | None:
     """Seconds until the server wants to be asked again (RFC 9110, 10.2.3: a number or a date)."""
     text = headers.get("retry-after", "").strip()

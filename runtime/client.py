@@ -69,18 +69,18 @@ async def connect(
         except RuntimeError as problem:
             for word, wrong in _ANSWERED.items():
                 if word in str(problem):
-                    raise BadSettings(f"{wrong} ({address}: {_reason(problem)})") from problem
+                    raise BadSettings(f"{wrong} ({address}: {temporal_reason(problem)})") from problem
             raise
 
     client = await until_it_answers(
-        f"Temporal at {address}", attempt, away=(RuntimeError,), reason=_reason, patience=patience, say=say
+        f"Temporal at {address}", attempt, away=(RuntimeError,), reason=temporal_reason, patience=patience, say=say
     )
     if not lazy:
         await _check_namespace(client, address)
     return client
 
 
-def _reason(problem: Exception) -> str:
+def temporal_reason(problem: Exception) -> str:
     """What is quoted in the SDK's words, which are in the notation of another language around that."""
     quoted = _QUOTED.search(str(problem))
     return quoted[1] if quoted is not None else str(problem).partition("{")[0]

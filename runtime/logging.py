@@ -130,6 +130,7 @@ class _Build:
 
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's event once more, with escape sequences
     return {key: REDACTED if _is_secret(key) else redact(value) for key, value in event.items()}
 
 

@@ -7,7 +7,7 @@ the token endpoint (`error`, `error_description`). `description` texts change: o
 import httpx
 
 from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
-from providers.http import retry_after
+from providers.http import in_words, retry_after
 from providers.paypal import reading
 from providers.paypal.reading import Json
 
@@ -45,7 +45,7 @@ def failure(response: httpx.Response) -> ProviderError:
 
 
 def no_answer(error: httpx.HTTPError) -> ProviderUnavailable:
-    return ProviderUnavailable(f"no answer from PayPal: {type(error).__name__}", code="NO_ANSWER")
+    return ProviderUnavailable(f"no answer from PayPal: {in_words(error)}", code="NO_ANSWER")
 
 
 def _error(response: httpx.Response) -> Json:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from providers.errors import InvalidSignature, VerificationUnavailable, WebhookError
+from providers.http import in_words
 from providers.paypal import chains, downloads
 from providers.paypal.budget import Budget
 from providers.paypal.chains import Signer, Trust
@@ -128,7 +129,7 @@ class Certificates:
         except downloads.Refused as error:
             raise InvalidSignature(f"the certificate URL {error}") from error
         except (httpx.HTTPError, TimeoutError, downloads.Unavailable) as error:
-            why = str(error) if isinstance(error, downloads.Unavailable) else type(error).__name__
+            why = str(error) if isinstance(error, downloads.Unavailable) else in_words(error)
             raise VerificationUnavailable(f"PayPal's certificate cannot be had: {why}") from error
 
     @staticmethod

@@ -15,6 +15,7 @@ import httpx
 from cryptography import x509
 
 from providers.errors import VerificationUnavailable
+from providers.http import in_words
 from providers.paypal import chains, downloads
 from providers.paypal.chains import Chain, Trust, Untrusted
 from providers.paypal.flight import Flight
@@ -83,7 +84,8 @@ class Issuers:
             async with asyncio.timeout(_TIME_LIMIT):
                 return chains.certificates(await downloads.body(self._client, url))
         except (httpx.HTTPError, TimeoutError, downloads.Refused, downloads.Unavailable, Untrusted) as error:
-            problem = f"the issuer of PayPal's certificate cannot be had: {type(error).__name__}"
+            known = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
+            problem = f"the issuer of PayPal's certificate cannot be had: {error if known else in_words(error)}"
             raise VerificationUnavailable(problem) from error
 
     def _keep(self, chain: Chain) -> Chain:

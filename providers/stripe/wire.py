@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 import httpx
 import stripe
 
+from providers.http import in_words
+
 stripe.enable_telemetry = False  # it would keep an id in the home directory, and send it with every call
 _RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
 
@@ -26,7 +28,7 @@ class Wire(stripe.HTTPClient):
             answer = await self._client.request(method, url, headers=dict(headers), content=post_data)
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             failure: Exception = stripe.APIConnectionError(  # type: ignore[no-untyped-call]
-                f"no answer from Stripe: {type(problem).__name__}"
+                f"no answer from Stripe: {in_words(problem)}"
             )
             raise failure from problem
         told = dict(answer.headers)

@@ -13,7 +13,7 @@ from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 
 from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderUnavailable
-from providers.http import never_connected, retry_after
+from providers.http import in_words, never_connected, retry_after
 
 API_ORIGIN = "https://api.twilio.com"
 NO_ANSWER = "NO_ANSWER"
@@ -61,7 +61,7 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
 
 def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
     kind = NotTaken if never_connected(error) else ProviderUnavailable
-    return kind(f"no answer from Twilio: {type(error).__name__}", code=NO_ANSWER)
+    return kind(f"no answer from Twilio: {in_words(error)}", code=NO_ANSWER)
 
 
 def _failure(response: httpx.Response) -> ProviderError:

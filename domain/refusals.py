@@ -1,0 +1,36 @@
+"""Why a posting was not booked, in words for people: in alerts, parked deliveries and answers."""
+
+from domain.money import to_decimal_string
+from domain.wallet import (
+    Conflict,
+    Frozen,
+    InsufficientFunds,
+    NothingToRefund,
+    Outcome,
+    Suspended,
+    TooLarge,
+    WalletNotFound,
+    WrongCurrency,
+)
+
+
+def in_words(outcome: Outcome) -> str:
+    match outcome:
+        case InsufficientFunds(balance_micros=balance, needed_micros=needed):
+            return f"the wallet holds {to_decimal_string(balance)}, and {to_decimal_string(needed)} is needed"
+        case Frozen(reason=reason):
+            return f"the wallet is frozen: {reason}"
+        case Suspended():
+            return "the organization is suspended"
+        case WalletNotFound():
+            return "there is no such wallet"
+        case Conflict(entry=entry):
+            return f"the reference stands for a {entry.kind.value} of {to_decimal_string(abs(entry.amount_micros))}"
+        case WrongCurrency(wallet_currency=currency):
+            return f"the wallet is kept in {currency}"
+        case NothingToRefund():
+            return "there is no debit to refund so much of"
+        case TooLarge():
+            return "the balance would be larger than a wallet can hold"
+        case _:
+            return f"booked as entry {outcome.entry.seq}"
