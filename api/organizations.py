@@ -115,7 +115,7 @@ async def suspend(organization_id: OrganizationId, asked: Why, caller: Caller, h
 @router.post("/{organization_id}/reinstate", dependencies=[OPERATOR], summary="Lift the suspension made by hand")
 async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here) -> StandingOut:
     """Lifts the block `admin`. It may send again once no other block stands and the steps are done. Idempotent."""
-    return await _lift(organization_id, Block.ADMIN, "", caller, here)
+    return await _lift(organization_id, Block.ADMIN, "", caller, here, must_stand=False)
 
 
 @router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
@@ -198,14 +198,17 @@ async def _check_account(here: Context, sid: str) -> None:
         raise invalid("twilio_account_sid", "the account is closed")
 
 
-async def _lift(organization_id: str, kind: Block, reference: str, caller: Caller, here: Context) -> StandingOut:
+async def _lift(
+    organization_id: str, kind: Block, reference: str, caller: Caller, here: Context, *, must_stand: bool = True
+) -> StandingOut:
     by = f"{caller.name} ({caller.id})"
     now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
-        held = {(one.kind, one.reference) for one in await standings.held_blocks(conn, organization_id)}
-        if (kind, reference) not in held:
-            known = await standings.get(conn, organization_id) is not None
-            raise not_found("block of this organization" if known else "organization")
+        if must_stand:
+            held = await standings.held_blocks(conn, organization_id)
+            if (kind, reference) not in {(one.kind, one.reference) for one in held}:
+                known = await standings.get(conn, organization_id) is not None
+                raise not_found("block of this organization" if known else "organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=now)

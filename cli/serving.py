@@ -12,7 +12,6 @@ import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.failures import first_line
 from api import connections
 from api.app import create_app
 from cli.failures import Misused

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.failures import CommandFailed
+from cli.failures import Misused
 from db import seals
 from db.certify import Finding
 
@@ -25,13 +25,13 @@ class Line:
 
 
 def read(path: Path) -> list[Line]:
-    """None yet if there is no such file. Raises `CommandFailed` where a line is not one of a witness file."""
+    """None yet if there is no such file. Raises `Misused` where a line is not one of a witness file."""
     lines: list[Line] = []
     for number, text in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), start=1):
         try:
             lines.append(Line(**json.loads(text)))
         except (ValueError, TypeError) as problem:
-            raise CommandFailed(f"{path}, line {number}: not a line of a witness file") from problem
+            raise Misused(f"{path}, line {number}: not a line of a witness file") from problem
     return lines
 
 

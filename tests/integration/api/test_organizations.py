@@ -98,10 +98,13 @@ async def test_only_blocks_that_stand_by_themselves_can_be_lifted(tollgate: Toll
     lifted = await tollgate.ask("DELETE", f"{ACME}/blocks/admin")
     again = await tollgate.ask("DELETE", f"{ACME}/blocks/admin")
     dispute = await tollgate.ask("DELETE", f"{ACME}/blocks/dispute/PP-D-1")
+    nobody = await tollgate.ask("DELETE", "/v1/organizations/nobody/blocks/admin")
 
     assert refused.status_code == 422
     assert (lifted.status_code, lifted.json()["status"]) == (200, "active")
-    assert (again.status_code, dispute.status_code) == (200, 200)
+    assert (again.status_code, dispute.status_code, nobody.status_code) == (404, 404, 404)
+    assert again.json()["detail"] == "there is no such block of this organization"
+    assert nobody.json()["detail"] == "there is no such organization"
 
 
 async def test_explain_tells_the_story_to_a_reader(tollgate: Tollgate) -> None:

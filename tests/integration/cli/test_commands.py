@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import seals
+from db import certify, seals
 from db.tables import payments
 from runtime.database import known_revisions
 from tests import builders
@@ -89,6 +89,35 @@ async def test_certify_as_json_has_every_figure(engine: AsyncEngine, database_ur
         "first": None,
     }
     assert told["unsealed"]["entries"] == 1
+
+
+async def test_certify_shows_its_progress_and_takes_a_reader_that_leaves(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await builders.onboard(engine)
+    seen = []
+
+    await certify.examine(engine, progress=lambda *at: seen.append(at))
+    left = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m cli.main certify | true"],
+        env={**os.environ, "TOLLGATE_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert [(done, of) for done, of, _ in seen] == [(n, len(certify.CHECKS)) for n in range(len(certify.CHECKS))]
+    assert (left.returncode, left.stderr) == (141, "")
+
+
+def test_a_key_needs_a_name_and_a_scope_that_there_is(database_url: str) -> None:
+    nameless = tollgate("keys", "create", "--name", " ", database_url=database_url)
+    unknown = tollgate("keys", "create", "--name", "x", "--scope", "admin", database_url=database_url)
+
+    assert (nameless.returncode, unknown.returncode) == (2, 2)
+    assert "Invalid value for '--name': is empty" in nameless.stderr
+    assert "Invalid value for '--scope': 'admin' is not one of 'read', 'write', 'operator'." in unknown.stderr
 
 
 async def test_explain_tells_in_sentences_first(engine: AsyncEngine, database_url: str) -> None:

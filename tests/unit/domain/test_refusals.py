@@ -1,0 +1,65 @@
+"""What people read of a posting that was not booked has no name of Python's in it."""
+
+import re
+from typing import get_args
+
+import pytest
+
+from db import payments
+from db.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
+from domain.refusals import in_words
+from domain.wallet import (
+    Conflict,
+    Credited,
+    Debited,
+    Entry,
+    EntryKind,
+    Frozen,
+    InsufficientFunds,
+    NothingToRefund,
+    Outcome,
+    Refunded,
+    Suspended,
+    TakenBack,
+    TooLarge,
+    WalletNotFound,
+    WrongCurrency,
+)
+
+ENTRY = Entry(
+    seq=7,
+    kind=EntryKind.CREDIT,
+    amount_micros=2_500_000,
+    balance_after_micros=2_500_000,
+    reference_id="r",
+)
+WORDS: list[tuple[Outcome, str]] = [
+    (InsufficientFunds(1_000_000, 2_000_000), "the wallet holds 1.00, and 2.00 is needed"),
+    (Frozen("an operator froze it"), "the wallet is frozen: an operator froze it"),
+    (Suspended(), "the organization is suspended"),
+    (WalletNotFound("acme"), "there is no such wallet"),
+    (Conflict(ENTRY), "the reference stands for a credit of 2.50"),
+    (WrongCurrency("USD"), "the wallet is kept in USD"),
+    (NothingToRefund("r"), "there is no debit to refund so much of"),
+    (TooLarge(0), "the balance would be larger than a wallet can hold"),
+    (Credited(ENTRY), "booked as entry 7"),
+    (Debited(ENTRY), "booked as entry 7"),
+    (Refunded(ENTRY), "booked as entry 7"),
+    (TakenBack(ENTRY), "booked as entry 7"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "words"), WORDS, ids=lambda one: type(one).__name__)
+def test_an_outcome_is_told_in_words(outcome: Outcome, words: str) -> None:
+    assert in_words(outcome) == words
+
+
+def test_every_outcome_has_words() -> None:
+    assert {type(outcome) for outcome, _ in WORDS} == set(get_args(Outcome))
+
+
+@pytest.mark.parametrize("outcome", [WrongCurrency("USD"), BookedFor("other"), PaidBack(), OfSubscription("I-1")])
+def test_a_top_up_that_is_not_booked_is_told_in_words(outcome: TopUpOutcome) -> None:
+    words = payments.in_words(outcome)
+
+    assert not re.search(r"[(_=]|[a-z][A-Z]", words)
