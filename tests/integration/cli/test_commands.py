@@ -285,6 +285,6 @@ async def test_a_file_that_is_no_witness_file_is_not_added_to(database_url: str,
 
     done = tollgate("certify", "--witness", str(other), database_url=database_url)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == f"{other}, line 1: not a line of a witness file"
     assert other.read_text("utf-8") == "remember the milk\n"
