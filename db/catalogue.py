@@ -12,9 +12,16 @@ from sqlalchemy import Connection, text
 FILE = Path(__file__).with_name("catalogue.txt")
 LINES = """
     SELECT replace(line, quote_ident(current_schema()) || '.', '') AS line FROM (
+    SELECT 'table ' || relname || CASE relpersistence WHEN 'p' THEN '' ELSE ' UNLOGGED' END AS line
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+    UNION ALL
+    SELECT 'triggers fire for every role' WHERE NOT EXISTS (
+        SELECT FROM pg_db_role_setting, unnest(setconfig) AS setting
+        WHERE setting LIKE 'session_replication_role=%' AND setting <> 'session_replication_role=origin')
+    UNION ALL
     SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
            || CASE a.attidentity WHEN '' THEN '' ELSE ' identity ' || a.attidentity::text END
-           || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '') AS line
+           || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'

@@ -31,6 +31,22 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
+        claim="reversals that count for less, or for another purse, than the payment that they take back",
+        # Of several reversals of one payment the later ones may count for what the earlier ones left.
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               min(organization_id || ', ' || provider || ' ' || object_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT r.organization_id, r.provider, r.object_id, r.payment_kind IS DISTINCT FROM p.kind
+                   OR count(*) OVER (PARTITION BY r.organization_id, r.provider, r.payment_id) = 1
+                      AND r.amount_micros < least(r.told_micros, p.amount_micros) AS wrong
+            FROM reversals r LEFT JOIN payments p ON p.organization_id = r.organization_id
+                 AND p.provider = r.provider AND p.object_id = r.payment_id
+        ) compared
+        """,
+    ),
+    Check(
+        guarantee=4,
         claim="wallets with entries of reversals that no reversal explains",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE e.number <> coalesce(r.number, 0)),

@@ -34,6 +34,7 @@ GONE_ROWS = "rows that refer to one that is gone"
 NEGATIVE = "wallets with a negative balance"
 LINKS = "links of the chain over all wallets that are gone, or are not what was sealed"
 CATALOGUE = "constraints, indexes, triggers and functions that are not as the migrations made them"
+COUNTED_LESS = "reversals that count for less, or for another purse, than the payment that they take back"
 HOLDS = "holds that are not what was noted when they were opened and closed"
 FORGIVEN = "debts that were forgiven otherwise than it was noted"
 
@@ -193,6 +194,13 @@ TAMPERINGS = [
 
 
 TAMPERINGS += [
+    (COUNTED_LESS, "UPDATE reversals SET amount_micros = 0, waived_micros = 0 WHERE object_id = 'R-6'"),
+    (
+        COUNTED_LESS,
+        "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = 'R-6'",
+    ),
+    (CATALOGUE, "ALTER ROLE CURRENT_USER SET session_replication_role = replica"),
+    (CATALOGUE, "ALTER TABLE unpaid_sends SET UNLOGGED"),
     (REFUND_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
     (REFUND_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
     (SENT_UNPAID, "DELETE FROM unpaid_sends"),
