@@ -238,9 +238,15 @@ async def _complete(
 
 
 async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
-    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
+    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent.
+
+    What webhooks told of it before closes, too, if the answer is older: it may be a stale read.
+    """
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
+    word = await parking.closing_word(conn, subscription.provider, subscription.id, since=told.as_of)
+    if word is not None and told.state is not word.state:
+        await subscriptions.note_word(conn, subscription, word)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
     cause = f"subscription {subscription.id} linked"
     return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)

@@ -8,9 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox import FIRST_RETRY, LAST_RETRY, UNKNOWN, Delivery, InboxStatus, assign, backoff, organization_of, read
 from db.tables import inbox, reversals
-from domain.events import BillingEvent
-from domain.subscription import Provider
+from domain.events import BillingEvent, EventKind
+from domain.subscription import Provider, State, Word
 
+_CLOSES = {
+    EventKind.SUSPENDED.value: State.PAUSED,
+    EventKind.PAUSED.value: State.PAUSED,
+    EventKind.CANCELED.value: State.CANCELED,
+    EventKind.EXPIRED.value: State.EXPIRED,
+}
 _BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
 
 
@@ -63,6 +69,22 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
 async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
     """A subscription was linked: what was parked for it is due now."""
     await _due(conn, provider, inbox.c.provider_subscription_id == subscription_id, now)
+
+
+async def closing_word(
+    conn: AsyncConnection, provider: Provider, subscription_id: str, *, since: datetime | None
+) -> Word | None:
+    """The newest of what parked deliveries told of a subscription before it was linked, if it closes."""
+    query = (
+        select(inbox.c.kind, inbox.c.occurred_at)
+        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
+        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.kind.in_(_CLOSES))
+        .order_by(inbox.c.occurred_at.desc().nulls_first())
+    )
+    row = (await conn.execute(query.limit(1))).one_or_none()
+    if row is None or (row.occurred_at is not None and since is not None and row.occurred_at < since):
+        return None
+    return Word(state=_CLOSES[row.kind], as_of=row.occurred_at)
 
 
 async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:

@@ -768,6 +768,26 @@ async def test_grace_paid_time_and_a_first_checkout_are_no_alert(engine: AsyncEn
     assert await standing_alerts(engine) == set()
 
 
+@pytest.mark.parametrize(
+    ("kind", "at", "status"),
+    [
+        (EventKind.SUSPENDED, NOON + minutes(1), Status.SUSPENDED),
+        (EventKind.CANCELED, None, Status.SUSPENDED),
+        (EventKind.SUSPENDED, NOON - minutes(1), Status.ACTIVE),
+        (EventKind.CHANGED, NOON + minutes(1), Status.ACTIVE),
+    ],
+)
+async def test_a_stale_answer_to_a_link_does_not_open_what_a_parked_delivery_has_closed(
+    engine: AsyncEngine, kind: EventKind, at: datetime | None, status: Status
+) -> None:
+    await onboard(engine)
+    await receive(engine, event(State.PAUSED, at, kind=kind))
+
+    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+
+    assert (await standing(engine)).status is status
+
+
 async def test_linking_twice_is_linking_once(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
