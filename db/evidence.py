@@ -23,6 +23,10 @@ def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
     """Of an event against the provider's own answers alone: no other event, true or forged, makes it old news."""
     if told.as_of is not None and told.as_of > now + CLOCKS_APART:
         return Order.UNCLEAR  # a time that has not come yet proves nothing
+    if told.as_of is not None and known.confirmed_at is not None:
+        long_before = known.confirmed_at - READS_LAG - CLOCKS_APART
+        if told.as_of < long_before:
+            return Order.OLDER  # it came late: the provider was asked so long after it that its answer knows of it
     return order(told.as_of, known.snapshot.as_of)
 
 

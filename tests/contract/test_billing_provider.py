@@ -103,6 +103,27 @@ async def test_a_failed_payment_is_past_due_and_a_paid_one_is_active_again(world
     assert paid.state is State.ACTIVE
 
 
+async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_next_charge(world: World) -> None:
+    subscription_id, _ = await world.subscribe(ORGANIZATION)
+    told = [await world.provider.get_subscription(subscription_id)]
+    for act in (world.fail_payment, world.lapse, world.pay):
+        await act(subscription_id)
+        told.append(await world.provider.get_subscription(subscription_id))
+    paid, failed, lapsed, again = told
+
+    assert [one.owes for one in told] == [False, True, True, False]
+    assert paid.paid_at is not None
+    assert again.paid_at is not None
+    assert again.paid_at > paid.paid_at
+    assert failed.failed_at is not None
+    assert paid.paid_until is not None
+    assert paid.paid_until - paid.paid_at >= timedelta(days=28)
+    assert failed.access_until is not None
+    for one in (failed, lapsed):  # the next charge moves on without any payment
+        assert one.paid_until is None or one.paid_until <= paid.paid_until <= failed.access_until
+    assert [one.as_of for one in told] == sorted(one.as_of for one in told if one.as_of is not None)
+
+
 async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 

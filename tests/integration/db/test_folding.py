@@ -128,6 +128,18 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
     assert await state(engine) is State.ACTIVE
 
 
+@pytest.mark.parametrize(("late", "heard"), [(minutes(7), Heard.SHUT), (minutes(7) + timedelta(seconds=1), Heard.OLD)])
+async def test_an_event_from_long_before_the_provider_was_asked_is_old(
+    engine: AsyncEngine, late: timedelta, heard: Heard
+) -> None:
+    """Though the answer has no time that is newer: one that was missed and is listed hours later shuts nobody."""
+    await onboard(engine)
+    await subscribe(engine)
+    await confirm(engine, snapshot(State.ACTIVE, NOON), now=NOON + timedelta(hours=1))
+
+    assert await hear(engine, event(at=NOON + timedelta(hours=1) - late)) is heard
+
+
 @pytest.mark.parametrize("at", [NOON, None, NOON + timedelta(hours=1, minutes=5, microseconds=1)])
 async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(engine: AsyncEngine, at: datetime | None) -> None:
     await onboard(engine)
@@ -489,7 +501,7 @@ async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_
     await onboard(engine)
     await subscribe(engine)
     await note_subscription(engine, "I-OTHER")
-    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(5)), id_="I-OTHER")
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(5)), id_="I-OTHER", now=NOON + minutes(5))
     await hear(engine, event(State.CANCELED, NOON + minutes(6), subscription_id="I-OTHER"))
 
     lapsed = await confirm(engine, snapshot(State.PAUSED, NOON + minutes(10)))

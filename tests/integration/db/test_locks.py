@@ -451,7 +451,8 @@ class Storm:
 
     async def confirms(self) -> None:
         self.count += 1
-        await confirm(self.engine, snapshot(State.ACTIVE, NOON + timedelta(seconds=self.count)))
+        at = NOON + timedelta(seconds=self.count)
+        await confirm(self.engine, snapshot(State.ACTIVE, at), now=at)
 
     async def relays(self) -> None:
         async with self.engine.begin() as conn:
