@@ -157,6 +157,7 @@ async def _fold(
         standing = await folding.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=may_open)
         if standing is not None and standing.ask_again:
             doubted.add((subscription.provider, subscription.id))
+        await customer_migrations.note_late_stop(conn, subscription, snapshot)
     standing = standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
     return standing, doubted
 

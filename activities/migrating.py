@@ -15,14 +15,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.billing import Organization
-from activities.sides import Sides, fold, refuse_unknown
+from activities.sides import Sides, fold, refuse_early_undo, refuse_unknown
 from db import alerts, customer_migrations, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
 from domain import migration as rules
 from domain.migration import CHECKOUT_LASTS, Cut, Progress, Ready, Recheck
 from domain.standing import Status
-from domain.subscription import BILLING, PAID, Provider, State
+from domain.subscription import BILLING, PAID, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import ProviderRefused
 
@@ -139,28 +139,16 @@ class Migrating:
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            migration = await fold(conn, migration, source=source, target=target)
-            again = rules.recheck(
-                source,
-                target,
-                first_charge_at=migration.first_charge_at or datetime.now(UTC),
-                mark=migration.marker,
-                now=datetime.now(UTC),
-            )
-            if again.cut is Cut.STOP and await _another_is_current(conn, migration):
-                again = Recheck(cut=Cut.UNDO, reason=NOT_CURRENT)
-            match again.cut:
-                case Cut.LEFT:
-                    return await _undo(conn, migration, Progress.CANCELED, again.reason)
-                case Cut.UNDO:
-                    return await _undo(conn, migration, Progress.UNDONE, again.reason)
-                case Cut.STOPPED:
-                    return await _moved(conn, migration, Progress.STOPPED)
-                case Cut.STOP:
-                    migration = await customer_migrations.move(conn, migration, Progress.STOPPING)
+            decided = await _recheck(conn, migration, source, target)
+        if isinstance(decided, Where):
+            return decided
+        migration, found = decided, await self._read(asked)
+        if found != migration:  # another attempt has taken over since the commit
+            return _where(found)
         stopped = await self._sides.stop(migration)
         async with self._locked(asked) as (conn, found):
             if found != migration:
+                await fold(conn, migration, source=stopped)  # should it be undone meanwhile, that raises an alert
                 return _where(found or migration)
             if rules.left(stopped, migration.marker):
                 reason = "the customer canceled the old subscription in the same moment"
@@ -243,6 +231,27 @@ class Migrating:
         async with self._engine.begin() as conn:
             await standings.lock(conn, asked.organization_id)
             yield conn, await customer_migrations.due(conn, asked.organization_id)
+
+
+async def _recheck(
+    conn: AsyncConnection, migration: Migration, source: Snapshot, target: Snapshot
+) -> Where | Migration:
+    """Where it goes instead; or the migration, which says now that the source is being stopped."""
+    migration, now = await fold(conn, migration, source=source, target=target), datetime.now(UTC)
+    charge_at = migration.first_charge_at or now
+    again = rules.recheck(source, target, first_charge_at=charge_at, mark=migration.marker, now=now)
+    if again.cut is Cut.STOP and await _another_is_current(conn, migration):
+        again = Recheck(cut=Cut.UNDO, reason=NOT_CURRENT)
+    match again.cut:
+        case Cut.LEFT:
+            return await _undo(conn, migration, Progress.CANCELED, again.reason)
+        case Cut.UNDO:
+            refuse_early_undo(migration, now)
+            return await _undo(conn, migration, Progress.UNDONE, again.reason)
+        case Cut.STOPPED:
+            return await _moved(conn, migration, Progress.STOPPED)
+        case Cut.STOP:
+            return await customer_migrations.move(conn, migration, Progress.STOPPING)
 
 
 async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bool:

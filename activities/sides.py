@@ -1,20 +1,26 @@
 """Both sides of a migration: asks the source's provider and the target's, and takes down what they say."""
 
+import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.failures import STALE, stale, translated
 from db import customer_migrations, folding, subscriptions
 from db.customer_migrations import Migration
+from domain.migration import Progress
 from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink, Later
-from providers.errors import NotFound, ProviderRefused
+from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 
 STALE_ATTEMPTS = 3
+STOP_SENT_WITHIN = timedelta(seconds=20)
+"""After that an attempt sends no call to stop the source any more."""
+STOP_OVER_AFTER = timedelta(minutes=1)
+"""So long after the last attempt began, none is under way."""
 UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
@@ -56,10 +62,17 @@ class Sides:
                 return UNKNOWN
 
     async def stop(self, migration: Migration) -> Snapshot:
-        """End the source, with the mark that tells it was us. It may have been ended by somebody else before."""
+        """End the source, with the mark that tells it was us. It may have been ended by somebody else before.
+
+        Given up before anybody may undo the migration: what is sent later would stop the one that goes on.
+        """
         with translated():
             source = self._at(migration.source_provider)
-            return await source.ensure_canceled(migration.source_subscription_id, migration.marker)
+            try:
+                async with asyncio.timeout(STOP_SENT_WITHIN.total_seconds()):
+                    return await source.ensure_canceled(migration.source_subscription_id, migration.marker)
+            except TimeoutError as late:
+                raise ProviderUnavailable("the source was not stopped in time", code="NO_ANSWER") from late
 
     async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
         """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
@@ -96,7 +109,16 @@ async def fold(
         if folded is not None and folded.ask_again:
             await conn.commit()  # since when it is doubted is kept: the next attempts are compared with that
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
+        await customer_migrations.note_late_stop(conn, known, snapshot)
     return await customer_migrations.newest(conn, migration.organization_id) or migration
+
+
+def refuse_early_undo(migration: Migration, now: datetime) -> None:
+    """An attempt that was taken for dead may be stopping the source still: what it stops cannot be brought back."""
+    left = migration.changed_at + STOP_OVER_AFTER - now
+    if migration.state is Progress.STOPPING and left > timedelta(0):
+        detail = "the source may be being stopped still"
+        raise ApplicationError(detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=left)
 
 
 def refuse_unknown(*told: Snapshot) -> None:

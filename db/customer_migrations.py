@@ -13,12 +13,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import subscriptions
+from db import alerts, subscriptions
 from db.subscriptions import Subscription
 from db.tables import migrations
 from db.tables import subscriptions as subscriptions_table
-from domain.migration import OVER, STOPS, Progress, marker
-from domain.subscription import BILLING, Provider
+from domain.migration import MARK, OVER, STOPS, Progress, marker
+from domain.subscription import BILLING, Provider, Snapshot, State
 
 _OPEN = migrations.c.ended_at.is_(None)
 _LATE = (
@@ -57,6 +57,7 @@ class Migration:
     first_charge_at: datetime | None
     expires_at: datetime | None
     started_at: datetime
+    changed_at: datetime
     ended_at: datetime | None
 
     @property
@@ -183,6 +184,25 @@ async def not_to_charge(
     return None if row is None else _migration(row)
 
 
+async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
+    """Alert where we ended a source although its migration is being undone, or was: nobody will charge any more.
+
+    As by an attempt that stood still between its commit and its call. What ended cannot be brought back.
+    """
+    note = told.note or ""
+    if told.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
+        return
+    query = select(migrations).where(
+        migrations.c.organization_id == subscription.organization_id,
+        migrations.c.source_provider == subscription.provider.value,
+        migrations.c.source_subscription_id == subscription.id,
+        migrations.c.state.not_in(_TARGET_BILLS),
+    )
+    if any(note.startswith(marker(row.id)) for row in await conn.execute(query)):
+        detail = f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
+        await alerts.raise_(conn, subscription.organization_id, "nobody_bills", detail)
+
+
 def _migration(row: Row[Any]) -> Migration:
     return Migration(
         organization_id=row.organization_id,
@@ -201,5 +221,6 @@ def _migration(row: Row[Any]) -> Migration:
         first_charge_at=row.first_charge_at,
         expires_at=row.expires_at,
         started_at=row.started_at,
+        changed_at=row.changed_at,
         ended_at=row.ended_at,
     )

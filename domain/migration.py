@@ -19,6 +19,7 @@ LAST_CALL = timedelta(hours=1)
 """So near to its renewal the source may be charging already: it is not stopped any more."""
 SAME_CHARGE = timedelta(days=1)
 """Providers move the hour of a charge: PayPal charges at an hour of its own on the day that it was told."""
+MARK = "mig:"
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 
 
@@ -105,7 +106,7 @@ class Recheck:
 
 def marker(migration_id: object) -> str:
     """What the source is told as the reason of its end: it tells our stop from a customer who left."""
-    return f"mig:{migration_id}"
+    return f"{MARK}{migration_id}"
 
 
 def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:

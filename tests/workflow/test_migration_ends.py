@@ -1,13 +1,16 @@
 """Migrations that end otherwise: let pass, left, refused, undone, failed. Mostly the old subscription goes on."""
 
 import pytest
+from sqlalchemy import text
 
+from db import customer_migrations, standings
 from domain.migration import Progress
 from domain.subscription import Provider
+from simulators.faults import Fault
 from tests.workflow import customers
 from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries
-from tests.world import World
+from tests.world import World, until
 
 BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
 
@@ -77,6 +80,63 @@ async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own
     await reached(world, one, Progress.CANCELED)
     await customers.never_suspended(world, one)
     assert charges(world, one) == [one.paid_at]
+
+
+async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(world: World) -> None:
+    """An attempt that is taken for dead may send its call late, and what it stops cannot be brought back."""
+    one = await customers.offered(world)
+    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    fault = world.paypal.faults.add("503", method="POST", path=path)
+    await customers.consent(world, one)
+    await reached(world, one, Progress.STOPPING)
+    target = f"/_sim/subscriptions/{customers.new_one(world, one)}/cancel"
+
+    assert (await world.stripe_control.post(target, json={"deliver": False})).is_success
+    asked = f"GET /v1/subscriptions/{customers.new_one(world, one)}"
+    times = world.stripe.state.calls.get(asked, 0)
+    await until(lambda: asked_again(world, asked, times + 2), "two more looks")
+
+    assert (await customers.now(world, one)).state is Progress.STOPPING
+    async with world.services.engine.begin() as conn:
+        long_ago = text("UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id")
+        await conn.execute(long_ago, {"id": one.organization_id})
+    await world.services.doorbell.ring_migration(one.organization_id)
+    await reached(world, one, Progress.UNDONE)
+    world.paypal.faults.standing.remove(fault)
+    await customers.goes_on_as_before(world, one)
+    assert charges(world, one) == each_period_once(one)
+
+
+async def asked_again(world: World, call: str, times: int) -> bool:
+    return world.stripe.state.calls.get(call, 0) >= times
+
+
+async def test_a_stop_that_comes_after_it_was_undone_is_noticed(world: World, boundaries: Boundaries) -> None:
+    """As by a worker that stood still between its commit and its call, longer than anybody waits for it."""
+    one = await customers.offered(world)
+    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    fault = world.paypal.faults.add("slow", method="POST", path=path, times=1, seconds=2)
+    await customers.consent(world, one)
+    await until(lambda: struck(fault), "a stop under way")
+    async with world.services.engine.begin() as conn:
+        await standings.lock(conn, one.organization_id)
+        found = await customer_migrations.newest(conn, one.organization_id)
+        assert found is not None
+        await customer_migrations.move(conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken")
+
+    await reached(world, one, Progress.UNDONE)
+
+    await until(lambda: alerted(world, one), "an alert that nobody bills")
+    assert (await world.at_rest(one.organization_id)).deadline is not None
+    await world.certify()
+
+
+async def struck(fault: Fault) -> bool:
+    return fault.hits > 0
+
+
+async def alerted(world: World, one: customers.Customer) -> bool:
+    return "nobody_bills" in await world.alerts(one.organization_id)
 
 
 def asked_of_stripe(world: World) -> dict[str, int]:
