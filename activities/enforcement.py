@@ -15,7 +15,7 @@ from temporalio import activity
 
 from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
-from db import alerts, campaigns, folding, receipts, standings, wallets
+from db import alerts, campaigns, folding, receipts, standings, suspensions, wallets
 from db.pipeline import reading, together
 from domain.campaign import Park
 from domain.standing import Standing, Status
@@ -24,6 +24,7 @@ from providers.errors import AlreadyTerminal
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
+SUSPEND = "suspend_twilio_subaccount"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,13 @@ class Enforcement:
     async def suspend_twilio_subaccount(self, step: Step) -> None:
         """Suspend it and read it back; a closed one counts."""
         started_at = datetime.now(UTC)
-        account_sid = await self._account_of(step)
+        async with self._engine.begin() as conn:
+            account_sid = await suspensions.send(conn, step.organization_id, step.epoch, now=started_at)
+        if account_sid is None:
+            raise superseded(step.epoch, await self._epoch(step))
         with translated():
             account = await self._twilio.ensure_status(account_sid, AccountStatus.SUSPENDED)
-        await self._note(step, "suspend_twilio_subaccount", started_at, account)
+        await self._note(step, SUSPEND, started_at, account)
 
     @activity.defn(name="freeze_wallet")
     async def freeze_wallet(self, step: Step) -> None:
@@ -132,9 +136,25 @@ class Enforcement:
             raise superseded(step.epoch, epoch)
         return account_sid
 
+    async def _epoch(self, step: Step) -> int:
+        async with self._reading.connect() as conn:
+            return (await standings.account_at(conn, step.organization_id))[1]
+
     async def _note(self, step: Step, name: str, started_at: datetime, account: Account) -> None:
-        async with self._in(step) as (conn, _):
-            await _line(conn, step, name, started_at, f"{account.sid} is {account.status.value}, read back")
+        async with self._engine.begin() as conn:
+            standing = await standings.lock(conn, step.organization_id)
+            if standing is not None and standing.epoch == step.epoch:
+                await _line(conn, step, name, started_at, f"{account.sid} is {account.status.value}, read back")
+                if name == SUSPEND and activity.in_activity() and activity.info().attempt == 1:
+                    await suspensions.arrived(conn, step.organization_id)
+                return
+            late = standing is not None and not standing.behind and not _agree(standing, account)
+            if standing is not None and late:  # it overtook the steps that overtook it: they are taken again
+                await standings.mark_unapplied(conn, step.organization_id, standing.epoch)
+        if late:
+            log.warning("late_step_undone", organization_id=step.organization_id, step=name, epoch=step.epoch)
+            await self._doorbell.ring_organization(step.organization_id)
+        raise superseded(step.epoch, standing.epoch if standing else -1)
 
     @asynccontextmanager
     async def _in(self, step: Step) -> AsyncIterator[tuple[AsyncConnection, Standing]]:
@@ -143,6 +163,10 @@ class Enforcement:
             if standing is None or standing.epoch != step.epoch:
                 raise superseded(step.epoch, standing.epoch if standing else -1)
             yield conn, standing
+
+
+def _agree(standing: Standing, account: Account) -> bool:
+    return (account.status is AccountStatus.ACTIVE) is (standing.status is Status.ACTIVE)
 
 
 async def _line(conn: AsyncConnection, step: Step, name: str, started_at: datetime, detail: str) -> None:

@@ -31,6 +31,7 @@ from db import (
     parking,
     standings,
     subscriptions,
+    suspensions,
     waiting,
 )
 from db.organizations import Organization
@@ -213,6 +214,10 @@ class Reconciling:
                 return  # it changed since it was read: its lifecycle is at work
             if standing.status is Status.SUSPENDED:
                 await standings.mark_unapplied(conn, standing.organization_id, standing.epoch)
+                return
+            if account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
+                conn, standing, now=datetime.now(UTC)
+            ):
                 return
             reason = f"Twilio says the subaccount is {account.status.value}"
             await folding.block_telephony(conn, standing.organization_id, reason, now=datetime.now(UTC))

@@ -15,7 +15,7 @@ from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import LOOK_UP_AFTER, look_up
 from activities.turns import Turns
-from db import alerts, folding, organizations, readings, refusals, reservations, settlements, standings
+from db import alerts, folding, organizations, readings, refusals, reservations, settlements, standings, suspensions
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
@@ -193,7 +193,11 @@ class Sending:
         async with self._engine.begin() as conn:
             if await standings.lock(conn, organization.id) != before:
                 return True  # a suspension of ours may have come and gone since: no block may outlast it
-            await folding.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
+            ours = account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
+                conn, before, now=datetime.now(UTC)
+            )
+            if not ours:
+                await folding.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
         return True

@@ -255,6 +255,7 @@ standings = Table(
     _time("rung_at"),
     Column("stuck_step", Text),
     Column("stuck_reason", Text),
+    _time("suspension_sent_at"),
     _one_of("status", "active", "suspended"),
     CheckConstraint("applied_epoch <= epoch", name="applied"),
     CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),

@@ -12,6 +12,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.doorbell import LIFECYCLE, Lifecycle, organization_workflow_id
+from activities.enforcement import Step
 from tests.world import World, until
 
 WAITING_FOR_A_LOCK = """
@@ -131,3 +132,35 @@ def messages_path(account_sid: str) -> str:
 
 def subscription_path(subscription_id: str) -> str:
     return rf"/v1/billing/subscriptions/{subscription_id}$"
+
+
+async def tried(world: World, path: str) -> None:
+    """Wait until a fault on the path has struck."""
+
+    async def struck() -> bool:
+        return any(fault.hits for fault in world.twilio.faults.standing if fault.path.pattern == path)
+
+    await until(struck, f"a call to {path}")
+
+
+async def late_suspension(world: World, organization_id: str, subscription_id: str) -> asyncio.Task[None]:
+    """The organization was suspended and is paid again, while one more call of that suspension is under way."""
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    path = account_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("slow", method="POST", path=path, times=1, seconds=4)
+    step = Step(organization_id=organization_id, epoch=1)
+    late = asyncio.create_task(world.services.enforcement.suspend_twilio_subaccount(step))
+    await tried(world, path)
+    await world.pay(subscription_id)
+    await world.applied(organization_id, "active")
+    return late
+
+
+async def suspended_late(world: World, organization_id: str) -> None:
+    account_sid = await world.account_sid(organization_id)
+
+    async def arrived() -> bool:
+        return world.twilio.state.status_changes.count((account_sid, "suspended")) == 2
+
+    await until(arrived, "the late suspension")

@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import reconciling
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
-from db import alerts, folding, standings
+from db import alerts, folding, standings, suspensions
 from domain.standing import Block, Status
 from domain.subscription import Provider
 from tests.builders import admin_block, until_it_waits_for
@@ -203,6 +203,31 @@ async def test_a_subaccount_that_somebody_suspended_shuts_our_gate_too_until_the
     await world.api.delete(f"/v1/organizations/{organization_id}/blocks/telephony")
     await world.applied(organization_id, "active")
     assert await world.subaccount_status(organization_id) == "active"
+    await world.certify()
+
+
+async def test_a_suspension_of_ours_that_arrives_after_its_worker_died_blocks_nobody(own_world: World) -> None:
+    world = own_world
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    async with world.services.engine.begin() as conn:
+        account_sid = await suspensions.send(conn, organization_id, 1, now=datetime.now(UTC))
+    await world.pay(subscription_id)
+    await world.applied(organization_id, "active")
+    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"})
+
+    assert await reconcile(world) == 1
+
+    async def opened() -> bool:
+        return await world.subaccount_status(organization_id) == "active"
+
+    await until(opened, "the subaccount active again")
+    standing = await world.applied(organization_id, "active")
+    assert (standing.epoch, standing.blocks) == (2, frozenset())
+    assert "telephony" not in await world.alerts(organization_id)
+    assert (await world.debit(organization_id)).status_code == 201
     await world.certify()
 
 

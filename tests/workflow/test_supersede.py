@@ -8,7 +8,15 @@ from temporalio.exceptions import ApplicationError
 from activities.enforcement import Step
 from db import receipts
 from domain.standing import Status
-from tests.workflow.stops import Boundaries, account_path, row_held, somebody_waits_for
+from tests.workflow.stops import (
+    Boundaries,
+    account_path,
+    late_suspension,
+    row_held,
+    somebody_waits_for,
+    suspended_late,
+    tried,
+)
 from tests.world import World, until
 
 SUSPENDING = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
@@ -19,15 +27,6 @@ async def running_organization(world: World) -> tuple[str, str]:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     return organization_id, subscription_id
-
-
-async def tried(world: World, path: str) -> None:
-    """Wait until a fault on the path has struck."""
-
-    async def struck() -> bool:
-        return any(fault.hits for fault in world.twilio.faults.standing if fault.path.pattern == path)
-
-    await until(struck, f"a call to {path}")
 
 
 async def ends_open(world: World, organization_id: str) -> None:
@@ -205,3 +204,20 @@ async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(world
     assert refusal.value.non_retryable
     assert (await world.wallet(organization_id), await world.receipt(organization_id)) == before
     assert await world.subaccount_status(organization_id) == "suspended"
+
+
+async def test_a_suspension_that_arrives_after_the_reactivation_is_undone_by_who_sent_it(world: World) -> None:
+    """As by a worker that was taken for dead and is not."""
+    organization_id, subscription_id = await running_organization(world)
+
+    late = await late_suspension(world, organization_id, subscription_id)
+    with pytest.raises(ApplicationError, match="superseded"):
+        await late
+    await suspended_late(world, organization_id)
+
+    async def opened() -> bool:
+        return await world.subaccount_status(organization_id) == "active"
+
+    await until(opened, "the subaccount active again")
+    await ends_open(world, organization_id)
+    assert await world.alerts(organization_id) == {}
