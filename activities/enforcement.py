@@ -150,7 +150,7 @@ class Enforcement:
                 return
             late = standing is not None and not standing.behind and not _agree(standing, account)
             if standing is not None and late:  # it overtook the steps that overtook it: they are taken again
-                await standings.mark_unapplied(conn, step.organization_id, standing.epoch)
+                await standings.mark_unapplied(conn, step.organization_id)
         if late:
             log.warning("late_step_undone", organization_id=step.organization_id, step=name, epoch=step.epoch)
             await self._doorbell.ring_organization(step.organization_id)

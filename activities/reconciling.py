@@ -213,7 +213,7 @@ class Reconciling:
             if await standings.lock(conn, standing.organization_id) != standing:
                 return  # it changed since it was read: its lifecycle is at work
             if standing.status is Status.SUSPENDED:
-                await standings.mark_unapplied(conn, standing.organization_id, standing.epoch)
+                await standings.mark_unapplied(conn, standing.organization_id)
                 return
             if account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
                 conn, standing, now=datetime.now(UTC)

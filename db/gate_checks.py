@@ -77,7 +77,8 @@ GATE_CHECKS = (
             SELECT organization_id FROM blocks
             UNION
             SELECT organization_id FROM subscriptions
-            WHERE is_current AND state IN ('suspended_nonpayment', 'paused'))
+            WHERE is_current AND (state IN ('suspended_nonpayment', 'paused')
+                                  OR shut_for_debt AND past_due_since IS NOT NULL))
         """,
     ),
     Check(

@@ -216,12 +216,15 @@ async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, 
     await conn.execute(_APPLIED, {"of_organization": organization_id, "at": epoch, "now": now})
 
 
-async def mark_unapplied(conn: AsyncConnection, organization_id: str, epoch: int) -> None:
-    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken again."""
+async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
+    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken again.
+
+    The caller holds the standing.
+    """
     await conn.execute(
         update(standings)
-        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
-        .values(applied_epoch=epoch - 1)
+        .where(standings.c.organization_id == organization_id)
+        .values(applied_epoch=standings.c.epoch - 1)
     )
 
 

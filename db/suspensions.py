@@ -58,5 +58,5 @@ async def take_back(conn: AsyncConnection, active: Standing, *, now: datetime) -
     )
     if taken.one_or_none() is None:
         return False
-    await standing.mark_unapplied(conn, active.organization_id, active.epoch)
+    await standing.mark_unapplied(conn, active.organization_id)
     return True

@@ -144,6 +144,13 @@ TAMPERINGS = [
         ),
     ),
     (SHOULD_SUSPEND, "UPDATE subscriptions SET state = 'suspended_nonpayment' WHERE organization_id = 'acme'"),
+    (
+        SHOULD_SUSPEND,
+        (
+            "UPDATE subscriptions SET shut_for_debt = true, past_due_since = clock_timestamp()"
+            " WHERE organization_id = 'acme'"
+        ),
+    ),
     (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 1"),
     (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 2"),
     (RECEIPTS, "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND epoch = 2"),
