@@ -12,6 +12,7 @@ from api import (
     billing,
     callbacks,
     campaigns,
+    docs,
     health,
     holds,
     margins,
@@ -103,12 +104,13 @@ def create_app(services: Services | None = None) -> FastAPI:
             yield
 
     common = services.settings if services is not None else settings.load(Settings)
-    app = Lean(lifespan=lifespan, **openapi.ABOUT)
+    app = Lean(lifespan=lifespan, redirect_slashes=False, openapi_url=None, **openapi.ABOUT)
     for module in ROUTES:
         app.include_router(module.router, responses=openapi.problems(module.router))
+    app.include_router(docs.router)
     install(app)
+    openapi.install(app)
     around = partial(Requests, max_body_bytes=common.max_body_bytes, answered=answers.observe)
     app.add_middleware(around)
     app.be_lean((postings.router, callbacks.router), around)
-    openapi.install(app)
     return app

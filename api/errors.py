@@ -205,7 +205,10 @@ def install(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
-    return response(as_problem(error), request)
+    problem = as_problem(error)
+    if problem.kind is Kind.METHOD_NOT_ALLOWED:
+        problem.headers = {"Allow": request.app.methods.allow(request.url.path)}
+    return response(problem, request)
 
 
 def as_problem(error: Exception) -> Problem:

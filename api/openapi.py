@@ -1,9 +1,11 @@
 """What the API says of itself: tags, and the problem document as the shape of every error."""
 
+import json
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
 from api.errors import MEDIA_TYPE, ProblemOut
@@ -63,6 +65,15 @@ def install(app: FastAPI) -> None:
             _as_problems(schema)
             app.openapi_schema = schema
         return app.openapi_schema
+
+    @cache
+    def written() -> bytes:
+        """Once: it is large, and anybody may ask for it."""
+        return json.dumps(described()).encode()
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document() -> Response:
+        return Response(written(), media_type="application/json")
 
     app.openapi = described  # type: ignore[method-assign]
 

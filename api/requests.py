@@ -54,7 +54,7 @@ class Requests:
         body = _Body(receive, self._limit_of(scope), headers)
         try:
             body.refuse_declared()
-            if is_behind_a_key(scope["path"]):
+            if scope["method"] != "OPTIONS" and is_behind_a_key(scope["path"]):
                 here = scope["app"].state.context
                 scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
             await self._app(scope, body.receive, sending)

@@ -1,0 +1,25 @@
+"""Which methods a path has, of all routes that serve it: the framework asks only the first that it finds."""
+
+from collections.abc import Iterable
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+
+class Methods:
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        self._routes = [(one.path_regex, one.methods or set()) for one in routes if isinstance(one, Route)]
+
+    def of(self, path: str) -> set[str]:
+        """Empty for a path that is not served."""
+        found = {method for pattern, methods in self._routes if pattern.fullmatch(path) for method in methods}
+        return found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set()) if found else found
+
+    def allow(self, path: str) -> str:
+        """What the header `Allow` says."""
+        return ", ".join(sorted(self.of(path)))
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To OPTIONS."""
+        await Response(status_code=204, headers={"Allow": self.allow(scope["path"])})(scope, receive, send)
