@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.auth import OPERATOR, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, not_found
-from api.fields import Amount, Body, Currency, Decimal
+from api.fields import Amount, Body, Currency, Decimal, Note
 from api.subscription_fields import SubscriptionOut, Token
 from api.subscriptions import paid_for, request_id
 from db import collections, folding, organizations, subscriptions
@@ -26,7 +25,7 @@ _NOT_BEGUN = (State.NONE, State.PENDING)
 
 
 class Because(Body):
-    reason: Annotated[str, Field(min_length=1, max_length=120, examples=["asked for by the customer"])]
+    reason: Note = Field(min_length=1, max_length=120, examples=["asked for by the customer"])
 
 
 class ResumptionOut(BaseModel):

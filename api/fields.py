@@ -1,6 +1,5 @@
 """Fields that many bodies share: amounts as decimal strings, texts that the database can hold."""
 
-import re
 from datetime import datetime
 from typing import Annotated
 
@@ -17,9 +16,8 @@ from pydantic import (
 
 from domain import money, placeholders, references
 from domain.campaign import LONGEST_BODY
+from domain.plain_text import is_message, is_plain
 from domain.rates import LARGEST_PRICE_MICROS
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Body(BaseModel):
@@ -53,8 +51,14 @@ def _not_ours(reference_id: str) -> str:
     return reference_id
 
 
-def _storable(text: str) -> str:
-    if _UNSTORABLE.search(text):
+def _plain(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("no control characters, and no line ends")
+    return text
+
+
+def _message(text: str) -> str:
+    if not is_message(text):
         raise ValueError("it holds a character that is no text")
     return text
 
@@ -89,11 +93,11 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 Reference = Annotated[str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)]
 NewReference = Annotated[Reference, AfterValidator(_not_ours)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)]
-Note = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
+Note = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
 SmsBody = Annotated[
     str,
     Field(min_length=1, max_length=LONGEST_BODY, examples=["Your order is on its way."]),
-    AfterValidator(_storable),
+    AfterValidator(_message),
     AfterValidator(_not_blank),
     AfterValidator(_without_placeholders),
 ]

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from cli import witnessing
 from cli.console import errors, mark, output, write
@@ -22,6 +23,7 @@ from db import certify as proof
 from db import seals
 from db.certify import GUARANTEES, Finding, Progress
 from db.seals import Unsealed
+from domain.plain_text import one_line
 from runtime.database import create_engine
 
 SAY_EVERY = 10.0
@@ -103,11 +105,13 @@ def show(findings: Sequence[Finding], console: Console, tail: Unsealed | None = 
     for number, name in GUARANTEES.items():
         found = [finding for finding in findings if finding.guarantee == number]
         good = holds(found)
-        table.add_row(_sign(console, good=good), f"[bold]{number}  {name}[/]")
+        table.add_row(_sign(console, good=good), Text(f"{number}  {name}", "bold"))
         for finding in found:
             style = "dim" if finding.holds else "bold red"
             told = finding.check if finding.first is None else f"{finding.check}; the first: {finding.first}"
-            table.add_row("", Padding(told, (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style)
+            table.add_row(
+                "", Padding(Text(one_line(told)), (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style
+            )
     console.print(table)
     if tail is not None and tail.entries:
         console.print(f"{tail.entries} entries are not sealed yet, the oldest of {tail.since}", highlight=False)
@@ -139,5 +143,5 @@ def as_document(findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _sign(console: Console, *, good: bool) -> str:
-    return f"[{'green' if good else 'red'}]{mark(good=good, console=console)}[/]"
+def _sign(console: Console, *, good: bool) -> Text:
+    return Text(mark(good=good, console=console), "green" if good else "red")

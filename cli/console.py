@@ -2,18 +2,30 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from cli.failures import Status
+from domain.plain_text import one_line, visible
 
 WIDTH_OF_A_FILE = 120
 
 
-class _Console(Console):
+class PlainConsole(Console):
+    """What is printed is text: neither markup nor control characters in it do anything."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+class _Output(PlainConsole):
     def on_broken_pipe(self) -> NoReturn:
         reader_left()
 
@@ -24,9 +36,9 @@ def reader_left() -> NoReturn:
     raise SystemExit(Status.READER_LEFT)
 
 
-_probe = _Console()
-output = _probe if _probe.is_terminal else _Console(width=WIDTH_OF_A_FILE)
-errors = Console(stderr=True)
+_probe = _Output()
+output = _probe if _probe.is_terminal else _Output(width=WIDTH_OF_A_FILE)
+errors = PlainConsole(stderr=True)
 
 
 def write(text: str) -> None:
@@ -45,9 +57,16 @@ def mark(*, good: bool, console: Console = output) -> str:
     return "✓" if good else "✗"
 
 
+class _Rows(Table):
+    """What stands in a cell stays in it."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def table(*headings: str) -> Table:
     """A table that folds what is too long, so that an id can always be copied whole."""
-    made = Table(box=box.SIMPLE_HEAD)
+    made = _Rows(box=box.SIMPLE_HEAD)
     for heading in headings:
         made.add_column(heading, overflow="fold")
     return made

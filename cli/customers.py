@@ -15,6 +15,7 @@ from cli.failures import Misused
 from cli.migrating import AT_ONCE, configured, database_url, say
 from db import customer_migrations, migration_cohorts, standings, subscriptions
 from domain.migration import IN_WORDS, in_cohort
+from domain.plain_text import one_line
 from domain.subscription import Provider
 from runtime.database import create_engine
 from runtime.wiring import Services, from_environment
@@ -73,7 +74,7 @@ def migrate_customers(
         stopped = asyncio.run(_start(wanted))
         _run(lambda conn: show(conn, to))
         if stopped is not None:
-            errors.print(f"stopped: {stopped}", style="red", highlight=False)
+            errors.print(one_line(f"stopped: {stopped}"), style="red", highlight=False)
             raise typer.Exit(1)
     elif status or pause or resume:
         _run(lambda conn: show(conn, to))
@@ -162,9 +163,9 @@ async def show(conn: AsyncConnection, target: Provider) -> None:
     if told.row_count:
         output.print(told)
     for organization_id, state, reason in await migration_cohorts.troubles(conn, target, limit=20):
-        output.print(f"{organization_id} {state.value}: {reason}", markup=False, highlight=False)
+        output.print(one_line(f"{organization_id} {state.value}: {reason}"), markup=False, highlight=False)
     rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"
-    output.print(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}", highlight=False)
+    output.print(one_line(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}"))
 
 
 def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -11,6 +11,7 @@ from cli.migrating import configured, database_url
 from db import explaining
 from db.explaining import Explanation
 from db.receipts import Receipt
+from domain.plain_text import one_line
 from runtime.database import create_engine, snapshot
 
 
@@ -34,7 +35,7 @@ async def _ask(url: str, organization_id: str) -> Explanation | None:
 
 def show(told: Explanation, console: Console) -> None:
     for sentence in explaining.story(told):
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        console.print(one_line(sentence), markup=False, highlight=False, soft_wrap=True)
     if told.receipts:
         console.print()
         for receipt in told.receipts:
@@ -64,7 +65,7 @@ def show(told: Explanation, console: Console) -> None:
 
 def show_receipt(receipt: Receipt, console: Console) -> None:
     """One suspension or reactivation: each step with its time, and what leaked."""
-    console.print(f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}", style="bold", highlight=False)
+    console.print(one_line(f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}"), style="bold")
     steps = table("step", "done after", "result")
     for step in receipt.steps:
         since = datetime.fromisoformat(step["finished_at"]) - receipt.decided_at

@@ -11,6 +11,7 @@ from cli.console import errors, output, table, write
 from cli.migrating import configured, database_url
 from db import api_keys
 from db.api_keys import ApiKey, Scope
+from domain.plain_text import is_plain
 from runtime.database import create_engine
 
 T = TypeVar("T")
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 def create(name: str, scope: str) -> None:
     """The key stands alone on standard output."""
+    if not name.strip() or not is_plain(name):
+        raise typer.BadParameter("a name is not blank, and has no control characters", param_hint="--name")
     key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
     errors.print(f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False)
     write(plain)

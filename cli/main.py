@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from cli.commands import app
+from domain.plain_text import visible
 from runtime.processes import exit_now
 
 
@@ -48,7 +49,7 @@ def _tell(problem: Exception) -> int:
 
     told = in_words(problem)
     if told is None:
-        traceback.print_exception(problem)
+        sys.stderr.write(visible("".join(traceback.format_exception(problem))))
         return Status.MISTAKE
     text, status = told
     errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import typer
 from activities.listing import Settled, Tally
 from cli.console import errors, output, table
 from cli.migrating import AT_ONCE, configured_wholly, say
+from domain.plain_text import one_line
 from runtime.wiring import from_environment
 
 
@@ -21,7 +22,7 @@ def reconcile(settle: int) -> None:
     output.print(shown)
     for one in tallies:
         if one.problem:
-            errors.print(f"{one.provider} could not be asked: {one.problem}", style="red", highlight=False)
+            errors.print(one_line(f"{one.provider} could not be asked: {one.problem}"), style="red", highlight=False)
     if any(one.problem for one in tallies):
         raise typer.Exit(1)
 

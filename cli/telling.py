@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import mark
+from domain.plain_text import visible
 
 PATIENCE = 60.0
 LOOK_EVERY = 0.02
@@ -41,14 +42,14 @@ class Teller:
 
     def chapter(self, title: str) -> None:
         self._chapters += 1
-        self.console.print(f"\n[bold]{self._chapters}  {escape(title)}[/]", highlight=False)
+        self.console.print(Text(f"\n{self._chapters}  {visible(title)}", "bold"))
 
     @asynccontextmanager
     async def step(self, doing: str) -> AsyncIterator[Line]:
         """Shows `doing` while it lasts, and then what the line says by then."""
         line, began = Line(doing), time.monotonic()
         try:
-            with self.console.status(escape(doing), spinner="line"):
+            with self.console.status(Text(visible(doing)), spinner="line"):
                 yield line
         except Exception:
             self._print(line, began, good=False)
@@ -56,16 +57,16 @@ class Teller:
         self._print(line, began, good=True)
 
     def note(self, text: str) -> None:
-        self.console.print(f"{'':14}{escape(text)}", style="dim", highlight=False, soft_wrap=True)
+        self.console.print(Text(f"{'':14}{visible(text)}", "dim"), soft_wrap=True)
 
     def show(self, table: Table) -> None:
         self.console.print(Padding(table, (0, 0, 0, 13)))
 
     def _print(self, line: Line, began: float, *, good: bool) -> None:
         took = f"{(time.monotonic() - began) * 1000:,.0f} ms"
-        sign = f"[{'green' if good else 'red'}]{mark(good=good, console=self.console)}[/]"
-        text = f"  {sign} {took:>9}  {escape(line.text)}"
-        self.console.print(text, highlight=False, soft_wrap=True)
+        sign = (mark(good=good, console=self.console), "green" if good else "red")
+        text = Text.assemble("  ", sign, f" {took:>9}  {visible(line.text)}")
+        self.console.print(text, soft_wrap=True)
         if line.detail:
             self.note(line.detail)
 

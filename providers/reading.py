@@ -1,13 +1,13 @@
 """Reads single fields of a provider's JSON leniently: what is not there or not readable is None, never an exception."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from domain.plain_text import is_plain
+
 Json = Mapping[str, Any]
 _LONGEST = 255
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres takes neither in text
 
 
 class NotJson(ValueError):
@@ -37,7 +37,7 @@ def parts(parent: Json, name: str) -> list[Json]:
 
 def text(parent: Json, name: str) -> str | None:
     value = parent.get(name)
-    if not isinstance(value, str) or not value or len(value) > _LONGEST or _UNSTORABLE.search(value):
+    if not isinstance(value, str) or not value or len(value) > _LONGEST or not is_plain(value):
         return None
     return value
 

@@ -14,6 +14,8 @@ import structlog
 from pydantic import SecretBytes, SecretStr
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from domain.plain_text import one_line, visible
+
 REDACTED = "***"
 
 _SECRET_KEYS = re.compile(
@@ -134,6 +136,20 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return {key: REDACTED if _is_secret(key) else redact(value) for key, value in event.items()}
 
 
+def _plain_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For a terminal: a stranger's text does nothing there, and only a traceback has more than one line.
+
+    JSON writes such characters as escapes by itself.
+    """
+    return {one_line(str(key)): _plain(value, keep_lines=key == "exception") for key, value in event.items()}
+
+
+def _plain(value: object, *, keep_lines: bool) -> object:
+    if isinstance(value, str):
+        return visible(value) if keep_lines else one_line(value)
+    return value if value is None or isinstance(value, bool | int | float) else one_line(str(value))
+
+
 def _endings(form: str, stream: TextIO) -> list[Processor]:
     """The last steps. Tracebacks become text before the redaction, which thereby covers them."""
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
@@ -141,7 +157,7 @@ def _endings(form: str, stream: TextIO) -> list[Processor]:
     if form == "json":
         return [without_meta, traceback, _redact_event, structlog.processors.JSONRenderer()]
     console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
-    return [without_meta, traceback, _redact_event, console]
+    return [without_meta, traceback, _redact_event, _plain_event, console]
 
 
 def _quiet() -> None:

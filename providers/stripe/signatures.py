@@ -26,7 +26,8 @@ class Signatures:
         header = headers.get("stripe-signature", "")
         if not any(_signed(raw, header, secret) for secret in self._secrets):
             raise InvalidSignature("not signed with any secret of ours")
-        if abs(now.timestamp() - _signed_at(header)) > TOLERANCE.total_seconds():
+        signed_at = _signed_at(header)
+        if signed_at is None or abs(now.timestamp() - signed_at) > TOLERANCE.total_seconds():
             raise InvalidSignature("signed too long ago, or in the future")
         self._meant_for_us(raw)
 
@@ -49,9 +50,10 @@ def _signed(raw: bytes, header: str, secret: str) -> bool:
         return False
 
 
-def _signed_at(header: str) -> int:
-    """The first `t`, which is the one that is signed; the header has been verified."""
-    return next(int(each.partition("=")[2]) for each in header.split(",") if each.partition("=")[0] == "t")
+def _signed_at(header: str) -> int | None:
+    """The first `t`, which is the one that is signed; the header has been verified. None for more than a time."""
+    first = next(each.partition("=")[2] for each in header.split(",") if each.partition("=")[0] == "t")
+    return int(first) if first.isascii() and first.isdigit() else None
 
 
 def _mode(*, live: bool) -> str:
