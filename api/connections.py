@@ -75,8 +75,12 @@ class Connection(HttpToolsProtocol):
             return
         self._unread += len(data)
         super().data_received(data)
-        if self._unread > HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._unread > HEAD_BYTES:
             self._cut(Kind.HEAD_TOO_LARGE)
+        elif self._deadline is None and self._in_head and not self._answering():
+            self._wait(HEAD_SECONDS)  # line ends before a request: the parser passes over them, and nobody waits
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -155,14 +159,17 @@ class Connection(HttpToolsProtocol):
         self._refused = kind
         raise ValueError(kind.title)
 
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
     def _cut(self, kind: Kind) -> None:
         """Close the connection, with the problem if a request waits for an answer that has not begun."""
         self._stop_waiting()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            silent = cycle.response_started or bool(self.pipeline)
-            cycle.disconnected = True
-            cycle.message_event.set()
+        if self._answering():
+            silent = self.cycle.response_started or bool(self.pipeline)
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         else:
             silent = kind is Kind.TOO_SLOW and not (self._head_bytes or self._unread)  # nothing was asked
         if not silent:

@@ -136,6 +136,18 @@ async def test_whoever_falls_silent_is_cut(tollgate: Tollgate, what: str, monkey
         assert (status(problem), kind(problem)) == (408, "too_slow")
 
 
+async def test_line_ends_between_requests_hold_no_connection(
+    tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+
+    async with connected(tollgate) as (reader, writer), asyncio.timeout(LIMIT):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writer.write(b"\r\n")
+        await reader.read()
+
+
 async def test_a_body_that_trickles_is_cut_and_one_that_flows_is_not(
     tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
