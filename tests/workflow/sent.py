@@ -6,12 +6,15 @@ from sqlalchemy import text
 
 from db import campaigns
 from domain.campaign import MessageStatus
+from tests.builders import number
 from tests.world import World, until
 
 LEDGER = """
     SELECT count(*) FILTER (WHERE kind = 'debit') - count(*) FILTER (WHERE refunds IS NOT NULL)
     FROM ledger_entries WHERE organization_id = :organization_id
 """
+
+STILL_PAID = "SELECT count(*) FROM messages WHERE status = 'accepted' AND provider_sid = ANY(CAST(:sids AS text[]))"
 
 
 async def accepted(world: World, organization_id: str, number: int) -> None:
@@ -46,12 +49,15 @@ async def counts(world: World, organization_id: str, campaign_id: UUID) -> dict[
 
 
 async def settled(world: World, organization_id: str, campaign_id: UUID) -> dict[str, int]:
-    """Wait until the parked campaign holds no money and nothing is on its way; returns its counts."""
+    """Wait until the parked campaign holds no money, nothing is on its way, and what Twilio gave back is refunded."""
     open_ones = (MessageStatus.RESERVED.value, MessageStatus.SENDING.value)
+    account = world.twilio.state.accounts[await world.account_sid(organization_id)]
 
     async def reached() -> dict[str, int] | None:
+        given_back = [message.sid for message in account.messages if message.error_code == 30002]
+        kept = await number(world.services.engine, STILL_PAID, sids=given_back)
         now = await counts(world, organization_id, campaign_id)
-        return None if any(now[status] for status in open_ones) else now
+        return None if kept or any(now[status] for status in open_ones) else now
 
     found = await until(reached, "a campaign that holds nothing")
     assert found is not None
