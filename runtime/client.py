@@ -32,6 +32,8 @@ _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
 _ANSWERED = {
     "Unauthenticated": "TEMPORAL_API_KEY: Temporal does not take it",
     "PermissionDenied": "TEMPORAL_API_KEY: Temporal does not take it",
+    "PrivateKeyParseError": "TEMPORAL_TLS_CLIENT_KEY_*: the key cannot be read",
+    "CertificateParseError": "TEMPORAL_TLS_*: a certificate cannot be read",
     "Unimplemented": "TEMPORAL_ADDRESS: what answers there is no Temporal server",
 }
 SEARCH_ATTRIBUTES = {"OrganizationId": "Keyword", "Standing": "Keyword", "Stuck": "Bool"}
@@ -69,7 +71,8 @@ async def connect(
         except RuntimeError as problem:
             for word, wrong in _ANSWERED.items():
                 if word in str(problem):
-                    raise BadSettings(f"{wrong} ({address}: {temporal_reason(problem)})") from problem
+                    quoted = _QUOTED.search(str(problem))
+                    raise BadSettings(f"{wrong} ({address}{f': {quoted[1]}' if quoted else ''})") from problem
             raise
 
     client = await until_it_answers(
@@ -83,7 +86,9 @@ async def connect(
 def temporal_reason(problem: Exception) -> str:
     """What is quoted in the SDK's words, which are in the notation of another language around that."""
     quoted = _QUOTED.search(str(problem))
-    return quoted[1] if quoted is not None else str(problem).partition("{")[0]
+    return (
+        quoted[1] if quoted is not None else "no connection could be made; does one side speak TLS and not the other?"
+    )
 
 
 async def _check_namespace(client: Client, address: str) -> None:

@@ -212,6 +212,8 @@ def temporal_connection() -> "ClientConnectConfig | None":
         config = ClientConfig.load_client_connect_config(disable_file=True)
     except (OSError, RuntimeError, ValueError) as problem:
         raise BadSettings(f"TEMPORAL_TLS_*: {problem}") from None
+    if os.environ.get("TEMPORAL_TLS", "true").lower() not in {"", "true", "false", "1", "0"}:
+        raise BadSettings("TEMPORAL_TLS: must be true or false")
     address = config.get("target_host")
     if not address:
         return None

@@ -130,6 +130,12 @@ def test_temporal_is_reached_by_a_host_and_a_port(address: str, monkeypatch: pyt
     assert line() == "TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233"
 
 
+def test_temporal_speaks_tls_or_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_TLS", "maybe")
+
+    assert line() == "TEMPORAL_TLS: must be true or false"
+
+
 def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOLLGATE_DB_POOL_SIZE", "0")
     monkeypatch.setenv("TOLLGATE_STRIPE_API_KEY", "sk_1")
