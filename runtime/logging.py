@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from functools import lru_cache
 from typing import TextIO
 
@@ -83,6 +84,8 @@ def redact(value: object) -> object:
     match value:
         case SecretStr() | SecretBytes():
             return REDACTED
+        case Enum():  # in a list of them the console's form would show Python's name
+            return redact(value.value)
         case str():
             return redact_text(value)
         case bytes():

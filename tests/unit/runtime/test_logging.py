@@ -9,6 +9,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from domain.standing import Block
 from runtime import logging as our_logging
 from runtime.logging import redact, redact_text
 
@@ -63,6 +64,19 @@ def test_a_secret_key_hides_its_value_at_any_depth(key: str) -> None:
 
 def test_secret_types_and_keys_that_are_numbers_are_hidden() -> None:
     assert redact({"+15550001142": SecretStr("s"), "n": 7}) == {"+1555***42": "***", "n": 7}
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_value_of_ours_is_logged_without_the_name_of_its_class(form: str) -> None:
+    written = io.StringIO()
+    our_logging.configure("info", form, stream=written)
+
+    structlog.get_logger("ours").info("applied", blocks=[Block.NONPAYMENT], of={"kind": Block.ADMIN})
+    logging.getLogger("uvicorn.error").info("ended", extra={"color_message": "\x1b[36mended"})
+
+    assert "Block" not in written.getvalue()
+    assert "nonpayment" in written.getvalue()
+    assert "\x1b" not in written.getvalue().replace("\\u001b", "\x1b")
 
 
 def test_every_logger_writes_one_redacted_json_line(stream: io.StringIO) -> None:
