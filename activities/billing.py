@@ -1,5 +1,6 @@
 """Billing activities: ask the provider afresh, have the money it confirms booked, and fold its answer."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from temporalio.exceptions import ApplicationError
 from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import translated
-from db import campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
+from activities.unlinked import Unlinked
+from db import alerts, campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
@@ -23,13 +25,19 @@ from domain.subscription import Provider, Snapshot, State
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
+NOT_CONFIRMED = "not_confirmed"
 BOOKED_AT_ONCE = 15
 """Of each provider: each takes some calls, and one attempt has 30 s. The next look follows at once."""
+BOOK_UNTIL = 15.0
+"""Seconds into an attempt no further delivery is begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
+    """`problem` is why the provider's answer could not be folded, where that is what was tried before."""
+
     organization_id: str
+    problem: str = ""
 
 
 class Billing:
@@ -41,6 +49,7 @@ class Billing:
         self._providers = providers
         self._doorbell = doorbell
         self._booking = Booking(engine, providers)
+        self._unlinked = Unlinked(engine, providers)
 
     @activity.defn(name="confirm_subscription")
     async def confirm_subscription(self, asked: Organization) -> Standing | None:
@@ -49,7 +58,7 @@ class Billing:
         Fails retryably as `ProviderUnavailable`, when all that the other provider tells is done. `ask_again` of the
         standing: an answer contradicts what has shut the gate; what waits for it stays unhandled.
         """
-        organization_id = asked.organization_id
+        organization_id, began = asked.organization_id, asyncio.get_running_loop().time()
         async with self._reading.connect() as conn:
             deliveries = await inbox.unhandled(conn, organization_id)
             known = await subscriptions.of_organization(conn, organization_id)
@@ -61,14 +70,21 @@ class Billing:
         told, silent = await self._ask_each(
             [one for one in concerned if one.is_current or one.provider in self._providers]
         )
+        rows = {(one.provider, one.id) for one in known}
+        rows |= {(one.provider, snapshot.subscription_id) for one, snapshot in told if snapshot.subscription_id}
+        await self._unlinked.look(organization_id, _of_others(deliveries, silent), rows)
         async with self._engine.begin() as conn:
             standing, doubted = await _fold(conn, organization_id, told, cause, may_open=not silent)
             deliveries = [one for one in deliveries if one.money or (one.provider, one.subscription_id) not in doubted]
+            if not silent and not doubted:
+                await alerts.clear(conn, organization_id, NOT_CONFIRMED)
             resumed = [] if money or paying else await _finish(conn, standing, _of_others(deliveries, silent))
-        silent |= await self._booking.book(organization_id, _of_others(money, silent))
-        await self._booking.settle_topups(organization_id, [one for one in paying if one.provider not in silent])
+        until = began + BOOK_UNTIL
+        left = await self._booking.book(organization_id, money, silent=silent, until=until)
+        await self._booking.topping_up.settle(organization_id, paying, silent=silent, until=until)
         if money or paying:
-            done = [one for one in _of_others(deliveries, silent) if one not in later]
+            later += left
+            done = [one for one in deliveries if one not in later and (one in money or one.provider not in silent)]
             async with self._engine.begin() as conn:
                 standing, _ = await _fold(conn, organization_id, (), cause, may_open=not silent)
                 resumed = await _finish(conn, standing, done)
@@ -84,8 +100,13 @@ class Billing:
 
     @activity.defn(name="settle_standing")
     async def settle_standing(self, asked: Organization) -> Standing | None:
-        """Decide anew from what is recorded, without asking anybody: blocks, deadlines, the newest verified event."""
+        """Decide anew from what is recorded, without asking anybody: blocks, deadlines, the newest verified event.
+
+        That it could not be confirmed is an alert until it is.
+        """
         async with self._engine.begin() as conn:
+            if asked.problem:
+                await alerts.raise_(conn, asked.organization_id, NOT_CONFIRMED, asked.problem)
             return await standings.settle(
                 conn, asked.organization_id, now=datetime.now(UTC), cause="deadline or block", may_open=False
             )

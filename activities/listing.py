@@ -18,7 +18,7 @@ from temporalio import activity
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
-from db import folding, inbox, listings
+from db import alerts, folding, inbox, listings
 from domain.events import EventKind
 from domain.subscription import Provider
 from providers.billing import BillingProvider, Listed
@@ -106,8 +106,10 @@ class Listing:
                 continue
             length, before, tally = end - tally.until, end, tally.followed_by(found)
             if end >= until:
+                await self._note_missed(provider, tally)
                 return tally
             if longest is not None and time.monotonic() - began > longest.total_seconds():
+                await self._note_missed(provider, tally)
                 return replace(tally, behind=True)
             end = min(until, end + 2 * length)
 
@@ -153,6 +155,16 @@ class Listing:
         async with self._engine.connect() as conn:
             here = await listings.known(conn, provider, [one.event for one in some.values()])
         return {id_: one for id_, one in some.items() if id_ not in here}
+
+    async def _note_missed(self, provider: Provider, tally: Tally) -> None:
+        """A webhook that does not come says nothing: its id, secret or address may be wrong, or its types."""
+        kind = f"{provider.value}_events_missed"
+        async with self._engine.begin() as conn:
+            if tally.missed:
+                detail = f"{tally.missed} listed events were never delivered: look at {provider.value}'s webhook"
+                await alerts.raise_(conn, "", kind, detail)
+            elif tally.listed:
+                await alerts.clear(conn, "", kind)
 
     async def _take_in(self, listed: Listed) -> None:
         event = replace(listed.event, transmission_id=f"{inbox.LISTED}{listed.event.event_id}")

@@ -28,7 +28,6 @@ from db import (
     locks,
     messages,
     organizations,
-    parking,
     standings,
     subscriptions,
     suspensions,
@@ -102,8 +101,6 @@ class Reconciling:
         Raises `RPCError` when Temporal does not answer; what was not rung is due again in seconds.
         """
         now = datetime.now(UTC)
-        async with self._engine.begin() as conn:
-            await parking.adopt(conn, now=now)
         async with self._engine.begin() as conn:
             due = await waiting.organizations(conn, now=now, limit=1000 if everything else 200, everything=everything)
         for index, organization_id in enumerate(due):

@@ -22,6 +22,7 @@ from api import (
     openapi,
     organization_changes,
     organizations,
+    parked,
     postings,
     previews,
     rates,
@@ -38,6 +39,7 @@ from api.errors import install
 from api.keys import Keys
 from api.lean import Lean
 from api.requests import Requests
+from api.setups import Setups
 from api.tokens import Tokens
 from runtime import settings, wiring
 from runtime.batches import Callbacks
@@ -49,6 +51,7 @@ WRITES_WAITING = 100
 """Of one organization, behind those under way; more are told to come again."""
 ROUTES = (
     webhooks,
+    parked,
     callbacks,
     organization_changes,
     organizations,
@@ -100,6 +103,7 @@ def create_app(services: Services | None = None) -> FastAPI:
                 callbacks=batches,
                 answers=answers,
                 turns=Turns(max(1, ready.settings.db_pool_size // 4), waiting=WRITES_WAITING),
+                setups=Setups(ready.engine),
             )
             yield
 

@@ -18,6 +18,7 @@ from api.answers import Answers
 from api.background import Background
 from api.errors import invalid, not_found
 from api.keys import Keys
+from api.setups import Setups
 from api.tokens import Tokens
 from db import waiting
 from runtime.batches import Callbacks
@@ -42,6 +43,7 @@ class Context:
     callbacks: Callbacks
     answers: Answers
     turns: Turns
+    setups: Setups
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """To read with: all that is read from it is of one moment."""

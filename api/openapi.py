@@ -12,6 +12,7 @@ from api.errors import MEDIA_TYPE, ProblemOut
 
 _TAGS = [
     {"name": "webhooks", "description": "What providers call. They sign; no API key."},
+    {"name": "parked", "description": "Webhook deliveries that wait for a person."},
     {"name": "organizations", "description": "Onboarding, whether one may send and why, suspension by hand."},
     {"name": "wallet", "description": "Prepaid money: credits, debits, the ledger, freezing by hand."},
     {"name": "subscription", "description": "What an organization pays for, at its provider."},

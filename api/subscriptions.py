@@ -11,7 +11,7 @@ from api.auth import READ, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.subscription_fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
-from db import folding, inbox, organizations, parking, standings, subscriptions
+from db import folding, organizations, owners, parking, standings, subscriptions
 from db.subscriptions import Subscription
 from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink
@@ -123,7 +123,7 @@ async def _refuse_anothers(conn: AsyncConnection, organization_id: str, asked: L
     known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
     if known is not None and known.organization_id != organization_id:
         raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
-    named = inbox.organization_named(told.custom_id)
+    named = owners.organization_named(told.custom_id)
     if named != organization_id and named and await organizations.get(conn, named) is not None:
         raise Problem(Kind.TAKEN, f"the provider says that it is {named}'s")
     current = await subscriptions.current(conn, organization_id)

@@ -13,13 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.context import Context, Here
 from api.errors import Kind, Problem, not_found
-from db import folding, inbox
+from db import folding, inbox, owners
 from db.folding import Heard
 from db.inbox import Delivery, InboxStatus
 from domain.events import BillingEvent
 from domain.subscription import Provider
 from providers.billing import BillingProvider
-from providers.errors import InvalidSignature, ProviderError
+from providers.errors import InvalidSignature, NotMeantForUs, ProviderError
 
 log = structlog.get_logger()
 router = APIRouter(tags=["webhooks"])
@@ -42,6 +42,8 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
         await provider.verify_webhook(raw, headers, now=now)
     except InvalidSignature as problem:
         log.warning("webhook_signature_wrong", provider=provider.name, problem=str(problem))
+        if isinstance(problem, NotMeantForUs):
+            await here.setups.note_refused(name, str(problem))
         raise
     event = provider.parse_webhook(raw, headers)
     try:
@@ -49,6 +51,8 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     except (SQLAlchemyError, OSError) as problem:
         log.warning("webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0])
         raise Problem(Kind.UNAVAILABLE) from problem
+    await here.setups.note_refused(name, None)
+    await here.setups.note_version(name, event.concern)
     if not delivery.kept:
         log.warning("webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id)
         raise Problem(Kind.UNAVAILABLE)  # a genuine one comes again, and is listed by its provider besides
@@ -107,7 +111,7 @@ async def hear(
 async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
     """The gate could not be shut, so the answer is no; but nothing that was verified is lost for that."""
     async with here.services.engine.begin() as conn:
-        await inbox.receive(conn, event, raw, headers, await inbox.organization_of(conn, event))
+        await inbox.receive(conn, event, raw, headers, await owners.of_event(conn, event))
 
 
 async def _clear_up(

@@ -1,7 +1,7 @@
 """Alerts: what a person has to look at; raised once, counted when seen again, cleared when it no longer holds."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Text, bindparam, func, select, update
@@ -44,9 +44,17 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail:
     )
 
 
-async def clear(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
-    """It does not hold any more; whether it stood. The caller commits."""
-    return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
+async def clear(
+    conn: AsyncConnection, organization_id: str, kind: str, *, unseen_for: timedelta = timedelta(0)
+) -> bool:
+    """It does not hold any more; whether it stood. `unseen_for`: only if it was not raised again for so long.
+
+    The caller commits.
+    """
+    query = _CLEAR
+    if unseen_for:
+        query = query.where(alerts.c.last_seen_at < func.clock_timestamp() - unseen_for)
+    return (await conn.execute(query, {"of": organization_id, "of_kind": kind})).rowcount > 0
 
 
 async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:

@@ -12,18 +12,19 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, customer_migrations, evidence, inbox, parking, standings, subscriptions, succession
+from db import alerts, customer_migrations, evidence, inbox, owners, parking, standings, subscriptions, succession
 from db.inbox import Delivery, InboxStatus
 from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
-from domain.events import BillingEvent, EventKind
+from domain.events import MAY_CLOSE, BillingEvent, EventKind
 from domain.standing import Block, Standing
 from domain.subscription import BILLING, Order, Snapshot, State, order
 
 UNKNOWN_STATUS = "unknown_status"
 ALERT_OF = {Block.TELEPHONY: "telephony", Block.DISPUTE: "dispute_lost"}
 """The alert that stands as long as a block of the kind does."""
+NOT_LINKED = "subscription_not_linked"
 
 
 class Heard(StrEnum):
@@ -32,7 +33,7 @@ class Heard(StrEnum):
     SHUT = "the gate was shut"
     NOTED = "noted; the provider is asked before anything opens"
     OLD = "older than what is known; nothing changed"
-    OTHER = "not the current subscription; the standing did not change"
+    OTHER = inbox.NOT_CURRENT
     UNCLEAR = "its time does not say whether it is news"
 
 
@@ -56,6 +57,10 @@ async def receive(
     standing = await _lock_subject(conn, event)
     named = None if standing is None else standing.organization_id
     delivery = await inbox.receive(conn, event, raw, headers, named)
+    if named is not None and event.problem is not None and delivery.deliveries == 1:
+        await alerts.raise_(conn, named, "not_understood", f"{event.event_type} {event.event_id}: {event.problem}")
+    if named is not None and event.kind is EventKind.FRAUD_WARNING and delivery.deliveries == 1:
+        await alerts.raise_(conn, named, "fraud_warning", f"{event.event_type} about {event.payment_id}")
     due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
     if standing is None or not due or not (delivery.kept or event.snapshot is not None):
         return Received(delivery=delivery, named=named, heard=None)
@@ -77,8 +82,10 @@ async def hear(
 
 async def _lock_subject(conn: AsyncConnection, event: BillingEvent) -> Standing | None:
     if event.subscription_id is not None:
-        return await standings.lock_subscriber(conn, event.provider, event.subscription_id)
-    named = await inbox.organization_of(conn, event)
+        standing = await standings.lock_subscriber(conn, event.provider, event.subscription_id)
+        if standing is not None:
+            return standing
+    named = await owners.of_event(conn, event)
     return None if named is None else await standings.lock(conn, named)
 
 
@@ -131,10 +138,13 @@ async def _record(
         await standings.place_block(conn, organization_id, block)
         return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
     told = event.snapshot
-    if told is None or event.subscription_id is None:
+    if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
         return Heard.NOTED, known
     if subject is None:
         return Heard.OTHER, known
+    if told is None:
+        asks = subject.is_current and not sure
+        return Heard.UNCLEAR if asks else Heard.NOTED if subject.is_current else Heard.OTHER, known
     if subject.is_current and told.state is State.UNKNOWN:
         await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}")
     newer, word = evidence.event_order(told, subject, now), evidence.word_of(subject, told, known.policy, now)
@@ -248,6 +258,7 @@ async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot
     if word is not None and told.state is not word.state:
         await subscriptions.note_word(conn, subscription, word)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
+    await alerts.clear(conn, subscription.organization_id, NOT_LINKED)
     cause = f"subscription {subscription.id} linked"
     return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import inbox, organizations, payments, subscriptions
+from db.tables import inbox
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.subscription import Provider
 
@@ -35,6 +35,10 @@ MOST_BODIES = 20
 """So many bodies of one transmission are stored. Of a genuine one there is one."""
 UNKNOWN = "unknown "
 """Begins the outcome of a parked delivery that is tried again by itself."""
+UNDECIDED = f"{UNKNOWN}yet: "
+"""Begins the outcome of one that the provider has not decided."""
+NOT_CURRENT = "not the current subscription; the standing did not change"
+"""The outcome of one that told of a subscription that did not decide when it came."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
 
@@ -216,17 +220,19 @@ async def of_organization(conn: AsyncConnection, organization_id: str, *, limit:
     return [read(row) for row in await conn.execute(query)]
 
 
-async def parked(conn: AsyncConnection, *, limit: int) -> list[Delivery]:
-    """The oldest first, whoever they belong to."""
-    query = select(inbox).where(inbox.c.status == InboxStatus.PARKED.value).order_by(inbox.c.id).limit(limit)
-    return [read(row) for row in await conn.execute(query)]
-
-
 async def backlog(conn: AsyncConnection) -> Backlog:
+    """`parked` is what a person has to look at: not what the provider has not decided, nor what will be dismissed by
+    itself, since no money is in it and it names nobody.
+    """
     waits = inbox.c.status == InboxStatus.UNHANDLED.value
+    no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
+    no_money |= inbox.c.kind.in_([EventKind.PAYMENT_FAILED.value, EventKind.PAYMENT_PENDING.value])
+    by_itself = inbox.c.outcome.startswith(UNDECIDED) | (
+        inbox.c.organization_id.is_(None) & no_money & inbox.c.outcome.startswith(UNKNOWN)
+    )
     query = select(
         func.count().filter(waits).label("unhandled"),
-        func.count().filter(~waits).label("parked"),
+        func.count().filter(~waits, ~by_itself).label("parked"),
         (func.clock_timestamp() - func.min(inbox.c.received_at).filter(waits)).label("oldest"),
     ).where(inbox.c.status != InboxStatus.HANDLED.value)
     row = (await conn.execute(query)).one()
@@ -251,32 +257,6 @@ def _whose(event: BillingEvent) -> str:
     if event.subscription_id is not None:
         return f"unknown subscription {event.subscription_id}"
     return f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
-
-
-async def organization_of(conn: AsyncConnection, event: BillingEvent) -> str | None:
-    """Our own row for the subscription or the payment wins; a top-up is the organization's that its custom id names."""
-    if event.subscription_id is not None:
-        query = select(subscriptions.c.organization_id).where(
-            subscriptions.c.provider == event.provider.value,
-            subscriptions.c.provider_subscription_id == event.subscription_id,
-        )
-        return (await conn.execute(query)).scalar_one_or_none()
-    ids = [one for one in (event.payment_id, event.money.id if event.money else None) if one is not None]
-    if ids:
-        query = select(payments.c.organization_id).where(
-            payments.c.provider == event.provider.value, payments.c.object_id.in_(ids)
-        )
-        found: str | None = (await conn.execute(query.limit(1))).scalar_one_or_none()
-        if found is not None:
-            return found
-    named = organization_named(event.custom_id)
-    query = select(organizations.c.id).where(organizations.c.id == named)
-    return (await conn.execute(query)).scalar_one_or_none()
-
-
-def organization_named(custom_id: str | None) -> str:
-    """A custom id is an organization's id, optionally followed by a colon and the host application's own words."""
-    return (custom_id or "").split(":", 1)[0]
 
 
 def read(row: Any) -> Delivery:

@@ -1,16 +1,34 @@
 """Parked deliveries: of something that is not known yet, tried again until it is; or set aside for a person."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox import FIRST_RETRY, LAST_RETRY, UNKNOWN, Delivery, InboxStatus, assign, backoff, organization_of, read
+from db import owners
+from db.inbox import (
+    FIRST_RETRY,
+    LAST_RETRY,
+    NOT_CURRENT,
+    UNDECIDED,
+    UNKNOWN,
+    Delivery,
+    InboxStatus,
+    assign,
+    backoff,
+    read,
+)
 from db.tables import inbox, reversals
 from domain.events import BillingEvent, EventKind
+from domain.money import Money
 from domain.subscription import Provider, State, Word
 
+FOR_NOW = f"{UNKNOWN}for now: "
+"""Begins the outcome of one that could not be settled when it was tried."""
+LONGEST_PUT_OFF = timedelta(minutes=10)
+_PARKED = inbox.c.status == InboxStatus.PARKED.value
 _CLOSES = {
     EventKind.SUSPENDED.value: State.PAUSED,
     EventKind.PAUSED.value: State.PAUSED,
@@ -20,12 +38,36 @@ _CLOSES = {
 _BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
 
 
-async def park(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """`amount` and `payer` are as the provider told them when it was asked, None and empty before that."""
+
+    delivery: Delivery
+    custom_id: str | None
+    payment_id: str | None
+    amount: Money | None
+    payer: str
+
+
+async def park(conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None) -> None:
     """Set it aside for a person; it stays in sight, and is tried again if `reason` says that something is unknown."""
+    values: dict[str, Any] = {"status": InboxStatus.PARKED.value, "outcome": reason}
+    if amount is not None:
+        values |= {"amount_micros": amount.micros, "currency": amount.currency}
+    values["next_attempt_at"] = func.clock_timestamp() + _BACKOFF
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(**values))
+
+
+async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
+    """It could not be settled at this moment: it is tried again soon, by itself, and holds up no other."""
     await conn.execute(
         update(inbox)
         .where(inbox.c.id == delivery_id)
-        .values(status=InboxStatus.PARKED.value, outcome=reason, next_attempt_at=func.clock_timestamp() + _BACKOFF)
+        .values(
+            status=InboxStatus.PARKED.value,
+            outcome=f"{FOR_NOW}{reason}",
+            next_attempt_at=func.clock_timestamp() + func.least(_BACKOFF, LONGEST_PUT_OFF),
+        )
     )
 
 
@@ -41,8 +83,35 @@ async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: st
     await conn.execute(update(inbox).where(inbox.c.id == delivery.id).values(outcome=outcome))
 
 
-async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> list[str]:
-    """Try again to find the organizations of parked deliveries; those found become unhandled. Returns their ids.
+async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
+    waits = inbox.c.status == InboxStatus.PARKED.value
+    query = select(inbox.c.id).where(
+        inbox.c.organization_id == organization_id, waits, inbox.c.outcome.startswith(FOR_NOW)
+    )
+    return (await conn.execute(query.limit(1))).scalar_one_or_none() is not None
+
+
+async def disown(conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None) -> None:
+    """Its provider says that it is not of the organization that it named: it is parked as nobody's, and what else it
+    named is not believed. `subscription_id` is what the provider names.
+    """
+    await park(conn, delivery_id, reason)
+    nobody = {"organization_id": None, "custom_id": None, "payment_id": None}
+    await conn.execute(
+        update(inbox).where(inbox.c.id == delivery_id).values(provider_subscription_id=subscription_id, **nobody)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """`found` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells whose they are."""
+
+    found: list[str]
+    lost: list[Parked]
+
+
+async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
+    """Try again to find the organizations of parked deliveries; those found become unhandled.
 
     Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5 s to 24 h. The
     caller commits.
@@ -55,15 +124,47 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> li
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    found: list[str] = []
+    adopted = Adopted(found=[], lost=[])
     for row in await conn.execute(query):
         later = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
         await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**later))
-        organization_id = await organization_of(conn, _event_again(row))
+        organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
         if organization_id is not None:
             await assign(conn, row.id, organization_id, now=now)
-            found.append(organization_id)
-    return found
+            adopted.found.append(organization_id)
+        else:
+            adopted.lost.append(_parked(row))
+    return adopted
+
+
+async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]:
+    """Those that are parked, whoever they belong to, in the order in which they came."""
+    query = select(inbox).where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.id > after)
+    return [_parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
+
+
+async def describe(
+    conn: AsyncConnection, delivery_id: int, reason: str, *, amount: Money | None, custom_id: str | None, payer: str
+) -> None:
+    """Write down what its provider says of one that is nobody's, for the person who has to find out."""
+    known: dict[str, Any] = {"outcome": reason, "payer": payer}
+    if amount is not None:
+        known |= {"amount_micros": amount.micros, "currency": amount.currency}
+    if custom_id is not None:
+        known["custom_id"] = custom_id
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**known))
+
+
+async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
+    """Nothing is to be done about it any more; False if it is not parked. The caller commits."""
+    handled = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
+    dismissed = await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id, _PARKED)
+        .values(outcome=f"dismissed: {why}", **handled)
+        .returning(inbox.c.id)
+    )
+    return dismissed.one_or_none() is not None
 
 
 async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
@@ -74,11 +175,11 @@ async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscrip
 async def closing_word(
     conn: AsyncConnection, provider: Provider, subscription_id: str, *, since: datetime | None
 ) -> Word | None:
-    """The newest of what parked deliveries told of a subscription before it was linked, if it closes."""
+    """The newest of what was told of a subscription before it was linked, if it closes."""
     query = (
         select(inbox.c.kind, inbox.c.occurred_at)
         .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
-        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.kind.in_(_CLOSES))
+        .where(_PARKED | (inbox.c.outcome == NOT_CURRENT), inbox.c.kind.in_(_CLOSES))
         .order_by(inbox.c.occurred_at.desc().nulls_first())
     )
     row = (await conn.execute(query.limit(1))).one_or_none()
@@ -97,6 +198,27 @@ async def _due(conn: AsyncConnection, provider: Provider, those: ColumnElement[b
         update(inbox)
         .where(inbox.c.provider == provider.value, those, inbox.c.status == InboxStatus.PARKED.value)
         .values(next_attempt_at=now)
+    )
+
+
+def to_do(parked: Parked) -> str:
+    """For the person who looks at it."""
+    delivery, outcome = parked.delivery, parked.delivery.outcome
+    if outcome.startswith((UNDECIDED, FOR_NOW)):
+        return "nothing: it is asked for again by itself"
+    if delivery.organization_id is not None:
+        return "look at the organization's alerts; settle it by hand, then dismiss it"
+    if delivery.money is None:
+        return "link the subscription if it is an organization's; otherwise it is dismissed by itself"
+    if delivery.subscription_id is not None:
+        return "link the subscription to its organization; of another product, name its plan in TOLLGATE_OTHER_PRODUCTS"
+    return "credit it to its organization by hand, with the payment's id as the reference, then dismiss it"
+
+
+def _parked(row: Row[Any]) -> Parked:
+    amount = None if row.amount_micros is None else Money(row.amount_micros, row.currency)
+    return Parked(
+        delivery=read(row), custom_id=row.custom_id, payment_id=row.payment_id, amount=amount, payer=row.payer
     )
 
 

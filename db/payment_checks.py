@@ -28,7 +28,7 @@ PAYMENT_CHECKS = (
                         ELSE substring(outcome FROM '^booked as (.+)$') END AS booked_as
             FROM inbox
             WHERE status = 'handled' AND kind = 'payment_succeeded' AND organization_id IS NOT NULL
-              AND (money_kind = 'capture' AND outcome NOT LIKE 'not booked%'
+              AND (money_kind = 'capture' AND outcome NOT LIKE 'not booked%' AND outcome NOT LIKE 'dismissed: %'
                    OR money_kind = 'sale' AND outcome LIKE 'booked as %')
         ) i LEFT JOIN payments p ON p.provider = i.provider AND p.object_id = i.booked_as
         """,

@@ -30,6 +30,19 @@ class EventKind(StrEnum):
     IGNORED = "ignored"
 
 
+MAY_CLOSE = frozenset(
+    {
+        EventKind.CHANGED,
+        EventKind.SUSPENDED,
+        EventKind.CANCELED,
+        EventKind.EXPIRED,
+        EventKind.PAUSED,
+        EventKind.PAYMENT_FAILED,
+    }
+)
+"""What may be bad news even where the event does not tell the state: then the provider is asked in the answer."""
+
+
 class MoneyObject(StrEnum):
     """What kind of object at the provider holds a money fact."""
 
@@ -48,6 +61,12 @@ class MoneyReference:
     id: str
 
 
+def brings_money(kind: EventKind, money: MoneyReference | None) -> bool:
+    """Whether an event may tell of money that moved. Of what is only approved, pending or refused, another one will."""
+    moved = kind not in (EventKind.PAYMENT_FAILED, EventKind.PAYMENT_PENDING)
+    return moved and money is not None and money.kind is not MoneyObject.CHECKOUT
+
+
 class PaymentStatus(StrEnum):
     COMPLETED = "completed"
     PENDING = "pending"
@@ -55,6 +74,9 @@ class PaymentStatus(StrEnum):
     REFUNDED = "refunded"
     PARTIALLY_REFUNDED = "partially_refunded"
     UNKNOWN = "unknown"
+
+
+PAID_STATUSES = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +164,7 @@ class BillingEvent:
     """One webhook delivery, read leniently. `problem` says what could not be understood; then it is parked, not lost.
 
     `occurred_at` is the time of the envelope. `snapshot` is the state that the event itself tells, if it tells one.
+    `concern` is what it shows of a wrong setting at the provider, though it was understood.
     `payment_id` is the payment that a refund, a reversal or a dispute takes back, where the event names it.
     """
 
@@ -157,3 +180,4 @@ class BillingEvent:
     money: MoneyReference | None = None
     payment_id: str | None = None
     problem: str | None = None
+    concern: str | None = None

@@ -51,6 +51,20 @@ class Listed:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clues:
+    """What a provider says of whose something is: the ids that the host application wrote into it (`custom_ids`), its
+    subscriptions, plans and payments; and what a person knows it by.
+    """
+
+    custom_ids: tuple[str, ...] = ()
+    subscription_ids: tuple[str, ...] = ()
+    payment_ids: tuple[str, ...] = ()
+    plan_ids: tuple[str, ...] = ()
+    amount: Money | None = None
+    payer: str = ""
+
+
 class Resumed(StrEnum):
     RESUMED = "resumed"
     NEEDS_PAYMENT = "needs_payment"
@@ -95,6 +109,10 @@ class BillingProvider(Protocol):
     async def get_payment(self, reference: MoneyReference) -> Payment: ...
 
     async def get_dispute(self, dispute_id: str) -> Dispute: ...
+
+    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+        """Whose these are. Raises `NotFound` where it has none of them."""
+        ...
 
     async def create_checkout(
         self,

@@ -9,6 +9,7 @@
       - AlreadyTerminal     and it never will (a closed account, a canceled subscription)
 * WebhookError
   - InvalidSignature        forged or damaged: answer 400
+    - NotMeantForUs         genuinely signed, and still not for us, or at another time: a setting or a clock is wrong
   - VerificationUnavailable cannot be checked now (certificate or key service down): answer 503
 
 A declined payment, a refused message and "already so" are none of these: they are answers.
@@ -57,6 +58,10 @@ class WebhookError(Exception):
 
 
 class InvalidSignature(WebhookError):
+    pass
+
+
+class NotMeantForUs(InvalidSignature):
     pass
 
 

@@ -23,6 +23,7 @@ from runtime.formats import (
     AuthToken,
     BaseUrl,
     BaseUrls,
+    Beginnings,
     CertificateFile,
     DatabaseUrl,
     Identifier,
@@ -87,6 +88,9 @@ class Settings(Group):
         default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
     )
     """When a message that Twilio never confirmed and does not list is given up and refunded."""
+    other_products: Beginnings = ()
+    """How plans, prices, products and custom ids of other products on the same provider accounts begin, with commas:
+    a parked webhook of which its provider tells one is dismissed, unless it names an organization."""
     lifecycle_task_queue: Identifier = "lifecycle"
     """The Temporal task queue of enforcement."""
     campaign_task_queue: Identifier = "campaigns"
@@ -97,6 +101,8 @@ class Settings(Group):
     """`json` for machines, `console` for people."""
     build_id: str = Field(default_factory=lambda: importlib.metadata.version("tollgate"))
     """What the logs and Temporal's workers call this build; set it to the commit when deploying."""
+
+    _split_products = field_validator("other_products", mode="before")(formats.split)
 
 
 class PayPal(Group):

@@ -13,6 +13,7 @@ from activities.billing import Billing
 from activities.checking import Checking
 from activities.doorbell import Doorbell
 from activities.enforcement import Enforcement
+from activities.finding import Finding
 from activities.listing import Listing
 from activities.migrating import Migrating
 from activities.reconciling import Reconciling
@@ -59,6 +60,10 @@ class Services:
     @property
     def billing(self) -> Billing:
         return Billing(self.engine, self.providers, self.doorbell)
+
+    @property
+    def finding(self) -> Finding:
+        return Finding(self.engine, self.providers, self.settings.other_products)
 
     @property
     def enforcement(self) -> Enforcement:

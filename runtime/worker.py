@@ -130,7 +130,9 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         beside: list[asyncio.Task[None]] = []
         if services.settings.lifecycle_task_queue in queues:
             relay = Loop("relay_failed", Relay(services).step, services.engine)
+            finding = Loop("finding_failed", services.finding.step, services.engine)
             beside.append(asyncio.create_task(relay.run(), name="relay"))
+            beside.append(asyncio.create_task(finding.run(), name="finding"))
             upkeep = Upkeep(services.engine, services.doorbell, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()

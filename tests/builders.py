@@ -18,6 +18,7 @@ from db import (
     inbox,
     messages,
     organizations,
+    owners,
     readings,
     receipts,
     reservations,
@@ -188,7 +189,7 @@ def event(
 async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -> Delivery:
     """Stored, and not folded."""
     async with engine.begin() as conn:
-        whose = await inbox.organization_of(conn, told)
+        whose = await owners.of_event(conn, told)
         return await inbox.receive(conn, told, raw, _headers(told), whose)
 
 

@@ -106,7 +106,7 @@ class OrganizationLifecycle:
             self._unconfirmed = True
             self._standing = await workflow.execute_activity_method(
                 Billing.settle_standing,
-                asked,
+                replace(asked, problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says why"),
                 start_to_close_timeout=options.DATABASE,
                 retry_policy=options.FOR_EVER,
                 summary="decide from what is recorded",

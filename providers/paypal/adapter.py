@@ -15,7 +15,7 @@ import httpx
 from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.paypal import collecting, payments, reading, topups, webhooks
 from providers.paypal.calls import Calls, between, rfc3339, segment
@@ -24,6 +24,7 @@ from providers.paypal.oauth import Tokens
 from providers.paypal.reading import Json
 from providers.paypal.signatures import Signatures
 from providers.paypal.snapshots import snapshot
+from providers.paypal.tracing import Tracing
 
 _SUBSCRIPTIONS = "/v1/billing/subscriptions"
 _PLANS = "/v1/billing/plans"
@@ -88,6 +89,9 @@ class PayPal:
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return payments.dispute(await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}"))
+
+    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+        return await Tracing(self._calls).trace(subscription_id, money, payment_id)
 
     async def create_checkout(
         self,

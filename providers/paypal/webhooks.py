@@ -59,7 +59,9 @@ def parse(raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
 
 
 def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: str = "") -> BillingEvent:
-    """An envelope as it was delivered, or as PayPal lists it."""
+    """An envelope as it was delivered, or as PayPal lists it. Genuinely signed ones carry month 19 as their time: it is
+    left out, so that what would close is asked about.
+    """
     resource = reading.part(envelope, "resource")
     event_type = reading.text(envelope, "event_type") or ""
     event_id = reading.text(envelope, "id")
@@ -72,7 +74,6 @@ def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: st
         event_id=event_id is None,
         event_type=not event_type,
         resource_id=about_subscription and subscription_id is None,
-        create_time=occurred_at is None,
         money_id=money is None and event_type.startswith(tuple(_MONEY)) and kind is not EventKind.IGNORED,
     )
     return BillingEvent(

@@ -18,7 +18,7 @@ import stripe
 from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.subscription import BILLING, Provider, Snapshot, State
-from providers.billing import CheckoutLink, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
+from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.reading import Json, part, parts, text
 from providers.stripe import money, topups, webhooks
@@ -26,6 +26,7 @@ from providers.stripe.calls import Declined, Unfit, between, named, pages, told,
 from providers.stripe.reading import ORGANIZATION, id_of
 from providers.stripe.signatures import Signatures
 from providers.stripe.snapshots import of_checkout, snapshot
+from providers.stripe.tracing import Tracing
 from providers.stripe.wire import Wire
 
 API_VERSION = "2026-10-28.endive"
@@ -35,7 +36,6 @@ _PAUSED = "paused"
 _UNPAID = "unpaid"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
-_LONGEST_COMMENT = 500
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _KEY_KEPT_FOR = timedelta(hours=23)
 """Stripe forgets an idempotency key after a day; after that the same one would charge again."""
@@ -95,6 +95,9 @@ class Stripe:
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return await money.dispute(self._api, dispute_id)
+
+    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+        return await Tracing(self._api).trace(subscription_id, money, payment_id)
 
     async def create_checkout(
         self,
@@ -199,7 +202,7 @@ class Stripe:
         if now.state in _ENDED:
             return now
         try:
-            asked: Any = {"cancellation_details": {"comment": reason[:_LONGEST_COMMENT]}}
+            asked: Any = {"cancellation_details": {"comment": reason[:500]}}
             await told(self._api.subscriptions.cancel_async(subscription_id, asked))
             refusal: ProviderRefused | None = None
         except (NotFound, Unfit) as refused:

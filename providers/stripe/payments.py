@@ -56,7 +56,7 @@ def of_invoice(told: Json) -> Payment:
         status,
         id_=next((one for one in intents if one is not None), None),
         subscription_id=id_of(details, "subscription"),
-        custom_id=organization(details),
+        custom_id=organization(details) or organization(told),
     )
 
 

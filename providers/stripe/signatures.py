@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import stripe
 
-from providers.errors import InvalidSignature
+from providers.errors import InvalidSignature, NotMeantForUs
 from providers.reading import NotJson, document, text
 
 TOLERANCE = timedelta(minutes=5)
@@ -27,8 +27,11 @@ class Signatures:
         if not any(_signed(raw, header, secret) for secret in self._secrets):
             raise InvalidSignature("not signed with any secret of ours")
         signed_at = _signed_at(header)
-        if signed_at is None or abs(now.timestamp() - signed_at) > TOLERANCE.total_seconds():
-            raise InvalidSignature("signed too long ago, or in the future")
+        if signed_at is None:
+            raise InvalidSignature("its time cannot be read")
+        apart = int(now.timestamp() - signed_at)
+        if abs(now.timestamp() - signed_at) > TOLERANCE.total_seconds():
+            raise NotMeantForUs(f"signed too long ago, or in the future: {apart} s ago by our clock")
         self._meant_for_us(raw)
 
     def _meant_for_us(self, raw: bytes) -> None:
@@ -38,9 +41,9 @@ class Signatures:
             return  # Stripe signed it: it is kept and looked at, not refused
         livemode, account = told.get("livemode"), text(told, "account")
         if isinstance(livemode, bool) and livemode is not self._live:
-            raise InvalidSignature(f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint")
+            raise NotMeantForUs(f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint")
         if account is not None and account != self._account:
-            raise InvalidSignature("an event of another account")
+            raise NotMeantForUs("an event of another account")
 
 
 def _signed(raw: bytes, header: str, secret: str) -> bool:

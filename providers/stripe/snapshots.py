@@ -55,6 +55,16 @@ def snapshot(told: Json, *, told_at: datetime | None = None, asked_at: datetime 
     )
 
 
+def of_status(status: str, *, told_at: datetime | None, custom_id: str | None) -> Snapshot:
+    """Of a status that is all that is told, or all that is believed."""
+    state = _STATES.get(status, State.UNKNOWN)
+    return Snapshot(state=state, raw_status=status, as_of=told_at, custom_id=custom_id)
+
+
+def is_status(name: str) -> bool:
+    return name in _STATES
+
+
 def _owes(state: State, invoice: Json, attempts: int) -> bool | None:
     """Stripe takes an invoice that was paid, voided or written off as settled; one of nothing proves no payment.
 

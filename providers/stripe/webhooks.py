@@ -9,10 +9,10 @@ import hashlib
 from datetime import datetime
 
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider
+from domain.subscription import Provider, Snapshot
 from providers.reading import Json, NotJson, document, part, text
 from providers.stripe.reading import id_of, organization, time
-from providers.stripe.snapshots import snapshot
+from providers.stripe.snapshots import is_status, of_status, snapshot
 
 _SUBSCRIPTION = "customer.subscription."
 _KINDS = {
@@ -44,6 +44,13 @@ _KINDS = {
 }
 
 
+_STATUS_BY_NAME = {"deleted": "canceled"}
+"""Where an event's name is not the status that it tells of."""
+_PAST_DUE = frozenset({"invoice.payment_failed", "invoice.overdue"})
+"""Of a subscription's invoice: the subscription is past due. A first payment that fails makes nothing past due, nor is
+anything closed by it: only what was paid before can be."""
+
+
 def parse(raw: bytes, version: str) -> BillingEvent:
     """`problem` is set where something needed is missing; all that could be read is filled in all the same."""
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
@@ -60,7 +67,9 @@ def parse(raw: bytes, version: str) -> BillingEvent:
 
 
 def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEvent:
-    """An event as it was delivered, or as Stripe lists it; of another API version only the ids are believed."""
+    """An event as it was delivered, or as Stripe lists it. Of another API version, and of a thin event, the ids and the
+    status are all that is believed: enough to close, and nothing else is done on an event's word.
+    """
     thin = text(envelope, "object") == "v2.core.event"
     event_type = (text(envelope, "type") or "").removeprefix("v1.")
     subject = part(envelope, "related_object") if thin else part(part(envelope, "data"), "object")
@@ -68,7 +77,8 @@ def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEven
     event_id = text(envelope, "id")
     kind = kind_of(event_type, subject)
     money = _money(event_type, kind, subject)
-    whole = not thin and event_type.startswith(_SUBSCRIPTION) and text(envelope, "api_version") == version
+    rendered = text(envelope, "api_version")
+    same = thin or rendered == version
     subscription_id = _subscription_id(event_type, subject)
     return BillingEvent(
         provider=Provider.STRIPE,
@@ -78,7 +88,7 @@ def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEven
         occurred_at=occurred_at,
         subscription_id=subscription_id,
         custom_id=_custom_id(subject),
-        snapshot=snapshot(subject, told_at=occurred_at) if whole and subject else None,
+        snapshot=_snapshot(event_type, subject, occurred_at, whole=same and not thin),
         money=money,
         payment_id=_payment_id(event_type, subject),
         problem=_problems(
@@ -86,7 +96,26 @@ def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEven
             type=not event_type,
             subscription=event_type.startswith(_SUBSCRIPTION) and subscription_id is None,
         ),
+        concern=None if same or rendered is None else _another_version(rendered, version),
     )
+
+
+def _another_version(rendered: str, version: str) -> str:
+    return f"events are of API version {rendered}: the webhook endpoint has to be of {version}"
+
+
+def _snapshot(event_type: str, subject: Json, occurred_at: datetime | None, *, whole: bool) -> Snapshot | None:
+    """What the event says of the subscription's state, by its object or, where that is left out, by its name."""
+    if event_type.startswith(_SUBSCRIPTION):
+        if whole:
+            return snapshot(subject, told_at=occurred_at) if subject else None
+        named = event_type.removeprefix(_SUBSCRIPTION)
+        status = text(subject, "status") or _STATUS_BY_NAME.get(named, named)
+        is_told = text(subject, "status") is not None or is_status(status)
+        return of_status(status, told_at=occurred_at, custom_id=organization(subject)) if is_told else None
+    if event_type in _PAST_DUE and _subscription_id(event_type, subject) is not None:
+        return of_status("past_due", told_at=occurred_at, custom_id=_custom_id(subject))
+    return None
 
 
 def kind_of(event_type: str, subject: Json) -> EventKind:

@@ -55,6 +55,7 @@ class Control:
             Route("/_sim/subscriptions/bulk/{action}", self.act_on_many, methods=post),
             Route("/_sim/subscriptions/{id}/{action}", self.act, methods=post),
             Route("/_sim/captures", self.top_up, methods=post),
+            Route("/_sim/sales", self.sell_once, methods=post),
             Route("/_sim/orders/{id}/approve", self.approve_order, methods=post),
             Route("/_sim/payments", self.list_payments),
             Route("/_sim/payments/{id}/refund", self.refund, methods=post),
@@ -126,6 +127,13 @@ class Control:
             capture_id=asked.get("id"),
         )
         return self._done(self.resources.capture(capture), events, asked)
+
+    async def sell_once(self, request: Request) -> Response:
+        asked = await read_json(request)
+        sale, events = self.moves.sell_once(
+            Decimal(asked["amount"]), asked.get("currency", "USD"), custom=asked.get("custom"), at=at_of(asked)
+        )
+        return self._done(self.resources.sale(sale), events, asked)
 
     async def approve_order(self, request: Request) -> Response:
         """`capture_issue`: what PayPal will refuse its capture with, once."""

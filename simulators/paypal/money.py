@@ -45,6 +45,22 @@ class MoneyMoves:
         body = self.resources.capture(capture)
         return capture, [self._event(f"PAYMENT.CAPTURE.{status}", "capture", body, at, "2.0")]
 
+    def sell_once(
+        self, amount: Decimal, currency: str, *, custom: str | None, at: datetime | None = None
+    ) -> tuple[Sale, list[Event]]:
+        """A payment made once by PayPal's API v1: a sale that belongs to no subscription."""
+        sale = Sale(
+            id=self.state.new_id(),
+            subscription_id=None,
+            amount=amount,
+            currency=currency,
+            state="completed",
+            created=at or self.state.now(),
+            custom=custom,
+        )
+        self.state.sales[sale.id] = sale
+        return sale, [self._event("PAYMENT.SALE.COMPLETED", "sale", self.resources.sale(sale), at)]
+
     def approve(self, order: Order) -> list[Event]:
         if order.status != "PAYER_ACTION_REQUIRED":
             raise Refused

@@ -132,7 +132,7 @@ class Resources:
                 "net_amount": money(sale.amount - fee(sale.amount), sale.currency),
             },
             "payer_name": {"given_name": "Jo", "surname": "Doe"},
-            "payer_email": self.state.subscriptions[sale.subscription_id].email,
+            "payer_email": self.state.subscriptions[sale.subscription_id or ""].email,
             "time": to_time(sale.created),
         }
 
@@ -141,7 +141,6 @@ class Resources:
         body: Json = {
             "id": sale.id,
             "state": sale.state,
-            "billing_agreement_id": sale.subscription_id,
             "amount": {
                 **total(sale.amount, sale.currency),
                 "details": {"subtotal": to_value(sale.amount, sale.currency)},
@@ -155,6 +154,8 @@ class Resources:
             "invoice_number": "",
             "links": [self.link("self", path), self.link("refund", f"{path}/refund", "POST")],
         }
+        if sale.subscription_id is not None and sale.id not in self.state.untold_agreements:
+            body["billing_agreement_id"] = sale.subscription_id
         if sale.custom is not None:
             body["custom"] = sale.custom
         return body

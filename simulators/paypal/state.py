@@ -56,10 +56,10 @@ class Subscription:
 
 @dataclass(slots=True, kw_only=True)
 class Sale:
-    """A payment of a subscription (v1)."""
+    """A payment of a subscription, or one made once (v1)."""
 
     id: str
-    subscription_id: str
+    subscription_id: str | None
     amount: Decimal
     currency: str
     state: str
@@ -132,6 +132,8 @@ class State:
     captures: dict[str, Capture] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
+    untold_agreements: set[str] = field(default_factory=set)
+    """Sales that are told without their subscription: it happened (paypal/PayPal-PHP-SDK#1201)."""
     replays: dict[tuple[str, str], str] = field(default_factory=dict)
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
     """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the previous request"."""
@@ -153,6 +155,7 @@ class State:
             self.captures,
             self.refunds,
             self.disputes,
+            self.untold_agreements,
             self.replays,
             self.refusals,
             self.calls,

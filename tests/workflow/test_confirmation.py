@@ -57,11 +57,14 @@ async def test_with_the_provider_down_a_reactivation_waits_for_it(world: World) 
 
     await unconfirmed(world, organization_id)
     while_down = await world.standing(organization_id)
+    told = await world.alerts(organization_id)
     gate_while_down = (await world.wallet(organization_id)).gate_open
     world.heal()
     await world.ring(organization_id)
     standing = await world.applied(organization_id, "active")
 
+    assert told["not_confirmed"].startswith("not confirmed for 2 s")
+    assert "not_confirmed" not in await world.alerts(organization_id)
     assert while_down == before
     assert not gate_while_down
     assert standing.epoch == 2

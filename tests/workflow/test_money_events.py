@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from db import inbox, payments
+from db import parking, payments
 from domain.standing import Block, Status
 from tests.world import World, until
 
@@ -75,7 +75,7 @@ async def test_a_refund_of_an_unknown_capture_is_parked_in_sight(world: World) -
 
     assert await world.deliver(refunded) == 200
 
-    parked = await world.read(lambda conn: inbox.parked(conn, limit=500))
+    parked = [one.delivery for one in await world.read(lambda conn: parking.page(conn, after=0, limit=500))]
     [delivery] = [delivery for delivery in parked if delivery.event_id == refunded]
     assert delivery.outcome.startswith("unknown refund")
     await world.certify()

@@ -174,9 +174,9 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     await actor.deliver(told)
     waiting = await idle_world.read(lambda conn: inbox.unhandled(conn, organization_id))
 
-    silent = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
+    left = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
 
-    assert silent == {}
+    assert left == []
     assert await parked(idle_world, organization_id, told[0]) == "paypal is not set up here"
 
 

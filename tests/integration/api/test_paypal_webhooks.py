@@ -217,7 +217,7 @@ async def test_a_body_over_the_limit_is_413(tollgate: Tollgate, declared: bool) 
 ODD_EVENTS: list[tuple[dict[str, object], str, str]] = [
     ({"id": "1", "event_type": "VAULT.SOMETHING.NEW", "create_time": ANY, "resource": {}}, "handled", "nothing"),
     (suspended("I-UNKNOWN", ANY, "2"), "parked", "unknown subscription I-UNKNOWN"),
-    (suspended("I-UNKNOWN", ANY, "3") | {"create_time": "2026-19-45"}, "parked", "not understood: "),
+    (suspended("I-UNKNOWN", ANY, "3") | {"create_time": "2026-19-45"}, "parked", "unknown subscription"),
     ({"id": "4", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "create_time": ANY}, "parked", "not understood"),
     ({"event_type": "BILLING.SUBSCRIPTION.SUSPENDED"}, "parked", "not understood"),
     ({}, "parked", "not understood"),
@@ -302,3 +302,18 @@ async def test_events_of_a_subscription_that_is_not_the_current_one_change_nothi
 
     assert (await tollgate.deliver_event(event_id)).status_code == 200
     assert await gate(tollgate) == "open"
+
+
+async def test_a_suspension_with_month_19_for_its_time_shuts_in_the_answer_though_paypal_is_away(
+    tollgate: Tollgate,
+) -> None:
+    """So PayPal's own simulator signs them; nothing tells that it is old news."""
+    await tollgate.onboard()
+    subscription_id = await tollgate.subscribe()
+    tollgate.paypal.faults.add("503", method="GET", path="/v1/billing/subscriptions")
+    event = suspended(subscription_id, None) | {"create_time": "2018-19-12T22:20:32.000Z"}
+
+    answer = await tollgate.deliver_json(event)
+
+    assert answer.status_code == 200
+    assert (await tollgate.debit("1.00", "after")).status_code == 423

@@ -3,15 +3,19 @@
 import asyncio
 import base64
 import json
-from datetime import datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from api.setups import Setups
 from db import alerts
 from db.tables import inbox
+from domain.subscription import Provider
+from providers.stripe.adapter import API_VERSION
 from tests.integration.api.conftest import Tollgate
 
 ORGANIZATION = "acme"
@@ -176,3 +180,134 @@ async def test_a_signature_that_is_none_is_400(tollgate: Tollgate, header: str |
 
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+OLD = "2024-06-20"
+
+
+async def negative(tollgate: Tollgate, subscription_id: str, how: str) -> str:
+    """A genuinely signed event by which Stripe says that the subscription is not paid; nothing newer was heard."""
+    statuses = {"past_due": "past_due", "thin": "unpaid", "deleted": "canceled", "uncollectible": "unpaid"}
+    status = statuses.get(how, how)
+    await act(tollgate, f"subscriptions/{subscription_id}/set_status", status=status)
+    subject: dict[str, Any] = {"id": subscription_id, "status": status, "metadata": {}}
+    event_type = "customer.subscription.updated"
+    at: dict[str, Any] = {"api_version": OLD, "created": int(time.time()) + 2}
+    if how == "deleted":
+        event_type, subject = "customer.subscription.deleted", {"id": subscription_id}
+    if how == "thin":
+        related = {"id": subscription_id, "type": "subscription", "url": f"/v1/subscriptions/{subscription_id}"}
+        soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        thin = {"id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.unpaid"}
+        return json.dumps({**thin, "livemode": False, "created": soon, "related_object": related})
+    event = {"id": f"evt_{how}", "object": "event", "livemode": False, "type": event_type, **at}
+    return json.dumps({**event, "data": {"object": subject}})
+
+
+@pytest.mark.parametrize("how", ["unpaid", "paused", "canceled", "incomplete_expired", "deleted", "thin"])
+async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_stripe_is_away(
+    tollgate: Tollgate, how: str
+) -> None:
+    await tollgate.onboard()
+    subscription_id = await subscribe(tollgate)
+    async with tollgate.services.engine.begin() as conn:  # what was paid for is over
+        await conn.execute(text("UPDATE subscriptions SET access_until = clock_timestamp()"))
+    raw = await negative(tollgate, subscription_id, how)
+    tollgate.stripe.faults.add("503", method="GET", path="/v1/subscriptions")
+
+    answer = await deliver(tollgate, raw=raw)
+
+    assert answer.status_code == 200
+    assert (await tollgate.debit("1.00", "after")).status_code == 423
+
+
+@pytest.mark.parametrize("event_type", ["invoice.payment_failed", "customer.subscription.updated"])
+async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is_away(
+    tollgate: Tollgate, event_type: str
+) -> None:
+    await tollgate.onboard()
+    subscription_id = await subscribe(tollgate)
+    subject = {"id": "in_1", "subscription": subscription_id, "status": "open"}
+    if event_type.startswith("customer"):
+        subject = {"id": subscription_id, "status": "past_due"}
+    tollgate.stripe.faults.add("503", method="GET", path="/v1/subscriptions")
+    event = {"id": "evt_failed", "object": "event", "api_version": OLD, "livemode": False, "type": event_type}
+
+    answer = await deliver(
+        tollgate, raw=json.dumps({**event, "created": int(time.time()) + 2, "data": {"object": subject}})
+    )
+
+    told = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/explain")).json()
+    assert answer.status_code == 200
+    assert told["standing"]["deadline"] is not None
+
+
+async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    subscription_id = await subscribe(tollgate)
+    await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
+    invoice = {"id": "in_1", "subscription": subscription_id, "status": "uncollectible"}
+    event = {"id": "evt_1", "object": "event", "api_version": API_VERSION, "livemode": False}
+    told = {**event, "created": int(time.time()), "type": "invoice.marked_uncollectible", "data": {"object": invoice}}
+
+    answer = await deliver(tollgate, raw=json.dumps(told))
+
+    assert answer.status_code == 200
+    assert await gate(tollgate) == "shut"
+
+
+async def setup_alerts(tollgate: Tollgate) -> list[tuple[str, int]]:
+    async with tollgate.services.engine.connect() as conn:
+        standing = await alerts.standing(conn, "")
+    return [(one.detail, one.times) for one in standing if one.kind.startswith("stripe_")]
+
+
+async def test_events_of_another_version_raise_one_alert_which_goes_when_they_are_right(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    subscription_id = await subscribe(tollgate)
+    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))["events"]
+    body = tollgate.stripe.events.all[told["id"]].body or {}
+    for number in range(3):
+        wrong = {**body, "id": f"evt_{number}", "api_version": OLD}
+        assert (await deliver(tollgate, raw=json.dumps(wrong))).status_code == 200
+    raised = await setup_alerts(tollgate)
+
+    await deliver(tollgate, event_id=told["id"])
+
+    [(detail, times)] = raised
+    assert times == 1
+    assert OLD in detail
+    assert API_VERSION in detail
+    assert await setup_alerts(tollgate) == []
+
+
+@pytest.mark.parametrize("wrong", ["livemode", "account", "clock"])
+async def test_what_stripe_signed_and_we_refuse_is_told(tollgate: Tollgate, wrong: str) -> None:
+    await tollgate.onboard()
+    subscription_id = await subscribe(tollgate)
+    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))["events"]
+    body = tollgate.stripe.events.all[told["id"]].body or {}
+    all_changes: dict[str, dict[str, Any]] = {"livemode": {"livemode": True}, "account": {"account": "acct_another"}}
+    changed = all_changes.get(wrong, {})
+    at = {"at": int(time.time()) - 3600} if wrong == "clock" else {}
+
+    answers = {(await deliver(tollgate, raw=json.dumps({**body, **changed}), **at)).status_code for _ in range(3)}
+
+    [(detail, times)] = raised = await setup_alerts(tollgate)
+    assert (await deliver(tollgate, event_id=told["id"])).status_code == 200
+    still = await setup_alerts(tollgate)
+    async with tollgate.services.engine.begin() as conn:
+        await conn.execute(text("UPDATE alerts SET last_seen_at = last_seen_at - interval '2 hours'"))
+    await Setups(tollgate.services.engine).note_refused(Provider.STRIPE, None)
+    assert (answers, times, still) == ({400}, 1, raised)
+    assert await setup_alerts(tollgate) == []
+    assert {"livemode": "live event", "account": "another account", "clock": "clock"}[wrong] in detail
+
+
+async def test_a_signature_that_anybody_could_have_made_raises_no_alert(tollgate: Tollgate) -> None:
+    headers = {"stripe-signature": f"t={int(time.time())},v1={'0' * 64}"}
+
+    answer = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b"{}", headers=headers)
+
+    assert answer.status_code == 400
+    assert await setup_alerts(tollgate) == []

@@ -828,12 +828,13 @@ async def test_linking_a_lapsed_subscription_suspends(engine: AsyncEngine) -> No
     assert not (await wallet(engine)).gate_open
 
 
-async def test_an_event_that_tells_no_state_is_noted(engine: AsyncEngine) -> None:
+async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, event(None)) is Heard.NOTED
-    assert (await receive(engine, event(None))).outcome == Heard.NOTED.value
+    assert await hear(engine, event(None)) is Heard.UNCLEAR
+    assert await hear(engine, event(None), sure=True) is Heard.NOTED  # nobody answered
+    assert await hear(engine, event(None, kind=EventKind.RESUMED)) is Heard.NOTED
 
 
 async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: AsyncEngine) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import inbox, listings, parking, waiting
-from db.inbox import FIRST_RETRY, LAST_RETRY, MOST_BODIES, Delivery, InboxStatus, backoff
+from db.inbox import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery, InboxStatus, backoff
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.subscription import Provider
 from tests.builders import (
@@ -35,12 +35,13 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
     """Try the parked ones again, this long after now by the database's clock."""
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as conn:
-        return await parking.adopt(conn, now=row.now + after)
+        return (await parking.adopt(conn, now=row.now + after)).found
 
 
 async def only(engine: AsyncEngine) -> Delivery:
     async with engine.connect() as conn:
-        waiting = await inbox.parked(conn, limit=10) + await inbox.of_organization(conn, ORGANIZATION, limit=10)
+        parked = [one.delivery for one in await parking.page(conn, after=0, limit=10)]
+        waiting = parked or await inbox.of_organization(conn, ORGANIZATION, limit=10)
     [delivery] = waiting
     return delivery
 
@@ -182,7 +183,7 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
         (event(kind=EventKind.IGNORED), InboxStatus.HANDLED, "nothing to do for this type of event"),
         (event(subscription_id=None, custom_id="acme:order 7", money=CAPTURE), InboxStatus.UNHANDLED, ""),
         (event(subscription_id=None, custom_id="nobody", money=CAPTURE), InboxStatus.PARKED, "unknown capture CAP-1"),
-        (event(custom_id="acme"), InboxStatus.PARKED, "unknown subscription I-ACME"),
+        (event(custom_id="acme"), InboxStatus.UNHANDLED, ""),
     ],
 )
 async def test_what_becomes_of_a_delivery_at_first(
@@ -224,7 +225,7 @@ async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(engine
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
 
     async with engine.begin() as conn:
-        adopted = await parking.adopt(conn, now=row.now)
+        adopted = (await parking.adopt(conn, now=row.now)).found
     async with engine.begin() as conn:
         rung = await waiting.organizations(conn, now=row.now, limit=10)
 
@@ -277,7 +278,7 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
     await note_subscription(engine, "I-OTHER", organization_id="other")
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as first:
-        mine = await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)
+        mine = (await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)).found
 
         assert mine == [ORGANIZATION]
         assert await adopt(engine, LAST_RETRY) == ["other"]
@@ -329,7 +330,11 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event())
-    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
+    await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY", money=SALE))
+    await receive(engine, event(id_="WH-3", subscription_id="I-NOBODY"))  # of no money, and of nobody
+    pending = await receive(engine, event(id_="WH-4", money=CAPTURE))
+    async with engine.begin() as conn:
+        await parking.park(conn, pending.id, f"{UNDECIDED}capture CAP-1 is pending")
     await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
 
     async with engine.connect() as conn:

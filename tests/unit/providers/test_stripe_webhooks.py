@@ -86,7 +86,7 @@ def test_every_type_has_its_kind_and_names_its_money(
     assert told.occurred_at == datetime.fromtimestamp(AT, UTC)
 
 
-def test_a_subscriptions_event_tells_its_state_and_an_invoices_only_whose_it_is() -> None:
+def test_a_subscriptions_event_tells_its_state_and_a_failed_invoice_that_it_is_past_due() -> None:
     of_subscription = parse(event("customer.subscription.updated", SUBSCRIPTION), API_VERSION)
     of_invoice = parse(event("invoice.payment_failed", INVOICE), API_VERSION)
 
@@ -95,14 +95,19 @@ def test_a_subscriptions_event_tells_its_state_and_an_invoices_only_whose_it_is(
         State.PAST_DUE,
         of_subscription.occurred_at,
     )
-    assert of_invoice.snapshot is None
+    assert of_invoice.snapshot is not None
+    assert (of_invoice.snapshot.state, of_invoice.snapshot.outstanding) == (State.PAST_DUE, None)
     assert {(one.subscription_id, one.custom_id) for one in (of_subscription, of_invoice)} == {("sub_1", "acme")}
 
 
-def test_of_another_api_version_only_the_ids_are_believed() -> None:
+def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
     told = parse(event("customer.subscription.updated", SUBSCRIPTION, api_version="2024-06-20"), API_VERSION)
 
-    assert (told.subscription_id, told.snapshot, told.problem) == ("sub_1", None, None)
+    assert told.snapshot is not None
+    assert (told.subscription_id, told.problem) == ("sub_1", None)
+    assert (told.snapshot.state, told.snapshot.access_until) == (State.PAST_DUE, None)
+    assert told.concern is not None
+    assert "2024-06-20" in told.concern
 
 
 def test_a_checkout_stands_for_its_subscription() -> None:

@@ -1,0 +1,84 @@
+"""Sets deliveries aside that cannot be settled: in sight, with the reason, and an alert for whoever has to act."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import alerts, inbox, parking
+from db.inbox import Delivery
+from domain.events import MoneyObject, Payment
+from domain.money import Money
+
+log = structlog.get_logger()
+SURELY_THERE = timedelta(minutes=1)
+"""So long after its event a provider has an object, if the event is genuine, and we have what came before it."""
+WAITS_LONG = timedelta(minutes=10)
+MONEY_WAITS = "money_waits"
+
+
+class Aside:
+    """Each act is a transaction of its own."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def park(self, delivery: Delivery, reason: str, amount: Money | None = None) -> None:
+        async with self._engine.begin() as conn:
+            await parking.park(conn, delivery.id, reason, amount)
+        self._tell(delivery, reason)
+
+    async def park_undecided(self, delivery: Delivery, payment: Payment) -> None:
+        """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
+        named = f"{payment.reference.kind.value} {payment.reference.id}"
+        await self.park(delivery, f"{inbox.UNDECIDED}{named} is {payment.status.value}", payment.amount)
+
+    async def note_outcome(self, delivery: Delivery, outcome: str) -> None:
+        async with self._engine.begin() as conn:
+            await parking.note_outcome(conn, delivery.id, outcome)
+
+    async def put_off(self, organization_id: str, delivery: Delivery, problem: Exception) -> None:
+        """It is tried again by itself, from seconds to ten minutes later; a person is told when that lasts."""
+        reason = f"{name(delivery)}: {type(problem).__name__}: {problem}".partition("\n")[0][:300]
+        async with self._engine.begin() as conn:
+            await parking.put_off(conn, delivery.id, reason)
+            if is_older(delivery, WAITS_LONG):
+                await alerts.raise_(conn, organization_id, MONEY_WAITS, reason)
+        self._tell(delivery, reason)
+
+    async def note_settled(self, organization_id: str) -> None:
+        """The alert about what was put off goes when nothing is."""
+        async with self._engine.begin() as conn:
+            if not await parking.any_put_off(conn, organization_id):
+                await alerts.clear(conn, organization_id, MONEY_WAITS)
+
+    async def hand_over(self, delivery: Delivery, owner: str) -> None:
+        """It is another organization's, whose lifecycle is rung by the relay."""
+        async with self._engine.begin() as conn:
+            await inbox.assign(conn, delivery.id, owner, now=datetime.now(UTC))
+        log.warning("delivery_handed_over", event_id=delivery.event_id, organization_id=owner)
+
+    async def disown(self, delivery: Delivery, subscription_id: str | None = None) -> None:
+        reason = f"unknown {name(delivery)}: it is no payment of the organization that it named"
+        async with self._engine.begin() as conn:
+            await parking.disown(conn, delivery.id, reason, subscription_id=subscription_id)
+        self._tell(delivery, reason)
+
+    async def alert(self, organization_id: str, kind: str, detail: str) -> None:
+        async with self._engine.begin() as conn:
+            await alerts.raise_(conn, organization_id, kind, detail)
+
+    async def alert_not_booked(self, organization_id: str, delivery: Delivery, why: str) -> None:
+        taken_back = delivery.money is not None and delivery.money.kind in (MoneyObject.REFUND, MoneyObject.DISPUTE)
+        await self.alert(organization_id, "reversal_not_booked" if taken_back else "payment_not_booked", why)
+
+    def _tell(self, delivery: Delivery, reason: str) -> None:
+        log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)
+
+
+def name(delivery: Delivery) -> str:
+    return f"{delivery.money.kind.value} {delivery.money.id}" if delivery.money else f"event {delivery.event_id}"
+
+
+def is_older(delivery: Delivery, age: timedelta) -> bool:
+    return datetime.now(UTC) - delivery.received_at > age

@@ -1,0 +1,105 @@
+"""Settles the checkouts of top-ups, and credits captured payments: once each, from a fresh GET."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.aside import Aside
+from db import owners, parking, payments, topups
+from db.topups import TopUpCheckout
+from domain.events import PAID_STATUSES, Payment, PaymentStatus
+from domain.subscription import Provider
+from domain.wallet import Credited
+from providers.billing import BillingProvider
+from providers.errors import ProviderError, ProviderUnavailable
+
+log = structlog.get_logger()
+UNREADABLE = "UNREADABLE"
+UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.UNKNOWN})
+STRIKES = 2
+"""So often in a row a provider may fail to answer before it is asked nothing more in this look."""
+
+
+class ToppingUp:
+    """May be repeated any number of times."""
+
+    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._aside = aside
+
+    async def settle(
+        self,
+        organization_id: str,
+        waiting: Sequence[TopUpCheckout],
+        *,
+        silent: Mapping[Provider, Exception] | None = None,
+        until: float = float("inf"),
+    ) -> None:
+        """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer
+        twice in a row is asked again at the next look, and not once more in this one, which has other things to do.
+        """
+        clock, strikes = asyncio.get_running_loop(), Counter(dict.fromkeys(silent or (), STRIKES - 1))
+        for topup in waiting:
+            provider = self._providers.get(topup.provider)
+            if provider is None or strikes[topup.provider] >= STRIKES or clock.time() >= until:
+                continue
+            try:
+                await self._settle(provider, topup)
+                strikes[topup.provider] = 0
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the next checkout must not wait for it
+                if isinstance(problem, ProviderError) and is_silent(problem):
+                    strikes[topup.provider] += 1
+                    log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
+                    continue
+                log.warning("topup_not_settled", organization_id=organization_id, problem=repr(problem)[:300])
+                detail = f"checkout {topup.checkout_id}: {problem}"
+                await self._aside.alert(organization_id, "payment_not_booked", detail)
+
+    async def settle_delivered(self, organization_id: str, provider: BillingProvider, checkout_id: str) -> None:
+        """Only what was made here is captured here: the host application may take its own orders."""
+        async with self._engine.connect() as conn:
+            topup = await topups.find(conn, organization_id, provider.name, checkout_id)
+        if topup is not None:
+            await self._settle(provider, topup)
+
+    async def _settle(self, provider: BillingProvider, topup: TopUpCheckout) -> None:
+        told = await provider.settle_topup(topup.checkout_id)
+        payment = told.payment
+        if told.open or (payment is not None and payment.status in UNDECIDED):
+            return
+        paid = payment is not None and payment.status in PAID_STATUSES
+        if payment is not None and paid:
+            await self.book(topup.organization_id, provider.name, payment)
+        async with self._engine.begin() as conn:
+            await topups.close(conn, topup, paid=paid)
+
+    async def book(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
+        """Credit a captured payment, once, unless its payer has it all back; why not, if it could not be done: then an
+        alert stands, too.
+        """
+        kind, id_, now = payment.reference.kind.value, payment.reference.id, datetime.now(UTC)
+        if owners.organization_named(payment.custom_id) != organization_id:
+            await self._aside.alert(organization_id, "payment_of_another", f"{kind} {id_}")
+            return f"{kind} {id_} is not this organization's"
+        async with self._engine.begin() as conn:
+            if payment.status is PaymentStatus.REFUNDED:  # credited now, it could be spent before we hear of that
+                await payments.note_returned(conn, organization_id, provider, payment)
+                await parking.adopt_payment(conn, provider, id_, now)
+                return None
+            outcome = await payments.book_topup(conn, organization_id, provider, payment, now=now)
+            if isinstance(outcome, Credited):
+                await parking.adopt_payment(conn, provider, id_, now)
+                return None
+            await conn.rollback()
+        await self._aside.alert(organization_id, "payment_not_booked", f"{kind} {id_}: {payments.in_words(outcome)}")
+        return f"{kind} {id_} of {payment.amount} could not be booked: {payments.in_words(outcome)}"
+
+
+def is_silent(problem: ProviderError) -> bool:
+    """It may answer the next time; else it would say the same again."""
+    return isinstance(problem, ProviderUnavailable) and problem.code != UNREADABLE

@@ -1,0 +1,105 @@
+"""Subscriptions that name an organization and were not linked to it: linked, or a person is told.
+
+Whoever opens a subscription may write any organization into it at PayPal, and a host may sell other things to the same
+customer. So only one of a plan that the organization pays by already is linked without being asked.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.aside import Aside
+from db import alerts, folding, owners, parking, standings, subscriptions
+from db.inbox import Delivery
+from db.subscriptions import Subscription
+from domain.subscription import BILLING, Provider, Snapshot
+from providers.billing import BillingProvider
+from providers.errors import NotFound, ProviderError
+
+log = structlog.get_logger()
+
+
+class Unlinked:
+    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._aside = Aside(engine)
+
+    async def look(
+        self, organization_id: str, deliveries: Sequence[Delivery], known: Collection[tuple[Provider, str | None]]
+    ) -> None:
+        """Look at each subscription that a delivery names and that is not `known`; repeatable."""
+        for delivery in deliveries:
+            id_, provider = delivery.subscription_id, self._providers.get(delivery.provider)
+            if id_ is None or provider is None or (delivery.provider, id_) in known:
+                continue
+            try:
+                await self._look(organization_id, delivery, provider, id_)
+            except NotFound:
+                log.warning("subscription_not_there", organization_id=organization_id, subscription_id=id_)
+            except Exception as problem:
+                if not isinstance(problem, ProviderError):
+                    log.exception("subscription_not_looked_at", organization_id=organization_id, subscription_id=id_)
+                await self._aside.put_off(organization_id, delivery, problem)
+
+    async def _look(self, organization_id: str, delivery: Delivery, provider: BillingProvider, id_: str) -> None:
+        told = await provider.get_subscription(id_)
+        id_ = told.subscription_id or id_
+        async with self._engine.connect() as conn:
+            if await subscriptions.find(conn, delivery.provider, id_) is not None:
+                return
+            owner = await owners.find(conn, delivery.provider, custom_ids=[told.custom_id])
+            own = [
+                one
+                for one in await subscriptions.of_organization(conn, organization_id)
+                if one.provider is delivery.provider
+            ]
+        if owner != organization_id:
+            if delivery.money is None:
+                await (self._aside.hand_over(delivery, owner) if owner else self._aside.disown(delivery, id_))
+        elif told.state not in BILLING:
+            return
+        elif await self._pays_for_the_same(provider, id_, own):
+            await self._link(organization_id, delivery, id_, told)
+        else:
+            await self._tell(organization_id, delivery, id_, told)
+
+    async def _tell(self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot) -> None:
+        """Unless somebody has linked it meanwhile."""
+        detail = (
+            f"{delivery.provider.value} subscription {id_} is {told.state.value} and names it, but is not linked:"
+            " link it if it pays for this service"
+        )
+        async with self._engine.begin() as conn:
+            await standings.lock(conn, organization_id)
+            if await subscriptions.find(conn, delivery.provider, id_) is None:
+                await alerts.raise_(conn, organization_id, folding.NOT_LINKED, detail)
+
+    async def _pays_for_the_same(self, provider: BillingProvider, id_: str, own: Sequence[Subscription]) -> bool:
+        if not own:
+            return False
+        plans = set((await provider.trace(id_, None, None)).plan_ids)
+        for one in own:
+            try:
+                if plans & set((await provider.trace(one.id, None, None)).plan_ids):
+                    return True
+            except NotFound:
+                continue
+        return False
+
+    async def _link(self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot) -> None:
+        """Beside the current one, which it takes over from where that bills no more."""
+        now = datetime.now(UTC)
+        async with self._engine.begin() as conn:
+            await standings.lock(conn, organization_id)
+            await subscriptions.add(conn, organization_id, delivery.provider, id_)
+            noted = await subscriptions.find(conn, delivery.provider, id_)
+            if noted is None or noted.organization_id != organization_id:
+                return
+            cause = f"subscription {id_} names the organization"
+            await folding.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
+            await parking.adopt_subscription(conn, delivery.provider, id_, now)
+            await alerts.clear(conn, organization_id, folding.NOT_LINKED)
+        log.info("subscription_linked", organization_id=organization_id, subscription_id=id_)

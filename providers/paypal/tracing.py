@@ -1,0 +1,114 @@
+"""Finds whose something at PayPal is, by what each object says of the ones it belongs to; believes no webhook.
+
+Sources: PayPal's OpenAPI `customer_disputes_v1.json` (disputed_transactions), `payments_payment_v2.json` (custom_id,
+invoice_id), `checkout_orders_v2.json`, `billing_subscriptions_v1.json`, and the v1 payments reference (sale, refund).
+"""
+
+from domain.events import MoneyObject, MoneyReference
+from domain.money import Money
+from providers.billing import Clues
+from providers.errors import NotFound
+from providers.paypal import reading
+from providers.paypal.calls import Calls, segment
+from providers.paypal.payments import reversed_by
+from providers.paypal.reading import Json
+
+
+class Tracing:
+    """One question's; `clues` are what was found."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._custom: list[str] = []
+        self._subscriptions: list[str] = []
+        self._payments: list[str] = []
+        self._plans: list[str] = []
+        self._payer: list[str] = []
+        self._amount: Money | None = None
+        self._found = False
+
+    @property
+    def clues(self) -> Clues:
+        return Clues(
+            custom_ids=tuple(self._custom),
+            subscription_ids=tuple(self._subscriptions),
+            payment_ids=tuple(self._payments),
+            plan_ids=tuple(self._plans),
+            amount=self._amount,
+            payer=", ".join(dict.fromkeys(self._payer)),
+        )
+
+    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+        """Raises `NotFound` where PayPal has none of them."""
+        match money:
+            case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
+                await self._dispute(id_)
+            case MoneyReference(kind=MoneyObject.REFUND, id=id_):
+                await self._refund(id_)
+            case MoneyReference(kind=MoneyObject.CHECKOUT, id=id_):
+                await self._look(f"/v2/checkout/orders/{segment(id_)}")
+            case MoneyReference(id=id_):
+                await self._payment(id_)
+            case None if payment_id is not None:
+                await self._payment(payment_id)
+        if money is None and subscription_id is not None:
+            await self._subscription(subscription_id)
+        if not self._found:
+            raise NotFound("PayPal has none of what the event names")
+        return self.clues
+
+    async def _dispute(self, id_: str) -> None:
+        dispute = await self._look(f"/v1/customer/disputes/{segment(id_)}")
+        self._amount = reading.amount(dispute, "dispute_amount")
+        for disputed in reading.parts(dispute, "disputed_transactions"):
+            self._note(disputed)
+            payment_id = reading.text(disputed, "seller_transaction_id")
+            if payment_id is not None:
+                await self._payment(payment_id)
+
+    async def _refund(self, id_: str) -> None:
+        refund = await self._look(f"/v1/payments/refund/{segment(id_)}")
+        if not refund:
+            refund = await self._look(f"/v2/payments/refunds/{segment(id_)}")
+        payment_id = reversed_by(refund)
+        if payment_id is not None:
+            await self._payment(payment_id)
+
+    async def _payment(self, id_: str) -> None:
+        """A sale or a capture: the id does not tell which."""
+        self._payments.append(id_)
+        sale = await self._look(f"/v1/payments/sale/{segment(id_)}")
+        if not sale:
+            await self._look(f"/v2/payments/captures/{segment(id_)}")
+        agreement_id = reading.text(sale, "billing_agreement_id")
+        if agreement_id is not None:
+            await self._subscription(agreement_id)
+
+    async def _subscription(self, id_: str) -> None:
+        self._subscriptions.append(id_)
+        subscription = await self._look(f"/v1/billing/subscriptions/{segment(id_)}")
+        plan_id = reading.text(subscription, "plan_id")
+        if plan_id is not None:
+            self._plans.append(plan_id)
+
+    async def _look(self, path: str) -> Json:
+        """Empty where PayPal has no such thing."""
+        try:
+            told = await self._calls.get(path)
+        except NotFound:
+            return {}
+        self._found = True
+        self._note(told)
+        for unit in reading.parts(told, "purchase_units"):
+            self._note(unit)
+        self._amount = self._amount or reading.amount(told, "amount")
+        return told
+
+    def _note(self, told: Json) -> None:
+        custom = (reading.text(told, name) for name in ("custom_id", "custom"))
+        self._custom += [one for one in custom if one is not None]
+        holders = [reading.part(told, name) for name in ("buyer", "payer", "subscriber")]
+        known = [reading.text(told, name) for name in ("invoice_id", "invoice_number")]
+        known += [reading.text(one, "email_address") or reading.text(one, "email") for one in holders]
+        known += [reading.text(one, "name") for one in holders]
+        self._payer += [one for one in known if one is not None]

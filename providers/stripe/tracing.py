@@ -1,0 +1,121 @@
+"""Finds whose something at Stripe is, by what each object says of the ones it belongs to; believes no webhook.
+
+Source: Stripe's API 2026-10-28.endive: a dispute and a refund name a payment intent, an invoice payment leads from that
+to the invoice and its subscription; subscriptions, intents, invoices and customers carry the host's metadata.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from domain.events import MoneyObject, MoneyReference
+from domain.money import Money
+from providers.billing import Clues
+from providers.errors import NotFound
+from providers.reading import Json, part, parts, text
+from providers.stripe.calls import named, told
+from providers.stripe.reading import amount, id_of, organization
+
+_AMOUNTS = ("amount_paid", "amount_received", "amount_total", "amount")
+
+
+class Tracing:
+    """One question's; `clues` are what was found."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self._custom: list[str] = []
+        self._subscriptions: list[str] = []
+        self._payments: list[str] = []
+        self._plans: list[str] = []
+        self._payer: list[str] = []
+        self._amount: Money | None = None
+        self._seen: set[str] = set()
+
+    @property
+    def clues(self) -> Clues:
+        return Clues(
+            custom_ids=tuple(self._custom),
+            subscription_ids=tuple(self._subscriptions),
+            payment_ids=tuple(self._payments),
+            plan_ids=tuple(self._plans),
+            amount=self._amount,
+            payer=", ".join(dict.fromkeys(self._payer)),
+        )
+
+    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+        """Raises `NotFound` where Stripe has none of them."""
+        match money:
+            case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
+                await self._of_intent(await self._look(self._api.disputes.retrieve_async(named(id_))))
+            case MoneyReference(kind=MoneyObject.REFUND, id=id_):
+                await self._of_intent(await self._look(self._api.refunds.retrieve_async(named(id_))))
+            case MoneyReference(id=id_):
+                await self._payment(id_)
+            case None if payment_id is not None:
+                await self._payment(payment_id)
+        if money is None and subscription_id is not None:
+            await self._subscription(subscription_id)
+        if not self._seen:
+            raise NotFound("Stripe has none of what the event names")
+        return self.clues
+
+    async def _of_intent(self, back: Json) -> None:
+        payment_id = id_of(back, "payment_intent") or id_of(back, "charge")
+        if payment_id is not None and payment_id not in self._payments:
+            await self._payment(payment_id)
+
+    async def _payment(self, id_: str) -> None:
+        if id_.startswith("in_"):
+            await self._invoice(await self._look(self._api.invoices.retrieve_async(named(id_))))
+            return
+        self._payments.append(id_)
+        if id_.startswith("ch_"):
+            await self._of_intent(await self._look(self._api.charges.retrieve_async(named(id_))))
+            return
+        await self._look(self._api.payment_intents.retrieve_async(named(id_)))
+        paid = {"type": "payment_intent", "payment_intent": id_}
+        found = await told(self._api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]}))
+        for one in parts(found, "data"):
+            await self._invoice(part(one, "invoice"))
+
+    async def _invoice(self, invoice: Json) -> None:
+        self._note(invoice)
+        details = part(part(invoice, "parent"), "subscription_details")
+        self._note(details)
+        subscription_id = id_of(details, "subscription") or id_of(invoice, "subscription")
+        if subscription_id is not None:
+            await self._subscription(subscription_id)
+
+    async def _subscription(self, id_: str) -> None:
+        if id_.startswith("cs_"):
+            session = await self._look(self._api.checkout.sessions.retrieve_async(named(id_)))
+            inner = id_of(session, "subscription")
+            if inner is not None:
+                await self._subscription(inner)
+            return
+        self._subscriptions.append(id_)
+        subscription = await self._look(self._api.subscriptions.retrieve_async(named(id_)))
+        for item in parts(part(subscription, "items"), "data"):
+            price = part(item, "price")
+            self._plans += [one for one in (text(price, "id"), id_of(price, "product")) if one is not None]
+
+    async def _look(self, asked: Awaitable[Any]) -> Json:
+        """Empty where Stripe has no such thing; whose customer it is, is looked at, too."""
+        try:
+            found = await told(asked)
+        except NotFound:
+            return {}
+        self._seen.add(text(found, "id") or "")
+        self._note(found)
+        customer_id = id_of(found, "customer")
+        if customer_id is not None and customer_id not in self._seen:
+            await self._look(self._api.customers.retrieve_async(named(customer_id)))
+        return found
+
+    def _note(self, found: Json) -> None:
+        names = (organization(found), text(found, "client_reference_id"))
+        self._custom += [one for one in names if one is not None]
+        known = [text(found, name) for name in ("receipt_email", "customer_email", "email", "number")]
+        self._payer += [one for one in [*known, id_of(found, "customer")] if one is not None]
+        amounts = (amount(found, name) for name in _AMOUNTS)
+        self._amount = self._amount or next((one for one in amounts if one is not None), None)
