@@ -19,8 +19,8 @@ from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-AT_ONCE = 20
-"""Messages of one organization that are read at the same time."""
+AT_ONCE, OF_ONE = 40, 10
+"""Messages that are read at the same time, and those of one organization among them."""
 WRITING = 4
 """Organizations that are written at the same time: each holds a connection, and waits for its own locks."""
 
@@ -34,6 +34,7 @@ class Checking:
         self._doorbell = doorbell
         self._lost_after = lost_after
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._reading = asyncio.Semaphore(AT_ONCE)
         self._writing = asyncio.Semaphore(WRITING)
 
     async def check(self, *, now: datetime, patience: timedelta | None = None) -> int:
@@ -60,16 +61,19 @@ class Checking:
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _check(self, organization_id: str, checks: Sequence[Check], now: datetime) -> None:
-        """What fails is read again later: `take` has seen to that."""
+        """What fails is read again a minute later; `take` has seen to it where even that cannot be written."""
+        unread = list(checks)
         try:
             async with self._engine.connect() as conn:
                 organization = await organizations.get(conn, organization_id)
             if organization is None:
                 return
             found = await self._read(organization, checks)
+            read = {one.check for one in found}
             async with self._writing, self._engine.begin() as conn:
                 await locks.hurry(conn)
                 outcome = await readings.apply(conn, organization_id, found, now=now)
+            unread = [one for one in checks if one not in read]
             await self._look_up(organization, checks, outcome, now)
             if outcome.refunded:
                 await self._doorbell.ring_organization(organization_id)  # if it may send by now, campaigns go on
@@ -78,12 +82,24 @@ class Checking:
             log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__, detail=detail)
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
             log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+        finally:
+            await self._put_off(organization_id, unread, now)
+
+    async def _put_off(self, organization_id: str, unread: Sequence[Check], now: datetime) -> None:
+        if not unread:
+            return
+        try:
+            async with self._engine.begin() as conn:
+                await locks.hurry(conn)
+                await status_checks.put_off(conn, organization_id, unread, now=now)
+        except (SQLAlchemyError, OSError) as problem:
+            log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__)
 
     async def _read(self, organization: Organization, checks: Sequence[Check]) -> list[Reading]:
         """Some at a time; where Twilio does not answer, the rest waits."""
         found: list[Reading] = []
-        for start in range(0, len(checks), AT_ONCE):
-            some = checks[start : start + AT_ONCE]
+        for start in range(0, len(checks), OF_ONE):
+            some = checks[start : start + OF_ONE]
             read = await asyncio.gather(*(self._read_one(organization, one) for one in some), return_exceptions=True)
             found += [one for one in read if isinstance(one, Reading)]
             failed = [one for one in read if isinstance(one, BaseException)]
@@ -96,7 +112,8 @@ class Checking:
 
     async def _read_one(self, organization: Organization, check: Check) -> Reading:
         try:
-            sent = await self._twilio.get_message(organization.twilio_account_sid, check.message_sid)
+            async with self._reading:
+                sent = await self._twilio.get_message(organization.twilio_account_sid, check.message_sid)
         except NotFound:
             return Reading(check=check, sent=None)
         return Reading(check=check, sent=sent)

@@ -15,7 +15,7 @@ from db.settlements import Reply
 from db.status_checks import GIVEN_UP_AFTER, Check
 from domain import failure
 from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage
+from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage, rank
 
 SURELY_THERE = timedelta(minutes=15)
 """So long after a callback Twilio has the message, if it ever will."""
@@ -118,8 +118,9 @@ def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: Se
         decided.look_up.append(message.id)  # and is read again, when it is known which one it is
         if _too_old(check, now):
             decided.done.append(check)
-    elif sent.status is None:
-        return
+    elif sent.status is None:  # one that is not known here
+        if _too_old(check, now):
+            decided.done.append(check)
     elif failure.refunded(sent.status, sent.error_code):
         decided.replies.append(
             settlements.never_left(message, sent.sid, sent.status, sent.error_code, after_acceptance=True)
@@ -133,7 +134,8 @@ def _keep(
     decided: _Decided, message: Message, check: Check, status: DeliveryStatus, code: int | None, now: datetime
 ) -> None:
     """It went out, or may still: nothing is refunded, whatever a callback said."""
-    if (message.delivery_status, message.error_code) != (status, code):
+    known = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
+    if known is None or status in TERMINAL or rank(status) > rank(known):
         decided.words.append((message.id, status, code))
     if status not in TERMINAL and not _too_old(check, now):
         return

@@ -16,6 +16,7 @@ from domain.telephony import TERMINAL, DeliveryStatus
 
 ORGANIZATIONS, EACH = 100, 200
 """Read in one pass: so many organizations, and so many messages of each."""
+SOON = timedelta(minutes=1)
 UNDECIDED_AFTER, GIVEN_UP_AFTER = timedelta(hours=4), timedelta(days=3)
 _SLOWLY = 9
 """The tries that one begins with that nobody waits for: it is read again half an hour later, not two seconds."""
@@ -59,6 +60,13 @@ _DONE = text(
     """
     DELETE FROM status_checks s
     USING unnest(CAST(:ids AS uuid[]), CAST(:sids AS text[])) AS t (message_id, message_sid)
+    WHERE s.organization_id = :organization_id AND s.message_id = t.message_id AND s.message_sid = t.message_sid
+    """
+)
+_SOON = text(
+    """
+    UPDATE status_checks s SET next_at = least(s.next_at, :soon), tries = greatest(s.tries - 1, 0)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:sids AS text[])) AS t (message_id, message_sid)
     WHERE s.organization_id = :organization_id AND s.message_id = t.message_id AND s.message_sid = t.message_sid
     """
 )
@@ -131,12 +139,21 @@ async def take(conn: AsyncConnection, *, now: datetime, but: Collection[str] = (
 
 async def done(conn: AsyncConnection, organization_id: str, checks: Collection[Check]) -> None:
     if checks:
-        asked: dict[str, Any] = {
-            "organization_id": organization_id,
-            "ids": [one.message_id for one in checks],
-            "sids": [one.message_sid for one in checks],
-        }
-        await conn.execute(_DONE, asked)
+        await conn.execute(_DONE, _named(organization_id, checks))
+
+
+async def put_off(conn: AsyncConnection, organization_id: str, checks: Collection[Check], *, now: datetime) -> None:
+    """These could not be read: they are due again in a minute, however often they were tried. The caller commits."""
+    if checks:
+        await conn.execute(_SOON, _named(organization_id, checks) | {"soon": now + SOON})
+
+
+def _named(organization_id: str, checks: Collection[Check]) -> dict[str, Any]:
+    return {
+        "organization_id": organization_id,
+        "ids": [one.message_id for one in checks],
+        "sids": [one.message_sid for one in checks],
+    }
 
 
 async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:

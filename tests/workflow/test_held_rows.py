@@ -3,10 +3,14 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from sqlalchemy.exc import DBAPIError
 from temporalio.testing import ActivityEnvironment
 
+from activities.listing import Settled
 from activities.reconciling import Page, Reconciling
 from db import standings, wallets
+from domain.subscription import Provider
 from tests.builders import number, run
 from tests.workflow.stops import messages_path
 from tests.world import World, until
@@ -101,3 +105,19 @@ async def test_refunds_go_on_past_a_wallet_that_somebody_holds(idle_world: World
 
     assert balances == [9_990_000, 10_000_000]
     assert (await world.wallet(both[0])).balance_micros == 10_000_000
+
+
+async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(idle_world: World) -> None:
+    world, built = idle_world, idle_world.services
+    both = [await world.organization() for _ in range(2)]
+    for _, subscription_id in both:
+        await world.happen(f"subscriptions/{subscription_id}/suspend")
+    async with built.engine.begin() as conn:
+        await standings.lock(conn, both[0][0])
+        with pytest.raises(DBAPIError):
+            await built.listing.compare(Provider.PAYPAL, Settled(seconds=0))
+        gates = [(await world.wallet(one)).gate_open for one, _ in both]
+    await built.listing.compare(Provider.PAYPAL, Settled(seconds=0))
+
+    assert gates == [True, False]
+    assert not (await world.wallet(both[0][0])).gate_open

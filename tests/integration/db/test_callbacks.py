@@ -569,3 +569,16 @@ async def kinds(engine: AsyncEngine) -> set[str]:
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
         return [(one.message_id, one.attempt) for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)]
+
+
+async def test_what_could_not_be_read_is_due_again_in_a_minute_however_often_it_was_tried(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+    await apply(engine, given_back(message))
+    await run(engine, "UPDATE status_checks SET tries = 20")
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    due = await checks(engine, now=now)
+    async with engine.begin() as conn:
+        await status_checks.put_off(conn, ORGANIZATION, due, now=now)
+
+    assert await checks(engine, now=now + timedelta(seconds=59)) == []
+    assert await checks(engine, now=now + timedelta(seconds=61)) == due
