@@ -35,7 +35,12 @@ def create_engine(url: str | URL, pool_size: int, application_name: str = "tollg
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,  # errors are logged, and parameters hold phone numbers
-        connect_args={"options": options, "application_name": application_name, "connect_timeout": 10},
+        connect_args={
+            "options": options,
+            "application_name": application_name,
+            "connect_timeout": 10,
+            "client_encoding": "utf8",
+        },
     )
     _ping_what_was_idle(engine.sync_engine)
     return engine

@@ -1,0 +1,84 @@
+"""Servers that do not answer yet are waited for, and that is said once, at once."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from psycopg import sql
+
+from runtime.postgres import Postgres
+from runtime.servers import await_database
+from runtime.settings import BadSettings
+from runtime.waiting import ServerAway, until_it_answers
+from tests.conftest import _run
+
+LONG, NONE = timedelta(minutes=5), timedelta(0)
+
+
+class Server:
+    """Refuses the first calls, or keeps a caller waiting until it may answer."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self._refusals = refusals
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.said: list[str] = []
+
+    async def look(self) -> str:
+        await self.may_answer.wait()
+        if self._refusals > 0:
+            self._refusals -= 1
+            raise ConnectionRefusedError("refused")
+        return "here"
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        self.may_answer.set()
+
+    async def answer(self, patience: timedelta) -> str:
+        return await until_it_answers(
+            "the server", self.look, away=(OSError,), reason=str, patience=patience, say=self.say
+        )
+
+
+async def test_a_server_that_answers_is_not_spoken_of() -> None:
+    server = Server()
+
+    assert await server.answer(NONE) == "here"
+    assert server.said == []
+
+
+async def test_a_server_that_refuses_at_first_is_waited_for_and_spoken_of_once() -> None:
+    server = Server(refusals=2)
+
+    assert await server.answer(LONG) == "here"
+    assert server.said == ["waiting for the server (refused) ..."]
+
+
+async def test_a_server_that_keeps_silent_is_spoken_of_before_it_answers() -> None:
+    server = Server()
+    server.may_answer.clear()  # what is said lets it answer
+
+    assert await server.answer(LONG) == "here"
+    assert server.said == ["waiting for the server ..."]
+
+
+async def test_when_patience_is_over_the_server_is_named() -> None:
+    with pytest.raises(ServerAway, match=r"^the server does not answer: refused$"):
+        await Server(refusals=1).answer(NONE)
+
+
+async def test_what_a_server_answers_wrongly_is_not_waited_for() -> None:
+    async def wrong() -> str:
+        raise BadSettings("TOLLGATE_DATABASE_URL: is wrong")
+
+    with pytest.raises(BadSettings):
+        await until_it_answers("the server", wrong, away=(OSError,), reason=str, patience=LONG, say=print)
+
+
+async def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> None:
+    made = "create database {} encoding sql_ascii locale 'C' template template0"
+    _run(postgres, sql.SQL(made).format(sql.Identifier("ascii")))
+
+    with pytest.raises(BadSettings, match="is a database in SQL_ASCII, and UTF8 is needed"):
+        await await_database(postgres.url("ascii"), patience=NONE, say=print)
