@@ -16,7 +16,7 @@ Kind = Annotated[str, Path(pattern="^[a-z_]{1,50}$", examples=["refund"])]
 
 @router.get("", dependencies=[READ], summary="The alerts that stand")
 async def list_all(organization_id: OrganizationId, here: Here) -> list[AlertOut]:
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
         return [AlertOut.of(one) for one in await alerts.standing(conn, organization_id)]

@@ -25,6 +25,8 @@ _NOT_BEGUN = (State.NONE, State.PENDING)
 
 
 class Because(Body):
+    """The provider is told it, and may show it to the customer."""
+
     reason: Note = Field(min_length=1, max_length=120, examples=["asked for by the customer"])
 
 

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import callbacks
 from api.auth import authenticate, is_behind_a_key
 from api.campaign_fields import BODY_BYTES, FILE_BYTES
-from api.errors import Kind, Problem, as_problem, response
+from api.errors import Kind, Problem, as_problem, not_found, response
+from domain.plain_text import is_plain
 
 log = structlog.get_logger()
 _LONGEST_ID = 64
@@ -54,9 +55,7 @@ class Requests:
         body = _Body(receive, self._limit_of(scope), headers)
         try:
             body.refuse_declared()
-            if scope["method"] != "OPTIONS" and is_behind_a_key(scope["path"]):
-                here = scope["app"].state.context
-                scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
+            await _admit(scope, headers)
             await self._app(scope, body.receive, sending)
         except Exception as problem:
             if status:
@@ -73,6 +72,15 @@ class Requests:
         if scope["method"] != "POST":
             return self._limit
         return max(self._limit, next((most for end, most in _LONGER if scope["path"].endswith(end)), 0))
+
+
+async def _admit(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """What is decided before a byte of the body is read."""
+    if not is_plain(scope["path"]):
+        raise not_found("path")  # the framework overlooks a line end behind a path
+    if scope["method"] != "OPTIONS" and is_behind_a_key(scope["path"]):
+        here = scope["app"].state.context
+        scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
 
 
 class _Body:

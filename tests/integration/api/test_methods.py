@@ -52,6 +52,13 @@ async def test_head_is_get_without_the_body(tollgate: Tollgate) -> None:
     assert (await tollgate.ask("HEAD", "/v1/organizations", scope=None)).status_code == 401
 
 
+async def test_a_path_with_a_control_character_is_no_path(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    for path in ("/health/live%0a", "/v1/organizations/acme/can-send%0A", "/health/%1b", "/docs%e2%80%ae"):
+        assert (await tollgate.get(path)).status_code == 404, path
+    assert (await tollgate.ask("OPTIONS", "/health/live%0a")).status_code == 404
+
+
 async def test_nobody_is_redirected(tollgate: Tollgate) -> None:
     for path in ("/v1/organizations/", "/health/live/", "/docs/", "//evil.example/", "/v1/organizations/acme/wallet/"):
         answer = await tollgate.get(path, headers={"Host": "evil.example"}, follow_redirects=False)
