@@ -85,16 +85,12 @@ class BatchSender:
         """Until nothing is left, the gate shuts, Twilio wants a long pause or refuses, or its time is over."""
         self._counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
         clock = asyncio.get_running_loop().time
-        ends, look_at = clock() + TURN.total_seconds(), clock()
+        ends, look_at = clock() + TURN.total_seconds(), clock() + LOOK_EVERY
         pauses = Pauses(self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for)
-        in_a_row = self.course.in_a_row
-        while True:
+        in_a_row, stop = self.course.in_a_row, self.course.stop
+        while stop is None:
             if (sent := await self._pause(pauses)) is not None:
                 return sent
-            if clock() >= look_at:
-                look_at = clock() + LOOK_EVERY
-                if (stop := await self._look()) is not None:
-                    return await self._stop(stop)
             window = await self._next_window(1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit)
             if not window:
                 return self._sent(stopped=window is None)
@@ -102,13 +98,18 @@ class BatchSender:
             in_a_row = self._posted.verdict.in_a_row
             if self._posted.account_suspended:
                 return await self._account_refused(pauses)
-            if self._posted.verdict.stop is not None:
-                return await self._stop(self._posted.verdict.stop)
+            stop = self._posted.verdict.stop
+            if stop is None and clock() >= look_at:
+                stop, look_at = await self._look(), clock() + LOOK_EVERY
             if self._posted.pause is None:
                 await pauses.over()
-            if clock() > ends or activity.is_worker_shutdown() or activity.is_cancelled():
+            if stop is None and self._is_over(ends):
                 await self._settle()
                 return self._sent(left=True)
+        return await self._stop(stop)
+
+    def _is_over(self, ends: float) -> bool:
+        return asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled()
 
     async def _pause(self, pauses: Pauses) -> Sent | None:
         """Wait for what Twilio asks, or for our turn; an answer where that takes too long for this attempt."""

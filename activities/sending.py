@@ -19,7 +19,6 @@ from db import alerts, folding, organizations, readings, refusals, reservations,
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
-from db.settlements import Reply
 from domain.campaign import Batch, MessageStatus, Next
 from domain.standing import Status
 from domain.telephony import AccountStatus
@@ -69,7 +68,7 @@ class Sending:
             return Batch(next=Next.DONE, reason="there is no such campaign")
         if batch.next is not Next.SEND:
             log.info(
-                "campaign_waits",
+                "campaign_over" if batch.next is Next.DONE else "campaign_waits",
                 organization_id=asked.organization_id,
                 campaign_id=str(asked.campaign_id),
                 status=batch.status,
@@ -126,7 +125,7 @@ class Sending:
         tally = await hand_over(self._twilio, organization, [message], self._public_url)
         [reply] = tally.replies
         if reply.status is MessageStatus.RESERVED:
-            reply = Reply(message=message, status=MessageStatus.REFUSED, problem=reply.problem)
+            reply = replace(reply, status=MessageStatus.REFUSED)
         await self._settle(organization, replace(tally, replies=(reply,)))
         if tally.account_suspended:
             await self._shut_with_the_account(organization)

@@ -49,12 +49,15 @@ _NOTE = text(
     """
 )
 _OPEN = campaigns.c.status.in_(["running", "parked", "paused", "scheduled"])
-_HEARD_AT = func.coalesce(campaigns.c.heard_at, campaigns.c.since)
-_NOT_HEARD = and_(campaigns.c.status == "running", bindparam("silent_since", type_=TIME) > _HEARD_AT)
+_HEARD_AT = case(
+    (campaigns.c.status == "running", func.coalesce(campaigns.c.heard_at, campaigns.c.since)),
+    (campaigns.c.status == "scheduled", campaigns.c.scheduled_at),
+)
+_NOT_HEARD = bindparam("silent_since", type_=TIME) > _HEARD_AT
 _REASON = case(
     (campaigns.c.status == "parked", campaigns.c.reason),
-    (campaigns.c.status.in_(["paused", "scheduled"]), campaigns.c.status),
     (_NOT_HEARD, Waits.NOT_HEARD.value),
+    (campaigns.c.status.in_(["paused", "scheduled"]), campaigns.c.status),
     else_=campaigns.c.waits_for,
 )
 _COUNT = select(_REASON.label("reason"), func.count().label("number")).where(_OPEN).group_by(_REASON)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, campaigns, messages, settlements, status_checks, unpaid_sends, wallets
+from db import alerts, campaigns, messages, refusals, settlements, status_checks, unpaid_sends, wallets
 from db.campaigns import TOLLGATE
 from db.messages import Message
 from db.settlements import Reply
@@ -78,6 +78,7 @@ async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[
     refunded = await settlements.settle_locked(conn, organization_id, wallet, decided.replies)
     await _write(conn, organization_id, decided)
     await _run_again(conn, organization_id, decided.replies)
+    await refusals.tell(conn, organization_id, [reply.error_code for reply in decided.replies])
     return Outcome(refunded=refunded, look_up=tuple(decided.look_up))
 
 

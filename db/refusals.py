@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,10 @@ _LATEST = text(
                           AND to_status = 'running' ORDER BY id DESC LIMIT 1)
     ORDER BY position DESC
     """
+)
+FORGOTTEN_AFTER = timedelta(days=1)
+_FORGET = text(
+    "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND last_seen_at < :before"
 )
 _ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 _ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
@@ -91,6 +96,11 @@ async def tell(conn: AsyncConnection, organization_id: str, codes: Collection[in
         if code is not None and failure.about(code) in STOPS - {About.CONTENT} and not failure.suspended(code):
             await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(code).text)
             return
+
+
+async def forget(conn: AsyncConnection, *, now: datetime) -> None:
+    """Clear that alert where nothing has failed so for a day: the cause was mended at Twilio. The caller commits."""
+    await conn.execute(_FORGET, {"kind": SENDING_REFUSED, "now": now, "before": now - FORGOTTEN_AFTER})
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:

@@ -425,7 +425,6 @@ campaigns = Table(
     UniqueConstraint("organization_id", "idempotency_key"),
     _one_of("status", "draft", "running", "parked", "paused", "completed", "scheduled", "canceled"),
     CheckConstraint("(status IN ('parked', 'paused')) = (reason <> '')", name="reason"),
-    CheckConstraint("waits_for = '' OR status = 'running'", name="waits"),
     CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet"),
     CheckConstraint("status <> 'scheduled' OR scheduled_at IS NOT NULL", name="scheduled"),
     Index(

@@ -5,10 +5,11 @@ import re
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SHORT_CODE = re.compile(r"[0-9]{3,6}", re.ASCII)
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}", re.ASCII)
-_ALPHANUMERIC = re.compile(r"(?=.{1,11}\Z)(?=.*[A-Za-z])[A-Za-z0-9&+_-](?:[A-Za-z0-9 &+_-]*[A-Za-z0-9&+_-])?", re.ASCII)
+_ALPHANUMERIC = re.compile(r"(?=.{1,11}\Z)(?=.*[A-Za-z])[!-9;-~](?:[ -9;-~]*[!-9;-~])?", re.ASCII)
+"""Without a colon: that makes the address of another channel, such as `rcs:acme`."""
 FORMS = (
-    "a phone number in E.164 (+15550001000), a short code (3 to 6 digits), an alphanumeric sender id (up to 11 letters,"
-    " digits, spaces or & + _ -, with at least one letter), or a messaging service's sid (MG and 32 hex digits)"
+    "a phone number in E.164 (+15550001000), a short code (3 to 6 digits), an alphanumeric sender id (up to 11 ASCII"
+    " characters with at least one letter, no colon), or a messaging service's sid (MG and 32 hex digits)"
 )
 
 
@@ -19,6 +20,6 @@ def is_service(sender: str) -> bool:
 def is_sender(text: str) -> bool:
     """Whether Twilio may know a sender of this form.
 
-    Source of the alphanumeric one: `AlphaSender` in Twilio's API of messaging services.
+    Source of the alphanumeric one: Twilio's "Permitted Sender ID characters".
     """
     return any(form.fullmatch(text) for form in (_NUMBER, _SHORT_CODE, _SERVICE, _ALPHANUMERIC))

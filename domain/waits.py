@@ -91,7 +91,7 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
             return _wait(facts, facts.reason)
         case CampaignStatus.SCHEDULED:
             due = facts.scheduled_at
-            if due is not None and silent(facts.heard_at or due, now) and silent(due, now):
+            if silent(due, now):
                 return Wait(code=Waits.NOT_HEARD, text=_IN_WORDS[Waits.NOT_HEARD], since=due)
             return Wait(code=Waits.SCHEDULED, text=_IN_WORDS[Waits.SCHEDULED], until=due, since=facts.since)
         case CampaignStatus.RUNNING:

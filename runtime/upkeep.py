@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaign_runs, campaigns, holds, locks, reversals, seals, status_checks, waiting
+from db import campaign_runs, campaigns, holds, locks, refusals, reversals, seals, status_checks, waiting
 from runtime.loops import Loop
 
 log = structlog.get_logger()
@@ -68,6 +68,7 @@ class Upkeep:
     async def _watch(self) -> float:
         async with self._engine.begin() as conn:
             await campaign_runs.watch(conn, now=datetime.now(UTC))
+            await refusals.forget(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:

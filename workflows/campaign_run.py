@@ -113,7 +113,8 @@ class CampaignRun:
         where = f"at message {batch.position} of {batch.total}" if batch.position else f"all {batch.total} handed over"
         if batch.unconfirmed:
             where += f", {batch.unconfirmed} of them not confirmed by Twilio"
-        why = f": {batch.detail or batch.reason}" if batch.reason else ""
+        why = f": {batch.reason}" if batch.reason else ""
+        why += f" ({batch.detail})" if batch.detail else ""
         pace = ""
         if batch.next is Next.SEND and batch.per_second and batch.position:
             left = timedelta(seconds=round((batch.total - batch.position) / batch.per_second))

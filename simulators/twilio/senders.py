@@ -2,8 +2,8 @@
 
 Every account owns the numbers +1 555 000 xxxx, which no real one has, so that a test need not buy one. Anything
 else is given to an account, taken from it, or made unable to send, by `/_sim/accounts/{sid}/senders`. Sources:
-Twilio's pages of errors 21212, 21408, 21612, 21659, 21660, 21661, 21701 and 21704, and `AlphaSender` in its API of
-messaging services.
+Twilio's pages of errors 21212, 21408, 21612, 21659, 21660, 21661, 21701 and 21704, and "Permitted Sender ID
+characters".
 """
 
 import re
@@ -13,7 +13,7 @@ from simulators.twilio.state import Account
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SHORT_CODE = re.compile(r"[0-9]{3,6}", re.ASCII)
-_ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &+_-]{1,11}", re.ASCII)
+_ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[ -9;-~]{1,11}", re.ASCII)
 _EVERYBODYS = re.compile(r"\+1555000[0-9]{4}", re.ASCII)
 TEST_NUMBER = "+15005550006"
 """The one that Twilio's test credentials may send from."""

@@ -70,7 +70,8 @@ async def test_a_campaign_s_run_says_where_it_waits_and_why(world: World) -> Non
     workflow_id = campaign_workflow_id(organization_id, campaign_id)
 
     async def said() -> bool:
-        return await details(world, workflow_id) == "**PARKED**: insufficient_funds, at message 6 of 10"
+        why = "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
+        return await details(world, workflow_id) == f"**PARKED**: insufficient_funds ({why}), at message 6 of 10"
 
     await until(said, "the details")
     history = await world.services.client.get_workflow_handle(workflow_id).fetch_history()

@@ -1,11 +1,13 @@
 """What Twilio refuses for the sender, the account or the text: the campaign parks, nobody is to blame or charged."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from db import refusals
 from domain.campaign import Park
 from simulators.twilio.state import Account
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, recipients, settled
@@ -75,6 +77,7 @@ async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_not
     )
 
     assert parked["pending"] == 300
+    await world.certify()
     assert await paid(world, organization_id) == 0
     assert waiting["code"] == Park.SENDER_REFUSED
     assert str(code) in waiting["text"]
@@ -179,14 +182,19 @@ async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again
 async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: World) -> None:
     """Twilio takes them all, and each fails a moment later, as those of an unregistered number do."""
     world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": "failed", "fail_code": 30034})
-    organization_id, _ = await world.organization()
+    organization_id, _ = await world.organization(balance="100.00")
     await world.api.put(f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": 20})
 
-    campaign_id = await world.campaign(organization_id, recipients=3000)
+    campaign_id = await world.campaign(organization_id, recipients=1500)
     await comes_to(world, organization_id, campaign_id, "parked")
 
     assert (await world.campaign_now(organization_id, campaign_id)).reason == Park.SENDER_REFUSED
-    assert (await settled(world, organization_id, campaign_id))["pending"] > 1000
+    assert (await settled(world, organization_id, campaign_id))["pending"] > 500
+    world.heal()
+    await world.api.put(f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None})
+    await change(world, organization_id, sender="+15550002222")  # what failed before it counts no more
+    await comes_to(world, organization_id, campaign_id, "completed")
+    assert (await counts(world, organization_id, campaign_id))["refused"] < 500
 
 
 async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_raises_an_alert(world: World) -> None:
@@ -205,3 +213,54 @@ async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_rais
     await world.post(path, {"to": "+14155550100", "body": "hello"})
     assert await recipients(world, organization_id) == ["+14155550100"]
     await world.certify()
+
+
+@pytest.mark.parametrize("status", ["failed", "undelivered"])
+async def test_what_carriers_refuse_for_the_sender_raises_an_alert_though_all_is_handed_over(
+    world: World, status: str
+) -> None:
+    world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": status, "fail_code": 30034})
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=3)
+    await comes_to(world, organization_id, campaign_id, "completed")
+
+    async def alerted() -> bool:
+        return "30034" in (await world.alerts(organization_id)).get("sending_refused", "")
+
+    await until(alerted, "an alert")
+    async with world.services.engine.begin() as conn:
+        await refusals.forget(conn, now=datetime.now(UTC))
+    assert await alerted()
+    async with world.services.engine.begin() as conn:
+        await refusals.forget(conn, now=datetime.now(UTC) + timedelta(days=1, minutes=1))
+    assert not await alerted()
+
+
+async def test_a_new_sender_of_an_organization_that_may_not_send_waits_for_that_and_goes_on_by_itself(
+    world: World,
+) -> None:
+    organization_id, subscription_id = await world.organization()
+    not_of_twilio(await account_of(world, organization_id))
+    campaign_id = await world.campaign(organization_id, recipients=20)
+    await comes_to(world, organization_id, campaign_id, "parked")
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    refused = (await world.campaign_now(organization_id, campaign_id)).reason
+
+    await change(world, organization_id, sender="+15550002222")
+    waiting = (await world.campaign_now(organization_id, campaign_id)).reason
+    await world.pay(subscription_id)
+
+    assert (refused, waiting) == (Park.SENDER_REFUSED, Park.SUSPENDED)
+    await ends_with_each_once(world, organization_id, campaign_id, 20)
+
+
+async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refunded(world: World) -> None:
+    organization_id, _ = await world.organization()
+    (await account_of(world, organization_id)).refuse_code = 21611
+
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+
+    assert (sent["status"], sent["error_code"]) == ("refused", 21611)
+    assert await paid(world, organization_id) == 0
+    assert "sending_refused" not in await world.alerts(organization_id)

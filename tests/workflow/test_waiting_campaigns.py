@@ -172,3 +172,19 @@ async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None
     now = await told(world, organization_id, campaign_id)
 
     assert (now["waiting"]["code"], datetime.fromisoformat(now["waiting"]["until"])) == (Waits.SCHEDULED, at)
+
+
+async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: World) -> None:
+    world = idle_world
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=5, start=False)
+    base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    await world.post(f"{base}/start", {"at": (datetime.now(UTC) + timedelta(days=1)).isoformat()})
+    await run(world.services.engine, "UPDATE campaigns SET scheduled_at = now() - interval '6 minutes'")
+
+    now = await told(world, organization_id, campaign_id)
+    await watch(world)
+
+    assert (now["status"], now["waiting"]["code"]) == ("scheduled", Waits.NOT_HEARD)
+    assert "campaign_waits" in await world.alerts(organization_id)
+    assert 'tollgate_campaigns_waiting{reason="not_heard"} 1.0' in (await world.api.get("/metrics")).text

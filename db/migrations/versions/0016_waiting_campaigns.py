@@ -22,7 +22,6 @@ def upgrade() -> None:
         op.add_column("campaigns", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     for name in TEXTS:
         op.add_column("campaigns", sa.Column(name, sa.Text(), server_default="", nullable=False))
-    op.create_check_constraint(op.f("campaigns_waits_check"), "campaigns", "waits_for = '' OR status = 'running'")
     op.create_index(
         "campaigns_open_idx", "campaigns", ["status", "reason", "waits_for"], postgresql_where=sa.text(OPEN)
     )
@@ -30,6 +29,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("campaigns_open_idx", "campaigns")
-    op.drop_constraint(op.f("campaigns_waits_check"), "campaigns")
     for name in (*TEXTS, *TIMES):
         op.drop_column("campaigns", name)

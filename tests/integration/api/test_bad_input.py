@@ -183,7 +183,7 @@ WRONG_ORGANIZATIONS: list[tuple[dict[str, object], str]] = [
     ({"twilio_account_sid": "SM0123456789abcdef0123456789abcdef"}, "twilio_account_sid"),
     ({"twilio_account_sid": "AC" + "f" * 32}, "twilio_account_sid"),
     ({"twilio_account_sid": "AC00000000000000000000000000000001"}, "twilio_account_sid"),
-    ({"sender": "ACME!"}, "sender"),
+    ({"sender": "rcs:acme"}, "sender"),
     ({"price_per_segment": 0.01}, "price_per_segment"),
     ({"price_per_segment": "0.00000001"}, "price_per_segment"),
     ({"grace_period": -1}, "grace_period"),

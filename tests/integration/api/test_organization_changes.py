@@ -74,7 +74,7 @@ async def test_a_sender_may_be_an_alphanumeric_id_and_no_nonsense(tollgate: Toll
         "/v1/organizations", organization("acme", await tollgate.account()) | {"sender": "Acme Ltd"}
     )
 
-    refused = await change(tollgate, sender="Acme!")
+    refused = await change(tollgate, sender="rcs:acme")
 
     assert (created.status_code, created.json()["sender"]) == (201, "Acme Ltd")
     assert refused.status_code == 422

@@ -13,6 +13,8 @@ SENDERS = [
     "Acme Ltd",
     "A-1 & Co_+",
     "3M",
+    "Booking.com",
+    "Yahoo!",
     "MG Motors",
     "MG" + "0a" * 16,
 ]
@@ -27,7 +29,7 @@ NO_SENDERS = [
     " Acme",
     "Acme ",
     "Açme",
-    "Acme!",
+    "rcs:acme",
     "A\nB",
     "\uff11\uff12\uff13\uff14\uff15",
     "MG" + "0" * 31 + "x",
