@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from providers.stripe.calls import Declined, Unfit
 from tests.unit.providers.local import HANG_UP, SILENCE, Server, Told, closed_port, serving, told
 
 KEY = "sk_test_x"
+AT = datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)
 SESSION = {"id": "cs_1", "object": "checkout.session", "url": "https://pay.test/cs_1"}
 
 
@@ -110,10 +112,12 @@ async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us()
     assert "x-stripe-client-telemetry" not in asked.headers
 
 
-async def test_a_snapshot_is_as_of_the_second_in_which_it_was_asked_for() -> None:
-    answer = told({"id": "sub_1", "status": "active"}, date="Thu, 26 Nov 2026 12:00:05 GMT")
+async def test_a_snapshot_is_as_of_no_time_that_had_not_come_when_it_was_asked_for() -> None:
+    started, ended = int(AT.timestamp()) - 60, int(AT.timestamp()) + 3600
+    answer = told(
+        {"id": "sub_1", "status": "canceled", "created": started, "ended_at": ended}, date=format_datetime(AT)
+    )
     async with answering(answer) as (stripe, _):
         now = await stripe.get_subscription("sub_1")
 
-    assert now.as_of is not None
-    assert datetime(2026, 11, 26, 12, 0, 4, tzinfo=UTC) <= now.as_of <= datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)
+    assert now.as_of == AT - timedelta(minutes=1)
