@@ -156,7 +156,10 @@ class Stripe:
         if self._suspend_by is SuspendBy.COLLECTION:
             if collects:
                 asked: Any = {"pause_collection": {"behavior": "void"}, "metadata": {"suspended_for": reason[:500]}}
-                await told(self._api.subscriptions.update_async(subscription_id, asked))
+                try:
+                    await told(self._api.subscriptions.update_async(subscription_id, asked))
+                except Unfit as refused:
+                    raise _wrong_state("stop charging for", now, refused) from refused
             return (await self._look(subscription_id))[1]
         if now.state in _SUSPENDED:
             return now
