@@ -4,8 +4,6 @@ from db.check import Check
 from db.gate_checks import SHUT
 from domain import references
 
-_ATTEMPT = f"reference_id ~ '^{references.MESSAGE}$'"
-
 MESSAGE_CHECKS = (
     Check(
         guarantee=2,
@@ -31,17 +29,15 @@ MESSAGE_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', entry ' || seq) FILTER (WHERE wrong)
         FROM (
             SELECT d.organization_id, d.seq,
-                   m.id IS NULL
-                   OR (d.attempt <> m.attempt OR m.status NOT IN ('reserved', 'sending', 'accepted', 'unknown'))
-                      AND r.amount_micros IS DISTINCT FROM -d.amount_micros AS wrong
-            FROM (
-                SELECT organization_id, seq, reference_id, amount_micros,
-                       CASE WHEN {_ATTEMPT} THEN split_part(reference_id, ':', 2)::uuid END AS id,
-                       CASE WHEN {_ATTEMPT} THEN split_part(reference_id, ':', 3)::int END AS attempt
-                FROM ledger_entries WHERE kind = 'debit' AND {_ATTEMPT}
-            ) d
-            LEFT JOIN messages m ON m.organization_id = d.organization_id AND m.id = d.id
+                   CASE WHEN m.id IS NULL THEN d.reference_id ~ '^{references.MESSAGE}$'  -- or the host's own
+                        ELSE (split_part(d.reference_id, ':', 3) <> m.attempt::text
+                              OR m.status NOT IN ('reserved', 'sending', 'accepted', 'unknown'))
+                             AND r.amount_micros IS DISTINCT FROM -d.amount_micros END AS wrong
+            FROM ledger_entries d
+            LEFT JOIN messages m
+                ON m.organization_id = d.organization_id AND m.id::text = split_part(d.reference_id, ':', 2)
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
+            WHERE d.kind = 'debit' AND d.reference_id LIKE 'message:%'
         ) debits
         """,
     ),

@@ -9,7 +9,7 @@ from domain.events import MoneyObject
 from domain.subscription import Provider
 
 _PROVIDER = f"({'|'.join(Provider)})"
-MESSAGE = "message:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[1-9][0-9]{0,8}"
+MESSAGE = "message:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:[1-9][0-9]{0,8}"
 """The debit of one attempt: the message's id and the attempt's number."""
 REFUND = f"refund:{MESSAGE}"
 CHARGE = f"charge:{MESSAGE}"
