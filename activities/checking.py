@@ -82,6 +82,8 @@ class Checking:
             log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__, detail=detail)
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
             log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+        except Exception as problem:
+            log.error("check_failed", organization_id=organization_id, exc_info=problem)
         finally:
             await self._put_off(organization_id, unread, now)
 

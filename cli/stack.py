@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Never
@@ -218,6 +219,7 @@ async def _temporal(
 ) -> tuple[ClientConnectConfig, str | None]:
     named = temporal_connection()
     if named is not None:
+        await connect(named, patience=timedelta(0), say=say)  # or its workers would wait for it, unseen
         return named, None
     kept = data_dir / "temporal.db" if _named(settings) else None  # what is not kept is faster in memory
     server = await parts.enter_async_context(
