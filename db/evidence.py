@@ -10,13 +10,16 @@ from datetime import datetime, timedelta
 from db import subscriptions
 from db.subscriptions import Subscription
 from domain.standing import Policy, Status, decide, opens
-from domain.subscription import ENDED, PAID, Order, Snapshot, State, Word, order
+from domain.subscription import ENDED, PAID, Order, Provider, Snapshot, State, Word, order
 
 CLOCKS_APART = timedelta(minutes=5)
 READS_LAG = timedelta(minutes=2)
 """So far behind its webhooks a provider may answer. What is not newer opens when it was answered twice so far apart."""
 SAME_SECOND = timedelta(seconds=10)
 """The same for two changes of one second: a read that shows that second lags behind it by less."""
+
+SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
+"""Whose webhooks can be forged by whoever saw a genuine one."""
 
 
 def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
@@ -59,7 +62,7 @@ def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
     What closes counts at once. What opens is newer, by the provider's own times, than what has shut; or it is answered
     twice, as far apart as reads may lag. An answer older than an earlier one counts only in the second way.
     """
-    after = subscriptions.confirmed(known, told, word=known.word, now=now)
+    after = subscriptions.confirmed(known, told, word=_borne_out(known, told), now=now)
     shut_at = known.snapshot.as_of if known.word is None else known.word.as_of
     if order(told.as_of, known.snapshot.as_of) is Order.OLDER:
         if decide(after.record, (), policy, now) == decide(known.record, (), policy, now):
@@ -73,4 +76,12 @@ def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
         needed = SAME_SECOND if told.as_of is not None and told.as_of == shut_at else READS_LAG
     if known.doubted_at is None or now < known.doubted_at + needed:
         return None
-    return subscriptions.confirmed(known, told, word=None, now=now)
+    return after
+
+
+def _borne_out(known: Subscription, told: Snapshot) -> Word | None:
+    """What the answer may take over from a word: that it was suspended for a debt, unless that may be forged."""
+    word = known.word
+    if word is None or known.provider not in SIGN_A_CHECKSUM or order(told.as_of, word.as_of) is Order.NEWER:
+        return word
+    return replace(word, state=State.PAST_DUE)

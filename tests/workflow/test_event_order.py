@@ -165,7 +165,7 @@ async def test_an_unknown_status_changes_nothing_and_alerts(world: World) -> Non
 async def test_a_subscription_that_the_provider_does_not_find_suspends_nobody(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     before = await world.at_rest(organization_id)
-    del world.paypal.state.subscriptions[subscription_id]
+    lost = world.paypal.state.subscriptions.pop(subscription_id)
 
     await world.ring(organization_id)
 
@@ -175,6 +175,10 @@ async def test_a_subscription_that_the_provider_does_not_find_suspends_nobody(wo
     await until(alerted, "the alert")
     assert await world.at_rest(organization_id) == before
     assert (await world.wallet(organization_id)).pays
+
+    world.paypal.state.subscriptions[subscription_id] = lost
+    assert await world.look_again(organization_id) == before
+    assert await world.alerts(organization_id) == {}
 
 
 async def test_an_event_of_another_subscription_of_the_organization_changes_nothing(world: World) -> None:
