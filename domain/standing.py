@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.subscription import BILLING, ENDED, Record, State
+from domain.subscription import BILLING, ENDED, Record, State, Word
 
 
 class Status(StrEnum):
@@ -99,7 +99,12 @@ def _reasons(record: Record, policy: Policy, now: datetime) -> Iterator[tuple[Bl
     if record.debt is not None:  # whatever the status is: it changes without any payment
         yield Block.NONPAYMENT, None if record.debt.shut else record.debt.since + policy.grace
     if record.word is not None:
-        yield Block.CANCELED if record.word.state in ENDED else Block.NONPAYMENT, record.word.until
+        yield Block.CANCELED if record.word.state in ENDED else Block.NONPAYMENT, _until(record.word, policy)
+
+
+def _until(word: Word, policy: Policy) -> datetime | None:
+    """Of a failed payment the grace period as it is now, which an operator may have changed since the word was told."""
+    return word.since + policy.grace if word.state is State.PAST_DUE and word.since is not None else word.until
 
 
 def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:

@@ -93,6 +93,15 @@ def test_without_grace_a_past_due_subscription_is_suspended_at_once() -> None:
     assert decide(record, (), Policy(grace=timedelta(0)), NOON) == UNPAID
 
 
+def test_a_failed_payment_that_only_a_webhook_told_has_the_grace_period_that_counts_now() -> None:
+    word = Word(state=State.PAST_DUE, as_of=NOON, until=NOON + GRACE, since=NOON)
+    record = Record(state=State.ACTIVE, word=word)
+
+    assert decide(record, (), POLICY, NOON).deadline == NOON + GRACE
+    assert decide(record, (), Policy(grace=timedelta(0)), NOON) == UNPAID
+    assert decide(record, (), Policy(grace=2 * GRACE), NOON).deadline == NOON + 2 * GRACE
+
+
 moments = st.datetimes(min_value=datetime(2025, 1, 1), max_value=datetime(2027, 1, 1)).map(  # noqa: DTZ001
     lambda naive: naive.replace(tzinfo=NOON.tzinfo)
 )
