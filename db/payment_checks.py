@@ -43,7 +43,7 @@ PAYMENT_CHECKS = (
         JOIN payments p ON p.provider = i.provider AND p.object_id = i.payment_id AND p.kind = 'topup'
         LEFT JOIN reversals r ON r.provider = i.provider AND r.object_id = i.money_id
         WHERE i.status = 'handled' AND i.kind IN ('refunded', 'reversed') AND i.money_kind = 'refund'
-          AND i.organization_id IS NOT NULL AND i.outcome NOT LIKE 'not booked%'
+          AND i.organization_id IS NOT NULL AND i.outcome NOT LIKE 'not booked%' AND i.outcome NOT LIKE 'dismissed: %'
         """,
     ),
     Check(
