@@ -186,7 +186,8 @@ async def _fold(
 async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: Sequence[Delivery]) -> list[UUID]:
     """The deliveries are acted on; campaigns that waited for what they brought go on, and are to be rung."""
     if deliveries:
-        await inbox.mark_handled(conn, [delivery.id for delivery in deliveries])
+        ids, whose = [delivery.id for delivery in deliveries], deliveries[0].organization_id
+        await inbox.mark_handled(conn, ids, organization_id=whose)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
         return []  # the steps of a reactivation end with it
     return await campaigns.resume_eligible(conn, standing.organization_id)

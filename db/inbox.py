@@ -77,6 +77,7 @@ _HANDLED = (
     update(inbox)
     .where(inbox.c.id == func.any(bindparam("delivery_ids", type_=ARRAY(BigInteger))))
     .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .where(inbox.c.organization_id == func.coalesce(bindparam("of_organization", type_=Text), inbox.c.organization_id))
     .values(
         status=InboxStatus.HANDLED.value,
         handled_at=func.clock_timestamp(),
@@ -209,9 +210,15 @@ async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Deliver
     return [read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
 
 
-async def mark_handled(conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "") -> None:
-    """The lifecycle has acted on these, but for those it parked; an earlier outcome is kept if `outcome` is empty."""
-    await conn.execute(_HANDLED, {"delivery_ids": list(delivery_ids), "said": outcome})
+async def mark_handled(
+    conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "", *, organization_id: str | None = None
+) -> None:
+    """The lifecycle has acted on these, but for those it parked, or handed over to another organization than this.
+
+    An earlier outcome is kept if `outcome` is empty.
+    """
+    asked = {"delivery_ids": list(delivery_ids), "said": outcome, "of_organization": organization_id}
+    await conn.execute(_HANDLED, asked)
 
 
 async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:

@@ -12,7 +12,7 @@ from domain.standing import Block, Status
 from tests.builders import number as number_of
 from tests.builders import run
 from tests.workflow.crc import with_crc
-from tests.world import World
+from tests.world import World, until
 
 
 async def forge(world: World, event_id: str, body: dict[str, object]) -> int:
@@ -67,6 +67,9 @@ async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> No
     assert answer == 200
     assert await world.wallet(organization_id) == before
     assert await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10)) == []
+    if exists:  # the same body tells of it: whose it is, is who has it
+        booked = await until(lambda: world.read(lambda conn: payments.of_organization(conn, victim, limit=10)))
+        assert [one.amount.micros for one in booked] == [5_000_000]
     await world.certify()
 
 

@@ -211,7 +211,9 @@ async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_strip
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
     async with tollgate.services.engine.begin() as conn:  # what was paid for is over
-        await conn.execute(text("UPDATE subscriptions SET access_until = clock_timestamp()"))
+        await conn.execute(
+            text("UPDATE subscriptions SET access_until = clock_timestamp(), paid_until = clock_timestamp()")
+        )
     raw = await negative(tollgate, subscription_id, how)
     tollgate.stripe.faults.add("503", method="GET", path="/v1/subscriptions")
 
