@@ -117,8 +117,8 @@ def refuse_early_undo(migration: Migration, now: datetime) -> None:
     """An attempt that was taken for dead may be stopping the source still: what it stops cannot be brought back."""
     left = migration.changed_at + STOP_OVER_AFTER - now
     if migration.state is Progress.STOPPING and left > timedelta(0):
-        detail = "the source may be being stopped still"
-        raise ApplicationError(detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=left)
+        detail, again = "the source may be being stopped still", min(left, timedelta(seconds=10))
+        raise ApplicationError(detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=again)
 
 
 def refuse_unknown(*told: Snapshot) -> None:
