@@ -49,17 +49,17 @@ TABLE = [
       for now in TIMES),
     (State.PAST_DUE, None, None, NOON - GRACE, UNTIL_NOON),
     *((state, None, NOON, now, expected)
-      for state in ENDED
+      for state in sorted(ENDED)
       for now, expected in ((BEFORE, UNTIL_NOON), (AT, ENDED_), (AFTER, ENDED_))),
-    *((state, None, None, now, ENDED_) for state in ENDED for now in TIMES),
+    *((state, None, None, now, ENDED_) for state in sorted(ENDED) for now in TIMES),
     *((state, IN_GRACE, NOON, now, expected)
-      for state in ENDED
+      for state in sorted(ENDED)
       for now, expected in ((BEFORE, UNTIL_NOON), (AT, NEITHER), (AFTER, NEITHER))),
     *((state, SHUT, NOON, now, expected)
-      for state in ENDED
+      for state in sorted(ENDED)
       for now, expected in ((BEFORE, UNPAID), (AT, NEITHER), (AFTER, NEITHER))),
-    *((state, IN_GRACE, NOON - INSTANT, BEFORE, ENDED_) for state in ENDED),
-    *((state, IN_GRACE, NOON + GRACE, BEFORE, UNTIL_NOON) for state in ENDED),
+    *((state, IN_GRACE, NOON - INSTANT, BEFORE, ENDED_) for state in sorted(ENDED)),
+    *((state, IN_GRACE, NOON + GRACE, BEFORE, UNTIL_NOON) for state in sorted(ENDED)),
 ]  # fmt: skip
 CLOSING = (State.PAST_DUE, State.SUSPENDED_NONPAYMENT, State.PAUSED, *sorted(ENDED))
 WORDS = [None, *(Word(state=state, as_of=NOON, until=until) for state in CLOSING for until in (None, NOON))]
