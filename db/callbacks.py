@@ -111,10 +111,14 @@ class _Standing:
             return False
         if attempt is not None and attempt < self.attempt:
             return True
-        if self.status not in _RETURNED or self.provider_sid not in (None, told.callback.message_sid):
+        if self.status not in (*_RETURNED, MessageStatus.PENDING):
             return False
-        went_out = self.delivery_status is DeliveryStatus.UNDELIVERED  # then only that it arrived is news
-        return status in (ARRIVED if went_out else WENT_OUT)
+        if self.provider_sid not in (None, told.callback.message_sid):
+            return False
+        known = self.delivery_status
+        if known in WENT_OUT and known is not DeliveryStatus.UNDELIVERED:  # it is known to be sent after its refund
+            return rank(status) > rank(known)
+        return status in (WENT_OUT if known is not DeliveryStatus.UNDELIVERED else ARRIVED)
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
         if self.provider_sid is not None:
@@ -180,7 +184,7 @@ def _hear(told: Told, key: _Key, message: _Standing, by_sid: _Sids, found: _Foun
             Check(
                 organization_id=told.organization_id,
                 message_id=key[1],
-                attempt=attempt or message.attempt,
+                attempt=attempt if contradicts and attempt is not None else message.attempt,
                 message_sid=callback.message_sid,
                 told=callback.status,
             )

@@ -21,10 +21,10 @@ _LOCK = text(
 )
 _NAMED = text(
     """
-    SELECT provider_sid, id, recipient, sending_at, sid_confirmed FROM messages
+    SELECT provider_sid, id, attempt, recipient, sending_at, sid_confirmed FROM messages
     WHERE organization_id = :organization_id AND provider_sid = ANY(CAST(:sids AS text[]))
     UNION ALL
-    SELECT a.provider_sid, a.message_id, m.recipient, a.sending_at, true
+    SELECT a.provider_sid, a.message_id, a.attempt, m.recipient, a.sending_at, true
     FROM attempts a JOIN messages m ON m.organization_id = a.organization_id AND m.id = a.message_id
     WHERE a.organization_id = :organization_id AND a.provider_sid = ANY(CAST(:sids AS text[]))
     """
@@ -37,6 +37,7 @@ class Named:
 
     sid: str
     message_id: UUID
+    attempt: int
     recipient: str
     sending_at: datetime | None
     confirmed: bool

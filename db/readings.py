@@ -28,6 +28,24 @@ _WRITE = text(
     WHERE m.organization_id = :organization_id AND m.id = t.id
     """
 )
+_LOST = text(
+    """
+    WITH lost AS (
+        SELECT attempt, sending_at FROM messages
+        WHERE organization_id = :organization_id AND id = :id AND attempt = :attempt
+          AND status = 'lost' AND provider_sid IS NULL
+        UNION ALL SELECT attempt, sending_at FROM attempts
+        WHERE organization_id = :organization_id AND message_id = :id AND attempt = :attempt
+          AND status = 'lost' AND provider_sid IS NULL
+    ), later AS (
+        SELECT sending_at FROM messages WHERE organization_id = :organization_id AND id = :id
+        UNION ALL SELECT sending_at FROM attempts WHERE organization_id = :organization_id AND message_id = :id
+    )
+    SELECT lost.sending_at, (SELECT min(sending_at) FROM later WHERE sending_at > lost.sending_at) AS next_at
+    FROM lost WHERE lost.sending_at IS NOT NULL
+    """
+)
+"""An attempt that was given up and of which nobody has known since which of Twilio's it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +89,7 @@ async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[
             decided.done.append(reading.check)
         elif reading.sent is None:
             _not_there(decided, message, reading.check, now)
-        elif message.attempt != reading.check.attempt or message.status in settlements.RETURNED:
+        elif _is_refunded(message, reading.check, reading.sent):
             await _of_what_was_refunded(conn, decided, message, reading.check, reading.sent, now)
         else:
             _of_what_is_open(decided, message, reading.check, reading.sent, now)
@@ -104,6 +122,12 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
         campaign = None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
         if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
             await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value)
+
+
+def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
+    """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier one."""
+    earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
+    return earlier or message.status in settlements.RETURNED
 
 
 def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:
@@ -164,28 +188,33 @@ async def _of_what_was_refunded(
     conn: AsyncConnection, decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
 ) -> None:
     """Refunded, or given back and paid again since: if it went out all the same, that send is not paid for."""
-    if not await _stood_for(conn, message, sent) or sent.status is None:
+    attempt = await _stood_for(conn, message, check, sent)
+    if attempt is None or sent.status is None:
         decided.done.append(check)
         await unpaid_sends.clear_alert(conn, message.organization_id)
     elif sent.status in WENT_OUT and not failure.refunded(sent.status, sent.error_code):
-        await unpaid_sends.note(conn, message, check.attempt, sent.sid, sent.status)
-        decided.alerts["sent_after_refund"] = (
-            f"message {message.id}, attempt {check.attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
-        )
         decided.done.append(check)
+        if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
+            decided.alerts[unpaid_sends.ALERT] = (
+                f"message {message.id}, attempt {attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
+            )
+        else:
+            await unpaid_sends.clear_alert(conn, message.organization_id)
     elif sent.status in TERMINAL or _too_old(check, now):
         decided.done.append(check)
         await unpaid_sends.clear_alert(conn, message.organization_id)
 
 
-async def _stood_for(conn: AsyncConnection, message: Message, sent: SentMessage) -> bool:
-    """Whether the message of Twilio's is the refunded attempt, as far as anybody knows."""
+async def _stood_for(conn: AsyncConnection, message: Message, check: Check, sent: SentMessage) -> int | None:
+    """Which refunded attempt the message of Twilio's is, as far as anybody knows; None for none."""
     for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
-        return named.message_id == message.id
-    sent_at, lost = message.sending_at, message.status is MessageStatus.LOST
-    if not lost or message.provider_sid is not None or sent_at is None or sent.created_at is None:
-        return False
-    return sent.outbound and sent.may_be_to(message.recipient) and sent.created_at >= sent_at - CLOCKS_DIFFER
+        return named.attempt if named.message_id == message.id else None
+    asked = {"organization_id": message.organization_id, "id": message.id, "attempt": check.attempt}
+    lost = (await conn.execute(_LOST, asked)).one_or_none()
+    if lost is None or sent.created_at is None or not sent.outbound or not sent.may_be_to(message.recipient):
+        return None
+    before_the_next = lost.next_at is None or sent.created_at < lost.next_at - CLOCKS_DIFFER
+    return check.attempt if before_the_next and sent.created_at >= lost.sending_at - CLOCKS_DIFFER else None
 
 
 async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:

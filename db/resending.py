@@ -18,7 +18,7 @@ _AGAIN = text(
         UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
                             problem = NULL, attempt = attempt + :more,
                             sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END
-        WHERE organization_id = :organization_id AND id = :id AND status = 'lost'
+        WHERE organization_id = :organization_id AND id = :id AND status = 'lost' AND provider_sid IS NULL
         RETURNING id, old.attempt, old.problem, old.sending_at
     )
     INSERT INTO attempts (organization_id, message_id, attempt, status, problem, sending_at)
@@ -28,7 +28,7 @@ _AGAIN = text(
 
 
 class NotLost(Exception):
-    """Only what was given up may be sent once more."""
+    """Only what was given up, and did not turn out sent, may be sent once more."""
 
 
 class Confirmed(Exception):
@@ -85,4 +85,4 @@ async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | 
 async def _again(conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int) -> None:
     asked = {"organization_id": message.organization_id, "id": message.id, "status": status.value, "more": more}
     if not (await conn.execute(_AGAIN, asked)).rowcount:
-        raise NotLost(f"message {message.id} was not given up")
+        raise NotLost(f"message {message.id} was not given up, or Twilio has sent it after all")

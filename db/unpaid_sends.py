@@ -20,6 +20,7 @@ _NOTE = text(
     INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)
     VALUES (:organization_id, :id, :attempt, :sid, :status)
     ON CONFLICT (organization_id, message_id, attempt) DO UPDATE SET delivery_status = excluded.delivery_status
+    RETURNING charged_at IS NULL
     """
 )
 _SHOW = text(
@@ -28,6 +29,10 @@ _SHOW = text(
     WHERE organization_id = :organization_id AND id = :id AND attempt = :attempt
       AND status = ANY(CAST(:refunded AS text[]))
     """
+)
+_SHOW_EARLIER = text(
+    "UPDATE attempts SET provider_sid = :sid WHERE organization_id = :organization_id AND message_id = :id"
+    " AND attempt = :attempt AND provider_sid IS NULL"
 )
 _OPEN = text(
     """
@@ -62,8 +67,11 @@ def charge_reference(message_id: UUID, attempt: int) -> str:
     return f"charge:message:{message_id}:{attempt}"
 
 
-async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus) -> None:
-    """The message shows it, too, unless it has been paid and sent once more. The caller holds its row and commits."""
+async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus) -> bool:
+    """Returns whether it is not charged yet. The message shows it, or the attempt where another one has followed.
+
+    The caller holds the message's row and commits.
+    """
     asked = {
         "organization_id": message.organization_id,
         "id": message.id,
@@ -71,8 +79,10 @@ async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, 
         "sid": sid,
         "status": status.value,
     }
-    await conn.execute(_NOTE, asked)
+    unpaid: bool = (await conn.execute(_NOTE, asked)).scalar_one()
+    await conn.execute(_SHOW_EARLIER, asked)
     await conn.execute(_SHOW, asked | {"refunded": [MessageStatus.REFUSED.value, MessageStatus.LOST.value]})
+    return unpaid
 
 
 async def open_ones(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[UnpaidSend]:

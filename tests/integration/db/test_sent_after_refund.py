@@ -1,0 +1,185 @@
+"""Callbacks around refunds: which attempt one is about Twilio says, and only what it sent unpaid can be charged."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import alerts, resending, unpaid_sends
+from db.messages import Message
+from db.settlements import Reply
+from domain.campaign import MessageStatus
+from domain.telephony import DeliveryStatus
+from tests.builders import (
+    ORGANIZATION,
+    accepted,
+    apply,
+    balance,
+    broken_claims,
+    callback,
+    campaign,
+    checks,
+    give_back,
+    hand_over,
+    listed,
+    message_now,
+    onboard,
+    read_at_twilio,
+    run,
+    send,
+    send_one,
+    settle_replies,
+    sid_of,
+    usd,
+)
+
+SENT, DELIVERED, FAILED = DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
+AN_HOUR = timedelta(hours=1)
+
+
+async def one_sent(engine: AsyncEngine) -> Message:
+    await onboard(engine)
+    [message] = await send(engine, await campaign(engine, messages=1))
+    return message
+
+
+async def given_up(engine: AsyncEngine) -> Message:
+    """Handed over an hour ago, not confirmed, refunded."""
+    await onboard(engine)
+    message = await send_one(engine)
+    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
+    await run(engine, "UPDATE messages SET sending_at = sending_at - interval '1 hour'")
+    return message
+
+
+async def sent_once_more(engine: AsyncEngine, message: Message) -> Message:
+    async with engine.begin() as conn:
+        again, _ = await resending.by_itself(conn, await message_now(engine, message))
+    assert again is not None
+    return again
+
+
+async def charge(engine: AsyncEngine, message: Message) -> None:
+    async with engine.begin() as conn:
+        assert (await unpaid_sends.charge(conn, ORGANIZATION, message.id))[1] is None
+
+
+async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
+    async with engine.connect() as conn:
+        return [(one.message_id, one.attempt) for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)]
+
+
+async def kinds(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as conn:
+        return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+
+
+@pytest.mark.parametrize("attempt", ["9", "0", "1", "x"])
+async def test_a_paid_message_is_not_unpaid_whatever_attempt_a_callback_names(
+    engine: AsyncEngine, attempt: str
+) -> None:
+    message = await one_sent(engine)
+
+    await apply(engine, replace(callback(message, FAILED), attempt_id=f"{message.id}.{attempt}"))
+    await read_at_twilio(engine, listed(message, DELIVERED))
+
+    assert (await unpaid(engine), await kinds(engine)) == ([], {"callback_contradicted"})
+    assert await balance(engine) == usd("9.99")
+
+
+async def test_a_failure_is_refunded_whatever_attempt_a_callback_names(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+
+    await apply(engine, replace(callback(message, FAILED), attempt_id=f"{message.id}.9"))
+    await read_at_twilio(engine, listed(message, FAILED, error_code=30008))
+
+    assert await balance(engine) == usd("10")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_callback_that_calls_the_paid_attempt_an_earlier_one_makes_nothing_unpaid(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [first] = await send(engine, sending)
+    await give_back(engine, first)
+    [second] = await hand_over(engine, sending)
+    await apply(engine, replace(callback(second, DELIVERED), attempt_id=first.attempt_id))
+
+    await settle_replies(engine, accepted(second))
+    await read_at_twilio(engine, listed(second, DELIVERED))
+
+    assert await unpaid(engine) == []
+    assert await balance(engine) == usd("9.99")
+
+
+async def test_what_was_given_up_and_sent_once_more_can_be_charged_when_the_first_attempt_arrives(
+    engine: AsyncEngine,
+) -> None:
+    first = await given_up(engine)
+    again = await sent_once_more(engine, first)
+    await settle_replies(engine, accepted(again))
+
+    await apply(engine, callback(first, DELIVERED))
+    await read_at_twilio(engine, listed(first, DELIVERED, created_at=datetime.now(UTC) - AN_HOUR))
+
+    assert (await unpaid(engine), await kinds(engine)) == ([(first.id, 1)], {"sent_after_refund"})
+    assert (await message_now(engine, again)).provider_sid == sid_of(again)
+    await charge(engine, first)
+    assert await balance(engine) == usd("9.98")
+
+
+async def test_the_second_attempt_is_not_taken_for_the_first_that_was_given_up(engine: AsyncEngine) -> None:
+    first = await given_up(engine)
+    again = await sent_once_more(engine, first)
+
+    await apply(engine, replace(callback(again, DELIVERED), attempt_id=first.attempt_id))
+    await read_at_twilio(engine, listed(again, DELIVERED))
+
+    assert await unpaid(engine) == []
+
+
+async def test_what_arrives_while_it_waits_to_be_sent_once_more_is_an_alert(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [message] = await hand_over(engine, sending)
+    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
+    async with engine.begin() as conn:
+        await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+
+    await apply(engine, callback(message, DELIVERED))
+    await read_at_twilio(engine, listed(message, DELIVERED))
+
+    assert (await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], {"sent_after_refund"})
+    assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize("charged", [False, True])
+async def test_what_turned_out_sent_is_not_sent_once_more(engine: AsyncEngine, charged: bool) -> None:
+    message = await given_up(engine)
+    await apply(engine, callback(message, DELIVERED))
+    await read_at_twilio(engine, listed(message, DELIVERED))
+    if charged:
+        await charge(engine, message)
+
+    with pytest.raises(resending.NotLost):
+        await sent_once_more(engine, message)
+
+
+async def test_callbacks_that_come_after_the_charge_raise_no_alert_that_stays(engine: AsyncEngine) -> None:
+    message = await one_sent(engine)
+    await give_back(engine, message, 30008)
+    await apply(engine, callback(message, SENT))
+    await read_at_twilio(engine, listed(message, SENT))
+    await charge(engine, message)
+
+    await apply(engine, callback(message, SENT))
+    repeated, due = await kinds(engine), await checks(engine)
+    await apply(engine, callback(message, DELIVERED))
+    await read_at_twilio(engine, listed(message, DELIVERED))
+    await apply(engine, callback(message, DELIVERED))
+
+    assert (repeated, due) == (set(), [])
+    assert (await kinds(engine), await unpaid(engine)) == (set(), [])
+    assert await balance(engine) == usd("9.99")
