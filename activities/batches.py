@@ -172,7 +172,9 @@ class BatchSender:
         """Park the campaign that Twilio's refusals stop; the window that is not settled yet is settled with it."""
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
-            parked = await refusals.stop(conn, self.organization.id, self.campaign_id, replies, why)
+            parked = await refusals.stop(
+                conn, self.organization.id, self.campaign_id, replies, why, sender=self.organization.sender
+            )
         if parked:
             about = {"organization_id": self.organization.id, "campaign_id": str(self.campaign_id)}
             log.warning("campaign_refused", **about, reason=why.park.value, code=why.code)

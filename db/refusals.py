@@ -33,6 +33,7 @@ _LATEST = text(
     ORDER BY position DESC
     """
 )
+_SENDER = text("SELECT sender FROM organizations WHERE id = :organization_id FOR SHARE")
 FORGOTTEN_AFTER = timedelta(days=1)
 _FORGET = text(
     "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND last_seen_at < :before"
@@ -72,15 +73,19 @@ async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID)
 
 
 async def stop(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], why: Stop
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], why: Stop, *, sender: str
 ) -> bool:
     """Settle the window that was refused, park its campaign and raise an alert, in one transaction.
 
-    False: it does not run any more. Locks the campaign, the wallet, the messages; the caller commits.
+    False: it does not run any more, or only `sender` was refused, which the window was sent with and which has been
+    changed since. Locks the organization, the campaign, the wallet, the messages; the caller commits.
     """
+    now = (await conn.execute(_SENDER, {"organization_id": organization_id})).scalar_one_or_none()
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     await settlements.settle(conn, organization_id, replies)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING:
+        return False
+    if why.park is Park.SENDER_REFUSED and now != sender:
         return False
     await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text)
     await alerts.raise_(conn, organization_id, campaign_runs.REFUSED, campaign_runs.sentence(campaign_id, why.text))
