@@ -22,6 +22,8 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _SEPARATORS = re.compile("[\\s.()/\u2010-\u2015-]")
 _FORMULA = re.compile(r'="(.*)"')
 _ROUNDED = re.compile(r"\+?\d([.,]\d+)?E\+?\d+", re.IGNORECASE)
+_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
+_WHOLE = re.compile(r"\+\d{7,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
     values, columns = record.values, len(header.names)
     if record.ends > record.line and len(values) != columns:
         raise BadFile(f"a quote opens here, and the row goes on to line {record.ends}: is it closed?", record.line)
+    if any(_holds_a_row(value, header.delimiter) for value in values):
+        detail = f"a value in quotes goes on to line {record.ends} and holds a number: is its quote closed?"
+        raise BadFile(detail, record.line)
     if any(value.strip() for value in values[columns:]):
         delimiter = DELIMITERS[header.delimiter]
         detail = f"it has {len(values)} columns, and the header {columns}: quote a value that holds a {delimiter}"
@@ -129,6 +134,15 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
     nameless = [at for at, value in enumerate(values[:columns]) if value.strip() and not header.names[at]]
     if nameless and not ignore_unused:
         refuse_unused([f"column {nameless[0] + 1}, which has no name"], record.line)
+
+
+def _holds_a_row(value: str, delimiter: str) -> bool:
+    """Whether it goes over several lines, and a stray quote may have swallowed rows with them."""
+    lines = value.splitlines()
+    if len(lines) < 2:
+        return False
+    cells = [cell for line in lines for cell in line.split(delimiter)][1:]
+    return any(_WHOLE.fullmatch(_SEPARATORS.sub("", cell)) for cell in cells)
 
 
 def _name(value: str) -> str:
@@ -142,4 +156,6 @@ def _number(value: str, record: Record) -> str:
     number = (formula[1] if formula else number).strip().removeprefix("'")
     if _ROUNDED.fullmatch(number):
         raise BadFile("a spreadsheet has rounded the number: format the column as text, and fill it again", record.line)
+    if _DECIMAL.fullmatch(number):
+        raise BadFile("a spreadsheet has made the number a decimal one: format the column as text", record.line)
     return number if "(0)" in number else _SEPARATORS.sub("", number)

@@ -122,6 +122,10 @@ def test_what_stands_around_digits_is_dropped_and_no_digit_is(value: str, number
         (f"name,to\nAnn, Smith,{ANN}\n", 2, "quote a value that holds a comma"),
         (f'to,name\n{ANN},x\n{BOB},"Ann\n{EVE},y\n', 3, "quotes do not match"),
         (f'to,name\n{ANN},"B"ob\n', 2, "quotes do not match"),
+        (f'to,name\n{ANN},"A\n{BOB},B"\n{EVE},y\n', 2, "is its quote closed"),  # two stray quotes make one value
+        (f'name,to\n"A,{ANN}\nB",{BOB}\n', 2, "is its quote closed"),
+        (f'to\n{ANN}\n"{BOB}\n{EVE}"\n', 3, "is its quote closed"),
+        (f"to\n{ANN}\n{BOB}.0\n", 3, "decimal"),
         (f'to,name,x\n{ANN},"Ann,1\n{BOB},Bob",2,3\n', 2, "is it closed"),
         (f'to,name,x\n{ANN},"Ann,1\n{BOB},Bob"\n{EVE},c,3\n', 2, "is it closed"),
         (f"to\n{ANN}\n4.91512E+12\n", 3, "rounded"),
