@@ -42,6 +42,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as problem:
         raise Misused(f"--host {host} --port {port}: {problem.strerror}") from problem
+    except UnicodeError as problem:
+        raise Misused("--host: is no name of a host") from problem
     return listener
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy
 from sqlalchemy import URL, event
+from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -28,7 +29,9 @@ def create_engine(url: str | URL, pool_size: int, application_name: str = "tollg
 
     Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request around them.
     """
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+    url = make_url(url)
+    named = url.normalized_query.get("options", ())  # such as a search_path: it counts here as it does in `migrate`
+    options = " ".join([*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"])
     engine = create_async_engine(
         url,
         pool_size=pool_size,

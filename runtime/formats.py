@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -12,7 +13,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+_ADDRESS = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 _API_KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+")
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _PGSCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _WRONG_KEYS = {
     "pk_": "is a publishable key: a secret key (sk_...) or a restricted one (rk_...) is needed",
@@ -26,6 +29,16 @@ def is_loopback(host: str | None) -> bool:
         return True
     try:
         return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def is_address(text: str) -> bool:
+    """Whether it is a host and a port; an IPv6 address stands in brackets."""
+    if not _ADDRESS.fullmatch(text):
+        return False
+    try:
+        return bool(_split_url(f"//{text}").port)
     except ValueError:
         return False
 
@@ -60,6 +73,14 @@ def base_url(text: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must start with https:// (http:// is for this machine alone)")
     return text.rstrip("/")
+
+
+def origin(text: str) -> str:
+    """A scheme and a host in small letters, as what is asked for is compared with it."""
+    found = base_url(text).lower()
+    if not _ORIGIN.fullmatch(found):
+        raise ValueError("must be a scheme and a host, and a port where needed")
+    return found
 
 
 def database_url(secret: SecretStr) -> SecretStr:
@@ -140,6 +161,13 @@ def split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def all_in_words(prefix: str, errors: Sequence[ErrorDetails]) -> list[str]:
+    """Each problem once. A list all of whose parts are wrong is not one that is not set."""
+    wrong = {error["loc"][:1] for error in errors if error["type"] != "too_short"}
+    told = [in_words(prefix, error) for error in errors if error["type"] != "too_short" or error["loc"] not in wrong]
+    return list(dict.fromkeys(told))
+
+
 def in_words(prefix: str, error: ErrorDetails) -> str:
     """One problem of one variable; never its value."""
     name = f"{prefix}{error['loc'][0]}".upper() if error["loc"] else prefix
@@ -168,6 +196,7 @@ def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError, too
+        (parts.hostname or "").encode("idna")  # as whoever connects does: UnicodeError, which is a ValueError
     except ValueError:
         raise ValueError("its host or its port cannot be read") from None
     return parts
@@ -178,7 +207,7 @@ Secret = Annotated[SecretStr, AfterValidator(plain_secret)]
 Identifier = Annotated[str, AfterValidator(plain)]
 Names = Annotated[tuple[Identifier, ...], NoDecode, Field(min_length=1)]
 Beginnings = Annotated[tuple[Identifier, ...], NoDecode]
-BaseUrls = Annotated[tuple[BaseUrl, ...], NoDecode, Field(min_length=1)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(origin)], ...], NoDecode, Field(min_length=1)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 CertificateFile = Annotated[Path, AfterValidator(certificate_file)]
 StripeKey = Annotated[SecretStr, AfterValidator(stripe_api_key)]

@@ -15,7 +15,9 @@ from runtime.settings import BadSettings
 from runtime.waiting import Say, until_it_answers
 
 OLDEST_POSTGRES = 18
-_NOT_YET = re.compile(r"starting up|shutting down|recovery|too many|connection slots")
+_NOT_YET = re.compile(
+    r"starting up|shutting down|recovery|not (?:yet )?accepting|terminating connection|too many|connection slots"
+)
 _REFUSED = re.compile(r"FATAL: +(.*)|invalid (?:sslmode|connection|port|integer).*|root certificate file .*")
 
 

@@ -7,7 +7,6 @@ signature made with an empty key is one that anyone can make.
 
 import importlib.metadata
 import os
-import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -22,12 +21,12 @@ from runtime.formats import (
     AccountSid,
     AuthToken,
     BaseUrl,
-    BaseUrls,
     Beginnings,
     CertificateFile,
     DatabaseUrl,
     Identifier,
     Names,
+    Origins,
     Secret,
     SigningSecrets,
     StripeAccount,
@@ -116,7 +115,7 @@ class PayPal(Group):
     """The ids of our webhooks at PayPal, separated by commas: part of what PayPal signs."""
     base_url: BaseUrl = PAYPAL_SANDBOX
     """`https://api-m.paypal.com` when live."""
-    cert_origins: BaseUrls = PAYPAL_CERT_ORIGINS
+    cert_origins: Origins = PAYPAL_CERT_ORIGINS
     """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: CertificateFile | None = None
     """Further certificates to verify webhooks with: roots, which are trusted, and intermediates. For simulators, and
@@ -180,7 +179,7 @@ def load(group: type[G]) -> G:
     try:
         read = group()
     except ValidationError as problem:
-        raise BadSettings(*(formats.in_words(_prefix(group), one) for one in problem.errors()), *problems) from None
+        raise BadSettings(*formats.all_in_words(_prefix(group), problem.errors()), *problems) from None
     if problems:
         raise BadSettings(*problems)
     return read
@@ -223,7 +222,7 @@ def temporal_connection() -> "ClientConnectConfig | None":
     address = config.get("target_host")
     if not address:
         return None
-    if not re.fullmatch(r"[^\s/@]+:\d{1,5}", address):
+    if not formats.is_address(address):
         raise BadSettings("TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233")
     return config
 

@@ -28,8 +28,11 @@ LIVE_AND_SANDBOX = (
     "https://api.sandbox.paypal.com",
     "https://api-m.sandbox.paypal.com",
 )
-_URL = re.compile(r"(https?://[a-z0-9.-]+(?::[0-9]{1,5})?)/v1/notifications/certs/[A-Za-z0-9_-]{1,128}", re.ASCII)
-_ORIGIN = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(127\.0\.0\.1|localhost):[0-9]{1,5}", re.ASCII)
+_HOST = r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])"
+_LOOPBACK = r"(?:127(?:\.[0-9]+){3}|localhost|\[::1\])"
+_PORT = r"(?::[0-9]{1,5})?"
+_URL = re.compile(rf"(https?://{_HOST}{_PORT})/v1/notifications/certs/[A-Za-z0-9_-]{{1,128}}", re.ASCII)
+_ORIGIN = re.compile(rf"(?:https://{_HOST}|http://{_LOOPBACK}){_PORT}", re.ASCII)
 _KEPT = 10
 _KEPT_FOR = timedelta(days=14)
 _FAILURE_KEPT_FOR = timedelta(seconds=30)

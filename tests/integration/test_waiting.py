@@ -3,9 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 from psycopg import sql
 
+from runtime import database
 from runtime.postgres import Postgres
 from runtime.servers import await_database
 from runtime.settings import BadSettings
@@ -82,3 +84,14 @@ async def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> 
 
     with pytest.raises(BadSettings, match="is a database in SQL_ASCII, and UTF8 is needed"):
         await await_database(postgres.url("ascii"), patience=NONE, say=print)
+
+
+async def test_the_schema_is_looked_for_where_it_is_migrated_to(database_url: str) -> None:
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("create schema elsewhere")
+    named = f"{database_url}&options=-csearch_path%3Delsewhere"
+
+    before = await await_database(named, patience=NONE, say=print)
+    at = database.migrate(named)
+
+    assert (before, await await_database(named, patience=NONE, say=print)) == (None, at)

@@ -120,6 +120,7 @@ def test_a_port_in_use_is_refused(database_url: str, taken: int) -> None:
 
 def test_a_host_that_is_none_is_refused(database_url: str) -> None:
     assert one_line("api", "--host", "nowhere.invalid", database_url=database_url).startswith("--host nowhere.invalid")
+    assert one_line("api", "--host", "a" * 64, database_url=database_url) == "--host: is no name of a host"
 
 
 def test_a_port_for_metrics_that_is_in_use_is_refused(database_url: str, taken: int) -> None:

@@ -2,10 +2,13 @@
 
 import os
 
+import httpx
 import pytest
 
+from providers.paypal.certificates import Certificates
+from providers.paypal.chains import Trust
 from runtime import environment
-from runtime.settings import BadSettings, Settings, load
+from runtime.settings import BadSettings, PayPal, Settings, load
 
 SECRET = "hunter2"
 RIGHT = {
@@ -45,7 +48,10 @@ LINES = [
     ("PAYPAL_BASE_URL", "http://api-m.paypal.com", HTTP),
     ("STRIPE_BASE_URL", "http://api.stripe.com", HTTP),
     ("TWILIO_BASE_URL", "http://api.twilio.com", HTTP),
+    ("PUBLIC_URL", f"https://{'a' * 64}.example.com", "its host or its port cannot be read"),
     ("PAYPAL_CERT_ORIGINS", "https://api.paypal.com,http://api.paypal.com", HTTP),
+    ("PAYPAL_CERT_ORIGINS", "https://api.paypal.com/v1", "must be a scheme and a host, and a port where needed"),
+    ("PAYPAL_CERT_ORIGINS", "https://api_m.paypal.com", "must be a scheme and a host, and a port where needed"),
     ("DB_POOL_SIZE", "-3", "must be at least 1"),
     ("DB_POOL_SIZE", "many", "must be a whole number"),
     ("MAX_BODY_BYTES", "1.5", "must be a whole number"),
@@ -75,6 +81,7 @@ LINES = [
     ),
     ("STRIPE_API_KEY", "sk_1", "must start with sk_live_, sk_test_, rk_live_ or rk_test_"),
     ("STRIPE_WEBHOOK_SECRETS", "whsec_1,sk_test_2", "each must start with whsec_"),
+    ("STRIPE_WEBHOOK_SECRETS", "sk_test_2,sk_test_3", "each must start with whsec_"),
     ("STRIPE_ACCOUNT", "1234", "must start with acct_"),
     (
         "TWILIO_ACCOUNT_SID",
@@ -123,7 +130,31 @@ def test_this_machine_is_reached_by_http(value: str, monkeypatch: pytest.MonkeyP
     assert environment.read().settings.public_url == value
 
 
-@pytest.mark.parametrize("address", ["http://temporal:7233", "temporal", "temporal:port", "a b:7233"])
+@pytest.mark.parametrize(
+    "value", ["https://API.PayPal.com", "http://127.0.0.1", "http://[::1]:1", "http://127.9.9.9:1"]
+)
+def test_certificates_are_fetched_from_each_origin_that_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_PAYPAL_CERT_ORIGINS", value)
+
+    (origin,) = load(PayPal).cert_origins
+
+    Certificates(httpx.AsyncClient(), Trust.load(None), [origin])
+    assert origin == value.lower()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://temporal:7233",
+        "temporal",
+        "temporal:port",
+        "a b:7233",
+        "temporal:99999",
+        "[::1:7233",
+        ":7233",
+        "::1:7233",
+    ],
+)
 def test_temporal_is_reached_by_a_host_and_a_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
 

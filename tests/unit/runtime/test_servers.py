@@ -1,0 +1,45 @@
+"""What PostgreSQL says while it cannot take connections for a moment is waited for; all else is somebody's mistake."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runtime import servers
+from runtime.settings import BadSettings
+from runtime.waiting import ServerAway
+
+URL = "postgresql+psycopg://app@127.0.0.1:1/x"
+FOR_A_MOMENT = (
+    "the database system is starting up",
+    "the database system is shutting down",
+    "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
+    "the database system is not accepting connections",
+    "terminating connection due to administrator command",
+    "sorry, too many clients already",
+)
+
+
+async def looked_at(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_engine: AsyncEngine) -> None:
+        problem = psycopg.OperationalError(f'connection to server at "127.0.0.1", port 1 failed: FATAL:  {said}')
+        raise OperationalError("", None, problem)
+
+    monkeypatch.setattr(AsyncEngine, "connect", refuse)
+    await servers.await_database(URL, patience=timedelta(0), say=print)
+
+
+@pytest.mark.parametrize("said", FOR_A_MOMENT)
+async def test_a_server_that_takes_no_connection_for_a_moment_is_away(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ServerAway, match=f"PostgreSQL at 127.0.0.1:1 does not answer: FATAL:  {said}"):
+        await looked_at(said, monkeypatch)
+
+
+async def test_a_server_that_lets_us_in_nowhere_is_told_of_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings, match=r'^TOLLGATE_DATABASE_URL: password authentication failed for user "app"$'):
+        await looked_at('password authentication failed for user "app"', monkeypatch)
