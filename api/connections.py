@@ -25,7 +25,9 @@ IDLE_SECONDS = 5.0
 UNREAD_SECONDS = 60.0
 """How long an answer may wait to be read."""
 CONNECTIONS = 800
-"""Of one process; more would not fit into the common limit of 1,024 open files."""
+"""Of one process; more would not fit into the common limit of 1,024 open files. One more takes the place of that which
+has been silent longest, so neither idle clients nor silent strangers keep a webhook out.
+"""
 _AHEAD = 16
 """Requests that wait on a connection while one before them is answered. Nobody we know sends any."""
 
@@ -57,10 +59,11 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._refused = Kind.MALFORMED
         self._unsent: asyncio.TimerHandle | None = None
+        self.heard_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > CONNECTIONS and not self._displace():
             self._cut(Kind.OVERLOADED)
         else:
             self._wait(HEAD_SECONDS)
@@ -73,6 +76,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self.heard_at = self.loop.time()
         self._unread += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -158,6 +162,18 @@ class Connection(HttpToolsProtocol):
         """Out of the parser, which ends in `send_400_response`."""
         self._refused = kind
         raise ValueError(kind.title)
+
+    def _displace(self) -> bool:
+        """Close the connection that has been silent longest of those that wait for a request; False if none does."""
+        silent = [one for one in self.connections if isinstance(one, Connection) and one is not self and one.is_idle()]
+        if silent:
+            min(silent, key=lambda one: one.heard_at).transport.close()
+        return bool(silent)
+
+    def is_idle(self) -> bool:
+        """Whether it is open, and nothing is asked or answered on it."""
+        asked = self._head_bytes or self._unread or not self._in_head or self._answering()
+        return not (asked or self.transport.is_closing())
 
     def _answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

@@ -43,6 +43,16 @@ async def answered(tollgate: Tollgate, parts: Iterable[bytes]) -> bytes:
         return bytes(told)
 
 
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def asking(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    """Let a request be answered, and begin another."""
+    reader, writer = connection
+    writer.write(LIVE + b"GET /health")
+    await reader.readuntil(b"}")
+
+
 def kind(answer: bytes) -> str:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head, answer[:300]
@@ -176,11 +186,29 @@ async def test_connections_beyond_the_limit_are_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(connections, "CONNECTIONS", 3)
 
-    async with connected(tollgate), connected(tollgate), connected(tollgate):
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await asking(await stack.enter_async_context(connected(tollgate)))
         beyond = await answered(tollgate, [])
 
     assert (status(beyond), kind(beyond)) == (503, "overloaded")
     assert b"retry-after" in beyond.lower()
+
+
+async def test_the_connection_that_was_silent_longest_gives_way_to_one_beyond_the_limit(
+    tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS", 3)
+
+    async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
+        silent, *others = [await stack.enter_async_context(connected(tollgate)) for _ in range(3)]
+        for other in others:
+            await asking(other)
+        new = await stack.enter_async_context(connected(tollgate))
+        new[1].write(LIVE)
+
+        assert (await new[0].readline()).startswith(b"HTTP/1.1 200")
+        assert await silent[0].read() == b""
 
 
 async def test_requests_ahead_of_their_answers_are_bounded(tollgate: Tollgate) -> None:
