@@ -111,7 +111,7 @@ class _Standing:
             return False
         if attempt is not None and attempt < self.attempt:
             return True
-        if self.status not in (*_RETURNED, MessageStatus.PENDING):
+        if self.status not in (*_RETURNED, MessageStatus.PENDING, MessageStatus.SKIPPED):
             return False
         if self.provider_sid not in (None, told.callback.message_sid):
             return False

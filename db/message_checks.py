@@ -92,6 +92,16 @@ MESSAGE_CHECKS = (
         """,
     ),
     Check(
+        guarantee=4,
+        claim="messages that count as sent after their refund, though what was paid for them was never refunded",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL),
+               min(u.organization_id || ', message ' || u.message_id) FILTER (WHERE r.seq IS NULL)
+        FROM unpaid_sends u LEFT JOIN ledger_entries r ON r.organization_id = u.organization_id
+             AND r.refunds = 'message:' || u.message_id || ':' || u.attempt
+        """,
+    ),
+    Check(
         guarantee=2,
         claim="messages handed over after the gate was shut",
         sql=f"""

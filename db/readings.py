@@ -127,7 +127,7 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
 def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
     """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier one."""
     earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
-    return earlier or message.status in settlements.RETURNED
+    return earlier or message.status in settlements.RETURNED | {MessageStatus.SKIPPED}
 
 
 def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:

@@ -19,6 +19,7 @@ GONE = "debits of messages that are gone, or that no attempt stands for and that
 TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
 SENT_UNPAID = "messages that Twilio says it sent, though they are not paid for and nobody was told"
 CHARGED = "messages sent after their refund and charged without one debit, or the debit without such a message"
+PAID = "messages that count as sent after their refund, though what was paid for them was never refunded"
 EARLIER = "earlier attempts that were not paid for before they left, or not refunded whole"
 SENT_SHUT = "messages handed over after the gate was shut"
 COUNTED = "campaigns that do not have each of their messages once"
@@ -215,6 +216,13 @@ TAMPERINGS += [
     (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
     (CHARGED, "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE 'charge:message:%'"),
     (CHARGED, "UPDATE unpaid_sends SET attempt = attempt + 1"),
+    (
+        PAID,  # a message that is paid for, so that it can be charged again
+        (
+            "INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)"
+            " SELECT organization_id, id, attempt, 'SM1', 'delivered' FROM messages WHERE idempotency_key = 'k1'"
+        ),
+    ),
     (CATALOGUE, "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"),
     (CATALOGUE, "ALTER TABLE gate_changes ENABLE REPLICA TRIGGER gate_changes_append_only"),
     (CATALOGUE, "ALTER TABLE ledger_entries DISABLE TRIGGER ALL"),

@@ -27,6 +27,7 @@ from tests.builders import (
     message_now,
     onboard,
     read_at_twilio,
+    reserve,
     run,
     send,
     send_one,
@@ -140,13 +141,20 @@ async def test_the_second_attempt_is_not_taken_for_the_first_that_was_given_up(e
     assert await unpaid(engine) == []
 
 
-async def test_what_arrives_while_it_waits_to_be_sent_once_more_is_an_alert(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("opted_out", [False, True])
+async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is_an_alert(
+    engine: AsyncEngine, opted_out: bool
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [message] = await hand_over(engine, sending)
     await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
     async with engine.begin() as conn:
         await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+    if opted_out:
+        await run(engine, "INSERT INTO opt_outs VALUES (:of, :to)", of=ORGANIZATION, to=message.recipient)
+        await reserve(engine, sending)
+        assert (await message_now(engine, message)).status is MessageStatus.SKIPPED
 
     await apply(engine, callback(message, DELIVERED))
     await read_at_twilio(engine, listed(message, DELIVERED))
