@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, messages, wallets
 from db.messages import Message
-from domain.campaign import MessageStatus
+from db.settlements import RETURNED
 from domain.telephony import DeliveryStatus
 from domain.wallet import Debited, Outcome, debit
 
@@ -25,7 +25,8 @@ _NOTE = text(
 )
 _SHOW = text(
     """
-    UPDATE messages SET provider_sid = :sid, delivery_status = :status, sid_confirmed = true
+    UPDATE messages SET status = CASE WHEN status = 'pending' THEN 'lost' ELSE status END,
+                        provider_sid = :sid, delivery_status = :status, sid_confirmed = true
     WHERE organization_id = :organization_id AND id = :id AND attempt = :attempt
       AND status = ANY(CAST(:refunded AS text[]))
     """
@@ -70,7 +71,7 @@ def charge_reference(message_id: UUID, attempt: int) -> str:
 async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus) -> bool:
     """Returns whether it is not charged yet. The message shows it, or the attempt where another one has followed.
 
-    The caller holds the message's row and commits.
+    One that waits to be sent once more is not: it has gone out. The caller holds the message's row and commits.
     """
     asked = {
         "organization_id": message.organization_id,
@@ -81,7 +82,7 @@ async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, 
     }
     unpaid: bool = (await conn.execute(_NOTE, asked)).scalar_one()
     await conn.execute(_SHOW_EARLIER, asked)
-    await conn.execute(_SHOW, asked | {"refunded": [MessageStatus.REFUSED.value, MessageStatus.LOST.value]})
+    await conn.execute(_SHOW, asked | {"refunded": [status.value for status in RETURNED]})
     return unpaid
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts, resending, unpaid_sends
 from db.messages import Message
 from db.settlements import Reply
-from domain.campaign import MessageStatus
+from domain.campaign import MessageStatus, Next
 from domain.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
@@ -160,6 +160,33 @@ async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is
     await read_at_twilio(engine, listed(message, DELIVERED))
 
     assert (await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], {"sent_after_refund"})
+    assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize("by", ["an operator", "Twilio"])
+async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(engine: AsyncEngine, by: str) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=2)
+    message, _ = await send(engine, sending)
+    if by == "Twilio":
+        await give_back(engine, message)
+    else:
+        await run(engine, "UPDATE messages SET status = 'unknown', provider_sid = NULL WHERE id = :id", id=message.id)
+        await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
+        async with engine.begin() as conn:
+            await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+    assert (await message_now(engine, message)).status is MessageStatus.PENDING
+
+    await apply(engine, callback(message, DELIVERED))
+    await read_at_twilio(engine, listed(message, DELIVERED))
+
+    assert (await reserve(engine, sending)).next is Next.DONE
+    now = await message_now(engine, message)
+    assert (now.status, now.delivery_status, now.provider_sid) == (MessageStatus.LOST, DELIVERED, sid_of(message))
+    assert await unpaid(engine) == [(message.id, 1)]
+    assert await broken_claims(engine) == set()
+    await charge(engine, message)
+    assert await balance(engine) == usd("9.98")
     assert await broken_claims(engine) == set()
 
 
