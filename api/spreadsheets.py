@@ -124,8 +124,11 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
     values, columns = record.values, len(header.names)
     if record.ends > record.line and len(values) != columns:
         raise BadFile(f"a quote opens here, and the row goes on to line {record.ends}: is it closed?", record.line)
-    if any(_holds_a_row(value, header.delimiter) for value in values):
-        detail = f"a value in quotes goes on to line {record.ends} and holds a number: is its quote closed?"
+    if any(_holds_a_row(value, header) for value in values):
+        detail = (
+            f"a value in quotes goes on to line {record.ends} and seems to hold a row: is its quote closed?"
+            " else take the line breaks out of it"
+        )
         raise BadFile(detail, record.line)
     if any(value.strip() for value in values[columns:]):
         delimiter = DELIMITERS[header.delimiter]
@@ -136,12 +139,14 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
         refuse_unused([f"column {nameless[0] + 1}, which has no name"], record.line)
 
 
-def _holds_a_row(value: str, delimiter: str) -> bool:
+def _holds_a_row(value: str, header: Header) -> bool:
     """Whether it goes over several lines, and a stray quote may have swallowed rows with them."""
-    lines = value.splitlines()
+    lines = [line.split(header.delimiter) for line in value.splitlines()]
     if len(lines) < 2:
         return False
-    cells = [cell for line in lines for cell in line.split(delimiter)][1:]
+    lines[0] = lines[0][1:]  # the value itself begins there
+    least = min(2, len(header.names))
+    cells = [cell for number, line in enumerate(lines) if len(line) >= least or number == 0 for cell in line]
     return any(_WHOLE.fullmatch(_SEPARATORS.sub("", cell)) for cell in cells)
 
 

@@ -83,6 +83,12 @@ def test_excel_s_line_about_the_delimiter_is_read() -> None:
     assert "sep=" in str(refused(f"sep=:\nto:alias\n{ANN}:x\n"))
 
 
+def test_a_note_over_several_lines_may_hold_a_number() -> None:
+    rows = f'to,notes\n{ANN},"Office:\n+49 30 1234567"\n{BOB},x\n'
+
+    assert read_csv(rows, ignore=True) == [(2, ANN), (4, BOB)]
+
+
 def test_line_breaks_in_quotes_belong_to_the_value() -> None:
     rows = f'to,"the\nnote"\r\n{ANN},"two\r\nlines, and ""quotes"""\r\n{BOB},one\r\n'
 
