@@ -34,9 +34,12 @@ def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
 
 
 def word_of(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Word | None:
-    """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing."""
+    """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing.
+
+    One that repeats what is known counts if it is newer: what was read in between may not open any more.
+    """
     record = known.record
-    if told.state is record.state:
+    if told.state is record.state and event_order(told, known, now) is not Order.NEWER:
         return None
     match told.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:

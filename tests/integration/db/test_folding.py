@@ -323,6 +323,20 @@ async def test_an_answer_that_is_not_newer_than_what_shut_opens_when_it_is_given
     assert (late.status, late.ask_again, late.epoch) == (Status.ACTIVE, False, 2)
 
 
+@pytest.mark.parametrize("state", [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.CANCELED, State.EXPIRED])
+async def test_a_read_from_between_two_suspensions_does_not_open(engine: AsyncEngine, state: State) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await confirm(engine, snapshot(state, NOON + minutes(10)), now=NOON + minutes(10))
+    await hear(engine, event(state, NOON + minutes(20)), now=NOON + minutes(20))
+
+    stale = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(15)), now=NOON + minutes(20))
+    paid = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(21)), now=NOON + minutes(21))
+
+    assert (stale.status, stale.ask_again) == (Status.SUSPENDED, True)
+    assert (paid.status, paid.ask_again) == (Status.ACTIVE, False)
+
+
 async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_one(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
