@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, customer_migrations, subscriptions
 from db.customer_migrations import Migration
 from domain.standing import Standing, Status, nobody_bills
-from domain.subscription import BILLING, PAID
+from domain.subscription import BILLING, ENDED, PAID, Word
 
 NOBODY_BILLS = "nobody_bills"
 
@@ -19,7 +19,7 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
 
     One that is past due bills, too: its provider goes on trying to charge. From one that owes, only one takes over for
-    which something was paid: a trial pays no debt.
+    which something was paid: a trial pays no debt. Nor does it while only a webhook has told of what may be a debt.
 
     The target of a migration does neither before its time: free until its first charge, it would hide a debt.
     """
@@ -29,7 +29,7 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     bills = [one for one in others if one.snapshot.state in BILLING]
     paid = [one for one in bills if one.snapshot.state in PAID]
     migration = await customer_migrations.open_one(conn, organization_id) if bills else None
-    owes = current is not None and current.debt is not None
+    owes = current is not None and (current.debt is not None or _may_owe(current.word))
     may = [
         one
         for one in paid
@@ -46,6 +46,10 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     elif current is not None and current not in free and current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
+
+
+def _may_owe(word: Word | None) -> bool:
+    return word is not None and (word.state not in ENDED or word.since is not None)
 
 
 def _charged(migration: Migration, now: datetime) -> bool:

@@ -511,6 +511,22 @@ async def test_a_trial_beside_it_pays_no_debt(engine: AsyncEngine) -> None:
     assert (await subscription(engine)).is_current
 
 
+@pytest.mark.parametrize("told", [State.SUSPENDED_NONPAYMENT, State.PAST_DUE])
+async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_only_heard_of(
+    engine: AsyncEngine, told: State
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    await note_subscription(engine, "I-TRIAL")
+    await hear(engine, event(told, NOON + minutes(10)), now=NOON + minutes(10))
+    heard = await standing(engine)
+
+    trial = await confirm(engine, snapshot(State.TRIALING, NOON + minutes(20)), id_="I-TRIAL", now=NOON + minutes(20))
+
+    assert trial == heard
+    assert (await subscription(engine)).is_current
+
+
 async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_was_asked(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
