@@ -98,8 +98,11 @@ class Unlinked:
             noted = await subscriptions.find(conn, delivery.provider, id_)
             if noted is None or noted.organization_id != organization_id:
                 return
+            await folding.note_told_before(conn, noted, told)
             cause = f"subscription {id_} names the organization"
-            await folding.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
+            standing = await folding.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
+            if standing is not None and standing.ask_again:
+                await parking.put_off(conn, delivery.id, f"{cause}, and is not as a webhook has told")
             await parking.adopt_subscription(conn, delivery.provider, id_, now)
             await alerts.clear(conn, organization_id, folding.NOT_LINKED)
         log.info("subscription_linked", organization_id=organization_id, subscription_id=id_)

@@ -248,19 +248,21 @@ async def _complete(
 
 
 async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
-    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent.
-
-    What webhooks told of it before closes, too, if the answer is older: it may be a stale read.
-    """
+    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
-    word = await parking.closing_word(conn, subscription.provider, subscription.id, since=told.as_of)
-    if word is not None and told.state is not word.state:
-        await subscriptions.note_word(conn, subscription, word)
+    await note_told_before(conn, subscription, told)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
     await alerts.clear(conn, subscription.organization_id, NOT_LINKED)
     cause = f"subscription {subscription.id} linked"
     return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
+
+
+async def note_told_before(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
+    """What webhooks told of it before it was linked closes, too, if the answer `told` is older: it may be stale."""
+    word = await parking.closing_word(conn, subscription.provider, subscription.id, since=told.as_of)
+    if word is not None and told.state is not word.state:
+        await subscriptions.note_word(conn, subscription, word)
 
 
 async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime) -> Standing | None:

@@ -63,6 +63,34 @@ async def test_a_new_subscription_of_the_same_plan_takes_over_from_one_that_ends
     await world.certify()
 
 
+async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_stale_read(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world)
+    before = await actor.subscribe(organization_id)
+    new, _ = await subscribe_beside(actor, organization_id)
+    await actor.happen(f"subscriptions/{before.id}/cancel")
+    await actor.act(f"subscriptions/{new}/freeze_reads")
+
+    await actor.happen(f"subscriptions/{new}/cancel")
+
+    query = "SELECT word_state, doubted_at FROM subscriptions WHERE provider_subscription_id = :id"
+
+    async def linked() -> list[Any]:
+        return await rows(world.services.engine, query, id=new)
+
+    [(word, doubted_at)] = await until(linked, "the new subscription is linked")
+    now = await current(world, organization_id)
+    await actor.act(f"subscriptions/{new}/thaw_reads")
+    assert (word, doubted_at is not None) == ("canceled", True)
+    assert now is not None
+    assert now.id == before.id
+
+    async def asked_again() -> bool:
+        return await linked() == [(None, None)]
+
+    await until(asked_again, "the new subscription is asked for again")
+
+
 async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(actor: Actor) -> None:
     """Whoever can write an organization's id into a subscription for a cent must not be served for it."""
     world = actor.world
