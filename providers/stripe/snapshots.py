@@ -68,13 +68,16 @@ def is_status(name: str) -> bool:
 def _owes(state: State, invoice: Json, attempts: int) -> bool | None:
     """Stripe takes an invoice that was paid, voided or written off as settled; one of nothing proves no payment.
 
-    Source: Stripe's pages on subscription statuses and on the transitions of invoices.
+    One that could not be charged and is paid with nothing was forgiven: credit notes took off all that was due.
+    Source: Stripe's pages on subscription statuses, on the transitions of invoices, and on credit notes.
     """
     if state in OWING:
         return True
     settled = text(invoice, "status") in ("paid", "void", "uncollectible")
     if settled and (state in PAID or text(invoice, "status") == "paid"):
-        return None if text(invoice, "status") == "paid" and not invoice.get("amount_paid") else False
+        forgiven = count(invoice, "attempt_count") > 0 and count(invoice, "total") > 0
+        nothing = text(invoice, "status") == "paid" and not invoice.get("amount_paid")
+        return None if nothing and not forgiven else False
     return True if attempts and state not in (*PAID, State.PENDING) else None
 
 

@@ -115,6 +115,9 @@ def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
         ({"latest_invoice": PAID | {"status": "void"}}, False),
         ({"latest_invoice": OWED | {"status": "uncollectible"}}, False),
         ({"latest_invoice": FREE}, None),  # a trial that was given, or a credit: nothing was paid
+        ({"latest_invoice": FREE | {"attempt_count": 2, "total": 4900}}, False),  # credit notes took off all of it
+        ({"latest_invoice": FREE | {"attempt_count": 0, "total": 4900}}, None),
+        ({"latest_invoice": FREE | {"attempt_count": 1, "total": 0}}, None),
         ({"latest_invoice": OWED}, None),
         ({"latest_invoice": "in_1"}, None),
         ({"status": "trialing", "latest_invoice": FREE}, None),
