@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -27,7 +28,7 @@ _NOT_BEGUN = (State.NONE, State.PENDING)
 class Because(Body):
     """The provider is told it, and may show it to the customer."""
 
-    reason: Note = Field(min_length=1, max_length=120, examples=["asked for by the customer"])
+    reason: Annotated[Note, Field(min_length=1, max_length=120, examples=["asked for by the customer"])]
 
 
 class ResumptionOut(BaseModel):

@@ -121,4 +121,4 @@ class CanSend(BaseModel):
 
 
 class Why(Body):
-    reason: Note = Field(min_length=1, examples=["abuse report 4711"])
+    reason: Annotated[Note, Field(min_length=1, examples=["abuse report 4711"])]

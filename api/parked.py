@@ -80,7 +80,7 @@ async def page(
     limit: Limit = 100,
 ) -> ParkedPage:
     """The oldest first, whoever they belong to."""
-    async with here.services.engine.connect() as conn:
+    async with here.snapshot() as conn:
         found = await parking.page(conn, after=after, limit=limit)
     return ParkedPage(
         deliveries=[ParkedOut.of(one) for one in found],

@@ -100,16 +100,16 @@ async def test_linking_a_lapsed_one_suspends(tollgate: Tollgate) -> None:
     assert (await tollgate.debit("1.00", "d")).status_code == 423
 
 
-async def test_what_was_parked_for_it_is_due_once_it_is_linked(tollgate: Tollgate) -> None:
+async def test_what_came_before_it_is_linked_counts_once_it_is(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await made(tollgate, custom_id="acme")
     [event_id] = await tollgate.happen(id_, "suspend")
     await tollgate.deliver_event(event_id)
-    parked = (await tollgate.get("/health/ready")).json()["relay"]["parked"]
+    waiting = (await tollgate.get("/health/ready")).json()["relay"]["waiting"]
 
     await tollgate.link(id_)
 
-    assert parked == 1
+    assert waiting == 1  # it names its organization
     assert (await tollgate.debit("1.00", "d")).status_code == 423
 
 

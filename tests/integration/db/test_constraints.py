@@ -1,16 +1,32 @@
 """The tables themselves refuse what breaks a guarantee, whoever asks."""
 
+from datetime import timedelta
+
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import seals
+from db import holds, seals
 from db.tables import APPEND_ONLY, metadata
+from domain.hold import Hold
 from domain.subscription import State
 from domain.wallet import debit, refund
-from tests.builders import block, campaign, number, onboard, post, rows, send, send_one, subscribe, usd
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    block,
+    campaign,
+    number,
+    onboard,
+    post,
+    rows,
+    send,
+    send_one,
+    subscribe,
+    usd,
+)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -22,6 +38,9 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
     await post(module_engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("d2", usd("1")))
     await send(module_engine, await campaign(module_engine))
     await send_one(module_engine)
+    hold = Hold(reference_id="h", amount=usd("1"), expires_at=NOON + timedelta(days=1))
+    async with module_engine.begin() as conn:
+        await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
     await block(module_engine)
     async with module_engine.begin() as conn:
         await seals.seal(conn)

@@ -11,14 +11,11 @@ from db import inbox, standings, waiting
 from db.waiting import BEHIND_FOR
 from domain.campaign import CampaignStatus, Park
 from domain.subscription import State
-from domain.telephony import DeliveryStatus
 from domain.wallet import credit
 from tests.builders import (
     NOON,
     ORGANIZATION,
-    apply,
     block,
-    callback,
     campaign,
     change_campaign,
     confirm,
@@ -198,15 +195,14 @@ async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine
 
 
 async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(engine: AsyncEngine) -> None:
-    """Whatever let it: here a refund, which resumes nothing by itself."""
+    """Whatever let it: here a credit that no request resumed anything for."""
     await onboard(engine, balance="0.01")
-    first = await campaign(engine, messages=1, name="first")
-    [message] = await send(engine, first)
+    await send(engine, await campaign(engine, messages=1, name="first"))
     second = await campaign(engine, price=usd("0.02"), name="second")
     assert (await reserve(engine, second)).reason == Park.INSUFFICIENT_FUNDS
     empty = await may_go_on(engine)
 
-    await apply(engine, callback(message, DeliveryStatus.FAILED, error_code=30008))
+    await post(engine, credit("some", usd("0.01")))
     too_little = await may_go_on(engine)
     await post(engine, credit("more", usd("0.01")))
 
