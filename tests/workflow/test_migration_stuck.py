@@ -33,7 +33,11 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
         world.stripe.api_key = "sk_test_another"
 
     await stuck(world, one)
-    assert "STUCK" in await details(world, migration_workflow_id(one.organization_id))
+
+    async def told() -> bool:
+        return "STUCK" in await details(world, migration_workflow_id(one.organization_id))
+
+    await until(told, "the workflow's details")
     world.stripe.api_key = key
     await world.services.doorbell.ring_migration(one.organization_id)
 

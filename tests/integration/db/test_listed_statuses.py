@@ -71,7 +71,7 @@ async def test_what_was_refunded_and_stands_in_the_list_as_sent_is_read_once(
     await compare(engine, listed(message))
 
     assert await checks(engine) == []
-    expected = MessageStatus.PENDING if error_code == 30002 else MessageStatus.REFUSED
+    expected = MessageStatus.LOST if error_code == 30002 else MessageStatus.REFUSED
     assert (await message_now(engine, message)).status is expected
 
 
