@@ -5,9 +5,9 @@ invoice_id), `checkout_orders_v2.json`, `billing_subscriptions_v1.json`, and the
 """
 
 from domain.events import MoneyObject, MoneyReference
-from domain.money import Money
 from providers.billing import Clues
 from providers.errors import NotFound
+from providers.gathering import Gathered
 from providers.paypal import reading
 from providers.paypal.calls import Calls, segment
 from providers.paypal.payments import reversed_by
@@ -15,28 +15,12 @@ from providers.paypal.reading import Json
 
 
 class Tracing:
-    """One question's; `clues` are what was found."""
+    """Answers one question: each takes a `Tracing` of its own."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._custom: list[str] = []
-        self._subscriptions: list[str] = []
-        self._payments: list[str] = []
-        self._plans: list[str] = []
-        self._payer: list[str] = []
-        self._amount: Money | None = None
+        self._gathered = Gathered()
         self._found = False
-
-    @property
-    def clues(self) -> Clues:
-        return Clues(
-            custom_ids=tuple(self._custom),
-            subscription_ids=tuple(self._subscriptions),
-            payment_ids=tuple(self._payments),
-            plan_ids=tuple(self._plans),
-            amount=self._amount,
-            payer=", ".join(dict.fromkeys(self._payer)),
-        )
 
     async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
         """Raises `NotFound` where PayPal has none of them."""
@@ -55,11 +39,11 @@ class Tracing:
             await self._subscription(subscription_id)
         if not self._found:
             raise NotFound("PayPal has none of what the event names")
-        return self.clues
+        return self._gathered.clues()
 
     async def _dispute(self, id_: str) -> None:
         dispute = await self._look(f"/v1/customer/disputes/{segment(id_)}")
-        self._amount = reading.amount(dispute, "dispute_amount")
+        self._gathered.amount = reading.amount(dispute, "dispute_amount")
         for disputed in reading.parts(dispute, "disputed_transactions"):
             self._note(disputed)
             payment_id = reading.text(disputed, "seller_transaction_id")
@@ -76,7 +60,7 @@ class Tracing:
 
     async def _payment(self, id_: str) -> None:
         """A sale or a capture: the id does not tell which."""
-        self._payments.append(id_)
+        self._gathered.payment_ids.append(id_)
         sale = await self._look(f"/v1/payments/sale/{segment(id_)}")
         if not sale:
             await self._look(f"/v2/payments/captures/{segment(id_)}")
@@ -85,11 +69,11 @@ class Tracing:
             await self._subscription(agreement_id)
 
     async def _subscription(self, id_: str) -> None:
-        self._subscriptions.append(id_)
+        self._gathered.subscription_ids.append(id_)
         subscription = await self._look(f"/v1/billing/subscriptions/{segment(id_)}")
         plan_id = reading.text(subscription, "plan_id")
         if plan_id is not None:
-            self._plans.append(plan_id)
+            self._gathered.plan_ids.append(plan_id)
 
     async def _look(self, path: str) -> Json:
         """Empty where PayPal has no such thing."""
@@ -101,14 +85,14 @@ class Tracing:
         self._note(told)
         for unit in reading.parts(told, "purchase_units"):
             self._note(unit)
-        self._amount = self._amount or reading.amount(told, "amount")
+        self._gathered.amount = self._gathered.amount or reading.amount(told, "amount")
         return told
 
     def _note(self, told: Json) -> None:
         custom = (reading.text(told, name) for name in ("custom_id", "custom"))
-        self._custom += [one for one in custom if one is not None]
+        self._gathered.custom_ids += [one for one in custom if one is not None]
         holders = [reading.part(told, name) for name in ("buyer", "payer", "subscriber")]
         known = [reading.text(told, name) for name in ("invoice_id", "invoice_number")]
         known += [reading.text(one, "email_address") or reading.text(one, "email") for one in holders]
         known += [reading.text(one, "name") for one in holders]
-        self._payer += [one for one in known if one is not None]
+        self._gathered.payer += [one for one in known if one is not None]

@@ -8,9 +8,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from domain.events import MoneyObject, MoneyReference
-from domain.money import Money
 from providers.billing import Clues
 from providers.errors import NotFound
+from providers.gathering import Gathered
 from providers.reading import Json, part, parts, text
 from providers.stripe.calls import named, told
 from providers.stripe.reading import amount, id_of, organization
@@ -19,28 +19,12 @@ _AMOUNTS = ("amount_paid", "amount_received", "amount_total", "amount")
 
 
 class Tracing:
-    """One question's; `clues` are what was found."""
+    """Answers one question: each takes a `Tracing` of its own."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self._custom: list[str] = []
-        self._subscriptions: list[str] = []
-        self._payments: list[str] = []
-        self._plans: list[str] = []
-        self._payer: list[str] = []
-        self._amount: Money | None = None
+        self._gathered = Gathered()
         self._seen: set[str] = set()
-
-    @property
-    def clues(self) -> Clues:
-        return Clues(
-            custom_ids=tuple(self._custom),
-            subscription_ids=tuple(self._subscriptions),
-            payment_ids=tuple(self._payments),
-            plan_ids=tuple(self._plans),
-            amount=self._amount,
-            payer=", ".join(dict.fromkeys(self._payer)),
-        )
 
     async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
         """Raises `NotFound` where Stripe has none of them."""
@@ -57,18 +41,18 @@ class Tracing:
             await self._subscription(subscription_id)
         if not self._seen:
             raise NotFound("Stripe has none of what the event names")
-        return self.clues
+        return self._gathered.clues()
 
     async def _of_intent(self, back: Json) -> None:
         payment_id = id_of(back, "payment_intent") or id_of(back, "charge")
-        if payment_id is not None and payment_id not in self._payments:
+        if payment_id is not None and payment_id not in self._gathered.payment_ids:
             await self._payment(payment_id)
 
     async def _payment(self, id_: str) -> None:
         if id_.startswith("in_"):
             await self._invoice(await self._look(self._api.invoices.retrieve_async(named(id_))))
             return
-        self._payments.append(id_)
+        self._gathered.payment_ids.append(id_)
         if id_.startswith("ch_"):
             await self._of_intent(await self._look(self._api.charges.retrieve_async(named(id_))))
             return
@@ -93,11 +77,11 @@ class Tracing:
             if inner is not None:
                 await self._subscription(inner)
             return
-        self._subscriptions.append(id_)
+        self._gathered.subscription_ids.append(id_)
         subscription = await self._look(self._api.subscriptions.retrieve_async(named(id_)))
         for item in parts(part(subscription, "items"), "data"):
             price = part(item, "price")
-            self._plans += [one for one in (text(price, "id"), id_of(price, "product")) if one is not None]
+            self._gathered.plan_ids += [one for one in (text(price, "id"), id_of(price, "product")) if one is not None]
 
     async def _look(self, asked: Awaitable[Any]) -> Json:
         """Empty where Stripe has no such thing; whose customer it is, is looked at, too."""
@@ -114,8 +98,8 @@ class Tracing:
 
     def _note(self, found: Json) -> None:
         names = (organization(found), text(found, "client_reference_id"))
-        self._custom += [one for one in names if one is not None]
+        self._gathered.custom_ids += [one for one in names if one is not None]
         known = [text(found, name) for name in ("receipt_email", "customer_email", "email", "number")]
-        self._payer += [one for one in [*known, id_of(found, "customer")] if one is not None]
+        self._gathered.payer += [one for one in [*known, id_of(found, "customer")] if one is not None]
         amounts = (amount(found, name) for name in _AMOUNTS)
-        self._amount = self._amount or next((one for one in amounts if one is not None), None)
+        self._gathered.amount = self._gathered.amount or next((one for one in amounts if one is not None), None)
