@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
+from activities.failures import first_line
 from activities.looking_up import LOOK_UP_AFTER, look_up
 from db import alerts, locks, messages, organizations, readings, status_checks
 from db.organizations import Organization
@@ -78,8 +79,8 @@ class Checking:
             if outcome.refunded:
                 await self._doorbell.ring_organization(organization_id)  # if it may send by now, campaigns go on
         except (ProviderError, SQLAlchemyError, OSError) as problem:
-            detail = str(problem).partition("\n")[0][:200]
-            log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__, detail=detail)
+            reason, detail = type(problem).__name__, first_line(problem)
+            log.warning("check_failed", organization_id=organization_id, reason=reason, detail=detail)
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
             log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
         except Exception as problem:
@@ -143,4 +144,4 @@ class Checking:
             if unsure:
                 await status_checks.done(conn, organization.id, [one for one in checks if one.message_id in unsure])
                 detail = "; ".join(looked_up.unsure[:5]) or "Twilio does not list what callbacks told of"
-                await alerts.raise_(conn, organization.id, "refund_unconfirmed", detail)
+                await alerts.raise_(conn, organization.id, readings.REFUND_UNCONFIRMED, detail)

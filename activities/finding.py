@@ -62,10 +62,11 @@ class Finding:
                 log.exception("owner_not_found", event_id=parked.delivery.event_id)
 
     async def _trace(self, provider: BillingProvider, parked: Parked) -> None:
-        delivery, clues = parked.delivery, None
+        delivery = parked.delivery
         if delivery.subscription_id is None and delivery.money is None and parked.payment_id is None:
             await self._dismiss(parked, "it names nothing that a provider could be asked for")
             return
+        clues: Clues | None
         try:
             clues = await provider.trace(delivery.subscription_id, delivery.money, parked.payment_id)
         except NotFound:

@@ -56,6 +56,10 @@ class NewCampaign(Body):
         None
     )
 
+    @property
+    def quiet(self) -> QuietHours | None:
+        return None if self.quiet_hours is None else self.quiet_hours.value()
+
 
 class StartCampaign(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})

@@ -37,8 +37,7 @@ async def create(
         if organization is None:
             raise not_found("organization")
         segments, card = count_segments(asked.body).count, await rates.card(conn, organization)
-        quiet = None if asked.quiet_hours is None else asked.quiet_hours.value()
-        priced = recipients.price(checked.countries, segments, card, quiet)
+        priced = recipients.price(checked.countries, segments, card, asked.quiet)
         if priced.bad and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None:
             some = list(priced.bad.items())[: numbers.MOST_NAMED]
             raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
@@ -50,7 +49,7 @@ async def create(
             recipients=priced.recipients,
             idempotency_key=key,
             request_sha256=_digest(asked),
-            quiet_hours=quiet,
+            quiet_hours=asked.quiet,
         )
         position = await campaigns.next_position(conn, organization_id, campaign.id)
     response.status_code = 201 if new else 200

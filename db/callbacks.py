@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import alerts, refusals, status_checks
+from db import alerts, refusals, status_checks, unpaid_sends
 from db.status_checks import Check
 from domain import failure
 from domain.campaign import MessageStatus
@@ -167,7 +167,7 @@ async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = Tru
         await conn.execute(_WRITE, _rows(changed))
     await status_checks.add(conn, found.checks)
     for organization_id, detail in sorted(found.sent_after_refund.items()):
-        await alerts.raise_(conn, organization_id, "sent_after_refund", detail)
+        await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
     for organization_id in sorted({key[0] for key in changed}):
         codes = [message.error_code for key, message in changed.items() if key[0] == organization_id]
         await refusals.tell(conn, organization_id, codes)

@@ -17,6 +17,7 @@ from domain import failure
 from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage, rank
 
+CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = "callback_contradicted", "refund_unconfirmed"
 SURELY_THERE = timedelta(minutes=15)
 """So long after a callback Twilio has the message, if it ever will."""
 _WRITE = text(
@@ -135,7 +136,7 @@ def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: Se
         decided.done.append(check)  # it was refused, or waits for its next attempt
     elif message.provider_sid not in (None, sent.sid):
         decided.done.append(check)  # a callback named another message than Twilio's own answer
-        decided.alerts["callback_contradicted"] = (
+        decided.alerts[CALLBACK_CONTRADICTED] = (
             f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
             "who else holds the subaccount's token?"
         )
@@ -166,7 +167,7 @@ def _keep(
         return
     decided.done.append(check)
     if check.told not in (None, status):
-        decided.alerts["callback_contradicted"] = (
+        decided.alerts[CALLBACK_CONTRADICTED] = (
             f"a callback said that {check.message_sid} of message {message.id} is {check.told}, Twilio says {status}: "
             "nothing was refunded; who else holds the subaccount's token?"
         )
@@ -178,7 +179,7 @@ def _not_there(decided: _Decided, message: Message, check: Check, now: datetime)
         return
     decided.done.append(check)
     if message.provider_sid == check.message_sid and message.sid_confirmed and check.told is not None:
-        decided.alerts["refund_unconfirmed"] = (
+        decided.alerts[REFUND_UNCONFIRMED] = (
             f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
             "Twilio does not have it any more: nothing was refunded"
         )

@@ -164,8 +164,10 @@ def split(value: object) -> object:
 def all_in_words(prefix: str, errors: Sequence[ErrorDetails]) -> list[str]:
     """Each problem once. A list all of whose parts are wrong is not one that is not set."""
     wrong = {error["loc"][:1] for error in errors if error["type"] != "too_short"}
-    told = [in_words(prefix, error) for error in errors if error["type"] != "too_short" or error["loc"] not in wrong]
-    return list(dict.fromkeys(told))
+    problems = [
+        in_words(prefix, error) for error in errors if error["type"] != "too_short" or error["loc"] not in wrong
+    ]
+    return list(dict.fromkeys(problems))
 
 
 def in_words(prefix: str, error: ErrorDetails) -> str:
@@ -176,20 +178,20 @@ def in_words(prefix: str, error: ErrorDetails) -> str:
     ctx = error.get("ctx", {})
     match error["type"]:
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            said = "must be a whole number"
+            problem = "must be a whole number"
         case "bool_parsing":
-            said = "must be true or false"
+            problem = "must be true or false"
         case "time_delta_parsing" | "time_delta_type":
-            said = "must be a duration with its unit, such as P3D, PT6H or PT90S"
+            problem = "must be a duration with its unit, such as P3D, PT6H or PT90S"
         case "greater_than_equal":
-            said = f"must be at least {ctx['ge']}"
+            problem = f"must be at least {ctx['ge']}"
         case "less_than_equal":
-            said = f"must be at most {ctx['le']}"
+            problem = f"must be at most {ctx['le']}"
         case "literal_error":
-            said = f"must be one of {ctx['expected']}"
+            problem = f"must be one of {ctx['expected']}"
         case _:
-            said = error["msg"].removeprefix("Value error, ")
-    return f"{name}: {said}"
+            problem = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {problem}"
 
 
 def _split_url(text: str) -> SplitResult:
