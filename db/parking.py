@@ -51,11 +51,16 @@ class Parked:
 
 async def park(conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None) -> None:
     """Set it aside for a person; it stays in sight, and is tried again if `reason` says that something is unknown."""
-    values: dict[str, Any] = {"status": InboxStatus.PARKED.value, "outcome": reason}
-    if amount is not None:
-        values |= {"amount_micros": amount.micros, "currency": amount.currency}
-    values["next_attempt_at"] = func.clock_timestamp() + _BACKOFF
-    await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(**values))
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(
+            status=InboxStatus.PARKED.value,
+            outcome=reason,
+            next_attempt_at=func.clock_timestamp() + _BACKOFF,
+            **_amount_values(amount),
+        )
+    )
 
 
 async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
@@ -84,9 +89,8 @@ async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: st
 
 
 async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
-    waits = inbox.c.status == InboxStatus.PARKED.value
     query = select(inbox.c.id).where(
-        inbox.c.organization_id == organization_id, waits, inbox.c.outcome.startswith(FOR_NOW)
+        inbox.c.organization_id == organization_id, _PARKED, inbox.c.outcome.startswith(FOR_NOW)
     )
     return (await conn.execute(query.limit(1))).scalar_one_or_none() is not None
 
@@ -118,7 +122,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
     """
     query = (
         select(inbox)
-        .where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.next_attempt_at <= now)
+        .where(_PARKED, inbox.c.next_attempt_at <= now)
         .where(inbox.c.outcome.startswith(UNKNOWN))
         .order_by(inbox.c.next_attempt_at)
         .limit(limit)
@@ -139,7 +143,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
 
 async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]:
     """Those that are parked, whoever they belong to, in the order in which they came."""
-    query = select(inbox).where(inbox.c.status == InboxStatus.PARKED.value, inbox.c.id > after)
+    query = select(inbox).where(_PARKED, inbox.c.id > after)
     return [_parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
 
 
@@ -147,9 +151,7 @@ async def describe(
     conn: AsyncConnection, delivery_id: int, reason: str, *, amount: Money | None, custom_id: str | None, payer: str
 ) -> None:
     """Write down what its provider says of one that is nobody's, for the person who has to find out."""
-    known: dict[str, Any] = {"outcome": reason, "payer": payer}
-    if amount is not None:
-        known |= {"amount_micros": amount.micros, "currency": amount.currency}
+    known: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
     if custom_id is not None:
         known["custom_id"] = custom_id
     await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**known))
@@ -195,9 +197,7 @@ async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: s
 
 async def _due(conn: AsyncConnection, provider: Provider, those: ColumnElement[bool], now: datetime) -> None:
     await conn.execute(
-        update(inbox)
-        .where(inbox.c.provider == provider.value, those, inbox.c.status == InboxStatus.PARKED.value)
-        .values(next_attempt_at=now)
+        update(inbox).where(inbox.c.provider == provider.value, those, _PARKED).values(next_attempt_at=now)
     )
 
 
@@ -213,6 +213,11 @@ def to_do(parked: Parked) -> str:
     if delivery.subscription_id is not None:
         return "link the subscription to its organization; of another product, name its plan in TOLLGATE_OTHER_PRODUCTS"
     return "credit it to its organization by hand, with the payment's id as the reference, then dismiss it"
+
+
+def _amount_values(amount: Money | None) -> dict[str, Any]:
+    """None: what was told before stays."""
+    return {} if amount is None else {"amount_micros": amount.micros, "currency": amount.currency}
 
 
 def _parked(row: Row[Any]) -> Parked:
