@@ -171,9 +171,9 @@ class Listing:
         async with self._engine.begin() as conn:
             if tally.missed:
                 detail = f"{tally.missed} listed events were never delivered: look at {provider.value}'s webhook"
-                await alerts.raise_(conn, "", kind, detail)
+                await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
             elif tally.listed:
-                await alerts.clear(conn, "", kind)
+                await alerts.clear(conn, alerts.INSTALLATION, kind)
 
     async def _take_in(self, listed: Listed) -> None:
         event = replace(listed.event, transmission_id=f"{inbox.LISTED}{listed.event.event_id}")

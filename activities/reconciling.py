@@ -168,9 +168,10 @@ class Reconciling:
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
             for guarantee in {one.guarantee for one in findings} - {one.guarantee for one in failed}:
-                await alerts.clear(conn, "", f"guarantee_{guarantee}")
+                await alerts.clear(conn, alerts.INSTALLATION, f"guarantee_{guarantee}")
             for finding in failed:
-                await alerts.raise_(conn, "", f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}")
+                kind, detail = f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}"
+                await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
         for finding in failed:
             log.error("guarantee_broken", guarantee=finding.guarantee, check=finding.check, figure=finding.figure)
         return [finding.check for finding in failed]

@@ -13,8 +13,6 @@ from domain.subscription import Provider
 log = structlog.get_logger()
 AT_MOST_EVERY = timedelta(hours=1)
 """So often a process writes to the alert: thousands of such events must not wait for one row."""
-INSTALLATION = ""
-"""An alert of the whole installation has no organization."""
 
 
 class Setups:
@@ -44,9 +42,9 @@ class Setups:
         try:
             async with self._engine.begin() as conn:
                 if concern is not None:
-                    await alerts.raise_(conn, INSTALLATION, kind, concern)
+                    await alerts.raise_(conn, alerts.INSTALLATION, kind, concern)
                 else:
-                    await alerts.clear(conn, INSTALLATION, kind, unseen_for=unseen_for)
+                    await alerts.clear(conn, alerts.INSTALLATION, kind, unseen_for=unseen_for)
         except (SQLAlchemyError, OSError) as problem:
             del self._written[key]
             log.warning("setup_not_noted", kind=kind, problem=type(problem).__name__)

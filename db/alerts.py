@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables import alerts
 
 log = structlog.get_logger()
+INSTALLATION = ""
+"""Stands for the organization of an alert that is about the whole installation."""
 _CLEAR = (
     update(alerts)
     .where(alerts.c.organization_id == bindparam("of", type_=Text), alerts.c.kind == bindparam("of_kind", type_=Text))

@@ -17,8 +17,6 @@ SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
 LONGEST_REST = 5.0
 PATIENCE = 12
 """After so many failures in a row, about a minute, a server that is away is an alert."""
-INSTALLATION = ""
-"""An alert of the whole installation has no organization."""
 
 
 class Loop:
@@ -52,7 +50,7 @@ class Loop:
             rest = await self._step()
             if self._may_be_alerted:
                 async with self._engine.begin() as conn:
-                    await alerts.clear(conn, INSTALLATION, self._name)
+                    await alerts.clear(conn, alerts.INSTALLATION, self._name)
         except Exception as problem:  # noqa: BLE001 - whatever it is, it must not end the loop
             self._failures += 1
             await self._tell(problem)
@@ -71,6 +69,8 @@ class Loop:
         self._may_be_alerted = True
         try:
             async with self._engine.begin() as conn:
-                await alerts.raise_(conn, INSTALLATION, self._name, f"{self._failures} times in a row: {detail}"[:300])
+                await alerts.raise_(
+                    conn, alerts.INSTALLATION, self._name, f"{self._failures} times in a row: {detail}"[:300]
+                )
         except Exception as further:  # noqa: BLE001 - most often the database is what is away
             log.warning("alert_not_raised", kind=self._name, reason=type(further).__name__)
