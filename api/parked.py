@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import OPERATOR, READ
 from api.context import Here, Limit
 from api.errors import not_found
-from api.fields import Time
+from api.fields import Body, Note, Time
 from db import parking
 from db.parking import Parked
 from domain.money import to_decimal_string
@@ -67,10 +67,8 @@ class ParkedPage(BaseModel):
     next: int | None
 
 
-class Dismissal(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])
+class Dismissal(Body):
+    reason: Annotated[Note, Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])]
 
 
 @router.get("", dependencies=[READ], summary="List parked webhook deliveries")
