@@ -12,8 +12,10 @@ class Methods:
         self._routes = [(one.path_regex, one.methods or set()) for one in routes if isinstance(one, Route)]
 
     def of(self, path: str) -> set[str]:
-        """Empty for a path that is not served."""
-        found = {method for pattern, methods in self._routes if pattern.fullmatch(path) for method in methods}
+        """Empty for a path that is not served; `*` is the whole server (RFC 9110, 9.3.7)."""
+        found = {
+            method for pattern, methods in self._routes if path == "*" or pattern.fullmatch(path) for method in methods
+        }
         return found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set()) if found else found
 
     def allow(self, path: str) -> str:

@@ -3,10 +3,10 @@
 import ipaddress
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import ErrorDetails
@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 _ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
 _ADDRESS = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
+_HOST = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?")
 _API_KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _PGSCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -91,6 +92,7 @@ def database_url(secret: SecretStr) -> SecretStr:
         raise ValueError("must be a postgresql:// URL")
     if text != text.strip():
         raise ValueError("has a space or a line break at its beginning or end")
+    rest = _hosts_in_query(rest)
     try:
         parts = _split_url(f"postgresql://{rest}")
     except ValueError:
@@ -99,7 +101,36 @@ def database_url(secret: SecretStr) -> SecretStr:
         raise ValueError("names no host (for a socket: postgresql:///name?host=/directory)")
     if not parts.path.strip("/"):
         raise ValueError("names no database (postgresql://user:password@host/name)")
-    return SecretStr(f"postgresql+psycopg://{rest}")
+    return SecretStr(f"postgresql+psycopg://{_to_write(rest, parse_qs(parts.query))}")
+
+
+def _hosts_in_query(rest: str) -> str:
+    """Several hosts, as libpq reads them (`host1:5432,host2`), written as SQLAlchemy reads them: in the query.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
+    """
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    user, at, hosts = netloc.rpartition("@")
+    if "," not in hosts:
+        return rest
+    found = [_HOST.fullmatch(host) for host in hosts.split(",")]
+    behind, _, query = rest[len(netloc) :].partition("?")
+    if not all(found) or any(int(host[2] or 1) not in range(1, 2**16) for host in found if host) or "host=" in query:
+        raise ValueError(
+            "has a list of hosts that cannot be read (postgresql://user:password@host1:5432,host2:5432/name)"
+        )
+    names = ",".join(host[1].strip("[]") for host in found if host)
+    ports = ",".join(host[2] or "5432" for host in found if host)
+    return f"{user}{at}{behind or '/'}?host={names}&port={ports}{'&' if query else ''}{query}"
+
+
+def _to_write(rest: str, query: Mapping[str, Sequence[str]]) -> str:
+    """Of several servers the one that is written to is meant. On a standby every debit would fail."""
+    session = query.get("target_session_attrs", [])
+    if any(wanted not in {"read-write", "primary"} for wanted in session):
+        raise ValueError("its target_session_attrs must be read-write or primary: the payment gate writes")
+    several = len(query.get("host", [])) > 1 or any("," in host for host in query.get("host", []))
+    return f"{rest}&target_session_attrs=read-write" if several and not session else rest
 
 
 def stripe_api_key(secret: SecretStr) -> SecretStr:
@@ -155,6 +186,10 @@ def certificate_file(path: Path) -> Path:
     except ValueError:
         raise ValueError(f"{path} holds no certificate in PEM form") from None
     return path
+
+
+def lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def split(value: object) -> object:

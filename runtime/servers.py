@@ -66,7 +66,8 @@ def address(url: str) -> str:
     """Where the server of a database URL is, without who asks and with what password."""
     parsed = make_url(url)
     if parsed.host is None:
-        return str(parsed.query.get("host", "its socket"))
+        hosts = parsed.normalized_query.get("host", ("its socket",))
+        return ", ".join(",".join(hosts).split(","))
     return f"{parsed.host}:{parsed.port or 5432}"
 
 

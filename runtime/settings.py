@@ -66,7 +66,8 @@ class Settings(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
 
     database_url: DatabaseUrl | None = None
-    """`postgresql+psycopg://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`."""
+    """`postgresql://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`. Of several hosts
+    (`host1:5432,host2:5432`) the one that can be written to is used."""
     data_dir: Path = Path(".data")
     """Where embedded servers keep their data and logs."""
     cache_dir: Path = Path("~/.cache/tollgate")
@@ -101,6 +102,7 @@ class Settings(Group):
     build_id: str = Field(default_factory=lambda: importlib.metadata.version("tollgate"))
     """What the logs and Temporal's workers call this build; set it to the commit when deploying."""
 
+    _lower_words = field_validator("log_level", "log_format", mode="before")(formats.lower)
     _split_products = field_validator("other_products", mode="before")(formats.split)
 
 

@@ -6,11 +6,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy.engine import make_url
 
 from runtime import database
 from runtime.postgres import Postgres
 from runtime.servers import await_database
-from runtime.settings import BadSettings
+from runtime.settings import BadSettings, Settings, load
 from runtime.waiting import ServerAway, until_it_answers
 from tests.conftest import _run
 
@@ -95,3 +96,24 @@ async def test_the_schema_is_looked_for_where_it_is_migrated_to(database_url: st
     at = database.migrate(named)
 
     assert (before, await await_database(named, patience=NONE, say=print)) == (None, at)
+
+
+@pytest.fixture
+def failover_url(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of two servers, of which the first is away."""
+    monkeypatch.setenv("TOLLGATE_DATABASE_URL", database_url.replace("?host=", "?host=/nowhere,"))
+    read = load(Settings).database_url
+    assert read is not None
+    return read.get_secret_value()
+
+
+async def test_the_second_database_server_is_used_when_the_first_is_away(failover_url: str) -> None:
+    assert await await_database(failover_url, patience=NONE, say=print) == database.known_revisions()[-1]
+
+
+async def test_a_standby_is_not_used(failover_url: str, postgres: Postgres) -> None:
+    name = sql.Identifier(str(make_url(failover_url).database))
+    _run(postgres, sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
+
+    with pytest.raises(ServerAway, match="session is read-only"):
+        await await_database(failover_url, patience=NONE, say=print)

@@ -20,6 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import text
 
 from tests.integration.api.conftest import Tollgate, organization
 from tests.world import until
@@ -52,13 +53,14 @@ def certify(directory: Path) -> None:
     )
 
 
-def configuration(directory: Path, api: str, port: int) -> str:
+def configuration(directory: Path, api: str, port: int, read_timeout: str) -> str:
     """The sample with this machine's ports and files, in what Debian puts around it."""
     sample = SAMPLE.read_text()
     sample = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", sample, flags=re.DOTALL)
     sample = sample.replace("    listen [::]:443 ssl;\n", "").replace("listen 443", f"listen 127.0.0.1:{port}")
     sample = sample.replace("127.0.0.1:8000", urlsplit(api).netloc)
     sample = sample.replace(f"/etc/letsencrypt/live/{NAME}", str(directory))
+    sample = sample.replace("proxy_read_timeout 60s", f"proxy_read_timeout {read_timeout}")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
     user = "user root;" if os.getuid() == 0 else ""
@@ -77,13 +79,13 @@ async def listening(port: int) -> bool:
 
 
 @asynccontextmanager
-async def nginx(tollgate: Tollgate, directory: Path) -> AsyncIterator[Tollgate]:
+async def nginx(tollgate: Tollgate, directory: Path, read_timeout: str = "60s") -> AsyncIterator[Tollgate]:
     assert NGINX is not None
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     certify(directory)
     at = directory / "nginx.conf"
-    at.write_text(configuration(directory, tollgate.url, port))
+    at.write_text(configuration(directory, tollgate.url, port, read_timeout))
     checked = await asyncio.create_subprocess_exec(NGINX, "-t", "-p", str(directory), "-c", str(at))
     assert await checked.wait() == 0, (directory / "error.log").read_text()
     running = await asyncio.create_subprocess_exec(NGINX, "-p", str(directory), "-c", str(at))
@@ -132,3 +134,21 @@ async def test_paths_and_queries_pass_unchanged(tollgate: Tollgate, tmp_path: Pa
         doubled = await outside.get("/v1//organizations")
 
     assert (encoded.status_code, doubled.status_code) == (200, 404)
+
+
+async def test_an_upload_may_take_longer_than_any_other_request(tollgate: Tollgate, tmp_path: Path) -> None:
+    await tollgate.onboard()
+    draft = await tollgate.post(
+        "/v1/organizations/acme/campaigns", {"name": "x", "body": "x", "recipients": []}, key="c1"
+    )
+    campaign = f"/v1/organizations/acme/campaigns/{draft.json()['id']}"
+    recipients = {"content": b'{"to": "+14155550100"}\n', "headers": {"Content-Type": "application/x-ndjson"}}
+
+    async with nginx(tollgate, tmp_path, read_timeout="1s") as outside:
+        async with tollgate.services.engine.begin() as conn:
+            await conn.execute(text("SELECT FROM campaigns FOR UPDATE"))
+            upload = asyncio.create_task(outside.post(f"{campaign}/recipients", key="r1", **recipients))
+            given_up = await outside.post(f"{campaign}/pause")
+        loaded = await upload
+
+    assert (given_up.status_code, loaded.status_code) == (504, 200), loaded.text

@@ -1,5 +1,8 @@
 """What each path says of its methods, and where nobody is sent elsewhere."""
 
+import asyncio
+from urllib.parse import urlsplit
+
 from tests.integration.api.conftest import Tollgate
 
 PATHS = {
@@ -27,6 +30,19 @@ async def test_options_and_405_name_all_methods_of_a_path(tollgate: Tollgate) ->
 
 async def test_options_of_what_is_not_there_is_404(tollgate: Tollgate) -> None:
     assert (await tollgate.ask("OPTIONS", "/v1/nothing")).status_code == 404
+
+
+async def test_options_of_the_whole_server_names_what_it_serves_at_all(tollgate: Tollgate) -> None:
+    listener = urlsplit(tollgate.url)
+    reader, writer = await asyncio.open_connection(listener.hostname, listener.port)
+    writer.write(b"OPTIONS * HTTP/1.1\r\nHost: tollgate\r\nConnection: close\r\n\r\n")
+
+    head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+
+    assert head.startswith("HTTP/1.1 204"), head
+    assert "allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" in head
+    assert body == ""
 
 
 async def test_every_method_that_is_named_is_served(tollgate: Tollgate) -> None:

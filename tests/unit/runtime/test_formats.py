@@ -4,6 +4,7 @@ import os
 
 import httpx
 import pytest
+from sqlalchemy.engine import make_url
 
 from providers.paypal.certificates import Certificates
 from providers.paypal.chains import Trust
@@ -24,6 +25,8 @@ RIGHT = {
     "TEMPORAL_ADDRESS": "temporal:7233",
 }
 HTTP = "must start with https:// (http:// is for this machine alone)"
+SEVERAL_HOSTS = "has a list of hosts that cannot be read (postgresql://user:password@host1:5432,host2:5432/name)"
+TO_WRITE = "its target_session_attrs must be read-write or primary: the payment gate writes"
 LINES = [
     ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
     ("DATABASE_URL", "postgresql:///tollgate", "names no host (for a socket: postgresql:///name?host=/directory)"),
@@ -34,6 +37,15 @@ LINES = [
         "cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)",
     ),
     ("DATABASE_URL", "postgresql://app@db/x\n", "has a space or a line break at its beginning or end"),
+    ("DATABASE_URL", "postgresql://app@db1,/x", SEVERAL_HOSTS),
+    ("DATABASE_URL", "postgresql://app@db1:5432,db2:port/x", SEVERAL_HOSTS),
+    ("DATABASE_URL", "postgresql://app@db1,db2:99999/x", SEVERAL_HOSTS),
+    ("DATABASE_URL", "postgresql://app@db1:5432,[::1/x", SEVERAL_HOSTS),
+    ("DATABASE_URL", "postgresql://app@db1,db2/x?host=db3", SEVERAL_HOSTS),
+    ("DATABASE_URL", "postgresql://app@db1,db2/", "names no database (postgresql://user:password@host/name)"),
+    ("DATABASE_URL", "postgresql://app@db1,db2/x?target_session_attrs=any", TO_WRITE),
+    ("DATABASE_URL", "postgresql://app@/x?host=db1,db2&target_session_attrs=standby", TO_WRITE),
+    ("DATABASE_URL", "postgresql://app@db/x?target_session_attrs=read-only", TO_WRITE),
     ("PUBLIC_URL", "tollgate.example.com", "must start with https:// or http://"),
     ("PUBLIC_URL", "ftp://tollgate.example.com", "must start with https:// or http://"),
     ("PUBLIC_URL", "https://", "names no host"),
@@ -120,6 +132,40 @@ def test_what_is_wrong_is_one_line(name: str, value: str, told: str, monkeypatch
     monkeypatch.setenv(f"TOLLGATE_{name}", value)
 
     assert line() == f"TOLLGATE_{name}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "ports", "session"),
+    [
+        ("postgresql://u:p%40s@db1:5433,db2:5434/x", "db1,db2", "5433,5434", "read-write"),
+        ("postgresql://u:p%40s@db1,db2:5434/x", "db1,db2", "5432,5434", "read-write"),
+        ("postgres://u:p%40s@[::1]:5433,[::2]/x", "::1,::2", "5433,5432", "read-write"),
+        ("postgresql://u:p%40s@db1,db2/x?target_session_attrs=primary", "db1,db2", "5432,5432", "primary"),
+        ("postgresql://u:p%40s@/x?host=db1:5433&host=db2:5434", "db1,db2", "5433,5434", "read-write"),
+        ("postgresql://u:p%40s@/x?host=db1,db2&port=5433,5434", "db1,db2", "5433,5434", "read-write"),
+    ],
+)
+def test_several_database_servers_are_tried_for_one_that_can_be_written_to(
+    url: str, hosts: str, ports: str, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLGATE_DATABASE_URL", url)
+
+    made = make_url(environment.read().database_url)
+    _, connects = made.get_dialect()().create_connect_args(made)
+
+    assert (connects["host"], connects["port"]) == (hosts, ports)
+    assert connects["target_session_attrs"] == session
+    assert (connects["user"], connects["password"], connects["dbname"]) == ("u", "p@s", "x")
+
+
+@pytest.mark.parametrize("level", ["INFO", "Warning", "debug"])
+def test_a_level_of_the_log_is_taken_in_any_case(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLGATE_LOG_LEVEL", level)
+    monkeypatch.setenv("TOLLGATE_LOG_FORMAT", "JSON")
+
+    read = load(Settings)
+
+    assert (read.log_level, read.log_format) == (level.lower(), "json")
 
 
 @pytest.mark.parametrize("value", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"])
