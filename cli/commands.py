@@ -7,16 +7,20 @@ answered at once.
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
+from cli.bench_commands import Json, bench
 from domain.subscription import Provider
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 
 app = typer.Typer(name="tollgate", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
-bench = typer.Typer(help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True)
+parked = typer.Typer(invoke_without_command=True)
+alerts = typer.Typer(invoke_without_command=True)
+unpaid = typer.Typer(help="Messages that Twilio sent although they were refunded.", no_args_is_help=True)
 
 
 class ScopeName(StrEnum):
@@ -159,7 +163,7 @@ def certify(
 
 
 @app.command()
-def explain(organization: Annotated[str, typer.Argument(help="The organization's id.")]) -> None:
+def explain(organization: OrganizationId) -> None:
     """Tell where an organization stands, why, and what was done about it. Changes nothing."""
     from cli.explaining import explain as run
 
@@ -193,47 +197,63 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: key_...
     revoke(key_id)
 
 
-@bench.callback()
-def choose() -> None:
-    """Each benchmark starts servers of its own and leaves nothing behind."""
+@parked.callback()
+def list_parked(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the parked webhook deliveries, the oldest first, with what to do about each."""
+    if context.invoked_subcommand is None:
+        from cli.parked import show_all
+
+        show_all(as_json=as_json)
 
 
-@bench.command("lifecycle")
-def bench_lifecycle(
-    organizations: Annotated[int, typer.Option(min=20, help="How many are suspended at once.")] = 1000,
-    provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
-    *,
-    as_json: Json = False,
+@parked.command("dismiss")
+def dismiss_parked(
+    delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
+    reason: Annotated[str, typer.Option(help="How it was settled.", callback=not_blank)],
 ) -> None:
-    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
-    from cli.benching import lifecycle
+    """Dismiss one that is settled: nothing is to be done about it any more. Exit status 1 if it is not parked."""
+    from cli.parked import dismiss
 
-    lifecycle(organizations, provider, as_json=as_json)
+    dismiss(delivery_id, reason)
 
 
-@bench.command("wallet")
-def bench_wallet(
-    *,
-    as_json: Json = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
+@alerts.callback()
+def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the alerts that stand, of all organizations and of the installation, the oldest first."""
+    if context.invoked_subcommand is None:
+        from cli.alerts import show_all
+
+        show_all(as_json=as_json)
+
+
+@alerts.command("close")
+def close_alert(organization: OrganizationId, kind: Annotated[str, typer.Argument(help="Its kind.")]) -> None:
+    """Close one that only a person can settle. It is raised again when it is seen again. Exit status 1: no such."""
+    from cli.alerts import close
+
+    close(organization, kind)
+
+
+@unpaid.command("list")
+def list_unpaid(organization: OrganizationId, *, as_json: Json = False) -> None:
+    """List those of an organization that are not charged yet, the oldest first."""
+    from cli.unpaid import show_all
+
+    show_all(organization, as_json=as_json)
+
+
+@unpaid.command("charge")
+def charge_unpaid(
+    organization: OrganizationId, message_id: Annotated[UUID, typer.Argument(help="The message's id.")]
 ) -> None:
-    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
-    from cli.benching import wallet
+    """Take its price from the wallet again, once for each attempt that was sent. Exit status 1 if that is refused."""
+    from cli.unpaid import charge
 
-    wallet(plot, as_json=as_json)
-
-
-@bench.command("campaign")
-def bench_campaign(
-    messages: Annotated[int, typer.Option(min=1000, help="Of both organizations together.")] = 20_000,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
-    from cli.benching import campaign
-
-    campaign(messages, as_json=as_json)
+    charge(organization, message_id)
 
 
 app.add_typer(keys, name="keys")
+app.add_typer(parked, name="parked")
+app.add_typer(alerts, name="alerts")
+app.add_typer(unpaid, name="unpaid")
 app.add_typer(bench, name="bench")

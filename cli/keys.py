@@ -1,40 +1,32 @@
 """`tollgate keys`: make, list and revoke the keys with which the API is called."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.console import errors, output, table, write
-from cli.migrating import configured, database_url
+from cli.transactions import in_transaction, run
 from db import api_keys
 from db.api_keys import ApiKey, Scope
 from domain.plain_text import is_plain
-from runtime.database import create_engine
-
-T = TypeVar("T")
 
 
 def create(name: str, scope: str) -> None:
     """The key stands alone on standard output."""
     if not name.strip() or not is_plain(name):
         raise typer.BadParameter("a name is not blank, and has no control characters", param_hint="--name")
-    key, plain = _run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
+    key, plain = run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
     errors.print(f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False)
     write(plain)
 
 
 def show_all() -> None:
     shown = table("id", "name", "scope", "created", "revoked")
-    for key in _run(api_keys.page):
+    for key in run(api_keys.page):
         shown.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
     output.print(shown)
 
 
 def revoke(key_id: str) -> None:
-    if not _run(lambda conn: api_keys.revoke(conn, key_id)):
+    if not run(lambda conn: api_keys.revoke(conn, key_id)):
         errors.print(f"there is no key {key_id} that still holds", style="red", highlight=False)
         raise typer.Exit(1)
     output.print(f"revoked {key_id}", highlight=False)
@@ -42,22 +34,8 @@ def revoke(key_id: str) -> None:
 
 async def make(url: str, name: str, scope: Scope) -> str:
     """The plain text of a new key."""
-    _, plain = await _in_transaction(url, lambda conn: api_keys.create(conn, name=name, scope=scope))
+    _, plain = await in_transaction(url, lambda conn: api_keys.create(conn, name=name, scope=scope))
     return plain
-
-
-def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    with database_url(configured()) as url:
-        return asyncio.run(_in_transaction(url, what))
-
-
-async def _in_transaction(url: str, what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    engine = create_engine(url, pool_size=1, application_name="tollgate keys")
-    try:
-        async with engine.begin() as conn:
-            return await what(conn)
-    finally:
-        await engine.dispose()
 
 
 def _at(key: ApiKey, which: str) -> str:

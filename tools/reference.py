@@ -250,7 +250,7 @@ def cli() -> str:
         "They end with one of these statuses:",
         _table(("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]),
         "`api`, `worker` and `migrate` wait for their servers for a minute, and say so; the others try once.",
-        "`migrate`, `certify`, `explain` and `keys` work on the database of `TOLLGATE_DATABASE_URL`.",
+        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` work on the database of `TOLLGATE_DATABASE_URL`.",
         "Where that is not set, they work on the embedded one in `TOLLGATE_DATA_DIR`.",
     ]
     for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group

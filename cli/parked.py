@@ -1,0 +1,56 @@
+"""`tollgate parked`: the webhook deliveries that a person has to look at, and the word that one is settled."""
+
+import json
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.parked import Dismissal, ParkedOut
+from cli.console import errors, output, table, write
+from cli.transactions import run
+from db import parking
+from db.parking import Parked
+
+PAGE = 500
+
+
+def show_all(*, as_json: bool) -> None:
+    """What `GET /v1/webhooks/parked` answers, all pages of it."""
+    deliveries = [ParkedOut.of(parked) for parked in run(_all)]
+    if as_json:
+        write(json.dumps({"deliveries": [delivery.model_dump(mode="json") for delivery in deliveries]}))
+        return
+    shown = table("id", "received", "event", "organization", "amount", "payer", "outcome", "to do")
+    for delivery in deliveries:
+        shown.add_row(
+            str(delivery.id),
+            delivery.received_at.strftime("%Y-%m-%d %H:%M UTC"),
+            f"{delivery.provider} {delivery.event_type}",
+            delivery.organization_id or delivery.custom_id or "",
+            f"{delivery.amount} {delivery.currency}" if delivery.amount else "",
+            delivery.payer,
+            delivery.outcome,
+            delivery.to_do,
+        )
+    output.print(shown)
+
+
+def dismiss(delivery_id: int, reason: str) -> None:
+    try:
+        checked = Dismissal(reason=reason).reason
+    except ValidationError as problem:
+        raise typer.BadParameter(problem.errors()[0]["msg"], param_hint="--reason") from None
+    if not run(lambda conn: parking.dismiss(conn, delivery_id, checked)):
+        errors.print(f"delivery {delivery_id} is not parked", style="red")
+        raise typer.Exit(1)
+    output.print(f"dismissed {delivery_id}")
+
+
+async def _all(conn: AsyncConnection) -> list[Parked]:
+    found: list[Parked] = []
+    while True:
+        page = await parking.page(conn, after=found[-1].delivery.id if found else 0, limit=PAGE)
+        found += page
+        if len(page) < PAGE:
+            return found
