@@ -250,8 +250,8 @@ def cli() -> str:
         "They end with one of these statuses:",
         _table(("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]),
         "`api`, `worker` and `migrate` wait for their servers for a minute, and say so; the others try once.",
-        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` work on the database of `TOLLGATE_DATABASE_URL`.",
-        "Where that is not set, they work on the embedded one in `TOLLGATE_DATA_DIR`.",
+        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` work on a database.",
+        "It is that of `TOLLGATE_DATABASE_URL`; where that is not set, the embedded one in `TOLLGATE_DATA_DIR`.",
     ]
     for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group
         parts += _command(f"tollgate {name}", command)
