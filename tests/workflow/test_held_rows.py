@@ -8,6 +8,7 @@ from functools import partial
 from sqlalchemy.exc import DBAPIError
 from temporalio.testing import ActivityEnvironment
 
+from activities.batches import BatchOf
 from activities.listing import Settled
 from activities.reconciling import Page, Reconciling
 from db import standings, wallets
@@ -44,6 +45,25 @@ async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_oth
     assert answers == [201] * 20
     assert len(still) == 40
     assert {status in (201, 503) for status in await asyncio.gather(*waiting)} == {True}
+
+
+async def test_batches_that_wait_for_one_wallet_leave_connections_for_every_other(idle_world: World) -> None:
+    sending = idle_world.services.sending
+    both = [(await idle_world.organization())[0] for _ in range(2)]
+    campaigns = [await idle_world.campaign(one, recipients=1) for one in both]
+    locked, free = (BatchOf(organization_id=of, campaign_id=id_) for of, id_ in zip(both, campaigns, strict=True))
+    async with idle_world.services.engine.begin() as conn:
+        await wallets.lock(conn, locked.organization_id)
+        waiting = [asyncio.create_task(ActivityEnvironment().run(sending.reserve_batch, locked)) for _ in range(40)]
+        await until(lambda: some_wait(idle_world), "batches that wait")
+
+        batch = await ActivityEnvironment().run(sending.reserve_batch, free)
+        still = [task for task in waiting if not task.done()]
+
+    assert batch.reserved == 1
+    assert len(still) == 40
+    assert [one.reserved for one in await asyncio.gather(*waiting)] == [1] * 40
+    assert (await idle_world.wallet(locked.organization_id)).balance_micros == 9_990_000
 
 
 async def unknown(world: World) -> str:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import messages as stored
 from db import prices
 from db.campaigns import Campaign
 from db.messages import Message
@@ -43,6 +44,20 @@ async def test_a_price_is_recorded_once_and_for_its_own_message(engine: AsyncEng
     assert recorded == [1, 0]
     assert (await message_now(engine, first)).provider_price == Money(7_900, "USD")
     assert (await message_now(engine, second)).provider_price is None
+
+
+async def test_a_message_that_somebody_holds_is_priced_in_the_next_pass_and_not_waited_for(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    locked, free = await send(engine, await campaign(engine, messages=2))
+    prices_of_both = (locked, "0.0079", "USD"), (free, "0.0079", "USD")
+    async with engine.begin() as conn:
+        await stored.lock(conn, ORGANIZATION, [locked.id])
+        first_pass = await record(engine, *prices_of_both)
+
+    second_pass = await record(engine, *prices_of_both)
+
+    assert (first_pass, second_pass) == (1, 1)
+    assert (await message_now(engine, locked)).provider_price == Money(7_900, "USD")
 
 
 async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(engine: AsyncEngine) -> None:
