@@ -40,7 +40,8 @@ class Snapshot:
 
     `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave none.
     `access_until` is when the provider will charge next, paid or not. `paid_until` is the end of the time that was paid
-    for by the payment of `paid_at`, or of the trial that was agreed on, as far as the answer tells.
+    for by the payment of `paid_at`, or of the trial that was agreed on, as far as the answer tells; `paid_from` is when
+    that period began. `reckoned`: its end is not the provider's word, but follows from the plan as it is now.
     `owes`: a payment of the customer's failed and is not paid (`failed_at`: the newest of them). False is evidence that
     nothing is owed, None that the answer does not say.
     `custom_id` is what the host application wrote into the subscription: our organization's id.
@@ -55,6 +56,8 @@ class Snapshot:
     as_of: datetime | None = None
     access_until: datetime | None = None
     paid_until: datetime | None = None
+    paid_from: datetime | None = None
+    reckoned: bool = False
     paid_at: datetime | None = None
     owes: bool | None = None
     failed_at: datetime | None = None
@@ -136,12 +139,16 @@ def debt_after(before: Debt | None, told: Snapshot, *, word: Word | None, now: d
 def paid_until_after(before: Snapshot, told: Snapshot) -> datetime | None:
     """The end of the time that was paid for, after the provider's answer `told`, which counts.
 
-    The same payment lasts no longer because the subscription is not in order any more.
+    The same payment lasts no longer because the subscription is not in order any more, and no shorter because its plan
+    became another one.
     """
     if told.paid_until is None:
         return before.paid_until
-    same = told.paid_at is not None and told.paid_at == before.paid_at
-    if told.state in PAID or before.paid_until is None or not same:
+    if before.paid_until is None or told.paid_at is None or told.paid_at != before.paid_at:
+        return told.paid_until
+    if told.reckoned:
+        return max(before.paid_until, told.paid_until) if told.state in PAID else before.paid_until
+    if told.state in PAID:
         return told.paid_until
     return min(before.paid_until, told.paid_until)
 

@@ -4,6 +4,7 @@ Source: PayPal's OpenAPI `billing_subscriptions_v1.json` (schemas subscription, 
 of API v1 carry an `Agreement` with `state` and `agreement_details` instead.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain import intervals
@@ -34,19 +35,22 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
     outstanding = reading.amount(billing, "outstanding_balance")
     failed = reading.count(billing, "failed_payments_count") or reading.count(billing, "failed_payment_count")
     missing = failed > 0 if outstanding is None else outstanding.micros > 0
-    owes = _owes(resource, billing, missing=missing)
+    owes = _owes(resource, billing, missing=missing, counted=failed > 0)
     state = _STATES.get(raw_status.upper(), State.UNKNOWN)
     if state is State.ACTIVE:
         state = State.PAST_DUE if owes else State.TRIALING if _in_trial(billing) else State.ACTIVE
     elif state is State.PAUSED and missing:
         state = State.SUSPENDED_NONPAYMENT
     next_billing = reading.time(billing, "next_billing_time") or reading.time(billing, "next_billing_date")
+    period = _paid_period(resource, billing, state, next_billing)
     return Snapshot(
         state=state,
         raw_status=raw_status,
         as_of=_changed_at(resource, billing) or told_at or reading.time(resource, "create_time"),
         access_until=next_billing,
-        paid_until=_paid_until(resource, billing, state, next_billing),
+        paid_until=period.until,
+        paid_from=period.begins,
+        reckoned=period.reckoned,
         paid_at=reading.time(reading.part(billing, "last_payment"), "time"),
         owes=owes,
         failed_at=reading.time(reading.part(billing, "last_failed_payment"), "time"),
@@ -57,19 +61,21 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
     )
 
 
-def _owes(resource: Json, billing: Json, *, missing: bool) -> bool | None:
+def _owes(resource: Json, billing: Json, *, missing: bool, counted: bool) -> bool | None:
     """Whether a payment of the customer's is missing; None: the answer does not say, or the fault is not theirs.
 
-    A balance of zero is a forgiven one, though the count of failures stands until the next payment. PayPal tries a
-    charge that failed again before it counts it; not any more, once the status has changed after it.
+    PayPal tries a charge twice again, every five days, before it counts the failure and adds the amount to the balance.
+    Until then the balance is zero and nobody has forgiven anything: neither a suspension by hand nor an activation pays
+    for it. A balance of zero after a failure was counted is a forgiven one, though the count stands until the next
+    payment. Source: PayPal's page on payment failures and retries.
     """
     failure = reading.part(billing, "last_failed_payment")
-    failed_at = reading.time(failure, "time")
-    settled_at = (
-        reading.time(reading.part(billing, "last_payment"), "time"),
-        reading.time(resource, "status_update_time"),
-    )
-    failing = missing or (failed_at is not None and all(at is None or failed_at > at for at in settled_at))
+    failed_at, paid_at = reading.time(failure, "time"), reading.time(reading.part(billing, "last_payment"), "time")
+    unpaid = failed_at is not None and (paid_at is None or failed_at > paid_at)
+    retry_at = reading.time(failure, "next_payment_retry_time") or reading.time(failure, "next_payment_retry_date")
+    changed_at = _changed_at(resource, billing)
+    is_retried = retry_at is not None and (changed_at is None or retry_at > changed_at)
+    failing = missing or (unpaid and (is_retried or not counted))
     reason = (reading.text(failure, "reason_code") or "").upper()
     if failing and (reason.startswith("PAYEE_") or reason in _NOT_THE_CUSTOMERS_FAULT):
         return None  # our account or PayPal failed: cutting off the customer would punish the wrong side
@@ -88,23 +94,36 @@ def _begun(billing: Json, tenure: str) -> bool:
     )
 
 
-def _paid_until(resource: Json, billing: Json, state: State, next_billing: datetime | None) -> datetime | None:
-    """One interval after the last payment: PayPal moves the time of the next charge on before it is paid.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Period:
+    """The time that was paid for. `reckoned`: its end follows from the plan as it is now, PayPal does not tell it."""
+
+    begins: datetime | None = None
+    until: datetime | None = None
+    reckoned: bool = False
+
+
+def _paid_period(resource: Json, billing: Json, state: State, next_billing: datetime | None) -> _Period:
+    """Until the next charge, or one interval after the last payment where PayPal does not tell that, or has moved it on
+    before it is paid. PayPal's own date knows the ends of months.
 
     Where nothing was paid yet, a trial, or a beginning that was agreed for later, is free until its first charge.
     """
     paid_at = reading.time(reading.part(billing, "last_payment"), "time")
     begins = reading.time(resource, "start_time")
     if state is State.TRIALING:
-        return next_billing
+        return _Period(until=next_billing)
     if paid_at is None:
         agreed = next_billing is not None and begins is not None and next_billing <= begins
-        return next_billing if agreed and state is State.ACTIVE else None
+        return _Period(until=next_billing if agreed and state is State.ACTIVE else None)
+    tells = state is State.ACTIVE and next_billing is not None and next_billing > paid_at
     interval = _interval(resource, "REGULAR" if _begun(billing, "REGULAR") or not _begun(billing, "TRIAL") else "TRIAL")
     paid_until = None if interval is None else intervals.after(paid_at, *interval)
-    if state is not State.ACTIVE or next_billing is None:
-        return paid_until
-    return next_billing if paid_until is None else min(next_billing, paid_until)
+    if interval is None or paid_until is None:
+        return _Period(until=next_billing if tells else None)
+    if tells and next_billing is not None and next_billing < paid_until + (paid_until - paid_at) / 2:
+        return _Period(begins=intervals.after(next_billing, interval[0], -interval[1]), until=next_billing)
+    return _Period(begins=paid_at, until=paid_until, reckoned=True)
 
 
 def _interval(resource: Json, tenure: str) -> tuple[str, int] | None:

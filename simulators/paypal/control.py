@@ -195,8 +195,11 @@ class Control:
         return subscription, events
 
     def _fail_payment(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
-        reason = asked.get("reason_code", "PAYMENT_DENIED")
-        return self.lifecycle.fail_payment(it, at_of(asked), reason_code=reason, amount=amount_of(asked))
+        """`counted` false: PayPal will try again before it counts the failure."""
+        reason, counted = asked.get("reason_code", "PAYMENT_DENIED"), bool(asked.get("counted", True))
+        return self.lifecycle.fail_payment(
+            it, at_of(asked), reason_code=reason, amount=amount_of(asked), counted=counted
+        )
 
     def _update(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
         """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture is refused with."""

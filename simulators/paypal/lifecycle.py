@@ -68,23 +68,27 @@ class Lifecycle:
         *,
         reason_code: str = "PAYMENT_DENIED",
         amount: Decimal | None = None,
+        counted: bool = True,
     ) -> list[Event]:
-        """One failure as dunning counts it: the amount becomes outstanding, the subscription stays ACTIVE.
+        """A charge fails, the subscription stays ACTIVE, and the time of the next charge moves on all the same.
 
-        The time of the next charge moves on all the same.
+        PayPal tries it twice again, every five days; only then it counts a failure, and the amount becomes outstanding.
+        Source: PayPal's page on payment failures and retries.
         """
         now = at or self.moment(it)
         due = amount if amount is not None else self.state.plans[it.plan_id].amount
-        it.failed_payments += 1
-        it.outstanding += due
+        if counted:
+            it.failed_payments += 1
+            it.outstanding += due
         it.next_billing = now + timedelta(days=self.state.plans[it.plan_id].interval_days)
         it.updated = now
         it.last_failure = {
             "amount": money(due, it.currency),
             "time": to_time(now),
             "reason_code": reason_code,
-            "next_payment_retry_time": to_time(now + timedelta(days=5)),
         }
+        if not counted:
+            it.last_failure["next_payment_retry_time"] = to_time(now + timedelta(days=5))
         return [self._told(it, "PAYMENT.FAILED", now)]
 
     def suspend(

@@ -2,10 +2,12 @@
 
 import zlib
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from db import payments
+from domain import intervals
 from domain.standing import Block, Standing
 from domain.subscription import State
 from tests.builders import run
@@ -204,6 +206,48 @@ async def test_a_renewal_that_nobody_told_of_is_served_when_it_is_canceled(actor
     assert standing.deadline is not None
     assert standing.deadline > datetime.now(UTC) + MONTH - timedelta(hours=2)
     await world.certify()
+
+
+async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(world: World) -> None:
+    organization_id, subscription_id = await world.organization(age=MONTH)
+    long_ago = (datetime.now(UTC) - timedelta(days=4)).isoformat()
+    failed = await world.happen(f"subscriptions/{subscription_id}/fail_payment", {"counted": False, "at": long_ago})
+    for event_id in failed:
+        assert await world.deliver(event_id) == 200
+    await world.applied(organization_id, "suspended")
+
+    for act in ({"by": "merchant"}, None):
+        path = f"subscriptions/{subscription_id}/{'activate' if act is None else 'suspend'}"
+        for event_id in await world.happen(path, act or {}):
+            assert await world.deliver(event_id) == 200
+
+    told = world.paypal.state.subscriptions[subscription_id]
+    assert (told.status, told.outstanding, told.failed_payments) == ("ACTIVE", 0, 0)
+    await stays_shut(world, organization_id)
+    await world.pay(subscription_id)
+    await world.applied(organization_id, "active")
+
+
+async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_monthly_one(world: World) -> None:
+    year = {"frequency": {"interval_unit": "YEAR", "interval_count": 1}, "tenure_type": "REGULAR", "sequence": 1}
+    state = world.paypal.state
+    yearly = state.add_plan(name="Yearly", amount=Decimal(490), currency="USD", body={"billing_cycles": [year]})
+    organization_id, subscription_id = await world.organization(plan_id=yearly.id)
+    told = state.subscriptions[subscription_id]
+    assert told.last_payment is not None
+    told.next_billing = intervals.after(told.last_payment[0], "YEAR", 1)
+    told.last_payment = (told.last_payment[0] - timedelta(days=60), told.last_payment[1])
+    await world.look_again(organization_id)
+    told.plan_id = AtPayPal.plan
+    await world.look_again(organization_id)
+
+    for event_id in await world.happen(f"subscriptions/{subscription_id}/cancel"):
+        assert await world.deliver(event_id) == 200
+
+    standing = await world.look_again(organization_id)
+    assert standing.status == "active"
+    assert standing.deadline is not None
+    assert standing.deadline > datetime.now(UTC) + timedelta(days=300)
 
 
 @pytest.mark.parametrize("first", ["canceled", "refunded"])

@@ -118,6 +118,18 @@ def test_a_period_lasts_no_longer_because_the_subscription_is_not_in_order(state
     assert paid_until_after(replace(before, paid_until=None), later) == NOON + 9 * DAY
 
 
+@pytest.mark.parametrize("state", sorted(State))
+def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_became(state: State) -> None:
+    """A yearly plan that is revised to a monthly one, and the other way round: what is reckoned is of another plan."""
+    before = Snapshot(state=State.ACTIVE, paid_until=NOON + 365 * DAY, paid_at=NOON)
+    shorter = Snapshot(state=state, paid_until=NOON + 30 * DAY, paid_at=NOON, reckoned=True)
+    longer = replace(shorter, paid_until=NOON + 700 * DAY)
+
+    assert paid_until_after(before, shorter) == NOON + 365 * DAY
+    assert paid_until_after(before, longer) == NOON + (700 if state in PAID else 365) * DAY
+    assert paid_until_after(before, replace(shorter, paid_at=NOON + DAY)) == NOON + 30 * DAY
+
+
 STEPS = st.lists(st.tuples(st.sampled_from([one for one in State if one is not State.UNKNOWN]), st.integers(1, 48)))
 
 

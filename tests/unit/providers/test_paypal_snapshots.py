@@ -99,6 +99,7 @@ def on_plan(status: str, plan_: dict[str, Any] | None = None, **billing: Any) ->
     return subscription(status, **billing) | {"start_time": START, "plan": plan_ or plan()}
 
 
+AT_MONTHS_END, IN_FEBRUARY = {"time": "2027-01-31T10:00:00Z"}, {"time": "2027-02-28T10:00:00Z"}
 OWING: dict[str, Any] = {"outstanding_balance": usd("49.00"), "failed_payments_count": 1}
 OUR_FAULT = OWING | {"last_failed_payment": {"time": NEXT, "reason_code": "PAYEE_ACCOUNT_LOCKED"}}
 FORGIVEN: dict[str, Any] = {
@@ -107,6 +108,12 @@ FORGIVEN: dict[str, Any] = {
     "last_failed_payment": {"time": "2026-12-01T10:00:01Z", "reason_code": "PAYMENT_DENIED"},
     "last_payment": PAYMENT,
 }
+RETRIED = FORGIVEN | {
+    "failed_payments_count": 0,
+    "last_failed_payment": FORGIVEN["last_failed_payment"] | {"next_payment_retry_time": "2026-12-06T10:00:00Z"},
+}
+GIVEN_UP = FORGIVEN | {"failed_payments_count": 0}
+AGAIN = {"status_update_time": "2026-12-02T10:00:00Z"}
 MOVED_ON: dict[str, Any] = {"last_payment": PAYMENT, "next_billing_time": "2027-01-01T10:00:00Z"}
 PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycle("TRIAL", 1)]}
 
@@ -116,6 +123,9 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
     [
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time="2027-02-01T10:00:00Z"), "2026-12-01T10:04:01"),
+        (on_plan("ACTIVE", last_payment=AT_MONTHS_END, next_billing_time="2027-03-01T10:00:00Z"), "2027-03-01T10:00:00"),
+        (on_plan("ACTIVE", last_payment=IN_FEBRUARY, next_billing_time="2027-03-31T10:00:00Z"), "2027-03-31T10:00:00"),
+        (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=PAID_AT), "2026-12-01T10:04:01"),  # not moved on yet
         (on_plan("ACTIVE", last_payment=PAYMENT), "2026-12-01T10:04:01"),  # the last cycle of its plan
         (on_plan("EXPIRED", last_payment=PAYMENT), "2026-12-01T10:04:01"),
         (on_plan("CANCELLED", plan("YEAR"), last_payment=PAYMENT), "2027-11-01T10:04:01"),
@@ -149,17 +159,31 @@ def test_it_is_paid_for_an_interval_from_the_last_payment(told: dict[str, Any], 
         (subscription("ACTIVE", last_failed_payment={"time": NEXT}, last_payment=PAYMENT), True),
         (subscription("ACTIVE", **OUR_FAULT), None),
         (subscription("SUSPENDED", **OUR_FAULT), None),
-        (subscription("ACTIVE", **FORGIVEN), True),  # it is tried again before it is counted
-        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": NEXT}, True),
-        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": "2026-12-02T10:00:00Z"}, False),
-        (subscription("SUSPENDED", **FORGIVEN) | {"status_update_time": "2026-12-02T10:00:00Z"}, False),
-        (subscription("ACTIVE", **FORGIVEN) | {"status_update_time": START}, True),
+        (subscription("ACTIVE", **FORGIVEN), False),  # it was counted, so only the merchant can have set it to zero
+        (subscription("ACTIVE", **FORGIVEN) | AGAIN, False),
+        (subscription("SUSPENDED", **FORGIVEN) | AGAIN, False),
+        (subscription("ACTIVE", **RETRIED), True),  # it is tried again before it is counted
+        (subscription("ACTIVE", **RETRIED) | AGAIN, True),  # suspended by hand, and activated: nothing was paid
+        (subscription("SUSPENDED", **RETRIED) | AGAIN, True),
+        (subscription("ACTIVE", **RETRIED) | {"status_update_time": "2026-12-20T10:00:00Z"}, True),
+        (subscription("ACTIVE", **RETRIED | {"failed_payments_count": 1}) | AGAIN, True),  # an earlier one was counted
+        (subscription("ACTIVE", **GIVEN_UP) | AGAIN, True),
+        (subscription("ACTIVE", **GIVEN_UP | {"last_payment": {"time": "2026-12-02T10:00:00Z"}}), False),
         ({"id": "I-1", "status": "APPROVAL_PENDING"}, None),
         ({"id": "I-1", "status": "CANCELLED"}, None),
     ],
 )  # fmt: skip
 def test_it_owes_while_money_of_the_customers_is_missing(told: dict[str, Any], owes: bool | None) -> None:
     assert snapshot(told).owes is owes
+
+
+def test_what_is_told_of_the_next_charge_is_not_reckoned_and_says_when_the_period_began() -> None:
+    told = snapshot(on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT))
+    ended = snapshot(on_plan("CANCELLED", last_payment=PAYMENT))
+
+    assert (told.reckoned, ended.reckoned) == (False, True)
+    assert told.paid_from == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert ended.paid_from == ended.paid_at
 
 
 def test_as_of_is_the_newest_of_the_providers_times() -> None:
