@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Row, Text, bindparam, delete, func, null, sel
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import receipts, subscriptions, wallets
+from db import paid_back, receipts, subscriptions, wallets
 from db.subscriptions import Subscription
 from db.tables import blocks, organizations, standings
 from db.tables import subscriptions as subscriptions_table
@@ -53,7 +53,7 @@ _FACTS = (
         _HELD.label("held"),
         _OTHERS.exists().label("others"),
         subscriptions_table,
-        subscriptions.PAID_BACK_AT.label("paid_back_at"),
+        paid_back.AT.label("paid_back_at"),
     )
     .outerjoin(
         subscriptions_table,

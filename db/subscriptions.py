@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, case, delete, func, literal_column, select, update
+from sqlalchemy import Row, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import payments, reversals, subscriptions
+from db import paid_back
+from db.tables import subscriptions
 from domain.money import Money
 from domain.subscription import (
     Debt,
@@ -22,25 +23,7 @@ from domain.subscription import (
     paid_until_after,
 )
 
-_REVERSED = (
-    select(func.coalesce(func.sum(reversals.c.amount_micros), 0))
-    .where(reversals.c.organization_id == payments.c.organization_id, reversals.c.provider == payments.c.provider)
-    .where(reversals.c.payment_id == payments.c.object_id, reversals.c.returned_at.is_(None))
-    .correlate(payments)
-    .scalar_subquery()
-)
-PAID_BACK_AT = (
-    select(case((payments.c.amount_micros <= _REVERSED, payments.c.occurred_at)))
-    .where(payments.c.organization_id == subscriptions.c.organization_id)
-    .where(payments.c.provider == subscriptions.c.provider, payments.c.kind == literal_column("'subscription'"))
-    .where(payments.c.provider_subscription_id == subscriptions.c.provider_subscription_id)
-    .order_by(payments.c.occurred_at.desc().nulls_last())
-    .limit(1)
-    .correlate(subscriptions)
-    .scalar_subquery()
-)
-"""When the newest payment of a subscription was made, if its payer has it back whole; else null."""
-_SELECT = select(subscriptions, PAID_BACK_AT.label("paid_back_at"))
+_SELECT = select(subscriptions, paid_back.AT.label("paid_back_at"))
 _OF_ORGANIZATION = _SELECT.where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text)).order_by(
     subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc()
 )
@@ -61,7 +44,8 @@ class Subscription:
     """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while it was never asked.
 
     `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted what has shut it and
-    was not believed at once. `paid_back_at` is the time of its newest payment, where the payer has that back whole.
+    was not believed at once. `paid_back_at` is the time of its newest payment, where what paid for the period is paid
+    back.
     """
 
     organization_id: str
@@ -80,7 +64,7 @@ class Subscription:
 
     @property
     def record(self) -> Record:
-        """What a decision is made from. A period whose payment was paid back whole is not paid for."""
+        """What a decision is made from. A period is not paid for if what paid for it was paid back."""
         paid_until, paid_at, back_at = self.snapshot.paid_until, self.snapshot.paid_at, self.paid_back_at
         if paid_until is not None and back_at is not None and (paid_at is None or paid_at <= back_at + SAME_PAYMENT):
             paid_until = min(paid_until, back_at)
@@ -173,11 +157,14 @@ async def completed(conn: AsyncConnection, checkout: Subscription, subscription_
 def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime) -> Subscription:
     """The subscription as it stands if the provider's answer `told` counts, which confirms or outdates the `word`."""
     before = subscription.snapshot
+    paid_until = paid_until_after(before, told)
+    lasts = before if paid_until == before.paid_until else told
     kept = replace(
         told,
         as_of=told.as_of or before.as_of,
         access_until=told.access_until or before.access_until,
-        paid_until=paid_until_after(before, told),
+        paid_until=paid_until,
+        paid_from=lasts.paid_from or (told.paid_from if paid_until == told.paid_until else None),
         paid_at=told.paid_at or before.paid_at,
     )
     debt = debt_after(subscription.debt, told, word=word, now=now)
@@ -251,6 +238,7 @@ def _values(recorded: Subscription) -> dict[str, Any]:
             "as_of": told.as_of,
             "access_until": told.access_until,
             "paid_until": told.paid_until,
+            "paid_from": told.paid_from,
             "paid_at": told.paid_at,
             "past_due_since": debt.since if debt else None,
             "shut_for_debt": debt is not None and debt.shut,
@@ -280,6 +268,7 @@ def read(row: Row[Any]) -> Subscription:
             as_of=row.as_of,
             access_until=row.access_until,
             paid_until=row.paid_until,
+            paid_from=row.paid_from,
             paid_at=row.paid_at,
             outstanding=outstanding,
             failed_payments=row.failed_payments,

@@ -96,6 +96,7 @@ subscriptions = Table(
     _time("confirmed_at"),
     _time("access_until"),
     _time("paid_until"),
+    _time("paid_from"),
     _time("paid_at"),
     _time("past_due_since"),
     Column("shut_for_debt", Boolean, nullable=False, server_default=FALSE),

@@ -8,7 +8,10 @@ _MONTHS = {"MONTH": 1, "YEAR": 12}
 
 
 def after(begin: datetime, unit: str, count: int) -> datetime | None:
-    """`count` units after `begin`, or before it where that is negative; a month that lacks the day ends on its last. None: an unknown unit."""
+    """`count` units after `begin`, or before it where that is negative; None: an unknown unit.
+
+    A month that lacks the day ends on its last.
+    """
     try:
         if unit.upper() in _DAYS:
             return begin + timedelta(days=_DAYS[unit.upper()] * count)

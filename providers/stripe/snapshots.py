@@ -42,6 +42,7 @@ def snapshot(told: Json, *, told_at: datetime | None = None, asked_at: datetime 
         as_of=told_at or _changed_at(told, asked_at),
         access_until=_period_end(told),
         paid_until=_paid_until(told, state, invoice),
+        paid_from=min(_item_times(told, "current_period_start"), default=None),
         paid_at=time(transitions, "paid_at") if paid else None,
         owes=_owes(state, invoice, attempts),
         failed_at=time(part(invoice, "status_transitions"), "finalized_at") or time(invoice, "created")
@@ -118,8 +119,12 @@ def _cancels(told: Json) -> bool:
 
 
 def _period_end(told: Json) -> datetime | None:
-    times = [time(item, "current_period_end") for item in parts(part(told, "items"), "data")]
-    return max((at for at in times if at is not None), default=None)
+    return max(_item_times(told, "current_period_end"), default=None)
+
+
+def _item_times(told: Json, name: str) -> list[datetime]:
+    times = [time(item, name) for item in parts(part(told, "items"), "data")]
+    return [at for at in times if at is not None]
 
 
 def _paused_by(told: Json) -> str | None:

@@ -99,6 +99,7 @@ def on_plan(status: str, plan_: dict[str, Any] | None = None, **billing: Any) ->
     return subscription(status, **billing) | {"start_time": START, "plan": plan_ or plan()}
 
 
+MARCH_1, MARCH_31 = "2027-03-01T10:00:00", "2027-03-31T10:00:00"
 AT_MONTHS_END, IN_FEBRUARY = {"time": "2027-01-31T10:00:00Z"}, {"time": "2027-02-28T10:00:00Z"}
 OWING: dict[str, Any] = {"outstanding_balance": usd("49.00"), "failed_payments_count": 1}
 OUR_FAULT = OWING | {"last_failed_payment": {"time": NEXT, "reason_code": "PAYEE_ACCOUNT_LOCKED"}}
@@ -123,8 +124,8 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
     [
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time="2027-02-01T10:00:00Z"), "2026-12-01T10:04:01"),
-        (on_plan("ACTIVE", last_payment=AT_MONTHS_END, next_billing_time="2027-03-01T10:00:00Z"), "2027-03-01T10:00:00"),
-        (on_plan("ACTIVE", last_payment=IN_FEBRUARY, next_billing_time="2027-03-31T10:00:00Z"), "2027-03-31T10:00:00"),
+        (on_plan("ACTIVE", last_payment=AT_MONTHS_END, next_billing_time=MARCH_1 + "Z"), MARCH_1),
+        (on_plan("ACTIVE", last_payment=IN_FEBRUARY, next_billing_time=MARCH_31 + "Z"), MARCH_31),
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=PAID_AT), "2026-12-01T10:04:01"),  # not moved on yet
         (on_plan("ACTIVE", last_payment=PAYMENT), "2026-12-01T10:04:01"),  # the last cycle of its plan
         (on_plan("EXPIRED", last_payment=PAYMENT), "2026-12-01T10:04:01"),

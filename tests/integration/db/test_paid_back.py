@@ -1,0 +1,126 @@
+"""A period that was paid for ends early only if what paid for it was paid back, whatever else was paid in it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import payments, reversals
+from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.standing import Status
+from domain.subscription import Provider, State
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    SUBSCRIPTION,
+    confirm,
+    onboard,
+    run,
+    snapshot,
+    standing,
+    subscribe,
+    subscription,
+    usd,
+)
+
+DAY = timedelta(days=1)
+MONTH = 30 * DAY
+TOLD = replace(snapshot(paid_until=NOON + MONTH), paid_from=NOON)
+
+
+async def pay(engine: AsyncEngine, id_: str, amount: str, at: datetime) -> None:
+    paid = Payment(
+        reference=MoneyReference(kind=MoneyObject.SALE, id=id_),
+        status=PaymentStatus.COMPLETED,
+        amount=usd(amount),
+        occurred_at=at,
+        subscription_id=SUBSCRIPTION,
+        custom_id=ORGANIZATION,
+    )
+    async with engine.begin() as conn:
+        assert await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
+
+
+async def pay_back(engine: AsyncEngine, id_: str, amount: str) -> None:
+    told = Reversal(id=f"R-{id_}", what="refund", payment_id=id_, amount=usd(amount), stands=True)
+    async with engine.begin() as conn:
+        await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+
+
+CASES = {
+    "nothing is paid back": ({}, True),
+    "an extra payment": ({"EXTRA": "5"}, True),
+    "the period's own, and an extra one stands": ({"OWN": "49"}, False),
+    "a part of the period's own, and an extra one": ({"OWN": "48.99", "EXTRA": "5"}, True),
+    "both": ({"OWN": "49", "EXTRA": "5"}, False),
+    "that of the period before": ({"BEFORE": "49"}, True),
+}
+
+
+@pytest.mark.parametrize(("back", "served"), CASES.values(), ids=CASES)
+async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
+    engine: AsyncEngine, back: dict[str, str], served: bool
+) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=TOLD)
+    await pay(engine, "BEFORE", "49", NOON - MONTH + timedelta(minutes=4))
+    await pay(engine, "OWN", "49", NOON - timedelta(hours=8))  # PayPal rounds the period's beginning
+    await pay(engine, "EXTRA", "5", NOON + 9 * DAY)
+    now = NOON + 10 * DAY
+    await confirm(engine, replace(TOLD, as_of=NOON + 9 * DAY, paid_at=NOON + 9 * DAY), now=now)
+
+    for id_, amount in back.items():
+        await pay_back(engine, id_, amount)
+    await confirm(engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + 9 * DAY), now=now)
+
+    decided = await standing(engine)
+    assert decided.status is (Status.ACTIVE if served else Status.SUSPENDED)
+    assert decided.deadline == (NOON + MONTH if served else None)
+
+
+@pytest.mark.parametrize(("back", "served"), [({"FIRST"}, True), ({"SECOND"}, True), ({"FIRST", "SECOND"}, False)])
+async def test_of_two_payments_for_one_period_one_may_be_paid_back(
+    engine: AsyncEngine, back: set[str], served: bool
+) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=TOLD)
+    await pay(engine, "FIRST", "49", NOON)
+    await pay(engine, "SECOND", "49", NOON + DAY)
+
+    for id_ in sorted(back):
+        await pay_back(engine, id_, "49")
+    now = NOON + 2 * DAY
+    await confirm(engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + DAY), now=now)
+
+    assert (await standing(engine)).status is (Status.ACTIVE if served else Status.SUSPENDED)
+
+
+@pytest.mark.parametrize(("id_", "served"), [("OLD", True), ("NEW", False)])
+async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_counts(
+    engine: AsyncEngine, id_: str, served: bool
+) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=TOLD)
+    await pay(engine, "OLD", "49", NOON - MONTH)
+    await pay(engine, "NEW", "49", NOON)
+    await run(engine, "UPDATE subscriptions SET paid_from = NULL, paid_at = NULL")
+
+    await pay_back(engine, id_, "49")
+
+    known = await subscription(engine)
+    assert known.record.paid_until == (NOON + MONTH if served else NOON)
+
+
+async def test_the_beginning_of_a_period_stays_with_its_end(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=TOLD)
+
+    await confirm(engine, replace(TOLD, as_of=NOON + DAY, paid_until=None, paid_from=NOON + DAY))
+    first = (await subscription(engine)).snapshot
+    renewed = replace(TOLD, as_of=NOON + MONTH, paid_at=NOON + MONTH, paid_from=NOON + MONTH)
+    await confirm(engine, replace(renewed, paid_until=NOON + 2 * MONTH))
+    second = (await subscription(engine)).snapshot
+
+    assert (first.paid_from, first.paid_until) == (NOON, NOON + MONTH)
+    assert (second.paid_from, second.paid_until) == (NOON + MONTH, NOON + 2 * MONTH)
