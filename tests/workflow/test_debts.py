@@ -222,7 +222,7 @@ async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(wo
             assert await world.deliver(event_id) == 200
 
     told = world.paypal.state.subscriptions[subscription_id]
-    assert (told.status, told.outstanding, told.failed_payments) == ("ACTIVE", 0, 0)
+    assert (told.status, told.outstanding, told.failed_payments) == ("ACTIVE", Decimal(0), 0)
     await stays_shut(world, organization_id)
     await world.pay(subscription_id)
     await world.applied(organization_id, "active")
