@@ -105,6 +105,7 @@ class Billing:
         That it could not be confirmed is an alert until it is.
         """
         async with self._engine.begin() as conn:
+            await standings.lock(conn, asked.organization_id)
             if asked.problem:
                 await alerts.raise_(conn, asked.organization_id, NOT_CONFIRMED, asked.problem)
             return await standings.settle(

@@ -70,6 +70,7 @@ class Reversing:
         now, by, problem = datetime.now(UTC), delivery.provider.value, None
         taken_back = disputed(dispute)
         async with self._engine.begin() as conn:
+            await standings.lock(conn, organization_id)
             if dispute.open:
                 reason = f"{by} dispute {dispute.id}"
                 block = standings.HeldBlock(kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by)

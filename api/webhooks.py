@@ -127,6 +127,5 @@ async def _clear_up(
             return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
     outcome = f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
     async with here.services.engine.begin() as conn:
-        await inbox.mark_folded(conn, delivery, outcome)
-        await folding.clear_up(conn, delivery, event, told, now=datetime.now(UTC))
+        await folding.clear_up(conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC))
     return outcome

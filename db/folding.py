@@ -160,13 +160,18 @@ async def _record(
 
 
 async def clear_up(
-    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, told: Snapshot, *, now: datetime
+    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, told: Snapshot, *, outcome: str, now: datetime
 ) -> None:
     """Fold what the provider answered when it was asked about an unclear event, which shuts unless the answer knows it.
+
+    `outcome` is written into the inbox.
 
     The answer does if it says the same, is newer, or came long after the event; or if the event has a time to come,
     which proves nothing. Opens nothing.
     """
+    if delivery.organization_id is not None:
+        await standings.lock(conn, delivery.organization_id)
+    await inbox.mark_folded(conn, delivery, outcome)
     heard = event.snapshot
     at = None if heard is None else heard.as_of
     newer = order(told.as_of, at)

@@ -19,9 +19,24 @@ from runtime import client, database, temporal
 from runtime.postgres import Postgres
 from runtime.processes import exit_now
 from runtime.settings import Settings
+from tests import lock_order
 
 TEMPLATE = "tollgate_template"
 _session = pytest.StashKey[pytest.Session]()
+
+
+@pytest.fixture(scope="session")
+def out_of_order() -> Iterator[list[str]]:
+    with lock_order.watched() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def locks_in_order(out_of_order: list[str]) -> Iterator[None]:
+    """Whatever a test does, no transaction locks rows in an order in which two could stop each other."""
+    out_of_order.clear()
+    yield
+    assert not out_of_order, "\n".join(out_of_order)
 
 
 @pytest.fixture(scope="session")

@@ -552,7 +552,8 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
     answer = replace(snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10))
     async with engine.begin() as conn:
         delivery = await inbox.receive(conn, ended, b"{}", {}, ORGANIZATION)
-        await folding.clear_up(conn, delivery, ended, answer, now=NOON + minutes(11))
+    async with engine.begin() as conn:
+        await folding.clear_up(conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11))
 
     assert heard is Heard.UNCLEAR  # only the provider knows whether it was paid: it is asked before the answer
     after = await standing(engine)
@@ -583,7 +584,8 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
 
     async with engine.begin() as conn:
         delivery = await inbox.receive(conn, told, b"{}", {}, ORGANIZATION)
-        await folding.clear_up(conn, delivery, told, answered, now=LATER + minutes(1))
+    async with engine.begin() as conn:
+        await folding.clear_up(conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1))
 
     assert (await standing(engine)).status is status
 
