@@ -91,7 +91,7 @@ class Booking:
                     refund = await provider.get_payment(money)
                     await self._reversing.book_refund(organization_id, delivery, refund)
                 case MoneyObject.CHECKOUT:
-                    await self.topping_up.settle_delivered(organization_id, provider, money.id)
+                    await self.topping_up.settle_delivered(delivery, organization_id, provider)
                 case _:
                     await self._book_payment(organization_id, delivery, provider, await provider.get_payment(money))
         except ProviderError as problem:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import Aside
 from db import owners, parking, payments, topups
+from db.inbox import Delivery
 from db.topups import TopUpCheckout
 from domain.events import PAID_STATUSES, Payment, PaymentStatus
 from domain.subscription import Provider
@@ -60,23 +61,29 @@ class ToppingUp:
                 detail = f"checkout {topup.checkout_id}: {problem}"
                 await self._aside.alert(organization_id, "payment_not_booked", detail)
 
-    async def settle_delivered(self, organization_id: str, provider: BillingProvider, checkout_id: str) -> None:
+    async def settle_delivered(self, delivery: Delivery, organization_id: str, provider: BillingProvider) -> None:
         """Only what was made here is captured here: the host application may take its own orders."""
+        assert delivery.money is not None
         async with self._engine.connect() as conn:
-            topup = await topups.find(conn, organization_id, provider.name, checkout_id)
-        if topup is not None:
-            await self._settle(provider, topup)
+            topup = await topups.find(conn, organization_id, provider.name, delivery.money.id)
+        booked = None if topup is None else await self._settle(provider, topup)
+        if booked is not None:
+            await self._aside.note_outcome(delivery, f"booked as {booked.reference.id}")
 
-    async def _settle(self, provider: BillingProvider, topup: TopUpCheckout) -> None:
+    async def _settle(self, provider: BillingProvider, topup: TopUpCheckout) -> Payment | None:
+        """The payment that is booked, if one is."""
         told = await provider.settle_topup(topup.checkout_id)
         payment = told.payment
         if told.open or (payment is not None and payment.status in UNDECIDED):
-            return
+            return None
+        booked = None
         paid = payment is not None and payment.status in PAID_STATUSES
         if payment is not None and paid:
-            await self.book(topup.organization_id, provider.name, payment)
+            problem = await self.book(topup.organization_id, provider.name, payment)
+            booked = payment if problem is None else None
         async with self._engine.begin() as conn:
             await topups.close(conn, topup, paid=paid)
+        return booked
 
     async def book(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
         """Credit a captured payment, once, unless its payer has it all back; why not, if it could not be done: then an

@@ -15,10 +15,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli import witnessing
 from cli.console import errors, mark, output, write
 from cli.migrating import configured, database_url
+from cli.witnessing import Line
 from db import certify as proof
 from db import seals
 from db.certify import GUARANTEES, Finding, Progress
@@ -43,18 +45,26 @@ def certify(*, as_json: bool, witness: Path | None = None) -> None:
 
 async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], Unsealed]:
     lines = [] if witness is None else witnessing.read(witness)
-    findings = await examine(url)
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
-        async with engine.connect() as conn:
-            tail = await seals.unsealed(conn)
-            if witness is not None:
-                findings.append(await witnessing.compare(conn, lines))
-                if holds(findings):
+        with shown_progress() as progress:
+            async with proof.snapshot(engine) as conn:
+                findings, tail = await prove(conn, None if witness is None else lines, progress)
+                if witness is not None and holds(findings):
                     await witnessing.note(conn, witness, lines)
     finally:
         await engine.dispose()
     return findings, tail
+
+
+async def prove(
+    conn: AsyncConnection, witnessed: Sequence[Line] | None, progress: Progress
+) -> tuple[list[Finding], Unsealed]:
+    """Every finding, and what is not sealed yet, of one snapshot: else what is booked meanwhile would not be of one."""
+    findings = await proof.certify(conn, progress)
+    if witnessed is not None:
+        findings.append(await witnessing.compare(conn, witnessed))
+    return findings, await seals.unsealed(conn)
 
 
 async def examine(url: str) -> list[Finding]:

@@ -1,6 +1,7 @@
 """The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what breaks it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -57,16 +58,23 @@ CHECKS = (
 Progress = Callable[[int, int, str], None]
 
 
-async def examine(
-    engine: AsyncEngine, *, longest: timedelta = timedelta(0), progress: Progress | None = None
-) -> list[Finding]:
-    """Every finding on one snapshot of the database, which is not written to.
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine, *, longest: timedelta = timedelta(0)) -> AsyncIterator[AsyncConnection]:
+    """One snapshot of the database, which is not written to: whatever is compared has to be read on it.
 
-    A large ledger takes its time: no check may take longer than `longest`, zero for no limit.
+    A large ledger takes its time: no statement may take longer than `longest`, zero for no limit.
     """
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         await conn.execute(text(f"SET LOCAL statement_timeout = {longest // timedelta(milliseconds=1)}"))
+        yield conn
+
+
+async def examine(
+    engine: AsyncEngine, *, longest: timedelta = timedelta(0), progress: Progress | None = None
+) -> list[Finding]:
+    """Every finding on one snapshot."""
+    async with snapshot(engine, longest=longest) as conn:
         return await certify(conn, progress)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from db import inbox, reversals, wallets
 from db.inbox import InboxStatus
+from domain.events import MoneyObject
 from domain.money import parse
 from domain.standing import Block, Status
 from domain.wallet import refund
@@ -67,6 +68,10 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
     await world.at_rest(organization_id)
     assert before == ("0.00", "0.00")
     assert await entries(world, organization_id) == [("credit", 2500)]
+    deliveries = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=10))
+    checkouts = [one.outcome for one in deliveries if one.money and one.money.kind is MoneyObject.CHECKOUT]
+    assert checkouts or isinstance(actor, AtStripe)  # whose session names the payment itself
+    assert all(outcome.startswith("booked as ") for outcome in checkouts)
     await world.certify()
 
 

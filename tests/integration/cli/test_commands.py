@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cli.certifying import prove
 from db import certify, seals
 from db.tables import payments
 from runtime.database import known_revisions
@@ -109,6 +111,30 @@ async def test_certify_shows_its_progress_and_takes_a_reader_that_leaves(
 
     assert [(done, of) for done, of, _ in seen] == [(n, len(certify.CHECKS)) for n in range(len(certify.CHECKS))]
     assert (left.returncode, left.stderr) == (141, "")
+
+
+async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await builders.onboard(engine)
+    insert_one = (
+        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
+        " SELECT organization_id, entries + 1, 'credit', 1, balance_micros + 1, 'meanwhile' FROM wallets;"
+        " UPDATE wallets SET entries = entries + 1, balance_micros = balance_micros + 1"
+    )
+
+    def book(done: int, _of: int, _claim: str) -> None:
+        if done == 1:
+            with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+                connection.execute(insert_one)
+
+    async with certify.snapshot(engine) as conn:
+        findings, tail = await prove(conn, None, book)
+
+    assert all(finding.holds for finding in findings)
+    assert tail.entries == 1
+    async with engine.connect() as conn:
+        assert (await seals.unsealed(conn)).entries == 2
 
 
 def test_a_key_needs_a_name_and_a_scope_that_there_is(database_url: str) -> None:

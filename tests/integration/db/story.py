@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import holds, inbox, parking, payments, resending, reversals, seals, unpaid_sends
+from db import holds, inbox, parking, payments, resending, reversals, seals, topups, unpaid_sends
 from db.settlements import Reply
+from db.topups import TopUpCheckout
 from domain.campaign import CampaignStatus, MessageStatus
 from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.hold import Hold
@@ -75,6 +76,8 @@ async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> Non
 
     await told("D-1", "CAP-2")
     await told("D-1", "CAP-2", stands=False)
+    await reversal_told_of(engine, "D-1", "CAP-2", MoneyObject.DISPUTE)
+    await reversal_told_of(engine, "D-7", "CAP-2", MoneyObject.DISPUTE)  # it takes nothing
     await told("R-2", "CAP-3")
     await topped_up(engine, "CAP-4", "4", organization_id)
     await told("R-3", "CAP-2")
@@ -98,15 +101,18 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
         await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
     async with engine.begin() as conn:
         await reversals.waive(conn, organization_id, by="operator", now=NOON)
-    await refund_told_of(engine, "R-6", "CAP-6")
-    await refund_told_of(engine, "R-7", "CAP-6")  # it never stood
+    await reversal_told_of(engine, "R-6", "CAP-6")
+    await reversal_told_of(engine, "R-7", "CAP-6")  # it never stood
     await take_steps(engine, organization_id)
 
 
-async def refund_told_of(engine: AsyncEngine, id_: str, payment_id: str) -> None:
-    """A webhook told of a refund that is booked, and the lifecycle has acted on it."""
-    money = MoneyReference(kind=MoneyObject.REFUND, id=id_)
-    told = event(None, kind=EventKind.REFUNDED, id_=f"WH-{id_}", money=money, subscription_id=None)
+async def reversal_told_of(
+    engine: AsyncEngine, id_: str, payment_id: str, money_kind: MoneyObject = MoneyObject.REFUND
+) -> None:
+    """A webhook told of a refund or a dispute that is booked, and the lifecycle has acted on it."""
+    money = MoneyReference(kind=money_kind, id=id_)
+    kind = EventKind.REFUNDED if money_kind is MoneyObject.REFUND else EventKind.DISPUTE_CLOSED
+    told = event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None)
     delivery = await receive(engine, replace(told, payment_id=payment_id))
     async with engine.begin() as conn:
         await parking.note_reversal(conn, delivery, id_)
@@ -151,6 +157,42 @@ async def paid_for(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
     await told_of(engine, sale)
+
+
+async def waiting(engine: AsyncEngine) -> None:
+    """Money of webhooks that is not settled yet, an event of nobody, and two checkouts, of which one is paid."""
+    for kind, money_kind, id_ in (
+        (EventKind.DISPUTE_CLOSED, MoneyObject.DISPUTE, "D-8"),
+        (EventKind.REFUNDED, MoneyObject.REFUND, "R-8"),
+        (EventKind.PAYMENT_SUCCEEDED, MoneyObject.CAPTURE, "CAP-8"),
+        (EventKind.PAYMENT_SUCCEEDED, MoneyObject.SALE, "SALE-8"),
+    ):
+        money = MoneyReference(kind=money_kind, id=id_)
+        await receive(
+            engine, event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None, custom_id="owing")
+        )
+    await receive(engine, event(id_="I-NOBODY", subscription_id="I-NOBODY"))
+    await onboard(engine, "checking-out", balance="0")
+    made = TopUpCheckout(
+        organization_id="checking-out", provider=Provider.PAYPAL, checkout_id="CS-1", url="", amount=usd("5")
+    )
+    async with engine.begin() as conn:
+        await topups.add(conn, made, "CS-1")
+        await topups.add(conn, replace(made, checkout_id="CS-2"), "CS-2")
+    await topped_up(engine, "CAP-7", "5", "checking-out")
+    done = event(
+        None,
+        kind=EventKind.CHECKOUT_COMPLETED,
+        id_="WH-CS-1",
+        money=MoneyReference(kind=MoneyObject.CHECKOUT, id="CS-1"),
+        subscription_id=None,
+        custom_id="checking-out",
+    )
+    delivery = await receive(engine, done)
+    async with engine.begin() as conn:
+        await topups.close(conn, made, paid=True)
+        await parking.note_outcome(conn, delivery.id, "booked as CAP-7")
+        await inbox.mark_handled(conn, [delivery.id])
 
 
 async def sent_once_more(engine: AsyncEngine) -> None:
@@ -213,5 +255,6 @@ async def live(engine: AsyncEngine) -> None:
     await take_steps(engine, "resting")
     await taken_back(engine)
     await forgiven(engine)
+    await waiting(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)

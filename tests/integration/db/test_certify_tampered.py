@@ -12,7 +12,9 @@ from tests.integration.db.story import live
 
 REFUNDS = "refunds of no earlier debit, or of more than it took"
 UNEXPLAINED_CREDIT = "credits for payments, or for what was given back, that nothing was noted of"
-REFUND_NOT_BOOKED = "refunds of top-ups that a webhook told of, that were settled and are not booked"
+REVERSAL_NOT_BOOKED = "refunds and disputes that a webhook told of, that were settled and are not booked"
+SETTLED_UNKNOWN = "webhook events that count as settled, though what they wait for is not known"
+CHECKOUT_NOT_BOOKED = "checkouts that were paid, for which there is no top-up and nobody was told"
 NOT_BOOKED = "payments that a webhook told of, that were settled and are not booked"
 TOPPED_UP = "top-ups without exactly one credit of their amount"
 GONE = "debits of messages that are gone, or that no attempt stands for and that were not refunded whole"
@@ -57,6 +59,11 @@ def changed(change: str, organization_id: str, after_seq: str, epoch: str) -> st
         "INSERT INTO gate_changes (organization_id, change, after_seq, epoch, at)"
         f" VALUES ('{organization_id}', '{change}', {after_seq}, {epoch}, clock_timestamp())"
     )
+
+
+def settled(id_: str, column: str = "money_id") -> str:
+    """A delivery that waits, called handled."""
+    return f"UPDATE inbox SET status = 'handled', handled_at = clock_timestamp() WHERE {column} = '{id_}'"
 
 
 LAST = "(SELECT entries {} FROM wallets WHERE organization_id = 'resting')"
@@ -209,8 +216,19 @@ TAMPERINGS += [
     ),
     (CATALOGUE, "ALTER ROLE CURRENT_USER SET session_replication_role = replica"),
     (CATALOGUE, "ALTER TABLE unpaid_sends SET UNLOGGED"),
-    (REFUND_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
-    (REFUND_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
+    (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET payment_id = NULL, outcome = '' WHERE money_id = 'R-7'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET money_id = 'R-99', outcome = 'booked as R-99' WHERE money_id = 'R-6'"),
+    (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'D-1'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'D-7'"),
+    (REVERSAL_NOT_BOOKED, settled("D-8")),
+    (REVERSAL_NOT_BOOKED, settled("R-8")),
+    (NOT_BOOKED, settled("CAP-8")),
+    (NOT_BOOKED, settled("SALE-8")),
+    (NOT_BOOKED, "UPDATE inbox SET outcome = 'booked as CAP-99' WHERE money_id = 'CS-1'"),
+    (SETTLED_UNKNOWN, settled("I-NOBODY", "event_id")),
+    (CHECKOUT_NOT_BOOKED, "UPDATE topups SET status = 'paid', settled_at = clock_timestamp() WHERE status = 'open'"),
     (SENT_UNPAID, "DELETE FROM unpaid_sends"),
     (CHARGED, "DELETE FROM unpaid_sends"),
     (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
