@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol, TypeVar
 
 import uvicorn
@@ -26,12 +26,22 @@ class Simulator(Protocol):
 S = TypeVar("S", bound=Simulator)
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs the event loop."""
+class Server(uvicorn.Server):
+    """Leaves signals to whoever runs the event loop, and ends at once when it is stopped, not at its next tick."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopped.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # which sets the time in the headers, once a second
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), 1)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,16 +57,15 @@ async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
     """Yield the simulator once it answers at `simulator.url`; a free port is taken if `port` is 0."""
     listener = _listen(port)
     simulator.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = _Server(_config(simulator.app))
+    server = Server(_config(simulator.app))
     await simulator.start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.ready.wait()
         yield simulator
     finally:
-        await simulator.stop()
-        server.should_exit = True
-        await serving
+        server.stop()
+        await asyncio.gather(simulator.stop(), serving)
         listener.close()
 
 

@@ -5,16 +5,15 @@ import base64
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psycopg
 import pytest
 import pytest_asyncio
-import uvicorn
 from psycopg import sql
 
 from api import connections
@@ -27,10 +26,13 @@ from runtime.settings import Settings
 from runtime.wiring import Services, services
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
-from simulators.serving import serve
+from simulators.serving import Server, serve
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 WEBHOOK_ID = "WH-TEST"
 NOWHERE = "127.0.0.1:1"
 
@@ -155,14 +157,28 @@ async def tollgate(database_url: str, authority: Authority, tmp_path: Path) -> A
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     simulated = PayPalSimulator(authority=authority, webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID)
     async with (
-        serve(simulated) as paypal,
-        serve(StripeSimulator(webhook_url=f"{url}/webhooks/stripe")) as stripe,
-        serve(TwilioSimulator()) as twilio,
+        at_once(
+            serve(simulated),
+            serve(StripeSimulator(webhook_url=f"{url}/webhooks/stripe")),
+            serve(TwilioSimulator()),
+        ) as (paypal, stripe, twilio),
         httpx.AsyncClient(timeout=30) as http,
         built(url, database_url, paypal, stripe, twilio, tmp_path) as made,
         serving(made, listener),
     ):
         yield Tollgate(url, http, made, paypal, stripe, twilio, await keys(made))
+
+
+@asynccontextmanager
+async def at_once(
+    first: AbstractAsyncContextManager[A], second: AbstractAsyncContextManager[B], third: AbstractAsyncContextManager[C]
+) -> AsyncIterator[tuple[A, B, C]]:
+    """All three, which end together: each waits a moment for its connections, and they make up most of a test's end."""
+    entered = await first.__aenter__(), await second.__aenter__(), await third.__aenter__()
+    try:
+        yield entered
+    finally:
+        await asyncio.gather(*(one.__aexit__(None, None, None) for one in (first, second, third)))
 
 
 @asynccontextmanager
@@ -192,25 +208,15 @@ async def built(
         yield made
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
 @asynccontextmanager
 async def serving(made: Services, listener: socket.socket) -> AsyncIterator[None]:
-    server = _Server(connections.config(create_app(made)))
-    running = asyncio.create_task(server._serve(sockets=[listener]))
+    server = Server(connections.config(create_app(made)))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
     await server.ready.wait()
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await running
         listener.close()
 
