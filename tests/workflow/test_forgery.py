@@ -170,6 +170,7 @@ async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_ar
 
     assert gates == [False, False]
     await world.applied(organization_id, "suspended")
+    await world.settle_doubt(other)
     assert (await world.applied(other, "active")).epoch == 2
     await world.certify()
 
