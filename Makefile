@@ -8,7 +8,7 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check lint types fmt bench migration clean
+.PHONY: help demo dev test soak check lint types fmt bench migration clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ dev: $(READY) ## run API, worker, servers and simulators until Ctrl-C
 
 test: $(READY) ## run the tests; ARGS="tests/unit -k wallet" picks some
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+soak: $(READY) ## run the long versions of the tests that have one: more seeds, more examples, all combinations
+	$(BIN)/pytest --numprocesses 2 --dist load -m soak $(ARGS)
 
 check: lint types test ## what CI runs: lint, format, types, import contracts, tests
 

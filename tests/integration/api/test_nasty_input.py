@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from tests.integration.api.conftest import Tollgate, organization
+from tests.soak import also_soaking, thinned
 
 TEXTS = [
     "",
@@ -150,46 +152,45 @@ def at(path: str, **changed: str) -> str:
     return path
 
 
-async def test_nasty_paths(tollgate: Tollgate, schema: dict[str, Any]) -> None:
+@also_soaking
+async def test_nasty_paths(tollgate: Tollgate, schema: dict[str, Any], soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     for method, path, operation in operations(schema):
         for name in parameters(operation, "path"):
-            for text in [
-                *QUOTED,
-                "%ff",
-                "%ED%A0%80",
-                "%C0%80",
-                "%2F",
-                ".",
-                "%zz",
-            ]:
+            for text in some([*QUOTED, "%ff", "%ED%A0%80", "%C0%80", "%2F", ".", "%zz"]):
                 if len(text) < 20_000:
                     await refused(tollgate, method, at(path, **{name: text}), text, key="k")
 
 
-async def test_nasty_queries_and_headers(tollgate: Tollgate, schema: dict[str, Any]) -> None:
+@also_soaking
+async def test_nasty_queries_and_headers(tollgate: Tollgate, schema: dict[str, Any], soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     for method, path, operation in operations(schema):
         for name in parameters(operation, "query"):
-            for text in [*QUOTED, "%ff", "%ED%A0%80", "%", f"1&{name}=2"]:
+            for text in some([*QUOTED, "%ff", "%ED%A0%80", "%", f"1&{name}=2"]):
                 await refused(tollgate, method, f"{at(path)}?{name}={text}", text, key="k")
         for name in parameters(operation, "header"):
-            for value in (b"", b"\xff", b"a\xc2\x9b", b"x" * 5_000, b"a b"):
+            for value in some((b"", b"\xff", b"a\xc2\x9b", b"x" * 5_000, b"a b", b"\x1b")):
                 await refused(tollgate, method, at(path), value, headers={name: value})
 
 
-async def test_nasty_bodies(tollgate: Tollgate, schema: dict[str, Any]) -> None:
+@also_soaking
+async def test_nasty_bodies(tollgate: Tollgate, schema: dict[str, Any], soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     for method, path, _ in operations(schema):
         if method == "GET":
             continue
-        for raw in RAW:
+        for raw in some(RAW):
             headers = {"Content-Type": "application/json"}
             await refused(tollgate, method, at(path), raw, content=raw, headers=headers, key="k")
-        for type_ in TYPES:
-            for raw in (b"{}", b"\xff", b"a=b"):
-                headers = {"Content-Type": type_.encode("latin-1")}  # type: ignore[dict-item]
-                await refused(tollgate, method, at(path), type_, content=raw, headers=headers, key="k")
+        for type_, raw in some(product(TYPES, (b"{}", b"\xff", b"a=b"))):
+            headers = {"Content-Type": type_.encode("latin-1")}  # type: ignore[dict-item]
+            await refused(tollgate, method, at(path), type_, content=raw, headers=headers, key="k")
 
 
-async def test_nasty_fields(tollgate: Tollgate, schema: dict[str, Any]) -> None:
+@also_soaking
+async def test_nasty_fields(tollgate: Tollgate, schema: dict[str, Any], soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     schemas = schema["components"]["schemas"]
     for method, path, operation in operations(schema):
         content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -198,7 +199,7 @@ async def test_nasty_fields(tollgate: Tollgate, schema: dict[str, Any]) -> None:
         body = sample(content["schema"], schemas)
         assert isinstance(body, dict)
         for name in body:
-            for value in VALUES:
+            for value in some(VALUES):
                 nasty = json.dumps({**body, name: value}).encode()
                 headers = {"Content-Type": "application/json"}
                 await refused(tollgate, method, at(path), (name, value), content=nasty, headers=headers, key="k")
@@ -210,9 +211,11 @@ SIGNATURES = [
 ]  # fmt: skip
 
 
-async def test_nasty_signatures(tollgate: Tollgate) -> None:
+@also_soaking
+async def test_nasty_signatures(tollgate: Tollgate, soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     for raw in (*RAW, b'{"id": "evt_1"}'):
-        for signature in SIGNATURES:
+        for signature in some(SIGNATURES):
             headers = {"Stripe-Signature": signature.encode("latin-1")}
             await refused(tollgate, "POST", "/webhooks/stripe", signature, content=raw, headers=headers, scope=None)
             headers = {"X-Twilio-Signature": signature.encode("latin-1")}
@@ -220,14 +223,16 @@ async def test_nasty_signatures(tollgate: Tollgate) -> None:
             await refused(tollgate, "POST", path, signature, content=raw, headers=headers, scope=None)
     genuine = (await tollgate.signed(raw="{}"))[1]
     for name in genuine:
-        for value in (*SIGNATURES, "http://[", "https://127.0.0.1:99999/x", "https://\xff", "x" * 3_000):
+        for value in some((*SIGNATURES, "http://[", "https://127.0.0.1:99999/x", "https://\xff", "x" * 3_000)):
             headers = {**genuine, name: value.encode("latin-1")}  # type: ignore[dict-item]
             await refused(
                 tollgate, "POST", "/webhooks/paypal", (name, value), content=b"{}", headers=headers, scope=None
             )
 
 
-async def test_nasty_bodies_that_are_signed(tollgate: Tollgate) -> None:
+@also_soaking
+async def test_nasty_bodies_that_are_signed(tollgate: Tollgate, soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     await tollgate.onboard()
     resource = {"id": "I-1", "custom_id": "acme", "status": "SUSPENDED"}
     event = {
@@ -238,14 +243,14 @@ async def test_nasty_bodies_that_are_signed(tollgate: Tollgate) -> None:
         "resource": resource,
     }
     for name in event:
-        for value in VALUES:
+        for value in some(VALUES):
             raw = json.dumps({**event, name: value})
             signed, headers = await tollgate.signed(raw=raw)
             await refused(
                 tollgate, "POST", "/webhooks/paypal", (name, value), content=signed, headers=headers, scope=None
             )
     for name in ("id", "custom_id", "status", "billing_info", "amount"):
-        for value in VALUES:
+        for value in some(VALUES):
             raw = json.dumps({**event, "resource": {**resource, name: value}})
             signed, headers = await tollgate.signed(raw=raw)
             await refused(
@@ -253,13 +258,15 @@ async def test_nasty_bodies_that_are_signed(tollgate: Tollgate) -> None:
             )
 
 
-async def test_nasty_callbacks_that_are_signed(tollgate: Tollgate) -> None:
+@also_soaking
+async def test_nasty_callbacks_that_are_signed(tollgate: Tollgate, soaking: bool) -> None:
+    some = thinned(soaking=soaking)
     await tollgate.onboard()
     account = tollgate.twilio.state.accounts[tollgate.accounts["acme"]]
     fields = {"AccountSid": account.sid, "MessageSid": "SM" + "0" * 32, "MessageStatus": "failed", "ErrorCode": "30007"}
     for name in fields:
         for text in TEXTS:
-            for query in ("", "?attempt=%00", "?attempt=" + quote("\U0010ffff"), "?attempt=a&attempt=b"):
+            for query in some(("", "?attempt=%00", "?attempt=" + quote("\U0010ffff"), "?attempt=a&attempt=b")):
                 changed = {**fields, name: text}
                 path = f"/webhooks/twilio/status{query}"
                 signature = RequestValidator(account.auth_token).compute_signature(tollgate.url + path, changed)

@@ -49,6 +49,7 @@ from tests.builders import (
     sid_of,
     usd,
 )
+from tests.soak import seeds
 
 QUEUED, SENT, DELIVERED, READ = (
     DeliveryStatus.QUEUED,
@@ -147,7 +148,7 @@ async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None
     assert tuple(row) == (ORGANIZATION, message.recipient)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5, soaking=100))
 async def test_callbacks_that_come_together_end_as_one_by_one(engine: AsyncEngine, seed: int) -> None:
     await onboard(engine)
     messages = await send(engine, await campaign(engine, messages=12))

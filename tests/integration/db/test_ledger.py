@@ -50,6 +50,7 @@ from tests.builders import (
     usd,
     wallet,
 )
+from tests.soak import Examples, also_soaking
 
 
 class Gate(StrEnum):
@@ -111,10 +112,15 @@ postings = st.one_of(
 steps = st.one_of(st.lists(postings, min_size=1, max_size=4), st.sampled_from(Gate))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@also_soaking
+@settings(
+    max_examples=Examples.of(20, soaking=1000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(steps, max_size=12))
 async def test_any_sequence_comes_out_as_the_pure_model_says(
-    engine: AsyncEngine, asked: list[list[Posting] | Gate]
+    engine: AsyncEngine, soaking: bool, asked: list[list[Posting] | Gate]
 ) -> None:
     name = f"o{next(_numbers)}"
     await onboard(engine, name, balance="0")
@@ -142,10 +148,15 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
 together = st.dictionaries(st.sampled_from(["x", "y", "z"]), st.lists(postings, min_size=1, max_size=5), min_size=1)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@also_soaking
+@settings(
+    max_examples=Examples.of(15, soaking=500),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(together, max_size=8))
 async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
-    engine: AsyncEngine, asked: list[dict[str, list[Posting]]]
+    engine: AsyncEngine, soaking: bool, asked: list[dict[str, list[Posting]]]
 ) -> None:
     number = next(_numbers)
     models = {}

@@ -81,6 +81,7 @@ from tests.builders import (
     usd,
     wallet,
 )
+from tests.soak import seeds
 
 Shut = Callable[[AsyncEngine], Awaitable[object]]
 
@@ -473,7 +474,7 @@ DEEDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", seeds(1, soaking=20))
 async def test_everything_at_once_on_one_organization_neither_deadlocks_nor_breaks_a_claim(
     engine: AsyncEngine, seed: int
 ) -> None:

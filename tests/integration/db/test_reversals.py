@@ -49,6 +49,7 @@ from tests.builders import (
     usd,
     wallet,
 )
+from tests.soak import Examples, also_soaking
 
 
 def capture(amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> Payment:
@@ -602,9 +603,16 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@also_soaking
+@settings(
+    max_examples=Examples.of(10, soaking=300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(acts=ACTS)
-def test_whatever_comes_certify_holds_and_no_money_is_made(acts: list[tuple[str, int, int]], database_url: str) -> None:
+def test_whatever_comes_certify_holds_and_no_money_is_made(
+    acts: list[tuple[str, int, int]], database_url: str, soaking: bool
+) -> None:
     asyncio.run(_live(acts, database_url))
 
 

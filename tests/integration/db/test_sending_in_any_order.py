@@ -46,8 +46,9 @@ from tests.builders import (
     unblock,
     wallet,
 )
+from tests.soak import seeds
 
-MESSAGES, STEPS, SEEDS = 15, 80, 8
+MESSAGES, STEPS = 15, 80
 RUNNING, PARKED, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.PAUSED
 CANCELED, COMPLETED = CampaignStatus.CANCELED, CampaignStatus.COMPLETED
 Word = tuple[DeliveryStatus, int | None]
@@ -278,7 +279,7 @@ class Play:
                 await self.answer()
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", seeds(3, soaking=40))
 async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_not(
     engine: AsyncEngine, seed: int
 ) -> None:
