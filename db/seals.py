@@ -27,7 +27,11 @@ _SEAL = text("""
             SELECT s.seq, s.sha256 FROM ledger_seals s WHERE s.organization_id = w.organization_id
             ORDER BY s.seq DESC LIMIT 1
         ) top ON true
-        WHERE w.entries > coalesce(head.seq, 0) LIMIT :wallets
+        WHERE w.entries > coalesce(head.seq, 0) AND (
+            coalesce(top.seq, 0) > coalesce(head.seq, 0)
+            OR EXISTS (SELECT FROM ledger_entries l  -- a wallet whose next entry is missing must not fill the batch
+                       WHERE l.organization_id = w.organization_id AND l.seq = coalesce(top.seq, 0) + 1))
+        LIMIT :wallets
     ), tail AS (
         SELECT b.organization_id, e.seq, b.seq + row_number() OVER chain AS expected,
                ledger_chain(b.sha256, e.bytes) OVER chain AS sha256

@@ -159,6 +159,33 @@ async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngin
     assert (tail.entries, tail.since) == (2, since)
 
 
+@pytest.mark.parametrize("missing", [1, 2, 3])
+async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    monkeypatch.setattr("db.seals.WALLETS", 2)
+    for name in ("a", "b", "c"):
+        await onboard(engine, name)
+        await post(engine, *(debit(f"d{n}", usd("0.01")) for n in range(2)), organization_id=name)
+    async with engine.begin() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await conn.execute(text("DELETE FROM ledger_entries WHERE seq = :missing"), {"missing": missing})
+    for name in ("x", "y", "z"):
+        await onboard(engine, name)
+
+    for _ in range(4):
+        await seal(engine)
+
+    whole = await rows(engine, "SELECT organization_id FROM ledger_heads WHERE organization_id > 'd' ORDER BY 1")
+    assert [row.organization_id for row in whole] == ["x", "y", "z"]
+    assert await number(engine, "SELECT count(*) FROM ledger_seals WHERE organization_id < 'd'") == 3 * (missing - 1)
+    async with engine.connect() as conn:
+        broken = [finding for finding in await certify.certify(conn) if not finding.holds]
+        unsealed = await seals.unsealed(conn)
+    assert {"a"} <= {str(finding.first).partition(",")[0] for finding in broken}
+    assert unsealed.entries == 3 * (4 - missing)
+
+
 TAMPERINGS = [
     ("UPDATE ledger_entries SET description = 'x' WHERE seq = 3", {SEALED}, 3),
     ("UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE seq = 3", {SEALED, FOLLOW}, 3),
