@@ -118,9 +118,9 @@ async def upload(
 ) -> Uploaded:
     """A file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column `to`.
 
-    422: its structure is in doubt; nothing of it is stored, and the error says what to do. Numbers that cannot be sent
-    to are left out and named by their lines; those that the campaign has are dropped, so that an upload may be
-    repeated. Recipients are priced at today's rates. 409: the campaign is no draft.
+    422: its structure is in doubt, or no number of it can be sent to; nothing of it is stored, and the error says what
+    to do. Other numbers that cannot be sent to are left out and named by their lines; those that the campaign has are
+    dropped, so that an upload may be repeated. Recipients are priced at today's rates. 409: the campaign is no draft.
     """
     body = request.stream()
     try:
@@ -159,18 +159,29 @@ async def _upload(here: Context, organization_id: str, id_: UUID, file: IO[bytes
     except TooManyLines as problem:
         detail = f"nothing was stored: a file has at most {MOST_LINES:,} lines; split it"
         raise Problem(Kind.BODY_TOO_LARGE, detail) from problem
-    total = None
+    total = 0
     parts = uploads.parts(_rows(text, format_))
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         total = await _load(here, organization_id, id_, part, tally)
+    if tally.bad == tally.rows:
+        raise _nothing_read(tally)
     return Uploaded(
-        total=await _total(here, organization_id, id_) if total is None else total,
+        total=total,
         rows=tally.rows,
         added=tally.added,
         duplicates=tally.duplicates,
         bad=tally.bad,
         bad_lines=[BadLineOut(line=line, problem=problem) for line, problem in tally.named],
     )
+
+
+def _nothing_read(tally: _Tally) -> Problem:
+    """Whoever sent the file would take a 200 for a list that is loaded."""
+    if not tally.rows:
+        return Problem(Kind.INVALID, "nothing was stored: it has no recipients")
+    line, problem = tally.named[0]
+    detail = f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: {problem}"
+    return Problem(Kind.INVALID, detail, errors=[(f"line {line}", problem) for line, problem in tally.named])
 
 
 def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
@@ -225,10 +236,6 @@ async def _check_draft(here: Context, organization_id: str, campaign_id: UUID) -
     campaign = await _campaign(here, organization_id, campaign_id)
     if campaign.status is not CampaignStatus.DRAFT:
         raise _no_draft(campaign.status, _Tally())
-
-
-async def _total(here: Context, organization_id: str, campaign_id: UUID) -> int:
-    return (await _campaign(here, organization_id, campaign_id)).total
 
 
 async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> Campaign:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from api import numbers
 from api.uploads import BadFile, Row, Text, refuse_unused
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -158,9 +159,18 @@ def _number(value: str, record: Record) -> str:
     """Without what spreadsheets and people write around and within a number; digits are never added or dropped."""
     number = _INVISIBLE.sub("", value).strip()
     formula = _FORMULA.fullmatch(number)
-    number = (formula[1] if formula else number).strip().removeprefix("'")
+    number = (formula[1] if formula else number).strip().lstrip("'\u2018\u2019`").strip()
     if _ROUNDED.fullmatch(number):
         raise BadFile("a spreadsheet has rounded the number: format the column as text, and fill it again", record.line)
     if _DECIMAL.fullmatch(number):
         raise BadFile("a spreadsheet has made the number a decimal one: format the column as text", record.line)
-    return number if "(0)" in number else _SEPARATORS.sub("", number)
+    if "(0)" in number:
+        return number
+    number = _SEPARATORS.sub("", number)
+    if number.isdigit() and numbers.problem_with(f"+{number}") is None:
+        # a number of one country is often one of another, too: without its + nobody can tell whose it is
+        detail = (
+            "a spreadsheet has taken the + off: format the column as text, and write each number with + and country"
+        )
+        raise BadFile(f"{detail} code", record.line)
+    return number

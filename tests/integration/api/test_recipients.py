@@ -105,10 +105,36 @@ async def test_only_a_hundred_bad_lines_are_named_and_all_are_counted(tollgate: 
     await tollgate.onboard()
     id_ = await draft(tollgate)
 
-    answer = told(await upload(tollgate, id_, ndjson(["x"] * 7_000)))
+    answer = told(await upload(tollgate, id_, ndjson(["+14155550100", *["x"] * 7_000])))
 
-    assert (answer["bad"], answer["added"]) == (7_000, 0)
-    assert [one["line"] for one in answer["bad_lines"]] == list(range(1, 101))
+    assert (answer["bad"], answer["added"]) == (7_000, 1)
+    assert [one["line"] for one in answer["bad_lines"]] == list(range(2, 102))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content", "why"),
+    [
+        (NDJSON, ndjson(["4155550101", "0151 12345678"]), "line 1: not in E.164, such as +14155550100"),
+        (NDJSON, ndjson(["+870773111632"]), "line 1: the number's country is not known, and there is no price"),
+        (NDJSON, "\n \n", "it has no recipients"),
+        (CSV, "to\n0151 12345678\n\n#NAME?\n", "line 2: not in E.164, such as +14155550100"),
+        (CSV, "to\n\n", "it has no recipients"),
+        (CSV, "to\n14155550100\n14155550101\n", "line 2: a spreadsheet has taken the + off"),
+    ],
+)
+async def test_a_file_of_which_no_number_can_be_sent_to_is_refused(
+    tollgate: Tollgate, media_type: str, content: str, why: str
+) -> None:
+    await tollgate.onboard(price_per_segment=None)
+    await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": "0.01", "currency": "USD"})
+    id_ = await draft(tollgate)
+
+    answer = await upload(tollgate, id_, content, media_type)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"].startswith("nothing was stored: ")
+    assert why in answer.json()["detail"]
+    assert await stored(tollgate) == []
 
 
 @pytest.mark.parametrize(
@@ -265,11 +291,11 @@ async def test_a_file_has_limits_of_its_own(tollgate: Tollgate) -> None:
         for _ in range(mebibytes):
             yield (b" " * 1023 + b"\n") * 1024
 
-    longer_than_other_bodies = told(await upload(tollgate, id_, spaces(6)))
+    longer_than_other_bodies = await upload(tollgate, id_, spaces(6))
     too_many = await upload(tollgate, id_, blank(1_002_000))
     too_large = await declared(tollgate, f"{CAMPAIGNS}/{id_}/recipients", 64 * 2**20 + 1)
 
-    assert (longer_than_other_bodies["rows"], longer_than_other_bodies["added"]) == (0, 0)
+    assert "it has no recipients" in longer_than_other_bodies.text
     assert (too_many.status_code, too_large) == (413, b"HTTP/1.1 413 Request Entity Too Large")
 
 
