@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, customer_migrations, subscriptions
 from db.customer_migrations import Migration
+from db.subscriptions import Subscription
 from domain.standing import Standing, Status, nobody_bills
 from domain.subscription import BILLING, ENDED, PAID, Word
 
@@ -18,8 +19,9 @@ NOBODY_BILLS = "nobody_bills"
 async def name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
     """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
 
-    One that is past due bills, too: its provider goes on trying to charge. From one that owes, only one takes over for
-    which something was paid: a trial pays no debt. Nor does it while only a webhook has told of what may be a debt.
+    One that is past due bills, too: its provider goes on trying to charge. From one that owes, whatever its status
+    says, only one takes over that owes nothing and for which something was paid that its payer has not back: a
+    trial pays no debt. Nor does it while only a webhook has told of what may be a debt.
 
     The target of a migration does neither before its time: free until its first charge, it would hide a debt.
     """
@@ -35,17 +37,21 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
         for one in paid
         if (migration is None or migration.stops or not migration.leads_to(one))
         and one.word is None
-        and (one.snapshot.paid_at is not None or not owes)
+        and (not owes or _pays(one))
     ]
     free = [one for one in known if migration is not None and migration.leads_to(one) and not _charged(migration, now)]
     bill = [one for one in bills if one not in free]
-    if may and (current is None or current.snapshot.state not in PAID or current.word is not None):
+    if may and (current is None or current.snapshot.state not in PAID or owes or current.word is not None):
         await subscriptions.make_current(conn, may[0])
     if not bill:
         await alerts.clear(conn, organization_id, "two_subscriptions_bill")
     elif current is not None and current not in free and current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
         await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
+
+
+def _pays(one: Subscription) -> bool:
+    return one.snapshot.paid_at is not None and one.debt is None and one.paid_back_at is None
 
 
 def _may_owe(word: Word | None) -> bool:

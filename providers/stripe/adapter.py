@@ -21,11 +21,11 @@ from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.reading import Json, part, parts, text
-from providers.stripe import money, topups, webhooks
+from providers.stripe import invoices, money, topups, webhooks
 from providers.stripe.calls import Declined, Unfit, between, named, pages, told, told_at
-from providers.stripe.reading import ORGANIZATION, id_of
+from providers.stripe.reading import ORGANIZATION
 from providers.stripe.signatures import Signatures
-from providers.stripe.snapshots import of_checkout, snapshot
+from providers.stripe.snapshots import due_invoice, of_checkout, snapshot
 from providers.stripe.tracing import Tracing
 from providers.stripe.wire import Wire
 
@@ -87,7 +87,8 @@ class Stripe:
             session, at = await told_at(
                 self._api.checkout.sessions.retrieve_async(named(subscription_id), {"expand": expand})
             )
-            return of_checkout(session, asked_at=at)
+            failed = await invoices.failed(self._api, part(session, "subscription"), at)
+            return of_checkout(session, asked_at=at, failed=failed)
         return (await self._look(subscription_id))[1]
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
@@ -149,7 +150,7 @@ class Stripe:
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
         """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its metadata."""
-        subscription, now = await self._look(subscription_id)
+        subscription, now, _ = await self._look(subscription_id)
         collects = not subscription.get("pause_collection")
         if now.state in _ENDED:
             raise AlreadyTerminal(f"the subscription is {now.state.value}")
@@ -175,7 +176,7 @@ class Stripe:
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
         """Resumes once what is paused and owes nothing: a payment alone does not, whoever paused it and why."""
-        subscription, now = await self._look(subscription_id)
+        subscription, now, _ = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             return Resumed.NEEDS_NEW_CONSENT
         if subscription.get("pause_collection"):
@@ -201,7 +202,7 @@ class Stripe:
         """At once. `reason` can be read back in the subscription's `cancellation_details.comment`."""
         if subscription_id.startswith(_CHECKOUT):
             return await self._expire(subscription_id, reason)
-        _, now = await self._look(subscription_id)
+        _, now, _ = await self._look(subscription_id)
         if now.state in _ENDED:
             return now
         try:
@@ -217,7 +218,7 @@ class Stripe:
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
         """Counts at once: the mandate of a card covers it."""
-        subscription, now = await self._look(subscription_id)
+        subscription, now, _ = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             raise _wrong_state("change the plan of", now)
         items = parts(part(subscription, "items"), "data")
@@ -234,9 +235,10 @@ class Stripe:
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
-        """Pays the newest invoice if it is open. One that was paid since is told, and nothing is charged."""
-        subscription, now = await self._look(subscription_id)
-        invoice_id = id_of(subscription, "latest_invoice")
+        """Pays the newest invoice if it is open, or else the oldest that could not be paid. One that was paid since is
+        told, and nothing is charged.
+        """
+        _, now, invoice_id = await self._look(subscription_id)
         if invoice_id is None:
             raise WrongState("the subscription has no invoice", code="NO_INVOICE")
         if now.outstanding is None:
@@ -270,10 +272,13 @@ class Stripe:
         async for envelope in pages(self._api.events.list_async, {"created": between(start, end)}):
             yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())
 
-    async def _look(self, subscription_id: str) -> tuple[Json, Snapshot]:
+    async def _look(self, subscription_id: str) -> tuple[Json, Snapshot, str | None]:
+        """And which invoice is the next to be paid."""
         asked = self._api.subscriptions.retrieve_async(named(subscription_id), {"expand": ["latest_invoice"]})
         subscription, at = await told_at(asked)
-        return subscription, snapshot(subscription, asked_at=at)
+        failed = await invoices.failed(self._api, subscription, at)
+        due_id = text(due_invoice(subscription, failed), "id")
+        return subscription, snapshot(subscription, asked_at=at, failed=failed), due_id
 
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)

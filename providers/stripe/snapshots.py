@@ -4,6 +4,7 @@ Source: Stripe's API 2026-10-28.endive: periods are told by the items, `paused` 
 `pause_collection` leaves the status as it is.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,35 +26,47 @@ _PAUSED_FOR_NONPAYMENT = frozenset({"first_payment_failure", "final_payment_fail
 _CLOCKS_APART = timedelta(minutes=5)
 
 
-def snapshot(told: Json, *, told_at: datetime | None = None, asked_at: datetime | None = None) -> Snapshot:
-    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may be older."""
+def snapshot(
+    told: Json,
+    *,
+    told_at: datetime | None = None,
+    asked_at: datetime | None = None,
+    failed: Sequence[Json] | None = None,
+) -> Snapshot:
+    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may be older.
+    `failed` are the open invoices that could not be paid, oldest first; None: nobody asked for them. Stripe calls a
+    subscription active once its newest invoice is paid, whatever else is open; here it is past due while one is.
+    """
     raw_status = text(told, "status") or ""
-    state = _STATES.get(raw_status, State.UNKNOWN)
-    if state is State.PAUSED and _paused_by(told) in _PAUSED_FOR_NONPAYMENT:
-        state = State.SUSPENDED_NONPAYMENT
-    invoice = part(told, "latest_invoice")
-    transitions = part(invoice, "status_transitions")
-    open_ = text(invoice, "status") in ("open", "uncollectible")
-    attempts = count(invoice, "attempt_count") if open_ else 0
+    status = _STATES.get(raw_status, State.UNKNOWN)
+    if status is State.PAUSED and _paused_by(told) in _PAUSED_FOR_NONPAYMENT:
+        status = State.SUSPENDED_NONPAYMENT
+    invoice, due = part(told, "latest_invoice"), due_invoice(told, failed)
+    open_ = text(due, "status") in ("open", "uncollectible")
+    attempts = count(due, "attempt_count") if open_ else 0
     paid = text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0
     return Snapshot(
-        state=state,
+        state=State.PAST_DUE if failed and status in PAID else status,
         raw_status=raw_status,
         as_of=told_at or _changed_at(told, asked_at),
         access_until=_period_end(told),
-        paid_until=_paid_until(told, state, invoice),
-        paid_from=min(_item_times(told, "current_period_start"), default=None),
-        paid_at=time(transitions, "paid_at") if paid else None,
-        owes=_owes(state, invoice, attempts),
-        failed_at=time(part(invoice, "status_transitions"), "finalized_at") or time(invoice, "created")
-        if attempts
-        else None,
-        outstanding=amount(invoice, "amount_remaining") if open_ else None,
+        paid_until=_paid_until(told, status, invoice, failed or ()),
+        paid_from=_period_begin(told),
+        paid_at=time(part(invoice, "status_transitions"), "paid_at") if paid else None,
+        owes=_owes(status, invoice, attempts, failed),
+        failed_at=_failed_at(status, invoice, attempts, failed or (), asked_at),
+        outstanding=amount(due, "amount_remaining") if open_ else None,
         failed_payments=attempts,
         custom_id=organization(told),
         cancels=_cancels(told),
         note=text(part(told, "cancellation_details"), "comment"),
     )
+
+
+def due_invoice(told: Json, failed: Sequence[Json] | None) -> Json:
+    """The newest invoice; if that is settled, the oldest of those that could not be paid."""
+    newest = part(told, "latest_invoice")
+    return newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
 
 
 def of_status(status: str, *, told_at: datetime | None, custom_id: str | None) -> Snapshot:
@@ -66,20 +79,36 @@ def is_status(name: str) -> bool:
     return name in _STATES
 
 
-def _owes(state: State, invoice: Json, attempts: int) -> bool | None:
-    """Stripe takes an invoice that was paid, voided or written off as settled; one of nothing proves no payment.
+def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | None) -> bool | None:
+    """Stripe takes an invoice that was paid, voided or written off as settled. Where the open ones are known, and the
+    subscription is in order, none that failed proves that nothing is owed; an invoice of nothing alone does not.
 
     One that could not be charged and is paid with nothing was forgiven: credit notes took off all that was due.
     Source: Stripe's pages on subscription statuses, on the transitions of invoices, and on credit notes.
     """
-    if state in OWING:
+    if state in OWING or failed:
         return True
+    if failed is not None and state in PAID:
+        return False
     settled = text(invoice, "status") in ("paid", "void", "uncollectible")
     if settled and (state in PAID or text(invoice, "status") == "paid"):
         forgiven = count(invoice, "attempt_count") > 0 and count(invoice, "total") > 0
         nothing = text(invoice, "status") == "paid" and not invoice.get("amount_paid")
         return None if nothing and not forgiven else False
-    return True if attempts and state not in (*PAID, State.PENDING) else None
+    return True if attempts and failed is None and state not in (*PAID, State.PENDING) else None
+
+
+def _failed_at(
+    state: State, invoice: Json, attempts: int, failed: Sequence[Json], asked_at: datetime | None
+) -> datetime | None:
+    """When the oldest one failed. Where Stripe says that all is in order, and an older one turns out to be unpaid, that
+    is now: nobody is shut at once for an invoice that the merchant left open.
+    """
+    newest_failed = any(text(one, "id") == text(invoice, "id") for one in failed)
+    if failed and state not in OWING and not newest_failed:
+        return asked_at
+    oldest = failed[0] if failed else invoice if attempts else {}
+    return time(part(oldest, "status_transitions"), "finalized_at") or time(oldest, "created")
 
 
 def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
@@ -94,13 +123,19 @@ def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
     return max((at for at in times if at is not None and (latest is None or at <= latest)), default=None)
 
 
-def of_checkout(told: Json, *, told_at: datetime | None = None, asked_at: datetime | None = None) -> Snapshot:
+def of_checkout(
+    told: Json,
+    *,
+    told_at: datetime | None = None,
+    asked_at: datetime | None = None,
+    failed: Sequence[Json] | None = None,
+) -> Snapshot:
     """A checkout stands for the subscription that it will become; completed, it names it."""
     subscription = part(told, "subscription")
     subscription_id = id_of(told, "subscription")
     status = text(told, "status") or ""
     if subscription and subscription_id is not None:
-        known = snapshot(subscription, told_at=told_at, asked_at=asked_at)
+        known = snapshot(subscription, told_at=told_at, asked_at=asked_at, failed=failed)
         custom_id = known.custom_id or text(told, "client_reference_id")
         return replace(known, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}
@@ -122,6 +157,10 @@ def _period_end(told: Json) -> datetime | None:
     return max(_item_times(told, "current_period_end"), default=None)
 
 
+def _period_begin(told: Json) -> datetime | None:
+    return min(_item_times(told, "current_period_start"), default=None)
+
+
 def _item_times(told: Json, name: str) -> list[datetime]:
     times = [time(item, name) for item in parts(part(told, "items"), "data")]
     return [at for at in times if at is not None]
@@ -132,12 +171,17 @@ def _paused_by(told: Json) -> str | None:
     return text(reason, "type")
 
 
-def _paid_until(told: Json, state: State, invoice: Json) -> datetime | None:
+def _paid_until(told: Json, state: State, invoice: Json, failed: Sequence[Json]) -> datetime | None:
     """The end of the period that runs, if its invoice was paid: Stripe moves it on before the customer pays.
 
-    None where it was not: what was recorded while it was paid stands. A trial lasts as agreed.
+    None where it was not: what was recorded while it was paid stands. So, too, where another one of the period's
+    invoices could not be paid: the newest may be a small one. A trial lasts as agreed.
     """
     if text(invoice, "status") != "paid":
         return time(told, "trial_end") if state is State.TRIALING else None
+    begin = _period_begin(told)
+    ends = [time(part(line, "period"), "end") for one in failed for line in parts(part(one, "lines"), "data")]
+    if any(at is None or begin is None or at > begin for at in ends):
+        return None
     times = [_period_end(told), time(told, "trial_end") if invoice.get("amount_paid") == 0 else None]
     return max((at for at in times if at is not None), default=None)

@@ -153,7 +153,7 @@ class Api:
         start, end = _range(request)
         found = [
             one
-            for one in self.state.all("invoice")
+            for one in self.state.frozen_invoices.get(wanted or "") or self.state.all("invoice")
             if wanted in (None, one["parent"]["subscription_details"]["subscription"])
             and status in (None, one["status"])
             and start <= one["created"] <= end
@@ -179,6 +179,9 @@ class Api:
         for each in found:
             if "data.invoice" in _expansions(request):
                 each["invoice"] = self.state.get(each["invoice"], "invoice")
+            intent_id = each["payment"].get("payment_intent")
+            if intent_id and "data.payment.payment_intent" in _expansions(request):
+                each["payment"] = {**each["payment"], "payment_intent": self.state.get(intent_id, "payment_intent")}
         return JSONResponse(_page(found, request))
 
     async def create_refund(self, request: Request) -> Response:

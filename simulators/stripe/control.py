@@ -44,6 +44,7 @@ class Control:
             Route("/_sim/subscriptions", self.subscribe, methods=post),
             Route("/_sim/subscriptions/{id}", self.get_subscription),
             Route("/_sim/subscriptions/{id}/{action}", self.act, methods=post),
+            Route("/_sim/invoices/{id}/{action}", self.invoice, methods=post),
             Route("/_sim/checkout/{id}/{action}", self.checkout, methods=post),
             Route("/_sim/payments", self.payments),
             Route("/_sim/payments/{id}/refund", self.refund, methods=post),
@@ -88,6 +89,7 @@ class Control:
             "fail_payment": lambda: happen.fail_payment(subscription),
             "give_up": lambda: happen.give_up(subscription, asked.get("outcome", "unpaid")),
             "pay": lambda: happen.pay(subscription),
+            "bill": lambda: happen.bill(subscription, asked["amount"], asked.get("outcome", "paid")),
             "decline": lambda: happen.decline(subscription, asked.get("code", "card_declined")),
             "cancel": lambda: happen.cancel(subscription),
             "cancel_at_period_end": lambda: happen.cancel_at_period_end(subscription),
@@ -102,14 +104,28 @@ class Control:
             told = actions[request.path_params["action"]]()
         return self._told(subscription, told, asked)
 
+    async def invoice(self, request: Request) -> Response:
+        """pay, void, or mark_uncollectible."""
+        invoice, asked = self.state.get(request.path_params["id"], "invoice"), await read_json(request)
+        actions: dict[str, Callable[[], list[Event]]] = {
+            "pay": lambda: self.lifecycle.pay_invoice(invoice),
+            "void": lambda: self.lifecycle.let_go(invoice, "void"),
+            "mark_uncollectible": lambda: self.lifecycle.let_go(invoice, "uncollectible"),
+        }
+        with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
+            told = actions[request.path_params["action"]]()
+        return self._told(invoice, told, asked)
+
     def _freeze_reads(self, subscription: Json) -> list[Event]:
         """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
         invoice = self.state.objects.get(subscription["latest_invoice"] or "")
         self.state.frozen[subscription["id"]] = deepcopy({**subscription, "latest_invoice": invoice})
+        self.state.frozen_invoices[subscription["id"]] = deepcopy(list(self.state.all("invoice")))
         return []
 
     def _thaw_reads(self, subscription: Json) -> list[Event]:
         self.state.frozen.pop(subscription["id"], None)
+        self.state.frozen_invoices.pop(subscription["id"], None)
         return []
 
     async def checkout(self, request: Request) -> Response:

@@ -113,9 +113,50 @@ class Lifecycle:
         if subscription["status"] in _ENDED:
             return told
         if subscription["status"] != "paused":
-            subscription["status"] = "active"
-            return [*told, self._tell(subscription)]
+            return [*told, *self._as_its_newest_invoice(subscription)]
         return [*self._resumed(subscription), *told] if subscription["pending_update"] is not None else told
+
+    def bill(self, subscription: Json, amount: int, outcome: str = "paid") -> list[Event]:
+        """A further invoice within the period, as for a proration: paid, failed, or processing as a bank debit is."""
+        self._must_live(subscription)
+        invoice = self._bill(subscription, amount)
+        if outcome == "paid":
+            return self.pay_invoice(invoice)
+        if outcome == "failed":
+            return self.fail_payment(subscription)
+        if outcome != "processing":
+            raise ValueError("outcome: paid, failed or processing")
+        invoice |= {"attempt_count": 1, "attempted": True}
+        intent = self.payment_intent(amount, invoice["currency"])
+        intent |= {"status": "processing", "amount_received": 0}
+        payment = {"type": "payment_intent", "payment_intent": intent["id"]}
+        self.state.add("invoice_payment", "inpay", invoice=invoice["id"], amount_paid=0, status="open", payment=payment)
+        return self._as_its_newest_invoice(subscription, taken=True)
+
+    def let_go(self, invoice: Json, status: str) -> list[Event]:
+        """Void or uncollectible: what the merchant does not want any more."""
+        if invoice["status"] not in ("open", "uncollectible"):
+            raise Impossible(f"Invoice is already {invoice['status']}")
+        invoice["status"] = status
+        subscription = self.state.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+        named = {"void": "voided", "uncollectible": "marked_uncollectible"}[status]
+        told = [self.events.emit(f"invoice.{named}", invoice)]
+        return (
+            told
+            if subscription["status"] in (*_ENDED, "paused")
+            else [*told, *self._as_its_newest_invoice(subscription)]
+        )
+
+    def _as_its_newest_invoice(self, subscription: Json, *, taken: bool = False) -> list[Event]:
+        """Stripe judges by the newest invoice that is not void, whatever else is open. Source: its page on statuses."""
+        invoices = [
+            one
+            for one in self.state.all("invoice")
+            if one["parent"]["subscription_details"]["subscription"] == subscription["id"] and one["status"] != "void"
+        ]
+        if taken or not invoices or invoices[-1]["status"] in ("paid", "uncollectible"):
+            subscription["status"] = "active"
+        return [self._tell(subscription)]
 
     def decline(self, subscription: Json, code: str | None) -> list[Event]:
         """From now on the customer's bank says no, and why; or yes again."""
@@ -219,9 +260,12 @@ class Lifecycle:
         return self.state.add("customer", "cus", email="buyer@example.com", metadata=metadata)
 
     def _bill(self, subscription: Json, amount: int) -> Json:
+        item = subscription["items"]["data"][0]
+        line = {"amount": amount, "period": {"start": item["current_period_start"], "end": item["current_period_end"]}}
         invoice = self.state.add(
             "invoice",
             "in",
+            lines={"object": "list", "data": [line], "has_more": False},
             status="open",
             currency=subscription["currency"],
             customer=subscription["customer"],

@@ -38,7 +38,7 @@ _EXPANDABLE = {
     "/checkout/sessions": "payment_intent subscription subscription.latest_invoice",
     "/subscriptions": "customer latest_invoice",
     "/invoices": "customer payments",
-    "/invoice_payments": "invoice",
+    "/invoice_payments": "invoice payment.payment_intent",
     "/payment_intents": "customer latest_charge",
     "/refunds": "charge payment_intent",
     "/disputes": "charge payment_intent",

@@ -31,6 +31,8 @@ class State:
     calls: dict[str, int] = field(default_factory=dict)
     frozen: dict[str, Json] = field(default_factory=dict)
     """What reads of a subscription show, with its newest invoice, though it has changed: they lag behind."""
+    frozen_invoices: dict[str, list[Json]] = field(default_factory=dict)
+    """And what reads of its invoices show."""
     changed: dict[str, int] = field(default_factory=dict)
     chance: random.Random = field(default_factory=random.Random)
     _moment: int = 0
@@ -42,6 +44,7 @@ class State:
         self.objects.clear()
         self.calls.clear()
         self.frozen.clear()
+        self.frozen_invoices.clear()
         self.changed.clear()
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.add_price(DEFAULT_PRICE, 4900, "usd")

@@ -326,3 +326,92 @@ async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> Non
     assert listed == list(reversed(world.simulator.events.all))
     assert len(listed) == 120
     assert world.calls("/v1/events") == 2
+
+
+async def owed_and_paid(world: World, outcome: str = "paid") -> tuple[dict[str, Any], dict[str, Any]]:
+    """A renewal that failed, and a newer small invoice; the subscription and what is owed."""
+    subscription = world.subscribe()
+    world.simulator.lifecycle.fail_payment(subscription)
+    owed = world.simulator.state.get(subscription["latest_invoice"], "invoice")
+    world.simulator.lifecycle.bill(subscription, 100, outcome)
+    return subscription, owed
+
+
+async def test_a_newer_small_invoice_that_is_paid_settles_no_older_one(world: World) -> None:
+    subscription, owed = await owed_and_paid(world)
+
+    told = await world.stripe.get_subscription(subscription["id"])
+
+    assert (subscription["status"], told.raw_status) == ("active", "active")
+    assert (told.state, told.owes, told.outstanding) == (State.PAST_DUE, True, PRICE)
+    assert told.paid_until is None  # the renewal of the period that runs is not paid
+    assert world.calls("/invoices") == 1
+    taken = await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
+    after = await world.stripe.get_subscription(subscription["id"])
+    assert (taken.status, owed["status"]) == (PaymentStatus.COMPLETED, "paid")
+    assert (after.state, after.owes, after.outstanding) == (State.ACTIVE, False, None)
+    assert after.paid_until == after.access_until
+
+
+@pytest.mark.parametrize("status", ["void", "uncollectible"])
+async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(world: World, status: str) -> None:
+    subscription, owed = await owed_and_paid(world)
+
+    world.simulator.lifecycle.let_go(owed, status)
+
+    told = await world.stripe.get_subscription(subscription["id"])
+    assert (told.state, told.owes) == (State.ACTIVE, False)
+
+
+async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_is_paid(world: World) -> None:
+    subscription, owed = await owed_and_paid(world)
+    world.simulator.lifecycle.cancel(subscription)
+
+    told = await world.stripe.get_subscription(subscription["id"])
+    world.simulator.lifecycle.pay_invoice(owed)
+    paid = await world.stripe.get_subscription(subscription["id"])
+
+    assert (told.state, told.owes, told.paid_until) == (State.CANCELED, True, None)
+    assert (paid.state, paid.owes) == (State.CANCELED, False)
+
+
+async def test_a_bank_debit_that_is_under_way_has_not_failed(world: World) -> None:
+    subscription, owed = await owed_and_paid(world, "processing")
+    world.simulator.lifecycle.pay_invoice(owed)
+    later = world.subscribe()
+    world.simulator.lifecycle.bill(later, 4900, "processing")
+    world.simulator.lifecycle.bill(later, 100)
+
+    told = [await world.stripe.get_subscription(one["id"]) for one in (subscription, later)]
+
+    assert [(one.state, one.owes) for one in told] == [(State.ACTIVE, False)] * 2
+
+
+async def test_an_invoice_that_was_sent_is_owed_when_its_due_date_is_over(world: World) -> None:
+    subscription = world.subscribe()
+    now = world.simulator.state.now()
+    world.simulator.lifecycle.bill(subscription, 4900, "processing")
+    sent = world.simulator.state.get(subscription["latest_invoice"], "invoice")
+    sent |= {"attempt_count": 0, "due_date": now + 9999}
+    world.simulator.lifecycle.bill(subscription, 100)
+    for paid in world.simulator.state.all("invoice_payment", invoice=sent["id"]):
+        world.simulator.state.get(paid["payment"]["payment_intent"], "payment_intent")["status"] = (
+            "requires_payment_method"
+        )
+
+    before = await world.stripe.get_subscription(subscription["id"])
+    sent["due_date"] = now - 1
+    overdue = await world.stripe.get_subscription(subscription["id"])
+
+    assert (before.owes, overdue.owes) == (False, True)
+
+
+async def test_paying_an_older_invoice_makes_nothing_active(world: World) -> None:
+    subscription, owed = await owed_and_paid(world, "failed")
+
+    world.simulator.lifecycle.pay_invoice(owed)
+
+    told = await world.stripe.get_subscription(subscription["id"])
+    assert (subscription["status"], told.owes) == ("past_due", True)

@@ -11,7 +11,7 @@ from domain import intervals
 from domain.standing import Block, Standing
 from domain.subscription import State
 from tests.builders import run
-from tests.workflow.actors import Actor, AtPayPal, current, onboard
+from tests.workflow.actors import Actor, AtPayPal, AtStripe, current, onboard
 from tests.workflow.crc import with_crc
 from tests.workflow.stops import subscription_path
 from tests.world import World, until
@@ -205,6 +205,23 @@ async def test_a_renewal_that_nobody_told_of_is_served_when_it_is_canceled(actor
     assert standing.status == "active"
     assert standing.deadline is not None
     assert standing.deadline > datetime.now(UTC) + MONTH - timedelta(hours=2)
+    await world.certify()
+
+
+@pytest.mark.parametrize("settled", ["pay", "void", "mark_uncollectible"])
+async def test_a_newer_small_invoice_pays_no_older_one(world: World, settled: str) -> None:
+    stripe = AtStripe(world, world.stripe_control)
+    organization_id, subscription_id = await suspended_for_a_debt(stripe)
+    told = world.stripe.state.get(subscription_id, "subscription")
+    owed = told["latest_invoice"]
+
+    await stripe.happen(f"subscriptions/{subscription_id}/bill", amount=100)
+
+    assert told["status"] == "active"
+    await stays_shut(world, organization_id)
+    await stripe.happen(f"invoices/{owed}/{settled}")
+    assert (await world.applied(organization_id, "active")).epoch == 2
+    assert (await world.debit(organization_id)).status_code == 201
     await world.certify()
 
 

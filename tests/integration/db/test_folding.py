@@ -8,10 +8,10 @@ from itertools import permutations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, folding, inbox, subscriptions
+from db import alerts, folding, inbox, reversals, subscriptions
 from db.evidence import READS_LAG, SAME_SECOND
 from db.folding import Heard
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.standing import Block, Status
 from domain.subscription import Provider, Snapshot, State
 from tests.builders import (
@@ -28,12 +28,14 @@ from tests.builders import (
     onboard,
     receive,
     rows,
+    run,
     settle,
     snapshot,
     standing,
     subscribe,
     subscription,
     unblock,
+    usd,
     wallet,
 )
 
@@ -509,6 +511,56 @@ async def test_a_trial_beside_it_pays_no_debt(engine: AsyncEngine) -> None:
 
     assert trial.blocks == {Block.NONPAYMENT}
     assert (await subscription(engine)).is_current
+
+
+async def shut_for_a_debt_beside(engine: AsyncEngine) -> None:
+    """The current one owes; another one, `I-OTHER`, was paid for before it began to owe, too."""
+    await onboard(engine)
+    await subscribe(engine)
+    await note_subscription(engine, "I-OTHER")
+    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(1)), id_="I-OTHER")
+    await confirm(engine, snapshot(State.PAST_DUE, NOON + minutes(5)), id_="I-OTHER")
+    await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
+
+
+async def test_another_one_that_owes_takes_over_from_no_debt(engine: AsyncEngine) -> None:
+    await shut_for_a_debt_beside(engine)
+    unclear = replace(snapshot(State.ACTIVE, NOON + minutes(20)), owes=None)
+
+    beside = await confirm(engine, unclear, id_="I-OTHER")
+
+    assert beside.blocks == {Block.NONPAYMENT}
+    assert (await subscription(engine)).is_current
+
+
+async def test_one_whose_payment_was_paid_back_takes_over_from_no_debt(engine: AsyncEngine) -> None:
+    await shut_for_a_debt_beside(engine)
+    await run(
+        engine,
+        "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency, occurred_at,"
+        " provider_subscription_id) VALUES ('acme', 'paypal', 'S-1', 'subscription', 49000000, 'USD', :at, 'I-OTHER')",
+        at=NOON + minutes(20),
+    )
+    async with engine.begin() as conn:
+        back = Reversal(id="R-1", what="refund", payment_id="S-1", amount=usd("49"), stands=True)
+        await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, back, now=NOON)
+
+    beside = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-OTHER")
+
+    assert beside.blocks == {Block.NONPAYMENT}
+    assert (await subscription(engine)).is_current
+
+
+async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    await subscribe(engine, told=snapshot(State.PAST_DUE))
+    await confirm(engine, replace(snapshot(State.ACTIVE, NOON + minutes(10)), owes=None, paid_at=None))
+    await note_subscription(engine, "I-NEW")
+
+    after = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-NEW")
+
+    assert (await subscription(engine, "I-NEW")).is_current
+    assert (after.status, after.deadline) == (Status.ACTIVE, None)
 
 
 @pytest.mark.parametrize("told", [State.SUSPENDED_NONPAYMENT, State.PAST_DUE])

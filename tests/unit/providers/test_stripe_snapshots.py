@@ -136,6 +136,53 @@ def test_it_owes_until_its_newest_invoice_is_settled(changed: dict[str, Any], ow
     assert snapshot(subscription(**changed)).owes is owes
 
 
+ASKED = datetime.fromtimestamp(START + 99, UTC)
+
+
+def unpaid(period_end: int, created: int = START + 1, id_: str = "in_7") -> dict[str, Any]:
+    line = {"period": {"start": period_end - 9, "end": period_end}}
+    return OWED | {"id": id_, "created": created, "lines": {"data": [line]}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "failed", "owes"),
+    [
+        ({}, [], False),
+        ({"latest_invoice": FREE}, [], False),  # nothing is open, so all that failed is settled
+        ({"latest_invoice": OWED}, [], False),  # it was tried, and did not fail: a bank debit
+        ({"status": "trialing", "latest_invoice": FREE}, [], False),
+        ({}, [unpaid(START)], True),
+        ({"status": "trialing", "latest_invoice": FREE}, [unpaid(START)], True),
+        ({"status": "canceled"}, [unpaid(START)], True),
+        ({"status": "canceled", "latest_invoice": OWED}, [], None),
+        ({"status": "paused", "status_details": paused_by("pause_requested")}, [unpaid(START)], True),
+        ({"status": "past_due"}, [], True),
+        ({"status": "incomplete", "latest_invoice": OWED}, None, None),
+    ],
+)
+def test_it_owes_while_any_invoice_that_failed_is_open(changed: dict[str, Any], failed: Any, owes: bool | None) -> None:
+    told = snapshot(subscription(**changed), failed=failed)
+
+    assert told.owes is owes
+    assert (told.state in (State.ACTIVE, State.TRIALING)) is (owes is False)
+
+
+def test_the_debt_begins_with_the_oldest_invoice_or_when_stripe_took_it_for_settled_now() -> None:
+    old, new = unpaid(START, START - 9), unpaid(END, START + 1, "in_2")
+
+    def failed_at(told: dict[str, Any], *failed: dict[str, Any]) -> datetime | None:
+        return snapshot(told, asked_at=ASKED, failed=failed).failed_at
+
+    assert failed_at(subscription(status="past_due", latest_invoice=new), old, new) == moment(START - 9)
+    assert failed_at(subscription(status="canceled", latest_invoice=new), old, new) == moment(START - 9)
+    assert failed_at(subscription(), old) == ASKED
+
+
+def test_an_older_unpaid_invoice_takes_nothing_from_a_later_period_that_is_paid() -> None:
+    assert snapshot(subscription(), failed=[unpaid(START)]).paid_until == moment(END)
+    assert snapshot(subscription(), failed=[unpaid(END)]).paid_until is None
+
+
 def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
     asked_at = datetime.fromtimestamp(END, UTC)
     paid = PAID | {"created": START + 1, "status_transitions": {"finalized_at": START + 2, "paid_at": START + 3}}
