@@ -82,9 +82,14 @@ class Reversing:
                 await alerts.raise_(conn, organization_id, "dispute_lost", detail)
             if taken_back is not None:
                 problem = await self._reverse(conn, organization_id, delivery, taken_back)
-            elif dispute.withdrawn:
-                detail = f"dispute {dispute.id} does not say what it takes of which payment"
-                await alerts.raise_(conn, organization_id, "refund", detail)
+                await parking.note_reversal(conn, delivery, taken_back.id)
+            else:
+                await parking.note_outcome(
+                    conn, delivery.id, f"not booked: dispute {dispute.id} does not say what it takes"
+                )
+                if dispute.withdrawn:
+                    detail = f"dispute {dispute.id} does not say what it takes of which payment"
+                    await alerts.raise_(conn, organization_id, "refund", detail)
             if not dispute.open and dispute.withdrawn is False:
                 await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
         if problem is not None:

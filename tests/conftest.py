@@ -20,6 +20,7 @@ from runtime.postgres import Postgres
 from runtime.processes import exit_now
 from runtime.settings import Settings
 from tests import lock_order
+from tests.soak import MARKER, Examples
 
 TEMPLATE = "tollgate_template"
 _session = pytest.StashKey[pytest.Session]()
@@ -98,6 +99,10 @@ def _run(server: Postgres, statement: sql.Composed) -> None:
     conninfo = server.url("postgres").replace("+psycopg", "")
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute(statement)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Examples.soaking = config.getoption("markexpr") == MARKER
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

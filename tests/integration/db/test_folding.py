@@ -38,6 +38,7 @@ from tests.builders import (
     usd,
     wallet,
 )
+from tests.soak import seeds
 
 SUSPENDED = event(State.SUSPENDED_NONPAYMENT, NOON + minutes(10), id_="WH-suspended")
 PAID = event(State.ACTIVE, NOON + minutes(20), id_="WH-paid", kind=EventKind.PAYMENT_SUCCEEDED)
@@ -428,7 +429,7 @@ async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(e
     assert (await unblock(engine)).blocks == {Block.NONPAYMENT}
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10, soaking=200))
 async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine, seed: int) -> None:
     """True ones and forged ones, of any time, with whatever end of paid time they claim, and asked about in vain."""
     chance = random.Random(seed)
