@@ -247,7 +247,7 @@ async def test_the_workflow_goes_on_until_nothing_is_left(own_world: World, monk
     one = await customers.customer(world)
     await compare(world, Provider.PAYPAL)
     event_ids = await backlog(world, one, hours=4)
-    monkeypatch.setattr(listing, "MOST_IN_SLICE", 4)
+    monkeypatch.setattr(listing, "MOST_IN_SLICE", 2)
     monkeypatch.setattr(listing, "LONGEST_RUN", timedelta(0))
 
     tally = await compare(world, Provider.PAYPAL)
