@@ -79,6 +79,7 @@ class BatchSender:
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
     turns: Turns
     _posted: Tally = field(default_factory=Tally)
+    _judged: str = ""  # the sender of the messages that were judged last
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
 
     async def send(self, unknown: int) -> Sent:
@@ -87,13 +88,15 @@ class BatchSender:
         clock = asyncio.get_running_loop().time
         ends, look_at = clock() + TURN.total_seconds(), clock() + LOOK_EVERY
         pauses = Pauses(self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for)
-        in_a_row, stop = self.course.in_a_row, self.course.stop
+        in_a_row, stop, self._judged = self.course.in_a_row, self.course.stop, self.course.sender
         while stop is None:
             if (sent := await self._pause(pauses)) is not None:
                 return sent
             window = await self._next_window(1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit)
             if not window:
                 return self._sent(stopped=window is None)
+            if (sender := window[0].sender or self.organization.sender) != self._judged:
+                in_a_row, self._judged = 0, sender
             await self._hand_over(window, in_a_row)
             in_a_row = self._posted.verdict.in_a_row
             if self._posted.account_suspended:
@@ -166,14 +169,17 @@ class BatchSender:
         """What carriers did meanwhile with what Twilio took."""
         async with self.engine.connect() as conn:
             course = await refusals.course(conn, self.organization.id, self.campaign_id)
-        return None if course is None else course.stop
+        if course is None or course.stop is None:
+            return None
+        self._judged = course.sender
+        return course.stop
 
     async def _stop(self, why: Stop) -> Sent:
         """Park the campaign that Twilio's refusals stop; the window that is not settled yet is settled with it."""
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             parked = await refusals.stop(
-                conn, self.organization.id, self.campaign_id, replies, why, sender=self.organization.sender
+                conn, self.organization.id, self.campaign_id, replies, why, sender=self._judged
             )
         if parked:
             about = {"organization_id": self.organization.id, "campaign_id": str(self.campaign_id)}

@@ -108,7 +108,7 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
 def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:
     return OutboundMessage(
         account_sid=organization.twilio_account_sid,
-        sender=organization.sender,
+        sender=message.sender or organization.sender,
         to=message.recipient,
         body=message.body,
         status_callback=callback_url(public_url, message.attempt_id),

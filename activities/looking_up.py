@@ -134,7 +134,7 @@ def _handed(organization: Organization, message: Message, now: datetime) -> Hand
     return Handed(
         recipient=message.recipient,
         body=message.body,
-        sender=organization.sender,
+        sender=message.sender or organization.sender,
         since=(message.sending_at or now) - CLOCKS_DIFFER,
     )
 

@@ -19,6 +19,7 @@ from db import alerts, folding, organizations, readings, refusals, reservations,
 from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
+from db.refusals import Failed
 from domain.campaign import Batch, MessageStatus, Next
 from domain.standing import Status
 from domain.telephony import AccountStatus
@@ -131,7 +132,7 @@ class Sending:
             await self._shut_with_the_account(organization)
         elif tally.verdict.stop is not None:
             async with self._engine.begin() as conn:
-                await refusals.tell(conn, organization.id, [reply.error_code])
+                await refusals.tell(conn, organization.id, [Failed(reply.error_code, reply.message.sender)])
         async with self._engine.connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts, refusals, status_checks, unpaid_sends
+from db.refusals import Failed
 from db.status_checks import Check
 from domain import failure
 from domain.campaign import MessageStatus
@@ -21,7 +22,7 @@ from domain.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
 _LOCK = """
-    SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status
+    SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status, m.sender
     FROM messages m
     JOIN (SELECT DISTINCT * FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]))
               AS t (organization_id, id)) asked USING (organization_id, id)
@@ -86,6 +87,7 @@ class _Standing:
     attempt: int
     provider_sid: str | None
     delivery_status: DeliveryStatus | None
+    sender: str | None
     error_code: int | None = None
 
     def hear(self, told: Told, attempt: int | None, *, sid_taken: bool) -> Applied:
@@ -169,8 +171,8 @@ async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = Tru
     for organization_id, detail in sorted(found.sent_after_refund.items()):
         await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
     for organization_id in sorted({key[0] for key in changed}):
-        codes = [message.error_code for key, message in changed.items() if key[0] == organization_id]
-        await refusals.tell(conn, organization_id, codes)
+        failed = [Failed(one.error_code, one.sender) for key, one in changed.items() if key[0] == organization_id]
+        await refusals.tell(conn, organization_id, failed)
     return answers
 
 
@@ -222,6 +224,7 @@ async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: boo
             attempt=row.attempt,
             provider_sid=row.provider_sid,
             delivery_status=None if row.delivery_status is None else DeliveryStatus(row.delivery_status),
+            sender=row.sender,
         )
         for row in await conn.execute(_WAITING if wait else _FREE, _asked(named))
     }

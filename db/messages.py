@@ -48,6 +48,7 @@ class Message:
     """One recipient's message. `attempt` counts its debits; attempt and id together name one hand-over to Twilio.
 
     `sid_confirmed` is false where only a callback named `provider_sid`, and not Twilio's own answer or list.
+    `sender` is what its last attempt was handed over with; None where that was not written down.
     """
 
     organization_id: str
@@ -69,6 +70,7 @@ class Message:
     provider_price: Money | None = None
     created_at: datetime | None = None
     sending_at: datetime | None = None
+    sender: str | None = None
 
     @property
     def attempt_id(self) -> str:
@@ -191,4 +193,5 @@ def _message(row: Row[Any]) -> Message:
         else Money(row.provider_price_micros, row.provider_price_currency),
         created_at=row.created_at,
         sending_at=row.sending_at,
+        sender=row.sender,
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, campaigns, messages, refusals, settlements, status_checks, unpaid_sends, wallets
 from db.campaigns import TOLLGATE
 from db.messages import Message
+from db.refusals import Failed
 from db.settlements import Reply
 from db.status_checks import GIVEN_UP_AFTER, Check
 from domain import failure
@@ -97,7 +98,9 @@ async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[
     refunded = await settlements.settle_locked(conn, organization_id, wallet, decided.replies)
     await _write(conn, organization_id, decided)
     await _run_again(conn, organization_id, decided.replies)
-    await refusals.tell(conn, organization_id, [reply.error_code for reply in decided.replies])
+    await refusals.tell(
+        conn, organization_id, [Failed(reply.error_code, reply.message.sender) for reply in decided.replies]
+    )
     return Outcome(refunded=refunded, look_up=tuple(decided.look_up))
 
 

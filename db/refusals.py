@@ -21,11 +21,14 @@ from domain.telephony import DeliveryStatus
 
 SENDING_REFUSED = "sending_refused"
 """The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
+MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Park.REFUSED})
+"""What another sender may mend: some destinations are closed to one sender only, and an unknown code may mean any."""
 _LOOKED_AT = 200
 _LATEST = text(
     """
     SELECT status, delivery_status, error_code, provider_sid FROM messages
-    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+    WHERE (sender IS NULL OR sender = :sender)
+      AND organization_id = :organization_id AND campaign_id = :campaign_id
       AND position BETWEEN :position - :number AND :position - 1
       AND sending_at > (SELECT at FROM campaign_changes
                         WHERE organization_id = :organization_id AND campaign_id = :campaign_id
@@ -33,7 +36,8 @@ _LATEST = text(
     ORDER BY position DESC
     """
 )
-_SENDER = text("SELECT sender FROM organizations WHERE id = :organization_id FOR SHARE")
+_SENDER = text("SELECT sender FROM organizations WHERE id = :organization_id")
+_SENDER_KEPT = text("SELECT sender FROM organizations WHERE id = :organization_id FOR SHARE")
 FORGOTTEN_AFTER = timedelta(days=1)
 _FORGET = text(
     "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND last_seen_at < :before"
@@ -44,30 +48,45 @@ _ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a campaign's messages fared since it runs. `in_a_row` were refused last, `several` of those stop it.
+    """How a campaign's messages fared since it runs, with the organization's present `sender`.
 
-    `stop`: what carriers did with those that Twilio took says that it cannot go on.
+    `in_a_row` were refused last, `several` of those stop it. `stop`: what carriers did with those that Twilio took
+    says that it cannot go on.
     """
 
     in_a_row: int
     several: int
     stop: Stop | None
+    sender: str
     waits_for: str
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A message that failed: Twilio's code, and the sender that it was sent with where that is known."""
+
+    code: int | None
+    sender: str | None
+
+
 async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Course | None:
-    """Looks at its latest messages only. None: there is no such campaign."""
+    """Looks at its latest messages only. None: there is no such campaign.
+
+    What a former sender was refused for says nothing about the present one.
+    """
     campaign = await campaigns.get(conn, organization_id, campaign_id)
     if campaign is None:
         return None
+    sender = await _sender(conn, organization_id)
     position = await campaigns.next_position(conn, organization_id, campaign_id) or campaign.total + 1
-    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "position": position}
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "position": position, "sender": sender}
     latest = (await conn.execute(_LATEST, asked | {"number": _LOOKED_AT})).all()
     several = max(1, min(SEVERAL, campaign.total))
     return Course(
         in_a_row=judge([_handed_over(row) for row in reversed(latest)], several=len(latest) + 1).in_a_row,
         several=several,
         stop=judge_deliveries(_delivered(row) for row in latest),
+        sender=sender,
         waits_for=campaign.waits_for,
     )
 
@@ -77,29 +96,29 @@ async def stop(
 ) -> bool:
     """Settle the window that was refused, park its campaign and raise an alert, in one transaction.
 
-    False: it does not run any more, or only `sender` was refused, which the window was sent with and which has been
-    changed since. Locks the organization, the campaign, the wallet, the messages; the caller commits.
+    False: it does not run any more, or `sender`, with which the messages were sent, has been changed since and may have
+    been what was refused. Locks the organization, the campaign, the wallet, the messages; the caller commits.
     """
-    now = (await conn.execute(_SENDER, {"organization_id": organization_id})).scalar_one_or_none()
+    now = (await conn.execute(_SENDER_KEPT, {"organization_id": organization_id})).scalar_one_or_none()
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     await settlements.settle(conn, organization_id, replies)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING:
         return False
-    if why.park is Park.SENDER_REFUSED and now != sender:
+    if why.park in MAY_BE_THE_SENDER and now != sender:
         return False
     await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text)
     await alerts.raise_(conn, organization_id, campaign_runs.REFUSED, campaign_runs.sentence(campaign_id, why.text))
     return True
 
 
-async def tell(conn: AsyncConnection, organization_id: str, codes: Collection[int | None]) -> None:
-    """Raise an alert if a code of messages that failed is about the sender, the account or our request.
-
-    The caller commits.
-    """
-    for code in codes:
-        if code is not None and failure.about(code) in STOPS - {About.CONTENT} and not failure.suspended(code):
-            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(code).text)
+async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[Failed]) -> None:
+    """Raise an alert if messages failed for the present sender, the account or our request. The caller commits."""
+    telling = [one for one in failed if one.code is not None and _concerns_others(one.code)]
+    present = await _sender(conn, organization_id) if telling else ""
+    for one in telling:
+        former = one.sender not in (None, present)
+        if one.code is not None and not (former and failure.about(one.code) is About.SENDER):
+            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(one.code).text)
             return
 
 
@@ -126,6 +145,15 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
         status = CampaignStatus.RUNNING if park is None else CampaignStatus.PARKED
         await campaigns.change(conn, campaign, status, by=TOLLGATE, reason=park or "")
     return [] if park is not None else [campaign.id for campaign in refused]
+
+
+async def _sender(conn: AsyncConnection, organization_id: str) -> str:
+    sender: str = (await conn.execute(_SENDER, {"organization_id": organization_id})).scalar_one()
+    return sender
+
+
+def _concerns_others(code: int) -> bool:
+    return failure.about(code) in STOPS - {About.CONTENT} and not failure.suspended(code)
 
 
 def _handed_over(row: Row[Any]) -> Answer:

@@ -17,7 +17,9 @@ _AGAIN = text(
     WITH again AS (
         UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
                             problem = NULL, attempt = attempt + :more,
-                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END
+                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END,
+                            sender = CASE WHEN :more = 1 THEN (SELECT o.sender FROM organizations o
+                                                               WHERE o.id = :organization_id) ELSE sender END
         WHERE organization_id = :organization_id AND id = :id AND status = 'lost' AND provider_sid IS NULL
         RETURNING id, old.attempt, old.problem, old.sending_at
     )

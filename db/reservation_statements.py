@@ -53,9 +53,11 @@ BEGIN = text(  # the caller holds the campaign's row, without which nobody chang
         SELECT m.id FROM messages m JOIN chosen USING (id)
         WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
     )
-    UPDATE messages m SET status = 'sending', sending_at = clock_timestamp()
+    UPDATE messages m
+    SET status = 'sending', sending_at = clock_timestamp(),
+        sender = (SELECT sender FROM organizations WHERE id = :organization_id)
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
-    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at
+    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender
     """
 )
 WAITING = text(  # each is found at its place in messages_to_send_idx: a million that wait are not counted

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import campaign_runs, campaigns, messages, progress, settlements, wallets
@@ -18,6 +18,7 @@ from db.campaigns import TOLLGATE, Campaign
 from db.messages import Message
 from db.settlements import Reply
 from db.tables import messages as table
+from db.tables import organizations
 from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.money import Money
 from domain.waits import Waits, in_words
@@ -196,6 +197,7 @@ async def pay_for_one(
             price_micros=price.micros,
             status=MessageStatus.SENDING.value,
             attempt=1,
+            sender=select(organizations.c.sender).where(organizations.c.id == organization_id).scalar_subquery(),
             sending_at=func.clock_timestamp(),
             idempotency_key=key,
         )
@@ -242,6 +244,7 @@ async def next_window(
             status=MessageStatus.SENDING,
             attempt=row.attempt,
             sending_at=row.sending_at,
+            sender=row.sender,
         )
         for row in sorted(rows, key=lambda row: row.position)
     ]

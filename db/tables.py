@@ -469,6 +469,7 @@ messages = Table(
     Column("price_micros", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=ZERO),
+    Column("sender", Text),  # what its last attempt was handed over with
     Column("delivery_status", Text),
     Column("provider_sid", Text),
     Column("sid_confirmed", Boolean, nullable=False, server_default=TRUE),  # by Twilio, not only by a callback

@@ -1,23 +1,35 @@
 """A sender that is changed while a window is open: what the old one was refused for does not park the campaign."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import organizations, refusals
+from db.messages import Message
 from db.settlements import Reply
 from domain import refusal
 from domain.campaign import CampaignStatus, MessageStatus, Park
+from domain.refusal import Stop
+from domain.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
+    accepted,
+    apply,
     balance,
     broken_claims,
+    callback,
     campaign,
     campaign_now,
     hand_over,
     onboard,
     organization,
+    rows,
+    send,
+    send_one,
+    settle_replies,
     statuses,
     usd,
 )
@@ -25,9 +37,9 @@ from tests.builders import (
 OLD, NEW = organization().sender, "+15005550099"
 
 
-async def change_sender(engine: AsyncEngine) -> None:
+async def change_sender(engine: AsyncEngine, sender: str = NEW) -> None:
     async with engine.begin() as conn:
-        await organizations.change(conn, replace(organization(), sender=NEW))
+        await organizations.change(conn, replace(organization(), sender=sender))
         assert await refusals.go_on(conn, ORGANIZATION) == []
 
 
@@ -52,3 +64,93 @@ async def test_a_sender_that_was_changed_while_a_window_is_open_is_not_blamed(
     assert await statuses(engine, sending) == [MessageStatus.PENDING, MessageStatus.PENDING]
     assert await balance(engine) == usd("10")
     assert await broken_claims(engine) == set()
+
+
+async def stop_of(engine: AsyncEngine, campaign_id: UUID) -> Stop | None:
+    async with engine.connect() as conn:
+        course = await refusals.course(conn, ORGANIZATION, campaign_id)
+    assert course is not None
+    return course.stop
+
+
+async def in_a_row(engine: AsyncEngine, campaign_id: UUID) -> int:
+    async with engine.connect() as conn:
+        course = await refusals.course(conn, ORGANIZATION, campaign_id)
+    assert course is not None
+    return course.in_a_row
+
+
+async def undelivered(engine: AsyncEngine, messages: Sequence[Message], code: int) -> None:
+    """As carriers refuse them: Twilio took them, and they stay charged."""
+    for one in messages:
+        await apply(engine, callback(one, DeliveryStatus.UNDELIVERED, error_code=code))
+
+
+async def sending_refused(engine: AsyncEngine) -> bool:
+    return bool(await rows(engine, "SELECT 1 FROM alerts WHERE kind = 'sending_refused' AND cleared_at IS NULL"))
+
+
+@pytest.mark.parametrize("code", [30034, 30007, 30024, 39999])
+async def test_what_carriers_refused_of_a_former_sender_does_not_stop_the_campaign_with_its_new_one(
+    engine: AsyncEngine, code: int
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=20)
+    before = await send(engine, sending, limit=6)
+    await change_sender(engine)
+    await undelivered(engine, before, code)
+    former = await stop_of(engine, sending.id)
+
+    after = await send(engine, sending, limit=4)
+    await undelivered(engine, after, code)
+    too_few = await stop_of(engine, sending.id)
+    await undelivered(engine, await send(engine, sending, limit=1), code)
+
+    assert (former, too_few) == (None, None)
+    assert (await stop_of(engine, sending.id)) is not None
+
+
+async def test_what_was_refused_in_a_row_with_a_former_sender_is_not_counted_with_its_new_one(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=20)
+    window = await hand_over(engine, sending, limit=4)
+    await settle_replies(
+        engine, *(Reply(message=one, status=MessageStatus.REFUSED, error_code=39999) for one in window)
+    )
+    before = await in_a_row(engine, sending.id)
+
+    await change_sender(engine)
+
+    assert (before, await in_a_row(engine, sending.id)) == (4, 0)
+
+
+async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sender(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    former = [await send_one(engine, "k1"), await send_one(engine, "k2")]
+    await settle_replies(engine, *(accepted(one) for one in former))
+    await change_sender(engine)
+
+    await undelivered(engine, former[:1], 30034)
+    of_the_sender = await sending_refused(engine)
+    await undelivered(engine, former[1:], 20003)
+
+    assert not of_the_sender
+    assert await sending_refused(engine)  # what is about the account holds for any sender
+    await change_sender(engine, OLD)
+    present = await send_one(engine, "k3")
+    await settle_replies(engine, accepted(present))
+    await undelivered(engine, [present], 30034)
+    assert await sending_refused(engine)
+
+
+async def test_a_message_keeps_the_sender_that_it_was_handed_over_with(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=2)
+    [first] = await send(engine, sending, limit=1)
+    await change_sender(engine)
+
+    [second] = await hand_over(engine, sending, limit=1)
+
+    assert (first.sender, second.sender) == (OLD, NEW)
