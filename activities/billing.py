@@ -15,7 +15,7 @@ from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.unlinked import Unlinked
-from db import alerts, campaigns, customer_migrations, folding, inbox, standings, subscriptions, topups
+from db import alerts, customer_migrations, folding, inbox, parked_campaigns, standings, subscriptions, topups
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
@@ -191,4 +191,4 @@ async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: 
         await inbox.mark_handled(conn, ids, organization_id=whose)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
         return []  # the steps of a reactivation end with it
-    return await campaigns.resume_eligible(conn, standing.organization_id)
+    return await parked_campaigns.resume_eligible(conn, standing.organization_id, now=datetime.now(UTC))

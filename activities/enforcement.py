@@ -15,7 +15,7 @@ from temporalio import activity
 
 from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
-from db import alerts, campaigns, folding, receipts, standings, suspensions, wallets
+from db import alerts, folding, parked_campaigns, receipts, standings, suspensions, wallets
 from db.pipeline import reading, together
 from domain.campaign import Park
 from domain.standing import Standing, Status
@@ -77,7 +77,7 @@ class Enforcement:
         """Park what runs, and close the receipt: the suspension is applied."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
-            parked = await campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
+            parked = await parked_campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
             async with together(conn):
                 await _line(conn, step, "pause_campaigns", started_at, f"{parked} parked")
                 await _close(conn, step, standing)
@@ -109,7 +109,7 @@ class Enforcement:
         """Let parked campaigns run again where every condition holds, ring them, and close the receipt."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
-            resumed = await campaigns.resume_eligible(conn, step.organization_id)
+            resumed = await parked_campaigns.resume_eligible(conn, step.organization_id, now=started_at)
             async with together(conn):
                 await _line(conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed")
                 await _close(conn, step, standing)

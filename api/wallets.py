@@ -1,5 +1,6 @@
 """Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.errors import not_found
 from api.organization_fields import Why
 from api.wallet_fields import EntryOut, EntryPage, WalletOut
-from db import campaigns, reversals, standings, wallets
+from db import parked_campaigns, reversals, standings, wallets
 from domain.campaign import Park
+from domain.standing import Status
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
@@ -56,7 +58,7 @@ async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, he
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
-        parked = await campaigns.park_running(conn, organization_id, Park.FROZEN)
+        parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
         await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
@@ -73,6 +75,8 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
+        if standing.status is Status.SUSPENDED:  # what was frozen waits for that from now on
+            await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
         await wallets.unfreeze_by_operator(
             conn, organization_id, epoch=standing.epoch, cause=f"unfrozen by {caller.name} ({caller.id})"
         )
@@ -90,7 +94,7 @@ async def resume(here: Context, organization_id: str) -> None:
     resumed: list[UUID] = []
     try:
         async with here.services.engine.begin() as conn:
-            resumed = await campaigns.resume_eligible(conn, organization_id)
+            resumed = await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
     except SQLAlchemyError as problem:
         log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
     here.ring_campaigns(organization_id, *resumed)

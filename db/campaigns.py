@@ -11,12 +11,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import recipients as loading
-from db import standings, wallets
 from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
-from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus, Park, kept_by
+from domain.campaign import CampaignStatus, MessageStatus
 from domain.quiet import QuietHours
-from domain.standing import Status
 from domain.waits import Facts
 
 PERSON = "person"
@@ -213,36 +211,6 @@ async def change(
         )
     )
     return _campaign(changed.one())
-
-
-async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> int:
-    """Park every running campaign; returns how many. The caller holds the standing."""
-    running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
-    for campaign in running:
-        await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
-    return len(running)
-
-
-async def resume_eligible(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """Let the parked campaigns run again if the gate lets a debit through; returns those to ring.
-
-    No block stands, the wallet is open and unfrozen with a balance above zero. Never one that a person
-    paused, and never one that Twilio's refusals stopped. Takes the locks of the standing, the campaigns
-    and the wallet. The caller commits.
-    """
-    standing = await standings.lock(conn, organization_id)
-    if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
-        return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
-    parked = await lock_in_status(conn, organization_id, CampaignStatus.PARKED)
-    eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
-    if not eligible:
-        return []
-    wallet = await wallets.watch(conn, organization_id)
-    if wallet is None or kept_by(wallet) is not None:
-        return []
-    for campaign in eligible:
-        await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
-    return [campaign.id for campaign in eligible]
 
 
 async def lock_in_status(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:

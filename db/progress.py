@@ -1,15 +1,16 @@
 """How far a campaign is, how fast it goes, and when it will be through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db import parked_campaigns
 from db.campaigns import Campaign
 from domain import waits
-from domain.campaign import CampaignStatus, MessageStatus
+from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.waits import Wait, Waits
 
 LATELY = timedelta(minutes=1)
@@ -50,6 +51,8 @@ class Progress:
 async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Wait | None:
     """Why it does not move; None: it moves, or is over."""
     unconfirmed = 0
+    if (campaign.status, campaign.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS):
+        campaign = replace(campaign, detail=await parked_campaigns.shortage(conn, campaign, now=now))
     if campaign.waits_for == Waits.UNCONFIRMED:
         unconfirmed = await number_unconfirmed(conn, campaign)
     return waits.why(campaign.facts, unconfirmed=unconfirmed, now=now)

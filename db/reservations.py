@@ -21,7 +21,7 @@ from db.tables import messages as table
 from db.tables import organizations
 from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.money import Money
-from domain.waits import Waits, in_words
+from domain.waits import Waits, in_words, too_dear
 from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
@@ -67,7 +67,7 @@ async def reserve(
     reserved = await _pay_for(conn, campaign, wallet, rows)
     if not reserved:
         has, costs = (Money(micros, wallet.currency) for micros in (wallet.available_micros, rows[0].price_micros))
-        detail = f"the wallet has {has} available, and the next message costs {costs}"
+        detail = too_dear(has, costs)
         return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
     return await _sending(conn, campaign, waiting.position, reserved, now)
 

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.campaign import PASSES_BY_ITSELF
-
 BEHIND_FOR = timedelta(minutes=1)
 SOON = timedelta(seconds=5)
 
@@ -65,20 +63,6 @@ _OWING = text(
     LIMIT :limit
     """
 )
-_MAY_GO_ON = text(
-    """
-    SELECT DISTINCT c.organization_id
-    FROM campaigns c JOIN standings s USING (organization_id) JOIN wallets w USING (organization_id)
-    WHERE c.status = 'parked' AND c.reason = ANY(:reasons)
-      AND s.status = 'active' AND w.gate_open AND NOT w.frozen_by_suspension AND NOT w.frozen_by_operator
-      AND w.balance_micros - w.held_micros > 0
-      AND w.balance_micros - w.held_micros >= coalesce(
-          (SELECT m.price_micros FROM messages m
-           WHERE m.organization_id = c.organization_id AND m.campaign_id = c.id AND m.status = 'pending'
-           ORDER BY m.position LIMIT 1), 0)
-    LIMIT :limit
-    """
-)
 
 
 async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False) -> list[str]:
@@ -105,12 +89,3 @@ async def ring_soon(conn: AsyncConnection, organization_ids: Collection[str], *,
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
     """Those that owe what payers got back, and have something to take it from."""
     return list((await conn.execute(_OWING, {"limit": limit})).scalars())
-
-
-async def parked(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Those with a parked campaign that may go on and can pay its next message, whatever event should have resumed it.
-
-    Asks for that message's price, so that a balance that does not reach it is not tried again and again.
-    """
-    asked = {"limit": limit, "reasons": [reason.value for reason in PASSES_BY_ITSELF]}
-    return list((await conn.execute(_MAY_GO_ON, asked)).scalars())

@@ -59,6 +59,13 @@ PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUN
 """Parked for one of these, a campaign goes on as soon as its wallet pays again."""
 
 
+OUTRANKS = {
+    Park.SUSPENDED: frozenset({Park.FROZEN, Park.INSUFFICIENT_FUNDS}),
+    Park.FROZEN: frozenset({Park.INSUFFICIENT_FUNDS}),
+}
+"""Of several that hold, this one is told, in the order of `kept_by`; when it passes, the others are."""
+
+
 def kept_by(wallet: Wallet) -> Park | None:
     """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance; None: nothing does.
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from domain import refusal
 from domain.campaign import CampaignStatus, Park
+from domain.money import Money
 
 SILENCE = timedelta(minutes=2)
 """A run that reports nothing for so long was not heard, by Temporal or by a worker."""
@@ -102,6 +103,10 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
 
 def in_words(code: str) -> str:
     return _IN_WORDS.get(code, code)
+
+
+def too_dear(available: Money, costs: Money) -> str:
+    return f"the wallet has {available} available, and the next message costs {costs}"
 
 
 def silent(heard_at: datetime | None, now: datetime) -> bool:

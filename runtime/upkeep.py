@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaign_runs, campaigns, holds, locks, refusals, reversals, seals, status_checks, waiting
+from db import campaign_runs, holds, locks, parked_campaigns, refusals, reversals, seals, status_checks, waiting
 from runtime.loops import Loop
 
 log = structlog.get_logger()
@@ -124,13 +124,13 @@ class Upkeep:
             return True
 
         async with self._engine.connect() as conn:
-            due = await waiting.parked(conn, limit=ORGANIZATIONS)
+            due = await parked_campaigns.may_go_on(conn, now=datetime.now(UTC), limit=ORGANIZATIONS)
         return await _each(due, resume, "resume_failed")
 
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            resumed = await campaigns.resume_eligible(conn, organization_id)
+            resumed = await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
         for campaign_id in resumed:
             await self._ring(organization_id, self._doorbell.ring_campaign(organization_id, campaign_id))
 

@@ -19,6 +19,7 @@ from db import (
     messages,
     organizations,
     owners,
+    parked_campaigns,
     readings,
     receipts,
     reservations,
@@ -318,9 +319,9 @@ async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -
                 case "unfreeze_wallet":
                     await wallets.open_gate(conn, organization_id, epoch=held.epoch, cause="active")
                 case "pause_campaigns":
-                    await campaigns.park_running(conn, organization_id, Park.SUSPENDED)
+                    await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
                 case "resume_eligible_campaigns":
-                    await campaigns.resume_eligible(conn, organization_id)
+                    await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
             await _note(conn, held, step)
             if step == steps[-1]:
                 await standings.mark_applied(conn, organization_id, held.epoch, now=NOON)
@@ -585,10 +586,12 @@ async def park(engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id:
     """Park what runs, as a step of the suspension does."""
     async with engine.begin() as conn:
         await standings.lock(conn, organization_id)
-        return await campaigns.park_running(conn, organization_id, why)
+        return await parked_campaigns.park_running(conn, organization_id, why)
 
 
-async def resume(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> list[UUID]:
+async def resume(
+    engine: AsyncEngine, organization_id: str = ORGANIZATION, *, now: datetime | None = None
+) -> list[UUID]:
     """Let run again what may, as a step of the reactivation does."""
     async with engine.begin() as conn:
-        return await campaigns.resume_eligible(conn, organization_id)
+        return await parked_campaigns.resume_eligible(conn, organization_id, now=now or datetime.now(UTC))

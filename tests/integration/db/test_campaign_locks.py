@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaign_runs, campaigns, readings, reservations, standings
+from db import campaign_runs, campaigns, parked_campaigns, readings, reservations, standings
 from db.readings import Reading
 from domain.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.telephony import DeliveryStatus
@@ -91,7 +91,7 @@ async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
         await standings.lock(conn, ORGANIZATION)
         await campaigns.lock(conn, ORGANIZATION, first.id)  # as parking does, which goes by id
         marked = await _mark_silent(engine)
-        await campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
+        await parked_campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
 
     assert marked == [(ORGANIZATION, second.id)]
     assert [(await campaign_now(engine, one)).status for one in (first, second)] == [CampaignStatus.PARKED] * 2

@@ -13,6 +13,7 @@ from db import (
     folding,
     holds,
     inbox,
+    parked_campaigns,
     parking,
     payments,
     readings,
@@ -463,7 +464,7 @@ class Storm:
             found = await inbox.unhandled(conn, ORGANIZATION)
             await standings.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
             await inbox.mark_handled(conn, [one.id for one in found])
-            await campaigns.resume_eligible(conn, ORGANIZATION)
+            await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
 
 
 DEEDS = {
@@ -566,7 +567,7 @@ async def test_a_suspension_that_holds_the_wallet_waits_for_no_campaign(engine: 
             await standings.lock(conn, ORGANIZATION)
             await standings.place_block(conn, ORGANIZATION, admin_block())
             await standings.settle(conn, ORGANIZATION, now=NOON, cause="test", may_open=True)
-            resumed = await campaigns.resume_eligible(conn, ORGANIZATION)
+            resumed = await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
         await wallets.lock(callback_at_work, ORGANIZATION)
 
     assert resumed == []

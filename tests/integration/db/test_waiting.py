@@ -1,15 +1,17 @@
 """The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two relays share."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox, standings, waiting
+from db import inbox, parked_campaigns, progress, standings, waiting
+from db.campaigns import Campaign
 from db.waiting import BEHIND_FOR
-from domain.campaign import CampaignStatus, Park
+from domain.campaign import CampaignStatus, Next, Park
+from domain.quiet import QuietHours
 from domain.subscription import State
 from domain.wallet import credit
 from tests.builders import (
@@ -17,16 +19,20 @@ from tests.builders import (
     ORGANIZATION,
     block,
     campaign,
+    campaign_now,
     change_campaign,
     confirm,
     event,
     freeze,
+    number,
     onboard,
     park,
     post,
     receive,
     reserve,
+    resume,
     rows,
+    run,
     send,
     settle,
     shut_gate,
@@ -45,9 +51,9 @@ async def due(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[str]
         return await waiting.organizations(conn, now=now, limit=limit)
 
 
-async def may_go_on(engine: AsyncEngine) -> list[str]:
+async def may_go_on(engine: AsyncEngine, now: datetime = NOON) -> list[str]:
     async with engine.connect() as conn:
-        return await waiting.parked(conn, limit=10)
+        return await parked_campaigns.may_go_on(conn, now=now, limit=10)
 
 
 async def apply_epoch(engine: AsyncEngine) -> None:
@@ -230,3 +236,136 @@ async def test_a_campaign_that_a_person_paused_is_not_named(engine: AsyncEngine)
     await change_campaign(engine, await campaign(engine), CampaignStatus.PAUSED, reason="asked")
 
     assert await may_go_on(engine) == []
+
+
+NIGHT = datetime(2026, 1, 15, 22, tzinfo=UTC)
+"""23:00 in Berlin, 12:00 in Honolulu."""
+MORNING = NIGHT + timedelta(hours=9)
+
+
+async def changes(engine: AsyncEngine) -> int:
+    return await number(engine, "SELECT count(*) FROM campaign_changes")
+
+
+async def go_round(engine: AsyncEngine, of: Campaign, now: datetime) -> None:
+    """What upkeep does every five seconds, and the campaign's run when it is rung."""
+    if await may_go_on(engine, now):
+        assert await resume(engine, now=now) == [of.id]
+        await reserve(engine, of, now=now)
+
+
+async def text_of(engine: AsyncEngine, of: Campaign, now: datetime = NIGHT) -> str:
+    """What the API says that it waits for."""
+    async with engine.connect() as conn:
+        found = await progress.why_waits(conn, await campaign_now(engine, of), now=now)
+    assert found is not None
+    return found.text
+
+
+async def parked_in_the_night(engine: AsyncEngine) -> Campaign:
+    """Its first message is affordable and in quiet hours, the second may go and is too dear."""
+    await onboard(engine, balance="0.05")
+    prices = [usd("0.01"), usd("0.10")]
+    sending = await campaign(engine, prices=prices, countries=["DE", "US"], quiet_hours=QuietHours(time(21), time(8)))
+    assert (await reserve(engine, sending, now=NIGHT)).reason == Park.INSUFFICIENT_FUNDS
+    return sending
+
+
+async def test_a_campaign_whose_affordable_message_is_in_quiet_hours_is_not_resumed_to_be_parked_again(
+    engine: AsyncEngine,
+) -> None:
+    sending = await parked_in_the_night(engine)
+    before = await changes(engine)
+
+    for _ in range(3):
+        await go_round(engine, sending, NIGHT)
+    events = await resume(engine, now=NIGHT)  # any credit asks, too
+    now = await campaign_now(engine, sending)
+
+    assert (events, await changes(engine)) == ([], before)
+    assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS)
+    assert await text_of(engine, sending) == "the wallet has 0.05 USD available, and the next message costs 0.10 USD"
+
+
+async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(engine: AsyncEngine) -> None:
+    sending = await parked_in_the_night(engine)
+    in_the_morning = await may_go_on(engine, MORNING)
+
+    await post(engine, credit("some", usd("0.04")))
+    still_too_little = await resume(engine, now=NIGHT)
+    told = await text_of(engine, sending)
+    await post(engine, credit("more", usd("0.01")))
+    resumed = await resume(engine, now=NIGHT)
+    batch = await reserve(engine, sending, now=NIGHT)
+
+    assert (in_the_morning, still_too_little, resumed) == ([ORGANIZATION], [], [sending.id])
+    assert told == "the wallet has 0.09 USD available, and the next message costs 0.10 USD"
+    assert (batch.next, batch.reserved) == (Next.SEND, 1)
+
+
+async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(engine: AsyncEngine) -> None:
+    """Its money is back: what it waits for is the morning, no more the wallet."""
+    await onboard(engine, balance="0.05")
+    quiet = QuietHours(time(21), time(8))
+    sending = await campaign(engine, prices=[usd("0.10")], countries=["DE"], quiet_hours=quiet)
+    assert (await reserve(engine, sending, now=MORNING)).reason == Park.INSUFFICIENT_FUNDS
+    before = await may_go_on(engine, NIGHT)
+    await post(engine, credit("some", usd("0.05")))
+
+    await go_round(engine, sending, NIGHT)
+    now = await campaign_now(engine, sending)
+
+    assert before == []
+    assert (now.status, now.waits_for, now.waits_until) == (CampaignStatus.RUNNING, "quiet_hours", MORNING)
+
+
+async def test_one_whose_dear_message_is_to_somebody_who_opted_out_since_goes_on(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0.05")
+    sending = await campaign(engine, prices=[usd("0.10"), usd("0.01")])
+    assert (await reserve(engine, sending)).reason == Park.INSUFFICIENT_FUNDS
+    await run(engine, "INSERT INTO opt_outs (organization_id, recipient) VALUES ('acme', '+15005550001')")
+
+    await go_round(engine, sending, NOON)
+
+    assert (await campaign_now(engine, sending)).status is CampaignStatus.RUNNING
+
+
+async def test_each_campaign_is_resumed_for_its_own_next_message(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0.05")
+    dear = await campaign(engine, prices=[usd("0.10")], name="dear")
+    cheap = await campaign(engine, prices=[usd("0.01")], name="cheap")
+    await reserve(engine, dear)
+    await park(engine, Park.SUSPENDED)
+
+    assert await resume(engine) == [cheap.id]
+    now = await campaign_now(engine, dear)
+    assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS)
+
+
+async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: AsyncEngine) -> None:
+    """Suspended while its wallet is empty, frozen besides, and then one after the other is over."""
+    await onboard(engine, balance="0.01")
+    sending = await campaign(engine, prices=[usd("0.10")])
+    told = []
+
+    async def tell() -> None:
+        now = await campaign_now(engine, sending)
+        assert now.status is CampaignStatus.PARKED
+        told.append(now.reason)
+
+    await reserve(engine, sending)
+    await tell()
+    await freeze(engine)
+    await park(engine, Park.FROZEN)
+    await tell()
+    await park(engine, Park.SUSPENDED)
+    await tell()
+    await park(engine, Park.FROZEN)  # frozen once more while it is suspended
+    await tell()
+    await resume(engine)
+    await tell()
+    await run(engine, "UPDATE wallets SET frozen_by_operator = false, frozen_by_suspension = false")
+    await resume(engine)
+    await tell()
+
+    assert told == ["insufficient_funds", "frozen", "suspended", "suspended", "frozen", "insufficient_funds"]
