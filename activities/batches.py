@@ -20,7 +20,7 @@ from db.organizations import Organization
 from db.refusals import Course
 from domain.campaign import MessageStatus
 from domain.refusal import Stop
-from domain.waits import Waits
+from domain.waits import LONGEST_PAID, Waits
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
@@ -30,8 +30,6 @@ LOOK_EVERY = 5.0
 """Seconds after which it is asked again how the campaign's messages fared with carriers."""
 LONGEST_PAUSE = 10.0
 """Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
-LONGEST_PAID = 300.0
-"""Seconds that messages stay paid during a pause; in a longer one they are refunded, and paid again after it."""
 ACCOUNT_RETRY = 60.0
 """Seconds until an account is tried again that Twilio refuses, though it does not say that it is suspended."""
 
@@ -120,7 +118,8 @@ class BatchSender:
         if asked_to is not None and asked_to.seconds > LONGEST_PAUSE:
             await self._settle()
             await pauses.note(asked_to)
-            return self._sent(stopped=asked_to.seconds > LONGEST_PAID, retry_after=asked_to.seconds)
+            too_long = asked_to.seconds > LONGEST_PAID.total_seconds()
+            return self._sent(stopped=too_long, retry_after=asked_to.seconds)
         both = [pause for pause in (asked_to, await self._turn()) if pause is not None]
         if both:
             pause = max(both, key=lambda pause: pause.seconds)

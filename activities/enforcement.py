@@ -79,8 +79,10 @@ class Enforcement:
         async with self._in(step) as (conn, standing):
             parked = await parked_campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
             async with together(conn):
-                await _line(conn, step, "pause_campaigns", started_at, f"{parked} parked")
+                await _line(conn, step, "pause_campaigns", started_at, f"{len(parked)} parked")
                 await _close(conn, step, standing)
+        for campaign_id in parked:  # one that waits for Twilio holds money meanwhile
+            await self._doorbell.ring_campaign(step.organization_id, campaign_id)
         return standing
 
     @activity.defn(name="reactivate_twilio_subaccount")

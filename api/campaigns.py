@@ -121,7 +121,7 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.CANCELED:
             campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
-            await reservations.release(conn, organization_id, campaign.id, "the campaign was canceled")
+            await reservations.release(conn, organization_id, campaign.id)
         told = await _told(conn, campaign)
     here.ring_campaigns(organization_id, campaign.id)  # a window may be under way
     return told

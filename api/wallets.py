@@ -62,7 +62,8 @@ async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, he
         await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
-    log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=parked)
+    log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked))
+    here.ring_campaigns(organization_id, *parked)
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(wallet, owed)

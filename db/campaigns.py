@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, func, insert, select, update
+from sqlalchemy import Row, Text, bindparam, case, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import recipients as loading
 from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
-from domain.campaign import CampaignStatus, MessageStatus
+from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus
 from domain.quiet import QuietHours
-from domain.waits import Facts
+from domain.waits import OUTLASTS_A_PARK, Facts
 
 PERSON = "person"
 TOLLGATE = "tollgate"
@@ -185,12 +185,16 @@ async def change(
     detail: str = "",
     scheduled_at: datetime | None = None,
 ) -> Campaign:
-    """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may."""
+    """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may.
+
+    What Twilio asked to wait for outlasts being parked and resumed by Tollgate.
+    """
     values: dict[str, Any] = {"status": to.value, "reason": reason, "detail": detail, "scheduled_at": scheduled_at}
-    values |= {"waits_for": "", "waits_until": None, "since": func.clock_timestamp()}
+    keeps = _keeps_its_wait(campaign, to, by, reason)
+    values |= {"since": func.clock_timestamp()} | _wait(keeps=keeps)
     if to is CampaignStatus.RUNNING:
         values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp())}
-        values |= {"heard_at": None, "rung_at": None}
+        values |= {"heard_at": _wait(keeps=keeps)["waits_until"], "rung_at": None}
     if to in (CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
         values["completed_at"] = func.clock_timestamp()
     changed = await conn.execute(
@@ -217,6 +221,21 @@ async def lock_in_status(conn: AsyncConnection, organization_id: str, status: Ca
     """By id, the order in which several are always locked; taken after the standing's lock."""
     rows = await conn.execute(_IN_STATUS, {"of": organization_id, "in_status": status.value})
     return [_campaign(row) for row in rows]
+
+
+def _keeps_its_wait(campaign: Campaign, to: CampaignStatus, by: str, reason: str) -> bool:
+    goes_on_by_itself = to is CampaignStatus.RUNNING or (to is CampaignStatus.PARKED and reason in PASSES_BY_ITSELF)
+    return by == TOLLGATE and goes_on_by_itself and campaign.waits_for in OUTLASTS_A_PARK
+
+
+def _wait(*, keeps: bool) -> dict[str, Any]:
+    if not keeps:
+        return {"waits_for": "", "waits_until": None}
+    lasts = campaigns.c.waits_until > func.clock_timestamp()
+    return {
+        "waits_for": case((lasts, campaigns.c.waits_for), else_=""),
+        "waits_until": case((lasts, campaigns.c.waits_until)),
+    }
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:

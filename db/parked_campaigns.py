@@ -71,8 +71,8 @@ _MAY_GO_ON = (
 )
 
 
-async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> int:
-    """Park every running campaign; returns how many. The caller holds the standing.
+async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> list[UUID]:
+    """Park every running campaign; returns those to ring. The caller holds the standing.
 
     Those that wait for something weaker wait for this from now on.
     """
@@ -82,7 +82,7 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
     for campaign in await lock_in_status(conn, organization_id, CampaignStatus.PARKED):
         if campaign.reason in OUTRANKS[park]:
             await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
-    return len(running)
+    return [campaign.id for campaign in running]
 
 
 async def resume_eligible(conn: AsyncConnection, organization_id: str, *, now: datetime) -> list[UUID]:

@@ -18,6 +18,7 @@ from domain.failure import SEVERAL, STOPS, About
 from domain.refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
 from domain.standing import Status
 from domain.telephony import DeliveryStatus
+from domain.waits import Waits
 
 SENDING_REFUSED = "sending_refused"
 """The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
@@ -41,6 +42,13 @@ _SENDER_KEPT = text("SELECT sender FROM organizations WHERE id = :organization_i
 FORGOTTEN_AFTER = timedelta(days=1)
 _FORGET = text(
     "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND last_seen_at < :before"
+)
+_FORGET_LIMITS = text(
+    """
+    UPDATE campaigns
+    SET waits_for = '', waits_until = NULL, detail = CASE WHEN status = 'running' THEN '' ELSE detail END
+    WHERE organization_id = :organization_id AND waits_for = :waits_for AND status IN ('running', 'parked')
+    """
 )
 _ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 _ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
@@ -128,23 +136,27 @@ async def forget(conn: AsyncConnection, *, now: datetime) -> None:
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """What refusals parked runs again, since their cause may be mended; returns those to ring.
+    """What refusals parked runs again, since their cause may be mended, and what a limit holds up does not wait any
+    more, which may be the former sender's; returns those to ring.
 
     Where the organization may not send now they wait for that instead, as any other. Locks the standing, the campaigns
     and the wallet; the caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     await alerts.clear(conn, organization_id, SENDING_REFUSED)
+    running = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     parked = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
+    await conn.execute(_FORGET_LIMITS, {"organization_id": organization_id, "waits_for": Waits.TWILIO_LIMIT})
+    limited = [campaign.id for campaign in running if campaign.waits_for == Waits.TWILIO_LIMIT]
     refused = [campaign for campaign in parked if campaign.reason in IN_WORDS]
     wallet = await wallets.watch(conn, organization_id) if refused else None
     if standing is None or wallet is None:
-        return []
+        return limited
     park = Park.SUSPENDED if standing.status is not Status.ACTIVE else kept_by(wallet)
     for campaign in refused:
         status = CampaignStatus.RUNNING if park is None else CampaignStatus.PARKED
         await campaigns.change(conn, campaign, status, by=TOLLGATE, reason=park or "")
-    return [] if park is not None else [campaign.id for campaign in refused]
+    return limited if park is not None else [*limited, *(campaign.id for campaign in refused)]
 
 
 async def _sender(conn: AsyncConnection, organization_id: str) -> str:

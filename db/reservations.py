@@ -21,7 +21,7 @@ from db.tables import messages as table
 from db.tables import organizations
 from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.money import Money
-from domain.waits import Waits, in_words, too_dear
+from domain.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
 from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
@@ -91,7 +91,8 @@ def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | N
     until = campaign.waits_until
     if until is None or until <= now or campaign.waits_for == Waits.QUIET_HOURS:
         return None
-    return _for_later(campaign, position, campaign.waits_for, campaign.detail, until - now)
+    later = _for_later(campaign, position, campaign.waits_for, campaign.detail, until - now)
+    return replace(later, stays_paid=until - now <= LONGEST_PAID)
 
 
 def _for_later(campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta) -> Batch:
@@ -250,14 +251,15 @@ async def next_window(
     ]
 
 
-async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID, why: str = "the gate shut") -> int:
+async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
     """Refund what is reserved and was not handed over, and make it pending again; returns how many.
 
     Locks the campaign, then the wallet; the caller commits.
     """
-    await campaigns.lock(conn, organization_id, campaign_id)
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    why = "" if campaign is None else not_sent(campaign.facts)
     reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
-    replies = [Reply(message=one, status=MessageStatus.PENDING, problem=f"not sent: {why}") for one in reserved]
+    replies = [Reply(message=one, status=MessageStatus.PENDING, problem=why) for one in reserved]
     return await settlements.settle(conn, organization_id, replies)
 
 

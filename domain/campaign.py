@@ -93,6 +93,7 @@ class Batch:
 
     `per_second` is how fast it went lately; `begins_in` are the seconds until it is looked at again. `reason` is why it
     does not go on, `detail` the same in words; of `unconfirmed` messages nobody knows whether Twilio took them.
+    `stays_paid`: what is reserved is not refunded while it waits.
     """
 
     next: Next
@@ -105,6 +106,7 @@ class Batch:
     begins_in: float | None = None
     detail: str = ""
     unconfirmed: int = 0
+    stays_paid: bool = False
 
 
 def price(body: str, per_segment: Money) -> tuple[int, Money]:

@@ -1,6 +1,6 @@
 """Why a campaign that is not over does not move: one answer for the API, explain, logs, metrics and alerts. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +12,10 @@ SILENCE = timedelta(minutes=2)
 """A run that reports nothing for so long was not heard, by Temporal or by a worker."""
 LONG = timedelta(minutes=5)
 """Whoever waits for Twilio or for a worker for so long needs a person."""
+
+
+LONGEST_PAID = timedelta(minutes=5)
+"""Messages stay paid during a pause of Twilio's; in a longer one they are refunded, and paid again after it."""
 
 
 class Waits(StrEnum):
@@ -39,6 +43,8 @@ NEEDS_A_PERSON = frozenset(
     }
 )
 """When it lasts `LONG`; quiet hours, a pace and a time to come were asked for."""
+OUTLASTS_A_PARK = frozenset({Waits.TWILIO_LIMIT, Waits.TWILIO_UNREACHABLE})
+"""What Twilio asked for holds whatever happens here meanwhile; only a person does not have to wait for it."""
 _IN_WORDS: dict[str, str] = {
     Waits.PACE: "the pace: others of the account have their turn first",
     Waits.TWILIO_LIMIT: "Twilio asked to wait",
@@ -89,7 +95,7 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
         case CampaignStatus.PAUSED:
             return _wait(facts, Waits.PAUSED)
         case CampaignStatus.PARKED:
-            return _wait(facts, facts.reason)
+            return _wait(replace(facts, until=None), facts.reason)  # that is when its run looks, once it may run
         case CampaignStatus.SCHEDULED:
             due = facts.scheduled_at
             if silent(due, now):
@@ -99,6 +105,21 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
             return _running(facts, unconfirmed, now)
         case _:
             return None
+
+
+def not_sent(facts: Facts) -> str:
+    """Why what was paid for is given back before it was handed over."""
+    match facts.status:
+        case CampaignStatus.CANCELED:
+            return "not sent: the campaign was canceled"
+        case CampaignStatus.PAUSED:
+            return f"not sent: {in_words(Waits.PAUSED)}"
+        case CampaignStatus.PARKED:
+            return f"not sent: {in_words(facts.reason)}"
+        case _ if facts.waits_for:
+            return f"not sent: {in_words(facts.waits_for)}"
+        case _:
+            return "not sent: the gate shut"
 
 
 def in_words(code: str) -> str:

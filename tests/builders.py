@@ -586,7 +586,7 @@ async def park(engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id:
     """Park what runs, as a step of the suspension does."""
     async with engine.begin() as conn:
         await standings.lock(conn, organization_id)
-        return await parked_campaigns.park_running(conn, organization_id, why)
+        return len(await parked_campaigns.park_running(conn, organization_id, why))
 
 
 async def resume(

@@ -45,11 +45,7 @@ class CampaignRun:
                 await self._wait(options.LOOK_UP_UNKNOWN, "look up what Twilio did not confirm")
                 await self._resolve()
             elif batch.next is Next.STOP:
-                await self._settle()
-                longest = options.CAMPAIGN_SELF_CHECK
-                if batch.begins_in is not None:
-                    longest = min(longest, timedelta(seconds=batch.begins_in))
-                await self._wait(longest, f"{batch.status}: {batch.reason}")
+                await self._stop(batch)
             elif not self._rung:
                 if batch.status == CampaignStatus.CANCELED:
                     await self._settle()  # what a window left reserved that was under way then
@@ -81,8 +77,23 @@ class CampaignRun:
         if sent.stopped:
             await self._settle()
         elif sent.retry_after is not None:
-            await workflow.sleep(timedelta(seconds=sent.retry_after), summary="Twilio asked to wait")
+            await self._pause(timedelta(seconds=sent.retry_after))
         return sent.left and not sent.stopped
+
+    async def _stop(self, batch: Batch) -> None:
+        if not batch.stays_paid:
+            await self._settle()
+        longest = options.CAMPAIGN_SELF_CHECK
+        if batch.begins_in is not None:
+            longest = min(longest, timedelta(seconds=batch.begins_in))
+        await self._wait(longest, f"{batch.status}: {batch.reason}")
+
+    async def _pause(self, longest: timedelta) -> None:
+        """Until Twilio's pause is over or somebody rings: what the ring was for is in the database."""
+        if workflow.patched("a-ring-ends-a-pause"):
+            await self._wait(longest, "Twilio asked to wait")
+        else:
+            await workflow.sleep(longest, summary="Twilio asked to wait")
 
     async def _settle(self) -> None:
         await workflow.execute_activity_method(

@@ -5,7 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 
+from activities.doorbell import campaign_workflow_id
 from db import campaign_runs
 from domain.waits import Waits
 from simulators.twilio.app import MAIN_SID
@@ -193,3 +195,128 @@ async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: 
     assert (now["status"], now["waiting"]["code"]) == ("scheduled", Waits.NOT_HEARD)
     assert "campaign_waits" in await world.alerts(organization_id)
     assert 'tollgate_campaigns_waiting{reason="not_heard"} 1.0' in (await world.api.get("/metrics")).text
+
+
+async def waits_an_hour(world: World, organization_id: str, **fault: Any) -> UUID:
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=3600, **fault)
+    campaign_id = await world.campaign(organization_id, recipients=30)
+    await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+    await settled(world, organization_id, campaign_id)
+    return campaign_id
+
+
+async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await waits_an_hour(world, organization_id)
+    before = await told(world, organization_id, campaign_id)
+
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    suspended = await told(world, organization_id, campaign_id)
+    await world.pay(subscription_id)
+    await world.applied(organization_id, "active")
+    after = await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+    at_rest = await settled(world, organization_id, campaign_id)
+
+    assert (suspended["waiting"]["code"], suspended["waiting"]["until"]) == ("suspended", None)
+    assert after["waiting"]["until"] == before["waiting"]["until"]
+    assert at_rest["accepted"] < 30
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/pause")
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/resume")
+    await ends_with_each_once(world, organization_id, campaign_id, 30)
+
+
+async def test_a_wait_that_is_over_when_a_campaign_is_resumed_is_not_told_any_more(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    campaign_id = await waits_an_hour(world, organization_id)
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+    await run(world.services.engine, "UPDATE campaigns SET waits_until = now() - interval '1 second'")
+
+    await world.pay(subscription_id)
+
+    await ends_with_each_once(world, organization_id, campaign_id, 30)
+
+
+async def test_another_sender_does_not_wait_for_the_limit_of_the_former_one(world: World) -> None:
+    organization_id, _ = await world.organization()
+    campaign_id = await waits_an_hour(world, organization_id)
+
+    answer = await world.api.patch(f"/v1/organizations/{organization_id}", json={"sender": "+15550002222"})
+
+    assert answer.status_code == 200
+    await ends_with_each_once(world, organization_id, campaign_id, 30)
+
+
+@pytest.mark.parametrize("seconds", [30, 280])
+async def test_a_campaign_that_is_canceled_during_a_pause_of_twilios_ends_at_once(world: World, seconds: int) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=seconds)
+    campaign_id = await world.campaign(organization_id, recipients=30)
+    await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+
+    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/cancel")
+
+    await is_over(world, organization_id, campaign_id)
+
+
+async def is_over(world: World, organization_id: str, campaign_id: UUID) -> None:
+    handle = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+
+    async def ended() -> bool:
+        return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+
+    await until(ended, "a run that has ended")
+
+
+async def test_a_campaign_goes_on_at_once_when_a_person_resumes_it_during_a_pause_of_twilios(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=280)
+    campaign_id = await world.campaign(organization_id, recipients=30)
+    await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+    base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+
+    await world.post(f"{base}/pause")
+    await world.post(f"{base}/resume")
+
+    await ends_with_each_once(world, organization_id, campaign_id, 30)
+
+
+async def test_a_suspension_during_a_pause_of_twilios_gives_the_money_back_at_once(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=280)
+    campaign_id = await world.campaign(organization_id, recipients=30)
+    await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+
+    await world.lapse(subscription_id)
+    await world.applied(organization_id, "suspended")
+
+    async def given_back() -> bool:
+        return (await counts(world, organization_id, campaign_id))["reserved"] == 0
+
+    await until(given_back, "what is not sent is paid back")
+
+
+async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short_pause(world: World) -> None:
+    organization_id, _ = await world.organization()
+    path = messages_path(await world.account_sid(organization_id))
+    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=120)
+    campaign_id = await world.campaign(organization_id, recipients=30)
+    await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
+    handle = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+
+    for _ in range(3):
+        await handle.signal("ring")
+
+    async def looked() -> bool:
+        history = await handle.fetch_history()
+        return sum(event.HasField("timer_canceled_event_attributes") for event in history.events) > 0
+
+    await until(looked, "a run that woke")
+    now = await counts(world, organization_id, campaign_id)
+    assert (now["accepted"] + now["reserved"], now["pending"]) == (30, 0)
+    assert (await told(world, organization_id, campaign_id))["waiting"]["code"] == Waits.TWILIO_LIMIT
