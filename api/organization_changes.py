@@ -23,7 +23,7 @@ async def change(
     organization_id: OrganizationId, asked: OrganizationChange, caller: Caller, here: Here
 ) -> OrganizationOut:
     """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go on; one that is
-    being sent uses it within a minute.
+    being sent uses it from its next window of messages on.
     """
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)

@@ -19,6 +19,7 @@ from activities.doorbell import (
 from activities.listing import Settled
 from activities.reconciling import Page
 from domain.migration import Progress
+from domain.waits import Waits
 from simulators.twilio.app import MAIN_SID
 from tests.workflow import customers
 from tests.world import World, until
@@ -138,6 +139,24 @@ async def campaign_parked_and_resumed(here: World) -> Handle:
     return await _run_of(here, organization_id, campaign_id)
 
 
+async def campaign_rung_in_a_pause(here: World) -> Handle:
+    """Twilio asks to wait for a minute; a person does not."""
+    organization_id, campaign_id = await _sending(here, recipients=5, start=False)
+    path = f"/2010-04-01/Accounts/{await here.account_sid(organization_id)}/Messages.json"
+    here.twilio.faults.add("429", method="POST", path=path, times=1, retry_after=60)
+    base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
+    await here.post(f"{base}/start")
+
+    async def waits() -> bool:
+        return (await here.campaign_now(organization_id, campaign_id)).waits_for == Waits.TWILIO_LIMIT
+
+    await until(waits)
+    await here.post(f"{base}/pause")
+    await here.post(f"{base}/resume")
+    await _campaign_is(here, organization_id, campaign_id, "completed")
+    return await _run_of(here, organization_id, campaign_id)
+
+
 async def campaign_with_unknown(here: World) -> Handle:
     """Twilio takes a message and does not say so, nor calls back: it is looked up after a minute."""
     here.twilio.callbacks.faults.add("lost")
@@ -214,6 +233,7 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     continued_as_new,
     campaign_finished,
     campaign_parked_and_resumed,
+    campaign_rung_in_a_pause,
     campaign_with_unknown,
     reconciled_first_page,
     reconciled_last_page,
