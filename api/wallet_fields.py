@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from api.errors import ProblemOut
 from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
 from db.wallets import Booked
+from domain.redaction import redact_text
 from domain.wallet import Entry, Wallet
 
 MOST = 1_000
@@ -109,9 +110,15 @@ class EntryOut(BaseModel):
             balance_after=entry.balance_after_micros,
             reference_id=entry.reference_id,
             refunds=entry.refunds,
-            description=entry.description,
+            description=_described(entry),
             created_at=booked.created_at if booked else None,
         )
+
+
+def _described(entry: Entry) -> str:
+    """What a caller wrote is told as it is; Twilio's words in refunds of earlier releases name the recipient."""
+    of_ours = entry.reference_id.startswith("refund:message:")
+    return redact_text(entry.description) if of_ours else entry.description
 
 
 class PostingOut(BaseModel):

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import alerts
+from domain.redaction import redact_text
 
 log = structlog.get_logger()
 INSTALLATION = ""
@@ -31,7 +32,11 @@ class Alert:
 
 
 async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail: str) -> None:
-    """It is logged, too, each time: a log shipper rings somebody. The caller commits."""
+    """It is logged, too, each time: a log shipper rings somebody. No whole phone number stands in it.
+
+    The caller commits.
+    """
+    detail = redact_text(detail)
     log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
     again = {
         "detail": detail,
@@ -68,7 +73,7 @@ async def standing(conn: AsyncConnection, organization_id: str | None = None, *,
         Alert(
             organization_id=row.organization_id,
             kind=row.kind,
-            detail=row.detail,
+            detail=redact_text(row.detail),
             raised_at=row.raised_at,
             times=row.times,
         )

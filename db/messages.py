@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables import campaigns, messages, organizations
 from domain.campaign import MessageStatus
 from domain.money import Money
+from domain.redaction import redact_text
 
 UNSETTLED_AFTER = timedelta(minutes=1)
 """A hand-over that is open for longer has gone wrong."""
@@ -186,7 +187,7 @@ def _message(row: Row[Any]) -> Message:
         provider_sid=row.provider_sid,
         sid_confirmed=row.sid_confirmed,
         error_code=row.error_code,
-        problem=row.problem,
+        problem=row.problem and redact_text(row.problem),  # those of earlier releases are as Twilio put it
         country=row.country,
         provider_price=None
         if row.provider_price_micros is None

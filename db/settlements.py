@@ -1,7 +1,7 @@
 """Settlements: how attempts came out, written down once, with the refunds of what Twilio did not take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import text
@@ -11,6 +11,7 @@ from db import wallets
 from db.messages import Message
 from domain import failure
 from domain.campaign import MessageStatus
+from domain.redaction import redact_text
 from domain.telephony import DeliveryStatus
 from domain.wallet import Wallet, refund
 
@@ -127,9 +128,13 @@ def returns_money(replies: Sequence[Reply]) -> bool:
 async def settle_locked(
     conn: AsyncConnection, organization_id: str, wallet: Wallet | None, replies: Sequence[Reply]
 ) -> int:
-    """The same for a caller that has locked the wallet, which is needed if money moves."""
+    """The same for a caller that has locked the wallet, which is needed if money moves.
+
+    Twilio's words name the recipient, who stands in a column of its own and nowhere else.
+    """
     if not replies:
         return 0
+    replies = [replace(reply, problem=reply.problem and redact_text(reply.problem)) for reply in replies]
     await _take_sids(conn, organization_id, replies)
     open_still = await _write(conn, organization_id, replies)
     refunds = [

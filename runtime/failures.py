@@ -3,7 +3,7 @@
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 
-from runtime.logging import redact_text
+from domain.redaction import redact_text
 
 
 class RedactingFailureConverter(DefaultFailureConverter):

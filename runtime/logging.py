@@ -16,30 +16,13 @@ from pydantic import SecretBytes, SecretStr
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from domain.plain_text import one_line, visible
-
-REDACTED = "***"
+from domain.redaction import REDACTED, redact_text
 
 _SECRET_KEYS = re.compile(
     r"authorization|cookie|password|passwd|secret|token|signature|transmission[-_]sig|api[-_]?key|credential"
     r"|database[-_]url|dsn",
     re.IGNORECASE,
 )
-_SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"(://[^\s:/@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
-    (re.compile(r"\b(auth_?token|client_secret|access_token|api_key|password)(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",}]+",
-                re.IGNORECASE), rf"\1\2{REDACTED}"),
-)  # fmt: skip
-_TELLTALE = re.compile(r"[+%=:;\\\s]")
-"""What none of the patterns can do without: most texts of an event have none of it."""
-_PLUS = r"(?:(?<![\w+])\+|%(?:25)*2B|\\u002b|&#43;|&plus;)"
-"""As it stands in text, in a URL, in a URL within a URL, in JSON and in HTML."""
-_NAMED = r"\b((?:to|from|phone|number|recipient)\w*\\*['\"]?\s*(?:[=:]|%(?:25)*3[AD])\s*(?:b?\\*['\"])?)"
-_PHONES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(rf"({_PLUS})([1-9]\d{{3}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE), rf"\1\2{REDACTED}\3"),
-    (re.compile(rf"{_NAMED}(\d{{4}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE), rf"\1\2{REDACTED}\3"),
-)
-"""E.164 wherever it stands; without its plus, where a name says that it is a number to call."""
 
 
 def configure(level: str, form: str, build_id: str | None = None, stream: TextIO | None = None) -> None:
@@ -98,15 +81,6 @@ def redact(value: object) -> object:
             return value
         case _:
             return redact_text(str(value))
-
-
-def redact_text(text: str) -> str:
-    """`+15550001142` becomes `+1555***42`; a bearer token, a password in a URL or in a form becomes stars."""
-    if _TELLTALE.search(text) is None:
-        return text
-    for pattern, replacement in (*_SECRET_TEXTS, *_PHONES):
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _key(key: object) -> str:

@@ -10,6 +10,7 @@ import pytest
 from db import refusals
 from domain.campaign import Park
 from simulators.twilio.state import Account
+from tests.builders import rows, run
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, recipients, settled
 from tests.world import World, until
 
@@ -264,3 +265,30 @@ async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refund
     assert (sent["status"], sent["error_code"]) == ("refused", 21611)
     assert await paid(world, organization_id) == 0
     assert "sending_refused" not in await world.alerts(organization_id)
+
+
+@pytest.mark.parametrize("code", [21211, 21408, 21612, 21614])
+async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_name(world: World, code: int) -> None:
+    """The recipient stands in its own field, and nowhere else."""
+    organization_id, _ = await world.organization()
+    (await account_of(world, organization_id)).refuse_code = code
+    to = "+14155550123"
+    base = f"/v1/organizations/{organization_id}"
+
+    sent = await world.post(f"{base}/messages", {"to": to, "body": "hello"})
+    entries = (await world.api.get(f"{base}/wallet/entries")).text
+    kept = await rows(world.services.engine, "SELECT problem FROM messages WHERE id = :id", id=sent["id"])
+    story = (await world.api.get(f"{base}/explain")).text
+    alerts = (await world.api.get(f"{base}/alerts")).text
+    await run(
+        world.services.engine,
+        "UPDATE messages SET problem = :words WHERE id = :id",
+        words=f"of an earlier release: {to}",
+        id=sent["id"],
+    )
+    earlier = (await world.api.get(f"{base}/messages/{sent['id']}")).json()
+
+    assert (sent["to"], sent["error_code"]) == (to, code)
+    assert "+1415***23" in sent["problem"]
+    assert [to in text for text in (sent["problem"], entries, str(kept), story, alerts)] == [False] * 5
+    assert earlier["problem"] == "of an earlier release: +1415***23"

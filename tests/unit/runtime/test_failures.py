@@ -10,9 +10,9 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState
 
 from activities.failures import translated
+from domain.redaction import redact_text
 from providers.errors import ProviderRefused, ProviderUnavailable
 from runtime.client import DATA_CONVERTER
-from runtime.logging import redact_text
 
 NUMBER = "+14155550142"
 SECRET_DIGITS = "5555014"

@@ -9,9 +9,10 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from domain.redaction import redact_text
 from domain.standing import Block
 from runtime import logging as our_logging
-from runtime.logging import redact, redact_text
+from runtime.logging import redact
 
 
 @pytest.fixture
