@@ -4,10 +4,11 @@ Every step names the epoch that it serves and does nothing for another one (`Sup
 nothing; each leaves its line in the receipt.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -81,8 +82,7 @@ class Enforcement:
             async with together(conn):
                 await _line(conn, step, "pause_campaigns", started_at, f"{len(parked)} parked")
                 await _close(conn, step, standing)
-        for campaign_id in parked:  # one that waits for Twilio holds money meanwhile
-            await self._doorbell.ring_campaign(step.organization_id, campaign_id)
+        await self._ring_parked(step.organization_id, parked)
         return standing
 
     @activity.defn(name="reactivate_twilio_subaccount")
@@ -130,6 +130,14 @@ class Enforcement:
         async with self._engine.begin() as conn:
             await folding.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
         log.warning("subaccount_held", organization_id=organization_id, reason=reason)
+
+    async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
+        """One that waits for Twilio holds money meanwhile; it is given back at the end of the pause if nobody rings."""
+        try:
+            for campaign_id in campaign_ids:
+                await self._doorbell.ring_campaign(organization_id, campaign_id)
+        except Exception as problem:  # noqa: BLE001 - the suspension is applied, whoever hears of it
+            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
 
     async def _account_of(self, step: Step) -> str:
         async with self._reading.connect() as conn:

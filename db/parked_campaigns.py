@@ -80,7 +80,7 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
     for campaign in running:
         await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
     for campaign in await lock_in_status(conn, organization_id, CampaignStatus.PARKED):
-        if campaign.reason in OUTRANKS[park]:
+        if campaign.reason in OUTRANKS.get(park, ()):
             await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
     return [campaign.id for campaign in running]
 

@@ -320,3 +320,19 @@ async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short
     now = await counts(world, organization_id, campaign_id)
     assert (now["accepted"] + now["reserved"], now["pending"]) == (30, 0)
     assert (await told(world, organization_id, campaign_id))["waiting"]["code"] == Waits.TWILIO_LIMIT
+
+
+async def test_a_freeze_that_is_lifted_during_a_suspension_leaves_the_suspension_to_be_told(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    base = f"/v1/organizations/{organization_id}"
+    campaign_id = await world.campaign(organization_id, recipients=900)
+    await world.post(f"{base}/wallet/freeze", {"reason": "audit"})
+    await waits(world, organization_id, campaign_id, "frozen")
+    await world.lapse(subscription_id)
+
+    await world.post(f"{base}/wallet/unfreeze")
+    suspended = await told(world, organization_id, campaign_id)
+    await world.pay(subscription_id)
+
+    assert suspended["waiting"]["code"] == "suspended"
+    await ends_with_each_once(world, organization_id, campaign_id, 900)
