@@ -47,7 +47,7 @@ from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services
 
-WRITES_WAITING = 100
+WRITES_WAITING = WEBHOOKS_WAITING = 100
 """Of one organization, behind those under way; more are told to come again."""
 ROUTES = (
     webhooks,
@@ -103,6 +103,7 @@ def create_app(services: Services | None = None) -> FastAPI:
                 callbacks=batches,
                 answers=answers,
                 turns=Turns(max(1, ready.settings.db_pool_size // 4), waiting=WRITES_WAITING),
+                webhook_turns=Turns(max(1, ready.settings.db_pool_size // 8), waiting=WEBHOOKS_WAITING),
                 setups=Setups(ready.engine),
             )
             yield

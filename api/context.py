@@ -43,6 +43,7 @@ class Context:
     callbacks: Callbacks
     answers: Answers
     turns: Turns
+    webhook_turns: Turns
     setups: Setups
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:

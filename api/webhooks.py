@@ -4,13 +4,15 @@ When the 200 to a suspension is out, the gate is shut. Nothing opens here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from activities.turns import TooManyWait
 from api.context import Context, Here
 from api.errors import Kind, Problem, not_found
 from db import folding, inbox, owners
@@ -20,6 +22,7 @@ from domain.events import BillingEvent
 from domain.subscription import Provider
 from providers.billing import BillingProvider
 from providers.errors import InvalidSignature, NotMeantForUs, ProviderError
+from runtime.coalescer import Overloaded
 
 log = structlog.get_logger()
 router = APIRouter(tags=["webhooks"])
@@ -89,13 +92,19 @@ for _name in Provider:
 async def hear(
     here: Context, provider: BillingProvider, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> tuple[Delivery, str]:
-    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled when it can be."""
-    try:
-        async with here.services.engine.begin() as conn:
-            received = await folding.receive(conn, event, raw, headers, now=datetime.now(UTC))
-    except (SQLAlchemyError, OSError):
-        await _keep(here, event, raw, headers)
-        raise
+    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled when it can be.
+
+    Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider sends it again.
+    """
+    async with here.services.engine.connect() as conn:
+        named = await owners.of_event(conn, event)
+    async with _turn(here, named):
+        try:
+            async with here.services.engine.begin() as conn:
+                received = await folding.receive(conn, event, raw, headers, now=datetime.now(UTC))
+        except (SQLAlchemyError, OSError):
+            await _keep(here, event, raw, headers)
+            raise
     delivery = received.delivery
     if delivery.folded:
         return delivery, "heard before"
@@ -106,6 +115,19 @@ async def hear(
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
     here.ring(delivery.organization_id)  # even for one that was not understood: the provider will be asked
     return delivery, outcome
+
+
+@asynccontextmanager
+async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[None]:
+    """What may wait for an organization's locks takes its turn, so that connections are left for all others.
+
+    Deliveries that name nobody share one turn: a forged copy waits for the genuine delivery that is being stored.
+    """
+    try:
+        async with here.webhook_turns.of(organization_id or ""):
+            yield
+    except TooManyWait:
+        raise Overloaded from None
 
 
 async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
@@ -123,9 +145,9 @@ async def _clear_up(
             told = await provider.get_subscription(subscription_id)
     except (ProviderError, TimeoutError) as problem:
         log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
-        async with here.services.engine.begin() as conn:
+        async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
             return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
     outcome = f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
-    async with here.services.engine.begin() as conn:
+    async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
         await folding.clear_up(conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC))
     return outcome

@@ -147,3 +147,34 @@ async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
     await until(partial(shut, both[0][0]), "the event of the one that was held")
 
     assert held
+
+
+async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(idle_world: World) -> None:
+    world, engine = idle_world, idle_world.services.engine
+    held, of_held = await world.organization()
+    others = [await world.organization() for _ in range(3)]
+    flood = [
+        event_id
+        for _ in range(65)
+        for action in ("suspend", "activate")
+        for event_id in await world.happen(f"subscriptions/{of_held}/{action}")
+    ]
+    news = [(await world.happen(f"subscriptions/{subscription_id}/suspend"))[0] for _, subscription_id in others]
+    async with engine.begin() as conn:
+        await standings.lock(conn, held)
+        waiting = [asyncio.create_task(world.deliver(event_id)) for event_id in flood]
+        await until(lambda: some_wait(world), "webhooks that wait")
+
+        answers = await asyncio.gather(*(world.deliver(event_id) for event_id in news))
+        still = [task for task in waiting if not task.done()]
+
+    first = await asyncio.gather(*waiting)
+    again = [await world.deliver(event_id) for event_id, status in zip(flood, first, strict=True) if status != 200]
+    stored = await number(
+        engine, "SELECT count(*) FROM inbox WHERE organization_id = :of AND folded_at IS NOT NULL", of=held
+    )
+    assert answers == [200] * 3
+    assert len(still) > 80
+    assert set(first) == {200, 503}
+    assert set(again) == {200}
+    assert stored == len(flood)
