@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.failures import in_words
 from db import alerts, inbox, parking
 from db.inbox import Delivery
+from domain.alerts import AlertKind
 from domain.events import MoneyObject, Payment
 from domain.money import Money
 
@@ -14,7 +16,6 @@ log = structlog.get_logger()
 SURELY_THERE = timedelta(minutes=1)
 """So long after its event a provider has an object, if the event is genuine, and we have what came before it."""
 WAITS_LONG = timedelta(minutes=10)
-MONEY_WAITS = "money_waits"
 
 
 class Aside:
@@ -39,18 +40,16 @@ class Aside:
 
     async def put_off(self, organization_id: str, delivery: Delivery, problem: Exception) -> None:
         """It is tried again by itself, from seconds to ten minutes later; a person is told when that lasts."""
-        reason = f"{name(delivery)}: {type(problem).__name__}: {problem}".partition("\n")[0][:300]
+        reason = f"{name(delivery)}: {in_words(problem)}"[:300]
         async with self._engine.begin() as conn:
             await parking.put_off(conn, delivery.id, reason)
             if is_older(delivery, WAITS_LONG):
-                await alerts.raise_(conn, organization_id, MONEY_WAITS, reason)
+                await alerts.raise_(conn, organization_id, AlertKind.MONEY_WAITS, reason)
         self._tell(delivery, reason)
 
     async def note_settled(self, organization_id: str) -> None:
-        """The alert about what was put off goes when nothing is."""
         async with self._engine.begin() as conn:
-            if not await parking.any_put_off(conn, organization_id):
-                await alerts.clear(conn, organization_id, MONEY_WAITS)
+            await parking.note_settled(conn, organization_id)
 
     async def hand_over(self, delivery: Delivery, owner: str) -> None:
         """It is another organization's, whose lifecycle is rung by the relay."""
@@ -64,13 +63,14 @@ class Aside:
             await parking.disown(conn, delivery.id, reason, subscription_id=subscription_id)
         self._tell(delivery, reason)
 
-    async def alert(self, organization_id: str, kind: str, detail: str) -> None:
+    async def alert(self, organization_id: str, kind: AlertKind, detail: str) -> None:
         async with self._engine.begin() as conn:
             await alerts.raise_(conn, organization_id, kind, detail)
 
     async def alert_not_booked(self, organization_id: str, delivery: Delivery, why: str) -> None:
         taken_back = delivery.money is not None and delivery.money.kind in (MoneyObject.REFUND, MoneyObject.DISPUTE)
-        await self.alert(organization_id, "reversal_not_booked" if taken_back else "payment_not_booked", why)
+        kind = AlertKind.REVERSAL_NOT_BOOKED if taken_back else AlertKind.PAYMENT_NOT_BOOKED
+        await self.alert(organization_id, kind, why)
 
     def _tell(self, delivery: Delivery, reason: str) -> None:
         log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)

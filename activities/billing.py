@@ -15,17 +15,28 @@ from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.unlinked import Unlinked
-from db import alerts, customer_migrations, folding, inbox, parked_campaigns, standings, subscriptions, topups
+from db import (
+    alerts,
+    customer_migrations,
+    folding,
+    inbox,
+    parked_campaigns,
+    parking,
+    standings,
+    subscriptions,
+    topups,
+)
 from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
+from domain.alerts import AlertKind
 from domain.migration import OVER
 from domain.standing import Standing, Status
 from domain.subscription import Provider, Snapshot, State
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
-NOT_CONFIRMED = "not_confirmed"
+NOT_CONFIRMED = AlertKind.NOT_CONFIRMED
 BOOKED_AT_ONCE = 15
 """Of each provider: each takes some calls, and one attempt has 30 s. The next look follows at once."""
 BOOK_UNTIL = 15.0
@@ -189,6 +200,8 @@ async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: 
     if deliveries:
         ids, whose = [delivery.id for delivery in deliveries], deliveries[0].organization_id
         await inbox.mark_handled(conn, ids, organization_id=whose)
+        if whose is not None:
+            await parking.note_settled(conn, whose)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
         return []  # the steps of a reactivation end with it
     return await parked_campaigns.resume_eligible(conn, standing.organization_id, now=datetime.now(UTC))

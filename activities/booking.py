@@ -13,10 +13,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import SURELY_THERE, Aside, is_older, name
+from activities.failures import in_words
 from activities.reversing import Reversing
 from activities.topping_up import STRIKES, UNDECIDED, ToppingUp, is_silent
 from db import alerts, customer_migrations, owners, parking, payments, subscriptions
 from db.inbox import Delivery
+from domain.alerts import AlertKind
 from domain.events import PAID_STATUSES, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.subscription import Provider
 from providers.billing import BillingProvider
@@ -67,7 +69,8 @@ class Booking:
                 await self._aside.put_off(organization_id, delivery, problem)
             except Exception as problem:
                 log.exception("delivery_not_settled", event_id=delivery.event_id, organization_id=organization_id)
-                await self._aside.alert_not_booked(organization_id, delivery, f"{name(delivery)}: {problem!r}"[:300])
+                why = f"{name(delivery)}: {in_words(problem)}"
+                await self._aside.alert_not_booked(organization_id, delivery, why)
                 await self._aside.put_off(organization_id, delivery, problem)
         if deliveries:
             await self._aside.note_settled(organization_id)
@@ -118,7 +121,7 @@ class Booking:
         kind, id_ = payment.reference.kind.value, payment.reference.id
         if payment.status is PaymentStatus.UNKNOWN:
             detail = f"{kind} {id_} has a status that is not known here"
-            await self._aside.alert(organization_id, "payment_not_booked", detail)
+            await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
         if payment.status in UNDECIDED:
             await self._aside.park_undecided(delivery, payment)
             return
@@ -150,12 +153,12 @@ class Booking:
         by_customer = await self._owner_by_customer(delivery, payment) if owner is None else None
         if by_customer == organization_id:
             detail = f"{kind} {id_} of {payment.amount} is its customer's: credit it by hand if it is a top-up"
-            await self._aside.alert(organization_id, "payment_not_booked", detail)
+            await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             await self._aside.park(delivery, detail, payment.amount)
             return False
         owner = owner or by_customer
         detail = f"{kind} {id_} of {payment.amount} is not this organization's, though a webhook named it"
-        await self._aside.alert(organization_id, "payment_of_another", detail)
+        await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, detail)
         if owner is not None:
             await self._aside.hand_over(delivery, owner)
         else:
@@ -181,7 +184,7 @@ class Booking:
                 f"{payment.reference.id} of {payment.amount} names it and is no payment for a subscription:"
                 " credit it by hand if it is a top-up"
             )
-            await self._aside.alert(organization_id, "payment_not_booked", detail)
+            await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             return f"sale {detail}"
         async with self._engine.connect() as conn:
             known = await subscriptions.find(conn, delivery.provider, payment.subscription_id)
@@ -218,7 +221,7 @@ class Booking:
             await parking.adopt_payment(conn, provider, id_, now)
             if not new and await payments.credited(conn, provider, id_):
                 detail = f"{id_} is credited as a top-up, and is a payment for subscription {paid}"
-                await alerts.raise_(conn, organization_id, "payment_not_booked", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             migration = await customer_migrations.not_to_charge(conn, organization_id, provider, paid, at)
             if not new or migration is None or payment.status is PaymentStatus.REFUNDED:
                 return
@@ -226,4 +229,4 @@ class Booking:
                 f"{provider.value} charged {payment.amount} for subscription {paid} at {at:%Y-%m-%d %H:%M} UTC"
                 f" ({id_}), though the migration to {migration.target_provider.value} is {migration.state.value}"
             )
-            await alerts.raise_(conn, organization_id, "charged_by_other", detail)
+            await alerts.raise_(conn, organization_id, AlertKind.CHARGED_BY_OTHER, detail)

@@ -18,6 +18,7 @@ from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
 from db import alerts, folding, parked_campaigns, receipts, standings, suspensions, wallets
 from db.pipeline import reading, together
+from domain.alerts import AlertKind
 from domain.campaign import Park
 from domain.standing import Standing, Status
 from domain.telephony import Account, AccountStatus
@@ -123,7 +124,7 @@ class Enforcement:
     async def mark_stuck(self, stuck: Stuck) -> None:
         async with self._engine.begin() as conn:
             await standings.mark_stuck(conn, stuck.organization_id, stuck.epoch, stuck.step, stuck.reason)
-            await alerts.raise_(conn, stuck.organization_id, "stuck", f"{stuck.step}: {stuck.reason}")
+            await alerts.raise_(conn, stuck.organization_id, AlertKind.STUCK, f"{stuck.step}: {stuck.reason}")
         log.error("enforcement_stuck", organization_id=stuck.organization_id, step=stuck.step, reason=stuck.reason)
 
     async def _block_telephony(self, organization_id: str, reason: str) -> None:
@@ -189,7 +190,7 @@ async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> None:
     now = datetime.now(UTC)
     await standings.mark_applied(conn, step.organization_id, step.epoch, now=now)
     await receipts.finish(conn, step.organization_id, step.epoch, standing.status, now=now)
-    await alerts.clear(conn, step.organization_id, "stuck")
+    await alerts.clear(conn, step.organization_id, AlertKind.STUCK)
     log.info(
         "standing_applied",
         organization_id=step.organization_id,

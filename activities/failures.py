@@ -1,12 +1,14 @@
-"""How a provider's errors become Temporal's: unavailable is retried for ever, refused is not retried by itself."""
+"""How errors become Temporal's, and words for operators: unavailable is retried for ever, refused is not by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory, FailureError
+from temporalio.service import RPCError
 
-from providers.errors import ProviderRefused, ProviderUnavailable
+from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
 
 PROVIDER_UNAVAILABLE = "ProviderUnavailable"
 PROVIDER_REFUSED = "ProviderRefused"
@@ -28,9 +30,36 @@ def translated() -> Iterator[None]:
         ) from problem
 
 
+def in_words(problem: BaseException) -> str:
+    """What went wrong, in one line for an operator: no name of a class, and no statement of the database's."""
+    match problem:
+        case ProviderError() if str(problem):
+            said = str(problem)
+        case DBAPIError():
+            said = f"the database refused it: {problem.orig}"
+        case SQLAlchemyError():
+            said = "the database does not answer: no connection was free"
+        case RPCError():
+            said = f"Temporal refused it: {problem.message}"
+        case TimeoutError():
+            said = "no answer came in time"
+        case OSError(strerror=str() as reason):
+            said = f"the connection failed: {reason}"
+        case OSError():
+            said = "the connection failed"
+        case _:
+            said = "an unexpected failure, which the log shows"
+    return said.partition("\n")[0][:200]
+
+
+def cause_of(problem: ActivityError) -> str:
+    """Why an activity failed for good, in the activity's own words."""
+    return problem.cause.message if isinstance(problem.cause, FailureError) else str(problem.cause)
+
+
 def first_line(problem: Exception) -> str:
     """What an exception says, without the statement that the database's errors add."""
-    return (str(problem).splitlines() or [type(problem).__name__])[0][:200]
+    return str(problem).partition("\n")[0][:200]
 
 
 def stale(problem: str) -> ApplicationError:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.aside import is_older, name
 from db import alerts, inbox, owners, parking
 from db.parking import Parked
+from domain.alerts import AlertKind
 from domain.events import EventKind, brings_money
 from domain.subscription import Provider
 from providers.billing import BillingProvider, Clues
@@ -94,7 +95,9 @@ class Finding:
                 return False
             await inbox.assign(conn, delivery.id, owner, now=now)
             if delivery.kind is EventKind.FRAUD_WARNING:
-                await alerts.raise_(conn, owner, "fraud_warning", f"{delivery.event_type} about {parked.payment_id}")
+                await alerts.raise_(
+                    conn, owner, AlertKind.FRAUD_WARNING, f"{delivery.event_type} about {parked.payment_id}"
+                )
         log.info("owner_found", event_id=delivery.event_id, organization_id=owner)
         return True
 

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
 from db import alerts, folding, inbox, listings, locks
+from domain.alerts import AlertKind
 from domain.events import EventKind
 from domain.subscription import Provider
 from providers.billing import BillingProvider, Listed
@@ -167,7 +168,7 @@ class Listing:
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
         """A webhook that does not come says nothing: its id, secret or address may be wrong, or its types."""
-        kind = f"{provider.value}_events_missed"
+        kind = AlertKind(f"{provider.value}_events_missed")
         async with self._engine.begin() as conn:
             if tally.missed:
                 detail = f"{tally.missed} listed events were never delivered: look at {provider.value}'s webhook"

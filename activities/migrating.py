@@ -20,6 +20,7 @@ from db import alerts, customer_migrations, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
 from domain import migration as rules
+from domain.alerts import AlertKind
 from domain.migration import CHECKOUT_LASTS, Cut, Progress, Ready, Recheck
 from domain.standing import Status
 from domain.subscription import BILLING, PAID, Provider, Snapshot, State
@@ -125,7 +126,7 @@ class Migrating:
                 return await _moved(conn, migration, Progress.CONSENTED)
             if target.state in _LAPSED or migration.expires_at is None or now >= migration.expires_at:
                 return await _undo(conn, migration, Progress.ABANDONED, "the checkout was not finished in its time")
-            await alerts.clear(conn, asked.organization_id, "migration_stuck")
+            await alerts.clear(conn, asked.organization_id, AlertKind.MIGRATION_STUCK)
         return _where(migration)
 
     @activity.defn(name="stop_source")
@@ -170,7 +171,9 @@ class Migrating:
             if known is None or target.state not in BILLING:
                 migration = await fold(conn, migration, source=source, target=target)
                 reason = f"the new subscription is {target.state.value}"
-                await alerts.raise_(conn, asked.organization_id, "nobody_bills", f"migration {migration.id}: {reason}")
+                await alerts.raise_(
+                    conn, asked.organization_id, AlertKind.NOBODY_BILLS, f"migration {migration.id}: {reason}"
+                )
                 return await _moved(conn, migration, Progress.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
@@ -198,7 +201,7 @@ class Migrating:
                 await fold(conn, migration, target=target)
             if migration.late:
                 detail = f"migration {migration.id}: {migration.reason}"
-                await alerts.raise_(conn, asked.organization_id, "late_consent", detail)
+                await alerts.raise_(conn, asked.organization_id, AlertKind.LATE_CONSENT, detail)
             await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
             return _where(await customer_migrations.due(conn, asked.organization_id) or migration)
 
@@ -206,7 +209,7 @@ class Migrating:
     async def note_stuck_migration(self, stuck: StuckAt) -> None:
         async with self._engine.begin() as conn:
             detail = f"{stuck.progress.value}: {stuck.reason}"
-            await alerts.raise_(conn, stuck.organization_id, "migration_stuck", detail)
+            await alerts.raise_(conn, stuck.organization_id, AlertKind.MIGRATION_STUCK, detail)
         log.error("migration_stuck", organization_id=stuck.organization_id, step=stuck.progress, reason=stuck.reason)
 
     async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
@@ -278,7 +281,7 @@ async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink)
 async def _moved(
     conn: AsyncConnection, migration: Migration, to: Progress, reason: str = "", **changed: object
 ) -> Where:
-    await alerts.clear(conn, migration.organization_id, "migration_stuck")
+    await alerts.clear(conn, migration.organization_id, AlertKind.MIGRATION_STUCK)
     return _where(await customer_migrations.move(conn, migration, to, reason=reason, **changed))
 
 

@@ -34,6 +34,7 @@ from db import (
     waiting,
 )
 from db.organizations import Organization
+from domain.alerts import AlertKind
 from domain.standing import Standing, Status
 from domain.subscription import Provider
 from domain.telephony import Account, AccountStatus
@@ -132,7 +133,7 @@ class Reconciling:
                 else:
                     async with self._engine.begin() as conn:
                         await locks.hurry(conn)
-                        await alerts.clear(conn, organization.id, "differs")
+                        await alerts.clear(conn, organization.id, AlertKind.DIFFERS)
             except (ProviderError, DBAPIError) as problem:  # of this one: the others must not wait for it
                 log.warning("not_compared", organization_id=organization.id, reason=first_line(problem))
         return Compared(
@@ -168,9 +169,9 @@ class Reconciling:
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
             for guarantee in {one.guarantee for one in findings} - {one.guarantee for one in failed}:
-                await alerts.clear(conn, alerts.INSTALLATION, f"guarantee_{guarantee}")
+                await alerts.clear(conn, alerts.INSTALLATION, AlertKind(f"guarantee_{guarantee}"))
             for finding in failed:
-                kind, detail = f"guarantee_{finding.guarantee}", f"{finding.check}: {finding.figure}"
+                kind, detail = AlertKind(f"guarantee_{finding.guarantee}"), f"{finding.check}: {finding.figure}"
                 await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
         for finding in failed:
             log.error("guarantee_broken", guarantee=finding.guarantee, check=finding.check, figure=finding.figure)
@@ -224,7 +225,7 @@ class Reconciling:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            await alerts.raise_(conn, organization_id, "differs", difference)
+            await alerts.raise_(conn, organization_id, AlertKind.DIFFERS, difference)
         try:
             await self._doorbell.ring_organization(organization_id)
         except RPCError as problem:

@@ -10,6 +10,7 @@ from activities.aside import SURELY_THERE, Aside, is_older
 from db import alerts, folding, owners, parking, payments, reversals, standings, subscriptions
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from domain.alerts import AlertKind
 from domain.events import (
     PAID_STATUSES,
     Dispute,
@@ -45,13 +46,13 @@ class Reversing:
         taken_back = refunded(refund, by_bank=delivery.kind is EventKind.REVERSED)
         if taken_back is None:
             detail = f"refund {refund.reference.id} does not say of which payment, or whether it stands"
-            await self._aside.alert(organization_id, "refund", detail)
+            await self._aside.alert(organization_id, AlertKind.REFUND, detail)
             why = f"not booked: {refund.reference.id} is {refund.status.value}"
             await self._aside.note_outcome(delivery, why)
             return
         owner = await self._owner_of_payment(delivery.provider, taken_back.payment_id)
         if owner not in (None, organization_id):
-            await self._let_go(organization_id, delivery, "payment_of_another", ANOTHERS, owner)
+            await self._let_go(organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner)
             return
         await self._note_unbooked(organization_id, delivery.provider, taken_back.payment_id)
         async with self._engine.begin() as conn:
@@ -63,7 +64,7 @@ class Reversing:
     async def settle_dispute(self, organization_id: str, delivery: Delivery, dispute: Dispute) -> None:
         owner = await self._owner_of_dispute(organization_id, delivery.provider, dispute)
         if owner != organization_id:
-            await self._let_go(organization_id, delivery, "payment_of_another", ANOTHERS, owner)
+            await self._let_go(organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner)
             return
         for payment_id in dispute.payment_ids:
             await self._note_unbooked(organization_id, delivery.provider, payment_id)
@@ -76,10 +77,12 @@ class Reversing:
                 block = standings.HeldBlock(kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by)
                 await folding.block(conn, organization_id, block, now=now)
             elif dispute.lost:
-                await alerts.raise_(conn, organization_id, "dispute_lost", f"dispute {dispute.id}: the block stays")
+                await alerts.raise_(
+                    conn, organization_id, AlertKind.DISPUTE_LOST, f"dispute {dispute.id}: the block stays"
+                )
             elif dispute.withdrawn is None:
                 detail = f"dispute {dispute.id} is closed and does not say who won: the block stays"
-                await alerts.raise_(conn, organization_id, "dispute_lost", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.DISPUTE_LOST, detail)
             if taken_back is not None:
                 problem = await self._reverse(conn, organization_id, delivery, taken_back)
                 await parking.note_reversal(conn, delivery, taken_back.id)
@@ -89,7 +92,7 @@ class Reversing:
                 )
                 if dispute.withdrawn:
                     detail = f"dispute {dispute.id} does not say what it takes of which payment"
-                    await alerts.raise_(conn, organization_id, "refund", detail)
+                    await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             if not dispute.open and dispute.withdrawn is False:
                 await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
         if problem is not None:
@@ -97,7 +100,9 @@ class Reversing:
 
     async def let_go_unknown(self, organization_id: str, delivery: Delivery) -> None:
         """Of a dispute that only a webhook knows, which may be forged: it blocks nothing, and a person is told."""
-        await self._let_go(organization_id, delivery, "reversal_not_booked", "the provider does not have it", None)
+        await self._let_go(
+            organization_id, delivery, AlertKind.REVERSAL_NOT_BOOKED, "the provider does not have it", None
+        )
 
     async def _owner_of_payment(self, provider: Provider, payment_id: str) -> str | None:
         async with self._engine.connect() as conn:
@@ -149,7 +154,9 @@ class Reversing:
             async with conn.begin_nested():
                 outcome = await reversals.book(conn, organization_id, delivery.provider, told, now=datetime.now(UTC))
         except NotBooked as problem:
-            await alerts.raise_(conn, organization_id, "reversal_not_booked", f"{told.what} {told.id}: {problem}")
+            await alerts.raise_(
+                conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"{told.what} {told.id}: {problem}"
+            )
             return f"{told.what} {told.id} could not be booked: {problem}"
         match outcome:
             case UnknownPayment(payment_id=id_):
@@ -157,27 +164,29 @@ class Reversing:
                     return None
                 waits = f"payment {id_}, which {told.what} {told.id} of {told.amount} takes back, is not booked here"
                 if is_older(delivery, SURELY_THERE):
-                    await alerts.raise_(conn, organization_id, "reversal_not_booked", waits)
+                    await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, waits)
                 return f"unknown {waits}"
             case OtherCurrency():
                 detail = f"{told.what} {told.id} of {told.amount} is in another currency than its payment"
-                await alerts.raise_(conn, organization_id, "refund", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             case NeverCredited() if not told.stands:
                 detail = f"{told.what} {told.id} does not stand, and payment {told.payment_id} was not credited for it"
-                await alerts.raise_(conn, organization_id, "payment_not_booked", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             case OfSubscription() if told.what != "dispute":
                 detail = f"{told.what} {told.id} of a subscription payment: to be settled by a person"
-                await alerts.raise_(conn, organization_id, "refund", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             case reversals.Booked(counted=counted, told=whole) if told.stands and counted != whole:
                 detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
-                await alerts.raise_(conn, organization_id, "refund", detail)
+                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         other = None if told.stands else await reversals.twin(conn, organization_id, delivery.provider, told)
         if other is not None:
             detail = f"{told.what} {told.id} does not stand, {other} of the same amount does: was that given back, too?"
-            await alerts.raise_(conn, organization_id, "refund", detail)
+            await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         return None
 
-    async def _let_go(self, organization_id: str, delivery: Delivery, kind: str, why: str, owner: str | None) -> None:
+    async def _let_go(
+        self, organization_id: str, delivery: Delivery, kind: AlertKind, why: str, owner: str | None
+    ) -> None:
         """A webhook named this organization, its provider does not: nothing of it counts here."""
         assert delivery.money is not None
         what, id_, by = delivery.money.kind.value, delivery.money.id, delivery.provider.value

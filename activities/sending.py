@@ -20,6 +20,7 @@ from db import messages as stored
 from db.messages import Message
 from db.organizations import Organization
 from db.refusals import Failed
+from domain.alerts import AlertKind
 from domain.campaign import Batch, MessageStatus, Next
 from domain.standing import Status
 from domain.telephony import AccountStatus
@@ -158,7 +159,7 @@ class Sending:
             return 0
         async with self._transaction(organization_id) as conn:
             if found.unsure:
-                await alerts.raise_(conn, organization_id, "message_unconfirmed", "; ".join(found.unsure[:5]))
+                await alerts.raise_(conn, organization_id, AlertKind.MESSAGE_UNCONFIRMED, "; ".join(found.unsure[:5]))
             return await readings.settle(conn, organization_id, found.replies)
 
     async def _settle(self, organization: Organization, posted: Tally) -> None:

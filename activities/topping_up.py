@@ -9,9 +9,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import Aside
+from activities.failures import in_words
 from db import owners, parking, payments, topups
 from db.inbox import Delivery
 from db.topups import TopUpCheckout
+from domain.alerts import AlertKind
 from domain.events import PAID_STATUSES, Payment, PaymentStatus
 from domain.subscription import Provider
 from domain.wallet import Credited
@@ -52,14 +54,14 @@ class ToppingUp:
             try:
                 await self._settle(provider, topup)
                 strikes[topup.provider] = 0
-            except Exception as problem:  # noqa: BLE001 - whatever it is, the next checkout must not wait for it
+            except Exception as problem:
                 if isinstance(problem, ProviderError) and is_silent(problem):
                     strikes[topup.provider] += 1
                     log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
                     continue
-                log.warning("topup_not_settled", organization_id=organization_id, problem=repr(problem)[:300])
-                detail = f"checkout {topup.checkout_id}: {problem}"
-                await self._aside.alert(organization_id, "payment_not_booked", detail)
+                log.warning("topup_not_settled", organization_id=organization_id, exc_info=problem)
+                detail = f"checkout {topup.checkout_id}: {in_words(problem)}"
+                await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
 
     async def settle_delivered(self, delivery: Delivery, organization_id: str, provider: BillingProvider) -> None:
         """Only what was made here is captured here: the host application may take its own orders."""
@@ -91,7 +93,7 @@ class ToppingUp:
         """
         kind, id_, now = payment.reference.kind.value, payment.reference.id, datetime.now(UTC)
         if owners.organization_named(payment.custom_id) != organization_id:
-            await self._aside.alert(organization_id, "payment_of_another", f"{kind} {id_}")
+            await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, f"{kind} {id_}")
             return f"{kind} {id_} is not this organization's"
         async with self._engine.begin() as conn:
             if payment.status is PaymentStatus.REFUNDED:  # credited now, it could be spent before we hear of that
@@ -103,7 +105,9 @@ class ToppingUp:
                 await parking.adopt_payment(conn, provider, id_, now)
                 return None
             await conn.rollback()
-        await self._aside.alert(organization_id, "payment_not_booked", f"{kind} {id_}: {payments.in_words(outcome)}")
+        await self._aside.alert(
+            organization_id, AlertKind.PAYMENT_NOT_BOOKED, f"{kind} {id_}: {payments.in_words(outcome)}"
+        )
         return f"{kind} {id_} of {payment.amount} could not be booked: {payments.in_words(outcome)}"
 
 

@@ -60,7 +60,8 @@ class Unlinked:
             if delivery.money is None:
                 await (self._aside.hand_over(delivery, owner) if owner else self._aside.disown(delivery, id_))
         elif told.state not in BILLING:
-            return
+            async with self._engine.begin() as conn:
+                await alerts.clear(conn, organization_id, folding.NOT_LINKED, naming=f" {id_} is ")
         elif await self._pays_for_the_same(provider, id_, own):
             await self._link(organization_id, delivery, id_, told)
         else:

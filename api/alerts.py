@@ -26,6 +26,6 @@ async def list_all(organization_id: OrganizationId, here: Here) -> list[AlertOut
 async def close(organization_id: OrganizationId, kind: Kind, here: Here) -> Response:
     """For what only a person can settle. It is raised again when it is seen again. 404: it does not stand."""
     async with here.services.engine.begin() as conn:
-        if not await alerts.clear(conn, organization_id, kind):
+        if not await alerts.close(conn, organization_id, kind):
             raise not_found(f"alert: no {kind} stands")
     return Response(status_code=204)

@@ -16,6 +16,7 @@ from db.explaining import Explanation
 from db.inbox import Delivery
 from db.receipts import Receipt
 from db.standings import HeldBlock
+from domain.alerts import AlertKind
 from domain.standing import IN_WORDS, Standing
 
 
@@ -134,7 +135,7 @@ class DeliveryOut(BaseModel):
 class AlertOut(BaseModel):
     model_config = ConfigDict(title="Alert")
 
-    kind: str
+    kind: AlertKind | str = Field(description="Another text only if it was raised by another version.")
     detail: str
     raised_at: Time
     times: int

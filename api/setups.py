@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
+from domain.alerts import AlertKind
 from domain.subscription import Provider
 
 log = structlog.get_logger()
@@ -20,20 +21,20 @@ class Setups:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._written: dict[tuple[str, bool], float] = {}
-        self._raised: set[str] = set()
+        self._written: dict[tuple[AlertKind, bool], float] = {}
+        self._raised: set[AlertKind] = set()
 
     async def note_version(self, provider: Provider, concern: str | None) -> None:
         """`concern` is what an event that was taken shows of a wrong setting. The next one that is right clears it."""
-        await self._note(f"{provider.value}_api_version", concern, timedelta(0))
+        await self._note(AlertKind(f"{provider.value}_api_version"), concern, timedelta(0))
 
     async def note_refused(self, provider: Provider, concern: str | None) -> None:
         """`concern` is why an event that a genuine secret signed was refused; None: one was taken. Cleared when, for an
         hour, none was refused: the two may come side by side.
         """
-        await self._note(f"{provider.value}_webhook_setup", concern, AT_MOST_EVERY)
+        await self._note(AlertKind(f"{provider.value}_webhook_setup"), concern, AT_MOST_EVERY)
 
-    async def _note(self, kind: str, concern: str | None, unseen_for: timedelta) -> None:
+    async def _note(self, kind: AlertKind, concern: str | None, unseen_for: timedelta) -> None:
         key, now = (kind, concern is None), time.monotonic()
         is_recent = key in self._written and now - self._written[key] < AT_MOST_EVERY.total_seconds()
         if is_recent and not (concern is None and kind in self._raised and not unseen_for):
@@ -47,7 +48,7 @@ class Setups:
                     await alerts.clear(conn, alerts.INSTALLATION, kind, unseen_for=unseen_for)
         except (SQLAlchemyError, OSError) as problem:
             del self._written[key]
-            log.warning("setup_not_noted", kind=kind, problem=type(problem).__name__)
+            log.warning("setup_not_noted", kind=kind.value, problem=type(problem).__name__)
             return
         self._raised.discard(kind)
         if concern is not None:

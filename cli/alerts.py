@@ -34,7 +34,7 @@ def show_all(*, as_json: bool) -> None:
 
 
 def close(organization_id: str, kind: str) -> None:
-    if not run(lambda conn: alerts.clear(conn, organization_id, kind)):
+    if not run(lambda conn: alerts.close(conn, organization_id, kind)):
         errors.print(f"no alert {kind} of {organization_id} stands", style="red")
         raise typer.Exit(1)
     output.print(f"closed {kind} of {organization_id}")

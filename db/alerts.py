@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import alerts
+from domain.alerts import AlertKind
 from domain.redaction import redact_text
 
 log = structlog.get_logger()
@@ -31,13 +32,13 @@ class Alert:
     times: int
 
 
-async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail: str) -> None:
+async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, detail: str) -> None:
     """It is logged, too, each time: a log shipper rings somebody. No whole phone number stands in it.
 
     The caller commits.
     """
     detail = redact_text(detail)
-    log.warning("alert_raised", organization_id=organization_id, kind=kind, detail=detail)
+    log.warning("alert_raised", organization_id=organization_id, kind=kind.value, detail=detail)
     again = {
         "detail": detail,
         "last_seen_at": func.clock_timestamp(),
@@ -46,22 +47,34 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: str, detail:
     }
     await conn.execute(
         upsert(alerts)
-        .values(organization_id=organization_id, kind=kind, detail=detail)
+        .values(organization_id=organization_id, kind=kind.value, detail=detail)
         .on_conflict_do_update(index_elements=[alerts.c.organization_id, alerts.c.kind], set_=again)
     )
 
 
 async def clear(
-    conn: AsyncConnection, organization_id: str, kind: str, *, unseen_for: timedelta = timedelta(0)
+    conn: AsyncConnection,
+    organization_id: str,
+    kind: AlertKind,
+    *,
+    unseen_for: timedelta = timedelta(0),
+    naming: str = "",
 ) -> bool:
     """It does not hold any more; whether it stood. `unseen_for`: only if it was not raised again for so long.
 
-    The caller commits.
+    `naming`: only if its detail contains this. The caller commits.
     """
     query = _CLEAR
     if unseen_for:
         query = query.where(alerts.c.last_seen_at < func.clock_timestamp() - unseen_for)
-    return (await conn.execute(query, {"of": organization_id, "of_kind": kind})).rowcount > 0
+    if naming:
+        query = query.where(alerts.c.detail.contains(naming, autoescape=True))
+    return (await conn.execute(query, {"of": organization_id, "of_kind": kind.value})).rowcount > 0
+
+
+async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
+    """A person says that it is settled; of any kind, also one of another version. Returns whether it stood."""
+    return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 
 
 async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.tables import campaigns
+from domain.alerts import AlertKind
 from domain.refusal import IN_WORDS
 from domain.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
 
-WAITS = "campaign_waits"
-REFUSED = "campaign_refused"
+WAITS = AlertKind.CAMPAIGN_WAITS
+REFUSED = AlertKind.CAMPAIGN_REFUSED
 """The kinds of two alerts: a campaign waits long for Twilio or a worker; Twilio's refusals have parked one."""
 
 TIME = DateTime(timezone=True)
@@ -149,12 +150,12 @@ async def watch(conn: AsyncConnection, *, now: datetime) -> None:
 
     An alert that says the same already is left alone. The caller commits.
     """
-    told: dict[tuple[str, str], str] = {}
+    told: dict[tuple[str, AlertKind], str] = {}
     asked = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
     for row in await conn.execute(_NEEDS_A_PERSON, asked):
         told.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
-    kinds = {"kinds": [WAITS, REFUSED]}
-    standing = {(row.organization_id, row.kind): row.detail for row in await conn.execute(_ALERTED, kinds)}
+    kinds = {"kinds": [WAITS.value, REFUSED.value]}
+    standing = {(row.organization_id, AlertKind(row.kind)): row.detail for row in await conn.execute(_ALERTED, kinds)}
     for (organization_id, kind), detail in told.items():
         if standing.get((organization_id, kind)) != detail:
             await alerts.raise_(conn, organization_id, kind, detail)

@@ -17,6 +17,7 @@ from db import alerts, subscriptions
 from db.subscriptions import Subscription
 from db.tables import migrations
 from db.tables import subscriptions as subscriptions_table
+from domain.alerts import AlertKind
 from domain.migration import MARK, OVER, STOPS, Progress, marker
 from domain.subscription import BILLING, Provider, Snapshot, State
 
@@ -200,7 +201,7 @@ async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told
     )
     if any(note.startswith(marker(row.id)) for row in await conn.execute(query)):
         detail = f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
-        await alerts.raise_(conn, subscription.organization_id, "nobody_bills", detail)
+        await alerts.raise_(conn, subscription.organization_id, AlertKind.NOBODY_BILLS, detail)
 
 
 def _migration(row: Row[Any]) -> Migration:

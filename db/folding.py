@@ -17,14 +17,15 @@ from db.inbox import Delivery, InboxStatus
 from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
+from domain.alerts import AlertKind
 from domain.events import MAY_CLOSE, BillingEvent, EventKind
 from domain.standing import Block, Standing
 from domain.subscription import BILLING, Order, Snapshot, State, order
 
-UNKNOWN_STATUS = "unknown_status"
-ALERT_OF = {Block.TELEPHONY: "telephony", Block.DISPUTE: "dispute_lost"}
+UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
+ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
 """The alert that stands as long as a block of the kind does."""
-NOT_LINKED = "subscription_not_linked"
+NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
 
 
 class Heard(StrEnum):
@@ -58,9 +59,11 @@ async def receive(
     named = None if standing is None else standing.organization_id
     delivery = await inbox.receive(conn, event, raw, headers, named)
     if named is not None and event.problem is not None and delivery.deliveries == 1:
-        await alerts.raise_(conn, named, "not_understood", f"{event.event_type} {event.event_id}: {event.problem}")
+        await alerts.raise_(
+            conn, named, AlertKind.NOT_UNDERSTOOD, f"{event.event_type} {event.event_id}: {event.problem}"
+        )
     if named is not None and event.kind is EventKind.FRAUD_WARNING and delivery.deliveries == 1:
-        await alerts.raise_(conn, named, "fraud_warning", f"{event.event_type} about {event.payment_id}")
+        await alerts.raise_(conn, named, AlertKind.FRAUD_WARNING, f"{event.event_type} about {event.payment_id}")
     due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
     if standing is None or not due or not (delivery.kept or event.snapshot is not None):
         return Received(delivery=delivery, named=named, heard=None)
@@ -245,7 +248,7 @@ async def _complete(
     known = await subscriptions.completed(conn, checkout, subscription_id)
     if known is None:
         detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
-        await alerts.raise_(conn, checkout.organization_id, "subscription_of_another", detail)
+        await alerts.raise_(conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail)
         return None
     await customer_migrations.completed(conn, checkout, known.id)
     await parking.adopt_subscription(conn, known.provider, known.id, now)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import owners
+from db import alerts, owners
 from db.inbox import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -21,6 +21,7 @@ from db.inbox import (
     read,
 )
 from db.tables import inbox, reversals
+from domain.alerts import AlertKind
 from domain.events import BillingEvent, EventKind
 from domain.money import Money
 from domain.subscription import Provider, State, Word
@@ -95,6 +96,12 @@ async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
     return (await conn.execute(query.limit(1))).scalar_one_or_none() is not None
 
 
+async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
+    """The alert about what was put off goes when nothing is. The caller commits."""
+    if not await any_put_off(conn, organization_id):
+        await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS)
+
+
 async def disown(conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None) -> None:
     """Its provider says that it is not of the organization that it named: it is parked as nobody's, and what else it
     named is not believed. `subscription_id` is what the provider names.
@@ -164,9 +171,12 @@ async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
         update(inbox)
         .where(inbox.c.id == delivery_id, _PARKED)
         .values(outcome=f"dismissed: {why}", **handled)
-        .returning(inbox.c.id)
+        .returning(inbox.c.organization_id)
     )
-    return dismissed.one_or_none() is not None
+    row = dismissed.one_or_none()
+    if row is not None and row.organization_id is not None:
+        await note_settled(conn, row.organization_id)
+    return row is not None
 
 
 async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:

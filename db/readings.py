@@ -15,10 +15,11 @@ from db.refusals import Failed
 from db.settlements import Reply
 from db.status_checks import GIVEN_UP_AFTER, Check
 from domain import failure
+from domain.alerts import AlertKind
 from domain.campaign import CampaignStatus, MessageStatus, Park
 from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage, rank
 
-CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = "callback_contradicted", "refund_unconfirmed"
+CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = AlertKind.CALLBACK_CONTRADICTED, AlertKind.REFUND_UNCONFIRMED
 SURELY_THERE = timedelta(minutes=15)
 """So long after a callback Twilio has the message, if it ever will."""
 _WRITE = text(
@@ -70,7 +71,7 @@ class _Decided:
     words: list[tuple[UUID, DeliveryStatus, int | None]] = field(default_factory=list)
     done: list[Check] = field(default_factory=list)
     look_up: list[UUID] = field(default_factory=list)
-    alerts: dict[str, str] = field(default_factory=dict)
+    alerts: dict[AlertKind, str] = field(default_factory=dict)
 
 
 async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime) -> Outcome:

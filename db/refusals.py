@@ -13,6 +13,7 @@ from db import alerts, campaign_runs, campaigns, settlements, standings, wallets
 from db.campaigns import TOLLGATE
 from db.settlements import Reply
 from domain import failure
+from domain.alerts import AlertKind
 from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
 from domain.failure import SEVERAL, STOPS, About
 from domain.refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
@@ -20,7 +21,7 @@ from domain.standing import Status
 from domain.telephony import DeliveryStatus
 from domain.waits import Waits
 
-SENDING_REFUSED = "sending_refused"
+SENDING_REFUSED = AlertKind.SENDING_REFUSED
 """The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
 MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Park.REFUSED})
 """What another sender may mend: some destinations are closed to one sender only, and an unknown code may mean any."""
@@ -132,7 +133,7 @@ async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[F
 
 async def forget(conn: AsyncConnection, *, now: datetime) -> None:
     """Clear that alert where nothing has failed so for a day: the cause was mended at Twilio. The caller commits."""
-    await conn.execute(_FORGET, {"kind": SENDING_REFUSED, "now": now, "before": now - FORGOTTEN_AFTER})
+    await conn.execute(_FORGET, {"kind": SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER})
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:

@@ -16,6 +16,7 @@ from db.money_changes import MoneyChange
 from db.standings import HeldBlock
 from db.tables import payments, reversals
 from domain import refusals
+from domain.alerts import AlertKind
 from domain.events import Reversal
 from domain.money import Money
 from domain.standing import Block
@@ -23,7 +24,8 @@ from domain.subscription import Provider
 from domain.wallet import Posted, Posting, Wallet, credit, recovery, reversal
 
 RECEIVABLE = "receivable"
-"""The reference of the block that stands while something is owed, and the kind of its alert."""
+"""The reference of the block that stands while something is owed."""
+_LEFT_OWED = "payers got back more than the wallet had left; the rest is owed"
 
 _owed = reversals.c.amount_micros - reversals.c.taken_micros - reversals.c.recovered_micros - reversals.c.waived_micros
 _OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
@@ -172,6 +174,8 @@ async def _booked(
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
     open_ = max(0, counted - row.taken_micros - row.recovered_micros - row.waived_micros)
+    if open_:
+        await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, _LEFT_OWED)
     return Booked(
         counted=Money(counted, currency),
         told=told.amount,
@@ -201,7 +205,7 @@ async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
                 micros = row.recovered_micros + entry.amount.micros
                 await _change(conn, row, recovered_micros=micros, recoveries=row.recoveries + 1)
     except NotBooked as problem:
-        await alerts.raise_(conn, organization_id, "reversal_not_booked", f"recovery: {problem}")
+        await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"recovery: {problem}")
         return False
     return True
 
@@ -243,14 +247,13 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
     if stands is (micros > 0):
         return
     if micros:
-        detail = "payers got back more than the wallet had left; the rest is owed"
+        detail = _LEFT_OWED
         held = HeldBlock(kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate")
         await standings.place_block(conn, organization_id, held)
-        await alerts.raise_(conn, organization_id, RECEIVABLE, detail)
     else:
         detail = "nothing is owed for what payers got back"
         await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
-        await alerts.clear(conn, organization_id, RECEIVABLE)
+        await alerts.clear(conn, organization_id, AlertKind.RECEIVABLE)
     await standings.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
 
 

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, customer_migrations, subscriptions
 from db.customer_migrations import Migration
 from db.subscriptions import Subscription
+from domain.alerts import AlertKind
 from domain.standing import Standing, Status, nobody_bills
 from domain.subscription import BILLING, ENDED, PAID, Word
 
-NOBODY_BILLS = "nobody_bills"
+NOBODY_BILLS = AlertKind.NOBODY_BILLS
 
 
 async def name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
@@ -44,10 +45,10 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     if may and (current is None or current.snapshot.state not in PAID or owes or current.word is not None):
         await subscriptions.make_current(conn, may[0])
     if not bill:
-        await alerts.clear(conn, organization_id, "two_subscriptions_bill")
+        await alerts.clear(conn, organization_id, AlertKind.TWO_SUBSCRIPTIONS_BILL)
     elif current is not None and current not in free and current.snapshot.state in BILLING:
         detail = f"{current.provider} {current.id} and {bill[0].provider} {bill[0].id}"
-        await alerts.raise_(conn, organization_id, "two_subscriptions_bill", detail)
+        await alerts.raise_(conn, organization_id, AlertKind.TWO_SUBSCRIPTIONS_BILL, detail)
 
 
 def _pays(one: Subscription) -> bool:

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, messages, wallets
 from db.messages import Message
 from db.settlements import RETURNED
+from domain.alerts import AlertKind
 from domain.telephony import DeliveryStatus
 from domain.wallet import Debited, Outcome, debit
 
-ALERT = "sent_after_refund"
+ALERT = AlertKind.SENT_AFTER_REFUND
 _NOTE = text(
     """
     INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)

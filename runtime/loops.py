@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
-from activities.failures import first_line
+from activities.failures import first_line, in_words
 from db import alerts
+from domain.alerts import AlertKind
 
 log = structlog.get_logger()
 SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
@@ -20,7 +21,7 @@ PATIENCE = 12
 
 
 class Loop:
-    """Runs `step` for ever. `name` is the log's event and the alert's kind when it fails.
+    """Runs `step` for ever. `kind` is the alert's when it fails, and the log's event.
 
     The step returns how many seconds to rest. After a failure the rest doubles, up to `longest_rest`. The alert is
     cleared by the first success, also by that of a process that was started since.
@@ -28,12 +29,12 @@ class Loop:
 
     def __init__(
         self,
-        name: str,
+        kind: AlertKind,
         step: Callable[[], Awaitable[float]],
         engine: AsyncEngine,
         longest_rest: float = LONGEST_REST,
     ) -> None:
-        self._name = name
+        self._kind = kind
         self._step = step
         self._engine = engine
         self._longest_rest = longest_rest
@@ -50,7 +51,7 @@ class Loop:
             rest = await self._step()
             if self._may_be_alerted:
                 async with self._engine.begin() as conn:
-                    await alerts.clear(conn, alerts.INSTALLATION, self._name)
+                    await alerts.clear(conn, alerts.INSTALLATION, self._kind)
         except Exception as problem:  # noqa: BLE001 - whatever it is, it must not end the loop
             self._failures += 1
             await self._tell(problem)
@@ -61,16 +62,16 @@ class Loop:
     async def _tell(self, problem: Exception) -> None:
         reason, detail = type(problem).__name__, first_line(problem)
         if isinstance(problem, SERVER_AWAY):
-            log.warning(self._name, reason=reason, detail=detail, failures=self._failures)
+            log.warning(self._kind.value, reason=reason, detail=detail, failures=self._failures)
         else:
-            log.error(self._name, reason=reason, detail=detail, failures=self._failures, exc_info=problem)
+            log.error(self._kind.value, reason=reason, detail=detail, failures=self._failures, exc_info=problem)
         if self._failures < PATIENCE and isinstance(problem, SERVER_AWAY):
             return
         self._may_be_alerted = True
         try:
             async with self._engine.begin() as conn:
                 await alerts.raise_(
-                    conn, alerts.INSTALLATION, self._name, f"{self._failures} times in a row: {detail}"[:300]
+                    conn, alerts.INSTALLATION, self._kind, f"{self._failures} times in a row: {in_words(problem)}"
                 )
         except Exception as further:  # noqa: BLE001 - most often the database is what is away
-            log.warning("alert_not_raised", kind=self._name, reason=type(further).__name__)
+            log.warning("alert_not_raised", kind=self._kind.value, reason=type(further).__name__)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.checking import Checking
 from activities.doorbell import Doorbell
 from db import campaign_runs, holds, locks, parked_campaigns, refusals, reversals, seals, status_checks, waiting
+from domain.alerts import AlertKind
 from runtime.loops import Loop
 
 log = structlog.get_logger()
@@ -38,13 +39,13 @@ class Upkeep:
     async def run(self) -> None:
         """Until it is cancelled, whatever is down meanwhile."""
         loops = (
-            Loop("expiry_failed", self._expire, self._engine),
-            Loop("recovery_failed", self._recover, self._engine),
-            Loop("resume_failed", self._go_on, self._engine),
-            Loop("watch_failed", self._watch, self._engine),
-            Loop("sealing_failed", self._seal, self._engine),
-            Loop("checking_failed", self._check, self._engine),
-            Loop("undecided_failed", self._find_undecided, self._engine),
+            Loop(AlertKind.EXPIRY_FAILED, self._expire, self._engine),
+            Loop(AlertKind.RECOVERY_FAILED, self._recover, self._engine),
+            Loop(AlertKind.RESUME_FAILED, self._go_on, self._engine),
+            Loop(AlertKind.WATCH_FAILED, self._watch, self._engine),
+            Loop(AlertKind.SEALING_FAILED, self._seal, self._engine),
+            Loop(AlertKind.CHECKING_FAILED, self._check, self._engine),
+            Loop(AlertKind.UNDECIDED_FAILED, self._find_undecided, self._engine),
         )
         try:
             async with asyncio.TaskGroup() as running:

@@ -25,6 +25,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.doorbell import RECONCILE, RECONCILE_EVENTS
 from activities.listing import Settled
 from activities.reconciling import Page
+from domain.alerts import AlertKind
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
@@ -129,8 +130,8 @@ async def work(services: Services, queues: Collection[str], stop: asyncio.Event,
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
         beside: list[asyncio.Task[None]] = []
         if services.settings.lifecycle_task_queue in queues:
-            relay = Loop("relay_failed", Relay(services).step, services.engine)
-            finding = Loop("finding_failed", services.finding.step, services.engine)
+            relay = Loop(AlertKind.RELAY_FAILED, Relay(services).step, services.engine)
+            finding = Loop(AlertKind.FINDING_FAILED, services.finding.step, services.engine)
             beside.append(asyncio.create_task(relay.run(), name="relay"))
             beside.append(asyncio.create_task(finding.run(), name="finding"))
             upkeep = Upkeep(services.engine, services.doorbell, services.checking)

@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, the guarantees' checks.
+"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the guarantees' checks.
 
 `python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of date.
 """
@@ -22,7 +22,7 @@ from cli.commands import app as commands
 from cli.failures import MEANINGS
 from db.certify import CHECKS, GUARANTEES
 from runtime import billing, settings
-from tools import failures, lifecycle
+from tools import alert_tables, failures, lifecycle
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
@@ -33,12 +33,14 @@ def pages() -> dict[Path, str]:
     """Every generated page and what it has to say."""
     told, proved = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
     sent = REFERENCE.parent / "explanation" / "campaigns.md"
+    runbook = REFERENCE.parent / "how-to" / "runbook.md"
     return {
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "cli.md": cli(),
         told: lifecycle.filled(told.read_text(encoding="utf-8")),
         sent: failures.filled(sent.read_text(encoding="utf-8")),
+        runbook: alert_tables.filled(runbook.read_text(encoding="utf-8")),
         proved: guarantees(proved.read_text(encoding="utf-8")),
     }
 

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.billing import Billing, Organization
     from activities.doorbell import LIFECYCLE, STANDING, STUCK, Lifecycle
     from activities.enforcement import Enforcement, Step, Stuck
-    from activities.failures import SUPERSEDED
+    from activities.failures import SUPERSEDED, cause_of
     from domain.standing import Standing, Status
     from workflows import options
 
@@ -126,7 +126,7 @@ class OrganizationLifecycle:
                     superseded = True
                 else:
                     superseded, complete = False, False
-                    await self._note_stuck(activity_method.__name__, standing.epoch, str(problem.cause))
+                    await self._note_stuck(activity_method.__name__, standing.epoch, cause_of(problem))
                     if standing.status is Status.ACTIVE:
                         return True  # what is not open stays closed
             if superseded:

@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.billing import Organization
     from activities.doorbell import MIGRATION, Moving
+    from activities.failures import cause_of
     from activities.migrating import Migrating, StuckAt, Where
     from domain.migration import IN_WORDS, OVER, Progress
     from workflows import options
@@ -81,7 +82,7 @@ class SubscriptionMigration:
         except ActivityError as problem:
             if is_cancelled_exception(problem):
                 raise  # somebody ends this run; the reconciliation begins another one, which goes on here
-            await self._stuck(where, str(problem.cause))
+            await self._stuck(where, cause_of(problem))
             return where
         return found
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import figures
 from db.callbacks import Told
+from domain.alerts import AlertKind
 from domain.wallet import credit
 from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer
@@ -80,7 +81,7 @@ async def test_a_loop_goes_on_after_any_exception_and_ends_when_it_is_cancelled(
     step = Step(problem, problem)
 
     with structlog.testing.capture_logs() as logged:
-        running = await run_until(Loop("relay_failed", step, engine, longest_rest=0), step.succeeded)
+        running = await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
 
     assert running.cancelled()
     assert [(one["event"], one["reason"], one["failures"]) for one in logged if "reason" in one] == [
@@ -97,7 +98,7 @@ async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_nex
         seen.append(await alerts(engine))
         return await step()
 
-    await run_until(Loop("sealing_failed", look_and_succeed, engine, longest_rest=0), step.succeeded)
+    await run_until(Loop(AlertKind.SEALING_FAILED, look_and_succeed, engine, longest_rest=0), step.succeeded)
 
     assert seen[:2] == [{}, {"sealing_failed": 1}]
     assert await alerts(engine) == {}
@@ -106,11 +107,11 @@ async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_nex
 async def test_a_server_that_is_away_is_an_alert_after_a_minute(engine: AsyncEngine) -> None:
     away = OperationalError("SELECT 1", {}, OSError("away"))
     step = Step(*[away] * (PATIENCE - 1))
-    await run_until(Loop("relay_failed", step, engine, longest_rest=0), step.succeeded)
+    await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
     assert await builders.number(engine, "SELECT count(*) FROM alerts") == 0
 
     step = Step(*[away] * PATIENCE)
-    await run_until(Loop("relay_failed", step, engine, longest_rest=0), step.succeeded)
+    await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
     assert await builders.number(engine, "SELECT count(*) FROM alerts WHERE kind = 'relay_failed'") == 1
 
 
@@ -118,7 +119,7 @@ async def test_a_loop_goes_on_although_its_alert_cannot_be_raised(engine: AsyncE
     step = Step(KeyError("x"))
 
     with no_connection(engine, RuntimeError("no connection")), structlog.testing.capture_logs() as logged:
-        running = asyncio.create_task(Loop("relay_failed", step, engine, longest_rest=0).run())
+        running = asyncio.create_task(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0).run())
         await until(step.succeeded)
     running.cancel()
 

@@ -1,6 +1,7 @@
 """Each money fact is settled on its own: one that cannot be holds up no other money, and no standing."""
 
 import json
+import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -116,6 +117,29 @@ async def test_what_keeps_failing_is_told_and_the_alert_goes_when_it_is_settled(
 
     assert "sale" in detail
     await until(cleared, "the alert is cleared")
+
+
+async def test_the_alert_about_money_goes_when_a_person_dismisses_what_waits(actor: Actor) -> None:
+    world, engine = actor.world, actor.world.services.engine
+    organization_id = await onboard(world, balance="0")
+    subscription = await actor.subscribe(organization_id)
+    await actor.deliver_raw(await bad_sale(actor, subscription.id, "always failing"))
+    aged = "UPDATE inbox SET received_at = received_at - interval '10 minutes' WHERE organization_id = :of"
+    await run(engine, aged, of=organization_id)
+    detail = await alerted(world, organization_id, "money_waits")
+    waits = "SELECT id FROM inbox WHERE organization_id = :of AND status = 'parked'"
+
+    async def dismissed() -> bool:
+        """A delivery that is being tried at this moment is not parked."""
+        found = await rows(engine, waits, of=organization_id)
+        paths = [f"/v1/webhooks/parked/{row.id}/dismiss" for row in found]
+        answers = [await world.api.post(path, json={"reason": "settled by hand"}) for path in paths]
+        return [answer.status_code for answer in answers] == [204]
+
+    await until(dismissed, "the delivery is dismissed")
+
+    assert "money_waits" not in await world.alerts(organization_id)
+    assert not re.search(r"Provider|Error\b|Exception|\bPsycopg|\(\'", detail)
 
 
 async def test_what_the_database_refuses_holds_up_no_other_money(idle_world: World) -> None:

@@ -111,6 +111,22 @@ async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(acto
     await world.certify()
 
 
+async def test_the_alert_about_a_subscription_goes_when_that_ends(actor: Actor) -> None:
+    world = actor.world
+    organization_id = await onboard(world)
+    await actor.subscribe(organization_id)
+    new, told = await subscribe_beside(actor, organization_id, plan=await other_plan(actor))
+    await actor.deliver(told)
+    await alerted(world, organization_id, "subscription_not_linked")
+
+    await actor.happen(f"subscriptions/{new}/cancel")
+
+    async def cleared() -> bool:
+        return "subscription_not_linked" not in await world.alerts(organization_id)
+
+    await until(cleared, "the alert is cleared")
+
+
 async def test_a_dispute_of_a_payment_from_before_the_link_shuts_the_gate(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world)

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from db import alerts, listings
 from db.listings import Counts
+from domain.alerts import AlertKind
 from domain.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
@@ -34,10 +35,10 @@ async def test_what_waits_and_what_stands_is_told(tollgate: Tollgate) -> None:
     [event_id] = await tollgate.happen(subscription_id, "suspend")
     await tollgate.deliver_event(event_id)
     async with tollgate.services.engine.begin() as conn:
-        await alerts.raise_(conn, "acme", "differs", "made up")
-        await alerts.raise_(conn, "globex", "differs", "made up")
-        await alerts.raise_(conn, "globex", "stuck", "made up, and over")
-        await alerts.clear(conn, "globex", "stuck")
+        await alerts.raise_(conn, "acme", AlertKind.DIFFERS, "made up")
+        await alerts.raise_(conn, "globex", AlertKind.DIFFERS, "made up")
+        await alerts.raise_(conn, "globex", AlertKind.STUCK, "made up, and over")
+        await alerts.clear(conn, "globex", AlertKind.STUCK)
 
     series = await scraped(tollgate)
 

@@ -2,6 +2,7 @@
 
 from db import alerts
 from db.api_keys import Scope
+from domain.alerts import AlertKind
 from tests.integration.api.conftest import Tollgate, organization
 
 ACME = "/v1/organizations/acme"
@@ -140,7 +141,7 @@ async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
 async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     async with tollgate.services.engine.begin() as conn:
-        await alerts.raise_(conn, "acme", "refund", "refund R-1 of a subscription payment")
+        await alerts.raise_(conn, "acme", AlertKind.REFUND, "refund R-1 of a subscription payment")
     before = await tollgate.get(f"{ACME}/alerts")
 
     refused = await tollgate.ask("DELETE", f"{ACME}/alerts/refund", scope=Scope.WRITE)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts, folding, inbox, reversals, subscriptions
 from db.evidence import READS_LAG, SAME_SECOND
 from db.folding import Heard
+from domain.alerts import AlertKind
 from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.standing import Block, Status
 from domain.subscription import Provider, Snapshot, State
@@ -236,7 +237,7 @@ async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(engine: 
         await folding.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
         for reference in ("D-1", "D-2"):
             await folding.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
-        await alerts.raise_(conn, ORGANIZATION, "dispute_lost", "D-1")
+        await alerts.raise_(conn, ORGANIZATION, AlertKind.DISPUTE_LOST, "D-1")
     standing_at_first = await standing_alerts(engine)
 
     await unblock(engine, kind=Block.TELEPHONY)

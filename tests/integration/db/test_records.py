@@ -10,6 +10,7 @@ from db import alerts, organizations, payments, receipts, standings, subscriptio
 from db.organizations import AccountTaken
 from db.payments import BookedFor, TopUpOutcome
 from db.receipts import Receipt
+from domain.alerts import AlertKind
 from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.money import Money
 from domain.standing import Block, Status
@@ -213,7 +214,7 @@ async def test_an_alert_is_logged_each_time(engine: AsyncEngine) -> None:
     with structlog.testing.capture_logs() as logged:
         async with engine.begin() as conn:
             for detail in ("first", "second"):
-                await alerts.raise_(conn, ORGANIZATION, "refund", detail)
+                await alerts.raise_(conn, ORGANIZATION, AlertKind.REFUND, detail)
 
     assert [(one["event"], one["kind"], one["detail"]) for one in logged] == [
         ("alert_raised", "refund", "first"),
@@ -221,14 +222,31 @@ async def test_an_alert_is_logged_each_time(engine: AsyncEngine) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", AlertKind)
+async def test_an_alert_of_every_kind_is_closed_and_raised_again(engine: AsyncEngine, kind: AlertKind) -> None:
+    found = []
+    async with engine.begin() as conn:
+        for act in ("raise", "clear", "raise", "close", "raise"):
+            match act:
+                case "raise":
+                    await alerts.raise_(conn, ORGANIZATION, kind, "why")
+                case "clear":
+                    assert await alerts.clear(conn, ORGANIZATION, kind)
+                case _:
+                    assert await alerts.close(conn, ORGANIZATION, kind.value)
+            found.append([(one.kind, one.times) for one in await alerts.standing(conn, ORGANIZATION)])
+
+    assert found == [[(kind, 1)], [], [(kind, 2)], [], [(kind, 3)]]
+
+
 async def test_an_alert_is_raised_once_counted_and_cleared(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         for _ in range(3):
-            await alerts.raise_(conn, ORGANIZATION, "stuck", "why")
+            await alerts.raise_(conn, ORGANIZATION, AlertKind.STUCK, "why")
         [raised] = await alerts.standing(conn, ORGANIZATION)
-        await alerts.clear(conn, ORGANIZATION, "stuck")
+        await alerts.clear(conn, ORGANIZATION, AlertKind.STUCK)
         cleared = await alerts.standing(conn)
-        await alerts.raise_(conn, ORGANIZATION, "stuck", "again")
+        await alerts.raise_(conn, ORGANIZATION, AlertKind.STUCK, "again")
         [again] = await alerts.standing(conn)
 
     assert (raised.times, raised.detail) == (3, "why")

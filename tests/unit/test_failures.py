@@ -1,0 +1,77 @@
+"""What operators read of a failure is a sentence: no name of a class, no statement, no Python."""
+
+import ast
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.failures import cause_of, in_words
+from providers.errors import ProviderUnavailable
+
+ROOT = Path(__file__).parent.parent.parent
+LAYERS = ("activities", "api", "db", "domain", "workflows")
+MODULES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py")) if "migrations" not in path.parts]
+STATEMENT = "INSERT INTO payments (id) VALUES (%(id)s)"
+PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(\)|\('", re.ASCII)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (ProviderUnavailable("PayPal answered 503"), "PayPal answered 503"),
+        (ProviderUnavailable(""), "an unexpected failure, which the log shows"),
+        (
+            IntegrityError(STATEMENT, {"id": 1}, psycopg.errors.UniqueViolation("duplicate key\nDETAIL: Key (id)=(1)")),
+            "the database refused it: duplicate key",
+        ),
+        (DBAPIError(STATEMENT, None, psycopg.OperationalError("it is away")), "the database refused it: it is away"),
+        (NoConnectionFree("QueuePool limit"), "the database does not answer: no connection was free"),
+        (TimeoutError(), "no answer came in time"),
+        (ConnectionRefusedError(111, "Connection refused"), "the connection failed: Connection refused"),
+        (OSError("odd"), "the connection failed"),
+        (RPCError("not there", RPCStatusCode.NOT_FOUND, b""), "Temporal refused it: not there"),
+        (KeyError("amount"), "an unexpected failure, which the log shows"),
+    ],
+)
+def test_a_failure_is_told_in_words(problem: Exception, said: str) -> None:
+    assert in_words(problem) == said
+    assert not PYTHON.search(in_words(problem).replace("PayPal", ""))
+
+
+def test_why_an_activity_failed_is_told_without_the_name_of_its_error() -> None:
+    problem = ActivityError(
+        "failed",
+        scheduled_event_id=1,
+        started_event_id=2,
+        identity="",
+        activity_type="",
+        activity_id="",
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+    )
+    problem.__cause__ = ApplicationError("Twilio refused it (20404)", type="ProviderRefused")
+
+    assert cause_of(problem) == "Twilio refused it (20404)"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_of_errors_are_for_the_log_alone(path: Path) -> None:
+    """Wherever a module writes `type(problem).__name__` or `{problem!r}`, it is handed to the log."""
+    tree = ast.parse(path.read_text())
+    logged = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log.")
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.Attribute) and node.attr == "__name__" and ast.unparse(node).startswith("type(")
+        shown = isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
+        shown = shown and ast.unparse(node.value) in ("problem", "error", "failure")  # type: ignore[attr-defined]
+        if named or shown:
+            assert id(node) in logged, ast.unparse(node)

@@ -1,0 +1,24 @@
+"""The tables of docs/how-to/runbook.md: every kind of alert, what it means, and what ends it."""
+
+from collections.abc import Iterable
+
+from domain.alerts import MEANINGS, AlertKind, Meaning
+from tools.lifecycle import fill
+
+
+def filled(page: str) -> str:
+    by_itself = [(kind, one) for kind, one in MEANINGS.items() if one.clears is not None]
+    by_a_person = [(kind, one) for kind, one in MEANINGS.items() if one.clears is None]
+    page = fill(page, "alerts that clear", _table(("kind", "do", "it clears when"), by_itself))
+    return fill(page, "alerts that a person closes", _table(("kind", "do"), by_a_person))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[AlertKind, Meaning]]) -> str:
+    alike: dict[Meaning, list[AlertKind]] = {}
+    for kind, meaning in rows:
+        alike.setdefault(meaning, []).append(kind)
+    lines = [head, ("---",) * len(head)]
+    for meaning, kinds in alike.items():
+        names = ", ".join(f"`{kind}`" for kind in kinds)
+        lines.append((names, meaning.about, *([meaning.clears] if meaning.clears else [])))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
