@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from activities.doorbell import Doorbell
 from activities.failures import first_line
 from activities.looking_up import LOOK_UP_AFTER, look_up
-from db import alerts, locks, messages, organizations, readings, status_checks
+from db import locks, messages, organizations, readings, status_checks
 from db.organizations import Organization
 from db.readings import Outcome, Reading
 from db.status_checks import Check
@@ -79,8 +79,12 @@ class Checking:
             if outcome.refunded:
                 await self._doorbell.ring_organization(organization_id)  # if it may send by now, campaigns go on
         except (ProviderError, SQLAlchemyError, OSError) as problem:
-            reason, detail = type(problem).__name__, first_line(problem)
-            log.warning("check_failed", organization_id=organization_id, reason=reason, detail=detail)
+            log.warning(
+                "check_failed",
+                organization_id=organization_id,
+                reason=type(problem).__name__,
+                detail=first_line(problem),
+            )
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
             log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
         except Exception as problem:
@@ -142,6 +146,5 @@ class Checking:
             await locks.hurry(conn)
             await readings.settle(conn, organization.id, sure)
             if unsure:
-                await status_checks.done(conn, organization.id, [one for one in checks if one.message_id in unsure])
-                detail = "; ".join(looked_up.unsure[:5]) or "Twilio does not list what callbacks told of"
-                await alerts.raise_(conn, organization.id, readings.REFUND_UNCONFIRMED, detail)
+                of_these = [one for one in checks if one.message_id in unsure]
+                await readings.leave_to_a_person(conn, organization.id, of_these, looked_up.unsure)

@@ -17,7 +17,7 @@ from db.refusals import Failed
 from db.status_checks import Check
 from domain import failure
 from domain.campaign import MessageStatus
-from domain.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, rank
+from domain.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, exclude_each_other, rank
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
@@ -59,7 +59,7 @@ _WRITE = text(
 
 class Applied(StrEnum):
     CHANGED = "changed"
-    TO_BE_READ = "to be read at Twilio, which alone can say that it failed"
+    TO_BE_READ = "to be read at Twilio, which alone can say how it ended"
     NOTHING_NEW = "nothing new"
     NOT_OURS = "no such message"
     TOO_LATE = "of an attempt that was settled otherwise"
@@ -96,12 +96,12 @@ class _Standing:
             return Applied.NOTHING_NEW
         if self.status not in _OPEN or not self._same_attempt(callback, attempt):
             return Applied.TOO_LATE
-        if told.asks_for_money:
+        another_sid = sid_taken if self.provider_sid is None else self.provider_sid != callback.message_sid
+        in_doubt = another_sid or exclude_each_other(self.delivery_status, callback.status)  # one of two is forged
+        if told.asks_for_money or in_doubt:
             return Applied.TO_BE_READ
         if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
             return Applied.NOTHING_NEW
-        if self.provider_sid is None and sid_taken:
-            return Applied.TOO_LATE
         self.status, self.provider_sid = MessageStatus.ACCEPTED, callback.message_sid
         self.delivery_status, self.error_code = callback.status, callback.error_code
         return Applied.CHANGED
@@ -123,9 +123,8 @@ class _Standing:
         return status in (WENT_OUT if known is not DeliveryStatus.UNDELIVERED else ARRIVED)
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
-        if self.provider_sid is not None:
-            return self.provider_sid == callback.message_sid
-        return attempt is None or attempt == self.attempt
+        """Twilio's id decides where it is known here: the attempt of a forged callback may be any number."""
+        return callback.message_sid == self.provider_sid or attempt in (None, self.attempt)
 
 
 @dataclass(slots=True)

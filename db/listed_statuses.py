@@ -9,7 +9,7 @@ from db import status_checks
 from db.status_checks import Check
 from domain import failure
 from domain.campaign import MessageStatus
-from domain.telephony import WENT_OUT, DeliveryStatus, SentMessage, rank
+from domain.telephony import WENT_OUT, DeliveryStatus, SentMessage, exclude_each_other, rank
 
 _KNOWN = text(
     """
@@ -54,7 +54,8 @@ async def compare(conn: AsyncConnection, organization_id: str, listed: Sequence[
         failed = failure.refunded(sent.status, sent.error_code)
         kept = row.status == MessageStatus.ACCEPTED.value
         known = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
-        if kept and not failed and (known is None or rank(sent.status) > rank(known)):
+        news = known is None or rank(sent.status) > rank(known) or exclude_each_other(known, sent.status)
+        if kept and not failed and news:
             ends.append(sent)
         elif (kept and failed) or (not kept and not failed and sent.status in WENT_OUT and not row.noted):
             check = Check(organization_id=organization_id, message_id=row.id, attempt=row.attempt, message_sid=row.sid)

@@ -79,8 +79,8 @@ class Message:
 
     @property
     def is_taken_on_trust(self) -> bool:
-        """Whether only a callback says that Twilio took it, and as which message."""
-        return self.status is MessageStatus.ACCEPTED and not self.sid_confirmed
+        """Whether Twilio has not confirmed which message of its own this is: a callback says it, or nobody does."""
+        return self.status is MessageStatus.ACCEPTED and (self.provider_sid is None or not self.sid_confirmed)
 
     @property
     def debit_reference(self) -> str:

@@ -17,7 +17,15 @@ from db.status_checks import GIVEN_UP_AFTER, Check
 from domain import failure
 from domain.alerts import AlertKind
 from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, DeliveryStatus, SentMessage, rank
+from domain.telephony import (
+    CLOCKS_DIFFER,
+    TERMINAL,
+    WENT_OUT,
+    DeliveryStatus,
+    SentMessage,
+    exclude_each_other,
+    rank,
+)
 
 CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = AlertKind.CALLBACK_CONTRADICTED, AlertKind.REFUND_UNCONFIRMED
 SURELY_THERE = timedelta(minutes=15)
@@ -29,6 +37,14 @@ _WRITE = text(
         settled_at = coalesce(m.settled_at, clock_timestamp())
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS integer[])) AS t (id, status, code)
     WHERE m.organization_id = :organization_id AND m.id = t.id
+    """
+)
+_NOT_LISTED = "Twilio does not list what callbacks told of"
+_NOT_FOUND = text(
+    """
+    UPDATE messages SET problem = :problem
+    WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[])) AND status = 'accepted'
+      AND NOT sid_confirmed
     """
 )
 _LOST = text(
@@ -91,7 +107,7 @@ async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[
         if message is None:
             decided.done.append(reading.check)
         elif reading.sent is None:
-            _not_there(decided, message, reading.check, now)
+            await _not_there(conn, decided, message, reading.check, now)
         elif _is_refunded(message, reading.check, reading.sent):
             await _of_what_was_refunded(conn, decided, message, reading.check, reading.sent, now)
         else:
@@ -116,6 +132,16 @@ async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[
     return settled
 
 
+async def leave_to_a_person(
+    conn: AsyncConnection, organization_id: str, checks: Sequence[Check], unsure: Sequence[str]
+) -> None:
+    """End the reading of messages that callbacks told of, and that are not found in Twilio's list."""
+    ids = sorted({one.message_id for one in checks})
+    await conn.execute(_NOT_FOUND, {"organization_id": organization_id, "ids": ids, "problem": _NOT_LISTED})
+    await status_checks.done(conn, organization_id, checks)
+    await alerts.raise_(conn, organization_id, REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED)
+
+
 async def _lock_campaigns(conn: AsyncConnection, organization_id: str, of: Sequence[Message]) -> None:
     for campaign_id in sorted({one.campaign_id for one in of if one.campaign_id is not None}):
         await campaigns.lock(conn, organization_id, campaign_id)
@@ -138,16 +164,16 @@ def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
 def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:
     if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
         decided.done.append(check)  # it was refused, or waits for its next attempt
-    elif message.provider_sid not in (None, sent.sid):
+    elif message.is_taken_on_trust or message.provider_sid is None:
+        decided.look_up.append(message.id)  # and is read again, when it is known which one it is
+        if _too_old(check, now):
+            decided.done.append(check)
+    elif message.provider_sid != sent.sid:
         decided.done.append(check)  # a callback named another message than Twilio's own answer
         decided.alerts[CALLBACK_CONTRADICTED] = (
             f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
             "who else holds the subaccount's token?"
         )
-    elif message.provider_sid is None or not message.sid_confirmed:
-        decided.look_up.append(message.id)  # and is read again, when it is known which one it is
-        if _too_old(check, now):
-            decided.done.append(check)
     elif sent.status is None:  # one that is not known here
         if _too_old(check, now):
             decided.done.append(check)
@@ -170,23 +196,30 @@ def _keep(
     if status not in TERMINAL and not _too_old(check, now):
         return
     decided.done.append(check)
-    if check.told not in (None, status):
+    if exclude_each_other(check.told, status):
         decided.alerts[CALLBACK_CONTRADICTED] = (
             f"a callback said that {check.message_sid} of message {message.id} is {check.told}, Twilio says {status}: "
             "nothing was refunded; who else holds the subaccount's token?"
         )
 
 
-def _not_there(decided: _Decided, message: Message, check: Check, now: datetime) -> None:
+async def _not_there(conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime) -> None:
     """Made up, erased at Twilio, or too young to be found: no reason to return money."""
     if check.since is not None and now - check.since < SURELY_THERE:
         return
     decided.done.append(check)
-    if message.provider_sid == check.message_sid and message.sid_confirmed and check.told is not None:
-        decided.alerts[REFUND_UNCONFIRMED] = (
-            f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
-            "Twilio does not have it any more: nothing was refunded"
-        )
+    if message.is_taken_on_trust:
+        decided.look_up.append(message.id)  # what a callback called it may be made up
+    named = await messages.named_by(conn, message.organization_id, [check.message_sid])
+    if check.told is None or not any(one.message_id == message.id and one.confirmed for one in named):
+        return
+    left = "nothing was refunded"
+    if message.status in settlements.RETURNED:
+        left = "it was refunded, and nobody can read any more whether it was sent"
+    decided.alerts[REFUND_UNCONFIRMED] = (
+        f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
+        f"Twilio does not have it any more: {left}"
+    )
 
 
 async def _of_what_was_refunded(
@@ -196,18 +229,14 @@ async def _of_what_was_refunded(
     attempt = await _stood_for(conn, message, check, sent)
     if attempt is None or sent.status is None:
         decided.done.append(check)
-        await unpaid_sends.clear_alert(conn, message.organization_id)
     elif sent.status in WENT_OUT and not failure.refunded(sent.status, sent.error_code):
         decided.done.append(check)
         if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
             decided.alerts[unpaid_sends.ALERT] = (
                 f"message {message.id}, attempt {attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
             )
-        else:
-            await unpaid_sends.clear_alert(conn, message.organization_id)
     elif sent.status in TERMINAL or _too_old(check, now):
         decided.done.append(check)
-        await unpaid_sends.clear_alert(conn, message.organization_id)
 
 
 async def _stood_for(conn: AsyncConnection, message: Message, check: Check, sent: SentMessage) -> int | None:
@@ -234,6 +263,8 @@ async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided)
     await status_checks.done(conn, organization_id, decided.done)
     for kind, detail in sorted(decided.alerts.items()):
         await alerts.raise_(conn, organization_id, kind, detail)
+    if decided.done:
+        await unpaid_sends.clear_alert(conn, organization_id)
 
 
 def _too_old(check: Check, now: datetime) -> bool:

@@ -38,17 +38,18 @@ _SETTLE = text(
           AND (m.status IN ('sending', 'unknown')
                OR (m.status = 'reserved' AND r.status = 'pending')
                OR (m.status = 'accepted' AND r.after_acceptance AND m.provider_sid IS NOT DISTINCT FROM r.provider_sid)
-               OR (m.status = 'accepted' AND NOT m.sid_confirmed AND r.status IN ('refused', 'pending', 'reserved')))
+               OR (m.status = 'accepted' AND (m.provider_sid IS NULL OR NOT m.sid_confirmed)
+                   AND r.status IN ('refused', 'pending', 'reserved')))
         RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
                   old.status AS status_before, coalesce(old.provider_sid, r.provider_sid) AS sid
-    ), confirmed AS (  -- a callback came first: which message it is, only Twilio's own answer says
+    ), confirmed AS (  -- a callback came first, or no answer did: which message it is, only Twilio itself says
         UPDATE messages m
         SET provider_sid = r.provider_sid, sid_confirmed = true,
             delivery_status = CASE WHEN m.provider_sid = r.provider_sid
                                    THEN m.delivery_status ELSE r.delivery_status END
         FROM reply r JOIN locked USING (id)
         WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
-          AND m.status = 'accepted' AND NOT m.sid_confirmed
+          AND m.status = 'accepted' AND (m.provider_sid IS NULL OR NOT m.sid_confirmed)
           AND r.status = 'accepted' AND r.provider_sid IS NOT NULL AND NOT r.after_acceptance
     ), kept AS (  -- an attempt that came to nothing, before the next one takes its place
         INSERT INTO attempts

@@ -1,4 +1,4 @@
-"""Messages whose status is to be read at Twilio: a callback asked for a refund, or none told how they ended.
+"""Messages whose status is to be read at Twilio: what callbacks say of them is in doubt, or none told how they ended.
 
 Whoever holds a subaccount's token can sign callbacks, so no callback returns money: it only has Twilio read.
 """
@@ -78,7 +78,8 @@ _ADD_UNDECIDED = text(
         SELECT * FROM messages m
         WHERE m.organization_id = o.id AND m.provider_sid IS NOT NULL AND m.provider_price_micros IS NULL
           AND m.sending_at BETWEEN :since AND :before AND m.status = 'accepted'
-          AND (m.delivery_status IS NULL OR m.delivery_status <> ALL(CAST(:ends AS text[])))
+          AND (m.delivery_status IS NULL OR m.delivery_status <> ALL(CAST(:ends AS text[]))
+               OR NOT m.sid_confirmed AND m.problem IS NULL)
           AND NOT EXISTS (SELECT 1 FROM status_checks s
                           WHERE s.organization_id = m.organization_id AND s.message_id = m.id)
         ORDER BY m.sending_at LIMIT :each
@@ -157,7 +158,10 @@ def _named(organization_id: str, checks: Collection[Check]) -> dict[str, Any]:
 
 
 async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
-    """Have read what was handed over hours ago and has no end yet: its last callback may be lost. How many are new."""
+    """Have read what was handed over hours ago and has no end yet, or only a callback says that Twilio took it.
+
+    Its last callback may be lost, or the one that came be forged. Returns how many are new.
+    """
     asked = {
         "since": now - GIVEN_UP_AFTER,
         "before": now - UNDECIDED_AFTER,

@@ -12,7 +12,7 @@ from db import alerts, messages, wallets
 from db.messages import Message
 from db.settlements import RETURNED
 from domain.alerts import AlertKind
-from domain.telephony import DeliveryStatus
+from domain.telephony import WENT_OUT, DeliveryStatus
 from domain.wallet import Debited, Outcome, debit
 
 ALERT = AlertKind.SENT_AFTER_REFUND
@@ -45,6 +45,15 @@ _OPEN = text(
 _OF_MESSAGE = text(
     "SELECT attempt FROM unpaid_sends"
     " WHERE organization_id = :organization_id AND message_id = :id ORDER BY attempt FOR UPDATE"
+)
+_TO_BE_READ = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM status_checks s JOIN messages m ON m.organization_id = s.organization_id AND m.id = s.message_id
+        WHERE s.organization_id = :organization_id AND s.told = ANY(CAST(:went_out AS text[]))
+          AND m.status IN ('refused', 'lost')
+    )
+    """
 )
 _CHARGED = text(
     "UPDATE unpaid_sends SET charged_at = coalesce(charged_at, clock_timestamp())"
@@ -122,6 +131,9 @@ async def charge(
 
 
 async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
-    """Unless something is left that is not charged."""
-    if not await open_ones(conn, organization_id, limit=1):
+    """Clear the alert, unless a send is not charged yet, or a callback that tells of one is still to be read."""
+    if await open_ones(conn, organization_id, limit=1):
+        return
+    asked = {"organization_id": organization_id, "went_out": [status.value for status in WENT_OUT]}
+    if not (await conn.execute(_TO_BE_READ, asked)).scalar_one():
         await alerts.clear(conn, organization_id, ALERT)

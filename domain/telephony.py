@@ -80,6 +80,12 @@ def rank(status: DeliveryStatus) -> int:
     return _RANK[status]
 
 
+def exclude_each_other(one: DeliveryStatus | None, other: DeliveryStatus | None) -> bool:
+    """Whether a message cannot have ended both ways."""
+    ends = {one, other}
+    return len(ends) == 2 and ends <= TERMINAL and not ends <= ARRIVED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
     """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or an MG… service sid."""

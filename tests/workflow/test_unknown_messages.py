@@ -292,3 +292,32 @@ async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_
     now = await world.campaign_now(organization_id, campaign_id)
     assert (sent["status"], now.status, now.reason) == ("pending", "parked", reason)
     await world.certify()
+
+
+@pytest.mark.parametrize("end", ["failed", "delivered"])
+async def test_one_that_nobody_could_tell_is_settled_by_its_callback_as_twilio_says(world: World, end: str) -> None:
+    """Twilio's list had two that could be it when its time was over; later its genuine callback comes."""
+    organization_id, message_id, taken = await lost_answer_and_callbacks(world)
+    account = world.twilio.state.accounts[taken.account_sid]
+    past_us = world.twilio.messages.accept(account, {"To": taken.to, "From": "+15550001111", "Body": "past us"})
+    world.twilio.state.behaviour.change({"redact_bodies": True})
+    assert await patient(world, lost_after=AT_ONCE).resolve(organization_id) == 1
+    assert (await message_of(world, organization_id, message_id))["provider_sid"] is None
+    world.twilio.state.behaviour.change({"redact_bodies": False})
+    await delivered(past_us)
+    taken.status, taken.error_code = end, 30008 if end == "failed" else None
+    query = "UPDATE messages SET sending_at = sending_at - interval '2 minutes'"
+    await run(world.services.engine, query)
+    taken.created -= 100
+    past_us.created -= 1000
+    world.twilio.callbacks.notify(taken)
+
+    async def settled() -> bool:
+        now = await message_of(world, organization_id, message_id)
+        return (now["provider_sid"], now["delivery_status"]) == (taken.sid, end)
+
+    await until(settled, f"{end}, as Twilio says")
+    await run(world.services.engine, query.replace("-", "+"))
+    balance = (await world.wallet(organization_id)).balance_micros
+    assert balance == (10_000_000 if end == "failed" else 9_990_000)
+    await world.certify()
