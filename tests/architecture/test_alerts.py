@@ -39,10 +39,10 @@ def kinds_in(node: ast.AST) -> set[str]:
     return found
 
 
-def aliases() -> dict[str, set[str]]:
-    """What modules and functions call kinds; a name for several kinds stands for each."""
+def aliases(tree: ast.Module) -> dict[str, set[str]]:
+    """What a module calls kinds; a name for several kinds stands for each."""
     found: dict[str, set[str]] = {}
-    for node in (one for tree in trees() for one in ast.walk(tree)):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Assign) or not kinds_in(node.value):
             continue
         for target in node.targets:
@@ -55,15 +55,17 @@ def aliases() -> dict[str, set[str]]:
 
 
 def named(functions: set[str]) -> set[str]:
-    """The kinds that calls of these functions name."""
-    found, known = set(), aliases()
-    for node in (one for tree in trees() for one in ast.walk(tree)):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] not in functions:
-            continue
-        for argument in node.args:
-            found |= kinds_in(argument)
-            for name in (ast.unparse(one) for one in ast.walk(argument) if isinstance(one, ast.expr)):
-                found |= known.get(name, set()) | known.get(name.rpartition(".")[2], set())
+    """The kinds that calls of these functions name. Constants count everywhere, other names in their module."""
+    found = set()
+    constants = {name: kinds for tree in trees() for name, kinds in aliases(tree).items() if name.isupper()}
+    for tree in trees():
+        known = constants | aliases(tree)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] not in functions:
+                continue
+            for argument in node.args:
+                names = [ast.unparse(one) for one in ast.walk(argument) if isinstance(one, ast.Name | ast.Attribute)]
+                found |= kinds_in(argument).union(*(known.get(name.rpartition(".")[2], set()) for name in names))
     return found
 
 
@@ -72,20 +74,16 @@ def test_every_kind_is_explained() -> None:
 
 
 def test_every_kind_is_raised_somewhere() -> None:
-    by_tables = {
-        # what readings and the watch over campaigns decide, and then raise together
-        *("callback_contradicted", "refund_unconfirmed", "sent_after_refund", "campaign_waits", "campaign_refused"),
-        *("not_confirmed", "telephony"),
-    }
+    decided_before = {"callback_contradicted", "campaign_waits"}  # in a table, and raised together with others
 
-    assert set(AlertKind) - named(RAISES) <= by_tables
+    assert set(AlertKind) - named(RAISES) <= decided_before
 
 
 def test_what_is_said_to_clear_is_cleared_somewhere_and_nothing_else_is() -> None:
     said = {kind for kind, meaning in MEANINGS.items() if meaning.clears is not None}
-    by_sql = {"sending_refused", "campaign_waits", "campaign_refused"}
+    watched = {"campaign_waits", "campaign_refused"}  # what stands is compared with what holds
 
-    assert said - named(CLEARS) <= by_sql
+    assert said - named(CLEARS) <= watched
     assert named(CLEARS) <= said
 
 
