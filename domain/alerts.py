@@ -162,8 +162,8 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         clears="the sender is changed, or a day has passed since the last",
     ),
     AlertKind.SENT_AFTER_REFUND: Meaning(
-        about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET …/messages/unpaid`) lists "
-        "those that Twilio confirms; charge each with `tollgate unpaid charge acme MESSAGE_ID` "
+        about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET …/messages/unpaid`) "
+        "lists those that Twilio confirms; charge each with `tollgate unpaid charge acme MESSAGE_ID` "
         "(`POST …/messages/{message_id}/charge`), or close the alert to leave it",
         clears="all are charged; or Twilio, asked about what a callback said, does not confirm it",
     ),

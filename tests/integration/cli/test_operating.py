@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts, parking
 from db.messages import Message
 from db.settlements import Reply
+from domain.alerts import AlertKind
 from domain.campaign import MessageStatus
 from domain.telephony import DeliveryStatus
 from tests import builders
@@ -97,8 +98,8 @@ async def test_a_reason_that_is_none_dismisses_nothing(engine: AsyncEngine, data
 async def test_alerts_are_listed_and_closed(engine: AsyncEngine, database_url: str) -> None:
     await builders.onboard(engine)
     async with engine.begin() as conn:
-        await alerts.raise_(conn, ORGANIZATION, "refund", "refund R-1 of 5.00 USD")
-        await alerts.raise_(conn, alerts.INSTALLATION, "relay_failed", "no database")
+        await alerts.raise_(conn, ORGANIZATION, AlertKind.REFUND, "refund R-1 of 5.00 USD")
+        await alerts.raise_(conn, alerts.INSTALLATION, AlertKind.RELAY_FAILED, "no database")
 
     listed = tollgate("alerts", "--json", database_url=database_url)
     shown = tollgate("alerts", database_url=database_url)
