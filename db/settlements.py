@@ -41,7 +41,7 @@ _SETTLE = text(
                OR (m.status = 'accepted' AND (m.provider_sid IS NULL OR NOT m.sid_confirmed)
                    AND r.status IN ('refused', 'pending', 'reserved')))
         RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
-                  old.status AS status_before, coalesce(old.provider_sid, r.provider_sid) AS sid
+                  old.status AS status_before, coalesce(r.provider_sid, old.provider_sid) AS sid
     ), confirmed AS (  -- a callback came first, or no answer did: which message it is, only Twilio itself says
         UPDATE messages m
         SET provider_sid = r.provider_sid, sid_confirmed = true,

@@ -26,6 +26,7 @@ from tests.builders import (
     message_now,
     onboard,
     read_at_twilio,
+    rows,
     run,
     send,
     send_one,
@@ -197,3 +198,16 @@ async def test_what_goes_on_meanwhile_contradicts_no_callback(engine: AsyncEngin
 
     assert await kinds(engine) == set()
     assert (await message_now(engine, message)).delivery_status == READ
+
+
+async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_up_one(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+    await apply(engine, replace(callback(message, SENT), message_sid=MADE_UP))
+
+    back = Reply(message=message, status=MessageStatus.PENDING, provider_sid=sid_of(message), error_code=30002)
+    await settle_replies(engine, back)
+
+    [attempt] = await rows(engine, "SELECT provider_sid FROM attempts")
+    assert attempt.provider_sid == sid_of(message)
+    assert await broken_claims(engine) == set()

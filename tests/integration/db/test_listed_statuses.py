@@ -45,6 +45,20 @@ async def test_an_end_that_no_callback_told_is_taken_from_the_list(engine: Async
     assert (differing, now[2].error_code, await balance(engine)) == (2, 30003, usd("9.97"))
 
 
+@pytest.mark.parametrize("forged", [DELIVERED, DeliveryStatus.READ])
+async def test_an_end_that_a_callback_made_up_is_corrected_by_the_list(
+    engine: AsyncEngine, forged: DeliveryStatus
+) -> None:
+    await onboard(engine)
+    [message] = await send(engine, await campaign(engine, messages=1))
+    await apply(engine, callback(message, forged))
+
+    differing = await compare(engine, listed(message, DeliveryStatus.UNDELIVERED, error_code=30003))
+
+    now = await message_now(engine, message)
+    assert (differing, now.delivery_status, now.error_code) == (1, DeliveryStatus.UNDELIVERED, 30003)
+
+
 async def test_a_failure_that_no_callback_told_is_read_and_refunded(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await send(engine, await campaign(engine, messages=1))
