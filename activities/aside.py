@@ -9,7 +9,7 @@ from activities.failures import in_words
 from db import alerts, inbox, parking
 from db.inbox import Delivery
 from domain.alerts import AlertKind
-from domain.events import MoneyObject, Payment
+from domain.billing.events import MoneyObject, Payment
 from domain.money import Money
 
 log = structlog.get_logger()

@@ -18,9 +18,9 @@ from db import pace, refusals, reservations, settlements
 from db.messages import Message
 from db.organizations import Organization
 from db.refusals import Course
-from domain.campaign import MessageStatus
-from domain.refusal import Stop
-from domain.waits import LONGEST_PAID, Waits
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.send_refusal import Stop
+from domain.campaigns.waits import LONGEST_PAID, Waits
 from providers.twilio import Twilio
 
 log = structlog.get_logger()

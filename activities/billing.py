@@ -30,9 +30,9 @@ from db.inbox import Delivery
 from db.pipeline import reading
 from db.subscriptions import Subscription
 from domain.alerts import AlertKind
-from domain.migration import OVER
-from domain.standing import Standing, Status
-from domain.subscription import Provider, Snapshot, State
+from domain.billing.subscription import Provider, Snapshot, State
+from domain.lifecycle.standing import Standing, Status
+from domain.switching.switch import OVER
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 

@@ -19,8 +19,8 @@ from activities.topping_up import STRIKES, UNDECIDED, ToppingUp, is_silent
 from db import alerts, customer_migrations, owners, parking, payments, subscriptions
 from db.inbox import Delivery
 from domain.alerts import AlertKind
-from domain.events import PAID_STATUSES, MoneyObject, MoneyReference, Payment, PaymentStatus
-from domain.subscription import Provider
+from domain.billing.events import PAID_STATUSES, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError, ProviderUnavailable
 

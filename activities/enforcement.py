@@ -19,9 +19,9 @@ from activities.failures import superseded, translated
 from db import alerts, folding, parked_campaigns, receipts, standings, suspensions, wallets
 from db.pipeline import reading, together
 from domain.alerts import AlertKind
-from domain.campaign import Park
-from domain.standing import Standing, Status
-from domain.telephony import Account, AccountStatus
+from domain.campaigns.campaign import Park
+from domain.campaigns.telephony import Account, AccountStatus
+from domain.lifecycle.standing import Standing, Status
 from providers.errors import AlreadyTerminal
 from providers.twilio import Twilio
 

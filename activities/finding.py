@@ -14,8 +14,8 @@ from activities.aside import is_older, name
 from db import alerts, inbox, owners, parking
 from db.parking import Parked
 from domain.alerts import AlertKind
-from domain.events import EventKind, brings_money
-from domain.subscription import Provider
+from domain.billing.events import EventKind, brings_money
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider, Clues
 from providers.errors import NotFound, ProviderError
 

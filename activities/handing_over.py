@@ -10,12 +10,12 @@ from activities.waits import Pause
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
-from domain import failure, refusal
-from domain.campaign import MessageStatus
-from domain.failure import SEVERAL, About
-from domain.refusal import Answer, Verdict, judge
-from domain.telephony import Accepted, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
-from domain.waits import Waits
+from domain.campaigns import delivery_failure, send_refusal
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.delivery_failure import SEVERAL, About
+from domain.campaigns.send_refusal import Answer, Verdict, judge
+from domain.campaigns.telephony import Accepted, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
+from domain.campaigns.waits import Waits
 from providers.errors import ProviderRefused
 from providers.twilio import Twilio, callback_url
 
@@ -46,7 +46,7 @@ async def hand_over(
 ) -> Tally:
     """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back.
 
-    `in_a_row` were refused right before it; of `several`, `domain.refusal` has the rule.
+    `in_a_row` were refused right before it; of `several`, `domain.campaigns.send_refusal` has the rule.
     """
     outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
     verdict = judge([_answer(outcome) for outcome in outcomes], in_a_row=in_a_row, several=several)
@@ -65,9 +65,9 @@ def _answer(outcome: SendOutcome) -> Answer:
     """What it says about the messages behind it; a suspended account is dealt with otherwise."""
     match outcome:
         case Accepted():
-            return refusal.Taken()
+            return send_refusal.Taken()
         case Refused(account_suspended=False, code=code):
-            return refusal.Refused(code)
+            return send_refusal.Refused(code)
     return None
 
 
@@ -86,9 +86,9 @@ def _asks_to_wait(outcome: SendOutcome) -> Pause | None:
         case NotProcessed(unreachable=True, retry_after=seconds):
             return Pause(reason=Waits.TWILIO_UNREACHABLE, seconds=seconds or 1.0)
         case NotProcessed(retry_after=seconds, code=code):
-            return _limit(code, seconds or failure.wait(code))
-        case Refused(code=code) if failure.about(code) is About.WAIT:
-            return _limit(code, failure.wait(code))
+            return _limit(code, seconds or delivery_failure.wait(code))
+        case Refused(code=code) if delivery_failure.about(code) is About.WAIT:
+            return _limit(code, delivery_failure.wait(code))
     return None
 
 
@@ -123,7 +123,7 @@ def _reply(message: Message, outcome: SendOutcome) -> Reply:
             problem = "the account was suspended before it was sent"
             again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
             return Reply(message=message, status=again, error_code=code, problem=problem)
-        case Refused(code=code, message=text) if failure.about(code) is About.WAIT:
+        case Refused(code=code, message=text) if delivery_failure.about(code) is About.WAIT:
             return Reply(message=message, status=MessageStatus.RESERVED, error_code=code, problem=text)
         case Refused(code=code, message=text):
             return Reply(message=message, status=MessageStatus.REFUSED, error_code=code, problem=text)

@@ -21,8 +21,8 @@ from temporalio.service import RPCError
 from activities.doorbell import Doorbell
 from db import alerts, folding, inbox, listings, locks
 from domain.alerts import AlertKind
-from domain.events import EventKind
-from domain.subscription import Provider
+from domain.billing.events import EventKind
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider, Listed
 from providers.errors import ProviderError
 

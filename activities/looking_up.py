@@ -17,10 +17,10 @@ from db import settlements
 from db.messages import Message
 from db.organizations import Organization
 from db.settlements import Reply
-from domain import failure
-from domain.campaign import MessageStatus
-from domain.matching import Handed, match
-from domain.telephony import CLOCKS_DIFFER, SentMessage, SentSince
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.matching import Handed, match
+from domain.campaigns.telephony import CLOCKS_DIFFER, SentMessage, SentSince
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import Twilio
 
@@ -142,7 +142,7 @@ def _handed(organization: Organization, message: Message, now: datetime) -> Hand
 def heard(message: Message, sent: SentMessage) -> Reply:
     """Its callbacks may be lost: then that it failed is heard here only."""
     status, code = sent.status, sent.error_code
-    if status is not None and failure.refunded(status, code):
+    if status is not None and delivery_failure.refunded(status, code):
         return settlements.never_left(message, sent.sid, status, code, after_acceptance=False)
     return Reply(
         message=message,

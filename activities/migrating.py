@@ -19,11 +19,11 @@ from activities.sides import Sides, fold, refuse_early_undo, refuse_unknown
 from db import alerts, customer_migrations, parking, standings, subscriptions
 from db.customer_migrations import Migration
 from db.pipeline import reading
-from domain import migration as rules
 from domain.alerts import AlertKind
-from domain.migration import CHECKOUT_LASTS, Cut, Progress, Ready, Recheck
-from domain.standing import Status
-from domain.subscription import BILLING, PAID, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, PAID, Provider, Snapshot, State
+from domain.lifecycle.standing import Status
+from domain.switching import switch as rules
+from domain.switching.switch import CHECKOUT_LASTS, Cut, Progress, Ready, Recheck
 from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import ProviderRefused
 

@@ -35,10 +35,10 @@ from db import (
 )
 from db.organizations import Organization
 from domain.alerts import AlertKind
-from domain.standing import Standing, Status
-from domain.subscription import Provider
-from domain.telephony import Account, AccountStatus
-from domain.waits import SILENCE
+from domain.billing.subscription import Provider
+from domain.campaigns.telephony import Account, AccountStatus
+from domain.campaigns.waits import SILENCE
+from domain.lifecycle.standing import Standing, Status
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio

@@ -11,7 +11,7 @@ from db import alerts, folding, owners, parking, payments, reversals, standings,
 from db.inbox import Delivery
 from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
 from domain.alerts import AlertKind
-from domain.events import (
+from domain.billing.events import (
     PAID_STATUSES,
     Dispute,
     EventKind,
@@ -23,8 +23,8 @@ from domain.events import (
     disputed,
     refunded,
 )
-from domain.standing import Block
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Block
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 

@@ -21,9 +21,9 @@ from db.messages import Message
 from db.organizations import Organization
 from db.refusals import Failed
 from domain.alerts import AlertKind
-from domain.campaign import Batch, MessageStatus, Next
-from domain.standing import Status
-from domain.telephony import AccountStatus
+from domain.campaigns.campaign import Batch, MessageStatus, Next
+from domain.campaigns.telephony import AccountStatus
+from domain.lifecycle.standing import Status
 from providers.errors import ProviderError
 from providers.twilio import Twilio
 

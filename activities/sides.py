@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.failures import STALE, stale, translated
 from db import customer_migrations, folding, subscriptions
 from db.customer_migrations import Migration
-from domain.migration import Progress
-from domain.subscription import BILLING, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from domain.switching.switch import Progress
 from providers.billing import BillingProvider, CheckoutLink, Later
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 

@@ -14,9 +14,9 @@ from db import owners, parking, payments, topups
 from db.inbox import Delivery
 from db.topups import TopUpCheckout
 from domain.alerts import AlertKind
-from domain.events import PAID_STATUSES, Payment, PaymentStatus
-from domain.subscription import Provider
-from domain.wallet import Credited
+from domain.billing.events import PAID_STATUSES, Payment, PaymentStatus
+from domain.billing.subscription import Provider
+from domain.wallet.ledger import Credited
 from providers.billing import BillingProvider
 from providers.errors import ProviderError, ProviderUnavailable
 

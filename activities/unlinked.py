@@ -14,7 +14,7 @@ from activities.aside import Aside
 from db import alerts, folding, owners, parking, standings, subscriptions
 from db.inbox import Delivery
 from db.subscriptions import Subscription
-from domain.subscription import BILLING, Provider, Snapshot
+from domain.billing.subscription import BILLING, Provider, Snapshot
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import campaign_runs
-from domain.waits import Waits, in_words
+from domain.campaigns.waits import Waits, in_words
 
 log = structlog.get_logger()
 NOTICEABLE = 5.0

@@ -16,9 +16,9 @@ from api.subscriptions import paid_for, request_id
 from db import collections, folding, organizations, subscriptions
 from db.collections import Collection
 from db.subscriptions import Subscription
-from domain.events import PaymentStatus
+from domain.billing.events import PaymentStatus
+from domain.billing.subscription import Snapshot, State
 from domain.money import Money
-from domain.subscription import Snapshot, State
 from providers.billing import BillingProvider, Resumed
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", tags=["subscription"])

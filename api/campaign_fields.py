@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.fields import Body, Moment, Name, SmsBody, Time
 from db.campaigns import Campaign
 from db.progress import Progress
-from domain.quiet import QuietHours
-from domain.waits import Wait
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.waits import Wait
 
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024

@@ -17,8 +17,8 @@ from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, pa
 from api.errors import Kind, Problem, not_found
 from db import campaigns, explaining, organizations, progress, rates, reservations, standings, wallets
 from db.campaigns import PERSON, Campaign
-from domain.campaign import CampaignStatus
-from domain.segments import count_segments
+from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.segments import count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 PAUSED_BY_A_PERSON = "paused by a person"

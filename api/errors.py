@@ -23,9 +23,9 @@ from db.organizations import AccountTaken
 from db.resending import Confirmed, NotLost
 from db.reservations import DifferentMessage
 from db.unpaid_sends import NothingUnpaid
-from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import BadAmount
-from domain.wallet import (
+from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
+from domain.wallet.ledger import (
     Conflict,
     Frozen,
     InsufficientFunds,

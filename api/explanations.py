@@ -17,7 +17,7 @@ from db.inbox import Delivery
 from db.receipts import Receipt
 from db.standings import HeldBlock
 from domain.alerts import AlertKind
-from domain.standing import IN_WORDS, Standing
+from domain.lifecycle.standing import IN_WORDS, Standing
 
 
 class StandingOut(BaseModel):

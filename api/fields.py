@@ -14,10 +14,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from domain import money, placeholders, references
-from domain.campaign import LONGEST_BODY
+from domain import money
+from domain.campaigns import placeholders
+from domain.campaigns.campaign import LONGEST_BODY
+from domain.campaigns.rate_card import LARGEST_PRICE_MICROS
 from domain.plain_text import is_message, is_plain
-from domain.rates import LARGEST_PRICE_MICROS
+from domain.wallet import references
 
 
 class Body(BaseModel):

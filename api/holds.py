@@ -16,9 +16,9 @@ from api.refusals import refusal
 from api.wallets import resume
 from db import explaining, holds, wallets
 from db.explaining import Reason
-from domain.hold import Held, Hold, HoldStatus
 from domain.money import Money
-from domain.wallet import Frozen, InsufficientFunds, Suspended
+from domain.wallet.holds import Held, Hold, HoldStatus
+from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet/holds", tags=["wallet"])
 

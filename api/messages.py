@@ -16,8 +16,8 @@ from api.refusals import refusal
 from db import explaining, messages, organizations, rates, resending, reservations, unpaid_sends
 from db.messages import Message
 from db.organizations import Organization
-from domain.campaign import MessageStatus, price
-from domain.rates import missing
+from domain.campaigns.campaign import MessageStatus, price
+from domain.campaigns.rate_card import missing
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])

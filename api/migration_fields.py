@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.fields import Body, Time
 from api.subscription_fields import Address, Token
 from db.customer_migrations import Migration
-from domain.migration import IN_WORDS
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import IN_WORDS
 
 
 class NewMigration(Body):

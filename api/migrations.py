@@ -10,7 +10,7 @@ from api.errors import Kind, Problem, invalid, not_found
 from api.migration_fields import MigrationOut, MigrationPage, NewMigration
 from api.subscriptions import paid_for, provider_of
 from db import customer_migrations, organizations, standings
-from domain.migration import Progress
+from domain.switching.switch import Progress
 
 router = APIRouter(prefix="/v1", tags=["migration"])
 

@@ -11,8 +11,8 @@ from db.api_keys import ApiKey, Scope
 from db.explaining import Explanation
 from db.receipts import Receipt
 from db.standings import HeldBlock
-from domain.standing import Block
-from domain.wallet import Wallet
+from domain.lifecycle.standing import Block
+from domain.wallet.ledger import Wallet
 
 _BY_AN_OPERATOR = re.compile(r"(admin block by|\w+ block lifted by) .*\(key_.*", re.DOTALL)
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from api.errors import ReasonOut
 from api.fields import Body, Currency, Decimal, Name, Note, PricePerSegment, Time
 from db.organizations import Organization
-from domain import senders
+from domain.campaigns import senders
 
 _EXAMPLE: dict[str, JsonValue] = {
     "id": "acme",

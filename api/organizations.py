@@ -16,9 +16,9 @@ from api.organization_fields import CanSend, NewOrganization, OrganizationOut, O
 from db import explaining, folding, organizations, receipts, reversals, standings
 from db.organizations import AccountTaken, Organization
 from db.standings import HeldBlock
+from domain.campaigns.telephony import AccountStatus
+from domain.lifecycle.standing import Block, Standing
 from domain.money import Money
-from domain.standing import Block, Standing
-from domain.telephony import AccountStatus
 from providers.errors import NotFound
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])

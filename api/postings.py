@@ -14,9 +14,9 @@ from api.wallet_fields import EntryOut, NewPosting, NewPostings, PostingOut, Pos
 from api.wallets import resume
 from db import explaining
 from db.explaining import Reason
-from domain import references
 from domain.money import Money
-from domain.wallet import (
+from domain.wallet import references
+from domain.wallet.ledger import (
     Frozen,
     InsufficientFunds,
     Outcome,

@@ -13,9 +13,9 @@ from api.errors import not_found
 from api.fields import Decimal
 from api.recipients import refusals
 from db import organizations, rates, wallets
+from domain.campaigns.preview import Destination, preview
+from domain.campaigns.segments import Encoding, count_segments
 from domain.money import Money
-from domain.preview import Destination, preview
-from domain.segments import Encoding, count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 MOST_NAMED = 100

@@ -25,10 +25,10 @@ from api.uploads import AT_ONCE, CSV, MOST_LINES, NDJSON, BadFile, Part, Row, To
 from db import campaigns, organizations, rates, recipients
 from db.campaigns import Campaign
 from db.recipients import Recipient
-from domain.campaign import CampaignStatus
-from domain.quiet import QuietHours
-from domain.rates import RateCard, missing
-from domain.segments import count_segments
+from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.rate_card import RateCard, missing
+from domain.campaigns.segments import count_segments
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from api.errors import TABLE, Problem, invalid, not_found
 from db.explaining import Reason
-from domain import refusals
-from domain.hold import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.money import to_decimal_string
-from domain.wallet import Conflict, InsufficientFunds, TooLarge, WalletNotFound, WrongCurrency
+from domain.wallet import refusals
+from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
+from domain.wallet.ledger import Conflict, InsufficientFunds, TooLarge, WalletNotFound, WrongCurrency
 
 
 def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:

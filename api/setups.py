@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
 from domain.alerts import AlertKind
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 log = structlog.get_logger()
 AT_MOST_EVERY = timedelta(hours=1)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.fields import Body, Decimal, Time
 from db.subscriptions import Subscription
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 
 def _token(text: str) -> str:

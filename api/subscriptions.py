@@ -13,7 +13,7 @@ from api.errors import Kind, Problem, invalid, not_found
 from api.subscription_fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
 from db import folding, organizations, owners, parking, standings, subscriptions
 from db.subscriptions import Subscription
-from domain.subscription import BILLING, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import NotFound
 

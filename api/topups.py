@@ -12,9 +12,9 @@ from api.subscription_fields import Address
 from api.subscriptions import provider_of, request_id
 from db import topups, wallets
 from db.topups import TopUpCheckout
+from domain.billing.subscription import Provider
 from domain.money import BadAmount, Money
-from domain.subscription import Provider
-from domain.wallet import WrongCurrency
+from domain.wallet.ledger import WrongCurrency
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
 

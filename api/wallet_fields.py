@@ -8,7 +8,7 @@ from api.errors import ProblemOut
 from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
 from db.wallets import Booked
 from domain.redaction import redact_text
-from domain.wallet import Entry, Wallet
+from domain.wallet.ledger import Entry, Wallet
 
 MOST = 1_000
 """Postings in one list."""

@@ -15,8 +15,8 @@ from api.errors import not_found
 from api.organization_fields import Why
 from api.wallet_fields import EntryOut, EntryPage, WalletOut
 from db import parked_campaigns, reversals, standings, wallets
-from domain.campaign import Park
-from domain.standing import Status
+from domain.campaigns.campaign import Park
+from domain.lifecycle.standing import Status
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])

@@ -18,8 +18,8 @@ from api.errors import Kind, Problem, not_found
 from db import folding, inbox, owners
 from db.folding import Heard
 from db.inbox import Delivery, InboxStatus
-from domain.events import BillingEvent
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.errors import InvalidSignature, NotMeantForUs, ProviderError
 from runtime.coalescer import Overloaded

@@ -14,7 +14,7 @@ from bench import load
 from bench.load import Signed, Target
 from bench.outcome import BenchFailed, percentile
 from db.certify import examine
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 STEADY_PER_SECOND = 20
 STEADY_SECONDS = 15

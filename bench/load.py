@@ -16,9 +16,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from bench.outcome import BenchFailed
 from db import wallets
+from domain.billing.subscription import Provider
 from domain.money import Money
-from domain.subscription import Provider
-from domain.wallet import Debited, debit
+from domain.wallet.ledger import Debited, debit
 from runtime.worker import SCHEDULES
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from db import organizations, wallets
 from db.certify import examine
 from db.organizations import Organization
 from domain.money import Money
-from domain.wallet import Debited, credit, debit
+from domain.wallet.ledger import Debited, credit, debit
 from runtime.coalescer import Coalescer
 
 SECONDS = 4

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
 

@@ -25,7 +25,7 @@ from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.stack import Stack, check_settings, serve
 from db.api_keys import Scope
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from providers.http import fast_client
 from runtime.client import connect
 from runtime.database import create_engine

@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from cli.bench_commands import Json, bench
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 

@@ -14,9 +14,9 @@ from cli.console import errors, output, table
 from cli.failures import Misused
 from cli.migrating import AT_ONCE, configured, database_url, say
 from db import customer_migrations, migration_cohorts, standings, subscriptions
-from domain.migration import IN_WORDS, in_cohort
+from domain.billing.subscription import Provider
 from domain.plain_text import one_line
-from domain.subscription import Provider
+from domain.switching.switch import IN_WORDS, in_cohort
 from runtime.database import create_engine
 from runtime.wiring import Services, from_environment
 

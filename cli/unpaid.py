@@ -11,7 +11,7 @@ from cli.failures import CommandFailed
 from cli.transactions import run
 from db import explaining, organizations, unpaid_sends
 from db.unpaid_sends import NothingUnpaid, UnpaidSend
-from domain import refusals
+from domain.wallet import refusals
 
 MOST = 10_000
 

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, refusals, status_checks, unpaid_sends
 from db.refusals import Failed
 from db.status_checks import Check
-from domain import failure
-from domain.campaign import MessageStatus
-from domain.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, exclude_each_other, rank
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, exclude_each_other, rank
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
@@ -76,7 +76,7 @@ class Told:
     def asks_for_money(self) -> bool:
         """Whether what it tells would be refunded, were it true."""
         status = self.callback.status
-        return status is not None and failure.refunded(status, self.callback.error_code)
+        return status is not None and delivery_failure.refunded(status, self.callback.error_code)
 
 
 @dataclass(slots=True)

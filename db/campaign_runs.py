@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.tables import campaigns
 from domain.alerts import AlertKind
-from domain.refusal import IN_WORDS
-from domain.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
+from domain.campaigns.send_refusal import IN_WORDS
+from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
 
 WAITS = AlertKind.CAMPAIGN_WAITS
 REFUSED = AlertKind.CAMPAIGN_REFUSED

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import recipients as loading
 from db.recipients import Recipient
 from db.tables import campaign_changes, campaigns, messages
-from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus
-from domain.quiet import QuietHours
-from domain.waits import OUTLASTS_A_PARK, Facts
+from domain.campaigns.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.waits import OUTLASTS_A_PARK, Facts
 
 PERSON = "person"
 TOLLGATE = "tollgate"

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import collections
-from domain.events import PaymentStatus
+from domain.billing.events import PaymentStatus
 from domain.money import Money
 
 

@@ -18,8 +18,8 @@ from db.subscriptions import Subscription
 from db.tables import migrations
 from db.tables import subscriptions as subscriptions_table
 from domain.alerts import AlertKind
-from domain.migration import MARK, OVER, STOPS, Progress, marker
-from domain.subscription import BILLING, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from domain.switching.switch import MARK, OVER, STOPS, Progress, marker
 
 _OPEN = migrations.c.ended_at.is_(None)
 _LATE = (

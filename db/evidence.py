@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from db import subscriptions
 from db.subscriptions import Subscription
-from domain.standing import Policy, Status, decide, opens
-from domain.subscription import ENDED, PAID, Order, Provider, Snapshot, State, Word, order
+from domain.billing.subscription import ENDED, PAID, Order, Provider, Snapshot, State, Word, order
+from domain.lifecycle.standing import Policy, Status, decide, opens
 
 CLOCKS_APART = timedelta(minutes=5)
 READS_LAG = timedelta(minutes=2)

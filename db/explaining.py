@@ -28,13 +28,13 @@ from db.organizations import Organization
 from db.receipts import Receipt
 from db.standings import HeldBlock, Stuck
 from db.subscriptions import Subscription
-from domain.campaign import CampaignStatus
-from domain.migration import IN_WORDS as IN_WORDS_OF_MIGRATIONS
+from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.rate_card import RateCard
+from domain.campaigns.waits import Wait
+from domain.lifecycle.standing import IN_WORDS, Standing, Status
 from domain.money import Money
-from domain.rates import RateCard
-from domain.standing import IN_WORDS, Standing, Status
-from domain.waits import Wait
-from domain.wallet import Wallet
+from domain.switching.switch import IN_WORDS as IN_WORDS_OF_MIGRATIONS
+from domain.wallet.ledger import Wallet
 
 SHOWN = 20
 

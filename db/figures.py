@@ -11,8 +11,8 @@ from db import campaign_runs, inbox, listings, messages
 from db.inbox import Backlog
 from db.listings import Compared
 from db.tables import alerts, standings
-from domain.standing import Status
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

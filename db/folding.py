@@ -18,9 +18,9 @@ from db.pipeline import together
 from db.standings import Facts, HeldBlock
 from db.subscriptions import Subscription
 from domain.alerts import AlertKind
-from domain.events import MAY_CLOSE, BillingEvent, EventKind
-from domain.standing import Block, Standing
-from domain.subscription import BILLING, Order, Snapshot, State, order
+from domain.billing.events import MAY_CLOSE, BillingEvent, EventKind
+from domain.billing.subscription import BILLING, Order, Snapshot, State, order
+from domain.lifecycle.standing import Block, Standing
 
 UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import ledger, money_changes, wallets
 from db.money_changes import MoneyChange
 from db.tables import holds
-from domain.hold import (
+from domain.money import Money
+from domain.wallet.holds import (
     BadExpiry,
     Captured,
     CaptureTooLarge,
@@ -28,8 +29,7 @@ from domain.hold import (
     Reserved,
     expires_well,
 )
-from domain.money import Money
-from domain.wallet import Conflict, Debited, Wallet, WalletNotFound, WrongCurrency, cannot_pay, debit
+from domain.wallet.ledger import Conflict, Debited, Wallet, WalletNotFound, WrongCurrency, cannot_pay, debit
 
 
 async def reserve(conn: AsyncConnection, organization_id: str, asked: Hold, *, now: datetime) -> Reserved:

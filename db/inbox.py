@@ -24,8 +24,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import inbox
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import Provider
 
 LISTED = "listed:"
 """Begins the transmission id of what no transmission brought: the provider listed it."""

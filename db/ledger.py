@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.wallet import Entry, EntryKind
+from domain.wallet.ledger import Entry, EntryKind
 
 _ONE = text("""
     SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import status_checks
 from db.status_checks import Check
-from domain import failure
-from domain.campaign import MessageStatus
-from domain.telephony import WENT_OUT, DeliveryStatus, SentMessage, exclude_each_other, rank
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import WENT_OUT, DeliveryStatus, SentMessage, exclude_each_other, rank
 
 _KNOWN = text(
     """
@@ -51,7 +51,7 @@ async def compare(conn: AsyncConnection, organization_id: str, listed: Sequence[
     for row in rows:
         sent = by_sid[row.sid]
         assert sent.status is not None
-        failed = failure.refunded(sent.status, sent.error_code)
+        failed = delivery_failure.refunded(sent.status, sent.error_code)
         kept = row.status == MessageStatus.ACCEPTED.value
         known = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
         news = known is None or rank(sent.status) > rank(known) or exclude_each_other(known, sent.status)

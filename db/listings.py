@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox import COLUMNS, LISTED, Delivery, read
 from db.tables import inbox, listings
-from domain.events import BillingEvent
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
 
 _ARRIVALS = text(
     """

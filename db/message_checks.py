@@ -2,7 +2,7 @@
 
 from db.check import Check
 from db.gate_checks import SHUT
-from domain import references
+from domain.wallet import references
 
 MESSAGE_CHECKS = (
     Check(

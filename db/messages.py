@@ -10,7 +10,7 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import campaigns, messages, organizations
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from domain.money import Money
 from domain.redaction import redact_text
 

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import migration_cohorts, migrations, subscriptions
-from domain.migration import ERRORS, OVER, Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import ERRORS, OVER, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import wallets
 from db.tables import organizations, standings
+from domain.lifecycle.standing import Policy, Status
 from domain.money import Money
-from domain.standing import Policy, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

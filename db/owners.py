@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import organizations, payments, subscriptions
-from domain.events import BillingEvent
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
 
 
 async def of_event(conn: AsyncConnection, event: BillingEvent) -> str | None:

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import standings, tables, wallets
 from db.campaigns import TOLLGATE, Campaign, change, lock_in_status
-from domain.campaign import OUTRANKS, PASSES_BY_ITSELF, CampaignStatus, Park, kept_by
+from domain.campaigns.campaign import OUTRANKS, PASSES_BY_ITSELF, CampaignStatus, Park, kept_by
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.waits import too_dear
+from domain.lifecycle.standing import Status
 from domain.money import Money
-from domain.quiet import QuietHours
-from domain.standing import Status
-from domain.waits import too_dear
-from domain.wallet import Wallet
+from domain.wallet.ledger import Wallet
 
 _REASONS = [reason.value for reason in PASSES_BY_ITSELF]
 _QUIET_HOURS = text(

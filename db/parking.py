@@ -22,9 +22,9 @@ from db.inbox import (
 )
 from db.tables import inbox, reversals
 from domain.alerts import AlertKind
-from domain.events import BillingEvent, EventKind
+from domain.billing.events import BillingEvent, EventKind
+from domain.billing.subscription import Provider, State, Word
 from domain.money import Money
-from domain.subscription import Provider, State, Word
 
 FOR_NOW = f"{UNKNOWN}for now: "
 """Begins the outcome of one that could not be settled when it was tried."""

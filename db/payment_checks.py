@@ -1,7 +1,7 @@
 """The checks of what providers told: each delivery stored once, each payment booked once, nothing credited for less."""
 
 from db.check import Check
-from domain import references
+from domain.wallet import references
 
 _SETTLED = """
             SELECT provider, money_kind, money_id, kind, outcome, handled_at,

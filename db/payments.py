@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import reversals, standings, wallets
 from db.tables import payments
 from db.tables import reversals as reversals_table
-from domain import refusals
-from domain.events import Payment
+from domain.billing.events import Payment
+from domain.billing.subscription import Provider
 from domain.money import Money
-from domain.subscription import Provider
-from domain.wallet import Credited, Outcome, credit
+from domain.wallet import refusals
+from domain.wallet.ledger import Credited, Outcome, credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

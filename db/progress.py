@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import parked_campaigns
 from db.campaigns import Campaign
-from domain import waits
-from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.waits import Wait, Waits
+from domain.campaigns import waits
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.waits import Wait, Waits
 
 LATELY = timedelta(minutes=1)
 _MOST_LOOKED_AT = 60_000

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.organizations import Organization
 from db.tables import rates
+from domain.campaigns.rate_card import RateCard
 from domain.money import Money
-from domain.rates import RateCard
 
 EVERYBODY = "*"
 """Stands where an organization's id stands; no organization can have it."""

@@ -14,10 +14,10 @@ from db.messages import Message
 from db.refusals import Failed
 from db.settlements import Reply
 from db.status_checks import GIVEN_UP_AFTER, Check
-from domain import failure
 from domain.alerts import AlertKind
-from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.telephony import (
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     TERMINAL,
     WENT_OUT,
@@ -177,7 +177,7 @@ def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: Se
     elif sent.status is None:  # one that is not known here
         if _too_old(check, now):
             decided.done.append(check)
-    elif failure.refunded(sent.status, sent.error_code):
+    elif delivery_failure.refunded(sent.status, sent.error_code):
         decided.replies.append(
             settlements.never_left(message, sent.sid, sent.status, sent.error_code, after_acceptance=True)
         )
@@ -229,7 +229,7 @@ async def _of_what_was_refunded(
     attempt = await _stood_for(conn, message, check, sent)
     if attempt is None or sent.status is None:
         decided.done.append(check)
-    elif sent.status in WENT_OUT and not failure.refunded(sent.status, sent.error_code):
+    elif sent.status in WENT_OUT and not delivery_failure.refunded(sent.status, sent.error_code):
         decided.done.append(check)
         if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
             decided.alerts[unpaid_sends.ALERT] = (

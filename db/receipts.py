@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Row, Text, bindparam, func, insert, select, t
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import receipts
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 
 _BEGIN = insert(receipts)
 _LEAKED_DEBITS = text(

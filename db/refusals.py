@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts, campaign_runs, campaigns, settlements, standings, wallets
 from db.campaigns import TOLLGATE
 from db.settlements import Reply
-from domain import failure
 from domain.alerts import AlertKind
-from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
-from domain.failure import SEVERAL, STOPS, About
-from domain.refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
-from domain.standing import Status
-from domain.telephony import DeliveryStatus
-from domain.waits import Waits
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.campaigns.delivery_failure import SEVERAL, STOPS, About
+from domain.campaigns.send_refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
+from domain.campaigns.telephony import DeliveryStatus
+from domain.campaigns.waits import Waits
+from domain.lifecycle.standing import Status
 
 SENDING_REFUSED = AlertKind.SENDING_REFUSED
 """The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
@@ -126,7 +126,7 @@ async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[F
     present = await _sender(conn, organization_id) if telling else ""
     for one in telling:
         former = one.sender not in (None, present)
-        if one.code is not None and not (former and failure.about(one.code) is About.SENDER):
+        if one.code is not None and not (former and delivery_failure.about(one.code) is About.SENDER):
             await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(one.code).text)
             return
 
@@ -166,7 +166,7 @@ async def _sender(conn: AsyncConnection, organization_id: str) -> str:
 
 
 def _concerns_others(code: int) -> bool:
-    return failure.about(code) in STOPS - {About.CONTENT} and not failure.suspended(code)
+    return delivery_failure.about(code) in STOPS - {About.CONTENT} and not delivery_failure.suspended(code)
 
 
 def _handed_over(row: Row[Any]) -> Answer:

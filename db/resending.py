@@ -9,8 +9,8 @@ from db import campaigns, messages, settlements, standings, wallets
 from db.campaigns import PERSON, TOLLGATE
 from db.messages import Message
 from db.settlements import Reply
-from domain.campaign import CampaignStatus, MessageStatus, Park, kept_by
-from domain.wallet import Debited, Outcome, debit
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.wallet.ledger import Debited, Outcome, debit
 
 _AGAIN = text(
     """

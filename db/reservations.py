@@ -19,10 +19,10 @@ from db.messages import Message
 from db.settlements import Reply
 from db.tables import messages as table
 from db.tables import organizations
-from domain.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
+from domain.campaigns.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
+from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
 from domain.money import Money
-from domain.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
-from domain.wallet import Debited, Outcome, Wallet, WalletNotFound, debit
+from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
 HEARD_EVERY = timedelta(seconds=20)

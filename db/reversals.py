@@ -15,13 +15,13 @@ from db import alerts, money_changes, standings, wallets
 from db.money_changes import MoneyChange
 from db.standings import HeldBlock
 from db.tables import payments, reversals
-from domain import refusals
 from domain.alerts import AlertKind
-from domain.events import Reversal
+from domain.billing.events import Reversal
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Block
 from domain.money import Money
-from domain.standing import Block
-from domain.subscription import Provider
-from domain.wallet import Posted, Posting, Wallet, credit, recovery, reversal
+from domain.wallet import refusals
+from domain.wallet.ledger import Posted, Posting, Wallet, credit, recovery, reversal
 
 RECEIVABLE = "receivable"
 """The reference of the block that stands while something is owed."""

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import wallets
 from db.messages import Message
-from domain import failure
-from domain.campaign import MessageStatus
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import DeliveryStatus
 from domain.redaction import redact_text
-from domain.telephony import DeliveryStatus
-from domain.wallet import Wallet, refund
+from domain.wallet.ledger import Wallet, refund
 
 RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
 """What an attempt comes out as when its debit is refunded."""
@@ -95,7 +95,7 @@ def never_left(
     message: Message, sid: str, status: DeliveryStatus, error_code: int | None, *, after_acceptance: bool
 ) -> Reply:
     """What Twilio took and failed: refunded, and pending again where it is a campaign's that waits for its account."""
-    remedy = failure.remedy(error_code)
+    remedy = delivery_failure.remedy(error_code)
     again = message.campaign_id is not None and remedy.again
     return Reply(
         message=message,
@@ -176,6 +176,8 @@ async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[
         "codes": [reply.error_code for reply in replies],
         "problems": [reply.problem for reply in replies],
         "after_acceptance": [reply.after_acceptance for reply in replies],
-        "opted_out": [reply.status in RETURNED and failure.remedy(reply.error_code).opt_out for reply in replies],
+        "opted_out": [
+            reply.status in RETURNED and delivery_failure.remedy(reply.error_code).opt_out for reply in replies
+        ],
     }
     return frozenset((await conn.execute(_SETTLE, asked)).scalars())

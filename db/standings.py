@@ -15,8 +15,8 @@ from db import paid_back, receipts, subscriptions, wallets
 from db.subscriptions import Subscription
 from db.tables import blocks, organizations, standings
 from db.tables import subscriptions as subscriptions_table
-from domain.standing import Block, Decision, Policy, Standing, Status, decide
-from domain.subscription import Provider, Record
+from domain.billing.subscription import Provider, Record
+from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
 
 NOBODY = Record()
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.telephony import TERMINAL, DeliveryStatus
+from domain.campaigns.telephony import TERMINAL, DeliveryStatus
 
 ORGANIZATIONS, EACH = 100, 200
 """Read in one pass: so many organizations, and so many messages of each."""

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import paid_back
 from db.tables import subscriptions
-from domain.money import Money
-from domain.subscription import (
+from domain.billing.subscription import (
     Debt,
     Provider,
     Record,
@@ -22,6 +21,7 @@ from domain.subscription import (
     debt_after,
     paid_until_after,
 )
+from domain.money import Money
 
 _SELECT = select(subscriptions, paid_back.AT.label("paid_back_at"))
 _OF_ORGANIZATION = _SELECT.where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text)).order_by(

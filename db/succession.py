@@ -11,8 +11,8 @@ from db import alerts, customer_migrations, subscriptions
 from db.customer_migrations import Migration
 from db.subscriptions import Subscription
 from domain.alerts import AlertKind
-from domain.standing import Standing, Status, nobody_bills
-from domain.subscription import BILLING, ENDED, PAID, Word
+from domain.billing.subscription import BILLING, ENDED, PAID, Word
+from domain.lifecycle.standing import Standing, Status, nobody_bills
 
 NOBODY_BILLS = AlertKind.NOBODY_BILLS
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import standings as standing
 from db.tables import organizations, standings
-from domain.standing import Standing, Status
+from domain.lifecycle.standing import Standing, Status
 
 OURS_FOR = timedelta(days=1)
 """So long after a call was sent, a suspension that nobody asked for is taken for its late effect."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 metadata = MetaData(
     naming_convention={

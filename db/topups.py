@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import topups
+from domain.billing.subscription import Provider
 from domain.money import Money
-from domain.subscription import Provider
 
 ASKED_AT_ONCE = 20
 

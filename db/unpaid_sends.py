@@ -12,8 +12,8 @@ from db import alerts, messages, wallets
 from db.messages import Message
 from db.settlements import RETURNED
 from domain.alerts import AlertKind
-from domain.telephony import WENT_OUT, DeliveryStatus
-from domain.wallet import Debited, Outcome, debit
+from domain.campaigns.telephony import WENT_OUT, DeliveryStatus
+from domain.wallet.ledger import Debited, Outcome, debit
 
 ALERT = AlertKind.SENT_AFTER_REFUND
 _NOTE = text(

@@ -1,6 +1,6 @@
 """The statements by which `db/wallets` books lists of postings, as PostgreSQL and pgbench take them.
 
-Wherever one decides, it repeats what `domain.wallet.settle` says, and refuses to where it is not sure.
+Wherever one decides, it repeats what `domain.wallet.ledger.settle` says, and refuses to where it is not sure.
 """
 
 LOCK = """

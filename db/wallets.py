@@ -14,7 +14,7 @@ from db import wallet_statements as statements
 from db.pipeline import own, together
 from db.tables import gate_changes, ledger_entries, wallets
 from domain.money import LARGEST_MICROS
-from domain.wallet import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, posted, settle
+from domain.wallet.ledger import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, posted, settle
 
 _WALLET = (
     wallets.c.organization_id,

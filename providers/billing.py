@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import Provider, Snapshot
 from domain.money import Money
-from domain.subscription import Provider, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.errors import ProviderUnavailable
 from providers.http import fast_client

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import wallets
 from db.pipeline import together
-from domain.wallet import Outcome, Posting
+from domain.wallet.ledger import Outcome, Posting
 
 log = structlog.get_logger()
 TOGETHER = 500

@@ -18,7 +18,7 @@ from activities.listing import Listing
 from activities.migrating import Migrating
 from activities.reconciling import Reconciling
 from activities.sending import Sending
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
 from providers.twilio import Twilio

@@ -41,14 +41,14 @@ from db.settlements import Reply
 from db.standings import HeldBlock
 from db.status_checks import Check
 from db.subscriptions import Subscription
-from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.events import BillingEvent, EventKind, MoneyReference
+from domain.billing.events import BillingEvent, EventKind, MoneyReference
+from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallback
+from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money, parse
-from domain.quiet import QuietHours
-from domain.standing import Block, Standing, Status
-from domain.subscription import OWING, PAID, Provider, Snapshot, State
-from domain.telephony import DeliveryStatus, SentMessage, StatusCallback
-from domain.wallet import Outcome, Posting, Wallet, credit
+from domain.wallet.ledger import Outcome, Posting, Wallet, credit
 from runtime.batches import Callbacks
 
 ORGANIZATION = "acme"

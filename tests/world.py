@@ -28,8 +28,8 @@ from db.api_keys import Scope
 from db.campaigns import Campaign
 from db.certify import examine
 from db.receipts import Receipt
-from domain.standing import Standing
-from domain.wallet import Wallet
+from domain.lifecycle.standing import Standing
+from domain.wallet.ledger import Wallet
 from runtime import settings
 from runtime.wiring import Services, services
 from runtime.worker import work

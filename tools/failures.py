@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from domain.failure import CODES, REMEDIES, SEVERAL, STOPS, STOPS_IN_A_ROW, About, Failure, Remedy
+from domain.campaigns.delivery_failure import CODES, REMEDIES, SEVERAL, STOPS, STOPS_IN_A_ROW, About, Failure, Remedy
 from tools.lifecycle import fill
 
 WORDS = {True: "refunded", False: "not refunded"}

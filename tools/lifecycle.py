@@ -8,8 +8,8 @@ from typing import Any
 
 from db import evidence
 from db.subscriptions import Subscription
-from domain.standing import IN_WORDS, Block, Decision, Policy, Status, decide
-from domain.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State
+from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State
+from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Status, decide
 from providers.paypal import webhooks
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

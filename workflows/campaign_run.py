@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.batches import BatchOf
     from activities.doorbell import CAMPAIGN_RUN, Campaign
     from activities.sending import Sending
-    from domain.campaign import Batch, CampaignStatus, Next
+    from domain.campaigns.campaign import Batch, CampaignStatus, Next
     from workflows import options
 
 

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.doorbell import LIFECYCLE, STANDING, STUCK, Lifecycle
     from activities.enforcement import Enforcement, Step, Stuck
     from activities.failures import SUPERSEDED, cause_of
-    from domain.standing import Standing, Status
+    from domain.lifecycle.standing import Standing, Status
     from workflows import options
 
 STEPS = {

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.doorbell import MIGRATION, Moving
     from activities.failures import cause_of
     from activities.migrating import Migrating, StuckAt, Where
-    from domain.migration import IN_WORDS, OVER, Progress
+    from domain.switching.switch import IN_WORDS, OVER, Progress
     from workflows import options
 
 STEPS = {

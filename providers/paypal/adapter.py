@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from domain.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
+from domain.billing.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.money import Money
-from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.paypal import collecting, payments, reading, topups, webhooks

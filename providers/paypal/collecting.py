@@ -6,7 +6,7 @@ named here. A PayPal-Request-Id is kept for 72 hours; after that the same one wo
 
 from datetime import UTC, datetime, timedelta
 
-from domain.events import MoneyObject, Payment, PaymentStatus
+from domain.billing.events import MoneyObject, Payment, PaymentStatus
 from domain.money import Money
 from providers.billing import Collected
 from providers.errors import NotAccepted, ProviderRefused, WrongState

@@ -4,7 +4,7 @@ Sources: PayPal's OpenAPI `payments_payment_v2.json`, `billing_subscriptions_v1.
 `customer_disputes_v1.json`, and the v1 payments reference (sale, refund).
 """
 
-from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from providers.errors import ProviderUnavailable
 from providers.paypal import reading
 from providers.paypal.reading import Json

@@ -7,8 +7,8 @@ of API v1 carry an `Agreement` with `state` and `agreement_details` instead.
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain import intervals
-from domain.subscription import Snapshot, State
+from domain.billing import intervals
+from domain.billing.subscription import Snapshot, State
 from providers.paypal import reading
 from providers.paypal.reading import Json
 

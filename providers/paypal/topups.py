@@ -5,7 +5,7 @@ Source: PayPal's OpenAPI `checkout_orders_v2.json`; create and capture honour `P
 
 from uuid import uuid4
 
-from domain.events import MoneyObject, Payment
+from domain.billing.events import MoneyObject, Payment
 from domain.money import MICROS, BadAmount, Money, to_decimal_string
 from providers.billing import TopUp, TopUpLink
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable

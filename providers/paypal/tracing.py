@@ -4,7 +4,7 @@ Sources: PayPal's OpenAPI `customer_disputes_v1.json` (disputed_transactions), `
 invoice_id), `checkout_orders_v2.json`, `billing_subscriptions_v1.json`, and the v1 payments reference (sale, refund).
 """
 
-from domain.events import MoneyObject, MoneyReference
+from domain.billing.events import MoneyObject, MoneyReference
 from providers.billing import Clues
 from providers.errors import NotFound
 from providers.gathering import Gathered

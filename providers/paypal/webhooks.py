@@ -7,8 +7,8 @@ hyphenated RE-ACTIVATED), and `notifications_webhooks_v1.json` for the envelope.
 import hashlib
 from collections.abc import Mapping
 
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import Provider
 from providers.paypal import reading
 from providers.paypal.payments import reversed_by
 from providers.paypal.reading import Json

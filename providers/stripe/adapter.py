@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import stripe
 
-from domain.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.money import Money
-from domain.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.reading import Json, part, parts, text

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from domain.events import Dispute, MoneyObject, MoneyReference, Payment
+from domain.billing.events import Dispute, MoneyObject, MoneyReference, Payment
 from providers.reading import Json, part, parts, text
 from providers.stripe import payments
 from providers.stripe.calls import between, pages, told

@@ -6,7 +6,7 @@ outside of Stripe has none and is named by itself.
 
 from dataclasses import replace
 
-from domain.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import Dispute, MoneyObject, MoneyReference, Payment, PaymentStatus
 from providers.errors import ProviderUnavailable
 from providers.reading import Json, part, parts, text
 from providers.stripe.reading import amount, id_of, organization, time

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from domain.subscription import OWING, PAID, Snapshot, State
+from domain.billing.subscription import OWING, PAID, Snapshot, State
 from providers.reading import Json, count, part, parts, text
 from providers.stripe.reading import amount, id_of, organization, time
 

@@ -7,7 +7,7 @@ to the invoice and its subscription; subscriptions, intents, invoices and custom
 from collections.abc import Awaitable
 from typing import Any
 
-from domain.events import MoneyObject, MoneyReference
+from domain.billing.events import MoneyObject, MoneyReference
 from providers.billing import Clues
 from providers.errors import NotFound
 from providers.gathering import Gathered

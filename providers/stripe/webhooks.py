@@ -8,8 +8,8 @@ order. Of several events for one change only one counts: `invoice.paid`, not `in
 import hashlib
 from datetime import datetime
 
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider, Snapshot
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import Provider, Snapshot
 from providers.reading import Json, NotJson, document, part, text
 from providers.stripe.reading import id_of, organization, time
 from providers.stripe.snapshots import is_status, of_status, snapshot

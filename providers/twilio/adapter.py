@@ -12,8 +12,8 @@ import httpx
 from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from domain import failure, senders
-from domain.telephony import (
+from domain.campaigns import delivery_failure, senders
+from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     Accepted,
     Account,
@@ -136,7 +136,7 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
         return ProviderUnavailable(f"Twilio was told {want.value}, but still says {account.status.value}")
     if refusal.code == _SUSPENDED_BY_TWILIO:
         return AlreadyTerminal("Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference)
-    if refusal.code == _PARENT_SUSPENDED or failure.suspended(reading.number(refusal.code)):
+    if refusal.code == _PARENT_SUSPENDED or delivery_failure.suspended(reading.number(refusal.code)):
         return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)  # ends when it is paid
     return refusal
 
@@ -145,7 +145,7 @@ def _refused(refusal: ProviderRefused) -> Refused:
     if refusal.code in _WRONG_CREDENTIALS:
         raise refusal
     code = reading.number(refusal.code) or 0
-    return Refused(code=code, message=str(refusal), account_suspended=failure.suspended(code))
+    return Refused(code=code, message=str(refusal), account_suspended=delivery_failure.suspended(code))
 
 
 def _checked(sid: str) -> str:

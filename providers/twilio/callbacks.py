@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from domain.telephony import StatusCallback
+from domain.campaigns.telephony import StatusCallback
 from providers.twilio import reading
 from providers.twilio.reading import SID
 

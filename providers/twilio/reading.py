@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain import money
+from domain.campaigns.telephony import Account, AccountStatus, DeliveryStatus, SentMessage
 from domain.money import BadAmount, Money
-from domain.telephony import Account, AccountStatus, DeliveryStatus, SentMessage
 from providers.errors import ProviderUnavailable
 
 SID = re.compile("[A-Z]{2}[0-9A-Za-z]{1,62}", re.ASCII)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from db.certify import GUARANTEES
 from domain.alerts import MEANINGS, AlertKind
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 
 ROOT = Path(__file__).parent.parent.parent
 LAYERS = ("activities", "api", "db", "runtime")
@@ -22,7 +22,7 @@ CLEARS = {"clear", "_note", "Loop"}
 
 
 def trees() -> list[ast.Module]:
-    paths = [path for layer in LAYERS for path in sorted((ROOT / layer).glob("*.py"))]
+    paths = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
     return [ast.parse(path.read_text()) for path in paths]
 
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import BILLING, LAPSED, PAID, State
 from domain.money import Money
-from domain.subscription import BILLING, LAPSED, PAID, State
 from providers.billing import Later, Resumed
 from providers.errors import AlreadyTerminal, InvalidSignature, NotAccepted, NotFound, ProviderUnavailable, WrongState
 from tests.contract.paypal_world import paypal_world

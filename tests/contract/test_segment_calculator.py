@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import pytest
 
-from domain.graphemes import _RANGES
-from domain.segments import count_segments
+from domain.campaigns.graphemes import _RANGES
+from domain.campaigns.segments import count_segments
 from simulators.twilio.segments import count_segments as billed
 
 HERE = Path(__file__).parent / "segment_calculator"

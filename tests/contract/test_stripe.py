@@ -10,9 +10,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from domain.events import MoneyObject, MoneyReference, PaymentStatus
+from domain.billing.events import MoneyObject, MoneyReference, PaymentStatus
+from domain.billing.subscription import State
 from domain.money import BadAmount, Money, parse
-from domain.subscription import State
 from providers.billing import Later, Resumed
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.http import fast_client

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from domain.events import EventKind, MoneyObject, Payment, PaymentStatus
+from domain.billing.events import EventKind, MoneyObject, Payment, PaymentStatus
 from domain.money import BadAmount, Money
 from providers.billing import TopUp
 from tests.contract.test_billing_provider import ORGANIZATION, WORLDS, money_of, verified

@@ -10,8 +10,16 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from domain.campaigns.telephony import (
+    Accepted,
+    AccountStatus,
+    DeliveryStatus,
+    NotProcessed,
+    OutboundMessage,
+    Refused,
+    Unknown,
+)
 from domain.money import Money
-from domain.telephony import Accepted, AccountStatus, DeliveryStatus, NotProcessed, OutboundMessage, Refused, Unknown
 from providers.errors import AlreadyTerminal, ProviderUnavailable
 from providers.http import fast_client
 from providers.twilio import Twilio

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from domain.events import EventKind
+from domain.billing.events import EventKind
 from providers.billing import BillingProvider
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from simulators.faults import Fault, Faults
 from tests.builders import number
 from tests.world import World, until

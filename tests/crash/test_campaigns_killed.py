@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from activities.sending import Sending
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from tests.builders import rows
 from tests.crash.processes import worker
 from tests.workflow.sent import comes_to, counts

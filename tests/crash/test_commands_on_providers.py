@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 
-from domain.migration import Progress
+from domain.switching.switch import Progress
 from tests.crash.processes import environment
 from tests.workflow import customers
 from tests.world import World

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from simulators.faults import Fault, Faults
 from tests.crash.processes import worker
 from tests.workflow import customers

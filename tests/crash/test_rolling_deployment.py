@@ -9,7 +9,7 @@ import httpx
 from temporalio.api.enums.v1 import EventType
 
 from activities.doorbell import organization_workflow_id
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from runtime.ports import free_ports
 from runtime.settings import Settings
 from runtime.temporal import find_program

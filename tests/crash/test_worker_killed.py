@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import rows

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import figures
 from db.callbacks import Told
 from domain.alerts import AlertKind
-from domain.wallet import credit
+from domain.wallet.ledger import credit
 from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.loops import PATIENCE, Loop

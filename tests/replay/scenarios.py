@@ -18,8 +18,8 @@ from activities.doorbell import (
 )
 from activities.listing import Settled
 from activities.reconciling import Page
-from domain.migration import Progress
-from domain.waits import Waits
+from domain.campaigns.waits import Waits
+from domain.switching.switch import Progress
 from simulators.twilio.app import MAIN_SID
 from tests.workflow import customers
 from tests.world import World, until

@@ -10,7 +10,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from runtime.worker import WORKFLOWS, workflow_runner
 from tests.replay.record import HISTORIES, IDENTITY
 from tests.replay.scenarios import SCENARIOS

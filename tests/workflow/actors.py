@@ -11,7 +11,7 @@ import httpx
 
 from db import payments, subscriptions
 from db.subscriptions import Subscription
-from domain.subscription import State
+from domain.billing.subscription import State
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.world import WEBHOOK_ID, World, until

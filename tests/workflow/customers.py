@@ -13,8 +13,8 @@ from activities.doorbell import MIGRATION, Moving, migration_workflow_id
 from db import customer_migrations, subscriptions
 from db.customer_migrations import Migration
 from db.subscriptions import Subscription
-from domain.migration import OVER, Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import OVER, Progress
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow.stops import Boundaries

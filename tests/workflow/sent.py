@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from db import campaigns
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from tests.builders import number
 from tests.world import World, until
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from runtime.client import connect
 from simulators.paypal.certificate import Authority
 from tests.workflow.stops import account_path

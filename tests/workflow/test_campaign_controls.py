@@ -5,7 +5,7 @@ from uuid import UUID
 
 from activities.doorbell import campaign_workflow_id
 from db.settlements import Reply
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from tests.builders import accepted as accepted_by_twilio
 from tests.builders import begin_window, reserve, settle_replies
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled

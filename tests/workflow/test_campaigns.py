@@ -6,7 +6,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.batches import BatchOf
-from domain.campaign import CampaignStatus
+from domain.campaigns.campaign import CampaignStatus
 from tests.builders import change_campaign, reserve
 from tests.workflow.actors import onboard
 from tests.workflow.sent import (

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from db import payments
-from domain import intervals
-from domain.standing import Block, Standing
-from domain.subscription import State
+from domain.billing import intervals
+from domain.billing.subscription import State
+from domain.lifecycle.standing import Block, Standing
 from tests.builders import run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, current, onboard
 from tests.workflow.crc import with_crc

@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from db import subscriptions
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from tests.workflow.stops import subscription_path
 from tests.world import World, until
 

@@ -8,7 +8,7 @@ import pytest
 
 from db import payments
 from db.inbox import MOST_BODIES
-from domain.standing import Block, Status
+from domain.lifecycle.standing import Block, Status
 from tests.builders import number as number_of
 from tests.builders import run
 from tests.workflow.crc import with_crc

@@ -10,8 +10,8 @@ from activities.batches import ACCOUNT_RETRY, BatchOf
 from db import folding, organizations, reservations, standings
 from db.messages import Message
 from db.organizations import Organization
-from domain.campaign import MessageStatus
-from domain.standing import Block, Status
+from domain.campaigns.campaign import MessageStatus
+from domain.lifecycle.standing import Block, Status
 from simulators.twilio.app import MAIN_SID
 from tests.builders import ONE_CENT, admin_block, reserve, until_it_waits_for
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled

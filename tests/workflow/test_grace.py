@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from activities.doorbell import organization_workflow_id
-from domain.standing import Block, Status
+from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 
 

@@ -12,7 +12,7 @@ from activities.batches import BatchOf
 from activities.listing import Settled
 from activities.reconciling import Page, Reconciling
 from db import standings, wallets
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from tests.builders import number, run
 from tests.workflow.stops import messages_path
 from tests.world import World, until

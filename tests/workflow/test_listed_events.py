@@ -17,7 +17,7 @@ from activities import listing
 from activities.doorbell import RECONCILE_EVENTS
 from activities.listing import Settled, Tally
 from db import listings
-from domain.subscription import Provider, State
+from domain.billing.subscription import Provider, State
 from tests.workflow import customers
 from tests.workflow.crc import with_crc
 from tests.workflow.customers import Customer

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from activities.doorbell import migration_workflow_id
-from domain.migration import Progress
-from domain.subscription import Provider, State
+from domain.billing.subscription import Provider, State
+from domain.switching.switch import Progress
 from tests.workflow import customers
 from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, details

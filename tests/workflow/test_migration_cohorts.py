@@ -7,8 +7,8 @@ import pytest_asyncio
 
 from cli.customers import BY_HAND, Plan, start
 from db import customer_migrations, migration_cohorts, standings
-from domain.migration import Progress, in_cohort
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress, in_cohort
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow import customers
 from tests.workflow.customers import reached

@@ -11,8 +11,8 @@ from temporalio.service import RPCError
 from activities.doorbell import RECONCILE, migration_workflow_id
 from activities.reconciling import Page
 from db import customer_migrations, standings
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, somebody_waits_for

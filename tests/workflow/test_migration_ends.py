@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from db import customer_migrations, standings
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from simulators.faults import Fault
 from tests.workflow import customers
 from tests.workflow.customers import charges, each_period_once, reached

@@ -3,8 +3,8 @@
 import pytest
 
 from db import customer_migrations
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries

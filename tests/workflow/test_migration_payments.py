@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from db import alerts
 from db.alerts import Alert
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from tests.workflow import customers
 from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries

@@ -1,8 +1,8 @@
 """A step that cannot be taken for good is told to a person, and taken when that is mended."""
 
 from activities.doorbell import migration_workflow_id
-from domain.migration import Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import Progress
 from tests.workflow import customers
 from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries, details

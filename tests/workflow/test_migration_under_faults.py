@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Iterable
 
 import structlog
 
-from domain.migration import OVER, Progress
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.switching.switch import OVER, Progress
 from tests.workflow import customers
 from tests.workflow.customers import PERIOD, Customer, charges, each_period_once
 from tests.world import World, until

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from db import inbox, parking, payments
-from domain.standing import Block, Status
+from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 
 

@@ -6,7 +6,7 @@ from activities.billing import BOOKED_AT_ONCE
 from activities.booking import Booking
 from db import inbox
 from db.inbox import InboxStatus
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
 from tests.builders import run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, ids_of, onboard

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from simulators.paypal.state import Sale
 from tests.builders import rows, run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard

@@ -13,7 +13,7 @@ from activities.doorbell import (
     campaign_workflow_id,
     organization_workflow_id,
 )
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from tests.workflow.sent import comes_to
 from tests.workflow.stops import details, restart_lifecycle
 from tests.world import World, until

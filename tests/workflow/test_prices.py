@@ -7,7 +7,7 @@ import httpx
 import pytest_asyncio
 
 from db import messages
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from tests.workflow.test_reconcile import change, reconcile
 from tests.world import World, until
 

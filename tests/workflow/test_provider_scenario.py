@@ -3,8 +3,8 @@
 import pytest
 
 from db import payments
-from domain.standing import Block, Standing
-from domain.subscription import State
+from domain.billing.subscription import State
+from domain.lifecycle.standing import Block, Standing
 from tests.workflow.actors import Actor, current, onboard
 from tests.world import World, until
 

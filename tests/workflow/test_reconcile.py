@@ -17,8 +17,8 @@ from activities import reconciling
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
 from db import alerts, folding, standings, suspensions
-from domain.standing import Block, Status
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Block, Status
 from tests.builders import admin_block, until_it_waits_for
 from tests.workflow.actors import AtStripe, onboard
 from tests.workflow.stops import details, messages_path, subscription_path

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from db import refusals
-from domain.campaign import Park
+from domain.campaigns.campaign import Park
 from simulators.twilio.state import Account
 from tests.builders import rows, run
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, recipients, settled

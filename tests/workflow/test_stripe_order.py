@@ -7,8 +7,8 @@ from itertools import permutations
 import pytest
 
 from db import inbox, payments, receipts
-from domain.standing import Status
-from domain.subscription import State
+from domain.billing.subscription import State
+from domain.lifecycle.standing import Status
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow.actors import AtStripe, current, onboard
 from tests.world import World, until

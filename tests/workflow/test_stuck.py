@@ -5,7 +5,7 @@ from temporalio.client import WorkflowHandle
 
 from activities.doorbell import STUCK, organization_workflow_id
 from db import standings
-from domain.standing import Block, Status
+from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from db import payments
-from domain.subscription import State
+from domain.billing.subscription import State
 from tests.workflow.actors import Actor, current, onboard
 from tests.world import until
 

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.enforcement import Step
 from db import receipts
-from domain.standing import Status
+from domain.lifecycle.standing import Status
 from tests.workflow.stops import (
     Boundaries,
     account_path,

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from db import inbox, reversals, wallets
 from db.inbox import InboxStatus
-from domain.events import MoneyObject
+from domain.billing.events import MoneyObject
+from domain.lifecycle.standing import Block, Status
 from domain.money import parse
-from domain.standing import Block, Status
-from domain.wallet import refund
+from domain.wallet.ledger import refund
 from simulators.paypal.state import Order
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
 from tests.world import World, until

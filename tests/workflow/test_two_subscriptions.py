@@ -1,7 +1,7 @@
 """One organization, one subscription at each provider: one of them decides, and two that bill are an alert."""
 
-from domain.standing import Status
-from domain.subscription import Provider, State
+from domain.billing.subscription import Provider, State
+from domain.lifecycle.standing import Status
 from tests.workflow.actors import AtPayPal, AtStripe, current, onboard
 from tests.world import World, until
 

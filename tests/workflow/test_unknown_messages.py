@@ -12,7 +12,7 @@ from activities.batches import BatchOf
 from activities.sending import Sending
 from db import messages
 from db.settlements import Reply
-from domain.campaign import MessageStatus
+from domain.campaigns.campaign import MessageStatus
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from simulators.twilio.state import SentMessage
 from tests.builders import hand_over, reserve, rows, run, settle_replies

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from activities.doorbell import campaign_workflow_id
 from db import campaign_runs
-from domain.waits import Waits
+from domain.campaigns.waits import Waits
 from simulators.twilio.app import MAIN_SID
 from tests.builders import run
 from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, settled

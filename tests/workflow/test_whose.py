@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from activities.finding import Finding
-from domain.standing import Block, Status
+from domain.lifecycle.standing import Block, Status
 from tests.builders import rows, run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, current, ids_of, onboard
 from tests.workflow.test_money_untold import alerted, has

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 from db import folding
 from db.api_keys import Scope
 from db.standings import HeldBlock
-from domain.standing import Block
+from domain.lifecycle.standing import Block
 from runtime.database import create_engine
 from tests.integration.api.conftest import Tollgate
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from db import alerts, listings
 from db.listings import Counts
 from domain.alerts import AlertKind
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "monitor.md"

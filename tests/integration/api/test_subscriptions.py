@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
 PLAN = "P-5ML4271244454362WXNWU5NQ"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from db.api_keys import Scope
-from domain.subscription import Provider
+from domain.billing.subscription import Provider
 from tests.integration.api.conftest import Tollgate
 
 TOPUPS = "/v1/organizations/acme/wallet/topups"

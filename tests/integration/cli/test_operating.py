@@ -9,8 +9,8 @@ from db import alerts, parking
 from db.messages import Message
 from db.settlements import Reply
 from domain.alerts import AlertKind
-from domain.campaign import MessageStatus
-from domain.telephony import DeliveryStatus
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import DeliveryStatus
 from tests import builders
 from tests.builders import ORGANIZATION, usd
 from tests.integration.cli.test_commands import tollgate

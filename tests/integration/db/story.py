@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import holds, inbox, parking, payments, resending, reversals, seals, topups, unpaid_sends
 from db.settlements import Reply
 from db.topups import TopUpCheckout
-from domain.campaign import CampaignStatus, MessageStatus
-from domain.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
-from domain.hold import Hold
-from domain.subscription import Provider, State
-from domain.telephony import DeliveryStatus
-from domain.wallet import Credited, Debited, debit, refund
+from domain.billing.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.billing.subscription import Provider, State
+from domain.campaigns.campaign import CampaignStatus, MessageStatus
+from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.holds import Hold
+from domain.wallet.ledger import Credited, Debited, debit, refund
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -10,8 +10,8 @@ from db import alerts, status_checks, unpaid_sends
 from db.callbacks import Applied
 from db.messages import Message
 from db.settlements import Reply
-from domain.campaign import MessageStatus
-from domain.telephony import DeliveryStatus
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
     apply,

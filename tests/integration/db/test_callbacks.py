@@ -15,9 +15,9 @@ from db import messages as stored
 from db.callbacks import Applied, Told
 from db.messages import Message
 from db.settlements import Reply
-from domain.campaign import CampaignStatus, MessageStatus, Next, Park
-from domain.telephony import DeliveryStatus
-from domain.wallet import Suspended
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.ledger import Suspended
 from runtime.batches import Callbacks
 from runtime.coalescer import Overloaded
 from tests.builders import (

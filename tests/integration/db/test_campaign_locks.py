@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import campaign_runs, campaigns, parked_campaigns, readings, reservations, standings
 from db.readings import Reading
-from domain.campaign import CampaignStatus, MessageStatus, Next, Park
-from domain.telephony import DeliveryStatus
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
     apply,

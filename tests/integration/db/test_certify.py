@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import certify
 from db.certify import CHECKS, GUARANTEES
-from domain.standing import Status
-from domain.wallet import debit
+from domain.lifecycle.standing import Status
+from domain.wallet.ledger import debit
 from tests.builders import broken_claims, onboard, post, send_one, standing, usd
 from tests.integration.db import test_certify_tampered
 from tests.integration.db.story import live

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import certify, seals, wallets
-from domain.wallet import credit
+from domain.wallet.ledger import credit
 from tests.builders import usd
 from tests.integration.db.story import live
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import holds, seals
 from db.tables import APPEND_ONLY, metadata
-from domain.hold import Hold
-from domain.subscription import State
-from domain.wallet import debit, refund
+from domain.billing.subscription import State
+from domain.wallet.holds import Hold
+from domain.wallet.ledger import debit, refund
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -12,9 +12,9 @@ from db import alerts, folding, inbox, reversals, subscriptions
 from db.evidence import READS_LAG, SAME_SECOND
 from db.folding import Heard
 from domain.alerts import AlertKind
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
-from domain.standing import Block, Status
-from domain.subscription import Provider, Snapshot, State
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
+from domain.billing.subscription import Provider, Snapshot, State
+from domain.lifecycle.standing import Block, Status
 from tests.builders import (
     NOON,
     ORGANIZATION,

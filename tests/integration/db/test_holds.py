@@ -5,9 +5,9 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import holds, wallets
-from domain.hold import Held, Hold, HoldStatus, Released, Reserved
 from domain.money import Money
-from domain.wallet import Debited, InsufficientFunds, debit
+from domain.wallet.holds import Held, Hold, HoldStatus, Released, Reserved
+from domain.wallet.ledger import Debited, InsufficientFunds, debit
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import inbox, listings, parking, waiting
 from db.inbox import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery, InboxStatus, backoff
-from domain.events import BillingEvent, EventKind, MoneyObject, MoneyReference
-from domain.subscription import Provider
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import Provider
 from tests.builders import (
     ORGANIZATION,
     broken_claims,

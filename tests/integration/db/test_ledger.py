@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from db import wallet_statements as statements
 from db import wallets
 from domain.money import LARGEST_MICROS, Money
-from domain.wallet import (
+from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,

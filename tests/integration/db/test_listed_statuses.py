@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import listed_statuses
 from db import messages as stored
-from domain.campaign import MessageStatus
-from domain.telephony import DeliveryStatus, SentMessage
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import DeliveryStatus, SentMessage
 from tests.builders import (
     ORGANIZATION,
     apply,

@@ -28,13 +28,13 @@ from db.campaigns import Campaign
 from db.messages import Message
 from db.readings import Reading
 from db.settlements import Reply
-from domain.campaign import CampaignStatus, MessageStatus, Next
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
-from domain.hold import Hold
+from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.billing.subscription import Provider, State
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next
+from domain.campaigns.telephony import DeliveryStatus
 from domain.money import Money
-from domain.subscription import Provider, State
-from domain.telephony import DeliveryStatus
-from domain.wallet import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
+from domain.wallet.holds import Hold
+from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
 from runtime.coalescer import Coalescer
 from tests.builders import (
     NO_RECEIPT,

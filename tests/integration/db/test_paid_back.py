@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import payments, reversals
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
-from domain.standing import Status
-from domain.subscription import Provider, State
+from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.billing.subscription import Provider, State
+from domain.lifecycle.standing import Status
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -11,11 +11,11 @@ from db.organizations import AccountTaken
 from db.payments import BookedFor, TopUpOutcome
 from db.receipts import Receipt
 from domain.alerts import AlertKind
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Block, Status
 from domain.money import Money
-from domain.standing import Block, Status
-from domain.subscription import Provider
-from domain.wallet import Conflict, Credited, WrongCurrency, credit, debit
+from domain.wallet.ledger import Conflict, Credited, WrongCurrency, credit, debit
 from tests.builders import (
     NOON,
     ORGANIZATION,

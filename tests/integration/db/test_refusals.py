@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import organizations, refusals
 from db.messages import Message
 from db.settlements import Reply
-from domain import refusal
-from domain.campaign import CampaignStatus, MessageStatus, Park
-from domain.refusal import Stop
-from domain.telephony import DeliveryStatus
+from domain.campaigns import send_refusal
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.send_refusal import Stop
+from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
     accepted,
@@ -56,7 +56,7 @@ async def test_a_sender_that_was_changed_while_a_window_is_open_is_not_blamed(
     replies = [Reply(message=one, status=MessageStatus.PENDING, error_code=code) for one in window]
 
     async with engine.begin() as conn:
-        parked = await refusals.stop(conn, ORGANIZATION, sending.id, replies, refusal.of(code), sender=sent_with)
+        parked = await refusals.stop(conn, ORGANIZATION, sending.id, replies, send_refusal.of(code), sender=sent_with)
 
     now = await campaign_now(engine, sending)
     assert (parked, now.status is CampaignStatus.PARKED) == (park is not None, park is not None)

@@ -10,9 +10,9 @@ from db.campaigns import Campaign
 from db.messages import Message
 from db.reservations import DifferentMessage
 from db.settlements import Reply
-from domain.campaign import CampaignStatus, MessageStatus, Next, Park
-from domain.quiet import QuietHours
-from domain.wallet import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.quiet_hours import QuietHours
+from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
 from tests.builders import (
     ONE_CENT,
     ORGANIZATION,

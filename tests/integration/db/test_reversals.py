@@ -23,12 +23,12 @@ from db.reversals import (
     Outcome,
     UnknownPayment,
 )
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
-from domain.hold import Hold
+from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Block, Status
 from domain.money import Money
-from domain.standing import Block, Status
-from domain.subscription import Provider
-from domain.wallet import Credited, Debited, credit, debit
+from domain.wallet.holds import Hold
+from domain.wallet.ledger import Credited, Debited, credit, debit
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import certify, holds, seals
-from domain.hold import Hold
-from domain.wallet import credit, debit, refund
+from domain.wallet.holds import Hold
+from domain.wallet.ledger import credit, debit, refund
 from tests.builders import NOON, ORGANIZATION, broken_claims, freeze, number, onboard, post, rows, unfreeze, usd
 
 SEALED = "sealed entries that are gone, or are not what was sealed"

@@ -17,10 +17,10 @@ from db.campaigns import PERSON, Campaign
 from db.messages import Message
 from db.readings import Reading
 from db.settlements import Reply
-from domain import failure
-from domain.campaign import CampaignStatus, MessageStatus
-from domain.standing import Status
-from domain.telephony import DeliveryStatus, SentMessage
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import CampaignStatus, MessageStatus
+from domain.campaigns.telephony import DeliveryStatus, SentMessage
+from domain.lifecycle.standing import Status
 from tests.builders import (
     ONE_CENT,
     ORGANIZATION,
@@ -84,7 +84,7 @@ class Taken:
     @property
     def costs(self) -> bool:
         """Whether the customer pays for how it ends."""
-        return not failure.refunded(*self.journey[-1])
+        return not delivery_failure.refunded(*self.journey[-1])
 
 
 def _sent(one: Taken) -> SentMessage:

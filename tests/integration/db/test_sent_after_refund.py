@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts, resending, unpaid_sends
 from db.messages import Message
 from db.settlements import Reply
-from domain.campaign import MessageStatus, Next
-from domain.telephony import DeliveryStatus
+from domain.campaigns.campaign import MessageStatus, Next
+from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
     accepted,

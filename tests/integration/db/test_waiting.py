@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import inbox, parked_campaigns, progress, standings, waiting
 from db.campaigns import Campaign
 from db.waiting import BEHIND_FOR
-from domain.campaign import CampaignStatus, Next, Park
-from domain.quiet import QuietHours
-from domain.subscription import State
-from domain.wallet import credit
+from domain.billing.subscription import State
+from domain.campaigns.campaign import CampaignStatus, Next, Park
+from domain.campaigns.quiet_hours import QuietHours
+from domain.wallet.ledger import credit
 from tests.builders import (
     NOON,
     ORGANIZATION,

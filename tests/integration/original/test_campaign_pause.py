@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.campaign import CampaignStatus, Next, Park
+from domain.campaigns.campaign import CampaignStatus, Next, Park
 from tests.builders import (
     begin_window,
     block,

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.campaign import PASSES_BY_ITSELF, CampaignStatus, Park
+from domain.billing.subscription import State
+from domain.campaigns.campaign import PASSES_BY_ITSELF, CampaignStatus, Park
+from domain.lifecycle.standing import Block
 from domain.money import Money
-from domain.standing import Block
-from domain.subscription import State
-from domain.wallet import Debited, credit, debit
+from domain.wallet.ledger import Debited, credit, debit
 from tests.builders import (
     ORGANIZATION,
     balance,

@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet import Debited, InsufficientFunds, debit
+from domain.wallet.ledger import Debited, InsufficientFunds, debit
 from tests.builders import balance, broken_claims, onboard, post_one, usd
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet import Debited, Frozen, debit
+from domain.wallet.ledger import Debited, Frozen, debit
 from tests.builders import balance, begin_window, campaign, freeze, onboard, post_one, reserve, unfreeze, usd, wallet
 
 

@@ -5,9 +5,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import payments
 from db.folding import Heard
 from db.payments import TopUpOutcome
-from domain.events import MoneyObject, MoneyReference, Payment, PaymentStatus
-from domain.subscription import Provider
-from domain.wallet import Credited
+from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
+from domain.billing.subscription import Provider
+from domain.wallet.ledger import Credited
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -5,9 +5,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.enforcement import Enforcement, Step
 from db import receipts
-from domain.standing import Status
-from domain.telephony import Accepted, AccountStatus, OutboundMessage, Refused
-from domain.wallet import Debited, Suspended, debit
+from domain.campaigns.telephony import Accepted, AccountStatus, OutboundMessage, Refused
+from domain.lifecycle.standing import Status
+from domain.wallet.ledger import Debited, Suspended, debit
 from providers.twilio import Twilio
 from simulators.twilio.app import TwilioSimulator
 from tests.builders import (

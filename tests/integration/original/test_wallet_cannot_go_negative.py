@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet import Debited, InsufficientFunds, debit
+from domain.wallet.ledger import Debited, InsufficientFunds, debit
 from tests.builders import ONE_CENT, balance, broken_claims, number, onboard, post, post_one, usd
 
 

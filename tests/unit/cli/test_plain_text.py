@@ -14,8 +14,8 @@ from cli.console import PlainConsole
 from cli.telling import Teller
 from db.certify import Finding
 from db.receipts import Receipt
+from domain.lifecycle.standing import Status
 from domain.plain_text import is_message, is_plain, one_line, visible
-from domain.standing import Status
 from runtime import logging as ours
 
 NASTY = (

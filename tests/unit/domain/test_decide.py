@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.standing import IN_WORDS, Block, Decision, Policy, Standing, Status, decide, opens
-from domain.subscription import ENDED, Debt, Record, State, Word, add_word
+from domain.billing.subscription import ENDED, Debt, Record, State, Word, add_word
+from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Standing, Status, decide, opens
 from tests.builders import NOON
 
 GRACE = timedelta(days=3)

@@ -6,8 +6,8 @@ import pytest
 
 from db import evidence
 from db.subscriptions import Subscription
-from domain.standing import Policy
-from domain.subscription import Debt, Provider, State, Word
+from domain.billing.subscription import Debt, Provider, State, Word
+from domain.lifecycle.standing import Policy
 from tests.builders import NOON, snapshot
 
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain import intervals
+from domain.billing import intervals
 
 
 def at(text: str) -> datetime:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from domain.matching import Handed, match
-from domain.telephony import DeliveryStatus, SentMessage
+from domain.campaigns.matching import Handed, match
+from domain.campaigns.telephony import DeliveryStatus, SentMessage
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 TO, SENDER, BODY = "+14155550100", "+15005550006", "Hello “you”… it\u2019s \u2013 5 €"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.migration import IN_WORDS, LAST_CALL, NOTICE, Cut, Progress, Ready, check, in_cohort, marker, recheck
+from domain.billing.subscription import Snapshot, State
 from domain.money import Money
-from domain.subscription import Snapshot, State
+from domain.switching.switch import IN_WORDS, LAST_CALL, NOTICE, Cut, Progress, Ready, check, in_cohort, marker, recheck
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 RENEWAL = NOW + timedelta(days=10)

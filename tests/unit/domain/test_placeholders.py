@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain import placeholders
+from domain.campaigns import placeholders
 
 
 @pytest.mark.parametrize(

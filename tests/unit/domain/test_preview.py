@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.campaigns.preview import preview
+from domain.campaigns.rate_card import RateCard
 from domain.money import Money
-from domain.preview import preview
-from domain.rates import RateCard
 
 CARD = RateCard(currency="USD", by_country={"DE": 70_000, "US": 10_000}, default=None)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from api.numbers import COUNTRIES
-from domain.quiet import NO_COUNTRY, QuietHours, zones
+from domain.campaigns.quiet_hours import NO_COUNTRY, QuietHours, zones
 
 NIGHT = QuietHours(time(21), time(8))
 

@@ -1,7 +1,7 @@
 """The rate card: an organization's own rate, else everybody's, else its default, else nothing is sent there."""
 
+from domain.campaigns.rate_card import RateCard, missing
 from domain.money import Money
-from domain.rates import RateCard, missing
 
 CARD = RateCard(currency="USD", by_country={"DE": 70_000, "US": 9_000}, default=12_500)
 STRICT = RateCard(currency="USD", by_country={"DE": 70_000}, default=None)

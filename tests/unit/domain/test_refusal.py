@@ -2,10 +2,10 @@
 
 import pytest
 
-from domain import failure
-from domain.campaign import PASSES_BY_ITSELF, Park
-from domain.failure import CODES, SEVERAL, STOPS, STOPS_IN_A_ROW, About
-from domain.refusal import IN_WORDS, PARKS, Answer, Refused, Taken, judge, judge_deliveries
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import PASSES_BY_ITSELF, Park
+from domain.campaigns.delivery_failure import CODES, SEVERAL, STOPS, STOPS_IN_A_ROW, About
+from domain.campaigns.send_refusal import IN_WORDS, PARKS, Answer, Refused, Taken, judge, judge_deliveries
 
 UNHEARD_OF = 29999
 SENDER, DESTINATION, RECIPIENT, WAIT = Refused(21606), Refused(21408), Refused(21211), Refused(21611)
@@ -25,7 +25,7 @@ SENDER, DESTINATION, RECIPIENT, WAIT = Refused(21606), Refused(21408), Refused(2
     ],
 )  # fmt: skip
 def test_a_code_is_about(code: int | None, about: About) -> None:
-    assert failure.about(code) is about
+    assert delivery_failure.about(code) is about
 
 
 MESSAGING = (  # what Twilio's dictionary marks as of messaging between 21600 and 21999, and of 30001 to 30046
@@ -49,12 +49,12 @@ def test_whatever_stops_a_campaign_parks_it_with_a_reason_in_words_that_no_event
     assert set(Park) == IN_WORDS.keys() | PASSES_BY_ITSELF
 
 
-@pytest.mark.parametrize("code", sorted(code for code, _ in CODES.items() if failure.about(code) in STOPS))
+@pytest.mark.parametrize("code", sorted(code for code, _ in CODES.items() if delivery_failure.about(code) in STOPS))
 def test_one_refusal_that_would_meet_every_other_message_stops_the_campaign_and_nobody_is_to_blame(code: int) -> None:
     verdict = judge([Taken(), RECIPIENT, Refused(code), Taken(), Refused(code)])
 
     assert verdict.stop is not None
-    assert (verdict.stop.park, verdict.stop.code) == (PARKS[failure.about(code)], code)
+    assert (verdict.stop.park, verdict.stop.code) == (PARKS[delivery_failure.about(code)], code)
     assert verdict.blameless == {2, 4}
 
 
@@ -114,4 +114,4 @@ def test_what_carriers_did_stops_it_only_when_several_failed_and_none_arrived_si
 
 @pytest.mark.parametrize(("code", "seconds"), [(21611, 60), (63038, 3600), (20429, 1), (None, 1), (UNHEARD_OF, 1)])
 def test_a_wait_lasts_as_long_as_its_limit(code: int | None, seconds: int) -> None:
-    assert failure.wait(code) == seconds
+    assert delivery_failure.wait(code) == seconds

@@ -7,8 +7,7 @@ import pytest
 
 from db import payments
 from db.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
-from domain.refusals import in_words
-from domain.wallet import (
+from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,
@@ -25,6 +24,7 @@ from domain.wallet import (
     WalletNotFound,
     WrongCurrency,
 )
+from domain.wallet.refusals import in_words
 
 ENTRY = Entry(
     seq=7,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import campaign
+from domain.campaigns import campaign
+from domain.campaigns.segments import Encoding, Segments, count_segments
 from domain.money import Money
-from domain.segments import Encoding, Segments, count_segments
 
 LETTERS = {"Ll", "Lu", "Nd", "Po", "So"}
 GSM, UCS = Encoding.GSM_7, Encoding.UCS_2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.senders import is_sender, is_service
+from domain.campaigns.senders import is_sender, is_service
 
 SENDERS = [
     "+15550001000",

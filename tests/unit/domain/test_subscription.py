@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.standing import Policy, Status, decide
-from domain.subscription import (
+from domain.billing.subscription import (
     BILLING,
     ENDED,
     LAPSED,
@@ -24,6 +23,7 @@ from domain.subscription import (
     order,
     paid_until_after,
 )
+from domain.lifecycle.standing import Policy, Status, decide
 from tests.builders import NOON, snapshot
 
 LATER = NOON + timedelta(microseconds=1)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from domain.telephony import Account, AccountStatus, DeliveryStatus, rank
+from domain.campaigns.telephony import Account, AccountStatus, DeliveryStatus, rank
 
 ON_THE_WAY = [
     DeliveryStatus.SCHEDULED,

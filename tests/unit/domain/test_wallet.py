@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.money import LARGEST_MICROS, Money
-from domain.wallet import (
+from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import pytest
 import pytest_asyncio
 
-from domain.events import EventKind, MoneyObject, MoneyReference, PaymentStatus
+from domain.billing.events import EventKind, MoneyObject, MoneyReference, PaymentStatus
+from domain.billing.subscription import State
 from domain.money import BadAmount, Money, parse
-from domain.subscription import State
 from providers.billing import Collected, PlanChange, Resumed
 from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
 from providers.http import fast_client

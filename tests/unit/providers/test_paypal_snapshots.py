@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from domain.billing.subscription import State
 from domain.money import Money
-from domain.subscription import State
 from providers.paypal.snapshots import snapshot
 
 

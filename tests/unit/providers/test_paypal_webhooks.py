@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import EventKind, MoneyObject, MoneyReference
-from domain.subscription import State
+from domain.billing.events import EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import State
 from providers.paypal.webhooks import parse
 
 HEADERS = {"paypal-transmission-id": "t-1"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.events import PaymentStatus
+from domain.billing.events import PaymentStatus
 from domain.money import BadAmount, Money, parse
 from providers.stripe import payments, reading, topups
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from domain.billing.subscription import State
 from domain.money import Money
-from domain.subscription import State
 from providers.stripe.snapshots import of_checkout, snapshot
 
 START, END = 1_787_400_000, 1_790_000_000

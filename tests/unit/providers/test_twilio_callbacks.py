@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from domain.telephony import DeliveryStatus, StatusCallback
+from domain.campaigns.telephony import DeliveryStatus, StatusCallback
 from providers.twilio import parse_callback, verify_callback
 from providers.twilio.callbacks import Params
 

@@ -10,8 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 import pytest_asyncio
 
-from domain.money import Money
-from domain.telephony import (
+from domain.campaigns.telephony import (
     Accepted,
     Account,
     AccountStatus,
@@ -21,6 +20,7 @@ from domain.telephony import (
     Refused,
     Unknown,
 )
+from domain.money import Money
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.http import fast_client
 from providers.twilio import Twilio

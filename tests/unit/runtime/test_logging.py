@@ -9,8 +9,8 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from domain.lifecycle.standing import Block
 from domain.redaction import redact_text
-from domain.standing import Block
 from runtime import logging as our_logging
 from runtime.logging import redact
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.campaigns.segments import count_segments
 from domain.money import Money
-from domain.segments import count_segments
-from domain.wallet import Wallet
+from domain.wallet.ledger import Wallet
 
 LONGEST_BODY = 1600
 

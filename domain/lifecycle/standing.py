@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.subscription import BILLING, ENDED, Record, State, Word
+from domain.billing.subscription import BILLING, ENDED, Record, State, Word
 
 
 class Status(StrEnum):

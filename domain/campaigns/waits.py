@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain import refusal
-from domain.campaign import CampaignStatus, Park
+from domain.campaigns import send_refusal
+from domain.campaigns.campaign import CampaignStatus, Park
 from domain.money import Money
 
 SILENCE = timedelta(minutes=2)
@@ -59,7 +59,7 @@ _IN_WORDS: dict[str, str] = {
     Park.SUSPENDED: "the organization is suspended",
     Park.FROZEN: "the wallet is frozen",
     Park.INSUFFICIENT_FUNDS: "the wallet does not pay the next message",
-} | {park.value: words for park, words in refusal.IN_WORDS.items()}
+} | {park.value: words for park, words in send_refusal.IN_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

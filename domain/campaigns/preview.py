@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.campaigns.rate_card import RateCard
 from domain.money import Money
-from domain.rates import RateCard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from domain import failure
-from domain.campaign import Park
-from domain.failure import SEVERAL, STOPS, STOPS_IN_A_ROW, About
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import Park
+from domain.campaigns.delivery_failure import SEVERAL, STOPS, STOPS_IN_A_ROW, About
 
 PARKS = {
     About.SENDER: Park.SENDER_REFUSED,
@@ -100,11 +100,11 @@ def judge_deliveries(answers: Iterable[Answer]) -> Stop | None:
 
 def of(code: int) -> Stop:
     """What a code that concerns other messages, too, does to their campaign."""
-    return Stop(park=PARKS[failure.about(code)], code=code)
+    return Stop(park=PARKS[delivery_failure.about(code)], code=code)
 
 
 def _about(answer: Answer) -> About | None:
-    return failure.about(answer.code) if isinstance(answer, Refused) else None
+    return delivery_failure.about(answer.code) if isinstance(answer, Refused) else None
 
 
 def _stop(answer: Answer) -> Stop:

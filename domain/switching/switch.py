@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.subscription import PAID, Snapshot, State
+from domain.billing.subscription import PAID, Snapshot, State
 
 NOTICE = timedelta(hours=49)
 """Stripe's checkout takes a first charge from 48 hours ahead only; an hour is for asking."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain import failure
-from domain.telephony import SentMessage
+from domain.campaigns import delivery_failure
+from domain.campaigns.telephony import SentMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def _letters(body: str) -> str:
 
 
 def _failed(sent: SentMessage) -> bool:
-    return sent.status is not None and failure.refunded(sent.status, sent.error_code)
+    return sent.status is not None and delivery_failure.refunded(sent.status, sent.error_code)
 
 
 def _created(sent: SentMessage) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.telephony import DeliveryStatus
+from domain.campaigns.telephony import DeliveryStatus
 
 SEVERAL = 5
 """So many refusals in a row that may be the sender's or the account's fault are taken for it."""

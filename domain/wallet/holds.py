@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.money import Money
-from domain.wallet import Conflict, Frozen, InsufficientFunds, Suspended, TooLarge, WalletNotFound, WrongCurrency
+from domain.wallet.ledger import Conflict, Frozen, InsufficientFunds, Suspended, TooLarge, WalletNotFound, WrongCurrency
 
 LONGEST = timedelta(days=366)
 

@@ -1,7 +1,7 @@
 """Why a posting was not booked, in words for people: in alerts, parked deliveries and answers."""
 
 from domain.money import to_decimal_string
-from domain.wallet import (
+from domain.wallet.ledger import (
     Conflict,
     Frozen,
     InsufficientFunds,

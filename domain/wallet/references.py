@@ -5,8 +5,8 @@
 
 import re
 
-from domain.events import MoneyObject
-from domain.subscription import Provider
+from domain.billing.events import MoneyObject
+from domain.billing.subscription import Provider
 
 _PROVIDER = f"({'|'.join(Provider)})"
 MESSAGE = "message:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:[1-9][0-9]{0,8}"

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.billing.subscription import Provider, Snapshot
 from domain.money import Money
-from domain.subscription import Provider, Snapshot
 
 
 class EventKind(StrEnum):
