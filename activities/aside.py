@@ -6,8 +6,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.failures import in_words
-from db import alerts, inbox, parking
-from db.inbox import Delivery
+from db import alerts
+from db.inbox import deliveries, parking
+from db.inbox.deliveries import Delivery
 from domain.alerts import AlertKind
 from domain.billing.events import MoneyObject, Payment
 from domain.money import Money
@@ -32,7 +33,7 @@ class Aside:
     async def park_undecided(self, delivery: Delivery, payment: Payment) -> None:
         """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
         named = f"{payment.reference.kind.value} {payment.reference.id}"
-        await self.park(delivery, f"{inbox.UNDECIDED}{named} is {payment.status.value}", payment.amount)
+        await self.park(delivery, f"{deliveries.UNDECIDED}{named} is {payment.status.value}", payment.amount)
 
     async def note_outcome(self, delivery: Delivery, outcome: str) -> None:
         async with self._engine.begin() as conn:
@@ -54,7 +55,7 @@ class Aside:
     async def hand_over(self, delivery: Delivery, owner: str) -> None:
         """It is another organization's, whose lifecycle is rung by the relay."""
         async with self._engine.begin() as conn:
-            await inbox.assign(conn, delivery.id, owner, now=datetime.now(UTC))
+            await deliveries.assign(conn, delivery.id, owner, now=datetime.now(UTC))
         log.warning("delivery_handed_over", event_id=delivery.event_id, organization_id=owner)
 
     async def disown(self, delivery: Delivery, subscription_id: str | None = None) -> None:

@@ -14,10 +14,10 @@ from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.turns import Turns
 from activities.waits import Pause, Pauses
-from db import pace, refusals, reservations, settlements
-from db.messages import Message
-from db.organizations import Organization
-from db.refusals import Course
+from db.campaigns import pace, refusals, reservations, send_results
+from db.campaigns.messages import Message
+from db.campaigns.refusals import Course
+from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.send_refusal import Stop
 from domain.campaigns.waits import LONGEST_PAID, Waits
@@ -189,7 +189,7 @@ class BatchSender:
         replies, self._posted = self._posted.replies, Tally()
         if replies:
             async with self.turns.of(self.organization.id), self.engine.begin() as conn:
-                await settlements.settle(conn, self.organization.id, replies)
+                await send_results.settle(conn, self.organization.id, replies)
 
     @property
     def _paces(self) -> list[tuple[str, int]]:

@@ -15,20 +15,15 @@ from activities.booking import Booking
 from activities.doorbell import Doorbell
 from activities.failures import translated
 from activities.unlinked import Unlinked
-from db import (
-    alerts,
-    customer_migrations,
-    folding,
-    inbox,
-    parked_campaigns,
-    parking,
-    standings,
-    subscriptions,
-    topups,
-)
-from db.inbox import Delivery
+from db import alerts
+from db.billing import subscriptions, topups
+from db.billing.subscriptions import Subscription
+from db.campaigns import parked_campaigns
+from db.inbox import deliveries, parking, state_updates
+from db.inbox.deliveries import Delivery
+from db.lifecycle import standings
 from db.pipeline import reading
-from db.subscriptions import Subscription
+from db.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider, Snapshot, State
 from domain.lifecycle.standing import Standing, Status
@@ -71,31 +66,31 @@ class Billing:
         """
         organization_id, began = asked.organization_id, asyncio.get_running_loop().time()
         async with self._reading.connect() as conn:
-            deliveries = await inbox.unhandled(conn, organization_id)
+            unhandled = await deliveries.unhandled(conn, organization_id)
             known = await subscriptions.of_organization(conn, organization_id)
             paying = await topups.waiting(conn, organization_id)
-        named = {(delivery.provider, delivery.subscription_id) for delivery in deliveries}
-        money, later = _at_once(deliveries)
-        cause = f"{deliveries[-1].event_type} {deliveries[-1].event_id}" if deliveries else "self-check"
+        named = {(delivery.provider, delivery.subscription_id) for delivery in unhandled}
+        money, later = _at_once(unhandled)
+        cause = f"{unhandled[-1].event_type} {unhandled[-1].event_id}" if unhandled else "self-check"
         concerned = [one for one in known if one.is_current or (one.provider, one.id) in named or _awaited(one)]
         told, silent = await self._ask_each(
             [one for one in concerned if one.is_current or one.provider in self._providers]
         )
         rows = {(one.provider, one.id) for one in known}
         rows |= {(one.provider, snapshot.subscription_id) for one, snapshot in told if snapshot.subscription_id}
-        await self._unlinked.look(organization_id, _of_others(deliveries, silent), rows)
+        await self._unlinked.look(organization_id, _of_others(unhandled, silent), rows)
         async with self._engine.begin() as conn:
             standing, doubted = await _fold(conn, organization_id, told, cause, may_open=not silent)
-            deliveries = [one for one in deliveries if one.money or (one.provider, one.subscription_id) not in doubted]
+            unhandled = [one for one in unhandled if one.money or (one.provider, one.subscription_id) not in doubted]
             if not silent and not doubted:
                 await alerts.clear(conn, organization_id, NOT_CONFIRMED)
-            resumed = [] if money or paying else await _finish(conn, standing, _of_others(deliveries, silent))
+            resumed = [] if money or paying else await _finish(conn, standing, _of_others(unhandled, silent))
         until = began + BOOK_UNTIL
         left = await self._booking.book(organization_id, money, silent=silent, until=until)
         await self._booking.topping_up.settle(organization_id, paying, silent=silent, until=until)
         if money or paying:
             later += left
-            done = [one for one in deliveries if one not in later and (one in money or one.provider not in silent)]
+            done = [one for one in unhandled if one not in later and (one in money or one.provider not in silent)]
             async with self._engine.begin() as conn:
                 standing, _ = await _fold(conn, organization_id, (), cause, may_open=not silent)
                 resumed = await _finish(conn, standing, done)
@@ -125,7 +120,7 @@ class Billing:
 
     async def _ring_migration(self, organization_id: str) -> None:
         async with self._reading.connect() as conn:
-            migration = await customer_migrations.due(conn, organization_id)
+            migration = await switches.due(conn, organization_id)
         if migration is not None and migration.state not in OVER:
             await self._doorbell.ring_migration(organization_id)
 
@@ -151,12 +146,12 @@ class Billing:
                 return Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
-def _at_once(deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+def _at_once(unhandled: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
     """Those about money: as many of each provider as one look books, and the others."""
     now: list[Delivery] = []
     later: list[Delivery] = []
     number = Counter[Provider]()
-    for delivery in deliveries:
+    for delivery in unhandled:
         if delivery.money is not None:
             number[delivery.provider] += 1
             (now if number[delivery.provider] <= BOOKED_AT_ONCE else later).append(delivery)
@@ -168,8 +163,8 @@ def _awaited(subscription: Subscription) -> bool:
     return subscription.checkout_url is not None and subscription.snapshot.state in (State.NONE, State.PENDING)
 
 
-def _of_others(deliveries: Sequence[Delivery], silent: Mapping[Provider, ApplicationError]) -> list[Delivery]:
-    return [one for one in deliveries if one.provider not in silent]
+def _of_others(unhandled: Sequence[Delivery], silent: Mapping[Provider, ApplicationError]) -> list[Delivery]:
+    return [one for one in unhandled if one.provider not in silent]
 
 
 async def _fold(
@@ -187,19 +182,19 @@ async def _fold(
     now = datetime.now(UTC)
     standing, doubted = None, set()
     for subscription, snapshot in told:
-        standing = await folding.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=may_open)
+        standing = await state_updates.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=may_open)
         if standing is not None and standing.ask_again:
             doubted.add((subscription.provider, subscription.id))
-        await customer_migrations.note_late_stop(conn, subscription, snapshot)
+        await switches.note_late_stop(conn, subscription, snapshot)
     standing = standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
     return standing, doubted
 
 
-async def _finish(conn: AsyncConnection, standing: Standing | None, deliveries: Sequence[Delivery]) -> list[UUID]:
+async def _finish(conn: AsyncConnection, standing: Standing | None, unhandled: Sequence[Delivery]) -> list[UUID]:
     """The deliveries are acted on; campaigns that waited for what they brought go on, and are to be rung."""
-    if deliveries:
-        ids, whose = [delivery.id for delivery in deliveries], deliveries[0].organization_id
-        await inbox.mark_handled(conn, ids, organization_id=whose)
+    if unhandled:
+        ids, whose = [delivery.id for delivery in unhandled], unhandled[0].organization_id
+        await deliveries.mark_handled(conn, ids, organization_id=whose)
         if whose is not None:
             await parking.note_settled(conn, whose)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:

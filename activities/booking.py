@@ -16,8 +16,11 @@ from activities.aside import SURELY_THERE, Aside, is_older, name
 from activities.failures import in_words
 from activities.reversing import Reversing
 from activities.topping_up import STRIKES, UNDECIDED, ToppingUp, is_silent
-from db import alerts, customer_migrations, owners, parking, payments, subscriptions
-from db.inbox import Delivery
+from db import alerts
+from db.billing import payments, subscriptions
+from db.inbox import owners, parking
+from db.inbox.deliveries import Delivery
+from db.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.events import PAID_STATUSES, MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider
@@ -222,7 +225,7 @@ class Booking:
             if not new and await payments.credited(conn, provider, id_):
                 detail = f"{id_} is credited as a top-up, and is a payment for subscription {paid}"
                 await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
-            migration = await customer_migrations.not_to_charge(conn, organization_id, provider, paid, at)
+            migration = await switches.not_to_charge(conn, organization_id, provider, paid, at)
             if not new or migration is None or payment.status is PaymentStatus.REFUNDED:
                 return
             detail = (

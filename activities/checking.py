@@ -12,10 +12,12 @@ from temporalio.service import RPCError
 from activities.doorbell import Doorbell
 from activities.failures import first_line
 from activities.looking_up import LOOK_UP_AFTER, look_up
-from db import locks, messages, organizations, readings, status_checks
-from db.organizations import Organization
-from db.readings import Outcome, Reading
-from db.status_checks import Check
+from db import locks
+from db.campaigns import messages, readings, status_checks
+from db.campaigns.readings import Outcome, Reading
+from db.campaigns.status_checks import Check
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
 from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 

@@ -16,8 +16,12 @@ from temporalio import activity
 
 from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
-from db import alerts, folding, parked_campaigns, receipts, standings, suspensions, wallets
+from db import alerts
+from db.campaigns import parked_campaigns
+from db.inbox import state_updates
+from db.lifecycle import receipts, standings, suspensions
 from db.pipeline import reading, together
+from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Park
 from domain.campaigns.telephony import Account, AccountStatus
@@ -129,7 +133,7 @@ class Enforcement:
 
     async def _block_telephony(self, organization_id: str, reason: str) -> None:
         async with self._engine.begin() as conn:
-            await folding.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
+            await state_updates.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
         log.warning("subaccount_held", organization_id=organization_id, reason=reason)
 
     async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:

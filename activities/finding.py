@@ -11,8 +11,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import is_older, name
-from db import alerts, inbox, owners, parking
-from db.parking import Parked
+from db import alerts
+from db.inbox import deliveries, owners, parking
+from db.inbox.parking import Parked
 from domain.alerts import AlertKind
 from domain.billing.events import EventKind, brings_money
 from domain.billing.subscription import Provider
@@ -93,7 +94,7 @@ class Finding:
             )
             if owner is None:
                 return False
-            await inbox.assign(conn, delivery.id, owner, now=now)
+            await deliveries.assign(conn, delivery.id, owner, now=now)
             if delivery.kind is EventKind.FRAUD_WARNING:
                 await alerts.raise_(
                     conn, owner, AlertKind.FRAUD_WARNING, f"{delivery.event_type} about {parked.payment_id}"
@@ -118,7 +119,7 @@ class Finding:
             await parking.describe(
                 conn,
                 parked.delivery.id,
-                f"{inbox.UNKNOWN}{subject or name(parked.delivery)}: {says}",
+                f"{deliveries.UNKNOWN}{subject or name(parked.delivery)}: {says}",
                 amount=told.amount,
                 custom_id=custom_id,
                 payer=told.payer,

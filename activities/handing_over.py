@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from activities.waits import Pause
-from db.messages import Message
-from db.organizations import Organization
-from db.settlements import Reply
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.lifecycle.organizations import Organization
 from domain.campaigns import delivery_failure, send_refusal
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.delivery_failure import SEVERAL, About

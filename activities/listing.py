@@ -19,7 +19,8 @@ from temporalio import activity
 from temporalio.service import RPCError
 
 from activities.doorbell import Doorbell
-from db import alerts, folding, inbox, listings, locks
+from db import alerts, locks
+from db.inbox import deliveries, listed_events, state_updates
 from domain.alerts import AlertKind
 from domain.billing.events import EventKind
 from domain.billing.subscription import Provider
@@ -92,7 +93,7 @@ class Listing:
         """From where the last run came to, until now; with `longest`, one slice and then as many as the time allows."""
         until, began = datetime.now(UTC) - timedelta(seconds=asked.seconds), time.monotonic()
         async with self._engine.connect() as conn:
-            before = await listings.listed_until(conn, provider)
+            before = await listed_events.listed_until(conn, provider)
         since = max(before or until - AT_FIRST, until - KEPT)
         until = max(since, until)  # somebody may have asked with less patience, just now
         tally = Tally(provider=provider.value, since=since, until=since)
@@ -137,9 +138,9 @@ class Listing:
         if held is not None:
             raise held
         async with self._engine.begin() as conn:
-            came = await listings.arrivals(conn, provider, start, end)
+            came = await listed_events.arrivals(conn, provider, start, end)
             found = replace(came, missed=len(missing))
-            await listings.advance(conn, provider, found, before=before, until=end)
+            await listed_events.advance(conn, provider, found, before=before, until=end)
         return Tally(provider=provider.value, since=start, until=end, listed=number, **asdict(found))
 
     async def _missing(
@@ -163,7 +164,7 @@ class Listing:
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:
         async with self._engine.connect() as conn:
-            here = await listings.known(conn, provider, [one.event for one in some.values()])
+            here = await listed_events.known(conn, provider, [one.event for one in some.values()])
         return {id_: one for id_, one in some.items() if id_ not in here}
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
@@ -177,10 +178,10 @@ class Listing:
                 await alerts.clear(conn, alerts.INSTALLATION, kind)
 
     async def _take_in(self, listed: Listed) -> None:
-        event = replace(listed.event, transmission_id=f"{inbox.LISTED}{listed.event.event_id}")
+        event = replace(listed.event, transmission_id=f"{deliveries.LISTED}{listed.event.event_id}")
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            received = await folding.receive(conn, event, listed.raw, {}, now=datetime.now(UTC))
+            received = await state_updates.receive(conn, event, listed.raw, {}, now=datetime.now(UTC))
         organization_id = received.delivery.organization_id
         log.warning(
             "event_was_missed", event_id=event.event_id, event_type=event.event_type, organization_id=organization_id

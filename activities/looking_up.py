@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.handing_over import CREDENTIALS_RETRY
-from db import messages as stored
-from db import settlements
-from db.messages import Message
-from db.organizations import Organization
-from db.settlements import Reply
+from db.campaigns import messages as stored
+from db.campaigns import send_results
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.lifecycle.organizations import Organization
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.matching import Handed, match
@@ -143,7 +143,7 @@ def heard(message: Message, sent: SentMessage) -> Reply:
     """Its callbacks may be lost: then that it failed is heard here only."""
     status, code = sent.status, sent.error_code
     if status is not None and delivery_failure.refunded(status, code):
-        return settlements.never_left(message, sent.sid, status, code, after_acceptance=False)
+        return send_results.never_left(message, sent.sid, status, code, after_acceptance=False)
     return Reply(
         message=message,
         status=MessageStatus.ACCEPTED,

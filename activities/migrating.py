@@ -16,9 +16,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.billing import Organization
 from activities.sides import Sides, fold, refuse_early_undo, refuse_unknown
-from db import alerts, customer_migrations, parking, standings, subscriptions
-from db.customer_migrations import Migration
+from db import alerts
+from db.billing import subscriptions
+from db.inbox import parking
+from db.lifecycle import standings
 from db.pipeline import reading
+from db.switching import switches
+from db.switching.switches import Migration
 from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, PAID, Provider, Snapshot, State
 from domain.lifecycle.standing import Status
@@ -62,7 +66,7 @@ class Migrating:
     async def read_migration(self, asked: Organization) -> Where | None:
         """Where the one is that has something to do; None if there never was one."""
         async with self._reading.connect() as conn:
-            found = await customer_migrations.due(conn, asked.organization_id)
+            found = await switches.due(conn, asked.organization_id)
         return None if found is None else _where(found)
 
     @activity.defn(name="check_migration")
@@ -203,7 +207,7 @@ class Migrating:
                 detail = f"migration {migration.id}: {migration.reason}"
                 await alerts.raise_(conn, asked.organization_id, AlertKind.LATE_CONSENT, detail)
             await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
-            return _where(await customer_migrations.due(conn, asked.organization_id) or migration)
+            return _where(await switches.due(conn, asked.organization_id) or migration)
 
     @activity.defn(name="note_stuck_migration")
     async def note_stuck_migration(self, stuck: StuckAt) -> None:
@@ -224,7 +228,7 @@ class Migrating:
 
     async def _read(self, asked: Organization) -> Migration:
         async with self._reading.connect() as conn:
-            migration = await customer_migrations.due(conn, asked.organization_id)
+            migration = await switches.due(conn, asked.organization_id)
         if migration is None:
             raise ApplicationError(f"{asked.organization_id} has no migration", non_retryable=True)
         return migration
@@ -233,7 +237,7 @@ class Migrating:
     async def _locked(self, asked: Organization) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
         async with self._engine.begin() as conn:
             await standings.lock(conn, asked.organization_id)
-            yield conn, await customer_migrations.due(conn, asked.organization_id)
+            yield conn, await switches.due(conn, asked.organization_id)
 
 
 async def _recheck(
@@ -254,7 +258,7 @@ async def _recheck(
         case Cut.STOPPED:
             return await _moved(conn, migration, Progress.STOPPED)
         case Cut.STOP:
-            return await customer_migrations.move(conn, migration, Progress.STOPPING)
+            return await switches.move(conn, migration, Progress.STOPPING)
 
 
 async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bool:
@@ -282,7 +286,7 @@ async def _moved(
     conn: AsyncConnection, migration: Migration, to: Progress, reason: str = "", **changed: object
 ) -> Where:
     await alerts.clear(conn, migration.organization_id, AlertKind.MIGRATION_STUCK)
-    return _where(await customer_migrations.move(conn, migration, to, reason=reason, **changed))
+    return _where(await switches.move(conn, migration, to, reason=reason, **changed))
 
 
 async def _undo(conn: AsyncConnection, migration: Migration, outcome: Progress, reason: str) -> Where:

@@ -11,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from db import listed_statuses, locks, organizations, prices
+from db import locks
+from db.campaigns import listed_statuses, prices
+from db.lifecycle import organizations
 from providers.errors import ProviderError
 from providers.twilio import Twilio
 

@@ -19,21 +19,14 @@ from activities.doorbell import Doorbell
 from activities.failures import first_line
 from activities.prices import PricesFrom
 from activities.sending import Sending
-from db import (
-    alerts,
-    campaign_runs,
-    certify,
-    customer_migrations,
-    folding,
-    locks,
-    messages,
-    organizations,
-    standings,
-    subscriptions,
-    suspensions,
-    waiting,
-)
-from db.organizations import Organization
+from db import alerts, locks
+from db.audit import certify
+from db.billing import subscriptions
+from db.campaigns import messages, runs
+from db.inbox import state_updates
+from db.lifecycle import organizations, standings, suspensions, unnotified
+from db.lifecycle.organizations import Organization
+from db.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider
 from domain.campaigns.telephony import Account, AccountStatus
@@ -91,7 +84,7 @@ class Reconciling:
     async def ring_waiting(self) -> Rung:
         """Ring every organization and campaign whose work waits and was not heard; keep migrations under way."""
         async with self._engine.connect() as conn:
-            migrating = await customer_migrations.open_ones(conn, limit=1000)
+            migrating = await switches.open_ones(conn, limit=1000)
         for organization_id in migrating:
             await self._doorbell.keep_migration(organization_id)
         return await self.ring()
@@ -103,16 +96,18 @@ class Reconciling:
         """
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
-            due = await waiting.organizations(conn, now=now, limit=1000 if everything else 200, everything=everything)
+            due = await unnotified.organizations(
+                conn, now=now, limit=1000 if everything else 200, everything=everything
+            )
         for index, organization_id in enumerate(due):
             try:
                 await self._doorbell.ring_organization(organization_id)
             except Exception:
                 async with self._engine.begin() as conn:
-                    await waiting.ring_soon(conn, due[index:], now=now)
+                    await unnotified.ring_soon(conn, due[index:], now=now)
                 raise
         async with self._engine.begin() as conn:
-            silent = await campaign_runs.mark_silent(conn, before=now - SILENCE, limit=200)
+            silent = await runs.mark_silent(conn, before=now - SILENCE, limit=200)
         for organization_id, campaign_id in silent:
             await self._doorbell.ring_campaign(organization_id, campaign_id)
         return Rung(organizations=len(due), campaigns=len(silent))
@@ -219,7 +214,7 @@ class Reconciling:
             ):
                 return
             reason = f"Twilio says the subaccount is {account.status.value}"
-            await folding.block_telephony(conn, standing.organization_id, reason, now=datetime.now(UTC))
+            await state_updates.block_telephony(conn, standing.organization_id, reason, now=datetime.now(UTC))
 
     async def _report(self, organization_id: str, difference: str) -> None:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)

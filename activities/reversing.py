@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.aside import SURELY_THERE, Aside, is_older
-from db import alerts, folding, owners, parking, payments, reversals, standings, subscriptions
-from db.inbox import Delivery
-from db.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from db import alerts
+from db.billing import payments, reversals, subscriptions
+from db.billing.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from db.inbox import owners, parking, state_updates
+from db.inbox.deliveries import Delivery
+from db.lifecycle import standings
 from domain.alerts import AlertKind
 from domain.billing.events import (
     PAID_STATUSES,
@@ -75,7 +78,7 @@ class Reversing:
             if dispute.open:
                 reason = f"{by} dispute {dispute.id}"
                 block = standings.HeldBlock(kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by)
-                await folding.block(conn, organization_id, block, now=now)
+                await state_updates.block(conn, organization_id, block, now=now)
             elif dispute.lost:
                 await alerts.raise_(
                     conn, organization_id, AlertKind.DISPUTE_LOST, f"dispute {dispute.id}: the block stays"
@@ -94,7 +97,7 @@ class Reversing:
                     detail = f"dispute {dispute.id} does not say what it takes of which payment"
                     await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             if not dispute.open and dispute.withdrawn is False:
-                await folding.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
+                await state_updates.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
         if problem is not None:
             await self._aside.park(delivery, problem, dispute.amount)
 
@@ -191,7 +194,7 @@ class Reversing:
         assert delivery.money is not None
         what, id_, by = delivery.money.kind.value, delivery.money.id, delivery.provider.value
         async with self._engine.begin() as conn:
-            await folding.unblock(conn, organization_id, Block.DISPUTE, id_, by=by, now=datetime.now(UTC))
+            await state_updates.unblock(conn, organization_id, Block.DISPUTE, id_, by=by, now=datetime.now(UTC))
         await self._aside.alert(organization_id, kind, f"{what} {id_}: {why}, so it blocks nothing")
         if owner is not None:
             await self._aside.hand_over(delivery, owner)

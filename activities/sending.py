@@ -15,11 +15,14 @@ from activities.failures import translated
 from activities.handing_over import Tally, hand_over
 from activities.looking_up import LOOK_UP_AFTER, look_up
 from activities.turns import Turns
-from db import alerts, folding, organizations, readings, refusals, reservations, settlements, standings, suspensions
-from db import messages as stored
-from db.messages import Message
-from db.organizations import Organization
-from db.refusals import Failed
+from db import alerts
+from db.campaigns import messages as stored
+from db.campaigns import readings, refusals, reservations, send_results
+from db.campaigns.messages import Message
+from db.campaigns.refusals import Failed
+from db.inbox import state_updates
+from db.lifecycle import organizations, standings, suspensions
+from db.lifecycle.organizations import Organization
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Batch, MessageStatus, Next
 from domain.campaigns.telephony import AccountStatus
@@ -165,7 +168,7 @@ class Sending:
     async def _settle(self, organization: Organization, posted: Tally) -> None:
         if posted.replies:
             async with self._transaction(organization.id) as conn:
-                await settlements.settle(conn, organization.id, posted.replies)
+                await send_results.settle(conn, organization.id, posted.replies)
 
     @asynccontextmanager
     async def _transaction(self, organization_id: str) -> AsyncIterator[AsyncConnection]:
@@ -198,7 +201,7 @@ class Sending:
                 conn, before, now=datetime.now(UTC)
             )
             if not ours:
-                await folding.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
+                await state_updates.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
         return True

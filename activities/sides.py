@@ -9,8 +9,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.failures import STALE, stale, translated
-from db import customer_migrations, folding, subscriptions
-from db.customer_migrations import Migration
+from db.billing import subscriptions
+from db.inbox import state_updates
+from db.switching import switches
+from db.switching.switches import Migration
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.switching.switch import Progress
 from providers.billing import BillingProvider, CheckoutLink, Later
@@ -105,12 +107,12 @@ async def fold(
         if snapshot is None or known is None:
             continue
         cause = f"migration {migration.id}"
-        folded = await folding.confirm(conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True)
+        folded = await state_updates.confirm(conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True)
         if folded is not None and folded.ask_again:
             await conn.commit()  # since when it is doubted is kept: the next attempts are compared with that
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
-        await customer_migrations.note_late_stop(conn, known, snapshot)
-    return await customer_migrations.newest(conn, migration.organization_id) or migration
+        await switches.note_late_stop(conn, known, snapshot)
+    return await switches.newest(conn, migration.organization_id) or migration
 
 
 def refuse_early_undo(migration: Migration, now: datetime) -> None:

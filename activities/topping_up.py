@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import Aside
 from activities.failures import in_words
-from db import owners, parking, payments, topups
-from db.inbox import Delivery
-from db.topups import TopUpCheckout
+from db.billing import payments, topups
+from db.billing.topups import TopUpCheckout
+from db.inbox import owners, parking
+from db.inbox.deliveries import Delivery
 from domain.alerts import AlertKind
 from domain.billing.events import PAID_STATUSES, Payment, PaymentStatus
 from domain.billing.subscription import Provider

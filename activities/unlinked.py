@@ -11,9 +11,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.aside import Aside
-from db import alerts, folding, owners, parking, standings, subscriptions
-from db.inbox import Delivery
-from db.subscriptions import Subscription
+from db import alerts
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.inbox import owners, parking, state_updates
+from db.inbox.deliveries import Delivery
+from db.lifecycle import standings
 from domain.billing.subscription import BILLING, Provider, Snapshot
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
@@ -61,7 +64,7 @@ class Unlinked:
                 await (self._aside.hand_over(delivery, owner) if owner else self._aside.disown(delivery, id_))
         elif told.state not in BILLING:
             async with self._engine.begin() as conn:
-                await alerts.clear(conn, organization_id, folding.NOT_LINKED, naming=f" {id_} is ")
+                await alerts.clear(conn, organization_id, state_updates.NOT_LINKED, naming=f" {id_} is ")
         elif await self._pays_for_the_same(provider, id_, own):
             await self._link(organization_id, delivery, id_, told)
         else:
@@ -76,7 +79,7 @@ class Unlinked:
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization_id)
             if await subscriptions.find(conn, delivery.provider, id_) is None:
-                await alerts.raise_(conn, organization_id, folding.NOT_LINKED, detail)
+                await alerts.raise_(conn, organization_id, state_updates.NOT_LINKED, detail)
 
     async def _pays_for_the_same(self, provider: BillingProvider, id_: str, own: Sequence[Subscription]) -> bool:
         if not own:
@@ -99,11 +102,11 @@ class Unlinked:
             noted = await subscriptions.find(conn, delivery.provider, id_)
             if noted is None or noted.organization_id != organization_id:
                 return
-            await folding.note_told_before(conn, noted, told)
+            await state_updates.note_told_before(conn, noted, told)
             cause = f"subscription {id_} names the organization"
-            standing = await folding.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
+            standing = await state_updates.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
             if standing is not None and standing.ask_again:
                 await parking.put_off(conn, delivery.id, f"{cause}, and is not as a webhook has told")
             await parking.adopt_subscription(conn, delivery.provider, id_, now)
-            await alerts.clear(conn, organization_id, folding.NOT_LINKED)
+            await alerts.clear(conn, organization_id, state_updates.NOT_LINKED)
         log.info("subscription_linked", organization_id=organization_id, subscription_id=id_)

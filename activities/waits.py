@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaign_runs
+from db.campaigns import runs
 from domain.campaigns.waits import Waits, in_words
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class Pauses:
         until = datetime.now(UTC) + timedelta(seconds=pause.seconds)
         detail = pause.detail or in_words(pause.reason)
         async with self.engine.begin() as conn:
-            noted = await campaign_runs.note(
+            noted = await runs.note(
                 conn, self.organization_id, self.campaign_id, pause.reason, until=until, detail=detail
             )
         self.noted = pause.reason
@@ -50,7 +50,7 @@ class Pauses:
         """It waits for nothing any more."""
         if self.noted:
             async with self.engine.begin() as conn:
-                await campaign_runs.note(conn, self.organization_id, self.campaign_id, None)
+                await runs.note(conn, self.organization_id, self.campaign_id, None)
             log.info("campaign_goes_on", **self._about, waited_for=self.noted)
             self.noted = ""
 

@@ -8,7 +8,8 @@ from api.auth import OPERATOR, READ
 from api.context import Here, OrganizationId
 from api.errors import not_found
 from api.explanations import AlertOut
-from db import alerts, organizations
+from db import alerts
+from db.lifecycle import organizations
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/alerts", tags=["organizations"])
 Kind = Annotated[str, Path(pattern="^[a-z_]{1,50}$", examples=["refund"])]

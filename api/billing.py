@@ -13,9 +13,11 @@ from api.errors import Kind, Problem, not_found
 from api.fields import Amount, Body, Currency, Decimal, Note
 from api.subscription_fields import SubscriptionOut, Token
 from api.subscriptions import paid_for, request_id
-from db import collections, folding, organizations, subscriptions
-from db.collections import Collection
-from db.subscriptions import Subscription
+from db.billing import collections, subscriptions
+from db.billing.collections import Collection
+from db.billing.subscriptions import Subscription
+from db.inbox import state_updates
+from db.lifecycle import organizations
 from domain.billing.events import PaymentStatus
 from domain.billing.subscription import Snapshot, State
 from domain.money import Money
@@ -147,7 +149,7 @@ async def _followed(here: Context, known: Subscription, told: Snapshot) -> Subsc
     """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and may open it."""
     cause = f"{known.provider.value} says {told.raw_status} of {known.id}, as the application asked it to"
     async with here.services.engine.begin() as conn:
-        await folding.confirm(conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False)
+        await state_updates.confirm(conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False)
         found = await subscriptions.find(conn, known.provider, told.subscription_id or known.id)
     here.ring(known.organization_id)
     return SubscriptionOut.of(found or known)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from api.context import Here
 from api.errors import Kind, Problem
 from api.lean import BareRoute
-from db.callbacks import Applied, Told
+from db.campaigns.callbacks import Applied, Told
 from providers.twilio import parse_callback
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.fields import Body, Moment, Name, SmsBody, Time
-from db.campaigns import Campaign
-from db.progress import Progress
+from db.campaigns.campaigns import Campaign
+from db.campaigns.progress import Progress
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.waits import Wait
 

@@ -20,7 +20,7 @@ from api.errors import invalid, not_found
 from api.keys import Keys
 from api.setups import Setups
 from api.tokens import Tokens
-from db import waiting
+from db.lifecycle import unnotified
 from runtime.batches import Callbacks
 from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
@@ -59,7 +59,7 @@ class Context:
             await self.services.doorbell.ring_organization(organization_id)
         except (RPCError, RuntimeError):
             async with self.services.engine.begin() as conn:
-                await waiting.ring_soon(conn, [organization_id], now=datetime.now(UTC))
+                await unnotified.ring_soon(conn, [organization_id], now=datetime.now(UTC))
             raise
 
     def ring_migration(self, organization_id: str) -> None:

@@ -10,12 +10,12 @@ from api.fields import Time
 from api.organization_fields import OrganizationOut
 from api.subscription_fields import SubscriptionOut
 from api.wallet_fields import WalletOut
-from db import explaining
 from db.alerts import Alert
-from db.explaining import Explanation
-from db.inbox import Delivery
-from db.receipts import Receipt
-from db.standings import HeldBlock
+from db.audit import explanations
+from db.audit.explanations import Explanation
+from db.inbox.deliveries import Delivery
+from db.lifecycle.receipts import Receipt
+from db.lifecycle.standings import HeldBlock
 from domain.alerts import AlertKind
 from domain.lifecycle.standing import IN_WORDS, Standing
 
@@ -174,7 +174,7 @@ class ExplanationOut(BaseModel):
     @classmethod
     def of(cls, told: Explanation) -> "ExplanationOut":
         return cls(
-            story=explaining.story(told),
+            story=explanations.story(told),
             can_send=not told.reasons,
             reasons=[ReasonOut(code=one.code, text=one.text) for one in told.reasons],
             organization=OrganizationOut.of(told.organization),

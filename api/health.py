@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import inbox
+from db.inbox import deliveries
 from runtime.database import create_engine, known_revisions
 from runtime.wiring import Services
 
@@ -116,7 +116,7 @@ class Readiness:
     async def _relay(self) -> Relay:
         try:
             async with asyncio.timeout(PATIENCE), self._engine.connect() as conn:
-                backlog = await inbox.backlog(conn)
+                backlog = await deliveries.backlog(conn)
         except (SQLAlchemyError, TimeoutError, OSError):
             return Relay(ok=False, detail="cannot be seen: the database does not answer")
         late = backlog.oldest > LAG_LIMIT

@@ -14,8 +14,9 @@ from api.errors import not_found
 from api.fields import Amount, Body, Currency, Decimal, Moment, NewReference, Note, Reference, Time
 from api.refusals import refusal
 from api.wallets import resume
-from db import explaining, holds, wallets
-from db.explaining import Reason
+from db.audit import explanations
+from db.audit.explanations import Reason
+from db.wallet import holds, wallets
 from domain.money import Money
 from domain.wallet.holds import Held, Hold, HoldStatus
 from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended
@@ -172,7 +173,7 @@ async def get(organization_id: OrganizationId, reference_id: HoldReference, here
 async def _why_not(conn: AsyncConnection, organization_id: str, outcome: object) -> Sequence[Reason]:
     if not isinstance(outcome, Suspended | Frozen | InsufficientFunds):
         return ()
-    return await explaining.why_not(conn, organization_id) or ()
+    return await explanations.why_not(conn, organization_id) or ()
 
 
 def _told(outcome: object, why: Sequence[Reason] = ()) -> Held:

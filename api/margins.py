@@ -9,8 +9,9 @@ from api.auth import READ
 from api.context import Here, OrganizationId, parsed_uuid
 from api.errors import not_found
 from api.fields import Decimal
-from db import campaigns, organizations, prices
-from db.prices import Margin
+from db.campaigns import campaigns, prices
+from db.campaigns.prices import Margin
+from db.lifecycle import organizations
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 

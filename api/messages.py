@@ -13,9 +13,11 @@ from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, pa
 from api.errors import invalid, not_found
 from api.fields import Body, Decimal, SmsBody
 from api.refusals import refusal
-from db import explaining, messages, organizations, rates, resending, reservations, unpaid_sends
-from db.messages import Message
-from db.organizations import Organization
+from db.audit import explanations
+from db.campaigns import messages, rates, resends, reservations, unpaid_sends
+from db.campaigns.messages import Message
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus, price
 from domain.campaigns.rate_card import missing
 
@@ -109,7 +111,7 @@ async def send(
         )
     if message is None:
         async with here.snapshot() as conn:
-            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
     if outcome is None:
         response.status_code = 200
         return MessageOut.of(message)
@@ -172,16 +174,16 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
         if message is None or organization is None:
             raise not_found("message")
         if message.campaign_id is not None:
-            await resending.in_its_campaign(conn, message, message.campaign_id)
+            await resends.in_its_campaign(conn, message, message.campaign_id)
             paid, outcome = None, None
         else:
-            paid, outcome = await resending.by_itself(conn, message)
+            paid, outcome = await resends.by_itself(conn, message)
     log.warning("message_sent_once_more", organization_id=organization_id, message_id=message_id)
     if message.campaign_id is not None:
         here.ring_campaigns(organization_id, message.campaign_id)
     elif paid is None:
         async with here.snapshot() as conn:
-            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
     else:
         return MessageOut.of(await _hand_over(here, organization, paid))
     async with here.snapshot() as conn:
@@ -197,7 +199,7 @@ async def charge(organization_id: OrganizationId, message_id: str, here: Here) -
         if message is None:
             raise not_found("message")
         if outcome is not None:
-            raise refusal(outcome, await explaining.why_not(conn, organization_id) or ())
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
     log.warning("message_charged", organization_id=organization_id, message_id=message_id)
     return MessageOut.of(message)
 
@@ -212,7 +214,7 @@ async def refund(organization_id: OrganizationId, message_id: str, here: Here) -
         message = await messages.get(conn, organization_id, wanted)
         if message is None:
             raise not_found("message")
-        await resending.give_up(conn, message)
+        await resends.give_up(conn, message)
     log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
     async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)

@@ -11,8 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from api.auth import READ
 from api.context import Here
 from api.errors import ProblemOut
-from db import figures
-from db.figures import Figures
+from db.audit import figures
+from db.audit.figures import Figures
 
 router = APIRouter(tags=["health"])
 _PROBLEMS = {401: "No API key, or none that is known", 503: "The database does not answer"}

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.fields import Body, Time
 from api.subscription_fields import Address, Token
-from db.customer_migrations import Migration
+from db.switching.switches import Migration
 from domain.billing.subscription import Provider
 from domain.switching.switch import IN_WORDS
 

@@ -9,7 +9,8 @@ from api.context import Here, Limit, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.migration_fields import MigrationOut, MigrationPage, NewMigration
 from api.subscriptions import paid_for, provider_of
-from db import customer_migrations, organizations, standings
+from db.lifecycle import organizations, standings
+from db.switching import switches
 from domain.switching.switch import Progress
 
 router = APIRouter(prefix="/v1", tags=["migration"])
@@ -31,13 +32,13 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
         if await standings.lock(conn, organization_id) is None:
             raise not_found("organization")
         source = await paid_for(here, conn, organization_id)
-        before = await customer_migrations.open_one(conn, organization_id)
+        before = await switches.open_one(conn, organization_id)
         if before is None and source.provider is asked.provider:
             raise Problem(Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already")
         if before is not None and (before.target_provider, before.target_plan_id) != (asked.provider, asked.plan_id):
             raise Problem(Kind.CONFLICT, f"a migration to {before.target_provider.value} is under way")
         if before is None:
-            await customer_migrations.start(
+            await switches.start(
                 conn,
                 source,
                 asked.provider,
@@ -45,7 +46,7 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
                 return_url=asked.return_url,
                 cancel_url=asked.cancel_url,
             )
-        found = before or await customer_migrations.open_one(conn, organization_id)
+        found = before or await switches.open_one(conn, organization_id)
     if found is None:
         raise not_found("migration")
     here.ring_migration(organization_id)
@@ -58,7 +59,7 @@ async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
     """The one under way or, without one, the last."""
     async with here.snapshot() as conn:
         known = await organizations.get(conn, organization_id)
-        found = await customer_migrations.newest(conn, organization_id)
+        found = await switches.newest(conn, organization_id)
     if known is None or found is None:
         raise not_found("organization" if known is None else "migration")
     return MigrationOut.of(found)
@@ -75,7 +76,7 @@ async def page(
     if after is not None and not after.isprintable():
         raise invalid("after", "only printable characters")
     async with here.snapshot() as conn:
-        found = await customer_migrations.page(conn, state=state, after=after, limit=limit)
+        found = await switches.page(conn, state=state, after=after, limit=limit)
     return MigrationPage(
         migrations=[MigrationOut.of(one) for one in found],
         next=found[-1].organization_id if len(found) == limit else None,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from db.api_keys import ApiKey, Scope
-from db.explaining import Explanation
-from db.receipts import Receipt
-from db.standings import HeldBlock
+from db.audit.explanations import Explanation
+from db.lifecycle.receipts import Receipt
+from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block
 from domain.wallet.ledger import Wallet
 

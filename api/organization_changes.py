@@ -10,8 +10,9 @@ from api.auth import WRITE, Caller
 from api.context import Here, OrganizationId
 from api.errors import not_found
 from api.organization_fields import OrganizationChange, OrganizationOut
-from db import organizations, refusals, standings
-from db.organizations import Organization
+from db.campaigns import refusals
+from db.lifecycle import organizations, standings
+from db.lifecycle.organizations import Organization
 from domain.money import Money
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from api.errors import ReasonOut
 from api.fields import Body, Currency, Decimal, Name, Note, PricePerSegment, Time
-from db.organizations import Organization
+from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
 
 _EXAMPLE: dict[str, JsonValue] = {

@@ -13,9 +13,12 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.explanations import BlockOut, ExplanationOut, ReceiptOut, StandingOut
 from api.organization_fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
-from db import explaining, folding, organizations, receipts, reversals, standings
-from db.organizations import AccountTaken, Organization
-from db.standings import HeldBlock
+from db.audit import explanations
+from db.billing import reversals
+from db.inbox import state_updates
+from db.lifecycle import organizations, receipts, standings
+from db.lifecycle.organizations import AccountTaken, Organization
+from db.lifecycle.standings import HeldBlock
 from domain.campaigns.telephony import AccountStatus
 from domain.lifecycle.standing import Block, Standing
 from domain.money import Money
@@ -87,7 +90,7 @@ async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> 
 async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     """What a debit of one segment would be answered now."""
     async with here.snapshot() as conn:
-        found = await explaining.why_not(conn, organization_id)
+        found = await explanations.why_not(conn, organization_id)
     if found is None:
         raise not_found("organization")
     return CanSend(can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found])
@@ -97,7 +100,7 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
 async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
     """For people who support it. What operators noted of it, an operator's key alone is told."""
     async with here.snapshot() as conn:
-        told = await explaining.explain(conn, organization_id)
+        told = await explanations.explain(conn, organization_id)
     if told is None:
         raise not_found("organization")
     return ExplanationOut.of(notes.of_explanation(told, caller))
@@ -108,7 +111,7 @@ async def suspend(organization_id: OrganizationId, asked: Why, caller: Caller, h
     """Places the block `admin`: when this is answered, not one debit commits any more. Idempotent."""
     held = HeldBlock(kind=Block.ADMIN, reference="", reason=asked.reason, placed_by=f"{caller.name} ({caller.id})")
     async with here.services.engine.begin() as conn:
-        standing = await folding.block(conn, organization_id, held, now=datetime.now(UTC))
+        standing = await state_updates.block(conn, organization_id, held, now=datetime.now(UTC))
     return _settled(standing, here)
 
 
@@ -211,7 +214,7 @@ async def _lift(
                 raise not_found("block of this organization" if known else "organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
-        standing = await folding.unblock(conn, organization_id, kind, reference, by=by, now=now)
+        standing = await state_updates.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)
 
 

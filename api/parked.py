@@ -9,8 +9,8 @@ from api.auth import OPERATOR, READ
 from api.context import Here, Limit
 from api.errors import not_found
 from api.fields import Body, Note, Time
-from db import parking
-from db.parking import Parked
+from db.inbox import parking
+from db.inbox.parking import Parked
 from domain.money import to_decimal_string
 
 router = APIRouter(prefix="/v1/webhooks/parked", tags=["parked"])

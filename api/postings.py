@@ -12,8 +12,8 @@ from api.lean import LeanRoute
 from api.refusals import refusal
 from api.wallet_fields import EntryOut, NewPosting, NewPostings, PostingOut, PostingsOut
 from api.wallets import resume
-from db import explaining
-from db.explaining import Reason
+from db.audit import explanations
+from db.audit.explanations import Reason
 from domain.money import Money
 from domain.wallet import references
 from domain.wallet.ledger import (
@@ -112,7 +112,7 @@ async def _why_not(here: Context, organization_id: str, outcomes: Sequence[Outco
     if not any(isinstance(outcome, Suspended | Frozen | InsufficientFunds) for outcome in outcomes):
         return ()
     async with here.snapshot() as conn:
-        return await explaining.why_not(conn, organization_id) or ()
+        return await explanations.why_not(conn, organization_id) or ()
 
 
 def _told(posting: Posting, outcome: Outcome, why: Sequence[Reason]) -> PostingOut:

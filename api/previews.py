@@ -12,7 +12,9 @@ from api.context import Here, OrganizationId
 from api.errors import not_found
 from api.fields import Decimal
 from api.recipients import refusals
-from db import organizations, rates, wallets
+from db.campaigns import rates
+from db.lifecycle import organizations
+from db.wallet import wallets
 from domain.campaigns.preview import Destination, preview
 from domain.campaigns.segments import Encoding, count_segments
 from domain.money import Money

@@ -12,9 +12,10 @@ from api.auth import READ, WRITE
 from api.context import Context, Here, OrganizationId
 from api.errors import invalid, not_found
 from api.fields import Body, Currency, Decimal, PricePerSegment
-from db import organizations, rates
-from db.organizations import Organization
-from db.rates import EVERYBODY, Rate
+from db.campaigns import rates
+from db.campaigns.rates import EVERYBODY, Rate
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
 from domain.money import Money
 
 router = APIRouter(prefix="/v1", tags=["rates"])

@@ -22,9 +22,10 @@ from api.context import Context, Here, OrganizationId, parsed_uuid
 from api.errors import Kind, Problem, ProblemOut, not_found
 from api.spreadsheets import csv_rows
 from api.uploads import AT_ONCE, CSV, MOST_LINES, NDJSON, BadFile, Part, Row, TooManyLines, UnknownCharset
-from db import campaigns, organizations, rates, recipients
-from db.campaigns import Campaign
-from db.recipients import Recipient
+from db.campaigns import campaigns, rates, recipients
+from db.campaigns.campaigns import Campaign
+from db.campaigns.recipients import Recipient
+from db.lifecycle import organizations
 from domain.campaigns.campaign import CampaignStatus
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.rate_card import RateCard, missing

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.errors import TABLE, Problem, invalid, not_found
-from db.explaining import Reason
+from db.audit.explanations import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound

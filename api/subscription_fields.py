@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.fields import Body, Decimal, Time
-from db.subscriptions import Subscription
+from db.billing.subscriptions import Subscription
 from domain.billing.subscription import Provider
 
 

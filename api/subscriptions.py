@@ -11,8 +11,10 @@ from api.auth import READ, WRITE
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.errors import Kind, Problem, invalid, not_found
 from api.subscription_fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
-from db import folding, organizations, owners, parking, standings, subscriptions
-from db.subscriptions import Subscription
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.inbox import owners, parking, state_updates
+from db.lifecycle import organizations, standings
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import NotFound
@@ -140,10 +142,10 @@ async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: 
     if known is None or known.organization_id != organization_id:
         raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
     if not known.is_current:
-        await folding.link(conn, known, told, now=now)
+        await state_updates.link(conn, known, told, now=now)
         return
     cause = f"subscription {known.id} linked again"
-    await folding.confirm(conn, known, told, now=now, cause=cause, may_open=True)
+    await state_updates.confirm(conn, known, told, now=now, cause=cause, may_open=True)
 
 
 async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str) -> None:

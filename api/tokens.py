@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.lookups import Lookups
-from db import organizations
+from db.lifecycle import organizations
 from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio import Twilio, verify_callback
 

@@ -10,8 +10,9 @@ from api.fields import Amount, Body, Currency, Decimal
 from api.refusals import refusal
 from api.subscription_fields import Address
 from api.subscriptions import provider_of, request_id
-from db import topups, wallets
-from db.topups import TopUpCheckout
+from db.billing import topups
+from db.billing.topups import TopUpCheckout
+from db.wallet import wallets
 from domain.billing.subscription import Provider
 from domain.money import BadAmount, Money
 from domain.wallet.ledger import WrongCurrency

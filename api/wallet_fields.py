@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from api.errors import ProblemOut
 from api.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
-from db.wallets import Booked
+from db.wallet.wallets import Booked
 from domain.redaction import redact_text
 from domain.wallet.ledger import Entry, Wallet
 

@@ -14,7 +14,10 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.errors import not_found
 from api.organization_fields import Why
 from api.wallet_fields import EntryOut, EntryPage, WalletOut
-from db import parked_campaigns, reversals, standings, wallets
+from db.billing import reversals
+from db.campaigns import parked_campaigns
+from db.lifecycle import standings
+from db.wallet import wallets
 from domain.campaigns.campaign import Park
 from domain.lifecycle.standing import Status
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from activities.turns import TooManyWait
 from api.context import Context, Here
 from api.errors import Kind, Problem, not_found
-from db import folding, inbox, owners
-from db.folding import Heard
-from db.inbox import Delivery, InboxStatus
+from db.inbox import deliveries, owners, state_updates
+from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.state_updates import Heard
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
@@ -101,7 +101,7 @@ async def hear(
     async with _turn(here, named):
         try:
             async with here.services.engine.begin() as conn:
-                received = await folding.receive(conn, event, raw, headers, now=datetime.now(UTC))
+                received = await state_updates.receive(conn, event, raw, headers, now=datetime.now(UTC))
         except (SQLAlchemyError, OSError):
             await _keep(here, event, raw, headers)
             raise
@@ -133,7 +133,7 @@ async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[Non
 async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
     """The gate could not be shut, so the answer is no; but nothing that was verified is lost for that."""
     async with here.services.engine.begin() as conn:
-        await inbox.receive(conn, event, raw, headers, await owners.of_event(conn, event))
+        await deliveries.receive(conn, event, raw, headers, await owners.of_event(conn, event))
 
 
 async def _clear_up(
@@ -146,8 +146,8 @@ async def _clear_up(
     except (ProviderError, TimeoutError) as problem:
         log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
         async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
-            return (await folding.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
+            return (await state_updates.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
     outcome = f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
     async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
-        await folding.clear_up(conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC))
+        await state_updates.clear_up(conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC))
     return outcome

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from bench import load
 from bench.load import Subject, Target
 from bench.outcome import BenchFailed
-from db.certify import examine
+from db.audit.certify import examine
 
 ORGANIZATIONS = 2
 MESSAGES_TO_STOP = 20_000

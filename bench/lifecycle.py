@@ -13,7 +13,7 @@ from temporalio.client import Client
 from bench import load
 from bench.load import Signed, Target
 from bench.outcome import BenchFailed, percentile
-from db.certify import examine
+from db.audit.certify import examine
 from domain.billing.subscription import Provider
 
 STEADY_PER_SECOND = 20

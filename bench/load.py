@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from bench.outcome import BenchFailed
-from db import wallets
+from db.wallet import wallets
 from domain.billing.subscription import Provider
 from domain.money import Money
 from domain.wallet.ledger import Debited, debit

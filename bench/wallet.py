@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bench import wire, yardsticks
 from bench.outcome import BenchFailed, Measured, from_callers
 from bench.yardsticks import PgBench
-from db import organizations, wallets
-from db.certify import examine
-from db.organizations import Organization
+from db.audit.certify import examine
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
+from db.wallet import wallets
 from domain.money import Money
 from domain.wallet.ledger import Debited, credit, debit
 from runtime.coalescer import Coalescer

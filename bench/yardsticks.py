@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.outcome import BenchFailed, Measured, from_callers
-from db import wallet_statements as statements
+from db.wallet import statements
 from runtime.postgres import binary
 
 metadata = MetaData()

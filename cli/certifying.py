@@ -21,10 +21,10 @@ from cli import witnessing
 from cli.console import errors, mark, output, write
 from cli.migrating import configured, database_url
 from cli.witnessing import Line
-from db import certify as proof
-from db import seals
-from db.certify import GUARANTEES, Finding, Progress
-from db.seals import Unsealed
+from db.audit import certify as proof
+from db.audit.certify import GUARANTEES, Finding, Progress
+from db.wallet import seals
+from db.wallet.seals import Unsealed
 from domain.plain_text import one_line
 from runtime.database import create_engine
 

@@ -13,7 +13,9 @@ from api.migration_fields import NewMigration
 from cli.console import errors, output, table
 from cli.failures import Misused
 from cli.migrating import AT_ONCE, configured, database_url, say
-from db import customer_migrations, migration_cohorts, standings, subscriptions
+from db.billing import subscriptions
+from db.lifecycle import standings
+from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
 from domain.plain_text import one_line
 from domain.switching.switch import IN_WORDS, in_cohort
@@ -55,9 +57,9 @@ def migrate_customers(
     if pause and resume:
         raise Misused("--pause and --resume contradict each other")
     if pause:
-        _run(lambda conn: migration_cohorts.pause(conn, to, BY_HAND))
+        _run(lambda conn: cohorts.pause(conn, to, BY_HAND))
     if resume:
-        _run(lambda conn: migration_cohorts.resume(conn, to))
+        _run(lambda conn: cohorts.resume(conn, to))
     if cohort:
         if not (plan and return_url and cancel_url):
             raise Misused("--cohort needs --plan, --return-url and --cancel-url, too")
@@ -114,7 +116,7 @@ async def start(services: Services, plan: Plan) -> str | None:
     after = ""
     while True:
         async with services.engine.connect() as conn:
-            found = await migration_cohorts.next_ones(conn, plan.target, after=after, limit=PAGE)
+            found = await cohorts.next_ones(conn, plan.target, after=after, limit=PAGE)
         for organization_id in found:
             if not in_cohort(organization_id, plan.percent):
                 continue
@@ -130,10 +132,10 @@ async def start(services: Services, plan: Plan) -> str | None:
 
 async def _stopped(services: Services, plan: Plan) -> str | None:
     async with services.engine.begin() as conn:
-        now = await migration_cohorts.look(conn, plan.target)
+        now = await cohorts.look(conn, plan.target)
         if now.paused is None and now.error_rate > plan.error_budget:
             reason = f"{now.errors} of {now.ended} went wrong, more than {plan.error_budget:g}%"
-            await migration_cohorts.pause(conn, plan.target, reason)
+            await cohorts.pause(conn, plan.target, reason)
             return reason
     return now.paused
 
@@ -142,12 +144,12 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
     async with services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
         source = await subscriptions.current(conn, organization_id)
-        before = await customer_migrations.newest(conn, organization_id)
+        before = await switches.newest(conn, organization_id)
         if source is None or source.provider is plan.target:
             return False
         if before is not None and before.target_provider is plan.target:
             return False  # somebody else began it since the page was read, and a cohort asks nobody twice
-        begun = await customer_migrations.start(
+        begun = await switches.start(
             conn, source, plan.target, plan_id=plan.plan_id, return_url=plan.return_url, cancel_url=plan.cancel_url
         )
     await services.doorbell.ring_migration(organization_id)
@@ -156,13 +158,13 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
 
 async def show(conn: AsyncConnection, target: Provider) -> None:
     """Where they are, whether it is paused, and what went wrong."""
-    cohort = await migration_cohorts.look(conn, target)
+    cohort = await cohorts.look(conn, target)
     told = table("state", "customers", "meaning")
-    for state, number in (await migration_cohorts.counts(conn, target)).items():
+    for state, number in (await cohorts.counts(conn, target)).items():
         told.add_row(state.value, str(number), IN_WORDS[state])
     if told.row_count:
         output.print(told)
-    for organization_id, state, reason in await migration_cohorts.troubles(conn, target, limit=20):
+    for organization_id, state, reason in await cohorts.troubles(conn, target, limit=20):
         output.print(one_line(f"{organization_id} {state.value}: {reason}"), markup=False, highlight=False)
     rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"
     output.print(one_line(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}"))

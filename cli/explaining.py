@@ -8,9 +8,9 @@ from rich.console import Console
 
 from cli.console import errors, output, table
 from cli.migrating import configured, database_url
-from db import explaining
-from db.explaining import Explanation
-from db.receipts import Receipt
+from db.audit import explanations
+from db.audit.explanations import Explanation
+from db.lifecycle.receipts import Receipt
 from domain.plain_text import one_line
 from runtime.database import create_engine, snapshot
 
@@ -28,13 +28,13 @@ async def _ask(url: str, organization_id: str) -> Explanation | None:
     engine = create_engine(url, pool_size=1, application_name="tollgate explain")
     try:
         async with snapshot(engine) as conn:
-            return await explaining.explain(conn, organization_id)
+            return await explanations.explain(conn, organization_id)
     finally:
         await engine.dispose()
 
 
 def show(told: Explanation, console: Console) -> None:
-    for sentence in explaining.story(told):
+    for sentence in explanations.story(told):
         console.print(one_line(sentence), markup=False, highlight=False, soft_wrap=True)
     if told.receipts:
         console.print()

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.parked import Dismissal, ParkedOut
 from cli.console import errors, output, table, write
 from cli.transactions import run
-from db import parking
-from db.parking import Parked
+from db.inbox import parking
+from db.inbox.parking import Parked
 
 PAGE = 500
 

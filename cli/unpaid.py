@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cli.console import errors, output, table, write
 from cli.failures import CommandFailed
 from cli.transactions import run
-from db import explaining, organizations, unpaid_sends
-from db.unpaid_sends import NothingUnpaid, UnpaidSend
+from db.audit import explanations
+from db.campaigns import unpaid_sends
+from db.campaigns.unpaid_sends import NothingUnpaid, UnpaidSend
+from db.lifecycle import organizations
 from domain.wallet import refusals
 
 MOST = 10_000
@@ -58,6 +60,6 @@ async def _charge(conn: AsyncConnection, organization_id: str, message_id: UUID)
     if message is None:
         raise CommandFailed(f"{organization_id} has no message {message_id}")
     if outcome is not None:
-        reasons = await explaining.why_not(conn, organization_id) or ()
+        reasons = await explanations.why_not(conn, organization_id) or ()
         words = [refusals.in_words(outcome), *(reason.text for reason in reasons)]
         raise CommandFailed(f"not charged: {'; '.join(words)}")

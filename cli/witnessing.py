@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.failures import Misused
-from db import seals
-from db.certify import Finding
+from db.audit.certify import Finding
+from db.wallet import seals
 
 CLAIM = "links that the witness file has and the database does not"
 

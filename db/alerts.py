@@ -8,7 +8,7 @@ from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import alerts
+from db.tables.audit import alerts
 from domain.alerts import AlertKind
 from domain.redaction import redact_text
 

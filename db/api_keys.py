@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import api_keys
+from db.tables.api_keys import api_keys
 
 PREFIX = "tg_"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import callbacks
-from db.callbacks import Applied, Told
+from db.campaigns import callbacks
+from db.campaigns.callbacks import Applied, Told
 from runtime.coalescer import Overloaded
 
 log = structlog.get_logger()

@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import wallets
 from db.pipeline import together
+from db.wallet import wallets
 from domain.wallet.ledger import Outcome, Posting
 
 log = structlog.get_logger()

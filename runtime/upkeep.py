@@ -11,7 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.checking import Checking
 from activities.doorbell import Doorbell
-from db import campaign_runs, holds, locks, parked_campaigns, refusals, reversals, seals, status_checks, waiting
+from db import locks
+from db.billing import reversals
+from db.campaigns import parked_campaigns, refusals, runs, status_checks
+from db.lifecycle import unnotified
+from db.wallet import holds, seals
 from domain.alerts import AlertKind
 from runtime.loops import Loop
 
@@ -68,7 +72,7 @@ class Upkeep:
 
     async def _watch(self) -> float:
         async with self._engine.begin() as conn:
-            await campaign_runs.watch(conn, now=datetime.now(UTC))
+            await runs.watch(conn, now=datetime.now(UTC))
             await refusals.forget(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
@@ -114,7 +118,7 @@ class Upkeep:
             return bool(changed)
 
         async with self._engine.connect() as conn:
-            due = await waiting.owing(conn, limit=ORGANIZATIONS)
+            due = await unnotified.owing(conn, limit=ORGANIZATIONS)
         return await _each(due, recover, "recovery_failed")
 
     async def resume_parked(self) -> int:

@@ -11,36 +11,24 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import (
-    campaigns,
-    certify,
-    folding,
-    inbox,
-    messages,
-    organizations,
-    owners,
-    parked_campaigns,
-    readings,
-    receipts,
-    reservations,
-    settlements,
-    standings,
-    status_checks,
-    subscriptions,
-    wallets,
-)
-from db.callbacks import Applied, Told
-from db.campaigns import PERSON, Campaign
-from db.folding import Heard
-from db.inbox import Delivery
-from db.messages import Message
-from db.organizations import Organization
-from db.readings import Reading
-from db.recipients import Recipient
-from db.settlements import Reply
-from db.standings import HeldBlock
-from db.status_checks import Check
-from db.subscriptions import Subscription
+from db.audit import certify
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.campaigns import campaigns, messages, parked_campaigns, readings, reservations, send_results, status_checks
+from db.campaigns.callbacks import Applied, Told
+from db.campaigns.campaigns import PERSON, Campaign
+from db.campaigns.messages import Message
+from db.campaigns.readings import Reading
+from db.campaigns.recipients import Recipient
+from db.campaigns.send_results import Reply
+from db.campaigns.status_checks import Check
+from db.inbox import deliveries, owners, state_updates
+from db.inbox.deliveries import Delivery
+from db.inbox.state_updates import Heard
+from db.lifecycle import organizations, receipts, standings
+from db.lifecycle.organizations import Organization
+from db.lifecycle.standings import HeldBlock
+from db.wallet import wallets
 from domain.billing.events import BillingEvent, EventKind, MoneyReference
 from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
@@ -138,7 +126,7 @@ async def subscribe(
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
         noted = await subscriptions.find(conn, Provider.PAYPAL, id_)
         assert noted is not None
-        await folding.link(conn, noted, told or snapshot(), now=now)
+        await state_updates.link(conn, noted, told or snapshot(), now=now)
     return await subscription(engine, id_)
 
 
@@ -191,7 +179,7 @@ async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -
     """Stored, and not folded."""
     async with engine.begin() as conn:
         whose = await owners.of_event(conn, told)
-        return await inbox.receive(conn, told, raw, _headers(told), whose)
+        return await deliveries.receive(conn, told, raw, _headers(told), whose)
 
 
 async def hear(
@@ -199,9 +187,9 @@ async def hear(
 ) -> Heard:
     """A webhook from its arrival to its answer."""
     async with engine.begin() as conn:
-        received = await folding.receive(conn, told, b"{}", _headers(told), now=now)
+        received = await state_updates.receive(conn, told, b"{}", _headers(told), now=now)
         if sure:
-            return await folding.hear(conn, received.delivery, told, now=now, sure=True)
+            return await state_updates.hear(conn, received.delivery, told, now=now, sure=True)
     return received.heard or Heard.NOTED
 
 
@@ -220,7 +208,7 @@ async def confirm(
     """The provider's own answer to a GET, folded."""
     asked = await subscription(engine, id_)
     async with engine.begin() as conn:
-        folded = await folding.confirm(conn, asked, told, now=now, cause="test", may_open=may_open)
+        folded = await state_updates.confirm(conn, asked, told, now=now, cause="test", may_open=may_open)
     assert folded is not None
     return folded
 
@@ -247,7 +235,7 @@ def admin_block(reference: str = "", kind: Block = Block.ADMIN) -> HeldBlock:
 async def block(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
     """Suspend by a block: the gate is shut when this returns."""
     async with engine.begin() as conn:
-        after = await folding.block(conn, organization_id, admin_block(kind=kind), now=NOON)
+        after = await state_updates.block(conn, organization_id, admin_block(kind=kind), now=NOON)
     assert after is not None
     return after
 
@@ -255,7 +243,7 @@ async def block(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kin
 async def unblock(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
     """Lift the block; the gate stays shut until `open_gate`."""
     async with engine.begin() as conn:
-        after = await folding.unblock(conn, organization_id, kind, "", by="operator", now=NOON)
+        after = await state_updates.unblock(conn, organization_id, kind, "", by="operator", now=NOON)
     assert after is not None
     return after
 
@@ -432,7 +420,7 @@ async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> l
 
 async def settle_replies(engine: AsyncEngine, *replies: Reply, organization_id: str = ORGANIZATION) -> int:
     async with engine.begin() as conn:
-        return await settlements.settle(conn, organization_id, replies)
+        return await send_results.settle(conn, organization_id, replies)
 
 
 def accepted(message: Message) -> Reply:

@@ -23,11 +23,16 @@ from temporalio.client import Client
 
 from activities.doorbell import organization_workflow_id
 from api.app import create_app
-from db import alerts, api_keys, campaigns, inbox, organizations, receipts, standings, subscriptions, wallets
+from db import alerts, api_keys
 from db.api_keys import Scope
-from db.campaigns import Campaign
-from db.certify import examine
-from db.receipts import Receipt
+from db.audit.certify import examine
+from db.billing import subscriptions
+from db.campaigns import campaigns
+from db.campaigns.campaigns import Campaign
+from db.inbox import deliveries
+from db.lifecycle import organizations, receipts, standings
+from db.lifecycle.receipts import Receipt
+from db.wallet import wallets
 from domain.lifecycle.standing import Standing
 from domain.wallet.ledger import Wallet
 from runtime import settings
@@ -254,7 +259,7 @@ class World:
         """Wait until every delivery is handled, the world agrees and the lifecycle waits; returns the standing."""
 
         async def reached() -> Standing | None:
-            waits = await self.read(lambda conn: inbox.unhandled(conn, organization_id))
+            waits = await self.read(lambda conn: deliveries.unhandled(conn, organization_id))
             now = await self.standing(organization_id)
             return None if waits or now.behind else now
 

@@ -1,11 +1,11 @@
-"""Writes db/catalogue.txt: what the migrations make of an empty database, for `certify` to compare with."""
+"""Writes db/audit/catalogue.txt: what the migrations make of an empty database, for `certify` to compare with."""
 
 import tempfile
 from pathlib import Path
 
 import sqlalchemy
 
-from db import catalogue
+from db.audit import catalogue
 from runtime import database, postgres
 
 

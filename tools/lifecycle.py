@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from db import evidence
-from db.subscriptions import Subscription
+from db.billing import evidence
+from db.billing.subscriptions import Subscription
 from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State
 from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Status, decide
 from providers.paypal import webhooks

@@ -20,7 +20,7 @@ from api import auth, errors
 from api.app import ROUTES, create_app
 from cli.commands import app as commands
 from cli.failures import MEANINGS
-from db.certify import CHECKS, GUARANTEES
+from db.audit.certify import CHECKS, GUARANTEES
 from runtime import billing, settings
 from tools import alert_tables, failures, lifecycle
 

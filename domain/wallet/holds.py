@@ -1,4 +1,4 @@
-"""Holds: money set aside for a debit whose amount is known later. Pure; `db/holds` runs it under the wallet's lock."""
+"""Holds: money set aside for a debit whose amount is known later. Pure; `db/wallet` runs it under the wallet's lock."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallets` runs it under the lock."""
+"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallet` runs it under the lock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

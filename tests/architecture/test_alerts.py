@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from db.certify import GUARANTEES
+from db.audit.certify import GUARANTEES
 from domain.alerts import MEANINGS, AlertKind
 from domain.billing.subscription import Provider
 

@@ -1,4 +1,4 @@
-"""Only `db/wallets` writes money, gates and the ledger, or locks a wallet's row."""
+"""Only `db/wallet/wallets` writes money, gates and the ledger, or locks a wallet's row."""
 
 import ast
 import re
@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("activities", "api", "bench", "cli", "db", "domain", "providers", "runtime", "workflows")
-THE_ONE_PLACE = {ROOT / "db" / name for name in ("wallets.py", "wallet_statements.py", "tables.py")}
+THE_ONE_PLACE = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
 MODULES = [
     path
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
-    if path not in THE_ONE_PLACE and "migrations" not in path.parts
+    if path not in THE_ONE_PLACE and not {"migrations", "tables"} & set(path.parts)
 ]
 TABLES = {"wallets", "ledger_entries", "gate_changes"}
 WRITES = re.compile(
@@ -26,7 +26,7 @@ LOCKS = re.compile(r"\bFROM\s+wallets\b.*\bFOR\s+(NO\s+KEY\s+)?(UPDATE|SHARE)\b"
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_other_module_writes_money_or_locks_a_wallet(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "db.tables":
+        if isinstance(node, ast.ImportFrom) and node.module == "db.tables.wallet":
             assert not TABLES & {name.name for name in node.names}, f"line {node.lineno}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             assert not WRITES.search(node.value), f"line {node.lineno}"
@@ -34,7 +34,7 @@ def test_no_other_module_writes_money_or_locks_a_wallet(path: Path) -> None:
 
 
 def test_the_one_place_locks_the_row_before_it_writes() -> None:
-    text = (ROOT / "db" / "wallets.py").read_text()
+    text = (ROOT / "db" / "wallet" / "wallets.py").read_text()
 
     assert ".with_for_update()" in text
     assert ".with_for_update(read=True)" in text

@@ -12,7 +12,9 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 
-from db import reversals, standings, wallets
+from db.billing import reversals
+from db.lifecycle import standings
+from db.wallet import wallets
 from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import number, rows

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from db.certify import CHECKS, GUARANTEES
+from db.audit.certify import CHECKS, GUARANTEES
 from tests.docs.pages import ROOT, Block, blocks
 
 README = ROOT / "README.md"

@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import wallets
+from db.wallet import wallets
 from domain.wallet.ledger import Debited, InsufficientFunds, Outcome, WalletNotFound, credit, debit
 from runtime.coalescer import APART, WAITING, Coalescer, Overloaded, Unanswered
 from tests.builders import ORGANIZATION, balance, number, onboard, rows, run, usd

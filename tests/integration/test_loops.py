@@ -12,8 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import figures
-from db.callbacks import Told
+from db.audit import figures
+from db.campaigns.callbacks import Told
 from domain.alerts import AlertKind
 from domain.wallet.ledger import credit
 from runtime.batches import Callbacks

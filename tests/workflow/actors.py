@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from db import payments, subscriptions
-from db.subscriptions import Subscription
+from db.billing import payments, subscriptions
+from db.billing.subscriptions import Subscription
 from domain.billing.subscription import State
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE

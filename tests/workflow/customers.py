@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import text
 
 from activities.doorbell import MIGRATION, Moving, migration_workflow_id
-from db import customer_migrations, subscriptions
-from db.customer_migrations import Migration
-from db.subscriptions import Subscription
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.switching import switches
+from db.switching.switches import Migration
 from domain.billing.subscription import Provider
 from domain.switching.switch import OVER, Progress
 from simulators.paypal.state import DEFAULT_PLAN
@@ -79,7 +80,7 @@ async def offered(world: World, source: Provider = Provider.PAYPAL) -> Customer:
 
 
 async def now(world: World, one: Customer) -> Migration:
-    found = await world.read(lambda conn: customer_migrations.newest(conn, one.organization_id))
+    found = await world.read(lambda conn: switches.newest(conn, one.organization_id))
     assert found is not None
     return found
 

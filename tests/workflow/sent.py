@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from db import campaigns
+from db.campaigns import campaigns
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import number
 from tests.world import World, until

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from db import messages as stored
-from db import status_checks
+from db.campaigns import messages as stored
+from db.campaigns import status_checks
 from simulators.twilio.state import SentMessage
 from tests.builders import number, run
 from tests.world import World, until

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from activities.doorbell import campaign_workflow_id
-from db.settlements import Reply
+from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import accepted as accepted_by_twilio
 from tests.builders import begin_window, reserve, settle_replies

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from db import payments
+from db.billing import payments
 from domain.billing import intervals
 from domain.billing.subscription import State
 from domain.lifecycle.standing import Block, Standing

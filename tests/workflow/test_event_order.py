@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from db import subscriptions
+from db.billing import subscriptions
 from domain.lifecycle.standing import Status
 from tests.workflow.stops import subscription_path
 from tests.world import World, until

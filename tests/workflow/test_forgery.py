@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from db import payments
-from db.inbox import MOST_BODIES
+from db.billing import payments
+from db.inbox.deliveries import MOST_BODIES
 from domain.lifecycle.standing import Block, Status
 from tests.builders import number as number_of
 from tests.builders import run

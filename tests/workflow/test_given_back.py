@@ -7,9 +7,11 @@ from uuid import UUID
 from temporalio.testing import ActivityEnvironment
 
 from activities.batches import ACCOUNT_RETRY, BatchOf
-from db import folding, organizations, reservations, standings
-from db.messages import Message
-from db.organizations import Organization
+from db.campaigns import reservations
+from db.campaigns.messages import Message
+from db.inbox import state_updates
+from db.lifecycle import organizations, standings
+from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus
 from domain.lifecycle.standing import Block, Status
 from simulators.twilio.app import MAIN_SID
@@ -154,7 +156,7 @@ async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_chan
         await standings.lock(conn, organization.id)
         sending = asyncio.create_task(world.services.sending.send_one(organization, message))
         await until_it_waits_for(engine, conn, sending)
-        await folding.block(conn, organization.id, admin_block(), now=datetime.now(UTC))
+        await state_updates.block(conn, organization.id, admin_block(), now=datetime.now(UTC))
     await sending
 
     assert (await world.standing(organization.id)).blocks == {Block.ADMIN}

@@ -11,7 +11,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.batches import BatchOf
 from activities.listing import Settled
 from activities.reconciling import Page, Reconciling
-from db import standings, wallets
+from db.lifecycle import standings
+from db.wallet import wallets
 from domain.billing.subscription import Provider
 from tests.builders import number, run
 from tests.workflow.stops import messages_path

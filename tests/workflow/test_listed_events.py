@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 from activities import listing
 from activities.doorbell import RECONCILE_EVENTS
 from activities.listing import Settled, Tally
-from db import listings
+from db.inbox import listed_events
 from domain.billing.subscription import Provider, State
 from tests.workflow import customers
 from tests.workflow.crc import with_crc
@@ -288,7 +288,7 @@ async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when
     await schedule.trigger()
 
     async def listed() -> bool:
-        until_now = await world.read(lambda conn: listings.listed_until(conn, Provider.PAYPAL))
+        until_now = await world.read(lambda conn: listed_events.listed_until(conn, Provider.PAYPAL))
         return until_now is not None and until_now > datetime.now(UTC) - timedelta(minutes=5)
 
     await until(listed, "a listing")

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from sqlalchemy import event
 
-from db import figures
+from db.audit import figures
 from runtime.upkeep import Upkeep
 from tests.world import World, until
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from cli.customers import BY_HAND, Plan, start
-from db import customer_migrations, migration_cohorts, standings
+from db.lifecycle import standings
+from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress, in_cohort
 from simulators.stripe.state import DEFAULT_PRICE
@@ -38,7 +39,7 @@ def plan(percent: float = 100, plan_id: str = DEFAULT_PRICE, error_budget: float
 
 
 async def counts(world: World) -> dict[Progress, int]:
-    return await world.read(lambda conn: migration_cohorts.counts(conn, Provider.STRIPE))
+    return await world.read(lambda conn: cohorts.counts(conn, Provider.STRIPE))
 
 
 async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(own_world: World) -> None:
@@ -69,7 +70,7 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
         await standings.lock(conn, one.organization_id)
         command = asyncio.create_task(start(world.services, plan()))
         await somebody_waits_for(world, "standings")
-        await customer_migrations.start(
+        await switches.start(
             conn,
             source,
             Provider.STRIPE,
@@ -77,9 +78,9 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
             return_url="https://a.test",
             cancel_url="https://a.test",
         )
-        asked = await customer_migrations.newest(conn, one.organization_id)
+        asked = await switches.newest(conn, one.organization_id)
         assert asked is not None
-        await customer_migrations.move(conn, asked, Progress.REFUSED)
+        await switches.move(conn, asked, Progress.REFUSED)
 
     assert await command is None
     assert await counts(world) == {Progress.REFUSED: 1}
@@ -92,7 +93,7 @@ async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world
     await reached(world, one, Progress.OFFERED)
     later = await customers.customer(world)
     async with world.services.engine.begin() as conn:
-        await migration_cohorts.pause(conn, Provider.STRIPE, BY_HAND)
+        await cohorts.pause(conn, Provider.STRIPE, BY_HAND)
 
     assert await start(world.services, plan()) == BY_HAND
     await customers.consent(world, one)
@@ -100,7 +101,7 @@ async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world
     assert await counts(world) == {Progress.COMPLETED: 1}
 
     async with world.services.engine.begin() as conn:
-        await migration_cohorts.resume(conn, Provider.STRIPE)
+        await cohorts.resume(conn, Provider.STRIPE)
     assert await start(world.services, plan()) is None
     await reached(world, later, Progress.OFFERED)
 
@@ -117,7 +118,7 @@ async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_i
     assert stopped == "1 of 1 went wrong, more than 2%"
     assert await start(world.services, plan()) == stopped
     async with world.services.engine.begin() as conn:
-        await migration_cohorts.resume(conn, Provider.STRIPE)
+        await cohorts.resume(conn, Provider.STRIPE)
     assert await start(world.services, plan()) is None
     await reached(world, second, Progress.OFFERED)
 

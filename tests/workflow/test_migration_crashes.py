@@ -10,7 +10,8 @@ from temporalio.service import RPCError
 
 from activities.doorbell import RECONCILE, migration_workflow_id
 from activities.reconciling import Page
-from db import customer_migrations, standings
+from db.lifecycle import standings
+from db.switching import switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress
 from tests.workflow import customers
@@ -141,9 +142,9 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
             await standings.lock(conn, one.organization_id)
             stop.let_go.set()
             await somebody_waits_for(world, "standings")
-            found = await customer_migrations.newest(conn, one.organization_id)
+            found = await switches.newest(conn, one.organization_id)
             assert found is not None
-            await customer_migrations.move(conn, found, to, outcome=Progress.UNDONE, reason="overtaken")
+            await switches.move(conn, found, to, outcome=Progress.UNDONE, reason="overtaken")
     await asyncio.wait_for(handle.result(), LIMIT)
 
     now = await customers.now(world, one)

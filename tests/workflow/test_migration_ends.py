@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from db import customer_migrations, standings
+from db.lifecycle import standings
+from db.switching import switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress
 from simulators.faults import Fault
@@ -120,9 +121,9 @@ async def test_a_stop_that_comes_after_it_was_undone_is_noticed(world: World, bo
     await until(lambda: struck(fault), "a stop under way")
     async with world.services.engine.begin() as conn:
         await standings.lock(conn, one.organization_id)
-        found = await customer_migrations.newest(conn, one.organization_id)
+        found = await switches.newest(conn, one.organization_id)
         assert found is not None
-        await customer_migrations.move(conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken")
+        await switches.move(conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken")
 
     await reached(world, one, Progress.UNDONE)
 

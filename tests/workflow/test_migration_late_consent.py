@@ -2,7 +2,7 @@
 
 import pytest
 
-from db import customer_migrations
+from db.switching import switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress
 from tests.workflow import customers
@@ -80,11 +80,11 @@ async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_it
         return down.hits > 0
 
     await until(asked, "the late one being canceled")
-    assert one.organization_id in await world.read(lambda conn: customer_migrations.open_ones(conn, limit=1000))
+    assert one.organization_id in await world.read(lambda conn: switches.open_ones(conn, limit=1000))
     world.paypal.faults.standing.remove(down)
 
     await told(world, one)
-    assert one.organization_id not in await world.read(lambda conn: customer_migrations.open_ones(conn, limit=1000))
+    assert one.organization_id not in await world.read(lambda conn: switches.open_ones(conn, limit=1000))
 
 
 async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended(

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from db import inbox, parking, payments
+from db.billing import payments
+from db.inbox import deliveries, parking
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 
@@ -240,8 +241,8 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outc
     assert (await world.wallet(organization_id)).gate_open is opens
     assert standing.status is (Status.ACTIVE if opens else Status.SUSPENDED)
     assert ("dispute_lost" in await world.alerts(organization_id)) is not opens
-    deliveries = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=10))
-    end = next(delivery.outcome for delivery in deliveries if delivery.event_id == resolved)
+    unhandled = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
+    end = next(delivery.outcome for delivery in unhandled if delivery.event_id == resolved)
     assert end.startswith("not booked: " if opens else "booked as ")
     await world.certify()
 

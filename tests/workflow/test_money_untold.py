@@ -4,8 +4,8 @@ import pytest
 
 from activities.billing import BOOKED_AT_ONCE
 from activities.booking import Booking
-from db import inbox
-from db.inbox import InboxStatus
+from db.inbox import deliveries
+from db.inbox.deliveries import InboxStatus
 from domain.billing.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
 from tests.builders import run
@@ -32,7 +32,7 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
     """Wait until it is parked; why it is."""
 
     async def why() -> str:
-        known = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=100))
+        known = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=100))
         return next((one.outcome for one in known if one.event_id == event_id and one.status is InboxStatus.PARKED), "")
 
     return await until(why, f"{event_id} parked")
@@ -131,7 +131,7 @@ async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_mon
     await world.lapse(subscription_id)
     await stripe.happen(f"payments/{payment_id}/refund", amount="10.00")
     await has(world, organization_id, "16.00")
-    still = await world.read(lambda conn: inbox.unhandled(conn, organization_id))
+    still = await world.read(lambda conn: deliveries.unhandled(conn, organization_id))
     world.paypal.faults.clear()
 
     await world.applied(organization_id, "suspended")
@@ -172,7 +172,7 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     organization_id = await onboard(idle_world, balance="0")
     _, told = await actor.paid_unheard(organization_id, "1.00")
     await actor.deliver(told)
-    waiting = await idle_world.read(lambda conn: inbox.unhandled(conn, organization_id))
+    waiting = await idle_world.read(lambda conn: deliveries.unhandled(conn, organization_id))
 
     left = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
 

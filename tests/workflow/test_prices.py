@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from db import messages
+from db.campaigns import messages
 from domain.campaigns.campaign import MessageStatus
 from tests.workflow.test_reconcile import change, reconcile
 from tests.world import World, until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from db import payments
+from db.billing import payments
 from domain.billing.subscription import State
 from domain.lifecycle.standing import Block, Standing
 from tests.workflow.actors import Actor, current, onboard

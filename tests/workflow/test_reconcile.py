@@ -16,7 +16,9 @@ from temporalio.testing import ActivityEnvironment
 from activities import reconciling
 from activities.doorbell import RECONCILE, organization_workflow_id
 from activities.reconciling import Page
-from db import alerts, folding, standings, suspensions
+from db import alerts
+from db.inbox import state_updates
+from db.lifecycle import standings, suspensions
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
 from tests.builders import admin_block, until_it_waits_for
@@ -140,7 +142,7 @@ async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_chan
             ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
         )
         await until_it_waits_for(engine, conn, comparing)
-        await folding.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
+        await state_updates.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
     await comparing
 
     assert (await world.standing(organization_id)).blocks == {Block.ADMIN}

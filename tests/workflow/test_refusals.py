@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from db import refusals
+from db.campaigns import refusals
 from domain.campaigns.campaign import Park
 from simulators.twilio.state import Account
 from tests.builders import rows, run

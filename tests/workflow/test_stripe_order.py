@@ -6,7 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from db import inbox, payments, receipts
+from db.billing import payments
+from db.inbox import deliveries
+from db.lifecycle import receipts
 from domain.billing.subscription import State
 from domain.lifecycle.standing import Status
 from simulators.stripe.state import DEFAULT_PRICE
@@ -111,7 +113,7 @@ async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World)
 
     await world.applied(organization_id, "suspended")
     await world.at_rest(organization_id)
-    stored = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=10))
+    stored = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
     assert [one.status for one in stored if one.event_id == thin["id"]] == ["handled"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from temporalio.client import WorkflowHandle
 
 from activities.doorbell import STUCK, organization_workflow_id
-from db import standings
+from db.lifecycle import standings
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 

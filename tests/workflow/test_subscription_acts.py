@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db import payments
+from db.billing import payments
 from domain.billing.subscription import State
 from tests.workflow.actors import Actor, current, onboard
 from tests.world import until

@@ -6,7 +6,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.enforcement import Step
-from db import receipts
+from db.lifecycle import receipts
 from domain.lifecycle.standing import Status
 from tests.workflow.stops import (
     Boundaries,

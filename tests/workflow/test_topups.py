@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db import inbox, reversals, wallets
-from db.inbox import InboxStatus
+from db.billing import reversals
+from db.inbox import deliveries
+from db.inbox.deliveries import InboxStatus
+from db.wallet import wallets
 from domain.billing.events import MoneyObject
 from domain.lifecycle.standing import Block, Status
 from domain.money import parse
@@ -44,7 +46,7 @@ async def blocked(world: World, organization_id: str) -> set[str]:
 
 async def handled(world: World, organization_id: str, event_id: str) -> None:
     async def is_handled() -> bool:
-        known = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=100))
+        known = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=100))
         return any(one.event_id == event_id and one.status is InboxStatus.HANDLED for one in known)
 
     await until(is_handled, f"{event_id} handled")
@@ -68,8 +70,8 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
     await world.at_rest(organization_id)
     assert before == ("0.00", "0.00")
     assert await entries(world, organization_id) == [("credit", 2500)]
-    deliveries = await world.read(lambda conn: inbox.of_organization(conn, organization_id, limit=10))
-    checkouts = [one.outcome for one in deliveries if one.money and one.money.kind is MoneyObject.CHECKOUT]
+    unhandled = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
+    checkouts = [one.outcome for one in unhandled if one.money and one.money.kind is MoneyObject.CHECKOUT]
     assert checkouts or isinstance(actor, AtStripe)  # whose session names the payment itself
     assert all(outcome.startswith("booked as ") for outcome in checkouts)
     await world.certify()

@@ -10,8 +10,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.batches import BatchOf
 from activities.sending import Sending
-from db import messages
-from db.settlements import Reply
+from db.campaigns import messages
+from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from simulators.twilio.state import SentMessage

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.doorbell import campaign_workflow_id
-from db import campaign_runs
+from db.campaigns import runs
 from domain.campaigns.waits import Waits
 from simulators.twilio.app import MAIN_SID
 from tests.builders import run
@@ -38,7 +38,7 @@ async def waits(world: World, organization_id: str, campaign_id: UUID, code: str
 async def watch(world: World, *, later: timedelta = timedelta(0)) -> None:
     """What upkeep does every half minute."""
     async with world.services.engine.begin() as conn:
-        await campaign_runs.watch(conn, now=datetime.now(UTC) + later)
+        await runs.watch(conn, now=datetime.now(UTC) + later)
 
 
 async def story(world: World, organization_id: str) -> str:

@@ -11,9 +11,9 @@ import pytest
 import structlog
 from sqlalchemy import Connection, event
 
-from db import folding
 from db.api_keys import Scope
-from db.standings import HeldBlock
+from db.inbox import state_updates
+from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block
 from runtime.database import create_engine
 from tests.integration.api.conftest import Tollgate
@@ -44,7 +44,7 @@ def suspend(database_url: str) -> None:
         engine = create_engine(database_url, pool_size=1)
         held = HeldBlock(kind=Block.ADMIN, reference="", reason="x", placed_by="a test")
         async with engine.begin() as conn:
-            await folding.block(conn, "acme", held, now=datetime.now(UTC))
+            await state_updates.block(conn, "acme", held, now=datetime.now(UTC))
         await engine.dispose()
 
     thread = threading.Thread(target=lambda: asyncio.run(suspended()))

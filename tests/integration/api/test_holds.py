@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from db import wallets
+from db.wallet import wallets
 from runtime.upkeep import Upkeep
 from tests.builders import broken_claims
 from tests.integration.api.conftest import Tollgate

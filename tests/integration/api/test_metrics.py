@@ -5,8 +5,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from db import alerts, listings
-from db.listings import Counts
+from db import alerts
+from db.inbox import listed_events
+from db.inbox.listed_events import Counts
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider
 from tests.integration.api.conftest import Tollgate
@@ -62,7 +63,7 @@ async def test_what_comparisons_found_adds_up_and_is_counted_once(tollgate: Toll
     async with tollgate.services.engine.begin() as conn:
         for before, hours in ((None, 1), (None, 1), (1, 2), (1, 2)):  # each once more, as by two who compare at once
             seen = None if before is None else start + timedelta(hours=before)
-            await listings.advance(conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours))
+            await listed_events.advance(conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours))
 
     series = await scraped(tollgate)
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, text
 
-from db.tables import gate_changes, inbox, receipts
+from db.tables.inbox import inbox
+from db.tables.lifecycle import receipts
+from db.tables.wallet import gate_changes
 from runtime.postgres import Postgres
 from tests.integration.api.conftest import Tollgate, database_away
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from api.setups import Setups
 from db import alerts
-from db.tables import inbox
+from db.tables.inbox import inbox
 from domain.billing.subscription import Provider
 from providers.stripe.adapter import API_VERSION
 from tests.integration.api.conftest import Tollgate

@@ -12,8 +12,9 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.certifying import prove
-from db import certify, seals
-from db.tables import payments
+from db.audit import certify
+from db.tables.billing import payments
+from db.wallet import seals
 from runtime.database import known_revisions
 from tests import builders
 

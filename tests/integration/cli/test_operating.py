@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, parking
-from db.messages import Message
-from db.settlements import Reply
+from db import alerts
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.inbox import parking
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus

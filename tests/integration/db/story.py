@@ -5,9 +5,12 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import holds, inbox, parking, payments, resending, reversals, seals, topups, unpaid_sends
-from db.settlements import Reply
-from db.topups import TopUpCheckout
+from db.billing import payments, reversals, topups
+from db.billing.topups import TopUpCheckout
+from db.campaigns import resends, unpaid_sends
+from db.campaigns.send_results import Reply
+from db.inbox import deliveries, parking
+from db.wallet import holds, seals
 from domain.billing.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import CampaignStatus, MessageStatus
@@ -116,7 +119,7 @@ async def reversal_told_of(
     delivery = await receive(engine, replace(told, payment_id=payment_id))
     async with engine.begin() as conn:
         await parking.note_reversal(conn, delivery, id_)
-        await inbox.mark_handled(conn, [delivery.id])
+        await deliveries.mark_handled(conn, [delivery.id])
 
 
 async def set_aside(engine: AsyncEngine) -> None:
@@ -145,7 +148,7 @@ async def told_of(engine: AsyncEngine, money: MoneyReference, subscription_id: s
     async with engine.begin() as conn:
         if money.kind is MoneyObject.SALE:
             await parking.note_outcome(conn, delivery.id, f"booked as {money.id}")
-        await inbox.mark_handled(conn, [delivery.id])
+        await deliveries.mark_handled(conn, [delivery.id])
 
 
 async def paid_for(engine: AsyncEngine) -> None:
@@ -192,7 +195,7 @@ async def waiting(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         await topups.close(conn, made, paid=True)
         await parking.note_outcome(conn, delivery.id, "booked as CAP-7")
-        await inbox.mark_handled(conn, [delivery.id])
+        await deliveries.mark_handled(conn, [delivery.id])
 
 
 async def sent_once_more(engine: AsyncEngine) -> None:
@@ -211,7 +214,7 @@ async def sent_once_more(engine: AsyncEngine) -> None:
     lost = await send_one(engine, "lost")
     await settle_replies(engine, Reply(message=lost, status=MessageStatus.LOST))
     async with engine.begin() as conn:
-        again, _ = await resending.by_itself(conn, await message_now(engine, lost))
+        again, _ = await resends.by_itself(conn, await message_now(engine, lost))
     assert again is not None
     await settle_replies(engine, accepted(again))
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, status_checks, unpaid_sends
-from db.callbacks import Applied
-from db.messages import Message
-from db.settlements import Reply
+from db import alerts
+from db.campaigns import status_checks, unpaid_sends
+from db.campaigns.callbacks import Applied
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (

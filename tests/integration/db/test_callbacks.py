@@ -10,11 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, campaigns, status_checks, unpaid_sends, wallets
-from db import messages as stored
-from db.callbacks import Applied, Told
-from db.messages import Message
-from db.settlements import Reply
+from db import alerts
+from db.campaigns import campaigns, status_checks, unpaid_sends
+from db.campaigns import messages as stored
+from db.campaigns.callbacks import Applied, Told
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.wallet import wallets
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
 from domain.wallet.ledger import Suspended

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaign_runs, campaigns, parked_campaigns, readings, reservations, standings
-from db.readings import Reading
+from db.campaigns import campaigns, parked_campaigns, readings, reservations, runs
+from db.campaigns.readings import Reading
+from db.lifecycle import standings
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
@@ -114,4 +115,4 @@ async def test_a_silent_campaign_is_marked_once_for_all_relays(engine: AsyncEngi
 
 async def _mark_silent(engine: AsyncEngine) -> list[tuple[str, UUID]]:
     async with engine.begin() as conn:
-        return await campaign_runs.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)
+        return await runs.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)

@@ -5,8 +5,8 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify
-from db.certify import CHECKS, GUARANTEES
+from db.audit import certify
+from db.audit.certify import CHECKS, GUARANTEES
 from domain.lifecycle.standing import Status
 from domain.wallet.ledger import debit
 from tests.builders import broken_claims, onboard, post, send_one, standing, usd

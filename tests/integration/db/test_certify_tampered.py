@@ -5,7 +5,8 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, seals, wallets
+from db.audit import certify
+from db.wallet import seals, wallets
 from domain.wallet.ledger import credit
 from tests.builders import usd
 from tests.integration.db.story import live

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import holds, seals
 from db.tables import APPEND_ONLY, metadata
+from db.wallet import holds, seals
 from domain.billing.subscription import State
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import debit, refund

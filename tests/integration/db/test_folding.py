@@ -8,9 +8,11 @@ from itertools import permutations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, folding, inbox, reversals, subscriptions
-from db.evidence import READS_LAG, SAME_SECOND
-from db.folding import Heard
+from db import alerts
+from db.billing import reversals, subscriptions
+from db.billing.evidence import READS_LAG, SAME_SECOND
+from db.inbox import deliveries, state_updates
+from db.inbox.state_updates import Heard
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.billing.subscription import Provider, Snapshot, State
@@ -234,18 +236,18 @@ async def test_an_unknown_status_of_another_subscription_is_an_alert_until_that_
 async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(engine: AsyncEngine) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
-        await folding.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
+        await state_updates.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
         for reference in ("D-1", "D-2"):
-            await folding.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
+            await state_updates.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
         await alerts.raise_(conn, ORGANIZATION, AlertKind.DISPUTE_LOST, "D-1")
     standing_at_first = await standing_alerts(engine)
 
     await unblock(engine, kind=Block.TELEPHONY)
     async with engine.begin() as conn:
-        await folding.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON)
+        await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON)
     while_one_is_left = await standing_alerts(engine)
     async with engine.begin() as conn:
-        await folding.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON)
+        await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON)
 
     assert (standing_at_first, while_one_is_left) == ({"telephony", "dispute_lost"}, {"dispute_lost"})
     assert await standing_alerts(engine) == set()
@@ -605,9 +607,9 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
     heard = await hear(engine, ended, now=NOON + minutes(11))
     answer = replace(snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10))
     async with engine.begin() as conn:
-        delivery = await inbox.receive(conn, ended, b"{}", {}, ORGANIZATION)
+        delivery = await deliveries.receive(conn, ended, b"{}", {}, ORGANIZATION)
     async with engine.begin() as conn:
-        await folding.clear_up(conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11))
+        await state_updates.clear_up(conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11))
 
     assert heard is Heard.UNCLEAR  # only the provider knows whether it was paid: it is asked before the answer
     after = await standing(engine)
@@ -637,9 +639,9 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     assert await hear(engine, told, now=LATER) is Heard.UNCLEAR
 
     async with engine.begin() as conn:
-        delivery = await inbox.receive(conn, told, b"{}", {}, ORGANIZATION)
+        delivery = await deliveries.receive(conn, told, b"{}", {}, ORGANIZATION)
     async with engine.begin() as conn:
-        await folding.clear_up(conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1))
+        await state_updates.clear_up(conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1))
 
     assert (await standing(engine)).status is status
 
@@ -763,7 +765,7 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
         await hear(engine, event(None, id_=money.id, kind=EventKind.DISPUTE_OPENED, money=money)) for money in disputes
     ]
     async with engine.begin() as conn:
-        after = await folding.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON)
+        after = await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON)
 
     assert heard == [Heard.SHUT, Heard.NOTED]
     assert after is not None
@@ -929,5 +931,5 @@ async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: A
 
 async def test_nobody_there_is_an_answer(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        assert await folding.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON) is None
+        assert await state_updates.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON) is None
         assert await subscriptions.find(conn, Provider.STRIPE, "sub_1") is None

@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import holds, wallets
+from db.wallet import holds, wallets
 from domain.money import Money
 from domain.wallet.holds import Held, Hold, HoldStatus, Released, Reserved
 from domain.wallet.ledger import Debited, InsufficientFunds, debit

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox, listings, parking, waiting
-from db.inbox import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery, InboxStatus, backoff
+from db.inbox import deliveries, listed_events, parking
+from db.inbox.deliveries import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery, InboxStatus, backoff
+from db.lifecycle import unnotified
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
 from tests.builders import (
@@ -41,7 +42,7 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
 async def only(engine: AsyncEngine) -> Delivery:
     async with engine.connect() as conn:
         parked = [one.delivery for one in await parking.page(conn, after=0, limit=10)]
-        waiting = parked or await inbox.of_organization(conn, ORGANIZATION, limit=10)
+        waiting = parked or await deliveries.of_organization(conn, ORGANIZATION, limit=10)
     [delivery] = waiting
     return delivery
 
@@ -55,7 +56,7 @@ async def test_a_delivery_waits_for_its_organization_lifecycle(engine: AsyncEngi
     assert delivery.deliveries == 1
     assert (delivery.organization_id, delivery.status) == (ORGANIZATION, InboxStatus.UNHANDLED)
     async with engine.connect() as conn:
-        assert await inbox.unhandled(conn, ORGANIZATION) == [delivery]
+        assert await deliveries.unhandled(conn, ORGANIZATION) == [delivery]
 
 
 async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -> None:
@@ -165,10 +166,10 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
     await receive(engine, forged, b"forged")
 
     async with engine.connect() as conn:
-        before = await listings.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+        before = await listed_events.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
     await receive(engine, event(id_="WH-1"), b"genuine")
     async with engine.connect() as conn:
-        after = await listings.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+        after = await listed_events.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
 
     assert (before, after) == (set(), {"WH-1"})
 
@@ -199,7 +200,7 @@ async def test_what_becomes_of_a_delivery_at_first(
 async def test_only_headers_that_tell_of_the_delivery_are_kept(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         headers = {"paypal-transmission-id": "t", "authorization": "secret", "cookie": "c", "user-agent": "PayPal"}
-        await inbox.receive(conn, event(), b"", headers, None)
+        await deliveries.receive(conn, event(), b"", headers, None)
 
     [row] = await rows(engine, "SELECT headers FROM inbox")
     assert row.headers == {"paypal-transmission-id": "t", "user-agent": "PayPal"}
@@ -227,7 +228,7 @@ async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(engine
     async with engine.begin() as conn:
         adopted = (await parking.adopt(conn, now=row.now)).found
     async with engine.begin() as conn:
-        rung = await waiting.organizations(conn, now=row.now, limit=10)
+        rung = await unnotified.organizations(conn, now=row.now, limit=10)
 
     assert adopted == rung == [ORGANIZATION]
 
@@ -291,7 +292,7 @@ async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(en
     second = await receive(engine, event(id_="WH-2"))
     async with engine.begin() as conn:
         await parking.park(conn, second.id, "for a person")
-        await inbox.mark_handled(conn, [first.id, second.id], "done")
+        await deliveries.mark_handled(conn, [first.id, second.id], "done")
 
     found = await rows(engine, "SELECT status, outcome FROM inbox ORDER BY id")
     assert [tuple(row) for row in found] == [("handled", "done"), ("parked", "for a person")]
@@ -338,7 +339,7 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
 
     async with engine.connect() as conn:
-        backlog = await inbox.backlog(conn)
+        backlog = await deliveries.backlog(conn)
 
     assert (backlog.unhandled, backlog.parked) == (1, 1)
     assert backlog.oldest >= timedelta(seconds=90)

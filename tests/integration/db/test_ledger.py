@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import wallet_statements as statements
-from db import wallets
+from db.wallet import statements, wallets
 from domain.money import LARGEST_MICROS, Money
 from domain.wallet.ledger import (
     Conflict,

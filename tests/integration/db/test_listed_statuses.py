@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import listed_statuses
-from db import messages as stored
+from db.campaigns import listed_statuses
+from db.campaigns import messages as stored
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus, SentMessage
 from tests.builders import (

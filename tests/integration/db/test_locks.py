@@ -8,26 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import (
-    campaigns,
-    folding,
-    holds,
-    inbox,
-    parked_campaigns,
-    parking,
-    payments,
-    readings,
-    reservations,
-    reversals,
-    seals,
-    standings,
-    waiting,
-    wallets,
-)
-from db.campaigns import Campaign
-from db.messages import Message
-from db.readings import Reading
-from db.settlements import Reply
+from db.billing import payments, reversals
+from db.campaigns import campaigns, parked_campaigns, readings, reservations
+from db.campaigns.campaigns import Campaign
+from db.campaigns.messages import Message
+from db.campaigns.readings import Reading
+from db.campaigns.send_results import Reply
+from db.inbox import deliveries, parking, state_updates
+from db.lifecycle import standings, unnotified
+from db.wallet import holds, seals, wallets
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next
@@ -290,7 +279,7 @@ async def test_two_reservations_at_once_pay_for_each_message_once(engine: AsyncE
 async def test_decisions_about_one_organization_are_taken_one_after_the_other(engine: AsyncEngine) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
-        await folding.block(conn, ORGANIZATION, admin_block(), now=NOON)
+        await state_updates.block(conn, ORGANIZATION, admin_block(), now=NOON)
         other = asyncio.create_task(unblock(engine))
         await until_it_waits_for(engine, conn, other)
     await other
@@ -459,11 +448,11 @@ class Storm:
     async def relays(self) -> None:
         async with self.engine.begin() as conn:
             await parking.adopt(conn, now=NOON + timedelta(days=9000))
-            await waiting.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
+            await unnotified.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
         async with self.engine.begin() as conn:
-            found = await inbox.unhandled(conn, ORGANIZATION)
+            found = await deliveries.unhandled(conn, ORGANIZATION)
             await standings.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
-            await inbox.mark_handled(conn, [one.id for one in found])
+            await deliveries.mark_handled(conn, [one.id for one in found])
             await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
 
 

@@ -3,7 +3,7 @@
 from alembic import command
 from sqlalchemy import Connection, create_engine, inspect, text
 
-import db.catalogue
+import db.audit.catalogue
 from db.tables import APPEND_ONLY, metadata
 from runtime import database
 
@@ -67,10 +67,10 @@ def test_the_same_checks_hold_whether_migrated_or_made_from_the_tables(database_
 def test_certify_knows_what_the_migrations_make(database_url: str) -> None:
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        made = db.catalogue.written(connection)
+        made = db.audit.catalogue.written(connection)
     engine.dispose()
 
-    assert made == db.catalogue.FILE.read_text(encoding="utf-8"), "run python -m tools.catalogue"
+    assert made == db.audit.catalogue.FILE.read_text(encoding="utf-8"), "run python -m tools.catalogue"
 
 
 def test_every_append_only_table_has_its_trigger(database_url: str) -> None:

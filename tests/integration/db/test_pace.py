@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import pace
+from db.campaigns import pace
 from tests.builders import rows
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import payments, reversals
+from db.billing import payments, reversals
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider, State
 from domain.lifecycle.standing import Status

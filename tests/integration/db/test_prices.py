@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import messages as stored
-from db import prices
-from db.campaigns import Campaign
-from db.messages import Message
-from db.prices import Margin
+from db.campaigns import messages as stored
+from db.campaigns import prices
+from db.campaigns.campaigns import Campaign
+from db.campaigns.messages import Message
+from db.campaigns.prices import Margin
 from domain.money import Money
 from tests.builders import ORGANIZATION, campaign, give_back, hand_over, message_now, onboard, run, send, usd
 

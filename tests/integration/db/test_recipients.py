@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import campaigns, recipients
-from db.campaigns import Campaign
-from db.recipients import Recipient
+from db.campaigns import campaigns, recipients
+from db.campaigns.campaigns import Campaign
+from db.campaigns.recipients import Recipient
 from tests.builders import campaign, campaign_now, onboard, rows, run
 
 

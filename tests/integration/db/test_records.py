@@ -6,10 +6,12 @@ import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, organizations, payments, receipts, standings, subscriptions
-from db.organizations import AccountTaken
-from db.payments import BookedFor, TopUpOutcome
-from db.receipts import Receipt
+from db import alerts
+from db.billing import payments, subscriptions
+from db.billing.payments import BookedFor, TopUpOutcome
+from db.lifecycle import organizations, receipts, standings
+from db.lifecycle.organizations import AccountTaken
+from db.lifecycle.receipts import Receipt
 from domain.alerts import AlertKind
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider

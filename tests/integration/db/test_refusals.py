@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import organizations, refusals
-from db.messages import Message
-from db.settlements import Reply
+from db.campaigns import refusals
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.lifecycle import organizations
 from domain.campaigns import send_refusal
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
 from domain.campaigns.send_refusal import Stop

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import messages, resending, reservations
-from db.campaigns import Campaign
-from db.messages import Message
-from db.reservations import DifferentMessage
-from db.settlements import Reply
+from db.campaigns import messages, resends, reservations
+from db.campaigns.campaigns import Campaign
+from db.campaigns.messages import Message
+from db.campaigns.reservations import DifferentMessage
+from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
@@ -368,7 +368,7 @@ async def test_what_was_given_up_may_be_asked_for_again_behind_a_shut_gate_and_i
     await shut_gate(engine)
 
     async with engine.begin() as conn:
-        await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+        await resends.in_its_campaign(conn, await message_now(engine, message), sending.id)
 
     assert (await reserve(engine, sending)).reason == Park.SUSPENDED
     assert await broken_claims(engine) == set()

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, holds, payments, reversals, standings, waiting, wallets
-from db.payments import PaidBack
-from db.reversals import (
+from db import alerts
+from db.billing import payments, reversals
+from db.billing.payments import PaidBack
+from db.billing.reversals import (
     Booked,
     NeverCredited,
     NotBooked,
@@ -23,6 +24,8 @@ from db.reversals import (
     Outcome,
     UnknownPayment,
 )
+from db.lifecycle import standings, unnotified
+from db.wallet import holds, wallets
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
@@ -381,7 +384,7 @@ async def test_who_owes_and_has_something_to_take_it_from_is_found(engine: Async
     await run(engine, "UPDATE wallets SET held_micros = balance_micros WHERE organization_id = 'holds'")
 
     async with engine.connect() as conn:
-        assert await waiting.owing(conn, limit=10) == ["owes-and-has"]
+        assert await unnotified.owing(conn, limit=10) == ["owes-and-has"]
 
 
 async def test_together_they_are_never_more_than_the_payment(engine: AsyncEngine) -> None:

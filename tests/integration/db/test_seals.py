@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import certify, holds, seals
+from db.audit import certify
+from db.wallet import holds, seals
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import credit, debit, refund
 from tests.builders import NOON, ORGANIZATION, broken_claims, freeze, number, onboard, post, rows, unfreeze, usd
@@ -163,7 +164,7 @@ async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngin
 async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
-    monkeypatch.setattr("db.seals.WALLETS", 2)
+    monkeypatch.setattr("db.wallet.seals.WALLETS", 2)
     for name in ("a", "b", "c"):
         await onboard(engine, name)
         await post(engine, *(debit(f"d{n}", usd("0.01")) for n in range(2)), organization_id=name)

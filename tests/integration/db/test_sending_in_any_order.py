@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.looking_up import heard
-from db import campaigns, messages, readings, resending, reservations, standings
-from db.campaigns import PERSON, Campaign
-from db.messages import Message
-from db.readings import Reading
-from db.settlements import Reply
+from db.campaigns import campaigns, messages, readings, resends, reservations
+from db.campaigns.campaigns import PERSON, Campaign
+from db.campaigns.messages import Message
+from db.campaigns.readings import Reading
+from db.campaigns.send_results import Reply
+from db.lifecycle import standings
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus, SentMessage
@@ -242,7 +243,7 @@ class Play:
             if (await campaign_now(self.engine, of)).status is not CANCELED:
                 self.sent_again[message.id] += 1
                 async with self.engine.begin() as conn:
-                    await resending.in_its_campaign(conn, message, of.id)
+                    await resends.in_its_campaign(conn, message, of.id)
 
     def some_steps(self) -> list[Callable[[], Awaitable[None]]]:
         """Some that may go at once, or one that goes by itself."""

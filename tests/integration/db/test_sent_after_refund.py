@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import alerts, resending, unpaid_sends
-from db.messages import Message
-from db.settlements import Reply
+from db import alerts
+from db.campaigns import resends, unpaid_sends
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus, Next
 from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
@@ -57,7 +58,7 @@ async def given_up(engine: AsyncEngine) -> Message:
 
 async def sent_once_more(engine: AsyncEngine, message: Message) -> Message:
     async with engine.begin() as conn:
-        again, _ = await resending.by_itself(conn, await message_now(engine, message))
+        again, _ = await resends.by_itself(conn, await message_now(engine, message))
     assert again is not None
     return again
 
@@ -150,7 +151,7 @@ async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is
     [message] = await hand_over(engine, sending)
     await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
     async with engine.begin() as conn:
-        await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+        await resends.in_its_campaign(conn, await message_now(engine, message), sending.id)
     if opted_out:
         await run(engine, "INSERT INTO opt_outs VALUES (:of, :to)", of=ORGANIZATION, to=message.recipient)
         await reserve(engine, sending)
@@ -174,7 +175,7 @@ async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(en
         await run(engine, "UPDATE messages SET status = 'unknown', provider_sid = NULL WHERE id = :id", id=message.id)
         await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
         async with engine.begin() as conn:
-            await resending.in_its_campaign(conn, await message_now(engine, message), sending.id)
+            await resends.in_its_campaign(conn, await message_now(engine, message), sending.id)
     assert (await message_now(engine, message)).status is MessageStatus.PENDING
 
     await apply(engine, callback(message, DELIVERED))
@@ -198,7 +199,7 @@ async def test_what_turned_out_sent_is_not_sent_once_more(engine: AsyncEngine, c
     if charged:
         await charge(engine, message)
 
-    with pytest.raises(resending.NotLost):
+    with pytest.raises(resends.NotLost):
         await sent_once_more(engine, message)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import inbox, parked_campaigns, progress, standings, waiting
-from db.campaigns import Campaign
-from db.waiting import BEHIND_FOR
+from db.campaigns import parked_campaigns, progress
+from db.campaigns.campaigns import Campaign
+from db.inbox import deliveries
+from db.lifecycle import standings, unnotified
+from db.lifecycle.unnotified import BEHIND_FOR
 from domain.billing.subscription import State
 from domain.campaigns.campaign import CampaignStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
@@ -48,7 +50,7 @@ DAY = timedelta(days=1)
 
 async def due(engine: AsyncEngine, now: datetime, limit: int = 100) -> list[str]:
     async with engine.begin() as conn:
-        return await waiting.organizations(conn, now=now, limit=limit)
+        return await unnotified.organizations(conn, now=now, limit=limit)
 
 
 async def may_go_on(engine: AsyncEngine, now: datetime = NOON) -> list[str]:
@@ -102,7 +104,7 @@ async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> No
     delivery = await receive(engine, event())
     await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY"))
     async with engine.begin() as conn:
-        await inbox.mark_handled(conn, [delivery.id])
+        await deliveries.mark_handled(conn, [delivery.id])
 
     assert await due(engine, NOON + 9999 * DAY) == []
 
@@ -133,10 +135,10 @@ async def test_what_was_not_heard_is_named_again_in_seconds(engine: AsyncEngine)
     assert await due(engine, row.at) == [ORGANIZATION]
 
     async with engine.begin() as conn:
-        await waiting.ring_soon(conn, [ORGANIZATION], now=row.at)
+        await unnotified.ring_soon(conn, [ORGANIZATION], now=row.at)
 
-    assert await due(engine, row.at + waiting.SOON - timedelta(microseconds=1)) == []
-    assert await due(engine, row.at + waiting.SOON) == [ORGANIZATION]
+    assert await due(engine, row.at + unnotified.SOON - timedelta(microseconds=1)) == []
+    assert await due(engine, row.at + unnotified.SOON) == [ORGANIZATION]
 
 
 async def test_a_temporal_that_was_away_is_told_everything_again(engine: AsyncEngine) -> None:
@@ -145,7 +147,7 @@ async def test_a_temporal_that_was_away_is_told_everything_again(engine: AsyncEn
     await onboard(engine, "resting")
 
     async with engine.begin() as conn:
-        told = await waiting.organizations(conn, now=NOON, limit=100, everything=True)
+        told = await unnotified.organizations(conn, now=NOON, limit=100, everything=True)
 
     assert told == [ORGANIZATION]
 
@@ -183,7 +185,7 @@ async def test_two_relays_at_once_share_the_work_and_wait_for_nobody(engine: Asy
         await receive(engine, event(id_=f"WH-{name}", subscription_id=f"I-{name}"))
     late = NOON + 9999 * DAY
     async with engine.begin() as conn:
-        mine = await waiting.organizations(conn, now=late, limit=3)
+        mine = await unnotified.organizations(conn, now=late, limit=3)
         others = await due(engine, late)
 
     assert len(mine) == len(others) == 3

@@ -2,9 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import payments
-from db.folding import Heard
-from db.payments import TopUpOutcome
+from db.billing import payments
+from db.billing.payments import TopUpOutcome
+from db.inbox.state_updates import Heard
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider
 from domain.wallet.ledger import Credited

@@ -9,7 +9,7 @@ from cli.commands import app
 from cli.failures import Status
 from cli.problems import in_words
 from cli.working import task_queues
-from db.certify import Finding
+from db.audit.certify import Finding
 from runtime.settings import Settings
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from cli import certifying, console, explaining
 from cli.console import PlainConsole
 from cli.telling import Teller
-from db.certify import Finding
-from db.receipts import Receipt
+from db.audit.certify import Finding
+from db.lifecycle.receipts import Receipt
 from domain.lifecycle.standing import Status
 from domain.plain_text import is_message, is_plain, one_line, visible
 from runtime import logging as ours

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from db import evidence
-from db.subscriptions import Subscription
+from db.billing import evidence
+from db.billing.subscriptions import Subscription
 from domain.billing.subscription import Debt, Provider, State, Word
 from domain.lifecycle.standing import Policy
 from tests.builders import NOON, snapshot

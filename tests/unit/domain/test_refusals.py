@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from db import payments
-from db.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
+from db.billing import payments
+from db.billing.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
 from domain.wallet.ledger import (
     Conflict,
     Credited,

@@ -1,0 +1,28 @@
+"""The check that the tables still refuse what the migrations had them refuse."""
+
+from db.audit.catalogue import LINES, SERVER, expected
+from db.audit.checks import Check
+
+
+def _sql() -> str:
+    server, revision, lines = expected()
+    values = ", ".join(f"({_quoted(line)})" for line in lines)
+    return f"""
+        WITH expected (line) AS (SELECT * FROM (VALUES {values}) lines (line) WHERE {SERVER} = {server}
+            AND {_quoted(revision)} = (SELECT min(version_num) FROM alembic_version))
+        SELECT count(*), count(*) FILTER (WHERE found.line IS NULL), min(line) FILTER (WHERE found.line IS NULL)
+        FROM expected LEFT JOIN ({LINES}) found USING (line)
+    """
+
+
+def _quoted(line: str) -> str:
+    return "'" + line.replace("'", "''") + "'"
+
+
+CATALOGUE_CHECKS = (
+    Check(
+        guarantee=1,
+        claim="constraints, indexes, triggers and functions that are not as the migrations made them",
+        sql=_sql(),
+    ),
+)

@@ -1,0 +1,65 @@
+"""Figures: how many organizations, deliveries, messages and alerts stand how, at this moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.campaigns import messages, runs
+from db.inbox import deliveries, listed_events
+from db.inbox.deliveries import Backlog
+from db.inbox.listed_events import Compared
+from db.tables.audit import alerts
+from db.tables.lifecycle import standings
+from domain.billing.subscription import Provider
+from domain.lifecycle.standing import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of them that wait for a
+    person. `alerts` are the standing ones by kind, `waiting` the campaigns that do not move, by why.
+    `unsettled` messages were handed to Twilio, which did not answer.
+    """
+
+    organizations: Mapping[Status, int]
+    behind: int
+    behind_for: timedelta
+    stuck: int
+    backlog: Backlog
+    compared: Mapping[Provider, Compared]
+    alerts: Mapping[str, int]
+    unsettled: int
+    waiting: Mapping[str, int]
+
+
+async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
+    """None of these reads what only grows: each has an index, or one row for an organization."""
+    behind = standings.c.applied_epoch < standings.c.epoch
+    standing = await conn.execute(
+        select(
+            standings.c.status,
+            func.count().label("all"),
+            func.count().filter(behind).label("behind"),
+            func.min(standings.c.decided_at).filter(behind).label("since"),
+            func.count().filter(standings.c.stuck_step.is_not(None)).label("stuck"),
+        ).group_by(standings.c.status)
+    )
+    rows = standing.all()
+    since = min((row.since for row in rows if row.since is not None), default=now)
+    raised = await conn.execute(
+        select(alerts.c.kind, func.count().label("all")).where(alerts.c.cleared_at.is_(None)).group_by(alerts.c.kind)
+    )
+    return Figures(
+        organizations=dict.fromkeys(Status, 0) | {Status(row.status): row.all for row in rows},
+        behind=sum(row.behind for row in rows),
+        behind_for=max(now - since, timedelta()),
+        stuck=sum(row.stuck for row in rows),
+        backlog=await deliveries.backlog(conn),
+        compared=await listed_events.compared(conn),
+        alerts={row.kind: row.all for row in raised},
+        waiting=await runs.waiting(conn, now=now),
+        unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
+    )

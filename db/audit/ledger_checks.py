@@ -1,0 +1,162 @@
+"""The checks of the ledger itself: wallets, entries, seals and holds."""
+
+from db.audit.checks import Check
+
+FIRST_ENTRY = """
+    (array_agg(organization_id || ', entry ' || seq ORDER BY organization_id, seq) FILTER (WHERE wrong))[1]
+"""
+
+
+LEDGER_CHECKS = (
+    Check(
+        guarantee=1,
+        claim="wallets with a negative balance",
+        sql="SELECT count(*), count(*) FILTER (WHERE balance_micros < 0 OR balance_micros < held_micros) FROM wallets",
+    ),
+    Check(
+        guarantee=1,
+        claim="wallets whose entries do not add up to their balance",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE w.balance_micros <> coalesce(e.total, 0)
+                                             OR w.entries <> coalesce(e.number, 0)),
+               min(w.organization_id) FILTER (WHERE w.balance_micros <> coalesce(e.total, 0)
+                                                 OR w.entries <> coalesce(e.number, 0))
+        FROM wallets w LEFT JOIN (
+            SELECT organization_id, sum(amount_micros) AS total, count(*) AS number
+            FROM ledger_entries GROUP BY organization_id
+        ) e USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="entries whose balance does not follow from the entry before",
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
+        FROM (
+            SELECT organization_id, seq, seq <> row_number() OVER w
+                   OR balance_after_micros <> amount_micros + coalesce(lag(balance_after_micros) OVER w, 0) AS wrong
+            FROM ledger_entries WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
+        ) entries
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="sealed entries that are gone, or are not what was sealed",
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
+        FROM (
+            SELECT s.organization_id, s.seq, s.seq <> s.number OR e.seq IS NULL
+                   OR s.sha256 <> sha256(coalesce(s.before, decode(repeat('00', 32), 'hex')) || ledger_entry_bytes(e))
+                   AS wrong
+            FROM (
+                SELECT organization_id, seq, sha256, lag(sha256) OVER w AS before, row_number() OVER w AS number
+                FROM ledger_seals WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
+            ) s LEFT JOIN ledger_entries e USING (organization_id, seq)
+        ) sealed
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="links of the chain over all wallets that are gone, or are not what was sealed",
+        sql="""
+        WITH changes AS (
+            SELECT organization_id, after_seq, 1 AS kind, id, gate_change_text(g) AS said FROM gate_changes g
+            UNION ALL SELECT organization_id, after_seq, 2, id, money_change_text(m) FROM money_changes m
+        ), histories AS (
+            SELECT organization_id, seq, string_agg(said, '' ORDER BY kind, id) AS history
+            FROM (
+                SELECT c.*, (SELECT min(h.seq) FROM ledger_heads h
+                             WHERE h.organization_id = c.organization_id AND h.seq > c.after_seq) AS seq
+                FROM changes c
+            ) placed GROUP BY organization_id, seq
+        )
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               (array_agg('link ' || number || ', of ' || organization_id ORDER BY number) FILTER (WHERE wrong))[1]
+        FROM (
+            SELECT h.number, organization_id, h.number <> h.place OR s.seq IS NULL
+                   OR h.sha256 <> sha256(coalesce(h.before, decode(repeat('00', 32), 'hex'))
+                                         || head_bytes(organization_id, seq, s.sha256, coalesce(history, ''))) AS wrong
+            FROM (
+                SELECT *, lag(sha256) OVER w AS before, row_number() OVER w AS place
+                FROM ledger_heads WINDOW w AS (ORDER BY number)
+            ) h LEFT JOIN ledger_seals s USING (organization_id, seq) LEFT JOIN histories USING (organization_id, seq)
+        ) links
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="holds that are not what was noted when they were opened and closed",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               min(organization_id || ', ' || reference_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT organization_id, reference_id, h.status IS NULL OR c.openings > 0 AND NOT coalesce(
+                c.openings = 1 AND c.opened = h.amount_micros
+                AND CASE h.status WHEN 'open' THEN c.endings = 0
+                        ELSE c.endings = 1 AND c.ending = 'hold_' || h.status
+                             AND c.ended = CASE h.status WHEN 'captured' THEN h.captured_micros
+                                                         ELSE h.amount_micros END
+                    END
+                AND (h.status <> 'expired' OR h.closed_at >= h.expires_at), false) AS wrong
+            FROM holds h FULL JOIN (
+                SELECT organization_id, reference_id,
+                       count(*) FILTER (WHERE change = 'hold_opened') AS openings,
+                       sum(amount_micros) FILTER (WHERE change = 'hold_opened') AS opened,
+                       count(*) FILTER (WHERE change <> 'hold_opened') AS endings,
+                       max(change) FILTER (WHERE change <> 'hold_opened') AS ending,
+                       sum(amount_micros) FILTER (WHERE change <> 'hold_opened') AS ended
+                FROM money_changes WHERE change LIKE 'hold%' GROUP BY organization_id, reference_id
+            ) c USING (organization_id, reference_id)
+        ) compared
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="wallets whose open holds do not add up to what they have set aside",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE w.held_micros <> coalesce(h.total, 0))
+        FROM wallets w LEFT JOIN (
+            SELECT organization_id, sum(amount_micros) AS total FROM holds WHERE status = 'open'
+            GROUP BY organization_id
+        ) h USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="captured holds without exactly one debit of what was captured",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros),
+               min(h.organization_id || ', ' || h.reference_id)
+                   FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros)
+        FROM holds h LEFT JOIN ledger_entries e
+            ON e.organization_id = h.organization_id AND e.reference_id = h.reference_id AND e.kind = 'debit'
+        WHERE h.status = 'captured'
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="references booked twice, and debits refunded twice",
+        sql="""
+        SELECT coalesce(sum(number), 0)::bigint, count(*) FILTER (WHERE number > 1) FROM (
+            SELECT count(*) AS number FROM ledger_entries GROUP BY organization_id, reference_id
+            UNION ALL
+            SELECT count(*) FROM ledger_entries WHERE refunds IS NOT NULL GROUP BY organization_id, refunds
+        ) grouped
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="refunds of no earlier debit, or of more than it took",
+        sql=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
+        FROM (
+            SELECT r.organization_id, r.seq,
+                   NOT coalesce(d.kind = 'debit' AND d.seq < r.seq AND r.amount_micros <= -d.amount_micros, false)
+                   AS wrong
+            FROM ledger_entries r LEFT JOIN ledger_entries d
+                ON d.organization_id = r.organization_id AND d.reference_id = r.refunds
+            WHERE r.kind = 'refund'
+        ) refunds
+        """,
+    ),
+)

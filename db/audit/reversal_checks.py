@@ -1,0 +1,113 @@
+"""The checks of what payers got back: in the ledger once, never more than was paid, and no debt without its block."""
+
+from db.audit.checks import Check
+
+REVERSAL_CHECKS = (
+    Check(
+        guarantee=4,
+        claim="reversals whose ledger entries are not what was taken, recovered and given back",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               min(r.organization_id || ', ' || r.provider || ' ' || r.object_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT r.organization_id, r.provider, r.object_id,
+                   coalesce(-taken.amount_micros, 0) <> r.taken_micros
+                   OR recovered.micros <> r.recovered_micros
+                   OR coalesce(given.amount_micros, 0) <> CASE WHEN r.returned_at IS NULL THEN 0
+                                                               ELSE r.taken_micros + r.recovered_micros END AS wrong
+            FROM reversals r
+            LEFT JOIN ledger_entries taken ON taken.organization_id = r.organization_id AND taken.kind = 'reversal'
+                 AND taken.reference_id = 'reversal:' || r.provider || ':' || r.object_id
+            LEFT JOIN ledger_entries given ON given.organization_id = r.organization_id AND given.kind = 'credit'
+                 AND given.reference_id = 'returned:' || r.provider || ':' || r.object_id
+            CROSS JOIN LATERAL (
+                SELECT coalesce(-sum(e.amount_micros), 0) AS micros
+                FROM generate_series(1, r.recoveries) AS number JOIN ledger_entries e
+                    ON e.organization_id = r.organization_id AND e.kind = 'recovery'
+                    AND e.reference_id = 'recovery:' || r.provider || ':' || r.object_id || ':' || number
+            ) recovered
+        ) r
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="reversals that count for less, or for another purse, than the payment that they take back",
+        # Of several reversals of one payment the later ones may count for what the earlier ones left.
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               min(organization_id || ', ' || provider || ' ' || object_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT r.organization_id, r.provider, r.object_id, r.payment_kind IS DISTINCT FROM p.kind
+                   OR count(*) OVER (PARTITION BY r.organization_id, r.provider, r.payment_id) = 1
+                      AND r.amount_micros < least(r.told_micros, p.amount_micros) AS wrong
+            FROM reversals r LEFT JOIN payments p ON p.organization_id = r.organization_id
+                 AND p.provider = r.provider AND p.object_id = r.payment_id
+        ) compared
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="wallets with entries of reversals that no reversal explains",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE e.number <> coalesce(r.number, 0)),
+               min(e.organization_id) FILTER (WHERE e.number <> coalesce(r.number, 0))
+        FROM (
+            SELECT organization_id, count(*) AS number FROM ledger_entries
+            WHERE kind IN ('reversal', 'recovery') GROUP BY organization_id
+        ) e LEFT JOIN (
+            SELECT organization_id, sum(recoveries + (taken_micros > 0)::int) AS number
+            FROM reversals GROUP BY organization_id
+        ) r USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="payments of which more was taken back than was paid",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE r.total > p.amount_micros) FROM (
+            SELECT organization_id, provider, payment_id, sum(amount_micros) AS total
+            FROM reversals WHERE returned_at IS NULL GROUP BY organization_id, provider, payment_id
+        ) r JOIN payments p ON p.organization_id = r.organization_id AND p.provider = r.provider
+             AND p.object_id = r.payment_id
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="payments that their payers had back before they were booked, and that were credited",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE EXISTS (
+            SELECT FROM ledger_entries e
+            WHERE e.kind = 'credit' AND e.reference_id = p.provider || ':capture:' || p.object_id
+              AND e.organization_id = p.organization_id))
+        FROM payments p WHERE p.kind = 'returned'
+        """,
+    ),
+    Check(
+        guarantee=2,
+        claim="organizations that owe what payers got back and have no block for it, or the block and owe nothing",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE o.organization_id IS NULL OR b.organization_id IS NULL)
+        FROM (
+            SELECT DISTINCT organization_id FROM reversals
+            WHERE payment_kind = 'topup' AND returned_at IS NULL
+              AND taken_micros + recovered_micros + waived_micros < amount_micros
+        ) o FULL JOIN (
+            SELECT organization_id FROM blocks WHERE kind = 'dispute' AND reference = 'receivable'
+        ) b USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=4,
+        claim="debts that were forgiven otherwise than it was noted",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
+        FROM (
+            SELECT organization_id, name, coalesce(r.waived_micros, 0) <> coalesce(c.micros, 0) AS wrong
+            FROM (SELECT *, provider || ':' || object_id AS name FROM reversals) r FULL JOIN (
+                SELECT organization_id, reference_id AS name, sum(amount_micros) AS micros
+                FROM money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
+            ) c USING (organization_id, name)
+        ) compared
+        """,
+    ),
+)

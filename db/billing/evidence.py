@@ -1,0 +1,90 @@
+"""Evidence: what a webhook's word may do by itself, and whether a provider's answer counts. Pure; no clock, no I/O.
+
+A word may only close. An answer may open, if it is newer than what has shut the gate, or stays the same for as long as
+a provider's reads may lag behind its webhooks.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from domain.billing.subscription import ENDED, PAID, Order, Provider, Snapshot, State, Word, order
+from domain.lifecycle.standing import Policy, Status, decide, opens
+
+CLOCKS_APART = timedelta(minutes=5)
+READS_LAG = timedelta(minutes=2)
+"""So far behind its webhooks a provider may answer. What is not newer opens when it was answered twice so far apart."""
+SAME_SECOND = timedelta(seconds=10)
+"""The same for two changes of one second: a read that shows that second lags behind it by less."""
+
+SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
+"""Whose webhooks can be forged by whoever saw a genuine one."""
+
+
+def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
+    """Of an event against the provider's own answers alone: no other event, true or forged, makes it old news."""
+    if told.as_of is not None and told.as_of > now + CLOCKS_APART:
+        return Order.UNCLEAR  # a time that has not come yet proves nothing
+    if told.as_of is not None and known.confirmed_at is not None:
+        long_before = known.confirmed_at - READS_LAG - CLOCKS_APART
+        if told.as_of < long_before:
+            return Order.OLDER  # it came late: the provider was asked so long after it that its answer knows of it
+    return order(told.as_of, known.snapshot.as_of)
+
+
+def word_of(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Word | None:
+    """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing.
+
+    One that repeats what is known counts if it is newer: what was read in between may not open any more.
+    """
+    record = known.record
+    if told.state is record.state and event_order(told, known, now) is not Order.NEWER:
+        return None
+    match told.state:
+        case State.SUSPENDED_NONPAYMENT | State.PAUSED:
+            return Word(state=told.state, as_of=told.as_of)
+        case State.PAST_DUE if record.state in PAID and record.debt is None:
+            since = min(told.as_of or now, now)
+            return Word(state=told.state, as_of=told.as_of, until=since + policy.grace, since=since)
+        case State.CANCELED | State.EXPIRED:
+            return Word(state=told.state, as_of=told.as_of, until=record.paid_until)
+    return None
+
+
+def may_be_paid_for(known: Subscription, word: Word, policy: Policy, now: datetime) -> bool:
+    """It would end service at once for want of paid time: the last payment may have come in the same moment."""
+    over = word.until is None or word.until <= now
+    served = decide(known.record, (), policy, now).status is Status.ACTIVE
+    return word.state in ENDED and over and served and known.debt is None
+
+
+def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Subscription | None:
+    """The subscription as the provider's answer makes it, if that counts. None: it may be a stale read, so ask again.
+
+    What closes counts at once. What opens is newer, by the provider's own times, than what has shut; or it is answered
+    twice, as far apart as reads may lag. An answer older than an earlier one counts only in the second way.
+    """
+    after = subscriptions.confirmed(known, told, word=_borne_out(known, told), now=now)
+    shut_at = known.snapshot.as_of if known.word is None else known.word.as_of
+    if order(told.as_of, known.snapshot.as_of) is Order.OLDER:
+        if decide(after.record, (), policy, now) == decide(known.record, (), policy, now):
+            return replace(known, confirmed_at=now, alert=None)
+        needed = READS_LAG
+    elif not opens(known.record, after.record, policy, now) or order(told.as_of, shut_at) is Order.NEWER:
+        return after
+    elif known.word is not None and known.word.state in ENDED and told.state in ENDED:
+        return after  # an end is final: it is the webhook's own word, with what only the provider can tell
+    else:
+        needed = SAME_SECOND if told.as_of is not None and told.as_of == shut_at else READS_LAG
+    if known.doubted_at is None or now < known.doubted_at + needed:
+        return None
+    return after
+
+
+def _borne_out(known: Subscription, told: Snapshot) -> Word | None:
+    """What the answer may take over from a word: that it was suspended for a debt, unless that may be forged."""
+    word = known.word
+    if word is None or known.provider not in SIGN_A_CHECKSUM or order(told.as_of, word.as_of) is Order.NEWER:
+        return word
+    return replace(word, state=State.PAST_DUE)

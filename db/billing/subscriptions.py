@@ -1,0 +1,288 @@
+"""Subscriptions as their providers last told them; exactly one of an organization's is the current one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Text, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.billing import paid_back
+from db.tables.billing import subscriptions
+from domain.billing.subscription import (
+    Debt,
+    Provider,
+    Record,
+    Snapshot,
+    State,
+    Word,
+    add_word,
+    debt_after,
+    paid_until_after,
+)
+from domain.money import Money
+
+_SELECT = select(subscriptions, paid_back.AT.label("paid_back_at"))
+_OF_ORGANIZATION = _SELECT.where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text)).order_by(
+    subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc()
+)
+_RECORD = (
+    update(subscriptions)
+    .where(subscriptions.c.organization_id == bindparam("of_organization", type_=Text))
+    .where(subscriptions.c.provider == bindparam("of_provider", type_=Text))
+    .where(subscriptions.c.provider_subscription_id == bindparam("of_subscription", type_=Text))
+)
+
+
+SAME_PAYMENT = timedelta(hours=1)
+"""So far apart a subscription and its payment may tell the time of one payment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while it was never asked.
+
+    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted what has shut it and
+    was not believed at once. `paid_back_at` is the time of its newest payment, where what paid for the period is paid
+    back.
+    """
+
+    organization_id: str
+    provider: Provider
+    id: str
+    is_current: bool
+    snapshot: Snapshot
+    debt: Debt | None
+    word: Word | None
+    doubted_at: datetime | None
+    confirmed_at: datetime | None
+    alert: str | None
+    checkout_url: str | None
+    checkout_plan_id: str | None = None
+    paid_back_at: datetime | None = None
+
+    @property
+    def record(self) -> Record:
+        """What a decision is made from. A period is not paid for if what paid for it was paid back."""
+        paid_until, paid_at, back_at = self.snapshot.paid_until, self.snapshot.paid_at, self.paid_back_at
+        if paid_until is not None and back_at is not None and (paid_at is None or paid_at <= back_at + SAME_PAYMENT):
+            paid_until = min(paid_until, back_at)
+        return Record(state=self.snapshot.state, debt=self.debt, paid_until=paid_until, word=self.word)
+
+
+async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
+    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.is_current)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else read(row)
+
+
+async def of_organization(conn: AsyncConnection, organization_id: str) -> list[Subscription]:
+    """All of them, the current one first."""
+    return [read(row) for row in await conn.execute(_OF_ORGANIZATION, {"organization_id": organization_id})]
+
+
+async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Subscription | None:
+    query = _SELECT.where(
+        subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id == subscription_id
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else read(row)
+
+
+async def by_checkout_key(conn: AsyncConnection, organization_id: str, key: str) -> Subscription | None:
+    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else read(row)
+
+
+async def add(
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    subscription_id: str,
+    *,
+    checkout_url: str | None = None,
+    checkout_key: str | None = None,
+    checkout_plan_id: str | None = None,
+) -> bool:
+    """Note a subscription as the organization's, not yet its current one; False if it was noted before."""
+    added = await conn.execute(
+        upsert(subscriptions)
+        .values(
+            organization_id=organization_id,
+            provider=provider.value,
+            provider_subscription_id=subscription_id,
+            is_current=False,
+            state=State.NONE.value,
+            checkout_url=checkout_url,
+            checkout_key=checkout_key,
+            checkout_plan_id=checkout_plan_id,
+        )
+        .on_conflict_do_nothing(index_elements=["provider", "provider_subscription_id"])
+        .returning(subscriptions.c.organization_id)
+    )
+    return added.one_or_none() is not None
+
+
+async def make_current(conn: AsyncConnection, subscription: Subscription) -> None:
+    """Name the subscription that decides from now on. The caller holds the organization's standing."""
+    await conn.execute(
+        update(subscriptions)
+        .where(subscriptions.c.organization_id == subscription.organization_id, subscriptions.c.is_current)
+        .values(is_current=False)
+    )
+    await conn.execute(update(subscriptions).where(*_key(subscription)).values(is_current=True))
+
+
+async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> Subscription | None:
+    """The customer completed a checkout: what stood for it has the subscription's own id from now on. Idempotent.
+
+    None if the subscription is another organization's. The caller holds the organization's standing and commits.
+    """
+    known = await find(conn, checkout.provider, subscription_id)
+    if known is None:
+        row = update(subscriptions).where(*_key(checkout))
+        await conn.execute(row.values(provider_subscription_id=subscription_id))
+        return replace(checkout, id=subscription_id)
+    if known.organization_id != checkout.organization_id:
+        return None
+    await conn.execute(delete(subscriptions).where(*_key(checkout)))
+    if not checkout.is_current:
+        return known
+    await make_current(conn, known)
+    return replace(known, is_current=True)
+
+
+def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime) -> Subscription:
+    """The subscription as it stands if the provider's answer `told` counts, which confirms or outdates the `word`."""
+    before = subscription.snapshot
+    paid_until = paid_until_after(before, told)
+    lasts = before if paid_until == before.paid_until else told
+    kept = replace(
+        told,
+        as_of=told.as_of or before.as_of,
+        access_until=told.access_until or before.access_until,
+        paid_until=paid_until,
+        paid_from=lasts.paid_from or (told.paid_from if paid_until == told.paid_until else None),
+        paid_at=told.paid_at or before.paid_at,
+    )
+    debt = debt_after(subscription.debt, told, word=word, now=now)
+    return replace(subscription, snapshot=kept, debt=debt, word=None, doubted_at=None, confirmed_at=now, alert=None)
+
+
+async def write(conn: AsyncConnection, subscription: Subscription) -> None:
+    """Write down what `confirmed` made of it. The caller holds the organization's standing."""
+    await conn.execute(_RECORD, _values(subscription))
+
+
+async def note_word(conn: AsyncConnection, subscription: Subscription, told: Word) -> Subscription:
+    """Write down a webhook's word beside what is confirmed. The caller holds the organization's standing.
+
+    An answer that contradicted an earlier word has not contradicted this one yet.
+    """
+    word = add_word(subscription.word, told)
+    await conn.execute(_RECORD, _key_values(subscription) | _word_values(word) | {"doubted_at": None})
+    return replace(subscription, word=word, doubted_at=None)
+
+
+async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
+    """The provider's answer contradicts what has shut it: since when it does. The caller holds the standing."""
+    if subscription.doubted_at is None:
+        await conn.execute(_RECORD, _key_values(subscription) | {"doubted_at": now})
+
+
+async def note_pending(conn: AsyncConnection, subscription: Subscription) -> None:
+    """A checkout that was just made: nobody has consented to it yet. The caller holds the standing."""
+    await conn.execute(_RECORD, _key_values(subscription) | {"state": State.PENDING.value})
+
+
+async def raise_alert(conn: AsyncConnection, subscription: Subscription, alert: str) -> None:
+    """Note what an operator must look at; the next confirmed snapshot clears it."""
+    await conn.execute(update(subscriptions).where(*_key(subscription)).values(alert=alert))
+
+
+def _key(subscription: Subscription) -> tuple[Any, ...]:
+    return (
+        subscriptions.c.organization_id == subscription.organization_id,
+        subscriptions.c.provider == subscription.provider.value,
+        subscriptions.c.provider_subscription_id == subscription.id,
+    )
+
+
+def _key_values(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "of_organization": subscription.organization_id,
+        "of_provider": subscription.provider.value,
+        "of_subscription": subscription.id,
+    }
+
+
+def _word_values(word: Word | None) -> dict[str, Any]:
+    return {
+        "word_state": word.state.value if word else None,
+        "word_as_of": word.as_of if word else None,
+        "word_until": word.until if word else None,
+        "word_since": word.since if word else None,
+    }
+
+
+def _values(recorded: Subscription) -> dict[str, Any]:
+    told, debt = recorded.snapshot, recorded.debt
+    return (
+        _key_values(recorded)
+        | _word_values(recorded.word)
+        | {
+            "state": told.state.value,
+            "raw_status": told.raw_status,
+            "as_of": told.as_of,
+            "access_until": told.access_until,
+            "paid_until": told.paid_until,
+            "paid_from": told.paid_from,
+            "paid_at": told.paid_at,
+            "past_due_since": debt.since if debt else None,
+            "shut_for_debt": debt is not None and debt.shut,
+            "doubted_at": recorded.doubted_at,
+            "confirmed_at": recorded.confirmed_at,
+            "alert": recorded.alert,
+            "outstanding_micros": told.outstanding.micros if told.outstanding else None,
+            "outstanding_currency": told.outstanding.currency if told.outstanding else None,
+            "failed_payments": told.failed_payments,
+        }
+    )
+
+
+def read(row: Row[Any]) -> Subscription:
+    """A row of the table, whatever else was selected with it."""
+    outstanding = None
+    if row.outstanding_micros is not None:
+        outstanding = Money(row.outstanding_micros, row.outstanding_currency)
+    return Subscription(
+        organization_id=row.organization_id,
+        provider=Provider(row.provider),
+        id=row.provider_subscription_id,
+        is_current=row.is_current,
+        snapshot=Snapshot(
+            state=State(row.state),
+            raw_status=row.raw_status,
+            as_of=row.as_of,
+            access_until=row.access_until,
+            paid_until=row.paid_until,
+            paid_from=row.paid_from,
+            paid_at=row.paid_at,
+            outstanding=outstanding,
+            failed_payments=row.failed_payments,
+        ),
+        debt=None if row.past_due_since is None else Debt(since=row.past_due_since, shut=row.shut_for_debt),
+        word=None if row.word_state is None else _word(row),
+        doubted_at=row.doubted_at,
+        confirmed_at=row.confirmed_at,
+        alert=row.alert,
+        checkout_url=row.checkout_url,
+        checkout_plan_id=row.checkout_plan_id,
+        paid_back_at=row.paid_back_at,
+    )
+
+
+def _word(row: Row[Any]) -> Word:
+    return Word(state=State(row.word_state), as_of=row.word_as_of, until=row.word_until, since=row.word_since)

@@ -1,0 +1,99 @@
+"""Top-ups by checkout: the links that were handed out, until they are paid or given up. Money is booked elsewhere."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.billing import topups
+from domain.billing.subscription import Provider
+from domain.money import Money
+
+ASKED_AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpCheckout:
+    organization_id: str
+    provider: Provider
+    checkout_id: str
+    url: str
+    amount: Money
+    status: str = "open"
+
+
+async def add(conn: AsyncConnection, made: TopUpCheckout, idempotency_key: str) -> bool:
+    """False if the key, or the checkout, is noted already. The caller commits."""
+    added = await conn.execute(
+        upsert(topups)
+        .values(
+            organization_id=made.organization_id,
+            provider=made.provider.value,
+            checkout_id=made.checkout_id,
+            url=made.url,
+            amount_micros=made.amount.micros,
+            currency=made.amount.currency,
+            idempotency_key=idempotency_key,
+        )
+        .on_conflict_do_nothing()
+        .returning(topups.c.checkout_id)
+    )
+    return added.one_or_none() is not None
+
+
+async def by_key(conn: AsyncConnection, organization_id: str, idempotency_key: str) -> TopUpCheckout | None:
+    query = select(topups).where(
+        topups.c.organization_id == organization_id, topups.c.idempotency_key == idempotency_key
+    )
+    return _topup((await conn.execute(query)).one_or_none())
+
+
+async def find(
+    conn: AsyncConnection, organization_id: str, provider: Provider, checkout_id: str
+) -> TopUpCheckout | None:
+    query = select(topups).where(
+        topups.c.organization_id == organization_id,
+        topups.c.provider == provider.value,
+        topups.c.checkout_id == checkout_id,
+    )
+    return _topup((await conn.execute(query)).one_or_none())
+
+
+async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpCheckout]:
+    """The open ones, the newest first; no more than may be asked about at one look."""
+    query = (
+        select(topups)
+        .where(topups.c.organization_id == organization_id, topups.c.status == "open")
+        .order_by(topups.c.created_at.desc())
+        .limit(ASKED_AT_ONCE)
+    )
+    return [found for row in await conn.execute(query) if (found := _topup(row)) is not None]
+
+
+async def close(conn: AsyncConnection, topup: TopUpCheckout, *, paid: bool) -> None:
+    """One that was given up may be paid all the same. The caller commits."""
+    await conn.execute(
+        update(topups)
+        .where(
+            topups.c.organization_id == topup.organization_id,
+            topups.c.provider == topup.provider.value,
+            topups.c.checkout_id == topup.checkout_id,
+            topups.c.status.in_(("open", "expired") if paid else ("open",)),
+        )
+        .values(status="paid" if paid else "expired", settled_at=func.clock_timestamp())
+    )
+
+
+def _topup(row: Any) -> TopUpCheckout | None:
+    if row is None:
+        return None
+    return TopUpCheckout(
+        organization_id=row.organization_id,
+        provider=Provider(row.provider),
+        checkout_id=row.checkout_id,
+        url=row.url,
+        amount=Money(row.amount_micros, row.currency),
+        status=row.status,
+    )

@@ -1,0 +1,264 @@
+"""Status callbacks: ranked, so that duplicates and reorderings change nothing. None of them moves money.
+
+Whoever holds a subaccount's token can sign one, so what would be refunded for it is read at Twilio first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.campaigns import refusals, status_checks, unpaid_sends
+from db.campaigns.refusals import Failed
+from db.campaigns.status_checks import Check
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, exclude_each_other, rank
+
+_OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
+_RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
+_LOCK = """
+    SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status, m.sender
+    FROM messages m
+    JOIN (SELECT DISTINCT * FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]))
+              AS t (organization_id, id)) asked USING (organization_id, id)
+    ORDER BY m.organization_id, m.id FOR UPDATE OF m
+"""
+_WAITING = text(_LOCK)
+_FREE = text(f"{_LOCK} SKIP LOCKED")
+_THERE = text(
+    """
+    SELECT m.organization_id, m.id
+    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[])) AS t (organization_id, id)
+        USING (organization_id, id)
+    """
+)
+_BY_SID = text(
+    """
+    SELECT m.organization_id, m.provider_sid, m.id
+    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:sids AS text[])) AS t (organization_id, sid)
+        ON m.organization_id = t.organization_id AND m.provider_sid = t.sid
+    """
+)
+_WRITE = text(
+    """
+    UPDATE messages m
+    SET status = 'accepted', provider_sid = t.sid, delivery_status = t.status, error_code = t.code,
+        sid_confirmed = m.sid_confirmed AND m.provider_sid IS NOT NULL,
+        settled_at = coalesce(m.settled_at, clock_timestamp())
+    FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]), CAST(:sids AS text[]), CAST(:statuses AS text[]),
+                CAST(:codes AS integer[])) AS t (organization_id, id, sid, status, code)
+    WHERE m.organization_id = t.organization_id AND m.id = t.id
+    """
+)
+
+
+class Applied(StrEnum):
+    CHANGED = "changed"
+    TO_BE_READ = "to be read at Twilio, which alone can say how it ended"
+    NOTHING_NEW = "nothing new"
+    NOT_OURS = "no such message"
+    TOO_LATE = "of an attempt that was settled otherwise"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A verified callback, and whose subaccount it came from."""
+
+    organization_id: str
+    callback: StatusCallback
+
+    @property
+    def asks_for_money(self) -> bool:
+        """Whether what it tells would be refunded, were it true."""
+        status = self.callback.status
+        return status is not None and delivery_failure.refunded(status, self.callback.error_code)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a message stands, as callbacks are applied to it one by one."""
+
+    status: MessageStatus
+    attempt: int
+    provider_sid: str | None
+    delivery_status: DeliveryStatus | None
+    sender: str | None
+    error_code: int | None = None
+
+    def hear(self, told: Told, attempt: int | None, *, sid_taken: bool) -> Applied:
+        callback = told.callback
+        if callback.status is None:
+            return Applied.NOTHING_NEW
+        if self.status not in _OPEN or not self._same_attempt(callback, attempt):
+            return Applied.TOO_LATE
+        another_sid = sid_taken if self.provider_sid is None else self.provider_sid != callback.message_sid
+        in_doubt = another_sid or exclude_each_other(self.delivery_status, callback.status)  # one of two is forged
+        if told.asks_for_money or in_doubt:
+            return Applied.TO_BE_READ
+        if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
+            return Applied.NOTHING_NEW
+        self.status, self.provider_sid = MessageStatus.ACCEPTED, callback.message_sid
+        self.delivery_status, self.error_code = callback.status, callback.error_code
+        return Applied.CHANGED
+
+    def contradicts(self, told: Told, attempt: int | None) -> bool:
+        """Whether it says that something went out that was refunded, or given back and sent once more."""
+        status = told.callback.status
+        if status not in WENT_OUT or told.asks_for_money:
+            return False
+        if attempt is not None and attempt < self.attempt:
+            return True
+        if self.status not in (*_RETURNED, MessageStatus.PENDING, MessageStatus.SKIPPED):
+            return False
+        if self.provider_sid not in (None, told.callback.message_sid):
+            return False
+        known = self.delivery_status
+        if known in WENT_OUT and known is not DeliveryStatus.UNDELIVERED:  # it is known to be sent after its refund
+            return rank(status) > rank(known)
+        return status in (WENT_OUT if known is not DeliveryStatus.UNDELIVERED else ARRIVED)
+
+    def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
+        """Twilio's id decides where it is known here: the attempt of a forged callback may be any number."""
+        return callback.message_sid == self.provider_sid or attempt in (None, self.attempt)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What follows from callbacks besides what they change: messages to be read, and alerts."""
+
+    checks: list[Check] = field(default_factory=list)
+    sent_after_refund: dict[str, str] = field(default_factory=dict)
+
+
+_Key = tuple[str, UUID]
+_Sids = Mapping[tuple[str, str], UUID]
+
+
+async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = True) -> list[Applied | None]:
+    """Write down what callbacks tell, of any organizations, in order; an answer for each. Any number of times.
+
+    Locks the messages and nothing else. With `wait` false what somebody else holds is not waited for: its answer is
+    None, and nothing of it is done. The caller commits.
+    """
+    by_sid = await _by_sid(conn, told)
+    keys = [_key(one, by_sid) for one in told]
+    known = await _lock(conn, keys, wait=wait)
+    held = set() if wait else await _held_elsewhere(conn, keys, known)
+    answers: list[Applied | None] = []
+    changed: dict[_Key, _Standing] = {}
+    found = _Found()
+    for one, key in zip(told, keys, strict=True):
+        if key in held:
+            answers.append(None)
+            continue
+        message = None if key is None else known.get(key)
+        if key is None or message is None:
+            answers.append(Applied.NOT_OURS)
+            continue
+        applied = _hear(one, key, message, by_sid, found)
+        if applied is Applied.CHANGED:
+            changed[key] = message
+        answers.append(applied)
+    if changed:
+        await conn.execute(_WRITE, _rows(changed))
+    await status_checks.add(conn, found.checks)
+    for organization_id, detail in sorted(found.sent_after_refund.items()):
+        await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
+    for organization_id in sorted({key[0] for key in changed}):
+        failed = [Failed(one.error_code, one.sender) for key, one in changed.items() if key[0] == organization_id]
+        await refusals.tell(conn, organization_id, failed)
+    return answers
+
+
+def _hear(told: Told, key: _Key, message: _Standing, by_sid: _Sids, found: _Found) -> Applied:
+    callback, attempt = told.callback, _attempt(told.callback.attempt_id)
+    whose = by_sid.get((told.organization_id, callback.message_sid))
+    applied = message.hear(told, attempt, sid_taken=whose not in (None, key[1]))
+    contradicts = applied is Applied.TOO_LATE and message.contradicts(told, attempt)
+    if applied is Applied.TO_BE_READ or contradicts:
+        found.checks.append(
+            Check(
+                organization_id=told.organization_id,
+                message_id=key[1],
+                attempt=attempt if contradicts and attempt is not None else message.attempt,
+                message_sid=callback.message_sid,
+                told=callback.status,
+            )
+        )
+    if contradicts and message.status in _RETURNED:
+        detail = f"message {key[1]} was refunded; a callback says that {callback.message_sid} is {callback.status}"
+        found.sent_after_refund[told.organization_id] = detail
+    return applied
+
+
+async def _by_sid(conn: AsyncConnection, told: Sequence[Told]) -> _Sids:
+    """Which messages Twilio's ids stand for already."""
+    asked = {
+        "organizations": [one.organization_id for one in told],
+        "sids": [one.callback.message_sid for one in told],
+    }
+    return {(row.organization_id, row.provider_sid): row.id for row in await conn.execute(_BY_SID, asked)}
+
+
+def _key(told: Told, by_sid: _Sids) -> _Key | None:
+    """Which message it is about: by our attempt's id, or by Twilio's where that is missing."""
+    message_id = _message_id(told.callback.attempt_id)
+    if message_id is None:
+        message_id = by_sid.get((told.organization_id, told.callback.message_sid))
+    return None if message_id is None else (told.organization_id, message_id)
+
+
+async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: bool) -> dict[_Key, _Standing]:
+    named = [key for key in keys if key is not None]
+    if not named:
+        return {}
+    return {
+        (row.organization_id, row.id): _Standing(
+            status=MessageStatus(row.status),
+            attempt=row.attempt,
+            provider_sid=row.provider_sid,
+            delivery_status=None if row.delivery_status is None else DeliveryStatus(row.delivery_status),
+            sender=row.sender,
+        )
+        for row in await conn.execute(_WAITING if wait else _FREE, _asked(named))
+    }
+
+
+async def _held_elsewhere(
+    conn: AsyncConnection, keys: Sequence[_Key | None], known: Mapping[_Key, _Standing]
+) -> set[_Key | None]:
+    """Those that are there, and were not to be had."""
+    missing = [key for key in keys if key is not None and key not in known]
+    if not missing:
+        return set()
+    return {(row.organization_id, row.id) for row in await conn.execute(_THERE, _asked(missing))}
+
+
+def _asked(keys: Sequence[_Key]) -> dict[str, list[Any]]:
+    return {"organizations": [key[0] for key in keys], "ids": [key[1] for key in keys]}
+
+
+def _rows(changed: Mapping[_Key, _Standing]) -> dict[str, list[Any]]:
+    return _asked(list(changed)) | {
+        "sids": [message.provider_sid for message in changed.values()],
+        "statuses": [message.delivery_status for message in changed.values()],
+        "codes": [message.error_code for message in changed.values()],
+    }
+
+
+def _message_id(attempt_id: str | None) -> UUID | None:
+    try:
+        return UUID((attempt_id or "").partition(".")[0])
+    except ValueError:
+        return None
+
+
+def _attempt(attempt_id: str | None) -> int | None:
+    number = (attempt_id or "").partition(".")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 7 else None

@@ -1,0 +1,72 @@
+"""What Twilio's lists say of messages that they show anyway: ends that no callback told, and sends after a refund."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.campaigns import status_checks
+from db.campaigns.status_checks import Check
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import WENT_OUT, DeliveryStatus, SentMessage, exclude_each_other, rank
+
+_KNOWN = text(
+    """
+    SELECT m.provider_sid AS sid, m.id, m.attempt, m.status, m.delivery_status, u.message_sid IS NOT NULL AS noted
+    FROM messages m LEFT JOIN unpaid_sends u
+        ON u.organization_id = m.organization_id AND u.message_id = m.id AND u.attempt = m.attempt
+    WHERE m.organization_id = :organization_id AND m.provider_sid = ANY(CAST(:sids AS text[])) AND m.sid_confirmed
+    UNION ALL
+    SELECT a.provider_sid, a.message_id, a.attempt, 'refused', NULL, u.message_sid IS NOT NULL
+    FROM attempts a LEFT JOIN unpaid_sends u
+        ON u.organization_id = a.organization_id AND u.message_id = a.message_id AND u.attempt = a.attempt
+    WHERE a.organization_id = :organization_id AND a.provider_sid = ANY(CAST(:sids AS text[]))
+    """
+)
+_WRITE = text(
+    """
+    WITH free AS MATERIALIZED (
+        SELECT m.id, t.status, t.code
+        FROM messages m JOIN unnest(CAST(:sids AS text[]), CAST(:statuses AS text[]), CAST(:codes AS integer[]))
+            AS t (sid, status, code) ON m.organization_id = :organization_id AND m.provider_sid = t.sid
+        WHERE m.status = 'accepted' AND m.sid_confirmed
+        ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
+    )
+    UPDATE messages m SET delivery_status = free.status, error_code = free.code
+    FROM free WHERE m.organization_id = :organization_id AND m.id = free.id
+    """
+)
+
+
+async def compare(conn: AsyncConnection, organization_id: str, listed: Sequence[SentMessage]) -> int:
+    """Take over how messages ended that we do not know the end of; returns how many differed.
+
+    What moves money, or should not have gone out, is read by itself first. Waits for no lock; the caller commits.
+    """
+    by_sid = {one.sid: one for one in listed if one.status is not None}
+    rows = await conn.execute(_KNOWN, {"organization_id": organization_id, "sids": list(by_sid)})
+    ends: list[SentMessage] = []
+    checks: list[Check] = []
+    for row in rows:
+        sent = by_sid[row.sid]
+        assert sent.status is not None
+        failed = delivery_failure.refunded(sent.status, sent.error_code)
+        kept = row.status == MessageStatus.ACCEPTED.value
+        known = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
+        news = known is None or rank(sent.status) > rank(known) or exclude_each_other(known, sent.status)
+        if kept and not failed and news:
+            ends.append(sent)
+        elif (kept and failed) or (not kept and not failed and sent.status in WENT_OUT and not row.noted):
+            check = Check(organization_id=organization_id, message_id=row.id, attempt=row.attempt, message_sid=row.sid)
+            checks.append(check)
+    if ends:
+        asked = {
+            "organization_id": organization_id,
+            "sids": [one.sid for one in ends],
+            "statuses": [one.status for one in ends],
+            "codes": [one.error_code for one in ends],
+        }
+        await conn.execute(_WRITE, asked)
+    await status_checks.add(conn, checks)
+    return len(ends) + len(checks)

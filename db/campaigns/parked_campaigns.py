@@ -1,0 +1,168 @@
+"""Campaigns that Tollgate parked for want of permission or money: why, and which of them may run again.
+
+One rule for the event that lets them and for the upkeep that looks what no event did, so that nothing is resumed only
+to be parked again.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Text, Uuid, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import tables
+from db.campaigns.campaigns import TOLLGATE, Campaign, change, lock_in_status
+from db.lifecycle import standings
+from db.wallet import wallets
+from domain.campaigns.campaign import OUTRANKS, PASSES_BY_ITSELF, CampaignStatus, Park, kept_by
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.waits import too_dear
+from domain.lifecycle.standing import Status
+from domain.money import Money
+from domain.wallet.ledger import Wallet
+
+_REASONS = [reason.value for reason in PASSES_BY_ITSELF]
+_QUIET_HOURS = text(
+    """
+    SELECT DISTINCT quiet_from, quiet_until FROM campaigns
+    WHERE status = 'parked' AND reason = ANY(:reasons) AND quiet_from IS NOT NULL
+      AND (CAST(:of AS text) IS NULL OR organization_id = :of)
+    """
+)
+_NEXT = (
+    text(
+        """
+        SELECT c.organization_id, c.id, coalesce(sendable.price_micros, quiet.price_micros, 0) AS costs
+        FROM campaigns c
+        LEFT JOIN jsonb_to_recordset(CAST(:quiet AS jsonb)) AS q (begins time, ends time, countries text[])
+            ON q.begins = c.quiet_from AND q.ends = c.quiet_until
+        LEFT JOIN LATERAL (
+            SELECT price_micros FROM messages m
+            WHERE m.organization_id = c.organization_id AND m.campaign_id = c.id AND m.status = 'pending'
+              AND coalesce(m.country, '') <> ALL(coalesce(q.countries, '{}'))
+              AND NOT EXISTS (SELECT 1 FROM opt_outs o
+                              WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient)
+            ORDER BY m.position LIMIT 1) sendable ON true
+        LEFT JOIN LATERAL (
+            SELECT price_micros FROM messages m
+            WHERE sendable.price_micros IS NULL
+              AND m.organization_id = c.organization_id AND m.campaign_id = c.id AND m.status = 'pending'
+              AND NOT EXISTS (SELECT 1 FROM opt_outs o
+                              WHERE o.organization_id = m.organization_id AND o.recipient = m.recipient)
+            ORDER BY m.position LIMIT 1) quiet ON true
+        WHERE c.status = 'parked' AND c.reason = ANY(:reasons)
+          AND (CAST(:of AS text) IS NULL OR c.organization_id = :of)
+        """
+    )
+    .columns(organization_id=Text, id=Uuid, costs=BigInteger)
+    .subquery("next")
+)
+"""What its next message costs: the first that may be sent now; where it is quiet for all, the first of them."""
+_AVAILABLE = tables.wallet.wallets.c.balance_micros - tables.wallet.wallets.c.held_micros
+_MAY_GO_ON = (
+    select(_NEXT.c.organization_id)
+    .distinct()
+    .join(tables.lifecycle.standings, tables.lifecycle.standings.c.organization_id == _NEXT.c.organization_id)
+    .join(tables.wallet.wallets, tables.wallet.wallets.c.organization_id == _NEXT.c.organization_id)
+    .where(tables.lifecycle.standings.c.status == Status.ACTIVE.value, tables.wallet.wallets.c.gate_open)
+    .where(~tables.wallet.wallets.c.frozen_by_suspension, ~tables.wallet.wallets.c.frozen_by_operator)
+    .where(_AVAILABLE > 0, _NEXT.c.costs <= _AVAILABLE)
+)
+
+
+async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> list[UUID]:
+    """Park every running campaign; returns those to ring. The caller holds the standing.
+
+    Those that wait for something weaker wait for this from now on.
+    """
+    running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
+    for campaign in running:
+        await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+    for campaign in await lock_in_status(conn, organization_id, CampaignStatus.PARKED):
+        if campaign.reason in OUTRANKS.get(park, ()):
+            await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+    return [campaign.id for campaign in running]
+
+
+async def resume_eligible(conn: AsyncConnection, organization_id: str, *, now: datetime) -> list[UUID]:
+    """Let the parked campaigns run again whose next message may go and is paid for; returns those to ring.
+
+    No block stands, the wallet is open and unfrozen, and its balance pays the first message that may be sent now. Never
+    one that a person paused, and never one that Twilio's refusals stopped. What keeps the others is written down. Takes
+    the locks of the standing, the campaigns and the wallet. The caller commits.
+    """
+    standing = await standings.lock(conn, organization_id)
+    if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
+        return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
+    parked = await lock_in_status(conn, organization_id, CampaignStatus.PARKED)
+    eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
+    wallet = await wallets.watch(conn, organization_id) if eligible else None
+    if wallet is None:
+        return []
+    costs = await _costs(conn, organization_id, now)
+    resumed = []
+    for campaign in eligible:
+        kept = _kept(wallet, costs.get(campaign.id, 0))
+        if kept is None:
+            await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
+            resumed.append(campaign.id)
+        elif campaign.reason != kept.by:
+            await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=kept.by, detail=kept.detail)
+    return resumed
+
+
+async def may_go_on(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
+    """Organizations with a parked campaign that may go on, whatever event should have resumed it."""
+    asked = {"of": None, "reasons": _REASONS, "quiet": await _quiet(conn, None, now)}
+    return list((await conn.execute(_MAY_GO_ON.limit(limit), asked)).scalars())
+
+
+async def shortage(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> str:
+    """What one that is parked for want of money lacks now, in words; empty where it lacks nothing."""
+    wallet = await wallets.get(conn, campaign.organization_id)
+    costs = await _costs(conn, campaign.organization_id, now)
+    return "" if wallet is None else _shortage(wallet, costs.get(campaign.id, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    by: Park
+    detail: str = ""
+
+
+def _kept(wallet: Wallet, costs: int) -> _Kept | None:
+    park = kept_by(wallet)
+    if park is not None and park is not Park.INSUFFICIENT_FUNDS:
+        return _Kept(park)
+    if park is None and costs <= wallet.available_micros:
+        return None
+    return _Kept(Park.INSUFFICIENT_FUNDS, _shortage(wallet, costs))
+
+
+def _shortage(wallet: Wallet, costs: int) -> str:
+    if costs <= wallet.available_micros:
+        return ""
+    return too_dear(Money(wallet.available_micros, wallet.currency), Money(costs, wallet.currency))
+
+
+async def _costs(conn: AsyncConnection, organization_id: str, now: datetime) -> Mapping[UUID, int]:
+    asked = {"of": organization_id, "reasons": _REASONS, "quiet": await _quiet(conn, organization_id, now)}
+    return {row.id: row.costs for row in await conn.execute(select(_NEXT), asked)}
+
+
+async def _quiet(conn: AsyncConnection, organization_id: str | None, now: datetime) -> str:
+    """Where it is quiet now, by the quiet hours that parked campaigns have."""
+    found = await conn.execute(_QUIET_HOURS, {"of": organization_id, "reasons": _REASONS})
+    return json.dumps(
+        [
+            {
+                "begins": row.quiet_from.isoformat(),
+                "ends": row.quiet_until.isoformat(),
+                "countries": QuietHours(row.quiet_from, row.quiet_until).quiet_countries(now),
+            }
+            for row in found
+        ]
+    )

@@ -1,0 +1,107 @@
+"""How far a campaign is, how fast it goes, and when it will be through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.campaigns import parked_campaigns
+from db.campaigns.campaigns import Campaign
+from domain.campaigns import waits
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.waits import Wait, Waits
+
+LATELY = timedelta(minutes=1)
+_MOST_LOOKED_AT = 60_000
+_LATELY = text(
+    """
+    SELECT count(*) AS number, min(sending_at) AS since FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id
+      AND position BETWEEN :position - :most AND :position AND sending_at > :since
+    """
+)
+_UNCONFIRMED = text(
+    """
+    SELECT count(*) FROM messages
+    WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status IN ('sending', 'unknown')
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Messages of a campaign. `sent` were taken by Twilio and kept; of those, `delivered` and `failed` say so.
+
+    `refunded` were paid for and the money is back; `remaining` are to be sent; `unconfirmed` may have been taken.
+    """
+
+    sent: int
+    delivered: int
+    failed: int
+    refunded: int
+    skipped: int
+    unconfirmed: int
+    remaining: int
+    per_second: float
+    seconds_left: int | None
+
+
+async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Wait | None:
+    """Why it does not move; None: it moves, or is over."""
+    unconfirmed = 0
+    if (campaign.status, campaign.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS):
+        campaign = replace(campaign, detail=await parked_campaigns.shortage(conn, campaign, now=now))
+    if campaign.waits_for == Waits.UNCONFIRMED:
+        unconfirmed = await number_unconfirmed(conn, campaign)
+    return waits.why(campaign.facts, unconfirmed=unconfirmed, now=now)
+
+
+async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
+    """How many were handed over, and nobody knows whether Twilio took them."""
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    number: int = (await conn.execute(_UNCONFIRMED, asked)).scalar_one()
+    return number
+
+
+async def of(
+    conn: AsyncConnection, campaign: Campaign, counts: Mapping[str, int], position: int | None, *, now: datetime
+) -> Progress:
+    """From what `db.campaigns.campaigns` counts, which takes its time for a million, and its next position.
+
+    `seconds_left` is told only while messages go and there are some left to go.
+    """
+    per_second = await rate(conn, campaign, position or campaign.total, now=now)
+    waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
+    remaining = 0 if campaign.status is CampaignStatus.CANCELED else waiting
+    still = waits.why(campaign.facts, unconfirmed=0, now=now)
+    going = campaign.status is CampaignStatus.RUNNING and still is None and per_second > 0 and remaining > 0
+    return Progress(
+        sent=counts[MessageStatus.ACCEPTED],
+        delivered=counts["delivered"],
+        failed=counts["failed"],
+        refunded=counts[MessageStatus.REFUSED] + counts[MessageStatus.LOST],
+        skipped=counts[MessageStatus.SKIPPED],
+        unconfirmed=counts[MessageStatus.SENDING] + counts[MessageStatus.UNKNOWN],
+        remaining=remaining,
+        per_second=per_second,
+        seconds_left=round(remaining / per_second) if going else None,
+    )
+
+
+async def rate(conn: AsyncConnection, campaign: Campaign, position: int, *, now: datetime) -> float:
+    """Messages a second that were handed over in the last minute, before `position`."""
+    asked = {
+        "organization_id": campaign.organization_id,
+        "campaign_id": campaign.id,
+        "position": position,
+        "most": _MOST_LOOKED_AT,
+        "since": now - LATELY,
+    }
+    row = (await conn.execute(_LATELY, asked)).one()
+    if not row.number:
+        return 0.0
+    spent: timedelta = now - row.since
+    per_second: float = row.number / max(spent.total_seconds(), 1.0)
+    return round(per_second, 1)

@@ -1,0 +1,93 @@
+"""Rates: what a segment to a country costs everybody, or one organization."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.lifecycle.organizations import Organization
+from db.tables.campaigns import rates
+from domain.campaigns.rate_card import RateCard
+from domain.money import Money
+
+EVERYBODY = "*"
+"""Stands where an organization's id stands; no organization can have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """`organization_id` is `EVERYBODY` or one organization's."""
+
+    organization_id: str
+    country: str
+    price_per_segment: Money
+    changed_at: datetime
+
+
+async def put(conn: AsyncConnection, organization_id: str, country: str, price: Money) -> Rate:
+    """Set it, whether there was one or not. It counts for recipients that are loaded from then on."""
+    new = upsert(rates).values(
+        organization_id=organization_id,
+        country=country,
+        currency=price.currency,
+        price_per_segment_micros=price.micros,
+    )
+    stored = await conn.execute(
+        new.on_conflict_do_update(
+            index_elements=list(rates.primary_key),
+            set_={
+                "price_per_segment_micros": new.excluded.price_per_segment_micros,
+                "changed_at": func.clock_timestamp(),
+            },
+        ).returning(rates)
+    )
+    return _rate(stored.one())
+
+
+async def remove(conn: AsyncConnection, organization_id: str, country: str, currency: str) -> bool:
+    """False if there was none."""
+    gone = await conn.execute(_one(delete(rates), organization_id, country, currency).returning(rates.c.country))
+    return gone.one_or_none() is not None
+
+
+async def get(conn: AsyncConnection, organization_id: str, country: str, currency: str) -> Rate | None:
+    row = (await conn.execute(_one(select(rates), organization_id, country, currency))).one_or_none()
+    return None if row is None else _rate(row)
+
+
+async def of(conn: AsyncConnection, organization_id: str) -> list[Rate]:
+    """By country and currency; some hundred at most."""
+    query = select(rates).where(rates.c.organization_id == organization_id).order_by(rates.c.country, rates.c.currency)
+    return [_rate(row) for row in await conn.execute(query)]
+
+
+async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
+    """The organization's rate card as it is now, in its wallet's currency."""
+    query = (
+        select(rates)
+        .where(rates.c.organization_id.in_([EVERYBODY, organization.id]), rates.c.currency == organization.currency)
+        .order_by(rates.c.organization_id == organization.id)  # its own come last, and replace everybody's
+    )
+    by_country = {row.country: row.price_per_segment_micros for row in await conn.execute(query)}
+    default = organization.price_per_segment
+    return RateCard(
+        currency=organization.currency, by_country=by_country, default=None if default is None else default.micros
+    )
+
+
+def _one(query: Any, organization_id: str, country: str, currency: str) -> Any:
+    return query.where(
+        rates.c.organization_id == organization_id, rates.c.country == country, rates.c.currency == currency
+    )
+
+
+def _rate(row: Row[Any]) -> Rate:
+    return Rate(
+        organization_id=row.organization_id,
+        country=row.country,
+        price_per_segment=Money(row.price_per_segment_micros, row.currency),
+        changed_at=row.changed_at,
+    )

@@ -1,0 +1,273 @@
+"""What Twilio itself says of messages, read by us: it outranks every callback, and only it refunds what was taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.campaigns import campaigns, messages, refusals, send_results, status_checks, unpaid_sends
+from db.campaigns.campaigns import TOLLGATE
+from db.campaigns.messages import Message
+from db.campaigns.refusals import Failed
+from db.campaigns.send_results import Reply
+from db.campaigns.status_checks import GIVEN_UP_AFTER, Check
+from db.wallet import wallets
+from domain.alerts import AlertKind
+from domain.campaigns import delivery_failure
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.telephony import (
+    CLOCKS_DIFFER,
+    TERMINAL,
+    WENT_OUT,
+    DeliveryStatus,
+    SentMessage,
+    exclude_each_other,
+    rank,
+)
+
+CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = AlertKind.CALLBACK_CONTRADICTED, AlertKind.REFUND_UNCONFIRMED
+SURELY_THERE = timedelta(minutes=15)
+"""So long after a callback Twilio has the message, if it ever will."""
+_WRITE = text(
+    """
+    UPDATE messages m
+    SET status = 'accepted', sid_confirmed = true, delivery_status = t.status, error_code = t.code,
+        settled_at = coalesce(m.settled_at, clock_timestamp())
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS integer[])) AS t (id, status, code)
+    WHERE m.organization_id = :organization_id AND m.id = t.id
+    """
+)
+_NOT_LISTED = "Twilio does not list what callbacks told of"
+_NOT_FOUND = text(
+    """
+    UPDATE messages SET problem = :problem
+    WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[])) AND status = 'accepted'
+      AND NOT sid_confirmed
+    """
+)
+_LOST = text(
+    """
+    WITH lost AS (
+        SELECT attempt, sending_at FROM messages
+        WHERE organization_id = :organization_id AND id = :id AND attempt = :attempt
+          AND status = 'lost' AND provider_sid IS NULL
+        UNION ALL SELECT attempt, sending_at FROM attempts
+        WHERE organization_id = :organization_id AND message_id = :id AND attempt = :attempt
+          AND status = 'lost' AND provider_sid IS NULL
+    ), later AS (
+        SELECT sending_at FROM messages WHERE organization_id = :organization_id AND id = :id
+        UNION ALL SELECT sending_at FROM attempts WHERE organization_id = :organization_id AND message_id = :id
+    )
+    SELECT lost.sending_at, (SELECT min(sending_at) FROM later WHERE sending_at > lost.sending_at) AS next_at
+    FROM lost WHERE lost.sending_at IS NOT NULL
+    """
+)
+"""An attempt that was given up and of which nobody has known since which of Twilio's it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A message as Twilio has it, None where it does not; `check` says why it was read."""
+
+    check: Check
+    sent: SentMessage | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    refunded: int = 0
+    look_up: tuple[UUID, ...] = ()
+
+
+@dataclass(slots=True)
+class _Decided:
+    replies: list[Reply] = field(default_factory=list)
+    words: list[tuple[UUID, DeliveryStatus, int | None]] = field(default_factory=list)
+    done: list[Check] = field(default_factory=list)
+    look_up: list[UUID] = field(default_factory=list)
+    alerts: dict[AlertKind, str] = field(default_factory=dict)
+
+
+async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime) -> Outcome:
+    """Write down what Twilio says of messages of one organization: how they end, what is refunded, what contradicts.
+
+    What failed because the account was suspended is pending again. `look_up` names messages of which only callbacks
+    say which of Twilio's they are: those have to be found in its list. Any number of times. Locks the campaigns, the
+    wallet, the messages; the caller commits.
+    """
+    ids = {one.check.message_id for one in readings}
+    await _lock_campaigns(conn, organization_id, await messages.in_window(conn, organization_id, list(ids)))
+    wallet = await wallets.lock(conn, organization_id)
+    known = {one.id: one for one in await messages.lock(conn, organization_id, ids)}
+    decided = _Decided()
+    for reading in readings:
+        message = known.get(reading.check.message_id)
+        if message is None:
+            decided.done.append(reading.check)
+        elif reading.sent is None:
+            await _not_there(conn, decided, message, reading.check, now)
+        elif _is_refunded(message, reading.check, reading.sent):
+            await _of_what_was_refunded(conn, decided, message, reading.check, reading.sent, now)
+        else:
+            _of_what_is_open(decided, message, reading.check, reading.sent, now)
+    refunded = await send_results.settle_locked(conn, organization_id, wallet, decided.replies)
+    await _write(conn, organization_id, decided)
+    await _run_again(conn, organization_id, decided.replies)
+    await refusals.tell(
+        conn, organization_id, [Failed(reply.error_code, reply.message.sender) for reply in decided.replies]
+    )
+    return Outcome(refunded=refunded, look_up=tuple(decided.look_up))
+
+
+async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
+    """Write down how messages came out that were found in Twilio's list; returns how many were still open.
+
+    Locks the campaigns, the wallet, the messages; the caller commits.
+    """
+    await _lock_campaigns(conn, organization_id, [reply.message for reply in replies])
+    settled = await send_results.settle(conn, organization_id, replies)
+    await _run_again(conn, organization_id, replies)
+    return settled
+
+
+async def leave_to_a_person(
+    conn: AsyncConnection, organization_id: str, checks: Sequence[Check], unsure: Sequence[str]
+) -> None:
+    """End the reading of messages that callbacks told of, and that are not found in Twilio's list."""
+    ids = sorted({one.message_id for one in checks})
+    await conn.execute(_NOT_FOUND, {"organization_id": organization_id, "ids": ids, "problem": _NOT_LISTED})
+    await status_checks.done(conn, organization_id, checks)
+    await alerts.raise_(conn, organization_id, REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED)
+
+
+async def _lock_campaigns(conn: AsyncConnection, organization_id: str, of: Sequence[Message]) -> None:
+    for campaign_id in sorted({one.campaign_id for one in of if one.campaign_id is not None}):
+        await campaigns.lock(conn, organization_id, campaign_id)
+
+
+async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
+    """A campaign that was over is not, when messages of it are pending again."""
+    for campaign_id in {one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING}:
+        campaign = None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
+        if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
+            await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value)
+
+
+def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
+    """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier one."""
+    earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
+    return earlier or message.status in send_results.RETURNED | {MessageStatus.SKIPPED}
+
+
+def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:
+    if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
+        decided.done.append(check)  # it was refused, or waits for its next attempt
+    elif message.is_taken_on_trust or message.provider_sid is None:
+        decided.look_up.append(message.id)  # and is read again, when it is known which one it is
+        if _too_old(check, now):
+            decided.done.append(check)
+    elif message.provider_sid != sent.sid:
+        decided.done.append(check)  # a callback named another message than Twilio's own answer
+        decided.alerts[CALLBACK_CONTRADICTED] = (
+            f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
+            "who else holds the subaccount's token?"
+        )
+    elif sent.status is None:  # one that is not known here
+        if _too_old(check, now):
+            decided.done.append(check)
+    elif delivery_failure.refunded(sent.status, sent.error_code):
+        decided.replies.append(
+            send_results.never_left(message, sent.sid, sent.status, sent.error_code, after_acceptance=True)
+        )
+        decided.done.append(check)
+    else:
+        _keep(decided, message, check, sent.status, sent.error_code, now)
+
+
+def _keep(
+    decided: _Decided, message: Message, check: Check, status: DeliveryStatus, code: int | None, now: datetime
+) -> None:
+    """It went out, or may still: nothing is refunded, whatever a callback said."""
+    known = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
+    if known is None or status in TERMINAL or rank(status) > rank(known):
+        decided.words.append((message.id, status, code))
+    if status not in TERMINAL and not _too_old(check, now):
+        return
+    decided.done.append(check)
+    if exclude_each_other(check.told, status):
+        decided.alerts[CALLBACK_CONTRADICTED] = (
+            f"a callback said that {check.message_sid} of message {message.id} is {check.told}, Twilio says {status}: "
+            "nothing was refunded; who else holds the subaccount's token?"
+        )
+
+
+async def _not_there(conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime) -> None:
+    """Made up, erased at Twilio, or too young to be found: no reason to return money."""
+    if check.since is not None and now - check.since < SURELY_THERE:
+        return
+    decided.done.append(check)
+    if message.is_taken_on_trust:
+        decided.look_up.append(message.id)  # what a callback called it may be made up
+    named = await messages.named_by(conn, message.organization_id, [check.message_sid])
+    if check.told is None or not any(one.message_id == message.id and one.confirmed for one in named):
+        return
+    left = "nothing was refunded"
+    if message.status in send_results.RETURNED:
+        left = "it was refunded, and nobody can read any more whether it was sent"
+    decided.alerts[REFUND_UNCONFIRMED] = (
+        f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
+        f"Twilio does not have it any more: {left}"
+    )
+
+
+async def _of_what_was_refunded(
+    conn: AsyncConnection, decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
+) -> None:
+    """Refunded, or given back and paid again since: if it went out all the same, that send is not paid for."""
+    attempt = await _stood_for(conn, message, check, sent)
+    if attempt is None or sent.status is None:
+        decided.done.append(check)
+    elif sent.status in WENT_OUT and not delivery_failure.refunded(sent.status, sent.error_code):
+        decided.done.append(check)
+        if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
+            decided.alerts[unpaid_sends.ALERT] = (
+                f"message {message.id}, attempt {attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
+            )
+    elif sent.status in TERMINAL or _too_old(check, now):
+        decided.done.append(check)
+
+
+async def _stood_for(conn: AsyncConnection, message: Message, check: Check, sent: SentMessage) -> int | None:
+    """Which refunded attempt the message of Twilio's is, as far as anybody knows; None for none."""
+    for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
+        return named.attempt if named.message_id == message.id else None
+    asked = {"organization_id": message.organization_id, "id": message.id, "attempt": check.attempt}
+    lost = (await conn.execute(_LOST, asked)).one_or_none()
+    if lost is None or sent.created_at is None or not sent.outbound or not sent.may_be_to(message.recipient):
+        return None
+    before_the_next = lost.next_at is None or sent.created_at < lost.next_at - CLOCKS_DIFFER
+    return check.attempt if before_the_next and sent.created_at >= lost.sending_at - CLOCKS_DIFFER else None
+
+
+async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:
+    if decided.words:
+        asked = {
+            "organization_id": organization_id,
+            "ids": [id_ for id_, _, _ in decided.words],
+            "statuses": [status.value for _, status, _ in decided.words],
+            "codes": [code for _, _, code in decided.words],
+        }
+        await conn.execute(_WRITE, asked)
+    await status_checks.done(conn, organization_id, decided.done)
+    for kind, detail in sorted(decided.alerts.items()):
+        await alerts.raise_(conn, organization_id, kind, detail)
+    if decided.done:
+        await unpaid_sends.clear_alert(conn, organization_id)
+
+
+def _too_old(check: Check, now: datetime) -> bool:
+    return check.since is not None and now - check.since > GIVEN_UP_AFTER

@@ -1,0 +1,92 @@
+"""Giving up what Twilio never confirmed, and sending it once more: an operator's acts, since it may arrive twice."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.campaigns import campaigns, messages, send_results
+from db.campaigns.campaigns import PERSON, TOLLGATE
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.lifecycle import standings
+from db.wallet import wallets
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.wallet.ledger import Debited, Outcome, debit
+
+_AGAIN = text(
+    """
+    WITH again AS (
+        UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
+                            problem = NULL, attempt = attempt + :more,
+                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END,
+                            sender = CASE WHEN :more = 1 THEN (SELECT o.sender FROM organizations o
+                                                               WHERE o.id = :organization_id) ELSE sender END
+        WHERE organization_id = :organization_id AND id = :id AND status = 'lost' AND provider_sid IS NULL
+        RETURNING id, old.attempt, old.problem, old.sending_at
+    )
+    INSERT INTO attempts (organization_id, message_id, attempt, status, problem, sending_at)
+    SELECT :organization_id, id, attempt, 'lost', problem, sending_at FROM again
+    """
+)
+
+
+class NotLost(Exception):
+    """Only what was given up, and did not turn out sent, may be sent once more."""
+
+
+class Confirmed(Exception):
+    """Only what Twilio never confirmed may be given up."""
+
+
+async def give_up(conn: AsyncConnection, message: Message) -> None:
+    """Refund a message of which nobody could tell whether Twilio took it: a person can. It is lost then; once.
+
+    Raises `Confirmed`. Locks the wallet, then the message; the caller commits.
+    """
+    lost = Reply(message=message, status=MessageStatus.LOST, problem="given up by an operator", after_acceptance=True)
+    never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
+    if message.status is MessageStatus.LOST:
+        return
+    if not never_confirmed or not await send_results.settle(conn, message.organization_id, [lost]):
+        raise Confirmed(f"Twilio took message {message.id}, or it is not over yet")
+
+
+async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:
+    """Make it pending again; a campaign that was completed runs again if its organization may send, else it is parked.
+
+    The caller rings the campaign. Raises `NotLost`, also when the campaign was canceled. Locks the standing, the
+    campaign, the wallet, the message; the caller commits.
+    """
+    await standings.lock(conn, message.organization_id)
+    campaign = await campaigns.lock(conn, message.organization_id, campaign_id)
+    if campaign is None or campaign.status is CampaignStatus.CANCELED:
+        raise NotLost("the campaign was canceled")
+    wallet = await wallets.watch(conn, message.organization_id)
+    await _again(conn, message, MessageStatus.PENDING, more=0)
+    if campaign.status is not CampaignStatus.COMPLETED:
+        return
+    park = Park.SUSPENDED if wallet is None else kept_by(wallet)
+    if park is None:
+        await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+    else:
+        await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+
+
+async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:
+    """Pay for it once more and mark it as being sent; the caller commits, then hands it over. None: it is not paid.
+
+    Raises `NotLost`. Locks the wallet, then the message.
+    """
+    reference = messages.debit_reference(message.id, message.attempt + 1)
+    [outcome] = await wallets.post(conn, message.organization_id, [debit(reference, message.price)])
+    if not isinstance(outcome, Debited):
+        return None, outcome
+    await _again(conn, message, MessageStatus.SENDING, more=1)
+    return await messages.get(conn, message.organization_id, message.id), outcome
+
+
+async def _again(conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int) -> None:
+    asked = {"organization_id": message.organization_id, "id": message.id, "status": status.value, "more": more}
+    if not (await conn.execute(_AGAIN, asked)).rowcount:
+        raise NotLost(f"message {message.id} was not given up, or Twilio has sent it after all")

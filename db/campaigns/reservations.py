@@ -1,0 +1,301 @@
+"""Paying for messages before they go: reserve, hand over in small windows, settle by what Twilio answered.
+
+Locks are taken in the order campaign, wallet, messages; a message's money moves in the transaction that moves it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.campaigns import campaigns, messages, progress, runs, send_results
+from db.campaigns import reservation_statements as statements
+from db.campaigns.campaigns import TOLLGATE, Campaign
+from db.campaigns.messages import Message
+from db.campaigns.send_results import Reply
+from db.tables.campaigns import messages as table
+from db.tables.lifecycle import organizations
+from db.wallet import wallets
+from domain.campaigns.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
+from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
+from domain.money import Money
+from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
+
+QUIET_SELF_CHECK = timedelta(hours=6)
+HEARD_EVERY = timedelta(seconds=20)
+"""A sender at a slow pace takes long for a batch, and is heard of meanwhile."""
+
+
+class DifferentMessage(Exception):
+    """The idempotency key was used before, for another message."""
+
+
+async def reserve(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
+) -> Batch | None:
+    """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the reason.
+
+    What an earlier reservation has paid for and not sent comes first, and is not paid again. None: no such campaign.
+    Locks the campaign, then the wallet; the caller commits.
+    """
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    if campaign is None:
+        return None
+    quiet = _quiet(campaign, now)
+    waiting = await _waiting(conn, campaign, quiet)
+    if (batch := _not_now(campaign, waiting.position, now)) is not None:
+        return batch
+    await runs.mark_heard(conn, organization_id, campaign_id)
+    wallet = await wallets.lock(conn, organization_id)
+    if wallet is None:
+        return None
+    park = kept_by(wallet)
+    if park is not None and park is not Park.INSUFFICIENT_FUNDS:  # what is paid for already goes with an empty wallet
+        return await _park(conn, campaign, park, waiting.position)
+    if campaign.status is CampaignStatus.SCHEDULED:
+        campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
+    if waiting.reserved:
+        return await _sending(conn, campaign, waiting.position, waiting.reserved, now)
+    if waiting.position is None:
+        return await _handed_over(conn, campaign, waiting.unknown)
+    rows = await _next(conn, campaign, limit, quiet)
+    if not rows:
+        return await _leave_alone(conn, campaign, waiting.position, now)
+    reserved = await _pay_for(conn, campaign, wallet, rows)
+    if not reserved:
+        has, costs = (Money(micros, wallet.currency) for micros in (wallet.available_micros, rows[0].price_micros))
+        detail = too_dear(has, costs)
+        return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
+    return await _sending(conn, campaign, waiting.position, reserved, now)
+
+
+def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
+    """None if it runs and waits for nothing, or is scheduled and its time has come."""
+    match campaign.status:
+        case CampaignStatus.RUNNING:
+            return _until(campaign, position, now)
+        case CampaignStatus.SCHEDULED if campaign.scheduled_at is not None:
+            begins_in = (campaign.scheduled_at - now).total_seconds()
+            return None if begins_in <= 0 else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
+        case CampaignStatus.CANCELED:
+            return _batch(campaign, Next.DONE, position)
+        case _:
+            return _batch(campaign, Next.STOP, position)
+
+
+def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
+    """Its sender asked to be left alone until later; quiet hours are looked at anew."""
+    until = campaign.waits_until
+    if until is None or until <= now or campaign.waits_for == Waits.QUIET_HOURS:
+        return None
+    later = _for_later(campaign, position, campaign.waits_for, campaign.detail, until - now)
+    return replace(later, stays_paid=until - now <= LONGEST_PAID)
+
+
+def _for_later(campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta) -> Batch:
+    stopped = _batch(campaign, Next.STOP, position)
+    return replace(stopped, reason=why, detail=detail or in_words(why), begins_in=max(1.0, rest.total_seconds()))
+
+
+async def _park(conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = "") -> Batch:
+    parked = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why, detail=detail)
+    return _batch(parked, Next.STOP, position)
+
+
+async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) -> Batch:
+    if unknown:
+        await runs.note(conn, campaign.organization_id, campaign.id, Waits.UNCONFIRMED)
+        waiting = _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+        return replace(waiting, reason=Waits.UNCONFIRMED, detail=in_words(Waits.UNCONFIRMED), unconfirmed=unknown)
+    completed = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
+    return _batch(completed, Next.DONE, None)
+
+
+def _quiet(campaign: Campaign, now: datetime) -> list[str]:
+    return [] if campaign.quiet_hours is None else campaign.quiet_hours.quiet_countries(now)
+
+
+async def _next(conn: AsyncConnection, campaign: Campaign, limit: int, quiet: list[str]) -> Sequence[Row[Any]]:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit, "quiet": quiet}
+    return (await conn.execute(statements.TO_SEND, asked)).all()
+
+
+async def _leave_alone(conn: AsyncConnection, campaign: Campaign, position: int, now: datetime) -> Batch:
+    """It is quiet wherever messages are left to go: look again when the first of these countries' night is over."""
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    countries = (await conn.execute(statements.COUNTRIES, asked)).scalars()
+    ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)
+    ends = ends or now + QUIET_SELF_CHECK
+    await runs.note(conn, campaign.organization_id, campaign.id, Waits.QUIET_HOURS, until=ends)
+    return _for_later(campaign, position, Waits.QUIET_HOURS, "", ends - now)
+
+
+async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]) -> int:
+    """Those that the wallet pays for are reserved, and who opted out is skipped; returns how many of both."""
+    affordable, skipped, left = [], [], wallet.available_micros
+    for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
+        if row.opted_out:
+            skipped.append(row.id)
+            continue
+        left -= row.price_micros
+        if left < 0:
+            break
+        affordable.append(row)
+    if skipped:
+        await conn.execute(statements.SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
+    postings = [
+        debit(messages.debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency))
+        for row in affordable
+    ]
+    if not postings:
+        return len(skipped)
+    outcomes = await wallets.post_locked(conn, wallet, postings)
+    _all_debited(outcomes)
+    paid = {"organization_id": campaign.organization_id, "ids": [row.id for row in affordable]}
+    await conn.execute(statements.RESERVE, paid)
+    return len(affordable) + len(skipped)
+
+
+async def pay_for_one(
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    recipient: str,
+    country: str | None = None,
+    body: str,
+    segments: int,
+    price: Money,
+    key: str,
+) -> tuple[Message | None, Outcome | None]:
+    """Debit one message and mark it for sending in the same transaction; once per key.
+
+    The outcome is the debit's; None when the key came again, then the message is as it stands. A message that is not
+    paid for is not stored. Raises `DifferentMessage`. Locks the wallet; the caller commits before it sends.
+    """
+    wallet = await wallets.lock(conn, organization_id)
+    if wallet is None:
+        return None, WalletNotFound(organization_id)
+    before = await messages.by_key(conn, organization_id, key)
+    if before is not None:
+        if (before.recipient, before.body) != (recipient, body):
+            raise DifferentMessage(key)
+        return before, None
+    message_id = uuid4()
+    [outcome] = await wallets.post_locked(conn, wallet, [debit(messages.debit_reference(message_id, 1), price)])
+    if not isinstance(outcome, Debited):
+        return None, outcome
+    await conn.execute(
+        insert(table).values(
+            organization_id=organization_id,
+            id=message_id,
+            recipient=recipient,
+            country=country,
+            body=body,
+            segments=segments,
+            price_micros=price.micros,
+            status=MessageStatus.SENDING.value,
+            attempt=1,
+            sender=select(organizations.c.sender).where(organizations.c.id == organization_id).scalar_subquery(),
+            sending_at=func.clock_timestamp(),
+            idempotency_key=key,
+        )
+    )
+    return await messages.get(conn, organization_id, message_id), outcome
+
+
+async def next_window(
+    conn: AsyncConnection,
+    organization_id: str,
+    campaign_id: UUID,
+    replies: Sequence[Reply],
+    *,
+    limit: int,
+    now: datetime,
+) -> list[Message] | None:
+    """Settle the window that was posted, and mark the next reserved messages as being sent, in one transaction.
+
+    None when the gate does not stand open any more. Holds the wallet's row, so that no gate shuts before this is
+    committed, and the campaign's, so that a sender given up for dead and its successor never hold the same message.
+    Locks the campaign, the wallet, then the messages; the caller commits, then posts them.
+    """
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    lock = wallets.lock if send_results.returns_money(replies) else wallets.watch
+    wallet = await lock(conn, organization_id)
+    await send_results.settle_locked(conn, organization_id, wallet, replies)
+    if campaign is None or campaign.status is not CampaignStatus.RUNNING or wallet is None or not wallet.pays:
+        return None
+    if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
+        await runs.mark_heard(conn, organization_id, campaign_id)
+    quiet = _quiet(campaign, now)
+    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit, "quiet": quiet}
+    rows = await conn.execute(statements.BEGIN, asked)
+    return [
+        Message(
+            organization_id=organization_id,
+            id=row.id,
+            campaign_id=campaign_id,
+            position=row.position,
+            recipient=row.recipient,
+            body=campaign.body,
+            segments=row.segments,
+            price=Money(row.price_micros, wallet.currency),
+            status=MessageStatus.SENDING,
+            attempt=row.attempt,
+            sending_at=row.sending_at,
+            sender=row.sender,
+        )
+        for row in sorted(rows, key=lambda row: row.position)
+    ]
+
+
+async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
+    """Refund what is reserved and was not handed over, and make it pending again; returns how many.
+
+    Locks the campaign, then the wallet; the caller commits.
+    """
+    campaign = await campaigns.lock(conn, organization_id, campaign_id)
+    why = "" if campaign is None else not_sent(campaign.facts)
+    reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
+    replies = [Reply(message=one, status=MessageStatus.PENDING, problem=why) for one in reserved]
+    return await send_results.settle(conn, organization_id, replies)
+
+
+async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
+    """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how many."""
+    left = await messages.in_status(conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id)
+    lost = [Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew") for one in left]
+    return await send_results.settle(conn, organization_id, lost)
+
+
+async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
+    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "quiet": quiet}
+    return (await conn.execute(statements.WAITING, asked)).one()
+
+
+def _all_debited(outcomes: Sequence[Outcome]) -> None:
+    refused = [outcome for outcome in outcomes if not isinstance(outcome, Debited)]
+    if refused:
+        raise RuntimeError(f"a locked wallet refused what its balance covers: {refused[0]}")
+
+
+async def _sending(conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime) -> Batch:
+    if campaign.waits_for in (Waits.QUIET_HOURS, Waits.UNCONFIRMED):
+        await runs.note(conn, campaign.organization_id, campaign.id, None)
+    batch = _batch(campaign, Next.SEND, position, reserved=reserved)
+    return replace(batch, per_second=await progress.rate(conn, campaign, position, now=now))
+
+
+def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: int = 0) -> Batch:
+    return Batch(
+        next=what,
+        reserved=reserved,
+        position=position,
+        total=campaign.total,
+        status=campaign.status.value,
+        reason=campaign.reason,
+        detail=campaign.detail,
+    )

@@ -1,0 +1,173 @@
+"""What is heard of campaigns' runs: when they reported, what they wait for, and which of them were not heard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.tables.campaigns import campaigns
+from domain.alerts import AlertKind
+from domain.campaigns.send_refusal import IN_WORDS
+from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
+
+WAITS = AlertKind.CAMPAIGN_WAITS
+REFUSED = AlertKind.CAMPAIGN_REFUSED
+"""The kinds of two alerts: a campaign waits long for Twilio or a worker; Twilio's refusals have parked one."""
+
+TIME = DateTime(timezone=True)
+_MARK_SILENT = text(
+    """
+    WITH running AS MATERIALIZED (
+        SELECT organization_id, id FROM campaigns
+        WHERE status = 'running' AND coalesce(heard_at, started_at) < :before
+          AND (rung_at IS NULL OR rung_at < :before)
+        ORDER BY heard_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), due AS MATERIALIZED (
+        SELECT organization_id, id FROM campaigns
+        WHERE status = 'scheduled' AND scheduled_at < :before AND (rung_at IS NULL OR rung_at < :before)
+        ORDER BY scheduled_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), silent AS (
+        SELECT * FROM running UNION ALL SELECT * FROM due
+    )
+    UPDATE campaigns c SET rung_at = clock_timestamp()
+    FROM silent WHERE c.organization_id = silent.organization_id AND c.id = silent.id
+    RETURNING c.organization_id, c.id
+    """
+)
+_NOTE = text(
+    """
+    UPDATE campaigns
+    SET waits_for = :waits_for, waits_until = :until, detail = :detail,
+        since = CASE WHEN waits_for = :waits_for THEN since ELSE clock_timestamp() END,
+        heard_at = greatest(CAST(:until AS timestamptz), clock_timestamp())
+    WHERE organization_id = :organization_id AND id = :id AND status = 'running'
+    RETURNING old.waits_for AS before
+    """
+)
+_OPEN = campaigns.c.status.in_(["running", "parked", "paused", "scheduled"])
+_HEARD_AT = case(
+    (campaigns.c.status == "running", func.coalesce(campaigns.c.heard_at, campaigns.c.since)),
+    (campaigns.c.status == "scheduled", campaigns.c.scheduled_at),
+)
+_NOT_HEARD = bindparam("silent_since", type_=TIME) > _HEARD_AT
+_REASON = case(
+    (campaigns.c.status == "parked", campaigns.c.reason),
+    (_NOT_HEARD, Waits.NOT_HEARD.value),
+    (campaigns.c.status.in_(["paused", "scheduled"]), campaigns.c.status),
+    else_=campaigns.c.waits_for,
+)
+_COUNT = select(_REASON.label("reason"), func.count().label("number")).where(_OPEN).group_by(_REASON)
+_REFUSED = _REASON.in_([park.value for park in IN_WORDS])
+_SINCE = case((_NOT_HEARD, _HEARD_AT), else_=campaigns.c.since)
+_LONG_WAIT = campaigns.c.waits_until > bindparam("until", type_=TIME)
+_NEEDS_A_PERSON = (
+    select(
+        campaigns.c.organization_id,
+        campaigns.c.id,
+        _REFUSED.label("refused"),
+        _REASON.label("reason"),
+        campaigns.c.detail,
+        case((_LONG_WAIT, campaigns.c.waits_until)).label("until"),
+    )
+    .where(
+        _OPEN,
+        or_(
+            _REFUSED,
+            and_(
+                _REASON.in_([waits.value for waits in NEEDS_A_PERSON]),
+                or_(bindparam("long_since", type_=TIME) > _SINCE, _LONG_WAIT),
+            ),
+        ),
+    )
+    .order_by(_SINCE)
+)
+_ALERTED = text("SELECT organization_id, kind, detail FROM alerts WHERE kind = ANY(:kinds) AND cleared_at IS NULL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """`new`: it did not wait for this before."""
+
+    new: bool
+
+
+async def mark_silent(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
+    """Running campaigns whose run has not reported since `before`, and those whose time came before; marked as rung.
+
+    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and parking
+    locks all campaigns of an organization by id, in whatever order they fell silent.
+    """
+    found = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
+    return [(row.organization_id, row.id) for row in found]
+
+
+async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
+    """Its run is alive."""
+    await conn.execute(
+        update(campaigns)
+        .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+        .values(heard_at=func.clock_timestamp())
+    )
+
+
+async def note(
+    conn: AsyncConnection,
+    organization_id: str,
+    campaign_id: UUID,
+    waits_for: Waits | None,
+    *,
+    until: datetime | None = None,
+    detail: str = "",
+) -> Noted | None:
+    """Its run waits for this, and will be heard again at `until`; None: it waits for nothing any more.
+
+    Returns None if it does not run. The caller commits.
+    """
+    asked = {
+        "organization_id": organization_id,
+        "id": campaign_id,
+        "waits_for": waits_for or "",
+        "until": until,
+        "detail": detail,
+    }
+    row = (await conn.execute(_NOTE, asked)).one_or_none()
+    return None if row is None else Noted(new=row.before != (waits_for or ""))
+
+
+async def waiting(conn: AsyncConnection, *, now: datetime) -> Mapping[str, int]:
+    """How many campaigns wait, by what they wait for."""
+    found = await conn.execute(_COUNT, {"silent_since": now - SILENCE})
+    return {row.reason: row.number for row in found if row.reason}
+
+
+async def watch(conn: AsyncConnection, *, now: datetime) -> None:
+    """Raise an alert for each organization that has a campaign which needs a person, and clear those that hold no more.
+
+    An alert that says the same already is left alone. The caller commits.
+    """
+    told: dict[tuple[str, AlertKind], str] = {}
+    asked = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
+    for row in await conn.execute(_NEEDS_A_PERSON, asked):
+        told.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
+    kinds = {"kinds": [WAITS.value, REFUSED.value]}
+    standing = {(row.organization_id, AlertKind(row.kind)): row.detail for row in await conn.execute(_ALERTED, kinds)}
+    for (organization_id, kind), detail in told.items():
+        if standing.get((organization_id, kind)) != detail:
+            await alerts.raise_(conn, organization_id, kind, detail)
+    for organization_id, kind in standing.keys() - told.keys():
+        await alerts.clear(conn, organization_id, kind)
+
+
+def _sentence(row: Any) -> str:
+    until = f", until {row.until:%Y-%m-%d %H:%M UTC}" if row.until is not None else ""
+    return sentence(row.id, row.detail or in_words(row.reason)) + until
+
+
+def sentence(campaign_id: UUID, why: str) -> str:
+    """An alert's detail."""
+    return f"campaign {campaign_id}: {why}"

@@ -1,0 +1,286 @@
+"""The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.inbox import inbox
+from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
+from domain.billing.subscription import Provider
+
+LISTED = "listed:"
+"""Begins the transmission id of what no transmission brought: the provider listed it."""
+KEPT_HEADERS = (*(f"{provider}-" for provider in Provider), "correlation-id", "user-agent", "content-type")
+"""How the names of those begin that are stored: what signs a delivery has to be among them."""
+MOST_BODIES = 20
+"""So many bodies of one transmission are stored. Of a genuine one there is one."""
+UNKNOWN = "unknown "
+"""Begins the outcome of a parked delivery that is tried again by itself."""
+UNDECIDED = f"{UNKNOWN}yet: "
+"""Begins the outcome of one that the provider has not decided."""
+NOT_CURRENT = "not the current subscription; the standing did not change"
+"""The outcome of one that told of a subscription that did not decide when it came."""
+FIRST_RETRY = timedelta(seconds=5)
+LAST_RETRY = timedelta(hours=24)
+
+
+class InboxStatus(StrEnum):
+    """`PARKED` waits for something that is not there yet, or for a person: it is retried, and shown."""
+
+    UNHANDLED = "unhandled"
+    PARKED = "parked"
+    HANDLED = "handled"
+
+
+COLUMNS = tuple(column for column in inbox.c if column.name not in ("body", "headers"))
+_UNHANDLED = (
+    select(*COLUMNS)
+    .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
+    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .order_by(inbox.c.id)
+    .limit(500)
+)
+_BODIES_BEFORE: ColumnElement[int] = literal_column(
+    "(SELECT count(*) FROM inbox other"
+    " WHERE other.provider = inbox.provider AND other.transmission_id = inbox.transmission_id)"
+)
+"""In what an insert returns: how many bodies its transmission had brought before."""
+_STORE = upsert(inbox).on_conflict_do_nothing().returning(*COLUMNS, _BODIES_BEFORE.label("bodies_before"))
+_FOLDED = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("delivery_id"))
+    .values(
+        folded_at=func.clock_timestamp(),
+        outcome=case((inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome),
+    )
+)
+_HANDLED = (
+    update(inbox)
+    .where(inbox.c.id == func.any(bindparam("delivery_ids", type_=ARRAY(BigInteger))))
+    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .where(inbox.c.organization_id == func.coalesce(bindparam("of_organization", type_=Text), inbox.c.organization_id))
+    .values(
+        status=InboxStatus.HANDLED.value,
+        handled_at=func.clock_timestamp(),
+        outcome=func.coalesce(func.nullif(bindparam("said", type_=Text), ""), inbox.c.outcome),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A row of the inbox, without its body. Not `kept`: its transmission has brought too many bodies."""
+
+    id: int
+    provider: Provider
+    event_id: str
+    event_type: str
+    kind: EventKind
+    received_at: datetime
+    occurred_at: datetime | None
+    organization_id: str | None
+    subscription_id: str | None
+    money: MoneyReference | None
+    status: InboxStatus
+    outcome: str
+    deliveries: int
+    folded: bool
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What has not been handled; `oldest` is how long the oldest unhandled delivery waits."""
+
+    unhandled: int
+    parked: int
+    oldest: timedelta
+
+
+async def receive(
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], organization_id: str | None
+) -> Delivery:
+    """Store a verified delivery, each body of an event once; the same bytes again are counted in `deliveries`.
+
+    PayPal signs a checksum of the body, so two bodies may come under one transmission, or with one event id. Nobody can
+    tell which of them is genuine: each is kept, and the provider is asked about what it names. A transmission that
+    brings more than `MOST_BODIES` is a forger's: the delivery is returned, not `kept`. The caller commits before it
+    answers.
+    """
+    stored = await _store(conn, event, raw, headers, organization_id)
+    if stored is None:
+        return read(await _count_again(conn, event, raw, organization_id))
+    if event.transmission_id is None or stored.bodies_before < MOST_BODIES:
+        return read(stored)
+    await conn.execute(delete(inbox).where(inbox.c.id == stored.id))
+    return replace(read(stored), kept=False)
+
+
+async def _count_again(conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None) -> Row[Any]:
+    """One that was parked because its organization was not known yet is that organization's from now on."""
+    again = await conn.execute(
+        update(inbox)
+        .where(inbox.c.provider == event.provider.value, inbox.c.event_id == event.event_id, inbox.c.body == raw)
+        .values(deliveries=inbox.c.deliveries + 1)
+        .returning(*COLUMNS)
+    )
+    row = again.one()
+    waits = row.status == InboxStatus.PARKED and row.organization_id is None and row.outcome.startswith(UNKNOWN)
+    if not waits or organization_id is None:
+        return row
+    return await assign(conn, row.id, organization_id, now=datetime.now(UTC))
+
+
+async def assign(conn: AsyncConnection, delivery_id: int, organization_id: str, *, now: datetime) -> Row[Any]:
+    """It is this organization's: its lifecycle handles it, and is due to be rung at once. The caller commits."""
+    assigned = await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(
+            organization_id=organization_id,
+            status=InboxStatus.UNHANDLED.value,
+            outcome="",
+            next_attempt_at=now,
+        )
+        .returning(*COLUMNS)
+    )
+    return assigned.one()
+
+
+async def _store(
+    conn: AsyncConnection,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    organization_id: str | None,
+) -> Row[Any] | None:
+    status, outcome = _first_status(event, organization_id)
+    values = {
+        "provider": event.provider.value,
+        "event_id": event.event_id,
+        "transmission_id": event.transmission_id,
+        "event_type": event.event_type,
+        "kind": event.kind.value,
+        "body": raw,
+        "headers": {name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+        "occurred_at": event.occurred_at,
+        "organization_id": organization_id,
+        "provider_subscription_id": event.subscription_id,
+        "custom_id": event.custom_id,
+        "payment_id": event.payment_id,
+        "money_kind": event.money.kind.value if event.money else None,
+        "money_id": event.money.id if event.money else None,
+        "status": status.value,
+        "outcome": outcome,
+        "handled_at": datetime.now(UTC) if status is InboxStatus.HANDLED else None,
+    }
+    if status is InboxStatus.PARKED:  # what it waits for may be on its way in this very moment
+        values["next_attempt_at"] = datetime.now(UTC) + FIRST_RETRY
+    stored = await conn.execute(_STORE, values)
+    row: Row[Any] | None = stored.one_or_none()
+    return row
+
+
+async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
+    """The webhook's own fold is done; what it changed, in words. The caller commits."""
+    await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
+
+
+async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
+    """What waits for this organization's lifecycle, oldest first."""
+    return [read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
+
+
+async def mark_handled(
+    conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "", *, organization_id: str | None = None
+) -> None:
+    """The lifecycle has acted on these, but for those it parked, or handed over to another organization than this.
+
+    An earlier outcome is kept if `outcome` is empty.
+    """
+    asked = {"delivery_ids": list(delivery_ids), "said": outcome, "of_organization": organization_id}
+    await conn.execute(_HANDLED, asked)
+
+
+async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:
+    """The newest first."""
+    query = select(inbox).where(inbox.c.organization_id == organization_id).order_by(inbox.c.id.desc()).limit(limit)
+    return [read(row) for row in await conn.execute(query)]
+
+
+async def backlog(conn: AsyncConnection) -> Backlog:
+    """`parked` is what a person has to look at: not what the provider has not decided, nor what will be dismissed by
+    itself, since no money is in it and it names nobody.
+    """
+    waits = inbox.c.status == InboxStatus.UNHANDLED.value
+    no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
+    no_money |= inbox.c.kind.in_([EventKind.PAYMENT_FAILED.value, EventKind.PAYMENT_PENDING.value])
+    by_itself = inbox.c.outcome.startswith(UNDECIDED) | (
+        inbox.c.organization_id.is_(None) & no_money & inbox.c.outcome.startswith(UNKNOWN)
+    )
+    query = select(
+        func.count().filter(waits).label("unhandled"),
+        func.count().filter(~waits, ~by_itself).label("parked"),
+        (func.clock_timestamp() - func.min(inbox.c.received_at).filter(waits)).label("oldest"),
+    ).where(inbox.c.status != InboxStatus.HANDLED.value)
+    row = (await conn.execute(query)).one()
+    return Backlog(unhandled=row.unhandled, parked=row.parked, oldest=row.oldest or timedelta())
+
+
+def backoff(attempts: int) -> timedelta:
+    return min(FIRST_RETRY * (1 << min(attempts, 20)), LAST_RETRY)
+
+
+def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[InboxStatus, str]:
+    if event.problem is not None:
+        return InboxStatus.PARKED, f"not understood: {event.problem}"
+    if event.kind is EventKind.IGNORED:
+        return InboxStatus.HANDLED, "nothing to do for this type of event"
+    if organization_id is None:
+        return InboxStatus.PARKED, _whose(event)
+    return InboxStatus.UNHANDLED, ""
+
+
+def _whose(event: BillingEvent) -> str:
+    if event.subscription_id is not None:
+        return f"unknown subscription {event.subscription_id}"
+    return f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
+
+
+def read(row: Any) -> Delivery:
+    """A row of the table."""
+    return Delivery(
+        id=row.id,
+        provider=Provider(row.provider),
+        event_id=row.event_id,
+        event_type=row.event_type,
+        kind=EventKind(row.kind),
+        received_at=row.received_at,
+        occurred_at=row.occurred_at,
+        organization_id=row.organization_id,
+        subscription_id=row.provider_subscription_id,
+        money=MoneyReference(kind=MoneyObject(row.money_kind), id=row.money_id) if row.money_id else None,
+        status=InboxStatus(row.status),
+        outcome=row.outcome,
+        deliveries=row.deliveries,
+        folded=row.folded_at is not None,
+    )

@@ -1,0 +1,109 @@
+"""How far the events that a provider lists have been compared with the inbox, and how deliveries came meanwhile."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.inbox.deliveries import COLUMNS, LISTED, Delivery, read
+from db.tables.inbox import inbox, listings
+from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
+
+_ARRIVALS = text(
+    """
+    SELECT (SELECT coalesce(sum(deliveries - 1), 0)::bigint FROM inbox WHERE provider = :provider AND deliveries > 1)
+           - coalesce((SELECT duplicates FROM listings WHERE provider = :provider), 0) AS duplicates,
+           count(*) FILTER (WHERE occurred_at < newest_before AND received_at > :since AND NOT listed) AS out_of_order
+    FROM (
+        SELECT occurred_at, received_at, coalesce(transmission_id, '') LIKE :listed AS listed,
+               max(occurred_at) OVER (
+                   PARTITION BY organization_id ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+               ) AS newest_before
+        FROM inbox WHERE provider = :provider AND received_at > :from AND received_at <= :until
+    ) arrived
+    """
+)
+_BEFORE = timedelta(days=1)
+"""How far back what came earlier counts, when it is asked whether an event was overtaken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """`missed`: listed and never delivered. `duplicates`: deliveries of what was here already. `out_of_order`: events
+    of an organization that came after one that had happened later.
+    """
+
+    missed: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How far one provider is compared, and what was counted up to there."""
+
+    until: datetime
+    counts: Counts
+
+
+async def listed_until(conn: AsyncConnection, provider: Provider) -> datetime | None:
+    query = select(listings.c.listed_until).where(listings.c.provider == provider.value)
+    found: datetime | None = (await conn.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
+    """Every provider that was compared at least once."""
+    return {
+        Provider(row.provider): Compared(
+            until=row.listed_until,
+            counts=Counts(missed=row.missed, duplicates=row.duplicates, out_of_order=row.out_of_order),
+        )
+        for row in await conn.execute(select(listings))
+    }
+
+
+async def advance(
+    conn: AsyncConnection, provider: Provider, found: Counts, *, before: datetime | None, until: datetime
+) -> None:
+    """Everything from `before`, as `listed_until` told it, up to `until` is compared; `found` is added to the totals.
+
+    Nothing changes if another comparison was faster: it has counted the same. The caller commits.
+    """
+    row = {"provider": provider.value, "listed_until": until, **asdict(found)}
+    added = {name: getattr(listings.c, name) + number for name, number in asdict(found).items()}
+    await conn.execute(
+        upsert(listings)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["provider"],
+            set_={"listed_until": until, **added},
+            where=listings.c.listed_until == before,
+        )
+    )
+
+
+async def known(conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]) -> set[str]:
+    """The ids of those of which the inbox has a body that makes us ask for the same; a forged one may name another."""
+    query = select(*COLUMNS).where(
+        inbox.c.provider == provider.value, inbox.c.event_id.in_([event.event_id for event in events])
+    )
+    here = {(row.event_id, *_asked(row.custom_id, read(row))) for row in await conn.execute(query)}
+    return {event.event_id for event in events if (event.event_id, *_asked(event.custom_id, event)) in here}
+
+
+def _asked(custom_id: str | None, told: BillingEvent | Delivery) -> tuple[object, ...]:
+    """What is asked for because of it. Only where it names no object is the custom id what it names."""
+    names_nothing = told.subscription_id is None and told.money is None
+    return told.kind, told.subscription_id, told.money, custom_id if names_nothing else None
+
+
+async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Counts:
+    """How deliveries came between the two; duplicates are those that no comparison has counted yet."""
+    asked = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
+    row = (await conn.execute(_ARRIVALS, {**asked, "listed": f"{LISTED}%"})).one()
+    return Counts(duplicates=row.duplicates, out_of_order=row.out_of_order)

@@ -1,0 +1,58 @@
+"""Whose something at a provider is: by our own rows first, then by what the host application wrote into it."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.billing import payments, subscriptions
+from db.tables.lifecycle import organizations
+from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
+
+
+async def of_event(conn: AsyncConnection, event: BillingEvent) -> str | None:
+    """Whom a webhook names; only the provider's answer to a GET tells whether it is so."""
+    return await find(
+        conn,
+        event.provider,
+        subscription_ids=[event.subscription_id],
+        payment_ids=[event.payment_id, event.money.id if event.money else None],
+        custom_ids=[event.custom_id],
+    )
+
+
+async def find(
+    conn: AsyncConnection,
+    provider: Provider,
+    *,
+    subscription_ids: Iterable[str | None] = (),
+    payment_ids: Iterable[str | None] = (),
+    custom_ids: Iterable[str | None] = (),
+) -> str | None:
+    """The organization that has one of the subscriptions, or else of the payments, or else whose id is named."""
+    ids = [id_ for id_ in subscription_ids if id_ is not None]
+    if ids:
+        query = select(subscriptions.c.organization_id).where(
+            subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id.in_(ids)
+        )
+        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(found)
+    ids = [id_ for id_ in payment_ids if id_ is not None]
+    if ids:
+        query = select(payments.c.organization_id).where(
+            payments.c.provider == provider.value, payments.c.object_id.in_(ids)
+        )
+        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(found)
+    ids = [named for id_ in custom_ids if (named := organization_named(id_))]
+    if ids:
+        query = select(organizations.c.id).where(organizations.c.id.in_(ids))
+        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(found)
+    return None
+
+
+def organization_named(custom_id: str | None) -> str:
+    """A custom id is an organization's id, optionally followed by a colon and the host application's own words."""
+    return (custom_id or "").split(":", 1)[0]

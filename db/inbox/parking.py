@@ -1,0 +1,253 @@
+"""Parked deliveries: of something that is not known yet, tried again until it is; or set aside for a person."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.inbox import owners
+from db.inbox.deliveries import (
+    FIRST_RETRY,
+    LAST_RETRY,
+    NOT_CURRENT,
+    UNDECIDED,
+    UNKNOWN,
+    Delivery,
+    InboxStatus,
+    assign,
+    backoff,
+    read,
+)
+from db.tables.billing import reversals
+from db.tables.inbox import inbox
+from domain.alerts import AlertKind
+from domain.billing.events import BillingEvent, EventKind
+from domain.billing.subscription import Provider, State, Word
+from domain.money import Money
+
+FOR_NOW = f"{UNKNOWN}for now: "
+"""Begins the outcome of one that could not be settled when it was tried."""
+LONGEST_PUT_OFF = timedelta(minutes=10)
+_PARKED = inbox.c.status == InboxStatus.PARKED.value
+_CLOSES = {
+    EventKind.SUSPENDED.value: State.PAUSED,
+    EventKind.PAUSED.value: State.PAUSED,
+    EventKind.CANCELED.value: State.CANCELED,
+    EventKind.EXPIRED.value: State.EXPIRED,
+}
+_BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """`amount` and `payer` are as the provider told them when it was asked, None and empty before that."""
+
+    delivery: Delivery
+    custom_id: str | None
+    payment_id: str | None
+    amount: Money | None
+    payer: str
+
+
+async def park(conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None) -> None:
+    """Set it aside for a person; it stays in sight, and is tried again if `reason` says that something is unknown."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(
+            status=InboxStatus.PARKED.value,
+            outcome=reason,
+            next_attempt_at=func.clock_timestamp() + _BACKOFF,
+            **_amount_values(amount),
+        )
+    )
+
+
+async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
+    """It could not be settled at this moment: it is tried again soon, by itself, and holds up no other."""
+    await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(
+            status=InboxStatus.PARKED.value,
+            outcome=f"{FOR_NOW}{reason}",
+            next_attempt_at=func.clock_timestamp() + func.least(_BACKOFF, LONGEST_PUT_OFF),
+        )
+    )
+
+
+async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) -> None:
+    """What it comes to, in words, before it is handled. The caller commits."""
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(outcome=outcome))
+
+
+async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: str) -> None:
+    """Whether what it tells was booked: what never stood, or was never in the wallet, is not. The caller commits."""
+    booked = exists().where(reversals.c.provider == delivery.provider.value, reversals.c.object_id == object_id)
+    outcome = case((booked, f"booked as {object_id}"), else_=f"not booked: {object_id} takes nothing")
+    await conn.execute(update(inbox).where(inbox.c.id == delivery.id).values(outcome=outcome))
+
+
+async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
+    query = select(inbox.c.id).where(
+        inbox.c.organization_id == organization_id, _PARKED, inbox.c.outcome.startswith(FOR_NOW)
+    )
+    return (await conn.execute(query.limit(1))).scalar_one_or_none() is not None
+
+
+async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
+    """The alert about what was put off goes when nothing is. The caller commits."""
+    if not await any_put_off(conn, organization_id):
+        await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS)
+
+
+async def disown(conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None) -> None:
+    """Its provider says that it is not of the organization that it named: it is parked as nobody's, and what else it
+    named is not believed. `subscription_id` is what the provider names.
+    """
+    await park(conn, delivery_id, reason)
+    nobody = {"organization_id": None, "custom_id": None, "payment_id": None}
+    await conn.execute(
+        update(inbox).where(inbox.c.id == delivery_id).values(provider_subscription_id=subscription_id, **nobody)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """`found` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells whose they are."""
+
+    found: list[str]
+    lost: list[Parked]
+
+
+async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
+    """Try again to find the organizations of parked deliveries; those found become unhandled.
+
+    Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5 s to 24 h. The
+    caller commits.
+    """
+    query = (
+        select(inbox)
+        .where(_PARKED, inbox.c.next_attempt_at <= now)
+        .where(inbox.c.outcome.startswith(UNKNOWN))
+        .order_by(inbox.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    adopted = Adopted(found=[], lost=[])
+    for row in await conn.execute(query):
+        later = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**later))
+        organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
+        if organization_id is not None:
+            await assign(conn, row.id, organization_id, now=now)
+            adopted.found.append(organization_id)
+        else:
+            adopted.lost.append(_parked(row))
+    return adopted
+
+
+async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]:
+    """Those that are parked, whoever they belong to, in the order in which they came."""
+    query = select(inbox).where(_PARKED, inbox.c.id > after)
+    return [_parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
+
+
+async def describe(
+    conn: AsyncConnection, delivery_id: int, reason: str, *, amount: Money | None, custom_id: str | None, payer: str
+) -> None:
+    """Write down what its provider says of one that is nobody's, for the person who has to find out."""
+    known: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
+    if custom_id is not None:
+        known["custom_id"] = custom_id
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**known))
+
+
+async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
+    """Nothing is to be done about it any more; False if it is not parked. The caller commits."""
+    handled = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
+    dismissed = await conn.execute(
+        update(inbox)
+        .where(inbox.c.id == delivery_id, _PARKED)
+        .values(outcome=f"dismissed: {why}", **handled)
+        .returning(inbox.c.organization_id)
+    )
+    row = dismissed.one_or_none()
+    if row is not None and row.organization_id is not None:
+        await note_settled(conn, row.organization_id)
+    return row is not None
+
+
+async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
+    """A subscription was linked: what was parked for it is due now."""
+    await _due(conn, provider, inbox.c.provider_subscription_id == subscription_id, now)
+
+
+async def closing_word(
+    conn: AsyncConnection, provider: Provider, subscription_id: str, *, since: datetime | None
+) -> Word | None:
+    """The newest of what was told of a subscription before it was linked, if it closes."""
+    query = (
+        select(inbox.c.kind, inbox.c.occurred_at)
+        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
+        .where(_PARKED | (inbox.c.outcome == NOT_CURRENT), inbox.c.kind.in_(_CLOSES))
+        .order_by(inbox.c.occurred_at.desc().nulls_first())
+    )
+    row = (await conn.execute(query.limit(1))).one_or_none()
+    if row is None or (row.occurred_at is not None and since is not None and row.occurred_at < since):
+        return None
+    return Word(state=_CLOSES[row.kind], as_of=row.occurred_at)
+
+
+async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
+    """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
+    await _due(conn, provider, inbox.c.payment_id == payment_id, now)
+
+
+async def _due(conn: AsyncConnection, provider: Provider, those: ColumnElement[bool], now: datetime) -> None:
+    await conn.execute(
+        update(inbox).where(inbox.c.provider == provider.value, those, _PARKED).values(next_attempt_at=now)
+    )
+
+
+def to_do(parked: Parked) -> str:
+    """For the person who looks at it."""
+    delivery, outcome = parked.delivery, parked.delivery.outcome
+    if outcome.startswith((UNDECIDED, FOR_NOW)):
+        return "nothing: it is asked for again by itself"
+    if delivery.organization_id is not None:
+        return "look at the organization's alerts; settle it by hand, then dismiss it"
+    if delivery.money is None:
+        return "link the subscription if it is an organization's; otherwise it is dismissed by itself"
+    if delivery.subscription_id is not None:
+        return "link the subscription to its organization; of another product, name its plan in TOLLGATE_OTHER_PRODUCTS"
+    return "credit it to its organization by hand, with the payment's id as the reference, then dismiss it"
+
+
+def _amount_values(amount: Money | None) -> dict[str, Any]:
+    """None: what was told before stays."""
+    return {} if amount is None else {"amount_micros": amount.micros, "currency": amount.currency}
+
+
+def _parked(row: Row[Any]) -> Parked:
+    amount = None if row.amount_micros is None else Money(row.amount_micros, row.currency)
+    return Parked(
+        delivery=read(row), custom_id=row.custom_id, payment_id=row.payment_id, amount=amount, payer=row.payer
+    )
+
+
+def _event_again(row: Row[Any]) -> BillingEvent:
+    delivery = read(row)
+    return BillingEvent(
+        provider=delivery.provider,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        kind=delivery.kind,
+        subscription_id=delivery.subscription_id,
+        custom_id=row.custom_id,
+        payment_id=row.payment_id,
+        money=delivery.money,
+    )

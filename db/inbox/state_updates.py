@@ -1,0 +1,306 @@
+"""Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it the standing.
+
+A webhook's own word may only close. The provider's answer to a GET may open, if it is newer than what has shut the
+gate or stays the same for a while: a read may lag behind the webhook. Each function holds the organization's lock and
+leaves the commit to its caller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.billing import evidence, subscriptions
+from db.billing.subscriptions import Subscription
+from db.inbox import deliveries, owners, parking
+from db.inbox.deliveries import Delivery, InboxStatus
+from db.lifecycle import standings
+from db.lifecycle.standings import Facts, HeldBlock
+from db.pipeline import together
+from db.switching import succession, switches
+from domain.alerts import AlertKind
+from domain.billing.events import MAY_CLOSE, BillingEvent, EventKind
+from domain.billing.subscription import BILLING, Order, Snapshot, State, order
+from domain.lifecycle.standing import Block, Standing
+
+UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
+ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
+"""The alert that stands as long as a block of the kind does."""
+NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
+
+
+class Heard(StrEnum):
+    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask the provider."""
+
+    SHUT = "the gate was shut"
+    NOTED = "noted; the provider is asked before anything opens"
+    OLD = "older than what is known; nothing changed"
+    OTHER = deliveries.NOT_CURRENT
+    UNCLEAR = "its time does not say whether it is news"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A delivery as it was stored. `named` is whose it is by now, `heard` what it did; None: it was not folded."""
+
+    delivery: Delivery
+    named: str | None
+    heard: Heard | None
+
+
+async def receive(
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], *, now: datetime
+) -> Received:
+    """Store a verified delivery and fold it, in one transaction: when the caller has committed, the gate is shut.
+
+    A duplicate whose first delivery was not folded is folded now. Of one that is not kept only its subscription's state
+    is: nothing would ever ask for the dispute that it tells of, and lift the block.
+    """
+    standing = await _lock_subject(conn, event)
+    named = None if standing is None else standing.organization_id
+    delivery = await deliveries.receive(conn, event, raw, headers, named)
+    if named is not None and event.problem is not None and delivery.deliveries == 1:
+        await alerts.raise_(
+            conn, named, AlertKind.NOT_UNDERSTOOD, f"{event.event_type} {event.event_id}: {event.problem}"
+        )
+    if named is not None and event.kind is EventKind.FRAUD_WARNING and delivery.deliveries == 1:
+        await alerts.raise_(conn, named, AlertKind.FRAUD_WARNING, f"{event.event_type} about {event.payment_id}")
+    due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
+    if standing is None or not due or not (delivery.kept or event.snapshot is not None):
+        return Received(delivery=delivery, named=named, heard=None)
+    heard = await _fold(conn, standing, delivery, event, now=now, sure=False)
+    return Received(delivery=delivery, named=named, heard=heard)
+
+
+async def hear(
+    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool = False
+) -> Heard:
+    """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its time is unclear."""
+    standing = None
+    if delivery.organization_id is not None:
+        standing = await standings.lock(conn, delivery.organization_id)
+    if standing is None:
+        return Heard.NOTED
+    return await _fold(conn, standing, delivery, event, now=now, sure=sure)
+
+
+async def _lock_subject(conn: AsyncConnection, event: BillingEvent) -> Standing | None:
+    if event.subscription_id is not None:
+        standing = await standings.lock_subscriber(conn, event.provider, event.subscription_id)
+        if standing is not None:
+            return standing
+    named = await owners.of_event(conn, event)
+    return None if named is None else await standings.lock(conn, named)
+
+
+async def _fold(
+    conn: AsyncConnection, standing: Standing, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool
+) -> Heard:
+    known = await standings.facts(conn, standing.organization_id)
+    subject = await _subject(conn, known, standing.organization_id, event)
+    cause = f"{event.event_type} {event.event_id}"
+    async with together(conn):
+        heard, known = await _record(conn, known, subject, standing.organization_id, event, now=now, sure=sure)
+        if heard is Heard.SHUT:
+            after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
+            heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
+        if heard is not Heard.UNCLEAR:
+            await deliveries.mark_folded(conn, delivery, heard.value)
+    return heard
+
+
+async def _subject(
+    conn: AsyncConnection, known: Facts, organization_id: str, event: BillingEvent
+) -> Subscription | None:
+    """The organization's subscription that the event is about."""
+    current = known.current
+    if event.subscription_id is None:
+        return None
+    if current is not None and (current.provider, current.id) == (event.provider, event.subscription_id):
+        return current
+    other = await subscriptions.find(conn, event.provider, event.subscription_id) if known.others else None
+    return other if other is not None and other.organization_id == organization_id else None
+
+
+async def _record(
+    conn: AsyncConnection,
+    known: Facts,
+    subject: Subscription | None,
+    organization_id: str,
+    event: BillingEvent,
+    *,
+    now: datetime,
+    sure: bool,
+) -> tuple[Heard, Facts]:
+    """Write down what closes; SHUT says that something was written, and the facts are as they are then.
+
+    What closes another subscription than the current one keeps that from taking over before its provider was asked.
+    """
+    if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
+        reason = f"{event.event_type} {event.event_id}"
+        block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=reason, placed_by=event.provider.value)
+        await standings.place_block(conn, organization_id, block)
+        return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
+    told = event.snapshot
+    if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
+        return Heard.NOTED, known
+    if subject is None:
+        return Heard.OTHER, known
+    if told is None:
+        asks = subject.is_current and not sure
+        return Heard.UNCLEAR if asks else Heard.NOTED if subject.is_current else Heard.OTHER, known
+    if subject.is_current and told.state is State.UNKNOWN:
+        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}")
+    newer, word = evidence.event_order(told, subject, now), evidence.word_of(subject, told, known.policy, now)
+    if newer is Order.OLDER:
+        return Heard.OLD if subject.is_current else Heard.OTHER, known
+    if word is None:
+        return Heard.NOTED if subject.is_current else Heard.OTHER, known
+    unclear = newer is Order.UNCLEAR or evidence.may_be_paid_for(subject, word, known.policy, now)
+    if subject.is_current and unclear and not sure:
+        return Heard.UNCLEAR, known
+    recorded = await subscriptions.note_word(conn, subject, word)
+    return (Heard.SHUT, replace(known, current=recorded)) if subject.is_current else (Heard.OTHER, known)
+
+
+async def clear_up(
+    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, told: Snapshot, *, outcome: str, now: datetime
+) -> None:
+    """Fold what the provider answered when it was asked about an unclear event, which shuts unless the answer knows it.
+
+    `outcome` is written into the inbox.
+
+    The answer does if it says the same, is newer, or came long after the event; or if the event has a time to come,
+    which proves nothing. Opens nothing.
+    """
+    if delivery.organization_id is not None:
+        await standings.lock(conn, delivery.organization_id)
+    await deliveries.mark_folded(conn, delivery, outcome)
+    heard = event.snapshot
+    at = None if heard is None else heard.as_of
+    newer = order(told.as_of, at)
+    knows = newer is Order.NEWER or (
+        at is not None and not now - evidence.READS_LAG < at <= now + evidence.CLOCKS_APART
+    )
+    knows |= heard is not None and told.state is heard.state and newer is not Order.OLDER
+    if not knows or told.state is State.UNKNOWN:
+        await hear(conn, delivery, event, now=now, sure=True)
+    known = await subscriptions.find(conn, event.provider, event.subscription_id or "")
+    if known is not None:
+        cause = f"{event.event_type} {event.event_id}"
+        await confirm(conn, known, told, now=now, cause=cause, may_open=False)
+
+
+async def confirm(
+    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime, cause: str, may_open: bool
+) -> Standing | None:
+    """Fold the provider's own answer to a GET; one that is not believed yet changes nothing (`ask_again`).
+
+    None: there is no such organization, or the subscription is another one's.
+    """
+    organization_id = subscription.organization_id
+    standing = await standings.lock(conn, organization_id)
+    if standing is None:
+        return None
+    facts = await standings.facts(conn, organization_id)
+    current = facts.current
+    known: Subscription | None = current
+    if current is None or (current.provider, current.id) != (subscription.provider, subscription.id):
+        known = await subscriptions.find(conn, subscription.provider, subscription.id)
+    if known is not None and told.subscription_id is not None and told.subscription_id != known.id:
+        known = await _complete(conn, known, told.subscription_id, now)
+        facts = await standings.facts(conn, organization_id)
+    if known is None:
+        return None
+    believed = None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
+    if told.state is State.UNKNOWN:
+        detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
+        await subscriptions.raise_alert(conn, known, detail)
+        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, detail)
+    elif believed is None:
+        await subscriptions.doubt(conn, known, now=now)
+    else:
+        facts = await _write(conn, facts, believed, now)
+    after = await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
+    billed = facts.current is not None and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
+    if after != standing or not billed:
+        await succession.note_whether_billed(conn, after)
+    return replace(after, ask_again=believed is None and told.state is not State.UNKNOWN)
+
+
+async def _write(conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime) -> Facts:
+    """Write down an answer that counts; what it says may make another subscription the current one."""
+    organization_id = believed.organization_id
+    await subscriptions.write(conn, believed)
+    if believed.is_current:
+        facts = replace(facts, current=believed)
+    known = await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
+    if all(one.alert is None for one in known):
+        await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
+    if facts.others:
+        await succession.name_current(conn, organization_id, now)
+        facts = await standings.facts(conn, organization_id)
+    return facts
+
+
+async def _complete(
+    conn: AsyncConnection, checkout: Subscription, subscription_id: str, now: datetime
+) -> Subscription | None:
+    known = await subscriptions.completed(conn, checkout, subscription_id)
+    if known is None:
+        detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
+        await alerts.raise_(conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail)
+        return None
+    await switches.completed(conn, checkout, known.id)
+    await parking.adopt_subscription(conn, known.provider, known.id, now)
+    return known
+
+
+async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
+    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
+    await standings.lock(conn, subscription.organization_id)
+    await subscriptions.make_current(conn, subscription)
+    await note_told_before(conn, subscription, told)
+    await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
+    await alerts.clear(conn, subscription.organization_id, NOT_LINKED)
+    cause = f"subscription {subscription.id} linked"
+    return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
+
+
+async def note_told_before(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
+    """What webhooks told of it before it was linked closes, too, if the answer `told` is older: it may be stale."""
+    word = await parking.closing_word(conn, subscription.provider, subscription.id, since=told.as_of)
+    if word is not None and told.state is not word.state:
+        await subscriptions.note_word(conn, subscription, word)
+
+
+async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime) -> Standing | None:
+    """Place a block and shut the gate in the same transaction. Idempotent."""
+    if await standings.lock(conn, organization_id) is None:
+        return None
+    await standings.place_block(conn, organization_id, held)
+    cause = f"{held.kind.value} block by {held.placed_by}: {held.reason}"
+    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
+
+
+async def block_telephony(conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime) -> None:
+    """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The caller commits."""
+    held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+    await block(conn, organization_id, held, now=now)
+    await alerts.raise_(conn, organization_id, ALERT_OF[Block.TELEPHONY], reason)
+
+
+async def unblock(
+    conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
+) -> Standing | None:
+    """Lift a block; whether the organization may send again is decided from all that is left. Idempotent."""
+    if await standings.lock(conn, organization_id) is None:
+        return None
+    await standings.lift_block(conn, organization_id, kind, reference)
+    if kind in ALERT_OF and all(one.kind is not kind for one in await standings.held_blocks(conn, organization_id)):
+        await alerts.clear(conn, organization_id, ALERT_OF[kind])
+    cause = f"{kind.value} block lifted by {by}"
+    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)

@@ -1,0 +1,141 @@
+"""Organizations: who they are, where they send from and what a segment costs them where no rate is set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.lifecycle import organizations, standings
+from db.wallet import wallets
+from domain.lifecycle.standing import Policy, Status
+from domain.money import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
+
+    `price_per_segment` is the customer's price to countries without a rate; without it they are not sent to.
+    `messages_per_second` is how fast its campaigns may go; None: as fast as the whole account may.
+    """
+
+    id: str
+    name: str
+    twilio_account_sid: str
+    sender: str
+    currency: str
+    price_per_segment: Money | None
+    grace: timedelta
+    messages_per_second: int | None = None
+    created_at: datetime | None = None
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(grace=self.grace)
+
+
+class AccountTaken(Exception):
+    """The Twilio subaccount belongs to another organization."""
+
+
+async def create(conn: AsyncConnection, organization: Organization) -> bool:
+    """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The caller commits."""
+    owners = await by_accounts(conn, [organization.twilio_account_sid])
+    if owners.get(organization.twilio_account_sid, organization.id) != organization.id:
+        raise AccountTaken(organization.twilio_account_sid)
+    created = await conn.execute(
+        upsert(organizations)
+        .values(
+            id=organization.id,
+            name=organization.name,
+            currency=organization.currency,
+            twilio_account_sid=organization.twilio_account_sid,
+            sender=organization.sender,
+            price_per_segment_micros=organization.price_per_segment and organization.price_per_segment.micros,
+            grace_seconds=int(organization.grace.total_seconds()),
+            messages_per_second=organization.messages_per_second,
+        )
+        .on_conflict_do_nothing(index_elements=[organizations.c.id])
+        .returning(organizations.c.id)
+    )
+    if created.one_or_none() is None:
+        return False
+    await wallets.open_wallet(conn, organization.id, organization.currency)
+    await conn.execute(insert(standings).values(organization_id=organization.id, status=Status.ACTIVE.value))
+    return True
+
+
+async def get(conn: AsyncConnection, organization_id: str) -> Organization | None:
+    row = (await conn.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def lock(conn: AsyncConnection, organization_id: str) -> Organization | None:
+    """Lock its row, after the standing's: whoever changes it sees what was changed before.
+
+    Not against rows that name it: those who write messages hold locks that are taken after this one.
+    """
+    query = select(organizations).where(organizations.c.id == organization_id).with_for_update(key_share=True)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def change(conn: AsyncConnection, changed: Organization) -> None:
+    """Write its name, sender, price and grace. The caller holds its row, and commits."""
+    price = changed.price_per_segment
+    await conn.execute(
+        update(organizations)
+        .where(organizations.c.id == changed.id)
+        .values(
+            name=changed.name,
+            sender=changed.sender,
+            price_per_segment_micros=price and price.micros,
+            grace_seconds=int(changed.grace.total_seconds()),
+        )
+    )
+
+
+async def set_pace(conn: AsyncConnection, organization_id: str, messages_per_second: int | None) -> Organization | None:
+    """None if there is no such organization. The caller commits."""
+    changed = await conn.execute(
+        update(organizations)
+        .where(organizations.c.id == organization_id)
+        .values(messages_per_second=messages_per_second)
+        .returning(organizations)
+    )
+    row = changed.one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def by_accounts(conn: AsyncConnection, twilio_account_sids: Sequence[str]) -> dict[str, str]:
+    """The ids of the organizations whose Twilio subaccounts these are, of those that are ours."""
+    query = select(organizations.c.twilio_account_sid, organizations.c.id).where(
+        organizations.c.twilio_account_sid.in_(twilio_account_sids)
+    )
+    return {row.twilio_account_sid: row.id for row in await conn.execute(query)}
+
+
+async def page(conn: AsyncConnection, *, after: str | None, limit: int) -> list[Organization]:
+    """In order of id, those after `after` if it is given."""
+    query = select(organizations).order_by(organizations.c.id).limit(limit)
+    if after is not None:
+        query = query.where(organizations.c.id > after)
+    return [_organization(row) for row in await conn.execute(query)]
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        id=row.id,
+        name=row.name,
+        twilio_account_sid=row.twilio_account_sid,
+        sender=row.sender,
+        currency=row.currency,
+        price_per_segment=row.price_per_segment_micros and Money(row.price_per_segment_micros, row.currency),
+        grace=timedelta(seconds=row.grace_seconds),
+        messages_per_second=row.messages_per_second,
+        created_at=row.created_at,
+    )

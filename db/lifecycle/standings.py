@@ -1,0 +1,264 @@
+"""Standings: the decision, written down, with the gate that enforces it in the same transaction.
+
+Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the wallet, messages.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, Text, bindparam, delete, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.billing import paid_back, subscriptions
+from db.billing.subscriptions import Subscription
+from db.lifecycle import receipts
+from db.tables.billing import subscriptions as subscriptions_table
+from db.tables.lifecycle import blocks, organizations, standings
+from db.wallet import wallets
+from domain.billing.subscription import Provider, Record
+from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
+
+NOBODY = Record()
+
+_ID = bindparam("organization_id", type_=Text)
+_AS_COMMITTED = select(standings).where(standings.c.organization_id == _ID)
+_LOCKED = _AS_COMMITTED.with_for_update()
+_LOCKED_BY_SUBSCRIPTION = (
+    select(standings)
+    .join(subscriptions_table, subscriptions_table.c.organization_id == standings.c.organization_id)
+    .where(subscriptions_table.c.provider == bindparam("provider", type_=Text))
+    .where(subscriptions_table.c.provider_subscription_id == bindparam("subscription_id", type_=Text))
+    .with_for_update(of=standings)
+)
+_DECIDED = update(standings).where(standings.c.organization_id == bindparam("of_organization", type_=Text))
+_APPLIED = _DECIDED.where(standings.c.epoch == bindparam("at", type_=BigInteger)).values(
+    applied_epoch=standings.c.epoch, applied_at=bindparam("now"), stuck_step=null(), stuck_reason=null()
+)
+_ACCOUNT_AT = (
+    select(organizations.c.twilio_account_sid, standings.c.epoch)
+    .join(standings, standings.c.organization_id == organizations.c.id)
+    .where(organizations.c.id == _ID)
+)
+_HELD = (
+    select(func.coalesce(func.array_agg(blocks.c.kind.distinct()), text("'{}'")))
+    .where(blocks.c.organization_id == _ID)
+    .scalar_subquery()
+)
+_OTHERS = select(subscriptions_table.c.provider_subscription_id).where(
+    subscriptions_table.c.organization_id == _ID, ~subscriptions_table.c.is_current
+)
+_FACTS = (
+    select(
+        organizations.c.grace_seconds,
+        _HELD.label("held"),
+        _OTHERS.exists().label("others"),
+        subscriptions_table,
+        paid_back.AT.label("paid_back_at"),
+    )
+    .outerjoin(
+        subscriptions_table,
+        (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
+    )
+    .where(organizations.c.id == _ID)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBlock:
+    """A block that stands by itself, beside what the subscription says. `reference` tells two disputes apart."""
+
+    kind: Block
+    reference: str
+    reason: str
+    placed_by: str
+    placed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a decision is made from.
+
+    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the current one.
+    """
+
+    policy: Policy
+    current: Subscription | None
+    held: frozenset[Block]
+    others: bool
+
+    def decide(self, now: datetime) -> Decision:
+        return decide(NOBODY if self.current is None else self.current.record, self.held, self.policy, now)
+
+
+async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
+    """The standing as last committed."""
+    return await _read(conn, organization_id, for_update=False)
+
+
+async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
+    """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if there is neither."""
+    row = (await conn.execute(_ACCOUNT_AT, {"organization_id": organization_id})).one_or_none()
+    return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
+
+
+async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
+    """Take the organization's lock, to the end of the transaction; taken before any wallet's."""
+    return await _read(conn, organization_id, for_update=True)
+
+
+async def lock_subscriber(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Standing | None:
+    """The same lock, of the organization whose subscription this is."""
+    asked = {"provider": provider.value, "subscription_id": subscription_id}
+    row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, asked)).one_or_none()
+    return None if row is None else _standing(row)
+
+
+async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
+    """What is recorded. The caller holds the standing, so that nothing of it changes."""
+    row = (await conn.execute(_FACTS, {"organization_id": organization_id})).one()
+    return Facts(
+        policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
+        current=None if row.provider is None else subscriptions.read(row),
+        held=frozenset(Block(kind) for kind in row.held),
+        others=row.others,
+    )
+
+
+async def settle(
+    conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
+) -> Standing | None:
+    """Lock the standing and settle it by what is recorded. None if there is no such organization."""
+    standing = await lock(conn, organization_id)
+    if standing is None:
+        return None
+    known = await facts(conn, organization_id)
+    return await settle_locked(conn, standing, known, now=now, cause=cause, may_open=may_open)
+
+
+async def settle_locked(
+    conn: AsyncConnection, standing: Standing, known: Facts, *, now: datetime, cause: str, may_open: bool
+) -> Standing:
+    """Decide anew, write it down, and shut the gate in the same transaction if it says so.
+
+    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in a webhook's own
+    answer, no block is lifted either. The caller holds the standing, as `lock` returned it, and commits.
+    """
+    decision = known.decide(now)
+    if not may_open and standing.status is Status.SUSPENDED:
+        decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
+    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
+        return standing
+    epoch = standing.epoch + (decision.status is not standing.status)
+    organization_id = standing.organization_id
+    values: dict[str, Any] = {
+        "of_organization": organization_id,
+        "status": decision.status.value,
+        "blocks": sorted(block.value for block in decision.blocks),
+        "deadline": decision.deadline,
+        "epoch": epoch,
+    }
+    if epoch != standing.epoch:
+        values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
+    await conn.execute(_DECIDED, values)
+    if epoch != standing.epoch:
+        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
+        if decision.status is Status.SUSPENDED:
+            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
+
+
+async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
+    """Add a block, unless it stands already. The caller holds the standing, then settles and commits."""
+    await conn.execute(
+        upsert(blocks)
+        .values(
+            organization_id=organization_id,
+            kind=block.kind.value,
+            reference=block.reference,
+            reason=block.reason,
+            placed_by=block.placed_by,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def lift_block(conn: AsyncConnection, organization_id: str, kind: Block, reference: str = "") -> None:
+    """Remove a block, if it stands. The caller holds the standing, then settles and commits."""
+    await conn.execute(
+        delete(blocks).where(
+            blocks.c.organization_id == organization_id, blocks.c.kind == kind.value, blocks.c.reference == reference
+        )
+    )
+
+
+async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldBlock]:
+    query = select(blocks).where(blocks.c.organization_id == organization_id).order_by(blocks.c.placed_at)
+    return [
+        HeldBlock(
+            kind=Block(row.kind),
+            reference=row.reference,
+            reason=row.reason,
+            placed_by=row.placed_by,
+            placed_at=row.placed_at,
+        )
+        for row in await conn.execute(query)
+    ]
+
+
+async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime) -> None:
+    """The world agrees with this epoch. The caller holds the standing."""
+    await conn.execute(_APPLIED, {"of_organization": organization_id, "at": epoch, "now": now})
+
+
+async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
+    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken again.
+
+    The caller holds the standing.
+    """
+    await conn.execute(
+        update(standings)
+        .where(standings.c.organization_id == organization_id)
+        .values(applied_epoch=standings.c.epoch - 1)
+    )
+
+
+async def mark_stuck(conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str) -> None:
+    """A step was refused for good: an operator has to look. Cleared by the next change of mind or success."""
+    await conn.execute(
+        update(standings)
+        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
+        .values(stuck_step=step, stuck_reason=reason)
+    )
+
+
+async def stuck(conn: AsyncConnection, organization_id: str) -> Stuck | None:
+    query = select(standings.c.stuck_step, standings.c.stuck_reason).where(
+        standings.c.organization_id == organization_id, standings.c.stuck_step.is_not(None)
+    )
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else Stuck(step=row.stuck_step, reason=row.stuck_reason)
+
+
+async def _read(conn: AsyncConnection, organization_id: str, *, for_update: bool) -> Standing | None:
+    query = _LOCKED if for_update else _AS_COMMITTED
+    row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
+    return None if row is None else _standing(row)
+
+
+def _standing(row: Row[Any]) -> Standing:
+    return Standing(
+        organization_id=row.organization_id,
+        status=Status(row.status),
+        blocks=frozenset(Block(block) for block in row.blocks),
+        epoch=row.epoch,
+        applied_epoch=row.applied_epoch,
+        deadline=row.deadline,
+    )

@@ -1,0 +1,95 @@
+"""Cohorts of customers on their way to another provider: who is next, how it goes, and whether it is paused."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.billing import subscriptions
+from db.tables.switching import migration_cohorts, migrations
+from domain.billing.subscription import Provider
+from domain.switching.switch import ERRORS, OVER, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """`paused`: why no further migration is started. The error budget counts what ended since `counted_since`."""
+
+    paused: str | None
+    counted_since: datetime
+    ended: int
+    errors: int
+
+    @property
+    def error_rate(self) -> float:
+        """In percent."""
+        return 100 * self.errors / self.ended if self.ended else 0.0
+
+
+async def look(conn: AsyncConnection, target: Provider) -> Cohort:
+    """How it stands; the first look begins the count. The caller commits."""
+    await conn.execute(upsert(migration_cohorts).values(target_provider=target.value).on_conflict_do_nothing())
+    of_target = migration_cohorts.c.target_provider == target.value
+    row = (await conn.execute(select(migration_cohorts).where(of_target))).one()
+    failed = migrations.c.state.in_([one.value for one in ERRORS])
+    ended = select(func.count().label("ended"), func.count().filter(failed).label("errors")).where(
+        migrations.c.target_provider == target.value, migrations.c.ended_at >= row.counted_since
+    )
+    counted = (await conn.execute(ended)).one()
+    return Cohort(paused=row.paused, counted_since=row.counted_since, ended=counted.ended, errors=counted.errors)
+
+
+async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
+    """No further migration is started; those under way go on. The caller commits."""
+    await conn.execute(
+        upsert(migration_cohorts)
+        .values(target_provider=target.value, paused=reason)
+        .on_conflict_do_update(index_elements=["target_provider"], set_={"paused": reason})
+    )
+
+
+async def resume(conn: AsyncConnection, target: Provider) -> None:
+    """What went wrong before is not counted any more. The caller commits."""
+    await conn.execute(
+        update(migration_cohorts)
+        .where(migration_cohorts.c.target_provider == target.value)
+        .values(paused=None, counted_since=func.clock_timestamp())
+    )
+
+
+async def next_ones(conn: AsyncConnection, target: Provider, *, after: str, limit: int) -> list[str]:
+    """Organizations, by id, that pay elsewhere and of which no migration to the target was ever started."""
+    begun = (
+        select(migrations.c.id)
+        .where(migrations.c.organization_id == subscriptions.c.organization_id)
+        .where(migrations.c.target_provider == target.value)
+    )
+    query = (
+        select(subscriptions.c.organization_id)
+        .where(subscriptions.c.is_current, subscriptions.c.provider != target.value)
+        .where(subscriptions.c.organization_id > after, ~begun.exists())
+        .order_by(subscriptions.c.organization_id)
+        .limit(limit)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
+async def counts(conn: AsyncConnection, target: Provider) -> dict[Progress, int]:
+    """How many migrations to the target are where, in the order of the way; the ends last."""
+    query = select(migrations.c.state, func.count().label("number")).where(migrations.c.target_provider == target.value)
+    found = {Progress(row.state): row.number for row in await conn.execute(query.group_by(migrations.c.state))}
+    return {one: found[one] for one in sorted(Progress, key=lambda one: one in OVER) if one in found}
+
+
+async def troubles(conn: AsyncConnection, target: Provider, *, limit: int) -> list[tuple[str, Progress, str]]:
+    """The newest errors: organization, end and reason."""
+    query = (
+        select(migrations)
+        .where(migrations.c.target_provider == target.value)
+        .where(migrations.c.state.in_([one.value for one in ERRORS]))
+        .order_by(migrations.c.ended_at.desc())
+        .limit(limit)
+    )
+    return [(row.organization_id, Progress(row.state), row.reason) for row in await conn.execute(query)]

@@ -1,0 +1,228 @@
+"""Migrations of customers from one billing provider to another: where each is; at most one of an organization is open.
+
+`db/migrations` is Alembic's. Every change is made while the caller holds the organization's standing.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.tables.billing import subscriptions as subscriptions_table
+from db.tables.switching import migrations
+from domain.alerts import AlertKind
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from domain.switching.switch import MARK, OVER, STOPS, Progress, marker
+
+_OPEN = migrations.c.ended_at.is_(None)
+_LATE = (
+    migrations.c.state.in_([one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED}])
+    & select(subscriptions_table.c.organization_id)
+    .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
+    .where(subscriptions_table.c.provider == migrations.c.target_provider)
+    .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
+    .where(~subscriptions_table.c.is_current, subscriptions_table.c.state.in_([one.value for one in BILLING]))
+    .exists()
+)
+"""It ended without its target, which was consented to afterwards, and bills beside the current one."""
+_TARGET_BILLS = tuple(one.value for one in STOPS | {Progress.COMPLETED, Progress.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """`target_subscription_id` is the checkout's until the customer has completed it. `outcome`: what undoing ends as.
+
+    `first_charge_at` is the end of what was paid at the source when the checkout was made; `expires_at` the checkout's.
+    """
+
+    organization_id: str
+    id: UUID
+    source_provider: Provider
+    source_subscription_id: str
+    target_provider: Provider
+    target_plan_id: str
+    target_subscription_id: str | None
+    return_url: str
+    cancel_url: str
+    checkout_url: str | None
+    state: Progress
+    outcome: Progress | None
+    reason: str
+    first_charge_at: datetime | None
+    expires_at: datetime | None
+    started_at: datetime
+    changed_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def marker(self) -> str:
+        return marker(self.id)
+
+    @property
+    def stops(self) -> bool:
+        """The source is being stopped: from now on the target is the one that bills."""
+        return self.state in STOPS
+
+    @property
+    def late(self) -> bool:
+        """It ended without its target, which was consented to afterwards: that has to be undone."""
+        return self.state is Progress.UNDOING and self.ended_at is not None
+
+    def leads_to(self, subscription: Subscription) -> bool:
+        return (subscription.provider, subscription.id) == (self.target_provider, self.target_subscription_id)
+
+
+async def start(
+    conn: AsyncConnection, source: Subscription, target: Provider, *, plan_id: str, return_url: str, cancel_url: str
+) -> bool:
+    """Begin one; False if one is open already."""
+    started = await conn.execute(
+        upsert(migrations)
+        .values(
+            organization_id=source.organization_id,
+            source_provider=source.provider.value,
+            source_subscription_id=source.id,
+            target_provider=target.value,
+            target_plan_id=plan_id,
+            return_url=return_url,
+            cancel_url=cancel_url,
+            state=Progress.STARTED.value,
+        )
+        .on_conflict_do_nothing()
+        .returning(migrations.c.id)
+    )
+    return started.one_or_none() is not None
+
+
+async def newest(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    """The one that is open or, without one, the last."""
+    query = select(migrations).where(migrations.c.organization_id == organization_id)
+    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _migration(row)
+
+
+async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    """The one that has something to do: any that was consented to after its end, to be undone; then the newest."""
+    query = select(migrations).where(migrations.c.organization_id == organization_id, _LATE)
+    row = (await conn.execute(query.order_by(migrations.c.started_at).limit(1))).one_or_none()
+    if row is None:
+        return await newest(conn, organization_id)
+    late = _migration(row)
+    reason = f"{late.reason}; the new subscription was consented to too late"
+    return replace(late, state=Progress.UNDOING, outcome=late.state, reason=reason)
+
+
+async def page(conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int) -> list[Migration]:
+    """The newest of each organization, by its id, those after `after`."""
+    last = select(migrations).ext(distinct_on(migrations.c.organization_id))
+    newest_ones = last.order_by(migrations.c.organization_id, migrations.c.started_at.desc()).subquery()
+    query = select(newest_ones).order_by(newest_ones.c.organization_id).limit(limit)
+    if state is not None:
+        query = query.where(newest_ones.c.state == state.value)
+    if after is not None:
+        query = query.where(newest_ones.c.organization_id > after)
+    return [_migration(row) for row in await conn.execute(query)]
+
+
+async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
+    """The organizations with one that is open or was consented to after its end, the longest unchanged first."""
+    query = select(migrations.c.organization_id).where(_OPEN | _LATE).order_by(migrations.c.changed_at).limit(limit)
+    return list((await conn.execute(query)).scalars())
+
+
+async def move(conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any) -> Migration:
+    """Take it to another state. The caller holds the standing, has read it under that, and commits."""
+    values = {name: value.value if isinstance(value, Progress) else value for name, value in changed.items()}
+    ended = func.clock_timestamp() if to in OVER else None
+    moved = await conn.execute(
+        update(migrations)
+        .where(migrations.c.organization_id == migration.organization_id, migrations.c.id == migration.id)
+        .values(state=to.value, changed_at=func.clock_timestamp(), ended_at=ended, **values)
+        .returning(migrations)
+    )
+    return _migration(moved.one())
+
+
+async def open_one(conn: AsyncConnection, organization_id: str) -> Migration | None:
+    query = select(migrations).where(migrations.c.organization_id == organization_id, _OPEN)
+    row = (await conn.execute(query)).one_or_none()
+    return None if row is None else _migration(row)
+
+
+async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> None:
+    """The customer completed a checkout: what a migration knows by its id is the subscription from now on."""
+    await conn.execute(
+        update(migrations)
+        .where(migrations.c.organization_id == checkout.organization_id)
+        .where(migrations.c.target_provider == checkout.provider.value)
+        .where(migrations.c.target_subscription_id == checkout.id)
+        .values(target_subscription_id=subscription_id)
+    )
+
+
+async def not_to_charge(
+    conn: AsyncConnection, organization_id: str, provider: Provider, subscription_id: str, at: datetime
+) -> Migration | None:
+    """The migration for which the subscription should not have charged at that time: it was left by then, or the
+    source was never stopped for it. None if there is no such one, or the subscription is the current one.
+    """
+    left = (migrations.c.source_provider == provider.value) & (migrations.c.source_subscription_id == subscription_id)
+    left &= (migrations.c.state == Progress.COMPLETED.value) & (migrations.c.ended_at < at)
+    to_it = (migrations.c.target_provider == provider.value) & (migrations.c.target_subscription_id == subscription_id)
+    to_it &= migrations.c.state.not_in(_TARGET_BILLS)
+    current = await subscriptions.current(conn, organization_id)
+    if current is not None and (current.provider, current.id) == (provider, subscription_id):
+        return None
+    query = select(migrations).where(migrations.c.organization_id == organization_id, left | to_it)
+    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _migration(row)
+
+
+async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
+    """Alert where we ended a source although its migration is being undone, or was: nobody will charge any more.
+
+    As by an attempt that stood still between its commit and its call. What ended cannot be brought back.
+    """
+    note = told.note or ""
+    if told.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
+        return
+    query = select(migrations).where(
+        migrations.c.organization_id == subscription.organization_id,
+        migrations.c.source_provider == subscription.provider.value,
+        migrations.c.source_subscription_id == subscription.id,
+        migrations.c.state.not_in(_TARGET_BILLS),
+    )
+    if any(note.startswith(marker(row.id)) for row in await conn.execute(query)):
+        detail = f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
+        await alerts.raise_(conn, subscription.organization_id, AlertKind.NOBODY_BILLS, detail)
+
+
+def _migration(row: Row[Any]) -> Migration:
+    return Migration(
+        organization_id=row.organization_id,
+        id=row.id,
+        source_provider=Provider(row.source_provider),
+        source_subscription_id=row.source_subscription_id,
+        target_provider=Provider(row.target_provider),
+        target_plan_id=row.target_plan_id,
+        target_subscription_id=row.target_subscription_id,
+        return_url=row.return_url,
+        cancel_url=row.cancel_url,
+        checkout_url=row.checkout_url,
+        state=Progress(row.state),
+        outcome=Progress(row.outcome) if row.outcome else None,
+        reason=row.reason,
+        first_charge_at=row.first_charge_at,
+        expires_at=row.expires_at,
+        started_at=row.started_at,
+        changed_at=row.changed_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,24 @@
+"""The tables; CHECKs and unique constraints restate the guarantees, so that no code path can break them quietly.
+
+A file for each subject; importing this package loads them all, so that the metadata is whole.
+"""
+
+from db.tables import api_keys, audit, billing, campaigns, inbox, lifecycle, switching, wallet
+from db.tables.columns import metadata
+
+__all__ = [
+    "APPEND_ONLY",
+    "api_keys",
+    "audit",
+    "billing",
+    "campaigns",
+    "inbox",
+    "lifecycle",
+    "metadata",
+    "switching",
+    "wallet",
+]
+
+APPEND_ONLY = (
+    "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
+)  # fmt: skip

@@ -1,0 +1,88 @@
+"""The tables of organizations and of whether they may send."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from db.tables.columns import ZERO, metadata, one_of, time
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("twilio_account_sid", Text, nullable=False, unique=True),
+    Column("sender", Text, nullable=False),
+    Column("price_per_segment_micros", BigInteger),
+    Column("messages_per_second", Integer),
+    Column("grace_seconds", Integer, nullable=False),
+    time("created_at", now=True),
+    CheckConstraint("id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", name="id"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("price_per_segment_micros > 0", name="price"),
+    CheckConstraint("messages_per_second > 0", name="pace"),
+    CheckConstraint("grace_seconds >= 0", name="grace"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    time("placed_at", now=True),
+    PrimaryKeyConstraint("organization_id", "kind", "reference"),
+    one_of("kind", "dispute", "admin", "telephony"),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("blocks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("epoch", BigInteger, nullable=False, server_default=ZERO),
+    Column("applied_epoch", BigInteger, nullable=False, server_default=ZERO),
+    time("deadline"),
+    Column("cause", Text, nullable=False, server_default=""),
+    time("decided_at", now=True),
+    time("applied_at"),
+    time("rung_at"),
+    Column("stuck_step", Text),
+    Column("stuck_reason", Text),
+    time("suspension_sent_at"),
+    one_of("status", "active", "suspended"),
+    CheckConstraint("applied_epoch <= epoch", name="applied"),
+    CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),
+    Index("standings_behind_idx", "decided_at", postgresql_where=text("applied_epoch < epoch")),
+    Index("standings_due_idx", "deadline", postgresql_where=text("deadline IS NOT NULL")),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    time("decided_at", required=True),
+    Column("steps", JSONB, nullable=False, server_default=text("'[]'")),
+    time("finished_at"),
+    Column("leaked_debits", BigInteger),
+    Column("leaked_messages", BigInteger),
+    PrimaryKeyConstraint("organization_id", "epoch"),
+    one_of("status", "active", "suspended"),
+)

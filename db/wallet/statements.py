@@ -1,0 +1,57 @@
+"""The statements by which `db/wallet/wallets` books lists of postings, as PostgreSQL and pgbench take them.
+
+Wherever one decides, it repeats what `domain.wallet.ledger.settle` says, and refuses to where it is not sure.
+"""
+
+LOCK = """
+    SELECT organization_id, currency, balance_micros, entries, gate_open,
+           frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros
+    FROM wallets WHERE organization_id = ANY(%s)
+    ORDER BY organization_id FOR UPDATE
+"""
+LOCK_FREE = LOCK + "SKIP LOCKED"
+BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
+"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
+KNOWN = """
+    SELECT asked.organization_id, e.*
+    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id) CROSS JOIN LATERAL (
+        SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
+        WHERE l.organization_id = asked.organization_id AND l.reference_id = asked.reference_id LIMIT 1) e
+    UNION ALL
+    SELECT returned.organization_id, e.*
+    FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds) CROSS JOIN LATERAL (
+        SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
+        WHERE l.organization_id = returned.organization_id AND l.refunds = returned.refunds LIMIT 1) e
+"""
+"""Each look-up by itself (LATERAL, LIMIT): no join of the ledger that reads more of it than was asked for."""
+WRITE = """
+    WITH appended AS (
+        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,
+                                    refunds, description)
+        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+                             %s::text[], %s::text[])
+    )
+    UPDATE wallets w SET balance_micros = last.balance_micros, entries = last.entries
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS last (organization_id, balance_micros, entries)
+    WHERE w.organization_id = last.organization_id
+"""
+ALONE = """
+    WITH held AS (
+        SELECT balance_micros, entries FROM wallets
+        WHERE organization_id = %(id)s::text AND currency = %(currency)s::text
+          AND (%(kind)s::text = 'credit' OR gate_open AND NOT frozen_by_suspension AND NOT frozen_by_operator)
+          AND balance_micros - held_micros >= %(least)s::bigint AND balance_micros <= %(most)s::bigint
+        FOR UPDATE SKIP LOCKED
+    ), appended AS (
+        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,
+                                    description)
+        SELECT %(id)s::text, entries + 1, %(kind)s::text, %(amount)s::bigint, balance_micros + %(amount)s::bigint,
+               %(reference)s::text, %(description)s::text
+        FROM held
+        ON CONFLICT (organization_id, reference_id) DO NOTHING
+        RETURNING seq, balance_after_micros
+    )
+    UPDATE wallets w SET balance_micros = a.balance_after_micros, entries = a.seq FROM appended a
+    WHERE w.organization_id = %(id)s::text
+    RETURNING a.seq, a.balance_after_micros
+"""

@@ -1,0 +1,281 @@
+"""The only code that moves money: every balance change happens here, under the wallet's row lock, with its entry."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.pipeline import own, together
+from db.tables.wallet import gate_changes, ledger_entries, wallets
+from db.wallet import statements
+from domain.money import LARGEST_MICROS
+from domain.wallet.ledger import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, posted, settle
+
+_WALLET = (
+    wallets.c.organization_id,
+    wallets.c.currency,
+    wallets.c.balance_micros,
+    wallets.c.entries,
+    wallets.c.gate_open,
+    wallets.c.frozen_by_suspension,
+    wallets.c.frozen_by_operator,
+    wallets.c.freeze_reason,
+    wallets.c.held_micros,
+)
+_AS_COMMITTED = select(*_WALLET).where(wallets.c.organization_id == bindparam("organization_id", type_=Text))
+_LOCKED = _AS_COMMITTED.with_for_update()
+_WATCHED = _AS_COMMITTED.with_for_update(read=True)
+_SET_ASIDE = (
+    update(wallets)
+    .where(wallets.c.organization_id == bindparam("of", type_=Text))
+    .values(held_micros=bindparam("held", type_=BigInteger))
+)
+_ENTRY = (
+    ledger_entries.c.seq,
+    ledger_entries.c.kind,
+    ledger_entries.c.amount_micros,
+    ledger_entries.c.balance_after_micros,
+    ledger_entries.c.reference_id,
+    ledger_entries.c.refunds,
+    ledger_entries.c.description,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A ledger entry with the time at which it was booked."""
+
+    entry: Entry
+    created_at: datetime
+
+
+async def open_wallet(conn: AsyncConnection, organization_id: str, currency: str) -> None:
+    """Create the empty wallet of a new organization. The caller commits."""
+    await conn.execute(insert(wallets).values(organization_id=organization_id, currency=currency))
+
+
+async def get(conn: AsyncConnection, organization_id: str) -> Wallet | None:
+    """The wallet as last committed; nothing may be decided on it."""
+    row = (await conn.execute(_AS_COMMITTED, {"organization_id": organization_id})).one_or_none()
+    return None if row is None else _wallet(row)
+
+
+async def lock(conn: AsyncConnection, organization_id: str) -> Wallet | None:
+    """Lock the wallet's row to the end of the transaction. No other row is locked after it."""
+    row = (await conn.execute(_LOCKED, {"organization_id": organization_id})).one_or_none()
+    return None if row is None else _wallet(row)
+
+
+async def watch(conn: AsyncConnection, organization_id: str) -> Wallet | None:
+    """Hold the wallet's row still, shared with other watchers: no gate shuts before this transaction ends."""
+    row = (await conn.execute(_WATCHED, {"organization_id": organization_id})).one_or_none()
+    return None if row is None else _wallet(row)
+
+
+async def post(conn: AsyncConnection, organization_id: str, postings: Sequence[Posting]) -> list[Outcome]:
+    """Book each posting, once per reference, in order, or say why not; one outcome for each.
+
+    Locks the wallet's row. The caller commits; no other row is locked after it.
+    """
+    return (await post_all(conn, {organization_id: postings}))[organization_id]
+
+
+async def post_all(
+    conn: AsyncConnection, asked: Mapping[str, Sequence[Posting]], *, wait: bool = True
+) -> dict[str, list[Outcome]]:
+    """The same for many wallets in two round trips, however long the lists are; the lists are decided one by one.
+
+    Locks the wallets' rows in the order of their ids. With `wait` false a wallet whose row somebody else holds is left
+    out of the answer, and so is one that is not there. The caller commits.
+    """
+    async with together(conn) as driver:
+        locked = await driver.execute(statements.LOCK if wait else statements.LOCK_FREE, (list(asked),))
+        known = await _ask_known(driver, asked)
+        held = {row[0]: _wallet(row) for row in await locked.fetchall()}
+        books = await _read_known(known)
+    outcomes, entries = _settle(held, books, asked)
+    if wait:
+        outcomes |= {id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()}
+    await _write(conn, entries)
+    return outcomes
+
+
+async def post_alone(conn: AsyncConnection, organization_id: str, posting: Posting) -> Outcome | None:
+    """Book one posting in one statement, if nothing speaks against it. None: `post_all` knows what does.
+
+    Waits for nobody. On a connection that commits by itself it is one round trip, else the caller commits.
+    """
+    if posting.refunds is not None:
+        return None
+    asked = {
+        "id": organization_id,
+        "currency": posting.amount.currency,
+        "kind": posting.kind.value,
+        "amount": posting.signed_micros,
+        "least": max(-posting.signed_micros, 0),
+        "most": LARGEST_MICROS - max(posting.signed_micros, 0),
+        "reference": posting.reference_id,
+        "description": posting.description,
+    }
+    async with own(conn) as driver:
+        booked = await (await driver.execute(statements.ALONE, asked)).fetchone()
+    return None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
+
+
+async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]) -> list[Outcome]:
+    """The same for a wallet that this transaction has locked already, as `lock` returned it."""
+    asked = {wallet.organization_id: postings}
+    async with together(conn) as driver:
+        books = await _read_known(await _ask_known(driver, asked))
+    outcomes, entries = _settle({wallet.organization_id: wallet}, books, asked)
+    await _write(conn, entries)
+    return outcomes[wallet.organization_id]
+
+
+async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Wallet:
+    """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The caller commits."""
+    held = replace(wallet, held_micros=wallet.held_micros + micros)
+    await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": held.held_micros})
+    return held
+
+
+async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
+    """Refuse every debit from this commit on. Locks the wallet's row; the caller holds the standing's. Idempotent."""
+    await _change(conn, organization_id, "shut", epoch, cause, "gate_open", to=False)
+
+
+async def open_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
+    """Let debits through again and lift the suspension's freeze; an operator's freeze stays. Idempotent."""
+    await _change(conn, organization_id, "unfrozen_by_suspension", epoch, cause, "frozen_by_suspension", to=False)
+    await _change(conn, organization_id, "opened", epoch, cause, "gate_open", to=True)
+
+
+async def freeze(
+    conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str, by_operator: bool = False
+) -> None:
+    """Freeze the wallet, for the suspension or for an operator: either is enough. Idempotent; the caller commits."""
+    column = "frozen_by_operator" if by_operator else "frozen_by_suspension"
+    await _change(conn, organization_id, column, epoch, cause, column, to=True)
+
+
+async def unfreeze_by_operator(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
+    """Lift the operator's freeze; the suspension's stays. Idempotent; the caller commits."""
+    await _change(conn, organization_id, "unfrozen_by_operator", epoch, cause, "frozen_by_operator", to=False)
+
+
+async def entries_page(
+    conn: AsyncConnection, organization_id: str, *, before_seq: int | None, limit: int
+) -> list[Booked]:
+    """The newest entries first, those below `before_seq` if it is given."""
+    query = select(*_ENTRY, ledger_entries.c.created_at).where(ledger_entries.c.organization_id == organization_id)
+    if before_seq is not None:
+        query = query.where(ledger_entries.c.seq < before_seq)
+    rows = await conn.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit))
+    return [Booked(_entry(values), created_at) for *values, created_at in rows]
+
+
+async def _change(
+    conn: AsyncConnection, organization_id: str, change: str, epoch: int, cause: str, column: str, *, to: bool
+) -> None:
+    """Set a flag and note after which entry it changed, in one statement, whose update locks the wallet's row."""
+    noted = {"of": organization_id, "at_epoch": epoch, "why": cause}
+    await conn.execute(_changing(change, column, to=to), noted)
+
+
+@cache
+def _changing(change: str, column: str, *, to: bool) -> Insert:
+    cause = bindparam("why", type_=Text)
+    values: dict[str, Any] = {column: to}
+    reason = cause if to else null()
+    if column == "frozen_by_operator":
+        values["freeze_reason"] = reason
+    elif column == "frozen_by_suspension":  # an operator's reason outlives a suspension's
+        values["freeze_reason"] = case((wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason)
+    changed = (
+        update(wallets)
+        .where(wallets.c.organization_id == bindparam("of", type_=Text), wallets.c[column] != to)
+        .values(**values)
+        .returning(wallets.c.organization_id, wallets.c.entries)
+        .cte("changed")
+    )
+    noted = select(
+        changed.c.organization_id, literal(change), changed.c.entries, bindparam("at_epoch", type_=BigInteger), cause
+    )
+    return insert(gate_changes).from_select(["organization_id", "change", "after_seq", "epoch", "cause"], noted)
+
+
+async def _ask_known(driver: psycopg.AsyncConnection, asked: Mapping[str, Sequence[Posting]]) -> psycopg.AsyncCursor:
+    """What the references, and the debits to refund, stand for already. After the lock, so that it stays true."""
+    references = [(id_, posting.reference_id) for id_, postings in asked.items() for posting in postings]
+    returned = [(id_, posting.refunds) for id_, postings in asked.items() for posting in postings if posting.refunds]
+    await driver.execute(statements.BY_INDEX)
+    return await driver.execute(statements.KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
+
+
+async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
+    books: dict[str, list[Entry]] = {}
+    for organization_id, *values in await known.fetchall():
+        books.setdefault(organization_id, []).append(_entry(values))
+    return books
+
+
+def _settle(
+    held: Mapping[str, Wallet], books: Mapping[str, list[Entry]], asked: Mapping[str, Sequence[Posting]]
+) -> tuple[dict[str, list[Outcome]], dict[str, list[Entry]]]:
+    outcomes: dict[str, list[Outcome]] = {}
+    entries: dict[str, list[Entry]] = {}
+    for id_, wallet in held.items():
+        book = {entry.reference_id: entry for entry in books.get(id_, ())}
+        refunded = frozenset(entry.refunds for entry in book.values() if entry.refunds is not None)
+        outcomes[id_], entries[id_] = settle(wallet, book, refunded, asked[id_])
+    return outcomes, entries
+
+
+async def _write(conn: AsyncConnection, entries: Mapping[str, Sequence[Entry]]) -> None:
+    rows = [
+        (
+            id_,
+            entry.seq,
+            entry.kind.value,
+            entry.amount_micros,
+            entry.balance_after_micros,
+            entry.reference_id,
+            entry.refunds,
+            entry.description,
+        )
+        for id_, new in entries.items()
+        for entry in new
+    ]
+    if not rows:
+        return
+    last = [(id_, new[-1].balance_after_micros, new[-1].seq) for id_, new in entries.items() if new]
+    async with own(conn) as driver:
+        await driver.execute(statements.WRITE, (*_columns(rows, 8), *_columns(last, 3)))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _wallet(row: Iterable[Any]) -> Wallet:
+    """A row of `_WALLET`, and of `LOCK`."""
+    return Wallet(**dict(zip((column.name for column in _WALLET), row, strict=True)))
+
+
+def _entry(row: Iterable[Any]) -> Entry:
+    """A row of `_ENTRY`, and of `KNOWN`."""
+    seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = row
+    return Entry(
+        seq=seq,
+        kind=EntryKind(kind),
+        amount_micros=amount_micros,
+        balance_after_micros=balance_after_micros,
+        reference_id=reference_id,
+        refunds=refunds,
+        description=description,
+    )
