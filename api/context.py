@@ -12,7 +12,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
-from activities.sending import Sending
+from activities.campaigns.dispatch import Sending
 from activities.turns import TooManyWait, Turns
 from api.answers import Answers
 from api.background import Background

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from activities.listing import Settled, Tally
+from activities.inbox.event_backfill import Settled, Tally
 from cli.console import errors, output, table
 from cli.migrating import AT_ONCE, configured_wholly, say
 from domain.plain_text import one_line

@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.checking import Checking
-from activities.doorbell import Doorbell
+from activities.campaigns.status_checks import Checking
+from activities.notifier import Doorbell
 from db import locks
 from db.billing import reversals
 from db.campaigns import parked_campaigns, refusals, runs, status_checks

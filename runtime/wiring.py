@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
-from activities.billing import Billing
-from activities.checking import Checking
-from activities.doorbell import Doorbell
-from activities.enforcement import Enforcement
-from activities.finding import Finding
-from activities.listing import Listing
-from activities.migrating import Migrating
-from activities.reconciling import Reconciling
-from activities.sending import Sending
+from activities.audit.reconciliation import Reconciling
+from activities.billing.confirmation import Billing
+from activities.campaigns.dispatch import Sending
+from activities.campaigns.status_checks import Checking
+from activities.inbox.event_backfill import Listing
+from activities.inbox.owner_lookup import Finding
+from activities.lifecycle.enforcement import Enforcement
+from activities.notifier import Doorbell
+from activities.switching.steps import Migrating
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client

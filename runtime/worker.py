@@ -22,20 +22,20 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.doorbell import RECONCILE, RECONCILE_EVENTS
-from activities.listing import Settled
-from activities.reconciling import Page
+from activities.audit.reconciliation import Page
+from activities.inbox.event_backfill import Settled
+from activities.notifier import RECONCILE, RECONCILE_EVENTS
 from domain.alerts import AlertKind
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
 from runtime.upkeep import Upkeep
 from runtime.wiring import Services
-from workflows.campaign_run import CampaignRun
-from workflows.organization_lifecycle import OrganizationLifecycle
-from workflows.reconcile import Reconcile
-from workflows.reconcile_events import ReconcileEvents
-from workflows.subscription_migration import SubscriptionMigration
+from workflows.audit.reconciliation import Reconcile
+from workflows.campaigns.campaign_run import CampaignRun
+from workflows.inbox.event_backfill import ReconcileEvents
+from workflows.lifecycle.organization_lifecycle import OrganizationLifecycle
+from workflows.switching.subscription_switch import SubscriptionMigration
 
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import ASGIApp
 from temporalio.client import Client
 
-from activities.doorbell import organization_workflow_id
+from activities.notifier import organization_workflow_id
 from api.app import create_app
 from db import alerts, api_keys
 from db.api_keys import Scope

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from activities.sending import Sending
+from activities.campaigns.dispatch import Sending
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import rows
 from tests.crash.processes import worker

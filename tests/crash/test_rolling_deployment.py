@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from temporalio.api.enums.v1 import EventType
 
-from activities.doorbell import organization_workflow_id
+from activities.notifier import organization_workflow_id
 from domain.lifecycle.standing import Status
 from runtime.ports import free_ports
 from runtime.settings import Settings

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.doorbell import organization_workflow_id
+from activities.notifier import organization_workflow_id
 from runtime import client, temporal
 from runtime.settings import Settings
 from simulators.paypal.certificate import Authority

@@ -11,7 +11,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.doorbell import organization_workflow_id
+from activities.notifier import organization_workflow_id
 from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.conftest import fresh_database

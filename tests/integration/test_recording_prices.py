@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities import prices
-from activities.prices import PricesFrom
+from activities.campaigns import prices
+from activities.campaigns.prices import PricesFrom
 from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve

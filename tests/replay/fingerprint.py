@@ -28,7 +28,7 @@ Commands = dict[str, list[str]]
 def commands(folder: Path = WORKFLOWS) -> Commands:
     """By workflow class, with what its module defines beside it: activities are named in tables, too."""
     found: Commands = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         module = ast.parse(path.read_text())
         for node in module.body:
             if isinstance(node, ast.ClassDef) and any(

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from activities.doorbell import (
+from activities.audit.reconciliation import Page
+from activities.inbox.event_backfill import Settled
+from activities.notifier import (
     LIFECYCLE,
     RECONCILE,
     RECONCILE_EVENTS,
@@ -16,8 +18,6 @@ from activities.doorbell import (
     migration_workflow_id,
     organization_workflow_id,
 )
-from activities.listing import Settled
-from activities.reconciling import Page
 from domain.campaigns.waits import Waits
 from domain.switching.switch import Progress
 from simulators.twilio.app import MAIN_SID

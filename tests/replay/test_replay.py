@@ -14,7 +14,7 @@ from domain.lifecycle.standing import Status
 from runtime.worker import WORKFLOWS, workflow_runner
 from tests.replay.record import HISTORIES, IDENTITY
 from tests.replay.scenarios import SCENARIOS
-from workflows import organization_lifecycle
+from workflows.lifecycle import organization_lifecycle
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 

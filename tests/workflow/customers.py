@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from activities.doorbell import MIGRATION, Moving, migration_workflow_id
+from activities.notifier import MIGRATION, Moving, migration_workflow_id
 from db.billing import subscriptions
 from db.billing.subscriptions import Subscription
 from db.switching import switches

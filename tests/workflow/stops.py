@@ -11,8 +11,8 @@ from temporalio import activity, client, worker
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.doorbell import LIFECYCLE, Lifecycle, organization_workflow_id
-from activities.enforcement import Step
+from activities.lifecycle.enforcement import Step
+from activities.notifier import LIFECYCLE, Lifecycle, organization_workflow_id
 from tests.world import World, until
 
 WAITING_FOR_A_LOCK = """

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.batches import BatchOf
+from activities.campaigns.batch_sender import BatchOf
 from domain.campaigns.campaign import CampaignStatus
 from tests.builders import change_campaign, reserve
 from tests.workflow.actors import onboard

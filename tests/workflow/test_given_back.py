@@ -6,7 +6,7 @@ from uuid import UUID
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.batches import ACCOUNT_RETRY, BatchOf
+from activities.campaigns.batch_sender import ACCOUNT_RETRY, BatchOf
 from db.campaigns import reservations
 from db.campaigns.messages import Message
 from db.inbox import state_updates

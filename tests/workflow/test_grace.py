@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from activities.doorbell import organization_workflow_id
+from activities.notifier import organization_workflow_id
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 

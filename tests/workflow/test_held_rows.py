@@ -8,9 +8,9 @@ from functools import partial
 from sqlalchemy.exc import DBAPIError
 from temporalio.testing import ActivityEnvironment
 
-from activities.batches import BatchOf
-from activities.listing import Settled
-from activities.reconciling import Page, Reconciling
+from activities.audit.reconciliation import Page, Reconciling
+from activities.campaigns.batch_sender import BatchOf
+from activities.inbox.event_backfill import Settled
 from db.lifecycle import standings
 from db.wallet import wallets
 from domain.billing.subscription import Provider

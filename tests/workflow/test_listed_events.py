@@ -13,9 +13,9 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.service import RPCError
 
-from activities import listing
-from activities.doorbell import RECONCILE_EVENTS
-from activities.listing import Settled, Tally
+from activities.inbox import event_backfill
+from activities.inbox.event_backfill import Settled, Tally
+from activities.notifier import RECONCILE_EVENTS
 from db.inbox import listed_events
 from domain.billing.subscription import Provider, State
 from tests.workflow import customers
@@ -221,7 +221,7 @@ async def test_a_comparison_that_is_cut_short_goes_on_where_it_came_to_and_ends(
     one = await customers.customer(world, provider)
     await compare(world, provider)
     event_ids = await backlog(world, one, hours=8)
-    monkeypatch.setattr(listing, "MOST_IN_SLICE", 2)
+    monkeypatch.setattr(event_backfill, "MOST_IN_SLICE", 2)
     settled, moment = Settled(seconds=-1), timedelta(0)
 
     first = await world.services.listing.compare(provider, settled, longest=moment)
@@ -247,8 +247,8 @@ async def test_the_workflow_goes_on_until_nothing_is_left(own_world: World, monk
     one = await customers.customer(world)
     await compare(world, Provider.PAYPAL)
     event_ids = await backlog(world, one, hours=4)
-    monkeypatch.setattr(listing, "MOST_IN_SLICE", 2)
-    monkeypatch.setattr(listing, "LONGEST_RUN", timedelta(0))
+    monkeypatch.setattr(event_backfill, "MOST_IN_SLICE", 2)
+    monkeypatch.setattr(event_backfill, "LONGEST_RUN", timedelta(0))
 
     tally = await compare(world, Provider.PAYPAL)
 

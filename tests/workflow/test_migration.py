@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.doorbell import migration_workflow_id
+from activities.notifier import migration_workflow_id
 from domain.billing.subscription import Provider, State
 from domain.switching.switch import Progress
 from tests.workflow import customers

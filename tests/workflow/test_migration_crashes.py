@@ -8,8 +8,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
-from activities.doorbell import RECONCILE, migration_workflow_id
-from activities.reconciling import Page
+from activities.audit.reconciliation import Page
+from activities.notifier import RECONCILE, migration_workflow_id
 from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider

@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities.billing import BOOKED_AT_ONCE
-from activities.booking import Booking
+from activities.billing.bookings import Booking
+from activities.billing.confirmation import BOOKED_AT_ONCE
 from db.inbox import deliveries
 from db.inbox.deliveries import InboxStatus
 from domain.billing.subscription import Provider

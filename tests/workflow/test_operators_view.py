@@ -5,7 +5,7 @@ import asyncio
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 
-from activities.doorbell import (
+from activities.notifier import (
     ORGANIZATION_ID,
     STANDING,
     STUCK,

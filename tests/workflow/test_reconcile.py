@@ -13,9 +13,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
-from activities import reconciling
-from activities.doorbell import RECONCILE, organization_workflow_id
-from activities.reconciling import Page
+from activities.audit import reconciliation
+from activities.audit.reconciliation import Page
+from activities.notifier import RECONCILE, organization_workflow_id
 from db import alerts
 from db.inbox import state_updates
 from db.lifecycle import standings, suspensions
@@ -110,7 +110,7 @@ async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_
 async def test_looking_up_does_not_hold_up_the_reconciliation_for_long(
     idle_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciling, "LONGEST_CHECK", timedelta(0))
+    monkeypatch.setattr(reconciliation, "LONGEST_CHECK", timedelta(0))
     await not_confirmed(idle_world)
 
     assert await ActivityEnvironment().run(idle_world.services.reconciling.settle_unknown_messages) == 0

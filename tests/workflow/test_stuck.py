@@ -3,7 +3,7 @@
 import pytest
 from temporalio.client import WorkflowHandle
 
-from activities.doorbell import STUCK, organization_workflow_id
+from activities.notifier import STUCK, organization_workflow_id
 from db.lifecycle import standings
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until

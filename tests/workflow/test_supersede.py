@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.enforcement import Step
+from activities.lifecycle.enforcement import Step
 from db.lifecycle import receipts
 from domain.lifecycle.standing import Status
 from tests.workflow.stops import (

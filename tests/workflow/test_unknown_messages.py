@@ -8,8 +8,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.batches import BatchOf
-from activities.sending import Sending
+from activities.campaigns.batch_sender import BatchOf
+from activities.campaigns.dispatch import Sending
 from db.campaigns import messages
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus

@@ -5,7 +5,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from activities.finding import Finding
+from activities.inbox.owner_lookup import Finding
 from domain.lifecycle.standing import Block, Status
 from tests.builders import rows, run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, current, ids_of, onboard

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.looking_up import heard
+from activities.campaigns.twilio_lookup import heard
 from db.campaigns import campaigns, messages, readings, resends, reservations
 from db.campaigns.campaigns import PERSON, Campaign
 from db.campaigns.messages import Message

@@ -6,8 +6,8 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from activities.doorbell import Doorbell
-from activities.enforcement import Enforcement
+from activities.lifecycle.enforcement import Enforcement
+from activities.notifier import Doorbell
 from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
 
-from activities.enforcement import Enforcement, Step
+from activities.lifecycle.enforcement import Enforcement, Step
 from db.lifecycle import receipts
 from domain.campaigns.telephony import Accepted, AccountStatus, OutboundMessage, Refused
 from domain.lifecycle.standing import Status

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.booking import Booking
-from activities.doorbell import Doorbell
+from activities.billing.bookings import Booking
+from activities.billing.unlinked_subscriptions import Unlinked
 from activities.failures import translated
-from activities.unlinked import Unlinked
+from activities.notifier import Doorbell
 from db import alerts
 from db.billing import subscriptions, topups
 from db.billing.subscriptions import Subscription

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.aside import SURELY_THERE, Aside, is_older
+from activities.inbox.parking import SURELY_THERE, Aside, is_older
 from db import alerts
 from db.billing import payments, reversals, subscriptions
 from db.billing.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment

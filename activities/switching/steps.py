@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.billing import Organization
-from activities.sides import Sides, fold, refuse_early_undo, refuse_unknown
+from activities.billing.confirmation import Organization
+from activities.switching.switch_providers import Sides, fold, refuse_early_undo, refuse_unknown
 from db import alerts
 from db.billing import subscriptions
 from db.inbox import parking

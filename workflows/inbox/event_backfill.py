@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.doorbell import RECONCILE_EVENTS
-    from activities.listing import Listing, Settled, Tally
+    from activities.inbox.event_backfill import Listing, Settled, Tally
+    from activities.notifier import RECONCILE_EVENTS
     from workflows import options
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.aside import is_older, name
+from activities.inbox.parking import is_older, name
 from db import alerts
 from db.inbox import deliveries, owners, parking
 from db.inbox.parking import Parked

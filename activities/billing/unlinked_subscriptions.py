@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.aside import Aside
+from activities.inbox.parking import Aside
 from db import alerts
 from db.billing import subscriptions
 from db.billing.subscriptions import Subscription

@@ -9,11 +9,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
-from activities.batches import BatchOf, BatchSender, Sent
-from activities.doorbell import Doorbell
+from activities.campaigns.batch_sender import BatchOf, BatchSender, Sent
+from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
+from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
-from activities.handing_over import Tally, hand_over
-from activities.looking_up import LOOK_UP_AFTER, look_up
+from activities.notifier import Doorbell
 from activities.turns import Turns
 from db import alerts
 from db.campaigns import messages as stored

@@ -9,9 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
-from activities.doorbell import Doorbell
+from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
 from activities.failures import first_line
-from activities.looking_up import LOOK_UP_AFTER, look_up
+from activities.notifier import Doorbell
 from db import locks
 from db.campaigns import messages, readings, status_checks
 from db.campaigns.readings import Outcome, Reading

@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
-from activities.doorbell import Doorbell
 from activities.failures import superseded, translated
+from activities.notifier import Doorbell
 from db import alerts
 from db.campaigns import parked_campaigns
 from db.inbox import state_updates

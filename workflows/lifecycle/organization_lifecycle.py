@@ -9,10 +9,10 @@ from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.billing import Billing, Organization
-    from activities.doorbell import LIFECYCLE, STANDING, STUCK, Lifecycle
-    from activities.enforcement import Enforcement, Step, Stuck
+    from activities.billing.confirmation import Billing, Organization
     from activities.failures import SUPERSEDED, cause_of
+    from activities.lifecycle.enforcement import Enforcement, Step, Stuck
+    from activities.notifier import LIFECYCLE, STANDING, STUCK, Lifecycle
     from domain.lifecycle.standing import Standing, Status
     from workflows import options
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.handing_over import CREDENTIALS_RETRY
+from activities.campaigns.twilio_send import CREDENTIALS_RETRY
 from db.campaigns import messages as stored
 from db.campaigns import send_results
 from db.campaigns.messages import Message

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.aside import Aside
 from activities.failures import in_words
+from activities.inbox.parking import Aside
 from db.billing import payments, topups
 from db.billing.topups import TopUpCheckout
 from db.inbox import owners, parking

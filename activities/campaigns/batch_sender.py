@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.campaigns.pauses import Pause, Pauses
+from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
-from activities.handing_over import Tally, hand_over
 from activities.turns import Turns
-from activities.waits import Pause, Pauses
 from db.campaigns import pace, refusals, reservations, send_results
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Course

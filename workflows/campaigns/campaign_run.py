@@ -6,9 +6,9 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.batches import BatchOf
-    from activities.doorbell import CAMPAIGN_RUN, Campaign
-    from activities.sending import Sending
+    from activities.campaigns.batch_sender import BatchOf
+    from activities.campaigns.dispatch import Sending
+    from activities.notifier import CAMPAIGN_RUN, Campaign
     from domain.campaigns.campaign import Batch, CampaignStatus, Next
     from workflows import options
 

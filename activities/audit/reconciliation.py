@@ -14,11 +14,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities import prices
-from activities.doorbell import Doorbell
+from activities.campaigns import prices
+from activities.campaigns.dispatch import Sending
+from activities.campaigns.prices import PricesFrom
 from activities.failures import first_line
-from activities.prices import PricesFrom
-from activities.sending import Sending
+from activities.notifier import Doorbell
 from db import alerts, locks
 from db.audit import certify
 from db.billing import subscriptions

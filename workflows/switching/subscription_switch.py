@@ -7,10 +7,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.billing import Organization
-    from activities.doorbell import MIGRATION, Moving
+    from activities.billing.confirmation import Organization
     from activities.failures import cause_of
-    from activities.migrating import Migrating, StuckAt, Where
+    from activities.notifier import MIGRATION, Moving
+    from activities.switching.steps import Migrating, StuckAt, Where
     from domain.switching.switch import IN_WORDS, OVER, Progress
     from workflows import options
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from activities.waits import Pause
+from activities.campaigns.pauses import Pause
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.lifecycle.organizations import Organization

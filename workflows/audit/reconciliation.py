@@ -3,9 +3,9 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.doorbell import RECONCILE
-    from activities.prices import PricesFrom
-    from activities.reconciling import Page, Reconciling
+    from activities.audit.reconciliation import Page, Reconciling
+    from activities.campaigns.prices import PricesFrom
+    from activities.notifier import RECONCILE
     from workflows import options
 
 

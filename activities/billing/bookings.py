@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.aside import SURELY_THERE, Aside, is_older, name
+from activities.billing.reversals import Reversing
+from activities.billing.topups import STRIKES, UNDECIDED, ToppingUp, is_silent
 from activities.failures import in_words
-from activities.reversing import Reversing
-from activities.topping_up import STRIKES, UNDECIDED, ToppingUp, is_silent
+from activities.inbox.parking import SURELY_THERE, Aside, is_older, name
 from db import alerts
 from db.billing import payments, subscriptions
 from db.inbox import owners, parking

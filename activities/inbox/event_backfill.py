@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.service import RPCError
 
-from activities.doorbell import Doorbell
+from activities.notifier import Doorbell
 from db import alerts, locks
 from db.inbox import deliveries, listed_events, state_updates
 from domain.alerts import AlertKind
