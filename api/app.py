@@ -42,7 +42,7 @@ from api.requests import Requests
 from api.setups import Setups
 from api.tokens import Tokens
 from runtime import settings, wiring
-from runtime.batches import Callbacks
+from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.settings import Settings
 from runtime.wiring import Services

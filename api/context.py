@@ -21,7 +21,7 @@ from api.keys import Keys
 from api.setups import Setups
 from api.tokens import Tokens
 from db.lifecycle import unnotified
-from runtime.batches import Callbacks
+from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
 from runtime.wiring import Services

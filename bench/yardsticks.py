@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.outcome import BenchFailed, Measured, from_callers
 from db.wallet import statements
-from runtime.postgres import binary
+from devservers.postgres import binary
 
 metadata = MetaData()
 plain_wallets = Table(

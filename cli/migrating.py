@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from cli.console import errors, output
 from cli.failures import Misused
-from runtime import database, logging, postgres
+from devservers import postgres
+from runtime import database, logging
+from runtime.server_wait import PATIENCE
 from runtime.servers import await_database, await_schema, schema_problem
 from runtime.settings import Settings, load, writable
-from runtime.waiting import PATIENCE
 
 AT_ONCE = timedelta(0)
 """Somebody waits at a terminal: one try."""

@@ -9,10 +9,10 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from temporalio.service import RPCError
 
 from cli.failures import CommandFailed, Status
-from runtime.postgres import PostgresDidNotStart
+from devservers.postgres import PostgresDidNotStart
+from devservers.temporal import NoTemporal
+from runtime.server_wait import ServerAway
 from runtime.settings import BadSettings
-from runtime.temporal import NoTemporal
-from runtime.waiting import ServerAway
 
 
 def in_words(problem: Exception) -> tuple[str, Status] | None:

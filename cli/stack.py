@@ -26,10 +26,11 @@ from temporalio.envconfig import ClientConnectConfig
 
 from cli.failures import CommandFailed
 from cli.simulated import HOST, Simulated
-from runtime import child, database, temporal
+from devservers import subprocesses, temporal
+from devservers.ports import free_ports
+from devservers.postgres import Postgres
+from runtime import database
 from runtime.client import RPC_TIMEOUT, connect
-from runtime.ports import free_ports
-from runtime.postgres import Postgres
 from runtime.settings import Settings, load, temporal_connection, writable
 
 START_LIMIT = 60.0
@@ -83,12 +84,12 @@ class Children:
     ) -> AsyncIterator[None]:
         command = [sys.executable, "-m", module, *arguments]
         with self.log(name).open("ab") as log:
-            process = child.spawn(command, stop_signal=signal.SIGTERM, output=log, environment=environment)
+            process = subprocesses.spawn(command, stop_signal=signal.SIGTERM, output=log, environment=environment)
         self.running[name] = process
         try:
             yield
         finally:
-            await asyncio.to_thread(child.stop, process, signal.SIGTERM, WORKER_PATIENCE)
+            await asyncio.to_thread(subprocesses.stop, process, signal.SIGTERM, WORKER_PATIENCE)
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -98,7 +99,7 @@ class Children:
         for name, process in self.running.items():
             if process.poll() is not None:
                 log = self.log(name)
-                last = child.tail(log, TAIL_LINES)
+                last = subprocesses.tail(log, TAIL_LINES)
                 raise StackFailed(f"{name} ended with status {process.returncode}; the end of {log}:\n{last}")
 
     async def alive_during(self, what: Coroutine[Any, Any, None]) -> None:
@@ -121,7 +122,7 @@ class Children:
 
     def last_words(self) -> str:
         """The ends of all their logs, for whoever looks for what went wrong."""
-        return "\n".join(f"--- {self.log(name)}\n{child.tail(self.log(name), 8)}" for name in self.running)
+        return "\n".join(f"--- {self.log(name)}\n{subprocesses.tail(self.log(name), 8)}" for name in self.running)
 
 
 def check_settings() -> Settings:

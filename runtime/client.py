@@ -22,8 +22,8 @@ from temporalio.runtime import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from runtime.failures import RedactingFailureConverter
+from runtime.server_wait import PATIENCE, Say, log_waiting, until_it_answers
 from runtime.settings import BadSettings
-from runtime.waiting import PATIENCE, Say, log_waiting, until_it_answers
 
 DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=RedactingFailureConverter)
 RPC_TIMEOUT = timedelta(seconds=10)

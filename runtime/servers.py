@@ -11,8 +11,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime.database import create_engine, known_revisions
+from runtime.server_wait import Say, until_it_answers
 from runtime.settings import BadSettings
-from runtime.waiting import Say, until_it_answers
 
 OLDEST_POSTGRES = 18
 _NOT_YET = re.compile(

@@ -26,9 +26,9 @@ from runtime import billing, environment
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
+from runtime.server_wait import PATIENCE, Say, log_waiting
 from runtime.servers import await_schema
 from runtime.settings import Settings
-from runtime.waiting import PATIENCE, Say, log_waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallba
 from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money, parse
 from domain.wallet.ledger import Outcome, Posting, Wallet, credit
-from runtime.batches import Callbacks
+from runtime.callback_batcher import Callbacks
 
 ORGANIZATION = "acme"
 SUBSCRIPTION = "I-ACME"

@@ -15,8 +15,9 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from runtime import client, database, temporal
-from runtime.postgres import Postgres
+from devservers import temporal
+from devservers.postgres import Postgres
+from runtime import client, database
 from runtime.processes import exit_now
 from runtime.settings import Settings
 from tests import lock_order

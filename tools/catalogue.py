@@ -6,7 +6,8 @@ from pathlib import Path
 import sqlalchemy
 
 from db.audit import catalogue
-from runtime import database, postgres
+from devservers import postgres
+from runtime import database
 
 
 def main() -> None:

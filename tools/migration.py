@@ -7,7 +7,8 @@ from pathlib import Path
 import sqlalchemy
 from alembic import command
 
-from runtime import database, postgres
+from devservers import postgres
+from runtime import database
 
 
 def main(message: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from pydantic_settings import BaseSettings
 from ruamel.yaml import YAML
 
-from runtime import billing, settings, temporal
+from devservers import temporal
+from runtime import billing, settings
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"

@@ -7,10 +7,22 @@ import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ["activities", "api", "bench", "cli", "db", "domain", "providers", "runtime", "simulators", "workflows"]
+PACKAGES = [
+    "activities",
+    "api",
+    "bench",
+    "cli",
+    "db",
+    "devservers",
+    "domain",
+    "providers",
+    "runtime",
+    "simulators",
+    "workflows",
+]
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # one reads it, the other hands it on to the processes it starts
-MAY_TOUCH_IT = {ROOT / "runtime" / "settings.py", ROOT / "runtime" / "child.py"}
+MAY_TOUCH_IT = {ROOT / "runtime" / "settings.py", ROOT / "devservers" / "subprocesses.py"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 
 

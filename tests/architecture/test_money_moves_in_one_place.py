@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("activities", "api", "bench", "cli", "db", "domain", "providers", "runtime", "workflows")
+PACKAGES = ("activities", "api", "bench", "cli", "db", "devservers", "domain", "providers", "runtime", "workflows")
 THE_ONE_PLACE = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
 MODULES = [
     path

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import child
+from devservers import subprocesses
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
@@ -36,7 +36,7 @@ class Running:
         """Wait for an event in the log."""
 
         async def said() -> bool:
-            assert self.process.poll() is None, f"it ended:\n{child.tail(self.log)}"
+            assert self.process.poll() is None, f"it ended:\n{subprocesses.tail(self.log)}"
             return event in self.log.read_text()
 
         await until(said, f"{event} in {self.log.name}")
@@ -88,7 +88,7 @@ async def _running(world: World, name: str, arguments: list[str], given: Mapping
     log = world.services.settings.data_dir / f"{name}.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "cli.main", *arguments]
-        process = child.spawn(command, stop_signal=signal.SIGKILL, output=output, environment=given)
+        process = subprocesses.spawn(command, stop_signal=signal.SIGKILL, output=output, environment=given)
     running = Running(process, log)
     try:
         yield running

@@ -5,7 +5,7 @@ import signal
 
 import httpx
 
-from runtime.ports import free_ports
+from devservers.ports import free_ports
 from tests.builders import number, rows
 from tests.crash.load import Debits
 from tests.crash.processes import api

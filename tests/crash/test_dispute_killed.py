@@ -15,7 +15,7 @@ from temporalio.client import Client
 from db.billing import reversals
 from db.lifecycle import standings
 from db.wallet import wallets
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import number, rows
 from tests.conftest import fresh_database

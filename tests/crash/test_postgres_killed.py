@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest_asyncio
 from temporalio.client import Client
 
+from devservers.postgres import Postgres
 from runtime import database
-from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import number, rows
 from tests.crash.load import Debits

@@ -9,10 +9,10 @@ import httpx
 from temporalio.api.enums.v1 import EventType
 
 from activities.notifier import organization_workflow_id
+from devservers.ports import free_ports
+from devservers.temporal import find_program
 from domain.lifecycle.standing import Status
-from runtime.ports import free_ports
 from runtime.settings import Settings
-from runtime.temporal import find_program
 from tests.crash.processes import worker
 from tests.world import World, until
 

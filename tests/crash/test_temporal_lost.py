@@ -9,7 +9,8 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.notifier import organization_workflow_id
-from runtime import client, temporal
+from devservers import temporal
+from runtime import client
 from runtime.settings import Settings
 from simulators.paypal.certificate import Authority
 from tests.builders import run

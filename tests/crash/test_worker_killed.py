@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from devservers.postgres import Postgres
 from domain.lifecycle.standing import Status
-from runtime.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import rows
 from tests.conftest import fresh_database

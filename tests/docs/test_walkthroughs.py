@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities.notifier import organization_workflow_id
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.conftest import fresh_database
 from tests.docs.pages import ROOT, blocks

@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
-from runtime import postgres
+from devservers import postgres
+from devservers.postgres import Postgres
 from runtime.client import SEARCH_ATTRIBUTES, register_search_attributes
-from runtime.postgres import Postgres
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 server = Postgres(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.temporal import CLI_VERSION, NoTemporal, find_program
+from devservers.temporal import CLI_VERSION, NoTemporal, find_program
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 

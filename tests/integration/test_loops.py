@@ -16,7 +16,7 @@ from db.audit import figures
 from db.campaigns.callbacks import Told
 from domain.alerts import AlertKind
 from domain.wallet.ledger import credit
-from runtime.batches import Callbacks
+from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.loops import PATIENCE, Loop
 from tests import builders

@@ -8,11 +8,11 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from devservers.postgres import Postgres
 from runtime import database
-from runtime.postgres import Postgres
+from runtime.server_wait import ServerAway, until_it_answers
 from runtime.servers import await_database
 from runtime.settings import BadSettings, Settings, load
-from runtime.waiting import ServerAway, until_it_answers
 from tests.conftest import _run
 
 LONG, NONE = timedelta(minutes=5), timedelta(0)

@@ -14,8 +14,9 @@ from typing import Any
 
 from temporalio.client import Client
 
-from runtime import client, database, temporal
-from runtime.postgres import serve
+from devservers import temporal
+from devservers.postgres import serve
+from runtime import client, database
 from runtime.processes import exit_now
 from runtime.settings import Settings
 from simulators.paypal.certificate import Authority

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.conftest import fresh_database
 from tests.workflow.actors import Actor, AtPayPal, AtStripe

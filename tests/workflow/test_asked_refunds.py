@@ -130,7 +130,7 @@ async def test_a_failure_whose_callbacks_were_all_lost_is_found_and_refunded(wor
 async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.batches.PATIENCE", 0.0)
+    monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
     organization_id, sent, taken = await one_sent(world, sending_after=1.0, callback_statuses=["delivered"])
     async with world.services.engine.begin() as conn:
         await stored.lock(conn, organization_id, [UUID(sent["id"])])

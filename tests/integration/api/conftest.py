@@ -20,8 +20,8 @@ from api import connections
 from api.app import create_app
 from db import api_keys
 from db.api_keys import Scope
+from devservers.postgres import Postgres
 from runtime import client, settings
-from runtime.postgres import Postgres
 from runtime.settings import Settings
 from runtime.wiring import Services, services
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from api.keys import Keys
 from db import api_keys
 from db.api_keys import Scope
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 from tests.integration.api.conftest import Tollgate, database_away, organization
 
 WALLET = "/v1/organizations/acme/wallet"

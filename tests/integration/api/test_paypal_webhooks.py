@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from db.tables.inbox import inbox
 from db.tables.lifecycle import receipts
 from db.tables.wallet import gate_changes
-from runtime.postgres import Postgres
+from devservers.postgres import Postgres
 from tests.integration.api.conftest import Tollgate, database_away
 
 ANY = "2026-11-01T12:00:00Z"

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from devservers.postgres import Postgres
 from runtime.database import known_revisions
-from runtime.postgres import Postgres
 from tests.builders import run
 from tests.integration.cli.test_commands import NO_DATABASE, tollgate
 

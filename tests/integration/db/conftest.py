@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from devservers.postgres import Postgres
 from runtime import database
-from runtime.postgres import Postgres
 from tests.conftest import fresh_database
 
 

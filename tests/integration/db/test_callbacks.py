@@ -20,7 +20,7 @@ from db.wallet import wallets
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
 from domain.wallet.ledger import Suspended
-from runtime.batches import Callbacks
+from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Overloaded
 from tests.builders import (
     ORGANIZATION,
@@ -218,7 +218,7 @@ async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callb
 async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_the_next_are_taken(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.batches.PATIENCE", 0.0)
+    monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
     message = await one_sent(engine)
     batches = Callbacks(engine)
     async with engine.begin() as conn:

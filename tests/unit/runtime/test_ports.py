@@ -2,7 +2,7 @@
 
 import socket
 
-from runtime.ports import HIGHEST, HOST, LOWEST, free_ports
+from devservers.ports import HIGHEST, HOST, LOWEST, free_ports
 
 
 def test_free_ports_are_different_can_be_listened_at_and_are_never_handed_out_by_the_system() -> None:

@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime import servers
+from runtime.server_wait import ServerAway
 from runtime.settings import BadSettings
-from runtime.waiting import ServerAway
 
 URL = "postgresql+psycopg://app@127.0.0.1:1/x"
 FOR_A_MOMENT = (

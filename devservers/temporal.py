@@ -22,9 +22,9 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.testing import WorkflowEnvironment
 
-from runtime import child
+from devservers import subprocesses
+from devservers.ports import free_ports
 from runtime.client import SEARCH_ATTRIBUTES
-from runtime.ports import free_ports
 
 CLI_VERSION = "1.8.2"
 START_LIMIT = 60.0
@@ -80,7 +80,7 @@ async def serve(
 ) -> AsyncIterator[DevServer]:
     """Start a dev server, on free ports, and end it on the way out. It forgets everything without a `db_file`.
 
-    Call it from the main thread (see `runtime.child`). Its output goes to `log`.
+    Call it from the main thread (see `devservers.subprocesses`). Its output goes to `log`.
     """
     program = await find_program(cache_dir, say)
     free_port, ui_port = free_ports(2)
@@ -92,7 +92,7 @@ async def serve(
         ui_url = f"http://{_HOST}:{ui_port}" if ui else None
         yield DevServer(address=address, ui_url=ui_url, pid=process.pid)
     finally:
-        child.stop(process, signal.SIGTERM)
+        subprocesses.stop(process, signal.SIGTERM)
 
 
 async def find_program(cache_dir: Path, say: Say = _say) -> Path:
@@ -201,7 +201,7 @@ def _launch(program: Path, port: int, ui_port: int | None, log: Path, db_file: P
         command += ["--dynamic-config-value", f"{name}={value}"]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return child.spawn(command, stop_signal=signal.SIGTERM, output=output)
+        return subprocesses.spawn(command, stop_signal=signal.SIGTERM, output=output)
 
 
 async def _healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -214,7 +214,7 @@ async def _healthy(address: str, process: subprocess.Popen[bytes], log: Path) ->
                     return
         await asyncio.sleep(0.05)
     why = "did not become healthy" if process.poll() is None else f"ended with status {process.returncode}"
-    raise NoTemporal(f"the Temporal dev server {why}; the end of {log}:\n{child.tail(log)}")
+    raise NoTemporal(f"the Temporal dev server {why}; the end of {log}:\n{subprocesses.tail(log)}")
 
 
 async def _listens(address: str) -> bool:

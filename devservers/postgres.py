@@ -22,7 +22,7 @@ from types import MappingProxyType
 import psycopg
 from psycopg import sql
 
-from runtime import child
+from devservers import subprocesses
 
 DATABASE = "tollgate"
 START_LIMIT = 60.0
@@ -56,7 +56,7 @@ class PostgresDidNotStart(Exception):
 class Postgres:
     """One server on `data_dir`; it can be stopped, killed and started again, always under the same URL.
 
-    Start it from the main thread (see `runtime.child`). `settings` go over `SERVER_SETTINGS`.
+    Start it from the main thread (see `devservers.subprocesses`). `settings` go over `SERVER_SETTINGS`.
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
@@ -94,7 +94,7 @@ class Postgres:
     def stop(self) -> None:
         """End it as a deploy would: open transactions are rolled back, everything committed is on disk."""
         if self._process:
-            child.stop(self._process, signal.SIGINT)
+            subprocesses.stop(self._process, signal.SIGINT)
             self._process = None
 
     def kill(self) -> None:
@@ -111,14 +111,14 @@ class Postgres:
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             with self.log.open("ab") as log:
-                self._process = child.spawn(command, stop_signal=signal.SIGINT, output=log, user=_user())
+                self._process = subprocesses.spawn(command, stop_signal=signal.SIGINT, output=log, user=_user())
             if self._answers(deadline):
                 return
             time.sleep(0.2)  # after a kill, the children of the dead server hold its shared memory for a moment
-            if "shared memory block" not in child.tail(self.log):
+            if "shared memory block" not in subprocesses.tail(self.log):
                 break
         self.kill()
-        raise PostgresDidNotStart(f"PostgreSQL did not start on {cluster}:\n{child.tail(self.log)}")
+        raise PostgresDidNotStart(f"PostgreSQL did not start on {cluster}:\n{subprocesses.tail(self.log)}")
 
     def _answers(self, deadline: float) -> bool:
         while self.pid is not None and time.monotonic() < deadline:
@@ -212,7 +212,7 @@ def _initialize(cluster: Path) -> None:
     options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
     command = [str(binary("initdb")), "-D", str(cluster), "-U", _SUPERUSER, *options]
     with tempfile.TemporaryFile() as output:
-        made = child.spawn(command, stop_signal=signal.SIGKILL, output=output, user=_user()).wait(START_LIMIT)
+        made = subprocesses.spawn(command, stop_signal=signal.SIGKILL, output=output, user=_user()).wait(START_LIMIT)
         if made != 0:
             output.seek(0)
             raise PostgresDidNotStart(f"initdb failed on {cluster}:\n{output.read().decode(errors='replace')}")
