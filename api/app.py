@@ -7,40 +7,23 @@ from functools import partial
 from fastapi import FastAPI
 
 from activities.turns import Turns
-from api import (
-    alerts,
-    billing,
-    callbacks,
-    campaigns,
-    docs,
-    health,
-    holds,
-    margins,
-    messages,
-    metrics,
-    migrations,
-    openapi,
-    organization_changes,
-    organizations,
-    parked,
-    postings,
-    previews,
-    rates,
-    recipients,
-    subscriptions,
-    topups,
-    wallets,
-    webhooks,
-)
-from api.answers import Answers
-from api.background import Background
+from api import docs, health, openapi
+from api.audit import alerts, metrics
+from api.billing import subscription_actions, subscriptions, topups
+from api.campaigns import callbacks, campaigns, margins, messages, previews, rates, recipients
 from api.context import Context
-from api.errors import install
-from api.keys import Keys
-from api.lean import Lean
-from api.requests import Requests
-from api.setups import Setups
-from api.tokens import Tokens
+from api.http.background import Background
+from api.http.errors import install
+from api.http.fast_routes import Lean
+from api.http.http_metrics import Answers
+from api.http.key_cache import Keys
+from api.http.requests import Requests
+from api.http.twilio_tokens import Tokens
+from api.http.webhook_setups import Setups
+from api.inbox import parked, webhooks
+from api.lifecycle import organization_changes, organizations
+from api.switching import switches
+from api.wallet import holds, postings, wallets
 from runtime import settings, wiring
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer
@@ -61,8 +44,8 @@ ROUTES = (
     holds,
     topups,
     subscriptions,
-    billing,
-    migrations,
+    subscription_actions,
+    switches,
     campaigns,
     previews,
     recipients,

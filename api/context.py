@@ -14,12 +14,12 @@ from temporalio.service import RPCError
 
 from activities.campaigns.dispatch import Sending
 from activities.turns import TooManyWait, Turns
-from api.answers import Answers
-from api.background import Background
-from api.errors import invalid, not_found
-from api.keys import Keys
-from api.setups import Setups
-from api.tokens import Tokens
+from api.http.background import Background
+from api.http.errors import invalid, not_found
+from api.http.http_metrics import Answers
+from api.http.key_cache import Keys
+from api.http.twilio_tokens import Tokens
+from api.http.webhook_setups import Setups
 from db.lifecycle import unnotified
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer, Overloaded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-from api.errors import not_found
+from api.http.errors import not_found
 
 HERE = Path(__file__).parent / "swagger_ui"
 TYPES = {

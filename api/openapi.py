@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from api.errors import MEDIA_TYPE, ProblemOut
+from api.http.errors import MEDIA_TYPE, ProblemOut
 
 _TAGS = [
     {"name": "webhooks", "description": "What providers call. They sign; no API key."},

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.migration_fields import NewMigration
+from api.switching.fields import NewMigration
 from cli.console import errors, output, table
 from cli.failures import Misused
 from cli.migrating import AT_ONCE, configured, database_url, say

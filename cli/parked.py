@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.parked import Dismissal, ParkedOut
+from api.inbox.parked import Dismissal, ParkedOut
 from cli.console import errors, output, table, write
 from cli.transactions import run
 from db.inbox import parking

@@ -12,8 +12,8 @@ import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from api import connections
 from api.app import create_app
+from api.http import connections
 from cli.failures import Misused
 from cli.migrating import configured_wholly
 from cli.waiting import first_of, unless_stopped

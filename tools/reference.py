@@ -16,8 +16,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from api import auth, errors
 from api.app import ROUTES, create_app
+from api.http import auth, errors
 from cli.commands import app as commands
 from cli.failures import MEANINGS
 from db.audit.certify import CHECKS, GUARANTEES

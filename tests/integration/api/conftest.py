@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from api import connections
 from api.app import create_app
+from api.http import connections
 from db import api_keys
 from db.api_keys import Scope
 from devservers.postgres import Postgres

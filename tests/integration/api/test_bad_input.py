@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from api.keys import Keys
+from api.http.key_cache import Keys
 from db import api_keys
 from db.api_keys import Scope
 from devservers.postgres import Postgres

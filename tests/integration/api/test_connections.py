@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine, event
 
-from api import connections
+from api.http import connections
 from tests.integration.api.conftest import Tollgate
 
 LIMIT = 60.0

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from api import tokens
+from api.http import twilio_tokens
 from tests.integration.api.conftest import Tollgate
 
 MESSAGES = "/v1/organizations/acme/messages"
@@ -238,7 +238,7 @@ async def test_callbacks_of_unknown_messages_and_statuses_are_taken(tollgate: To
 async def test_a_token_that_was_exchanged_at_twilio_is_noticed(
     tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "ASKED_AGAIN", 0.0)
+    monkeypatch.setattr(twilio_tokens, "ASKED_AGAIN", 0.0)
     await tollgate.onboard()
     await quiet(tollgate)
     message = await sent(tollgate)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api import uploads
+from api.campaigns import uploads
 from tests.integration.api.conftest import Tollgate
 
 CAMPAIGNS = "/v1/organizations/acme/campaigns"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select, text
 
-from api.setups import Setups
+from api.http.webhook_setups import Setups
 from db import alerts
 from db.tables.inbox import inbox
 from domain.billing.subscription import Provider

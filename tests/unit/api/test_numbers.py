@@ -7,7 +7,7 @@ import phonenumbers
 import pytest
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
-from api import numbers
+from api.campaigns import numbers
 
 SATELLITES_AND_THE_LIKE = [800, 808, 870, 878, 881, 882, 883, 888, 979]
 

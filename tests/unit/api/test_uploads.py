@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import uploads
-from api.spreadsheets import csv_rows
-from api.uploads import AT_ONCE, LONGEST_LINE, MOST_LINES, BadFile, TooManyLines, UnknownCharset
+from api.campaigns import uploads
+from api.campaigns.spreadsheets import csv_rows
+from api.campaigns.uploads import AT_ONCE, LONGEST_LINE, MOST_LINES, BadFile, TooManyLines, UnknownCharset
 
 ANN, BOB, EVE = "+14155550100", "+4915112345678", "+33612345678"
 FOUR = [(2, ANN), (3, BOB), (4, EVE)]

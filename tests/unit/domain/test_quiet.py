@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from api.numbers import COUNTRIES
+from api.campaigns.numbers import COUNTRIES
 from domain.campaigns.quiet_hours import NO_COUNTRY, QuietHours, zones
 
 NIGHT = QuietHours(time(21), time(8))

@@ -1,0 +1,85 @@
+"""Metrics for Prometheus: how this process answered, and, of the whole installation, what waits and what went wrong."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from api.context import Here
+from api.http.auth import READ
+from api.http.errors import ProblemOut
+from db.audit import figures
+from db.audit.figures import Figures
+
+router = APIRouter(tags=["health"])
+_PROBLEMS = {401: "No API key, or none that is known", 503: "The database does not answer"}
+
+
+_COUNTED = {
+    "missed": "Events that a provider lists and never delivered; they were taken in.",
+    "duplicates": "Deliveries of an event that was here already.",
+    "out_of_order": "Events that came after one of the same organization that had happened later.",
+}
+
+
+class _Installation:
+    """What all processes tell alike."""
+
+    def __init__(self, told: Figures) -> None:
+        self._told = told
+
+    def collect(self) -> Iterator[Metric]:
+        told = self._told
+        organizations = {status.value: number for status, number in told.organizations.items()}
+        waiting = {"unhandled": told.backlog.unhandled, "parked": told.backlog.parked}
+        yield _by("organizations", "Organizations by their standing.", "status", organizations)
+        yield _gauge("standings_behind", "Standings decided, and not applied everywhere yet.", told.behind)
+        yield _gauge("standings_behind_seconds", "How old the oldest of them is.", told.behind_for.total_seconds())
+        yield _gauge("standings_stuck", "Those of them whose step was refused: a person has to look.", told.stuck)
+        yield _by("webhooks_waiting", "Webhook deliveries that are not handled yet.", "status", waiting)
+        oldest = told.backlog.oldest.total_seconds()
+        yield _gauge("webhooks_waiting_seconds", "How long the oldest unhandled one waits.", oldest)
+        yield _gauge("messages_unsettled", "Messages handed over more than a minute ago, unanswered.", told.unsettled)
+        yield _by("campaigns_waiting", "Campaigns that do not move, by what they wait for.", "reason", told.waiting)
+        yield _by("alerts", "Alerts that stand, by their kind.", "kind", told.alerts)
+        for name, text in _COUNTED.items():
+            counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
+            for provider, one in told.compared.items():
+                counter.add_metric((provider.value,), getattr(one.counts, name))
+            yield counter
+        until = {provider.value: one.until.timestamp() for provider, one in told.compared.items()}
+        yield _by("events_compared_until_seconds", "When the last comparison ended, as Unix time.", "provider", until)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"tollgate_{name}", text, value=value)
+
+
+def _by(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"tollgate_{name}", text, labels=(label,))
+    for value, number in values.items():
+        family.add_metric((value,), number)
+    return family
+
+
+@router.get(
+    "/metrics",
+    dependencies=[READ],
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {}}},
+        **{status: {"model": ProblemOut, "description": said} for status, said in _PROBLEMS.items()},
+    },
+)
+async def metrics(here: Here) -> Response:
+    """`tollgate_http_…` and `process_…` are of the process that answers; the rest is of the whole installation, and
+    every process tells it alike.
+    """
+    async with here.snapshot() as conn:
+        told = await figures.read(conn, now=datetime.now(UTC))
+    text = generate_latest(here.answers.registry) + generate_latest(_Installation(told))
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,174 @@
+"""Subscriptions: link the one that the organization pays for, or have the provider make one to consent to."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.billing.fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
+from api.context import Context, Here, IdempotencyKey, OrganizationId
+from api.http.auth import READ, WRITE
+from api.http.errors import Kind, Problem, invalid, not_found
+from db.billing import subscriptions
+from db.billing.subscriptions import Subscription
+from db.inbox import owners, parking, state_updates
+from db.lifecycle import organizations, standings
+from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from providers.billing import BillingProvider, CheckoutLink
+from providers.errors import NotFound
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", tags=["subscription"])
+
+
+@router.get("", dependencies=[READ], summary="The current subscription, and any others")
+async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
+    async with here.snapshot() as conn:
+        await _organization(conn, organization_id)
+        known = await subscriptions.of_organization(conn, organization_id)
+    told = [SubscriptionOut.of(one) for one in known]
+    return SubscriptionsOut(
+        current=next((one for one in told if one.is_current), None), others=[one for one in told if not one.is_current]
+    )
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Link the subscription that it pays for")
+async def link(organization_id: OrganizationId, asked: Link, here: Here, response: Response) -> SubscriptionOut:
+    """Asks the provider for it, and lets it decide from now on. Idempotent: linked before is 200.
+
+    409: it is another organization's, or it does not bill and another one is current.
+    """
+    provider = provider_of(here, asked.provider)
+    async with here.snapshot() as conn:
+        await _organization(conn, organization_id)
+    told = await _told(provider, asked.subscription_id)
+    async with here.services.engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        await _refuse_anothers(conn, organization_id, asked, told)
+        before = await subscriptions.find(conn, asked.provider, asked.subscription_id)
+        await _link(conn, organization_id, asked, told)
+        linked = await subscriptions.find(conn, asked.provider, asked.subscription_id)
+    if linked is None:
+        raise not_found("subscription")
+    here.ring(organization_id)
+    response.status_code = 200 if before is not None and before.is_current else 201
+    return SubscriptionOut.of(linked)
+
+
+@router.post("/checkout", status_code=201, dependencies=[WRITE], summary="Have the provider make one to consent to")
+async def checkout(
+    organization_id: OrganizationId, asked: NewCheckout, key: IdempotencyKey, here: Here, response: Response
+) -> CheckoutOut:
+    """The answer's `url` is where the customer consents. The same key again gives the same link, with 200."""
+    provider = provider_of(here, asked.provider)
+    async with here.snapshot() as conn:
+        await _organization(conn, organization_id)
+        before = await subscriptions.by_checkout_key(conn, organization_id, key)
+    if before is None:
+        made = await provider.create_checkout(
+            organization_id=organization_id,
+            plan_id=asked.plan_id,
+            return_url=asked.return_url,
+            cancel_url=asked.cancel_url,
+            idempotency_key=request_id(organization_id, key),
+        )
+        try:
+            async with here.services.engine.begin() as conn:
+                await _note(conn, organization_id, asked, made, key)
+            return CheckoutOut(provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url)
+        except IntegrityError:  # the same key came twice at once, and the provider made two
+            async with here.snapshot() as conn:
+                before = await subscriptions.by_checkout_key(conn, organization_id, key)
+    if before is None or before.checkout_url is None:
+        raise Problem(Kind.CONFLICT)
+    if before.provider is not asked.provider or before.checkout_plan_id not in (None, asked.plan_id):
+        told = f"{before.checkout_plan_id} at {before.provider.value}"
+        raise Problem(Kind.CONFLICT, f"the key stands for a checkout of {told}")
+    response.status_code = 200
+    return CheckoutOut(provider=before.provider.value, subscription_id=before.id, url=before.checkout_url)
+
+
+async def _organization(conn: AsyncConnection, organization_id: str) -> None:
+    if await organizations.get(conn, organization_id) is None:
+        raise not_found("organization")
+
+
+def provider_of(here: Context, name: Provider) -> BillingProvider:
+    provider = here.services.providers.get(name)
+    if provider is None:
+        raise invalid("provider", f"{name.value} is not set up here")
+    return provider
+
+
+async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -> Subscription:
+    """The current subscription; without one, or where its provider is not set up, 409."""
+    known = await subscriptions.current(conn, organization_id)
+    if known is None:
+        raise Problem(Kind.WRONG_STATE, "it has no current subscription")
+    if known.provider not in here.services.providers:
+        raise Problem(Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here")
+    return known
+
+
+async def _told(provider: BillingProvider, subscription_id: str) -> Snapshot:
+    try:
+        told = await provider.get_subscription(subscription_id)
+    except NotFound as problem:
+        raise invalid("subscription_id", f"{provider.name.value} does not know it") from problem
+    if told.state is State.UNKNOWN:
+        raise invalid("subscription_id", f"{provider.name.value} says {told.raw_status!r} of it: that says nothing")
+    return told
+
+
+async def _refuse_anothers(conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot) -> None:
+    known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
+    if known is not None and known.organization_id != organization_id:
+        raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
+    named = owners.organization_named(told.custom_id)
+    if named != organization_id and named and await organizations.get(conn, named) is not None:
+        raise Problem(Kind.TAKEN, f"the provider says that it is {named}'s")
+    current = await subscriptions.current(conn, organization_id)
+    if current is None or (current.provider, current.id) == (asked.provider, asked.subscription_id):
+        return
+    if told.state not in BILLING:
+        raise Problem(Kind.WRONG_STATE, f"it is {told.state.value}, and {current.id} is the current one")
+
+
+async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot) -> None:
+    now = datetime.now(UTC)
+    await subscriptions.add(conn, organization_id, asked.provider, asked.subscription_id)
+    known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
+    if known is None or known.organization_id != organization_id:
+        raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
+    if not known.is_current:
+        await state_updates.link(conn, known, told, now=now)
+        return
+    cause = f"subscription {known.id} linked again"
+    await state_updates.confirm(conn, known, told, now=now, cause=cause, may_open=True)
+
+
+async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str) -> None:
+    """Store it as the provider made it; where there is no current subscription yet, it is the one."""
+    provider = asked.provider
+    await standings.lock(conn, organization_id)
+    await subscriptions.add(
+        conn,
+        organization_id,
+        provider,
+        made.subscription_id,
+        checkout_url=made.url,
+        checkout_key=key,
+        checkout_plan_id=asked.plan_id,
+    )
+    known: Subscription | None = await subscriptions.find(conn, provider, made.subscription_id)
+    await parking.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))
+    if known is None or await subscriptions.current(conn, organization_id) is not None:
+        return
+    await subscriptions.make_current(conn, known)
+    await subscriptions.note_pending(conn, known)
+
+
+def request_id(organization_id: str, key: str) -> str:
+    """Of a length that every provider takes, and never the same for two organizations."""
+    return hashlib.sha256(f"{organization_id}\n{key}".encode()).hexdigest()

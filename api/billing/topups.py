@@ -1,0 +1,109 @@
+"""Top-ups: have a provider make a checkout that the customer pays once; what is paid is credited by its own id."""
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.billing.fields import Address
+from api.billing.subscriptions import provider_of, request_id
+from api.context import Context, Here, IdempotencyKey, OrganizationId
+from api.http.auth import WRITE
+from api.http.errors import Kind, Problem, invalid, not_found
+from api.http.fields import Amount, Body, Currency, Decimal
+from api.wallet.refusals import refusal
+from db.billing import topups
+from db.billing.topups import TopUpCheckout
+from db.wallet import wallets
+from domain.billing.subscription import Provider
+from domain.money import BadAmount, Money
+from domain.wallet.ledger import WrongCurrency
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
+
+
+class NewTopUp(Body):
+    provider: Provider = Field(examples=["stripe"])
+    amount: Amount
+    currency: Currency
+    return_url: Address = Field(examples=["https://example.com/paid"])
+    cancel_url: Address = Field(examples=["https://example.com/canceled"])
+
+
+class TopUpOut(BaseModel):
+    """Where the customer pays. The wallet is credited when the provider confirms that it has the money."""
+
+    model_config = ConfigDict(title="TopUp")
+
+    provider: str
+    checkout_id: str
+    url: str = Field(examples=["https://checkout.stripe.com/c/pay/cs_live_a1b2c3"])
+    amount: Decimal
+    currency: str
+    status: str = Field(examples=["open"], description="`open`, `paid` or `expired`.")
+
+    @classmethod
+    def of(cls, one: TopUpCheckout) -> "TopUpOut":
+        return cls(
+            provider=one.provider.value,
+            checkout_id=one.checkout_id,
+            url=one.url,
+            amount=one.amount.micros,
+            currency=one.amount.currency,
+            status=one.status,
+        )
+
+
+@router.post("/topups", status_code=201, dependencies=[WRITE], summary="Have a provider make a checkout to pay once")
+async def top_up(
+    organization_id: OrganizationId, asked: NewTopUp, key: IdempotencyKey, here: Here, response: Response
+) -> TopUpOut:
+    """The answer's `url` is where the customer pays. The same key again gives the same link, with 200; what is owed for
+    payments that were taken back is covered by it first.
+    """
+    wanted = Money(asked.amount, asked.currency)
+    known = await _known(here, organization_id, asked.provider, wanted, key)
+    if known is None:
+        made = await _make(here, organization_id, asked, wanted, key)
+        async with here.services.engine.begin() as conn:
+            added = await topups.add(conn, made, key)
+        if added:
+            return TopUpOut.of(made)
+        known = await _known(here, organization_id, asked.provider, wanted, key)  # the same key twice at once
+    if known is None:
+        raise Problem(Kind.CONFLICT)
+    response.status_code = 200
+    return TopUpOut.of(known)
+
+
+async def _known(
+    here: Context, organization_id: str, provider: Provider, wanted: Money, key: str
+) -> TopUpCheckout | None:
+    async with here.snapshot() as conn:
+        wallet = await wallets.get(conn, organization_id)
+        known = await topups.by_key(conn, organization_id, key)
+    if wallet is None:
+        raise not_found("organization")
+    if wanted.currency != wallet.currency:
+        raise refusal(WrongCurrency(wallet.currency))
+    if known is not None and (known.provider, known.amount) != (provider, wanted):
+        raise Problem(Kind.CONFLICT, f"the key stands for {known.amount} by {known.provider.value}")
+    return known
+
+
+async def _make(here: Context, organization_id: str, asked: NewTopUp, wanted: Money, key: str) -> TopUpCheckout:
+    try:
+        made = await provider_of(here, asked.provider).create_topup(
+            organization_id=organization_id,
+            amount=wanted,
+            return_url=asked.return_url,
+            cancel_url=asked.cancel_url,
+            idempotency_key=request_id(organization_id, f"topup\n{key}"),
+        )
+    except BadAmount as problem:
+        raise invalid("amount", str(problem)) from problem
+    return TopUpCheckout(
+        organization_id=organization_id,
+        provider=asked.provider,
+        checkout_id=made.checkout_id,
+        url=made.url,
+        amount=wanted,
+    )

@@ -1,0 +1,49 @@
+"""Twilio's status callbacks: signed by the subaccount that sent the message; ranked, so repeats are harmless."""
+
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from api.context import Here
+from api.http.errors import Kind, Problem
+from api.http.fast_routes import BareRoute
+from db.campaigns.callbacks import Applied, Told
+from providers.twilio import parse_callback
+
+log = structlog.get_logger()
+PATH = "/webhooks/twilio/status"
+router = APIRouter(tags=["webhooks"], route_class=BareRoute)
+
+
+@router.post(
+    PATH,
+    status_code=204,
+    summary="Take one of Twilio's message status callbacks",
+    description=(
+        "Signed by Twilio with the subaccount's token, over the public URL. 400: the signature is wrong. "
+        "403: the account is not one of ours. 503: Twilio cannot be asked for the account's token."
+    ),
+)
+async def twilio_status(request: Request, here: Here) -> Response:
+    raw = await request.body()
+    url = _called(request, here.services.settings.public_url)
+    callback = parse_callback(url, raw)
+    if callback is None:
+        raise Problem(Kind.MALFORMED, "it is no status callback")
+    organization_id = await here.tokens.organization(callback.account_sid)
+    if organization_id is None:
+        raise Problem(Kind.UNKNOWN_ACCOUNT)
+    signature = request.headers.get("x-twilio-signature", "")
+    if not await here.tokens.signed(callback.account_sid, url, raw, signature):
+        log.warning("callback_signature_wrong", organization_id=organization_id)
+        raise Problem(Kind.INVALID_SIGNATURE)
+    applied = await here.callbacks.apply(Told(organization_id, callback))
+    if applied in (Applied.TO_BE_READ, Applied.TOO_LATE):
+        log.info("callback", organization_id=organization_id, message_sid=callback.message_sid, outcome=applied.value)
+    return Response(status_code=204)
+
+
+def _called(request: Request, public_url: str) -> str:
+    """The URL that Twilio called and signed: the public address, whatever proxies stand between."""
+    path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    query: bytes = request.scope["query_string"]
+    return public_url + (path + b"?" + query if query else path).decode("latin-1")

@@ -1,0 +1,234 @@
+"""Campaigns: create them with their recipients, start, pause and resume them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.campaigns import numbers, recipients
+from api.campaigns.fields import CampaignOut, CampaignPage, NewCampaign, StartCampaign
+from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
+from api.http.auth import READ, WRITE
+from api.http.errors import Kind, Problem, not_found
+from db.audit import explanations
+from db.campaigns import campaigns, progress, rates, reservations
+from db.campaigns.campaigns import PERSON, Campaign
+from db.lifecycle import organizations, standings
+from db.wallet import wallets
+from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.segments import count_segments
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
+PAUSED_BY_A_PERSON = "paused by a person"
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
+async def create(
+    organization_id: OrganizationId, asked: NewCampaign, key: IdempotencyKey, here: Here, response: Response
+) -> CampaignOut:
+    """Stores it as a draft. The same key with the same request is 200 and the campaign as it stands."""
+    checked = await numbers.check(asked.recipients)
+    if checked.bad:
+        raise _wrong(checked.bad[: numbers.MOST_NAMED])
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.get(conn, organization_id)
+        if organization is None:
+            raise not_found("organization")
+        segments, card = count_segments(asked.body).count, await rates.card(conn, organization)
+        priced = recipients.price(checked.countries, segments, card, asked.quiet)
+        if priced.bad and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None:
+            some = list(priced.bad.items())[: numbers.MOST_NAMED]
+            raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
+        campaign, new = await campaigns.create(
+            conn,
+            organization_id,
+            name=asked.name,
+            body=asked.body,
+            recipients=priced.recipients,
+            idempotency_key=key,
+            request_sha256=_digest(asked),
+            quiet_hours=asked.quiet,
+        )
+        position = await campaigns.next_position(conn, organization_id, campaign.id)
+    response.status_code = 201 if new else 200
+    return CampaignOut.of(campaign, position=position, duplicates=checked.duplicates)
+
+
+@router.get("", dependencies=[READ], summary="List campaigns, newest first")
+async def page(
+    organization_id: OrganizationId,
+    here: Here,
+    before: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Limit = 50,
+) -> CampaignPage:
+    last = None if before is None else parsed_uuid(before, "campaign")
+    async with here.snapshot() as conn:
+        if await standings.get(conn, organization_id) is None:
+            raise not_found("organization")
+        found = await campaigns.page(conn, organization_id, before=last, limit=limit)
+        now = datetime.now(UTC)
+        told = [
+            CampaignOut.of(
+                one,
+                position=await campaigns.next_position(conn, organization_id, one.id),
+                waiting=await progress.why_waits(conn, one, now=now),
+            )
+            for one in found
+        ]
+    return CampaignPage(campaigns=told, next=told[-1].id if len(told) == limit else None)
+
+
+@router.get("/{campaign_id}", dependencies=[READ], summary="One campaign, with how far it is")
+async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    async with here.snapshot() as conn:
+        campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
+        if campaign is None:
+            raise not_found("campaign")
+        return await _told(conn, campaign)
+
+
+@router.post("/{campaign_id}/start", dependencies=[WRITE], summary="Start sending, now or at a time")
+async def start(
+    organization_id: OrganizationId, campaign_id: str, here: Here, asked: StartCampaign | None = None
+) -> CampaignOut:
+    """A draft runs. 409 with the reasons when the organization may not send; started before is 200.
+
+    With a time to come it is scheduled, whatever its organization may do now; another time can be given until then.
+    """
+    now = datetime.now(UTC)
+    if asked is None or asked.at is None or asked.at <= now:
+        return await _change(here, organization_id, campaign_id, CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        campaign = await campaigns.change(
+            conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
+        )
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)
+    return told
+
+
+@router.post("/{campaign_id}/cancel", dependencies=[WRITE], summary="End it for good")
+async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """What was paid for and not handed over is refunded, the rest is never sent. Canceled before is 200."""
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status is CampaignStatus.COMPLETED:
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        if campaign.status is not CampaignStatus.CANCELED:
+            campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
+            await reservations.release(conn, organization_id, campaign.id)
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)  # a window may be under way
+    return told
+
+
+@router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
+async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """A paused or parked campaign runs again; one that was paused before its time waits for that again. 409 with the
+    reasons when the organization may not send.
+    """
+    return await _change(here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED)
+
+
+@router.post("/{campaign_id}/pause", dependencies=[WRITE], summary="Pause until a person resumes it")
+async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        if campaign.status is not CampaignStatus.PAUSED:
+            campaign = await campaigns.change(
+                conn,
+                campaign,
+                CampaignStatus.PAUSED,
+                by=PERSON,
+                reason=PAUSED_BY_A_PERSON,
+                scheduled_at=campaign.scheduled_at,
+            )
+        told = await _told(conn, campaign)
+    here.ring_campaigns(organization_id, campaign.id)
+    return told
+
+
+async def _change(here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus) -> CampaignOut:
+    ring: UUID | None = None
+    async with here.services.engine.begin() as conn:
+        campaign = await _locked(conn, organization_id, campaign_id)
+        if campaign.status in allowed:
+            campaign = await _go_on(conn, campaign)
+            ring = campaign.id
+        elif not _repeats(campaign.status, allowed):
+            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+        told = await _told(conn, campaign)
+    if ring is not None:
+        here.ring_campaigns(organization_id, ring)
+    return told
+
+
+async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
+    """It runs; paused before its time, it waits for that again."""
+    at = campaign.scheduled_at
+    if campaign.status is CampaignStatus.PAUSED and at is not None and at > datetime.now(UTC):
+        return await campaigns.change(conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at)
+    if not campaign.total:
+        raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
+    await _refuse_unless_it_may_send(conn, campaign.organization_id)
+    return await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+
+
+def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> bool:
+    """Whether the wish was granted before: what was started may have been parked or have ended since."""
+    if CampaignStatus.DRAFT in allowed:
+        return status in (CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.COMPLETED)
+    return status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)
+
+
+async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str) -> None:
+    organization = await organizations.get(conn, organization_id)
+    standing = await standings.get(conn, organization_id)
+    wallet = await wallets.watch(conn, organization_id)
+    if organization is None or standing is None or wallet is None:
+        raise not_found("organization")
+    reasons = explanations.reasons(standing, wallet, await rates.card(conn, organization))
+    if reasons:
+        raise Problem(Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons)
+
+
+async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str) -> Campaign:
+    """Standing, then campaign: the order in which every lock is taken."""
+    wanted = parsed_uuid(campaign_id, "campaign")
+    if await standings.lock(conn, organization_id) is None:
+        raise not_found("organization")
+    campaign = await campaigns.lock(conn, organization_id, wanted)
+    if campaign is None:
+        raise not_found("campaign")
+    return campaign
+
+
+async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
+    position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
+    counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
+    now = datetime.now(UTC)
+    how_far = await progress.of(conn, campaign, counts, position, now=now)
+    waiting = await progress.why_waits(conn, campaign, now=now)
+    return CampaignOut.of(campaign, position=position, counts=counts, progress=how_far, waiting=waiting)
+
+
+def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
+    errors = [(f"recipients.{index}", problem) for index, problem in recipients]
+    return Problem(Kind.INVALID, ": ".join(errors[0]), errors=errors)
+
+
+def _digest(asked: NewCampaign) -> bytes:
+    quiet = [] if asked.quiet_hours is None else [str(asked.quiet_hours.begins), str(asked.quiet_hours.ends)]
+    content = json.dumps([asked.name, asked.body, asked.recipients, *quiet], ensure_ascii=False)
+    return hashlib.sha256(content.encode()).digest()

@@ -1,0 +1,69 @@
+"""Margins: what a campaign was charged, and what Twilio took for it."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.context import Here, OrganizationId, parsed_uuid
+from api.http.auth import READ
+from api.http.errors import not_found
+from api.http.fields import Decimal
+from db.campaigns import campaigns, prices
+from db.campaigns.prices import Margin
+from db.lifecycle import organizations
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
+
+
+class Sums(BaseModel):
+    """Of messages that Twilio accepted. `unpriced` ones have no price of Twilio's yet, which takes up to a day;
+    `incomparable` ones have one in another currency. `margin` leaves both out.
+    """
+
+    messages: int
+    unpriced: int
+    incomparable: int
+    charged: Decimal
+    cost: Decimal
+    margin: Decimal
+
+
+class CountryMargin(Sums):
+    """`country` is null where it is not known."""
+
+    country: str | None = Field(examples=["US"])
+
+
+class MarginOut(Sums):
+    model_config = ConfigDict(title="Margin")
+
+    currency: str
+    countries: list[CountryMargin]
+
+
+@router.get("/{campaign_id}/margin", dependencies=[READ], summary="What a campaign was charged, and what it cost")
+async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> MarginOut:
+    """Twilio's prices are read from its lists every quarter of an hour."""
+    async with here.snapshot() as conn:
+        organization = await organizations.get(conn, organization_id)
+        campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
+        if organization is None or campaign is None:
+            raise not_found("campaign")
+        found = await prices.margins(conn, organization_id, campaign.id, organization.currency)
+    return MarginOut(
+        **_sums(found),
+        currency=organization.currency,
+        countries=[CountryMargin(**_sums([one]), country=one.country) for one in found],
+    )
+
+
+def _sums(margins: Sequence[Margin]) -> dict[str, int]:
+    return {
+        "messages": sum(one.messages for one in margins),
+        "unpriced": sum(one.unpriced for one in margins),
+        "incomparable": sum(one.incomparable for one in margins),
+        "charged": sum(one.charged_micros for one in margins),
+        "cost": sum(one.cost_micros for one in margins),
+        "margin": sum(one.margin_micros for one in margins),
+    }

@@ -1,0 +1,235 @@
+"""Single messages: paid for under the same gate as every debit, handed to Twilio, answered with what became of it."""
+
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.campaigns import numbers
+from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
+from api.http.auth import OPERATOR, READ, WRITE
+from api.http.errors import invalid, not_found
+from api.http.fields import Body, Decimal, SmsBody
+from api.wallet.refusals import refusal
+from db.audit import explanations
+from db.campaigns import messages, rates, resends, reservations, unpaid_sends
+from db.campaigns.messages import Message
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
+from domain.campaigns.campaign import MessageStatus, price
+from domain.campaigns.rate_card import missing
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
+_PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
+
+
+def _number(text: str) -> str:
+    problem = numbers.problem_with(text)
+    if problem is not None:
+        raise ValueError(problem)
+    return text
+
+
+class NewMessage(Body):
+    to: Annotated[str, AfterValidator(_number), Field(examples=["+14155550100"])]
+    body: SmsBody
+
+
+class MessageOut(BaseModel):
+    """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it is being found
+    out), pending, or lost (given up and refunded).
+    """
+
+    model_config = ConfigDict(title="Message")
+
+    id: str
+    campaign_id: str | None
+    to: str
+    status: str = Field(examples=["accepted"])
+    delivery_status: str | None = Field(description="What Twilio last said of it.", examples=["delivered"])
+    provider_sid: str | None
+    segments: int
+    price: Decimal
+    currency: str
+    country: str | None = Field(examples=["US"])
+    provider_price: Decimal | None = Field(description="What Twilio charged; known up to a day later.")
+    provider_currency: str | None
+    error_code: int | None
+    problem: str | None
+    created_at: datetime | None
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        return cls(
+            id=str(message.id),
+            campaign_id=str(message.campaign_id) if message.campaign_id else None,
+            to=message.recipient,
+            status="pending" if message.status in _PENDING else message.status.value,
+            delivery_status=message.delivery_status,
+            provider_sid=message.provider_sid,
+            segments=message.segments,
+            price=message.price.micros,
+            currency=message.price.currency,
+            country=message.country,
+            provider_price=message.provider_price and message.provider_price.micros,
+            provider_currency=message.provider_price and message.provider_price.currency,
+            error_code=message.error_code,
+            problem=message.problem,
+            created_at=message.created_at,
+        )
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Send one message")
+async def send(
+    organization_id: OrganizationId, asked: NewMessage, key: IdempotencyKey, here: Here, response: Response
+) -> MessageOut:
+    """Debits its price, then hands it to Twilio. The same key with the same message is sent once, and then 200."""
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.get(conn, organization_id)
+        if organization is None:
+            raise not_found("organization")
+        country = numbers.country_of(asked.to)
+        per_segment = (await rates.card(conn, organization)).per_segment(country)
+        if per_segment is None:
+            before = await messages.by_key(conn, organization_id, key)
+            if before is None:
+                raise invalid("to", missing(country))
+            per_segment = before.price  # it was paid when there was a rate, and is not paid again
+        segments, cost = price(asked.body, per_segment)
+        message, outcome = await reservations.pay_for_one(
+            conn,
+            organization_id,
+            recipient=asked.to,
+            country=country,
+            body=asked.body,
+            segments=segments,
+            price=cost,
+            key=key,
+        )
+    if message is None:
+        async with here.snapshot() as conn:
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
+    if outcome is None:
+        response.status_code = 200
+        return MessageOut.of(message)
+    return MessageOut.of(await _hand_over(here, organization, message))
+
+
+class UnpaidSendOut(BaseModel):
+    """A message that went out although it had been refunded; `attempt` counts how often it was paid for."""
+
+    model_config = ConfigDict(title="UnpaidSend")
+
+    message_id: str
+    attempt: int
+    provider_sid: str
+    delivery_status: str = Field(examples=["delivered"])
+    found_at: datetime
+
+
+class UnpaidSends(BaseModel):
+    messages: list[UnpaidSendOut]
+
+
+@router.get("/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded")
+async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50) -> UnpaidSends:
+    """By Twilio's word, the oldest first; those that an operator charged are left out."""
+    async with here.snapshot() as conn:
+        if await organizations.get(conn, organization_id) is None:
+            raise not_found("organization")
+        found = await unpaid_sends.open_ones(conn, organization_id, limit=limit)
+    return UnpaidSends(
+        messages=[
+            UnpaidSendOut(
+                message_id=str(one.message_id),
+                attempt=one.attempt,
+                provider_sid=one.message_sid,
+                delivery_status=one.delivery_status,
+                found_at=one.found_at,
+            )
+            for one in found
+        ]
+    )
+
+
+@router.get("/{message_id}", dependencies=[READ], summary="One message")
+async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    async with here.snapshot() as conn:
+        message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
+    if message is None:
+        raise not_found("message")
+    return MessageOut.of(message)
+
+
+@router.post("/{message_id}/resend", dependencies=[OPERATOR], summary="Send once more what was given up")
+async def resend(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """For a message that is `lost`: it was refunded, is paid again, and arrives twice if Twilio had it after all."""
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message = await messages.get(conn, organization_id, wanted)
+        organization = await organizations.get(conn, organization_id)
+        if message is None or organization is None:
+            raise not_found("message")
+        if message.campaign_id is not None:
+            await resends.in_its_campaign(conn, message, message.campaign_id)
+            paid, outcome = None, None
+        else:
+            paid, outcome = await resends.by_itself(conn, message)
+    log.warning("message_sent_once_more", organization_id=organization_id, message_id=message_id)
+    if message.campaign_id is not None:
+        here.ring_campaigns(organization_id, message.campaign_id)
+    elif paid is None:
+        async with here.snapshot() as conn:
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
+    else:
+        return MessageOut.of(await _hand_over(here, organization, paid))
+    async with here.snapshot() as conn:
+        return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
+
+
+@router.post("/{message_id}/charge", dependencies=[OPERATOR], summary="Charge what went out although it was refunded")
+async def charge(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """Takes its price again, once for each attempt that Twilio says it sent; like any other debit."""
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message, outcome = await unpaid_sends.charge(conn, organization_id, wanted)
+        if message is None:
+            raise not_found("message")
+        if outcome is not None:
+            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
+    log.warning("message_charged", organization_id=organization_id, message_id=message_id)
+    return MessageOut.of(message)
+
+
+@router.post("/{message_id}/refund", dependencies=[OPERATOR], summary="Give up what Twilio never confirmed")
+async def refund(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+    """For a message that is `accepted` without a `provider_sid`: a person has found that Twilio does not have it. It is
+    `lost` then, refunded, and can be sent once more.
+    """
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        message = await messages.get(conn, organization_id, wanted)
+        if message is None:
+            raise not_found("message")
+        await resends.give_up(conn, message)
+    log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
+    async with here.snapshot() as conn:
+        return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
+
+
+async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:
+    """It is paid for: whatever happens now, it is answered as it stands, and settled by those who look for such."""
+    try:
+        return await here.sending.send_one(organization, message)
+    except Exception as problem:  # noqa: BLE001 - what it was is logged; the message's row says what is certain
+        log.warning(
+            "hand_over_failed",
+            organization_id=organization.id,
+            message_id=str(message.id),
+            problem=f"{type(problem).__name__}: {problem}"[:300],
+        )
+    async with here.snapshot() as conn:
+        return await messages.get(conn, organization.id, message.id) or message

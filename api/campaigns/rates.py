@@ -1,0 +1,152 @@
+"""The rate card: prices per segment by country, for everybody and for one organization."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.campaigns import numbers
+from api.context import Context, Here, OrganizationId
+from api.http.auth import READ, WRITE
+from api.http.errors import invalid, not_found
+from api.http.fields import Body, Currency, Decimal, PricePerSegment
+from db.campaigns import rates
+from db.campaigns.rates import EVERYBODY, Rate
+from db.lifecycle import organizations
+from db.lifecycle.organizations import Organization
+from domain.money import Money
+
+router = APIRouter(prefix="/v1", tags=["rates"])
+FOR_EVERYBODY = "/rates"
+FOR_ONE = "/organizations/{organization_id}/rates"
+
+
+async def _country(
+    country: Annotated[str, Path(description="ISO 3166, two capital letters.", examples=["DE"])],
+) -> str:
+    if country not in numbers.COUNTRIES:
+        raise invalid("country", "an ISO 3166 code of a country with phone numbers, such as DE")
+    return country
+
+
+Country = Annotated[str, Depends(_country)]
+InCurrency = Annotated[Currency, Query(description="Whose rate is meant.")]
+
+
+class NewRate(Body):
+    """In the organization's currency."""
+
+    price_per_segment: PricePerSegment
+
+
+class NewRateForEverybody(NewRate):
+    """It counts for organizations whose wallet has this currency."""
+
+    currency: Currency
+
+
+class RateOut(BaseModel):
+    """`organization_id` is null for everybody's. An organization's own rate comes first, then everybody's, then its
+    `price_per_segment`.
+    """
+
+    model_config = ConfigDict(title="Rate")
+
+    organization_id: str | None
+    country: str = Field(examples=["DE"])
+    currency: str
+    price_per_segment: Decimal
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, rate: Rate) -> "RateOut":
+        return cls(
+            organization_id=None if rate.organization_id == EVERYBODY else rate.organization_id,
+            country=rate.country,
+            currency=rate.price_per_segment.currency,
+            price_per_segment=rate.price_per_segment.micros,
+            changed_at=rate.changed_at,
+        )
+
+
+@router.get(FOR_EVERYBODY, dependencies=[READ], summary="Everybody's rates")
+async def everybodys(here: Here) -> list[RateOut]:
+    async with here.snapshot() as conn:
+        return [RateOut.of(one) for one in await rates.of(conn, EVERYBODY)]
+
+
+@router.get(f"{FOR_EVERYBODY}/{{country}}", dependencies=[READ], summary="Everybody's rate for a country")
+async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
+    async with here.snapshot() as conn:
+        return await _get(conn, EVERYBODY, country, currency)
+
+
+@router.put(f"{FOR_EVERYBODY}/{{country}}", dependencies=[WRITE], summary="Set everybody's rate for a country")
+async def put(country: Country, asked: NewRateForEverybody, here: Here) -> RateOut:
+    """It counts for recipients and messages that come from then on; what is loaded keeps its price."""
+    return await _put(here, EVERYBODY, country, Money(asked.price_per_segment, asked.currency))
+
+
+@router.delete(f"{FOR_EVERYBODY}/{{country}}", dependencies=[WRITE], status_code=204, summary="Remove everybody's rate")
+async def remove(country: Country, here: Here, currency: InCurrency) -> None:
+    """404 if there is none."""
+    await _remove(here, EVERYBODY, country, currency)
+
+
+@router.get(FOR_ONE, dependencies=[READ], summary="An organization's own rates")
+async def of_organization(organization_id: OrganizationId, here: Here) -> list[RateOut]:
+    async with here.snapshot() as conn:
+        await _organization(conn, organization_id)
+        return [RateOut.of(one) for one in await rates.of(conn, organization_id)]
+
+
+@router.get(f"{FOR_ONE}/{{country}}", dependencies=[READ], summary="An organization's own rate for a country")
+async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
+    async with here.snapshot() as conn:
+        currency = (await _organization(conn, organization_id)).currency
+        return await _get(conn, organization_id, country, currency)
+
+
+@router.put(f"{FOR_ONE}/{{country}}", dependencies=[WRITE], summary="Set an organization's own rate for a country")
+async def put_own(organization_id: OrganizationId, country: Country, asked: NewRate, here: Here) -> RateOut:
+    """It counts for recipients and messages that come from then on; what is loaded keeps its price."""
+    async with here.snapshot() as conn:
+        currency = (await _organization(conn, organization_id)).currency
+    return await _put(here, organization_id, country, Money(asked.price_per_segment, currency))
+
+
+@router.delete(
+    f"{FOR_ONE}/{{country}}", dependencies=[WRITE], status_code=204, summary="Remove an organization's own rate"
+)
+async def remove_own(organization_id: OrganizationId, country: Country, here: Here) -> None:
+    """404 if there is none."""
+    async with here.snapshot() as conn:
+        currency = (await _organization(conn, organization_id)).currency
+    await _remove(here, organization_id, country, currency)
+
+
+async def _organization(conn: AsyncConnection, organization_id: str) -> Organization:
+    found = await organizations.get(conn, organization_id)
+    if found is None:
+        raise not_found("organization")
+    return found
+
+
+async def _get(conn: AsyncConnection, whose: str, country: str, currency: str) -> RateOut:
+    found = await rates.get(conn, whose, country, currency)
+    if found is None:
+        raise not_found("rate")
+    return RateOut.of(found)
+
+
+async def _put(here: Context, whose: str, country: str, price: Money) -> RateOut:
+    async with here.services.engine.begin() as conn:
+        return RateOut.of(await rates.put(conn, whose, country, price))
+
+
+async def _remove(here: Context, whose: str, country: str, currency: str) -> None:
+    async with here.services.engine.begin() as conn:
+        if not await rates.remove(conn, whose, country, currency):
+            raise not_found("rate")

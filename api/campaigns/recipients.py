@@ -1,0 +1,268 @@
+"""Recipients of a campaign: uploaded as a file of any length, and priced by their country."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import IO, Annotated, Any, Literal
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
+
+from api.campaigns import uploads
+from api.campaigns.spreadsheets import csv_rows
+from api.campaigns.uploads import AT_ONCE, CSV, MOST_LINES, NDJSON, BadFile, Part, Row, TooManyLines, UnknownCharset
+from api.context import Context, Here, OrganizationId, parsed_uuid
+from api.http.auth import WRITE
+from api.http.errors import Kind, Problem, ProblemOut, not_found
+from db.campaigns import campaigns, rates, recipients
+from db.campaigns.campaigns import Campaign
+from db.campaigns.recipients import Recipient
+from db.lifecycle import organizations
+from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.quiet_hours import QuietHours
+from domain.campaigns.rate_card import RateCard, missing
+from domain.campaigns.segments import count_segments
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
+MOST_NAMED = 100
+IN_MEMORY = 1024 * 1024
+"""What an upload holds in memory before it goes to a temporary file."""
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            NDJSON: {"schema": {"type": "string"}, "example": '{"to": "+14155550100"}\n{"to": "+14155550101"}\n'},
+            CSV: {"schema": {"type": "string"}, "example": "to\n+14155550100\n+14155550101\n"},
+        },
+    }
+}
+
+
+Unused = Annotated[
+    Literal["refuse", "ignore"],
+    Query(description="What becomes of columns, or keys, beside the number: nothing uses them."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """`bad` are the numbers whose country is not sent to, and why."""
+
+    recipients: list[Recipient]
+    bad: dict[str, str]
+
+
+class BadLineOut(BaseModel):
+    model_config = ConfigDict(title="BadLine")
+
+    line: int
+    problem: str = Field(examples=["no number of that country has this length"])
+
+
+class Uploaded(BaseModel):
+    """`total` is what the campaign has now. The first hundred of the `bad` ones are named by the line they begin on."""
+
+    total: int
+    rows: int = Field(description="Recipients in the file, without its header and blank lines.")
+    added: int
+    duplicates: int = Field(description="Numbers that the file or the campaign had before.")
+    bad: int = Field(description="Numbers that cannot be sent to; they are left out.")
+    bad_lines: list[BadLineOut]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What the request says of its file; `charset` is None where it says nothing."""
+
+    media_type: str
+    charset: str | None
+    ignore_unused: bool
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What came of a file so far."""
+
+    rows: int = 0
+    added: int = 0
+    duplicates: int = 0
+    bad: int = 0
+    named: list[tuple[int, str]] = field(default_factory=list)
+
+    def note(self, part: Part, unsent: Mapping[str, str], added: int) -> None:
+        bad = [*part.bad, *((part.lines[number], problem) for number, problem in unsent.items())]
+        self.rows += part.rows
+        self.added += added
+        self.duplicates += part.duplicates + len(part.countries) - len(unsent) - added
+        self.bad += len(bad)
+        self.named += sorted(bad)[: MOST_NAMED - len(self.named)]
+
+
+@router.post(
+    "/{campaign_id}/recipients",
+    dependencies=[WRITE],
+    openapi_extra=_BODY,
+    responses={415: {"model": ProblemOut, "description": "Neither NDJSON nor CSV, or in an unknown charset"}},
+    summary="Upload recipients to a draft",
+)
+async def upload(
+    organization_id: OrganizationId, campaign_id: str, request: Request, here: Here, unused_columns: Unused = "refuse"
+) -> Uploaded:
+    """A file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column `to`.
+
+    422: its structure is in doubt, or no number of it can be sent to; nothing of it is stored, and the error says what
+    to do. Other numbers that cannot be sent to are left out and named by their lines; those that the campaign has are
+    dropped, so that an upload may be repeated. Recipients are priced at today's rates. 409: the campaign is no draft.
+    """
+    body = request.stream()
+    try:
+        format_ = _format(request, ignore_unused=unused_columns == "ignore")
+        id_ = parsed_uuid(campaign_id, "campaign")
+        await _check_draft(here, organization_id, id_)
+        with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+            await _receive(body, file)
+            return await _upload(here, organization_id, id_, file, format_)
+    except ClientDisconnect as problem:
+        log.info("upload_cut", organization_id=organization_id, campaign_id=campaign_id)
+        raise Problem(Kind.MALFORMED, "the connection was cut; nothing was stored") from problem
+    except Problem:
+        with suppress(ClientDisconnect):  # who is still sending hears a reset, not the answer
+            async for _ in body:
+                pass
+        raise
+
+
+async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
+    async for some in body:
+        await asyncio.to_thread(file.write, some)
+
+
+async def _upload(here: Context, organization_id: str, id_: UUID, file: IO[bytes], format_: Format) -> Uploaded:
+    """Read the file to its end before the first row is stored: a fault at the end leaves nothing behind."""
+    tally = _Tally()
+    try:
+        text = await asyncio.to_thread(uploads.text, file, format_.charset, guess=format_.media_type == CSV)
+        unread = _rows(text, format_)
+        while await asyncio.to_thread(deque, islice(unread, AT_ONCE), 1):
+            pass
+    except BadFile as problem:
+        detail = f"nothing was stored: line {problem.line}: {problem}"
+        raise Problem(Kind.INVALID, detail, errors=[(f"line {problem.line}", str(problem))]) from problem
+    except TooManyLines as problem:
+        detail = f"nothing was stored: a file has at most {MOST_LINES:,} lines; split it"
+        raise Problem(Kind.BODY_TOO_LARGE, detail) from problem
+    total = 0
+    parts = uploads.parts(_rows(text, format_))
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        total = await _load(here, organization_id, id_, part, tally)
+    if tally.bad == tally.rows:
+        raise _nothing_read(tally)
+    return Uploaded(
+        total=total,
+        rows=tally.rows,
+        added=tally.added,
+        duplicates=tally.duplicates,
+        bad=tally.bad,
+        bad_lines=[BadLineOut(line=line, problem=problem) for line, problem in tally.named],
+    )
+
+
+def _nothing_read(tally: _Tally) -> Problem:
+    """Whoever sent the file would take a 200 for a list that is loaded."""
+    if not tally.rows:
+        return Problem(Kind.INVALID, "nothing was stored: it has no recipients")
+    line, problem = tally.named[0]
+    detail = f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: {problem}"
+    return Problem(Kind.INVALID, detail, errors=[(f"line {line}", problem) for line, problem in tally.named])
+
+
+def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
+    read = csv_rows if format_.media_type == CSV else uploads.json_rows
+    return read(text, ignore_unused=format_.ignore_unused)
+
+
+def refusals(countries: Iterable[str | None], card: RateCard, quiet: QuietHours | None) -> dict[str | None, str]:
+    """The countries to which nothing is sent, and why. With quiet hours a number needs a country, and so its clocks."""
+    found = {}
+    for country in set(countries):
+        if card.per_segment(country) is None:
+            found[country] = missing(country)
+        elif country is None and quiet is not None:
+            found[country] = "the number's country is not known, so nobody knows when it is quiet there"
+    return found
+
+
+def price(countries: Mapping[str, str | None], segments: int, card: RateCard, quiet: QuietHours | None) -> Priced:
+    """Price numbers, whose countries are given, in their order."""
+    refused = refusals(countries.values(), card, quiet)
+    rates = {country: card.per_segment(country) for country in set(countries.values())}
+    priced, bad = [], {}
+    for number, country in countries.items():
+        per_segment = rates[country]
+        if country in refused or per_segment is None:
+            bad[number] = refused[country]
+        else:
+            micros = segments * per_segment.micros
+            priced.append(Recipient(number=number, country=country, segments=segments, price_micros=micros))
+    return Priced(priced, bad)
+
+
+async def _load(here: Context, organization_id: str, campaign_id: UUID, part: Part, tally: _Tally) -> int:
+    """Store a part in a short transaction of its own; returns how many recipients the campaign has then."""
+    async with here.services.engine.begin() as conn:
+        campaign = await campaigns.lock(conn, organization_id, campaign_id)
+        organization = await organizations.get(conn, organization_id)
+        if campaign is None or organization is None:
+            raise not_found("campaign")
+        if campaign.status is not CampaignStatus.DRAFT:
+            raise _no_draft(campaign.status, tally)
+        segments, card = count_segments(campaign.body).count, await rates.card(conn, organization)
+        priced = price(part.countries, segments, card, campaign.quiet_hours)
+        added = await recipients.add(conn, organization_id, campaign_id, priced.recipients)
+    tally.note(part, priced.bad, added)
+    return campaign.total + added
+
+
+async def _check_draft(here: Context, organization_id: str, campaign_id: UUID) -> None:
+    """Before a long file is read for nothing."""
+    campaign = await _campaign(here, organization_id, campaign_id)
+    if campaign.status is not CampaignStatus.DRAFT:
+        raise _no_draft(campaign.status, _Tally())
+
+
+async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> Campaign:
+    async with here.snapshot() as conn:
+        campaign = await campaigns.get(conn, organization_id, campaign_id)
+    if campaign is None:
+        raise not_found("campaign")
+    return campaign
+
+
+def _no_draft(status: CampaignStatus, tally: _Tally) -> Problem:
+    return Problem(
+        Kind.WRONG_STATE, f"the campaign is {status.value}: only a draft takes recipients", added=tally.added
+    )
+
+
+def _format(request: Request, *, ignore_unused: bool) -> Format:
+    """Raises `Problem`: neither NDJSON nor CSV, compressed, or in a charset that is not read."""
+    header = Message()
+    header["Content-Type"] = request.headers.get("content-type", "")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in (NDJSON, CSV):
+        raise Problem(Kind.UNSUPPORTED, f"send {NDJSON} or {CSV}", headers={"Accept": f"{NDJSON}, {CSV}"})
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Problem(Kind.UNSUPPORTED, "send the file as it is, without Content-Encoding")
+    try:
+        return Format(media_type, uploads.charset(header.get_content_charset("")), ignore_unused)
+    except UnknownCharset as problem:
+        raise Problem(Kind.UNSUPPORTED, str(problem)) from problem

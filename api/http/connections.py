@@ -1,0 +1,205 @@
+"""The limits of a connection, which hold before anybody has shown a key: how long a head may be, how long one may wait
+for it and for a body, how many connections there are. Uvicorn knows no such limits with its faster parser.
+"""
+
+import asyncio
+import http
+import json
+from typing import Any, NoReturn
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.http.errors import MEDIA_TYPE, RETRY_AFTER, Kind, Problem
+
+HEAD_BYTES = 32 * 1024
+"""Of the request line and the headers together; genuine ones have a few."""
+HEAD_SECONDS = 10.0
+"""From the connection, or the first byte of a further request, to the end of the headers."""
+BODY_SECONDS = 10.0
+BODY_BYTES = 8 * 1024
+"""A body comes at least so fast: so many bytes in so many seconds, or its end."""
+IDLE_SECONDS = 5.0
+"""How long a connection may wait for its next request."""
+UNREAD_SECONDS = 60.0
+"""How long an answer may wait to be read."""
+CONNECTIONS = 800
+"""Of one process; more would not fit into the common limit of 1,024 open files. One more takes the place of that which
+has been silent longest, so neither idle clients nor silent strangers keep a webhook out.
+"""
+_AHEAD = 16
+"""Requests that wait on a connection while one before them is answered. Nobody we know sends any."""
+
+
+def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
+    """How the application is served, everywhere: `options` say where."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(IDLE_SECONDS),
+        **options,
+    )
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. What is too long, too slow or too much is cut, with a problem if nothing else is under way."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+        self._unread = 0  # bytes since the parser last told something: an unfinished header, or a chunk's extension
+        self._body_bytes = 0
+        self._refused = Kind.MALFORMED
+        self._unsent: asyncio.TimerHandle | None = None
+        self.heard_at = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS and not self._displace():
+            self._cut(Kind.OVERLOADED)
+        else:
+            self._wait(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self.heard_at = self.loop.time()
+        self._unread += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._unread > HEAD_BYTES:
+            self._cut(Kind.HEAD_TOO_LARGE)
+        elif self._deadline is None and self._in_head and not self._answering():
+            self._wait(HEAD_SECONDS)  # line ends before a request: the parser passes over them, and nobody waits
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if len(self.pipeline) >= _AHEAD:
+            self._refuse(Kind.OVERLOADED)
+        self._in_head, self._head_bytes, self._unread = True, 0, 0
+        self._wait(HEAD_SECONDS)
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name, value)
+        if self._in_head:  # a trailer is nobody's header: it came after all was decided
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._unread, self._body_bytes = False, 0, 0
+        self._wait(BODY_SECONDS)
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self._unread = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._head_bytes, self._unread = True, 0, 0
+        self._stop_waiting()
+        if self.cycle.response_complete:  # it was answered before its body had come: nobody else waits for the next
+            self._wait(IDLE_SECONDS)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are no problem document
+        self._cut(self._refused)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unsent = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
+
+    def _count(self, *parts: bytes) -> None:
+        self._unread = 0
+        self._head_bytes += sum(map(len, parts))
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(Kind.HEAD_TOO_LARGE)
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(seconds, self._late)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        """Nothing came for too long; a body that came fast enough, or that we do not take now, may go on."""
+        if self.flow.read_paused or (not self._in_head and self._body_bytes >= BODY_BYTES):
+            self._body_bytes = 0
+            self._wait(BODY_SECONDS)
+        else:
+            self._cut(Kind.TOO_SLOW)
+
+    def _refuse(self, kind: Kind) -> NoReturn:
+        """Out of the parser, which ends in `send_400_response`."""
+        self._refused = kind
+        raise ValueError(kind.title)
+
+    def _displace(self) -> bool:
+        """Close the connection that has been silent longest of those that wait for a request; False if none does."""
+        silent = [one for one in self.connections if isinstance(one, Connection) and one is not self and one.is_idle()]
+        if silent:
+            min(silent, key=lambda one: one.heard_at).transport.close()
+        return bool(silent)
+
+    def is_idle(self) -> bool:
+        """Whether it is open, and nothing is asked or answered on it."""
+        asked = self._head_bytes or self._unread or not self._in_head or self._answering()
+        return not (asked or self.transport.is_closing())
+
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _cut(self, kind: Kind) -> None:
+        """Close the connection, with the problem if a request waits for an answer that has not begun."""
+        self._stop_waiting()
+        if self._answering():
+            silent = self.cycle.response_started or bool(self.pipeline)
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        else:
+            silent = kind is Kind.TOO_SLOW and not (self._head_bytes or self._unread)  # nothing was asked
+        if not silent:
+            self.transport.write(_answer(kind))
+        self.transport.close()
+
+
+def _answer(kind: Kind) -> bytes:
+    body = json.dumps(Problem(kind).document).encode()
+    lines = [
+        f"HTTP/1.1 {kind.status} {http.HTTPStatus(kind.status).phrase}",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *([f"retry-after: {RETRY_AFTER}"] if kind.status == 503 else []),
+    ]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body

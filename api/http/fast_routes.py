@@ -1,0 +1,103 @@
+"""Routes on the hot path: FastAPI describes them, and they are served without its machinery, which costs more than the
+work itself. The recipe is fixed: an API key, an organization's id, a JSON body, an optional Idempotency-Key.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.context import Context, checked_key, checked_organization_id
+from api.http.errors import Kind, Problem
+from api.http.methods import Methods
+
+
+class LeanRoute(APIRoute):
+    """Its endpoint takes `(organization_id, asked, here, response, key)`; `asked` is its body."""
+
+    @cached_property
+    def body(self) -> TypeAdapter[Any]:
+        return TypeAdapter(get_type_hints(self.endpoint, include_extras=True)["asked"])
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        return self.serve
+
+    async def serve(self, request: Request) -> Response:
+        here: Context = request.app.state.context
+        for needs in self.dependencies:
+            await needs.dependency(request.state.caller)  # type: ignore[misc]
+        organization_id = checked_organization_id(request.path_params["organization_id"])
+        key = checked_key(request.headers.get("idempotency-key"))
+        try:
+            asked = self.body.validate_python(_json(await request.body()))
+        except ValidationError as problem:
+            raise RequestValidationError(
+                [{**one, "loc": ("body", *one["loc"])} for one in problem.errors()]
+            ) from problem
+        response = Response(status_code=self.status_code or 200, media_type="application/json")
+        answer: BaseModel = await self.endpoint(organization_id, asked, here, response, key)
+        response.body = answer.model_dump_json().encode()
+        response.init_headers()
+        return response
+
+
+class BareRoute(APIRoute):
+    """Its endpoint takes `(request, here)`, reads what it needs and makes its own response."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        return self.serve
+
+    async def serve(self, request: Request) -> Response:
+        answer: Response = await self.endpoint(request, request.app.state.context)
+        return answer
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as problem:
+        raise Problem(Kind.MALFORMED, "the body is not JSON") from problem
+
+
+class Lean(FastAPI):
+    """An application whose lean routes are found first, past the framework's layers; `around` is put around each."""
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        self._included = [*getattr(self, "_included", ()), router]
+        super().include_router(router, **options)
+
+    def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Serve the routers' lean routes directly. They are to be included as well, to be described."""
+        routes = [one for router in routers for one in router.routes if isinstance(one, LeanRoute | BareRoute)]
+        self._found_first = [(re.compile(one.path_regex.pattern), one, around(_served(one))) for one in routes]
+        self.methods = Methods([*self.router.routes, *(one for router in self._included for one in router.routes)])
+        self._to_options = around(self.methods.answer)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["method"] == "HEAD":  # a GET without its body, which the server leaves out
+                scope = {**scope, "method": "GET"}
+            elif scope["method"] == "OPTIONS" and self.methods.of(scope["path"]):
+                await self._to_options({**scope, "app": self}, receive, send)
+                return
+            for pattern, route, serve in self._found_first:
+                if scope["method"] in (route.methods or ()) and (found := pattern.fullmatch(scope["path"])):
+                    scope.update(app=self, route=route, path_params=found.groupdict())
+                    await serve(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
+
+
+def _served(route: LeanRoute | BareRoute) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await route.serve(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    return serve

@@ -1,0 +1,40 @@
+"""Finds API keys, and remembers them for a few seconds: a revoked key works no longer than that."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.http.lookups import Lookups
+from db import api_keys
+from db.api_keys import ApiKey
+
+REMEMBERED = 5.0
+_MOST = 10_000
+
+
+class Keys:
+    """Only keys that exist are remembered, so that guesses cannot fill the memory."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._known: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
+        self._lookups = Lookups(self._ask)
+
+    async def find(self, plain: str) -> ApiKey | None:
+        sha256 = api_keys.digest(plain)
+        known = self._known.get(sha256)
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        key = await self._lookups.find(sha256)
+        self._known.pop(sha256, None)
+        if key is not None:
+            self._known[sha256] = (key, time.monotonic() + REMEMBERED)
+            if len(self._known) > _MOST:
+                self._known.popitem(last=False)
+        return key
+
+    async def _ask(self, digests: Sequence[bytes]) -> Mapping[bytes, ApiKey]:
+        async with self._engine.connect() as conn:
+            return await api_keys.find(conn, digests)

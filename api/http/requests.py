@@ -1,0 +1,121 @@
+"""Around every request: its id, its line in the log, the limit of its body, and a last net under it.
+
+Written against ASGI itself, since it stands on the hot path.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.campaigns import callbacks
+from api.campaigns.fields import BODY_BYTES, FILE_BYTES
+from api.http.auth import authenticate, is_behind_a_key
+from api.http.errors import Kind, Problem, as_problem, not_found, response
+from domain.plain_text import is_plain
+
+log = structlog.get_logger()
+_LONGEST_ID = 64
+_LONGER = (("/campaigns", BODY_BYTES), ("/campaigns/preview", BODY_BYTES), ("/recipients", FILE_BYTES))
+"""What is longer than other bodies, by the end of its path."""
+_CALLBACK_BYTES = 16 * 1024
+"""Twilio's status callbacks have a tenth of it, and are read before their signature can be checked."""
+
+
+class Requests:
+    """`answered` is told the scope, the status and the seconds of each."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, answered: Callable[[Scope, int, float], None]) -> None:
+        self._app = app
+        self._limit = max_body_bytes
+        self._answered = answered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id", b""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *body.unread()]
+            await send(message)
+
+        body = _Body(receive, self._limit_of(scope), headers)
+        try:
+            body.refuse_declared()
+            await _admit(scope, headers)
+            await self._app(scope, body.receive, sending)
+        except Exception as problem:
+            if status:
+                raise
+            await response(as_problem(problem), Request(scope))(scope, receive, sending)
+        spent = time.perf_counter() - started
+        self._answered(scope, status, spent)
+        if scope["path"].startswith("/v1/"):
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(spent * 1000, 1))
+
+    def _limit_of(self, scope: Scope) -> int:
+        if scope["path"] == callbacks.PATH:
+            return min(self._limit, _CALLBACK_BYTES)
+        if scope["method"] != "POST":
+            return self._limit
+        return max(self._limit, next((most for end, most in _LONGER if scope["path"].endswith(end)), 0))
+
+
+async def _admit(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """What is decided before a byte of the body is read."""
+    if not is_plain(scope["path"]):
+        raise not_found("path")  # the framework overlooks a line end behind a path
+    if scope["method"] != "OPTIONS" and is_behind_a_key(scope["path"]):
+        here = scope["app"].state.context
+        scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
+
+
+class _Body:
+    """A request's body, up to its limit; what comes of it after the answer nobody takes."""
+
+    def __init__(self, receive: Receive, limit: int, headers: Mapping[bytes, bytes]) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._declared = headers.get(b"content-length", b"0")
+        self._more = self._declared.strip(b"0") != b"" or b"transfer-encoding" in headers
+        self._received = 0
+
+    def refuse_declared(self) -> None:
+        if self._declared.isdigit() and int(self._declared[:20]) > self._limit:
+            raise _too_large(self._limit)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._more = message.get("more_body", False)
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            raise _too_large(self._limit)
+        return message
+
+    def unread(self) -> list[tuple[bytes, bytes]]:
+        """The header that ends a connection on which a body still comes."""
+        return [(b"connection", b"close")] if self._more else []
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(Kind.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
+
+
+def _request_id(told: bytes) -> str:
+    text = told.decode("latin-1")
+    if text and len(text) <= _LONGEST_ID and text.isascii() and text.replace("-", "").replace("_", "").isalnum():
+        return text
+    return uuid4().hex

@@ -1,0 +1,89 @@
+"""The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and kept."""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.http.lookups import Lookups
+from db.lifecycle import organizations
+from providers.errors import NotFound, ProviderUnavailable
+from providers.twilio import Twilio, verify_callback
+
+KEPT = 600.0
+ASKED_AGAIN = 30.0
+_MOST = 20_000
+_ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+@dataclass(slots=True)
+class _Known:
+    organization_id: str
+    token: str = ""
+    fetched: float = float("-inf")
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Tokens:
+    """A token that was exchanged at Twilio is noticed at the first signature that does not match the old one."""
+
+    def __init__(self, engine: AsyncEngine, twilio: Twilio) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._lookups = Lookups(self._ask)
+
+    async def organization(self, account_sid: str) -> str | None:
+        """Whose subaccount it is; that never changes, so it is remembered."""
+        known = self._known.get(account_sid)
+        if known is not None:
+            return known.organization_id
+        if not _ACCOUNT.fullmatch(account_sid):
+            return None
+        organization_id = await self._lookups.find(account_sid)
+        if organization_id is None:
+            return None
+        self._known[account_sid] = _Known(organization_id)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return organization_id
+
+    async def _ask(self, account_sids: Sequence[str]) -> Mapping[str, str]:
+        async with self._engine.connect() as conn:
+            return await organizations.by_accounts(conn, account_sids)
+
+    async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
+        """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known and Twilio is away.
+
+        Call it only for an account that `organization` knows.
+        """
+        known = self._known[account_sid]
+        if time.monotonic() - known.fetched >= KEPT:
+            await self._refresh(account_sid, known, older_than=KEPT)
+        if verify_callback(url, raw, signature, known.token):
+            return True
+        if not await self._refresh(account_sid, known, older_than=ASKED_AGAIN):
+            return False
+        return verify_callback(url, raw, signature, known.token)
+
+    async def _refresh(self, account_sid: str, known: _Known, *, older_than: float) -> bool:
+        """Ask Twilio for the token, unless it was asked just now; whether it was asked.
+
+        While Twilio is away, a token that is known goes on being used.
+        """
+        async with known.asking:  # many callbacks may find it too old at the same moment
+            if time.monotonic() - known.fetched < older_than:
+                return False
+            try:
+                known.token = (await self._twilio.get_account(account_sid)).auth_token
+            except NotFound:
+                known.token = ""
+            except ProviderUnavailable:
+                if not known.token:
+                    raise
+            known.fetched = time.monotonic()
+            return True

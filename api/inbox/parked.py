@@ -1,0 +1,97 @@
+"""Parked webhook deliveries: what a person has to look at, with what to do, and the word that it is done."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.context import Here, Limit
+from api.http.auth import OPERATOR, READ
+from api.http.errors import not_found
+from api.http.fields import Body, Note, Time
+from db.inbox import parking
+from db.inbox.parking import Parked
+from domain.money import to_decimal_string
+
+router = APIRouter(prefix="/v1/webhooks/parked", tags=["parked"])
+_LARGEST_ID = 2**63 - 1
+
+
+class ParkedOut(BaseModel):
+    """`amount` and `payer` are as the provider told them; `custom_id` is what the host application wrote into it."""
+
+    model_config = ConfigDict(title="ParkedDelivery")
+
+    id: int
+    provider: str = Field(examples=["paypal"])
+    event_id: str
+    event_type: str
+    received_at: Time
+    organization_id: str | None
+    subscription_id: str | None
+    money: str | None = Field(examples=["capture"])
+    money_id: str | None
+    custom_id: str | None
+    amount: str | None = Field(examples=["7.00"])
+    currency: str | None
+    payer: str
+    outcome: str
+    to_do: str
+
+    @classmethod
+    def of(cls, one: Parked) -> "ParkedOut":
+        delivery, money = one.delivery, one.delivery.money
+        return cls(
+            id=delivery.id,
+            provider=delivery.provider.value,
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            received_at=delivery.received_at,
+            organization_id=delivery.organization_id,
+            subscription_id=delivery.subscription_id,
+            money=money.kind.value if money else None,
+            money_id=money.id if money else None,
+            custom_id=one.custom_id,
+            amount=to_decimal_string(one.amount.micros) if one.amount else None,
+            currency=one.amount.currency if one.amount else None,
+            payer=one.payer,
+            outcome=delivery.outcome,
+            to_do=parking.to_do(one),
+        )
+
+
+class ParkedPage(BaseModel):
+    model_config = ConfigDict(title="ParkedDeliveries")
+
+    deliveries: list[ParkedOut]
+    next: int | None
+
+
+class Dismissal(Body):
+    reason: Annotated[Note, Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])]
+
+
+@router.get("", dependencies=[READ], summary="List parked webhook deliveries")
+async def page(
+    here: Here,
+    after: Annotated[int, Query(description="The last id of the page before.", ge=0, le=_LARGEST_ID)] = 0,
+    limit: Limit = 100,
+) -> ParkedPage:
+    """The oldest first, whoever they belong to."""
+    async with here.snapshot() as conn:
+        found = await parking.page(conn, after=after, limit=limit)
+    return ParkedPage(
+        deliveries=[ParkedOut.of(one) for one in found],
+        next=found[-1].delivery.id if len(found) == limit else None,
+    )
+
+
+@router.post(
+    "/{delivery_id}/dismiss", status_code=204, dependencies=[OPERATOR], summary="Dismiss a parked webhook delivery"
+)
+async def dismiss(here: Here, asked: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> None:
+    """Nothing is to be done about it any more. 404: it is not parked."""
+    async with here.services.engine.begin() as conn:
+        dismissed = await parking.dismiss(conn, delivery_id, asked.reason)
+    if not dismissed:
+        raise not_found("parked delivery")

@@ -1,0 +1,59 @@
+"""Changing an organization: its name, its sender, its price, its grace period."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from fastapi import APIRouter
+
+from api.context import Here, OrganizationId
+from api.http.auth import WRITE, Caller
+from api.http.errors import not_found
+from api.lifecycle.fields import OrganizationChange, OrganizationOut
+from db.campaigns import refusals
+from db.lifecycle import organizations, standings
+from db.lifecycle.organizations import Organization
+from domain.money import Money
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
+
+
+@router.patch("/{organization_id}", dependencies=[WRITE], summary="Change its name, sender, price or grace period")
+async def change(
+    organization_id: OrganizationId, asked: OrganizationChange, caller: Caller, here: Here
+) -> OrganizationOut:
+    """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go on; one that is
+    being sent uses it from its next window of messages on.
+    """
+    async with here.services.engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        before = await organizations.lock(conn, organization_id)
+        if before is None:
+            raise not_found("organization")
+        after = _changed(before, asked)
+        await organizations.change(conn, after)
+        if (
+            after.grace != before.grace
+        ):  # one that runs may be over now; a suspension that it caused, the lifecycle lifts
+            await standings.settle(conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False)
+        resumed = await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
+    names = sorted(asked.model_fields_set)
+    log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)
+    here.ring(organization_id)
+    here.ring_campaigns(organization_id, *resumed)
+    return OrganizationOut.of(after)
+
+
+def _changed(before: Organization, asked: OrganizationChange) -> Organization:
+    after = before
+    if asked.name is not None:
+        after = replace(after, name=asked.name)
+    if asked.sender is not None:
+        after = replace(after, sender=asked.sender)
+    if asked.grace_period is not None:
+        after = replace(after, grace=timedelta(seconds=asked.grace_period))
+    if "price_per_segment" in asked.model_fields_set:
+        price = asked.price_per_segment
+        after = replace(after, price_per_segment=None if price is None else Money(price, before.currency))
+    return after

@@ -1,0 +1,232 @@
+"""Organizations: onboard them, ask whether they may send and why, suspend and reinstate them by hand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.exc import IntegrityError
+
+from api.audit.explanations import BlockOut, ExplanationOut, ReceiptOut, StandingOut
+from api.context import Context, Here, Limit, OrganizationId
+from api.http import operator_notes
+from api.http.auth import OPERATOR, READ, WRITE, Caller
+from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
+from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
+from db.audit import explanations
+from db.billing import reversals
+from db.inbox import state_updates
+from db.lifecycle import organizations, receipts, standings
+from db.lifecycle.organizations import AccountTaken, Organization
+from db.lifecycle.standings import HeldBlock
+from domain.campaigns.telephony import AccountStatus
+from domain.lifecycle.standing import Block, Standing
+from domain.money import Money
+from providers.errors import NotFound
+
+router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
+HELD = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
+
+
+@router.post("", status_code=201, dependencies=[WRITE], summary="Onboard an organization")
+async def create(asked: NewOrganization, here: Here, response: Response) -> OrganizationOut:
+    """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other content 409."""
+    wanted = _wanted(asked, here.services.settings.grace_period)
+    async with here.snapshot() as conn:
+        before = await organizations.get(conn, wanted.id)
+    if before is None:
+        await _check_account(here, wanted.twilio_account_sid)
+        try:
+            async with here.services.engine.begin() as conn:
+                created = await organizations.create(conn, wanted)
+        except IntegrityError as problem:  # somebody else took the account in this very moment
+            raise AccountTaken(wanted.twilio_account_sid) from problem
+        async with here.snapshot() as conn:
+            before = await organizations.get(conn, wanted.id)
+        if created and before is not None:
+            here.ring(wanted.id)
+            return OrganizationOut.of(before)
+    response.status_code = 200
+    if before is None or not _same(before, wanted):
+        raise Problem(Kind.CONFLICT, f"organization {wanted.id} exists with other content")
+    return OrganizationOut.of(before)
+
+
+@router.get("", dependencies=[READ], summary="List organizations by id")
+async def page(
+    here: Here,
+    after: Annotated[str | None, Query(description="The last id of the page before.", max_length=100)] = None,
+    limit: Limit = 100,
+) -> OrganizationPage:
+    if after is not None and not after.isprintable():
+        raise invalid("after", "only printable characters")
+    async with here.snapshot() as conn:
+        found = await organizations.page(conn, after=after, limit=limit)
+    return OrganizationPage(
+        organizations=[OrganizationOut.of(one) for one in found], next=found[-1].id if len(found) == limit else None
+    )
+
+
+@router.get("/{organization_id}", dependencies=[READ], summary="One organization")
+async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
+    async with here.snapshot() as conn:
+        found = await organizations.get(conn, organization_id)
+    if found is None:
+        raise not_found("organization")
+    return OrganizationOut.of(found)
+
+
+@router.put("/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go")
+async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> OrganizationOut:
+    """Counts from the next batch on. Null: as fast as the whole account at Twilio may."""
+    async with here.services.engine.begin() as conn:
+        organization = await organizations.set_pace(conn, organization_id, asked.messages_per_second)
+    if organization is None:
+        raise not_found("organization")
+    return OrganizationOut.of(organization)
+
+
+@router.get("/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why")
+async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
+    """What a debit of one segment would be answered now."""
+    async with here.snapshot() as conn:
+        found = await explanations.why_not(conn, organization_id)
+    if found is None:
+        raise not_found("organization")
+    return CanSend(can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found])
+
+
+@router.get("/{organization_id}/explain", dependencies=[READ], summary="Everything about it, and in plain sentences")
+async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
+    """For people who support it. What operators noted of it, an operator's key alone is told."""
+    async with here.snapshot() as conn:
+        told = await explanations.explain(conn, organization_id)
+    if told is None:
+        raise not_found("organization")
+    return ExplanationOut.of(operator_notes.of_explanation(told, caller))
+
+
+@router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
+async def suspend(organization_id: OrganizationId, asked: Why, caller: Caller, here: Here) -> StandingOut:
+    """Places the block `admin`: when this is answered, not one debit commits any more. Idempotent."""
+    held = HeldBlock(kind=Block.ADMIN, reference="", reason=asked.reason, placed_by=f"{caller.name} ({caller.id})")
+    async with here.services.engine.begin() as conn:
+        standing = await state_updates.block(conn, organization_id, held, now=datetime.now(UTC))
+    return _settled(standing, here)
+
+
+@router.post("/{organization_id}/reinstate", dependencies=[OPERATOR], summary="Lift the suspension made by hand")
+async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here) -> StandingOut:
+    """Lifts the block `admin`. It may send again once no other block stands and the steps are done. Idempotent."""
+    return await _lift(organization_id, Block.ADMIN, "", caller, here, must_stand=False)
+
+
+@router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
+async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) -> list[BlockOut]:
+    """Those that stand by themselves can be lifted by an operator; the others follow from the subscription.
+
+    What an operator noted, an operator's key alone is told.
+    """
+    async with here.snapshot() as conn:
+        standing = await standings.get(conn, organization_id)
+        held = await standings.held_blocks(conn, organization_id)
+    if standing is None:
+        raise not_found("organization")
+    return BlockOut.all_of(standing, operator_notes.of_blocks(held, caller))
+
+
+@router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
+async def lift(organization_id: OrganizationId, kind: str, caller: Caller, here: Here) -> StandingOut:
+    """Lifts a block without a reference. One that does not stand, as after it was lifted, is answered 404."""
+    return await _lift(organization_id, _held(kind), "", caller, here)
+
+
+@router.delete(
+    "/{organization_id}/blocks/{kind}/{reference:path}", dependencies=[OPERATOR], summary="Lift one of several blocks"
+)
+async def lift_one(
+    organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
+) -> StandingOut:
+    """Lifts the block with this reference, such as one dispute's id. One that does not stand is answered 404.
+
+    To lift `dispute/receivable` is to forgive what the organization owes for payments that were taken back.
+    """
+    if not reference.isprintable():
+        raise not_found("block")
+    return await _lift(organization_id, _held(kind), reference, caller, here)
+
+
+@router.get("/{organization_id}/receipts", dependencies=[READ], summary="What each suspension and reactivation did")
+async def list_receipts(
+    organization_id: OrganizationId,
+    caller: Caller,
+    here: Here,
+    before: Annotated[int | None, Query(description="Only those of epochs below.", ge=0, le=2**62)] = None,
+    limit: Limit = 100,
+) -> list[ReceiptOut]:
+    """The newest first, with every step's time and what passed the shut gate (0)."""
+    async with here.snapshot() as conn:
+        if await standings.get(conn, organization_id) is None:
+            raise not_found("organization")
+        found = await receipts.of_organization(conn, organization_id, limit=limit, before=before)
+    return [ReceiptOut.of(one) for one in operator_notes.of_receipts(found, caller)]
+
+
+def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:
+    price = asked.price_per_segment
+    return Organization(
+        id=asked.id,
+        name=asked.name,
+        twilio_account_sid=asked.twilio_account_sid,
+        sender=asked.sender,
+        currency=asked.currency,
+        price_per_segment=None if price is None else Money(price, asked.currency),
+        grace=grace if asked.grace_period is None else timedelta(seconds=asked.grace_period),
+        messages_per_second=asked.messages_per_second,
+    )
+
+
+def _same(one: Organization, other: Organization) -> bool:
+    return replace(one, created_at=None) == replace(other, created_at=None)
+
+
+async def _check_account(here: Context, sid: str) -> None:
+    try:
+        account = await here.services.twilio.get_account(sid)
+    except NotFound as problem:
+        raise invalid("twilio_account_sid", "Twilio does not know this account") from problem
+    if account.owner_sid == account.sid:
+        raise invalid("twilio_account_sid", "it is a main account: suspending it would stop every organization")
+    if account.status is AccountStatus.CLOSED:
+        raise invalid("twilio_account_sid", "the account is closed")
+
+
+async def _lift(
+    organization_id: str, kind: Block, reference: str, caller: Caller, here: Context, *, must_stand: bool = True
+) -> StandingOut:
+    by = f"{caller.name} ({caller.id})"
+    now = datetime.now(UTC)
+    async with here.services.engine.begin() as conn:
+        if must_stand:
+            held = await standings.held_blocks(conn, organization_id)
+            if (kind, reference) not in {(one.kind, one.reference) for one in held}:
+                known = await standings.get(conn, organization_id) is not None
+                raise not_found("block of this organization" if known else "organization")
+        if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
+            await reversals.waive(conn, organization_id, by=by, now=now)
+        standing = await state_updates.unblock(conn, organization_id, kind, reference, by=by, now=now)
+    return _settled(standing, here)
+
+
+def _held(kind: str) -> Block:
+    for block in HELD:
+        if block.value == kind:
+            return block
+    raise invalid("kind", f"only {', '.join(block.value for block in HELD)} can be lifted; others follow from payment")
+
+
+def _settled(standing: Standing | None, here: Context) -> StandingOut:
+    if standing is None:
+        raise not_found("organization")
+    here.ring(standing.organization_id)
+    return StandingOut.of(standing)

@@ -1,0 +1,66 @@
+"""What migrations of customers look like on the wire."""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.billing.fields import Address, Token
+from api.http.fields import Body, Time
+from db.switching.switches import Migration
+from domain.billing.subscription import Provider
+from domain.switching.switch import IN_WORDS
+
+
+class NewMigration(Body):
+    provider: Provider = Field(examples=["stripe"])
+    plan_id: Token = Field(examples=["price_standard"])
+    return_url: Address = Field(examples=["https://example.com/moved"])
+    cancel_url: Address = Field(examples=["https://example.com/not-moved"])
+
+
+class SubscriptionRef(BaseModel):
+    provider: str
+    subscription_id: str | None
+
+
+class MigrationOut(BaseModel):
+    """The customer consents at `checkout_url` until `expires_at`; the target charges first at `first_charge_at`."""
+
+    model_config = ConfigDict(title="Migration")
+
+    organization_id: str
+    id: UUID
+    state: str = Field(examples=["offered"])
+    text: str = Field(examples=["the customer has the link of a checkout, and has not consented yet"])
+    reason: str
+    source: SubscriptionRef
+    target: SubscriptionRef
+    checkout_url: str | None
+    first_charge_at: Time | None
+    expires_at: Time | None
+    started_at: Time
+    ended_at: Time | None
+
+    @classmethod
+    def of(cls, one: Migration) -> "MigrationOut":
+        return cls(
+            organization_id=one.organization_id,
+            id=one.id,
+            state=one.state.value,
+            text=IN_WORDS[one.state],
+            reason=one.reason,
+            source=SubscriptionRef(provider=one.source_provider.value, subscription_id=one.source_subscription_id),
+            target=SubscriptionRef(provider=one.target_provider.value, subscription_id=one.target_subscription_id),
+            checkout_url=one.checkout_url,
+            first_charge_at=one.first_charge_at,
+            expires_at=one.expires_at,
+            started_at=one.started_at,
+            ended_at=one.ended_at,
+        )
+
+
+class MigrationPage(BaseModel):
+    """`next` is the `after` of the next page, null on the last."""
+
+    migrations: list[MigrationOut]
+    next: str | None

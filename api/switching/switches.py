@@ -1,0 +1,83 @@
+"""Migrations of customers from one billing provider to another: start one, see where each is."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.billing.subscriptions import paid_for, provider_of
+from api.context import Here, Limit, OrganizationId
+from api.http.auth import OPERATOR, READ
+from api.http.errors import Kind, Problem, invalid, not_found
+from api.switching.fields import MigrationOut, MigrationPage, NewMigration
+from db.lifecycle import organizations, standings
+from db.switching import switches
+from domain.switching.switch import Progress
+
+router = APIRouter(prefix="/v1", tags=["migration"])
+
+
+@router.post(
+    "/organizations/{organization_id}/migration",
+    status_code=201,
+    dependencies=[OPERATOR],
+    summary="Move the customer to another provider",
+)
+async def start(organization_id: OrganizationId, asked: NewMigration, here: Here, response: Response) -> MigrationOut:
+    """Starts it; the customer has to consent by the `checkout_url` that appears in a moment.
+
+    Open already, and to the same plan: 200. 409: another one is open, or there is no subscription to move.
+    """
+    provider_of(here, asked.provider)
+    async with here.services.engine.begin() as conn:
+        if await standings.lock(conn, organization_id) is None:
+            raise not_found("organization")
+        source = await paid_for(here, conn, organization_id)
+        before = await switches.open_one(conn, organization_id)
+        if before is None and source.provider is asked.provider:
+            raise Problem(Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already")
+        if before is not None and (before.target_provider, before.target_plan_id) != (asked.provider, asked.plan_id):
+            raise Problem(Kind.CONFLICT, f"a migration to {before.target_provider.value} is under way")
+        if before is None:
+            await switches.start(
+                conn,
+                source,
+                asked.provider,
+                plan_id=asked.plan_id,
+                return_url=asked.return_url,
+                cancel_url=asked.cancel_url,
+            )
+        found = before or await switches.open_one(conn, organization_id)
+    if found is None:
+        raise not_found("migration")
+    here.ring_migration(organization_id)
+    response.status_code = 200 if before is not None else 201
+    return MigrationOut.of(found)
+
+
+@router.get("/organizations/{organization_id}/migration", dependencies=[READ], summary="Where its migration is")
+async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
+    """The one under way or, without one, the last."""
+    async with here.snapshot() as conn:
+        known = await organizations.get(conn, organization_id)
+        found = await switches.newest(conn, organization_id)
+    if known is None or found is None:
+        raise not_found("organization" if known is None else "migration")
+    return MigrationOut.of(found)
+
+
+@router.get("/migrations", dependencies=[READ], summary="List migrations by organization")
+async def page(
+    here: Here,
+    state: Annotated[Progress | None, Query(description="Only those that are there.")] = None,
+    after: Annotated[str | None, Query(description="The last organization of the page before.", max_length=100)] = None,
+    limit: Limit = 100,
+) -> MigrationPage:
+    """The newest of each organization."""
+    if after is not None and not after.isprintable():
+        raise invalid("after", "only printable characters")
+    async with here.snapshot() as conn:
+        found = await switches.page(conn, state=state, after=after, limit=limit)
+    return MigrationPage(
+        migrations=[MigrationOut.of(one) for one in found],
+        next=found[-1].organization_id if len(found) == limit else None,
+    )

@@ -1,0 +1,182 @@
+"""Holds: set money aside, then capture all or part of it, or let go of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.context import Here, Limit, OrganizationId
+from api.http.auth import READ, WRITE
+from api.http.errors import not_found
+from api.http.fields import Amount, Body, Currency, Decimal, Moment, NewReference, Note, Reference, Time
+from api.wallet.refusals import refusal
+from api.wallet.wallets import resume
+from db.audit import explanations
+from db.audit.explanations import Reason
+from db.wallet import holds, wallets
+from domain.money import Money
+from domain.wallet.holds import Held, Hold, HoldStatus
+from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet/holds", tags=["wallet"])
+
+
+async def _hold_reference(
+    reference_id: Annotated[str, Path(description="The hold's reference; it may hold slashes.", examples=["ride-17"])],
+) -> str:
+    if not reference_id.isprintable():
+        raise not_found("hold")
+    return reference_id
+
+
+HoldReference = Annotated[str, Depends(_hold_reference)]
+
+
+class NewHold(Body):
+    """The reference counts once: the same again is answered again, other content is a conflict."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"reference_id": "ride-17", "amount": "20.00", "currency": "USD", "expires_at": "2026-12-24T18:00:00Z"}
+            ]
+        }
+    )
+
+    reference_id: NewReference
+    amount: Amount
+    currency: Currency
+    expires_at: Annotated[Moment, Field(description="When it is let go of; in the future, within a year.")]
+    description: Note = ""
+
+
+class NewCapture(Body):
+    """Without an amount all of it is captured."""
+
+    amount: Amount | None = None
+
+
+class HoldOut(BaseModel):
+    """`captured` is what its debit took; the debit has the hold's reference."""
+
+    model_config = ConfigDict(title="Hold")
+
+    reference_id: str
+    amount: Decimal
+    captured: Decimal
+    currency: str
+    status: HoldStatus
+    expires_at: Time
+    description: str
+
+    @classmethod
+    def of(cls, hold: Hold) -> "HoldOut":
+        return cls(
+            reference_id=hold.reference_id,
+            amount=hold.amount.micros,
+            captured=hold.captured_micros,
+            currency=hold.amount.currency,
+            status=hold.status,
+            expires_at=hold.expires_at,
+            description=hold.description,
+        )
+
+
+class HoldPage(BaseModel):
+    """`next` is what to hand in as `after`; null on the last page."""
+
+    holds: list[HoldOut]
+    next: str | None
+
+
+@router.post(
+    "",
+    dependencies=[WRITE],
+    status_code=201,
+    responses={200: {"description": "It was reserved before"}},
+    summary="Set money aside",
+)
+async def reserve(organization_id: OrganizationId, asked: NewHold, here: Here, response: Response) -> HoldOut:
+    """No debit takes it until it is captured, released or expires. 402: not enough; 423: suspended or frozen."""
+    hold = Hold(
+        reference_id=asked.reference_id,
+        amount=Money(asked.amount, asked.currency),
+        expires_at=asked.expires_at,
+        description=asked.description,
+    )
+    async with here.services.engine.begin() as conn:
+        outcome = await holds.reserve(conn, organization_id, hold, now=datetime.now(UTC))
+        why = await _why_not(conn, organization_id, outcome)
+    told = _told(outcome, why)
+    response.status_code = 200 if told.replayed else 201
+    return HoldOut.of(told.hold)
+
+
+@router.get("", dependencies=[READ], summary="Holds, by their references")
+async def list_holds(
+    organization_id: OrganizationId,
+    here: Here,
+    status: HoldStatus | None = None,
+    after: Annotated[Reference | None, Query(description="Only references behind this one.")] = None,
+    limit: Limit = 100,
+) -> HoldPage:
+    async with here.snapshot() as conn:
+        wallet = await wallets.get(conn, organization_id)
+        if wallet is None:
+            raise not_found("organization")
+        found = await holds.page(conn, wallet, status=status, after=after, limit=limit)
+    return HoldPage(
+        holds=[HoldOut.of(hold) for hold in found], next=found[-1].reference_id if len(found) == limit else None
+    )
+
+
+@router.post("/{reference_id:path}/capture", dependencies=[WRITE], summary="Debit all or part of it")
+async def capture(
+    organization_id: OrganizationId, reference_id: HoldReference, here: Here, asked: NewCapture | None = None
+) -> HoldOut:
+    """Once: the debit has the hold's reference, and the rest is let go of. Asked again with the same amount it is
+    answered again. 423 while the organization is suspended or the wallet frozen: the hold stays open.
+    """
+    amount = asked.amount if asked is not None else None
+    async with here.services.engine.begin() as conn:
+        outcome = await holds.capture(conn, organization_id, reference_id, amount, now=datetime.now(UTC))
+        why = await _why_not(conn, organization_id, outcome)
+    told = _told(outcome, why)
+    if not told.replayed:
+        await resume(here, organization_id)
+    return HoldOut.of(told.hold)
+
+
+@router.post("/{reference_id:path}/release", dependencies=[WRITE], summary="Let go of it")
+async def release(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
+    """What was held is available again, and campaigns that waited for money go on. Idempotent."""
+    async with here.services.engine.begin() as conn:
+        outcome = await holds.release(conn, organization_id, reference_id, now=datetime.now(UTC))
+    told = _told(outcome)
+    if not told.replayed:
+        await resume(here, organization_id)
+    return HoldOut.of(told.hold)
+
+
+@router.get("/{reference_id:path}", dependencies=[READ], summary="One hold")
+async def get(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
+    async with here.snapshot() as conn:
+        hold = await holds.get(conn, organization_id, reference_id)
+    if hold is None:
+        raise not_found("hold")
+    return HoldOut.of(hold)
+
+
+async def _why_not(conn: AsyncConnection, organization_id: str, outcome: object) -> Sequence[Reason]:
+    if not isinstance(outcome, Suspended | Frozen | InsufficientFunds):
+        return ()
+    return await explanations.why_not(conn, organization_id) or ()
+
+
+def _told(outcome: object, why: Sequence[Reason] = ()) -> Held:
+    if not isinstance(outcome, Held):
+        raise refusal(outcome, why)
+    return outcome

@@ -1,0 +1,126 @@
+"""Money in and out of a wallet: one posting or a list, each decided once by its reference."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from api.context import Context, Here, OptionalKey, OrganizationId
+from api.http.auth import WRITE
+from api.http.errors import ProblemOut, invalid, not_found
+from api.http.fast_routes import LeanRoute
+from api.wallet.fields import EntryOut, NewPosting, NewPostings, PostingOut, PostingsOut
+from api.wallet.refusals import refusal
+from api.wallet.wallets import resume
+from db.audit import explanations
+from db.audit.explanations import Reason
+from domain.money import Money
+from domain.wallet import references
+from domain.wallet.ledger import (
+    Frozen,
+    InsufficientFunds,
+    Outcome,
+    Posted,
+    Posting,
+    Suspended,
+    WalletNotFound,
+    credit,
+    debit,
+)
+
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=LeanRoute)
+Kind = Callable[[str, Money, str], Posting]
+ANSWERS: dict[str, Any] = {
+    "status_code": 201,
+    "dependencies": [WRITE],
+    "responses": {200: {"description": "It was booked before; or the outcomes of a list"}},
+}
+
+
+@router.post("/credits", summary="Put money in, once or a list", **ANSWERS)
+async def post_credits(
+    organization_id: OrganizationId, asked: NewPostings, here: Here, response: Response, key: OptionalKey = None
+) -> EntryOut | PostingsOut:
+    """201 when it is booked, 200 when the reference was booked before. A list, of 1,000 at most, is answered with 200
+    and an outcome for each. Campaigns that waited for money go on.
+    """
+    answer = await _post(here, organization_id, credit, asked, key, response)
+    await resume(here, organization_id)
+    return answer
+
+
+@router.post("/debits", summary="Take money out, once or a list", **ANSWERS)
+async def post_debits(
+    organization_id: OrganizationId, asked: NewPostings, here: Here, response: Response, key: OptionalKey = None
+) -> EntryOut | PostingsOut:
+    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423: suspended or frozen.
+
+    A list, of 1,000 at most, is answered with 200 and an outcome for each. It is decided in order, each on the balance
+    that the one before left; one that is refused takes nothing from those behind it.
+    """
+    return await _post(here, organization_id, debit, asked, key, response)
+
+
+async def _post(
+    here: Context,
+    organization_id: str,
+    kind: Kind,
+    asked: NewPosting | list[NewPosting],
+    key: str | None,
+    response: Response,
+) -> EntryOut | PostingsOut:
+    if isinstance(asked, list):
+        response.status_code = 200
+        return await _post_list(here, organization_id, [_posting(kind, *one) for one in _with_references(asked, key)])
+    reference = asked.reference_id or key
+    if reference is None:
+        raise _no_reference("reference_id")
+    posting = _posting(kind, asked, reference)
+    [outcome] = await here.coalescer.post(organization_id, [posting])
+    if not isinstance(outcome, Posted):
+        raise refusal(outcome, await _why_not(here, organization_id, [outcome]))
+    response.status_code = 200 if outcome.replayed else 201
+    return EntryOut.of(outcome.entry, posting.amount.currency)
+
+
+async def _post_list(here: Context, organization_id: str, postings: Sequence[Posting]) -> PostingsOut:
+    outcomes = await here.coalescer.post(organization_id, postings)
+    if any(isinstance(outcome, WalletNotFound) for outcome in outcomes):
+        raise not_found("organization")
+    why = await _why_not(here, organization_id, outcomes)
+    return PostingsOut(outcomes=[_told(*one, why) for one in zip(postings, outcomes, strict=True)])
+
+
+def _with_references(asked: Sequence[NewPosting], key: str | None) -> list[tuple[NewPosting, str]]:
+    missing = [place for place, one in enumerate(asked) if one.reference_id is None]
+    if missing and key is None:
+        raise _no_reference(f"{missing[0]}.reference_id")
+    return [(one, one.reference_id or f"{key}:{place}") for place, one in enumerate(asked, start=1)]
+
+
+def _no_reference(field: str) -> Exception:
+    return invalid(field, "a reference is needed, here or as the header Idempotency-Key")
+
+
+def _posting(kind: Kind, asked: NewPosting, reference: str) -> Posting:
+    if references.is_ours(reference):
+        raise invalid("reference_id", references.RESERVED)
+    return kind(reference, Money(asked.amount, asked.currency), asked.description)
+
+
+async def _why_not(here: Context, organization_id: str, outcomes: Sequence[Outcome]) -> Sequence[Reason]:
+    if not any(isinstance(outcome, Suspended | Frozen | InsufficientFunds) for outcome in outcomes):
+        return ()
+    async with here.snapshot() as conn:
+        return await explanations.why_not(conn, organization_id) or ()
+
+
+def _told(posting: Posting, outcome: Outcome, why: Sequence[Reason]) -> PostingOut:
+    if isinstance(outcome, Posted):
+        return PostingOut(
+            reference_id=posting.reference_id,
+            outcome="replayed" if outcome.replayed else "booked",
+            entry=EntryOut.of(outcome.entry, posting.amount.currency),
+        )
+    told = ProblemOut.model_validate(refusal(outcome, why).document)
+    return PostingOut(reference_id=posting.reference_id, outcome="refused", problem=told)

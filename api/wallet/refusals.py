@@ -1,0 +1,49 @@
+"""What a wallet refuses, as problems."""
+
+from collections.abc import Sequence
+
+from api.http.errors import TABLE, Problem, invalid, not_found
+from db.audit.explanations import Reason
+from domain.money import to_decimal_string
+from domain.wallet import refusals
+from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
+from domain.wallet.ledger import Conflict, InsufficientFunds, TooLarge, WalletNotFound, WrongCurrency
+
+
+def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
+    """The problem for an outcome that booked nothing."""
+    kind = TABLE[type(outcome)]
+    match outcome:
+        case InsufficientFunds(balance_micros=balance, needed_micros=needed):
+            return Problem(kind, reasons=reasons, balance=to_decimal_string(balance), needed=to_decimal_string(needed))
+        case WalletNotFound():
+            return not_found("organization")
+        case Conflict(entry=entry):
+            return Problem(kind, refusals.in_words(outcome), seq=entry.seq)
+        case WrongCurrency():
+            return invalid("currency", refusals.in_words(outcome))
+        case TooLarge():
+            return invalid("amount", refusals.in_words(outcome))
+        case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
+            return _of_a_hold(outcome)
+        case _:
+            return Problem(kind, reasons=reasons)
+
+
+def _of_a_hold(outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry) -> Problem:
+    kind = TABLE[type(outcome)]
+    match outcome:
+        case HoldNotFound():
+            return not_found("hold")
+        case HoldConflict(hold=hold):
+            return Problem(
+                kind,
+                f"the reference stands for a hold of {to_decimal_string(hold.amount.micros)} until "
+                f"{hold.expires_at.isoformat()}, of which {to_decimal_string(hold.captured_micros)} was captured",
+            )
+        case HoldClosed(hold=hold):
+            return Problem(kind, f"the hold is {hold.status.value}")
+        case CaptureTooLarge(held_micros=most):
+            return invalid("amount", f"the hold is of {to_decimal_string(most)}")
+        case BadExpiry():
+            return invalid("expires_at", "it lies in the future, and within a year")

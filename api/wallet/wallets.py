@@ -1,0 +1,104 @@
+"""Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Query
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.context import Context, Here, Limit, OrganizationId
+from api.http import operator_notes
+from api.http.auth import OPERATOR, READ, Caller
+from api.http.errors import not_found
+from api.lifecycle.fields import Why
+from api.wallet.fields import EntryOut, EntryPage, WalletOut
+from db.billing import reversals
+from db.campaigns import parked_campaigns
+from db.lifecycle import standings
+from db.wallet import wallets
+from domain.campaigns.campaign import Park
+from domain.lifecycle.standing import Status
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
+
+
+@router.get("", dependencies=[READ], summary="Balance, gate and freeze")
+async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
+    """`freeze_reason` is what an operator noted: an operator's key alone is told."""
+    async with here.snapshot() as conn:
+        wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(operator_notes.of_wallet(wallet, caller), owed)
+
+
+@router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
+async def entries(
+    organization_id: OrganizationId,
+    here: Here,
+    before: Annotated[int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)] = None,
+    limit: Limit = 100,
+) -> EntryPage:
+    async with here.snapshot() as conn:
+        wallet = await wallets.get(conn, organization_id)
+        found = await wallets.entries_page(conn, organization_id, before_seq=before, limit=limit)
+    if wallet is None:
+        raise not_found("organization")
+    return EntryPage(
+        entries=[EntryOut.of(one.entry, wallet.currency, one) for one in found],
+        next=found[-1].entry.seq if len(found) == limit and found[-1].entry.seq > 1 else None,
+    )
+
+
+@router.post("/freeze", dependencies=[OPERATOR], summary="Freeze it by hand")
+async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, here: Here) -> WalletOut:
+    """No debit commits any more when this is answered, and running campaigns are parked. Idempotent."""
+    async with here.services.engine.begin() as conn:
+        standing = await standings.lock(conn, organization_id)
+        if standing is None:
+            raise not_found("organization")
+        parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
+        await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
+        wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
+    log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked))
+    here.ring_campaigns(organization_id, *parked)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(wallet, owed)
+
+
+@router.post("/unfreeze", dependencies=[OPERATOR], summary="Lift the freeze made by hand")
+async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
+    """A suspension's freeze stays. Campaigns that may go on do so. Idempotent."""
+    async with here.services.engine.begin() as conn:
+        standing = await standings.lock(conn, organization_id)
+        if standing is None:
+            raise not_found("organization")
+        if standing.status is Status.SUSPENDED:  # what was frozen waits for that from now on
+            await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
+        await wallets.unfreeze_by_operator(
+            conn, organization_id, epoch=standing.epoch, cause=f"unfrozen by {caller.name} ({caller.id})"
+        )
+        wallet = await wallets.get(conn, organization_id)
+        owed = await reversals.owed(conn, organization_id)
+    log.info("wallet_unfrozen", organization_id=organization_id, by=caller.id)
+    await resume(here, organization_id)
+    if wallet is None:
+        raise not_found("organization")
+    return WalletOut.of(wallet, owed)
+
+
+async def resume(here: Context, organization_id: str) -> None:
+    """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
+    resumed: list[UUID] = []
+    try:
+        async with here.services.engine.begin() as conn:
+            resumed = await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
+    except SQLAlchemyError as problem:
+        log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
+    here.ring_campaigns(organization_id, *resumed)
