@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from cli.telling import Differs, expect, wait_for
+from cli.narration import Differs, expect, wait_for
 
 PLAN = "P-5ML4271244454362WXNWU5NQ"
 PATIENCE = 30.0

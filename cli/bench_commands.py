@@ -25,7 +25,7 @@ def bench_lifecycle(
     as_json: Json = False,
 ) -> None:
     """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
-    from cli.benching import lifecycle
+    from cli.benchmarks import lifecycle
 
     lifecycle(organizations, provider, as_json=as_json)
 
@@ -37,7 +37,7 @@ def bench_wallet(
     plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
 ) -> None:
     """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
-    from cli.benching import wallet
+    from cli.benchmarks import wallet
 
     wallet(plot, as_json=as_json)
 
@@ -49,6 +49,6 @@ def bench_campaign(
     as_json: Json = False,
 ) -> None:
     """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
-    from cli.benching import campaign
+    from cli.benchmarks import campaign
 
     campaign(messages, as_json=as_json)

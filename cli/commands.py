@@ -77,7 +77,7 @@ def api(
     port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65_535)] = 8000,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C, then answer what is under way and end."""
-    from cli.serving import api as run
+    from cli.api_process import api as run
 
     run(host, port)
 
@@ -92,7 +92,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
-    from cli.working import worker as run
+    from cli.worker_process import worker as run
 
     run(queues, metrics, versioned=versioned)
 
@@ -102,7 +102,7 @@ def migrate(
     revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
 ) -> None:
     """Bring the database's schema up to date. Any number of times, from any number of processes."""
-    from cli.migrating import migrate as run
+    from cli.schema import migrate as run
 
     run(revision)
 
@@ -122,7 +122,7 @@ def migrate_customers(
     resume: Annotated[bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")] = False,
 ) -> None:
     """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the budget is spent."""
-    from cli.customers import migrate_customers as run
+    from cli.switch_customers import migrate_customers as run
 
     run(
         to=to,
@@ -143,7 +143,7 @@ def reconcile(
     settle: Annotated[int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)] = 120,
 ) -> None:
     """Take in the events that a provider lists and never delivered. Exit status 1 if one could not be asked."""
-    from cli.reconciling import reconcile as run
+    from cli.reconciliation import reconcile as run
 
     run(settle)
 
@@ -157,7 +157,7 @@ def certify(
     ] = None,
 ) -> None:
     """Prove guarantees 1 to 7 on the database, which is not changed; exit status 1 if one fails."""
-    from cli.certifying import certify as run
+    from cli.certification import certify as run
 
     run(as_json=as_json, witness=witness)
 
@@ -165,7 +165,7 @@ def certify(
 @app.command()
 def explain(organization: OrganizationId) -> None:
     """Tell where an organization stands, why, and what was done about it. Changes nothing."""
-    from cli.explaining import explain as run
+    from cli.explanation import explain as run
 
     run(organization)
 

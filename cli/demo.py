@@ -8,15 +8,15 @@ import httpx
 import typer
 import uvloop
 
-from cli import certifying, keys
+from cli import certification, keys
 from cli.actors import Company, Provider, Twilio
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
 from cli.failures import CommandFailed
+from cli.narration import Differs, Teller
 from cli.second_story import SecondStory
 from cli.stack import Stack, StackFailed, check_settings, serve
 from cli.story import Story
-from cli.telling import Differs, Teller
 from db.api_keys import Scope
 from providers.http import in_words
 
@@ -57,9 +57,9 @@ async def _failure(stack: Stack) -> str | None:
     except httpx.HTTPError as problem:
         return f"a request had no answer: {in_words(problem)}"
     teller.chapter("tollgate certify proves it on the database")
-    findings = await certifying.examine(stack.database_url)
-    certifying.show(findings, output)
-    return None if certifying.holds(findings) else "a guarantee does not hold"
+    findings = await certification.examine(stack.database_url)
+    certification.show(findings, output)
+    return None if certification.holds(findings) else "a guarantee does not hold"
 
 
 async def _play(story: Story, second: SecondStory) -> None:

@@ -13,7 +13,7 @@ from cli import keys
 from cli.console import mark, output
 from cli.failures import Status
 from cli.stack import Stack, check_settings, serve
-from cli.waiting import first_of
+from cli.stop_signal import first_of
 from db.api_keys import Scope
 from runtime.processes import stop_requested
 

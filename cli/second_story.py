@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass
 
 from cli.actors import Company, Provider, Twilio
+from cli.narration import Teller, expect, wait_for
 from cli.story import CURRENCY, PRICE, REACTIVATION, SUSPENSION
-from cli.telling import Teller, expect, wait_for
 
 TURNS = (
     ("give_up", "its payments fail", "suspended", "shut", SUSPENSION),

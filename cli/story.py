@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from cli.actors import PLAN, Company, Provider, Twilio, kept
-from cli.telling import Teller, expect, wait_for
+from cli.narration import Teller, expect, wait_for
 
 MESSAGES = 300
 SUSPEND_AFTER = 60

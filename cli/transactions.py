@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.migrating import configured, database_url
+from cli.schema import configured, database_url
 from runtime.database import create_engine
 
 T = TypeVar("T")

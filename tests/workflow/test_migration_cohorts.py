@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from cli.customers import BY_HAND, Plan, start
+from cli.switch_customers import BY_HAND, Plan, start
 from db.lifecycle import standings
 from db.switching import cohorts, switches
 from domain.billing.subscription import Provider

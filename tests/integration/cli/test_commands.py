@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.certifying import prove
+from cli.certification import prove
 from db.audit import certify
 from db.tables.billing import payments
 from db.wallet import seals

@@ -4,11 +4,11 @@ import pytest
 import typer
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.certifying import verdict
+from cli.certification import verdict
 from cli.commands import app
 from cli.failures import Status
 from cli.problems import in_words
-from cli.working import task_queues
+from cli.worker_process import task_queues
 from db.audit.certify import Finding
 from runtime.settings import Settings
 

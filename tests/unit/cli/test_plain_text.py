@@ -9,9 +9,9 @@ import pytest
 import structlog
 from rich.console import Console
 
-from cli import certifying, console, explaining
+from cli import certification, console, explanation
 from cli.console import PlainConsole
-from cli.telling import Teller
+from cli.narration import Teller
 from db.audit.certify import Finding
 from db.lifecycle.receipts import Receipt
 from domain.lifecycle.standing import Status
@@ -51,11 +51,11 @@ def in_a_receipt(shown: Console) -> None:
         leaked_debits=0,
         leaked_messages=0,
     )
-    explaining.show_receipt(receipt, shown)
+    explanation.show_receipt(receipt, shown)
 
 
 def in_a_finding(shown: Console) -> None:
-    certifying.show([Finding(guarantee=1, check="x", examined=1, broken=1, first=NASTY)], shown)
+    certification.show([Finding(guarantee=1, check="x", examined=1, broken=1, first=NASTY)], shown)
 
 
 def in_the_demo(shown: Console) -> None:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.telling import Differs, Teller, expect, wait_for
+from cli.narration import Differs, Teller, expect, wait_for
 
 
 def plain() -> tuple[Teller, io.StringIO]:

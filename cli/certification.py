@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli import witnessing
+from cli import witness_file
 from cli.console import errors, mark, output, write
-from cli.migrating import configured, database_url
-from cli.witnessing import Line
+from cli.schema import configured, database_url
+from cli.witness_file import Line
 from db.audit import certify as proof
 from db.audit.certify import GUARANTEES, Finding, Progress
 from db.wallet import seals
@@ -44,14 +44,14 @@ def certify(*, as_json: bool, witness: Path | None = None) -> None:
 
 
 async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], Unsealed]:
-    lines = [] if witness is None else witnessing.read(witness)
+    lines = [] if witness is None else witness_file.read(witness)
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
         with shown_progress() as progress:
             async with proof.snapshot(engine) as conn:
                 findings, tail = await prove(conn, None if witness is None else lines, progress)
                 if witness is not None and holds(findings):
-                    await witnessing.note(conn, witness, lines)
+                    await witness_file.note(conn, witness, lines)
     finally:
         await engine.dispose()
     return findings, tail
@@ -63,7 +63,7 @@ async def prove(
     """Every finding, and what is not sealed yet, of one snapshot: else what is booked meanwhile would not be of one."""
     findings = await proof.certify(conn, progress)
     if witnessed is not None:
-        findings.append(await witnessing.compare(conn, witnessed))
+        findings.append(await witness_file.compare(conn, witnessed))
     return findings, await seals.unsealed(conn)
 
 

@@ -15,8 +15,8 @@ from temporalio.service import RPCError
 from api.app import create_app
 from api.http import connections
 from cli.failures import Misused
-from cli.migrating import configured_wholly
-from cli.waiting import first_of, unless_stopped
+from cli.schema import configured_wholly
+from cli.stop_signal import first_of, unless_stopped
 from runtime.client import RPC_TIMEOUT, temporal_reason
 from runtime.processes import collect_garbage_rarely, stop_requested
 from runtime.wiring import from_environment

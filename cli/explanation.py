@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from cli.console import errors, output, table
-from cli.migrating import configured, database_url
+from cli.schema import configured, database_url
 from db.audit import explanations
 from db.audit.explanations import Explanation
 from db.lifecycle.receipts import Receipt

@@ -7,7 +7,7 @@ import typer
 
 from activities.inbox.event_backfill import Settled, Tally
 from cli.console import errors, output, table
-from cli.migrating import AT_ONCE, configured_wholly, say
+from cli.schema import AT_ONCE, configured_wholly, say
 from domain.plain_text import one_line
 from runtime.wiring import from_environment
 

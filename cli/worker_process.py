@@ -7,8 +7,8 @@ import typer
 import uvloop
 from temporalio.runtime import Runtime
 
-from cli.migrating import configured, configured_wholly
-from cli.waiting import unless_stopped
+from cli.schema import configured, configured_wholly
+from cli.stop_signal import unless_stopped
 from runtime.client import register_search_attributes, telemetry
 from runtime.processes import stop_requested
 from runtime.settings import Settings

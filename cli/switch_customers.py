@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.switching.fields import NewMigration
 from cli.console import errors, output, table
 from cli.failures import Misused
-from cli.migrating import AT_ONCE, configured, database_url, say
+from cli.schema import AT_ONCE, configured, database_url, say
 from db.billing import subscriptions
 from db.lifecycle import standings
 from db.switching import cohorts, switches
