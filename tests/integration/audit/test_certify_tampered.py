@@ -1,0 +1,361 @@
+"""What somebody with a superuser's SQL changes so that sums still agree: `certify` sees that, too."""
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.audit import certify
+from db.wallet import seals, wallets
+from domain.wallet.ledger import credit
+from tests.builders import usd
+from tests.integration.audit.story import live
+
+REFUNDS = "refunds of no earlier debit, or of more than it took"
+UNEXPLAINED_CREDIT = "credits for payments, or for what was given back, that nothing was noted of"
+REVERSAL_NOT_BOOKED = "refunds and disputes that a webhook told of, that were settled and are not booked"
+SETTLED_UNKNOWN = "webhook events that count as settled, though what they wait for is not known"
+CHECKOUT_NOT_BOOKED = "checkouts that were paid, for which there is no top-up and nobody was told"
+NOT_BOOKED = "payments that a webhook told of, that were settled and are not booked"
+TOPPED_UP = "top-ups without exactly one credit of their amount"
+GONE = "debits of messages that are gone, or that no attempt stands for and that were not refunded whole"
+TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
+SENT_UNPAID = "messages that Twilio says it sent, though they are not paid for and nobody was told"
+CHARGED = "messages sent after their refund and charged without one debit, or the debit without such a message"
+PAID = "messages that count as sent after their refund, though what was paid for them was never refunded"
+EARLIER = "earlier attempts that were not paid for before they left, or not refunded whole"
+SENT_SHUT = "messages handed over after the gate was shut"
+COUNTED = "campaigns that do not have each of their messages once"
+NOTED = "campaigns whose status is not what was last noted, or whose changes do not follow from each other"
+STANDINGS = "standings that are not what their receipts add up to"
+RECEIPTS = "receipts that are applied and not finished, or finished without all their steps"
+CLOSED = "suspensions that were closed without reading the subaccount back, or that leaked"
+FLAGS = "wallets whose gate or freezes are not what was last noted of them"
+CHANGES = "changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"
+NEVER_NOTED = "receipts whose suspension, freeze or opening was never noted of the wallet"
+SHOULD_SUSPEND = "active organizations that a block, or a subscription that is not paid, should suspend"
+GONE_ROWS = "rows that refer to one that is gone"
+NEGATIVE = "wallets with a negative balance"
+LINKS = "links of the chain over all wallets that are gone, or are not what was sealed"
+CATALOGUE = "constraints, indexes, triggers and functions that are not as the migrations made them"
+COUNTED_LESS = "reversals that count for less, or for another purse, than the payment that they take back"
+HOLDS = "holds that are not what was noted when they were opened and closed"
+FORGIVEN = "debts that were forgiven otherwise than it was noted"
+
+
+def booked(organization_id: str, kind: str, amount: str, reference: str, refunds: str = "NULL") -> str:
+    """An entry behind the code's back, with everything that has to agree with it."""
+    return (
+        "INSERT INTO ledger_entries"
+        " (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id, refunds)"
+        f" SELECT '{organization_id}', entries + 1, '{kind}', {amount}, balance_micros + {amount}, '{reference}',"
+        f" {refunds} FROM wallets WHERE organization_id = '{organization_id}';"
+        f" UPDATE wallets SET balance_micros = balance_micros + {amount}, entries = entries + 1"
+        f" WHERE organization_id = '{organization_id}'"
+    )
+
+
+def changed(change: str, organization_id: str, after_seq: str, epoch: str) -> str:
+    return (
+        "INSERT INTO gate_changes (organization_id, change, after_seq, epoch, at)"
+        f" VALUES ('{organization_id}', '{change}', {after_seq}, {epoch}, clock_timestamp())"
+    )
+
+
+def settled(id_: str, column: str = "money_id") -> str:
+    """A delivery that waits, called handled."""
+    return f"UPDATE inbox SET status = 'handled', handled_at = clock_timestamp() WHERE {column} = '{id_}'"
+
+
+LAST = "(SELECT entries {} FROM wallets WHERE organization_id = 'resting')"
+SHUT_AT = "(SELECT at + interval '1 microsecond' FROM gate_changes WHERE organization_id = 'acme' AND change = 'shut')"
+TAMPERINGS = [
+    (REFUNDS, booked("acme", "refund", "9000000", "r9", "'a:b:c'")),
+    (REFUNDS, booked("acme", "refund", "1000000", "r9", "'opening'")),
+    (REFUNDS, booked("acme", "refund", "1", "r9", "'nothing'")),
+    (UNEXPLAINED_CREDIT, booked("acme", "credit", "5000000", "paypal:capture:CAP-99")),
+    (UNEXPLAINED_CREDIT, booked("acme", "credit", "5000000", "stripe:sale:CH-99")),
+    (UNEXPLAINED_CREDIT, booked("acme", "credit", "5000000", "returned:paypal:D-99")),
+    (UNEXPLAINED_CREDIT, booked("resting", "credit", "5000000", "returned:paypal:D-1")),
+    (UNEXPLAINED_CREDIT, "DELETE FROM payments WHERE object_id = 'CAP-1'"),
+    (UNEXPLAINED_CREDIT, "UPDATE payments SET kind = 'subscription', reference_id = NULL WHERE object_id = 'CAP-1'"),
+    (NOT_BOOKED, "DELETE FROM payments WHERE object_id = 'SALE-1'"),
+    (NOT_BOOKED, "UPDATE inbox SET money_id = 'CAP-99' WHERE money_id = 'CAP-1'"),
+    (
+        NOT_BOOKED,
+        (
+            "DELETE FROM payments WHERE object_id = 'CAP-1'; UPDATE ledger_entries SET reference_id = 'other'"
+            " WHERE reference_id = 'paypal:capture:CAP-1'"
+        ),
+    ),
+    (
+        TOPPED_UP,
+        (
+            "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency, reference_id)"
+            " VALUES ('acme', 'paypal', 'CAP-99', 'topup', 10000000, 'USD', 'opening')"
+        ),
+    ),
+    (GONE, "DELETE FROM messages WHERE idempotency_key = 'k1'"),
+    (GONE, "DELETE FROM messages WHERE organization_id = 'acme' AND status = 'refused'"),
+    (
+        GONE,
+        "UPDATE messages SET status = 'refused' WHERE idempotency_key = 'k1';"
+        + booked("acme", "refund", "1", "refund:k1", "(SELECT debit FROM k1)").replace(
+            "(SELECT debit FROM k1)",
+            "(SELECT 'message:' || id || ':1' FROM messages WHERE idempotency_key = 'k1')",
+        ),
+    ),
+    (TAKEN, "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1"),
+    (
+        SENT_UNPAID,
+        (
+            "UPDATE messages SET delivery_status = 'delivered', provider_sid = 'SM1'"
+            " WHERE organization_id = 'acme' AND status = 'refused' AND campaign_id IS NOT NULL"
+        ),
+    ),
+    (SENT_UNPAID, "UPDATE messages SET delivery_status = 'delivered' WHERE idempotency_key = 'failed'"),
+    (SENT_UNPAID, "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position = 1"),
+    (
+        SENT_UNPAID,
+        "UPDATE messages SET status = 'lost', delivery_status = 'sent' WHERE organization_id = 'resting'",
+    ),
+    (EARLIER, "UPDATE attempts SET attempt = attempt + 10 WHERE status = 'lost'"),
+    (EARLIER, "UPDATE attempts SET sending_at = '2000-01-01' WHERE status = 'given_back'"),
+    (
+        EARLIER,
+        (
+            "UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE kind = 'refund' AND refunds ="
+            " (SELECT 'message:' || message_id || ':' || attempt FROM attempts WHERE status = 'given_back')"
+        ),
+    ),
+    (SENT_SHUT, f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = 'given_back'"),
+    (COUNTED, "DELETE FROM messages WHERE organization_id = 'resting' AND position = 3"),
+    (COUNTED, "UPDATE campaigns SET total = total + 1 WHERE organization_id = 'resting'"),
+    (COUNTED, "UPDATE messages SET position = position + 100 WHERE organization_id = 'resting'"),
+    (NOTED, "UPDATE campaigns SET status = 'completed', reason = '' WHERE organization_id = 'resting'"),
+    (NOTED, "DELETE FROM campaign_changes WHERE organization_id = 'resting' AND to_status = 'running'"),
+    (NOTED, "UPDATE campaign_changes SET from_status = 'running' WHERE from_status = 'paused'"),
+    (STANDINGS, "UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'resting'"),
+    (
+        STANDINGS,
+        "UPDATE standings SET status = 'suspended', blocks = '{admin}', epoch = 3 WHERE organization_id = 'acme'",
+    ),
+    (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'resting'"),
+    (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'acme' AND epoch = 1"),
+    (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'acme' AND epoch = 2"),
+    (STANDINGS, "UPDATE receipts SET status = 'active' WHERE organization_id = 'acme' AND epoch = 1"),
+    (STANDINGS, "DELETE FROM standings WHERE organization_id = 'acme'"),
+    (
+        SHOULD_SUSPEND,
+        (
+            "UPDATE standings SET status = 'active', blocks = '{}', epoch = 2, applied_epoch = 2"
+            " WHERE organization_id = 'resting'; UPDATE wallets SET gate_open = true WHERE organization_id = 'resting'"
+        ),
+    ),
+    (SHOULD_SUSPEND, "UPDATE subscriptions SET state = 'suspended_nonpayment' WHERE organization_id = 'acme'"),
+    (
+        SHOULD_SUSPEND,
+        (
+            "UPDATE subscriptions SET shut_for_debt = true, past_due_since = clock_timestamp()"
+            " WHERE organization_id = 'acme'"
+        ),
+    ),
+    (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 1"),
+    (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 2"),
+    (RECEIPTS, "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND epoch = 2"),
+    (RECEIPTS, "UPDATE receipts SET steps = steps - 0 WHERE organization_id = 'acme' AND epoch = 2"),
+    (CLOSED, "UPDATE receipts SET steps = steps - 1 WHERE organization_id = 'acme' AND epoch = 1"),
+    (CLOSED, "UPDATE receipts SET leaked_debits = NULL WHERE organization_id = 'acme' AND epoch = 1"),
+    (FLAGS, "UPDATE wallets SET gate_open = false WHERE organization_id = 'acme'"),
+    (FLAGS, "UPDATE wallets SET frozen_by_suspension = false WHERE organization_id = 'resting'"),
+    (FLAGS, "UPDATE wallets SET frozen_by_operator = true WHERE organization_id = 'acme'"),
+    (
+        FLAGS,
+        (
+            "UPDATE wallets SET gate_open = true, frozen_by_suspension = false WHERE organization_id = 'resting';"
+            " UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'resting'"
+        ),
+    ),
+    (
+        CHANGES,  # a debit while the gate is shut, with an opening and a shutting around it
+        ";".join(
+            (
+                booked("resting", "debit", "-1", "slipped in"),
+                changed("unfrozen_by_suspension", "resting", LAST.format("- 1"), "1"),
+                changed("opened", "resting", LAST.format("- 1"), "1"),
+                changed("shut", "resting", LAST.format(""), "1"),
+                changed("frozen_by_suspension", "resting", LAST.format(""), "1"),
+            )
+        ),
+    ),
+    (CHANGES, changed("shut", "resting", LAST.format(""), "1")),
+    (CHANGES, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change = 'frozen_by_operator'"),
+    (CHANGES, "UPDATE gate_changes SET after_seq = 1000 WHERE organization_id = 'acme' AND change = 'opened'"),
+    (CHANGES, "UPDATE gate_changes SET epoch = 7 WHERE organization_id = 'acme' AND change = 'opened'"),
+    (NEVER_NOTED, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change IN ('shut', 'opened')"),
+    (NEVER_NOTED, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_suspension'"),
+    (GONE_ROWS, "DELETE FROM organizations WHERE id = 'resting'"),
+    (GONE_ROWS, "DELETE FROM standings WHERE organization_id = 'resting'"),
+    (GONE_ROWS, "DELETE FROM campaigns WHERE organization_id = 'resting'"),
+    (GONE_ROWS, "DELETE FROM wallets WHERE organization_id = 'acme'"),
+    (GONE_ROWS, "DELETE FROM payments WHERE object_id = 'CAP-2'"),
+    (
+        NEGATIVE,
+        (
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_held_covered_check;"
+            " UPDATE wallets SET held_micros = balance_micros + 1 WHERE organization_id = 'acme'"
+        ),
+    ),
+]
+
+
+TAMPERINGS += [
+    (COUNTED_LESS, "UPDATE reversals SET amount_micros = 0, waived_micros = 0 WHERE object_id = 'R-6'"),
+    (
+        COUNTED_LESS,
+        "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = 'R-6'",
+    ),
+    (CATALOGUE, "ALTER ROLE CURRENT_USER SET session_replication_role = replica"),
+    (CATALOGUE, "ALTER TABLE unpaid_sends SET UNLOGGED"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
+    (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET payment_id = NULL, outcome = '' WHERE money_id = 'R-7'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET money_id = 'R-99', outcome = 'booked as R-99' WHERE money_id = 'R-6'"),
+    (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'D-1'"),
+    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'D-7'"),
+    (REVERSAL_NOT_BOOKED, settled("D-8")),
+    (REVERSAL_NOT_BOOKED, settled("R-8")),
+    (NOT_BOOKED, settled("CAP-8")),
+    (NOT_BOOKED, settled("SALE-8")),
+    (NOT_BOOKED, "UPDATE inbox SET outcome = 'booked as CAP-99' WHERE money_id = 'CS-1'"),
+    (SETTLED_UNKNOWN, settled("I-NOBODY", "event_id")),
+    (CHECKOUT_NOT_BOOKED, "UPDATE topups SET status = 'paid', settled_at = clock_timestamp() WHERE status = 'open'"),
+    (SENT_UNPAID, "DELETE FROM unpaid_sends"),
+    (CHARGED, "DELETE FROM unpaid_sends"),
+    (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
+    (CHARGED, "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE 'charge:message:%'"),
+    (CHARGED, "UPDATE unpaid_sends SET attempt = attempt + 1"),
+    (
+        PAID,  # a message that is paid for, so that it can be charged again
+        (
+            "INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)"
+            " SELECT organization_id, id, attempt, 'SM1', 'delivered' FROM messages WHERE idempotency_key = 'k1'"
+        ),
+    ),
+    (CATALOGUE, "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"),
+    (CATALOGUE, "ALTER TABLE gate_changes ENABLE REPLICA TRIGGER gate_changes_append_only"),
+    (CATALOGUE, "ALTER TABLE ledger_entries DISABLE TRIGGER ALL"),
+    (CATALOGUE, "DROP TRIGGER ledger_seals_append_only ON ledger_seals"),
+    (CATALOGUE, "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check"),
+    (
+        CATALOGUE,
+        (
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check;"
+            " ALTER TABLE wallets ADD CONSTRAINT wallets_balance_check CHECK (balance_micros >= 0) NOT VALID"
+        ),
+    ),
+    (
+        CATALOGUE,
+        (
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check;"
+            " ALTER TABLE wallets ADD CONSTRAINT wallets_balance_check CHECK (balance_micros >= -1)"
+        ),
+    ),
+    (CATALOGUE, "ALTER TABLE messages DROP CONSTRAINT messages_organization_id_fkey"),
+    (CATALOGUE, "ALTER TABLE messages ALTER CONSTRAINT messages_organization_id_fkey NOT ENFORCED"),
+    (CATALOGUE, "ALTER TABLE ledger_entries ALTER COLUMN amount_micros DROP NOT NULL"),
+    (CATALOGUE, "ALTER TABLE ledger_entries ALTER COLUMN created_at DROP DEFAULT"),
+    (CATALOGUE, "DROP INDEX ledger_entries_refunds_once_idx"),
+    (CATALOGUE, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'subscriptions_one_current_idx'::regclass"),
+    (
+        CATALOGUE,
+        ("CREATE OR REPLACE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"),
+    ),
+    (
+        CATALOGUE,
+        (
+            "CREATE OR REPLACE FUNCTION ledger_link(seal bytea, first bytea, entry bytea) RETURNS bytea LANGUAGE sql"
+            " IMMUTABLE RETURN sha256(entry)"
+        ),
+    ),
+    (
+        LINKS,  # the newest entry of a wallet, with its seal
+        (
+            "DELETE FROM ledger_seals WHERE organization_id = 'resting';"
+            " DELETE FROM ledger_entries WHERE organization_id = 'resting';"
+            " UPDATE wallets SET entries = 0, balance_micros = 0 WHERE organization_id = 'resting'"
+        ),
+    ),
+    (LINKS, "DELETE FROM ledger_seals WHERE organization_id = 'acme'"),
+    (LINKS, "DELETE FROM ledger_heads WHERE number = 1"),
+    (LINKS, "UPDATE ledger_heads SET seq = seq - 1 WHERE organization_id = 'acme'"),
+    (LINKS, "UPDATE ledger_heads SET organization_id = 'resting' WHERE organization_id = 'acme'"),
+    (
+        LINKS,  # an operator's freeze that was lifted, as if it had never been
+        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_operator'",
+    ),
+    (LINKS, "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND change = 'shut'"),
+    (LINKS, "UPDATE money_changes SET by = 'somebody else' WHERE change = 'hold_opened'"),
+    (
+        HOLDS,  # let go of with what it held
+        (
+            "UPDATE holds SET status = 'released', closed_at = clock_timestamp() WHERE status = 'open';"
+            " UPDATE wallets SET held_micros = 0 WHERE organization_id = 'acme'"
+        ),
+    ),
+    (
+        HOLDS,
+        (
+            "UPDATE holds SET amount_micros = amount_micros - 1 WHERE status = 'open';"
+            " UPDATE wallets SET held_micros = held_micros - 1 WHERE organization_id = 'acme'"
+        ),
+    ),
+    (HOLDS, "DELETE FROM holds WHERE status = 'released'"),
+    (HOLDS, "UPDATE holds SET status = 'expired' WHERE status = 'released'"),
+    (
+        HOLDS,
+        "UPDATE holds SET closed_at = created_at WHERE status = 'expired'; UPDATE holds SET expires_at = 'infinity'",
+    ),
+    (HOLDS, "DELETE FROM money_changes WHERE change = 'hold_expired'"),
+    (
+        FORGIVEN,  # by hand, with its block
+        (
+            "UPDATE reversals SET waived_micros = amount_micros - taken_micros - recovered_micros"
+            " WHERE object_id = 'R-3'; DELETE FROM blocks WHERE reference = 'receivable'"
+        ),
+    ),
+    (FORGIVEN, "UPDATE reversals SET waived_micros = 0, amount_micros = 0 WHERE object_id = 'R-6'"),
+    (FORGIVEN, "DELETE FROM reversals WHERE object_id = 'R-6'"),
+    (FORGIVEN, "DELETE FROM money_changes WHERE change = 'debt_waived'"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", name="lived_in")
+async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
+    await live(module_engine)
+    return module_engine
+
+
+@pytest.mark.parametrize(("claim", "tampering"), TAMPERINGS)
+async def test_what_was_tampered_with_is_found(lived_in: AsyncEngine, claim: str, tampering: str) -> None:
+    async with lived_in.connect() as conn:  # never committed
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        changed_rows = [
+            (await conn.execute(text(statement.replace(":", r"\:")))).rowcount for statement in tampering.split(";")
+        ]
+        findings = await certify.certify(conn)
+
+    assert all(changed_rows), "it changed nothing"
+    assert claim in {finding.check for finding in findings if not finding.holds}
+
+
+async def test_what_is_sealed_anew_after_a_change_is_found_too(lived_in: AsyncEngine) -> None:
+    async with lived_in.connect() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await conn.execute(text("UPDATE ledger_entries SET description = 'x' WHERE reference_id = 'd'"))
+        await conn.execute(text("DELETE FROM ledger_seals WHERE organization_id = 'acme'"))
+        await wallets.post(conn, "acme", [credit("next", usd("1"))])
+        assert await seals.seal(conn)
+        findings = await certify.certify(conn)
+
+    assert {finding.check for finding in findings if not finding.holds} == {LINKS}

@@ -1,0 +1,101 @@
+"""Having a provider make a checkout that tops a wallet up."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from db.api_keys import Scope
+from domain.billing.subscription import Provider
+from tests.integration.conftest import Tollgate
+
+TOPUPS = "/v1/organizations/acme/wallet/topups"
+PROVIDERS = ("paypal", "stripe")
+
+
+def asked(provider: str = "paypal", **changed: Any) -> dict[str, Any]:
+    return {
+        "provider": provider,
+        "amount": "25.00",
+        "currency": "USD",
+        "return_url": "https://example.com/paid",
+        "cancel_url": "https://example.com/canceled",
+    } | changed
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_link_is_made_once_per_key_and_credits_nothing(tollgate: Tollgate, provider: str) -> None:
+    await tollgate.onboard()
+
+    first = await tollgate.post(TOPUPS, asked(provider), key="k-1")
+    again = await asyncio.gather(*(tollgate.post(TOPUPS, asked(provider), key="k-1") for _ in range(5)))
+    other = await tollgate.post(TOPUPS, asked(provider), key="k-2")
+    wallet = (await tollgate.get("/v1/organizations/acme/wallet")).json()
+
+    assert (first.status_code, {one.status_code for one in again}, other.status_code) == (201, {200}, 201)
+    assert {one.json()["url"] for one in again} == {first.json()["url"]} != {other.json()["url"]}
+    assert (first.json()["status"], first.json()["amount"], first.json()["currency"]) == ("open", "25.00", "USD")
+    assert (wallet["balance"], wallet["receivable"]) == ("10.00", "0.00")
+
+
+async def test_the_same_key_with_other_content_is_a_conflict(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    await tollgate.post(TOPUPS, asked(), key="k-1")
+
+    answers = [
+        await tollgate.post(TOPUPS, asked(amount="26.00"), key="k-1"),
+        await tollgate.post(TOPUPS, asked("stripe"), key="k-1"),
+    ]
+
+    assert [one.status_code for one in answers] == [409, 409]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"amount": "0"}, "amount"),
+        ({"amount": "25.001"}, "amount"),
+        ({"amount": 25}, "amount"),
+        ({"currency": "EUR"}, "currency"),
+        ({"currency": "dollars"}, "currency"),
+        ({"provider": "cash"}, "provider"),
+        ({"return_url": "javascript:alert(1)"}, "return_url"),
+    ],
+)
+async def test_what_is_not_right_is_named_and_nobody_is_asked(
+    tollgate: Tollgate, provider: str, changed: dict[str, Any], field: str
+) -> None:
+    await tollgate.onboard()
+
+    answer = await tollgate.post(TOPUPS, asked(provider) | changed, key="k-1")
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert tollgate.paypal.state.orders == {}
+    assert not list(tollgate.stripe.state.all("checkout.session"))
+
+
+async def test_a_key_an_organization_and_a_provider_are_needed(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    del tollgate.services.providers[Provider.STRIPE]
+
+    no_key = await tollgate.post(TOPUPS, asked())
+    nobody = await tollgate.post(TOPUPS.replace("acme", "nobody"), asked(), key="k-1")
+    not_set_up = await tollgate.post(TOPUPS, asked("stripe"), key="k-1")
+    reader = await tollgate.post(TOPUPS, asked(), key="k-1", scope=Scope.READ)
+
+    assert [one.status_code for one in (no_key, nobody, not_set_up, reader)] == [422, 404, 422, 403]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_provider_that_is_down_is_503_and_the_same_key_may_ask_again(tollgate: Tollgate, provider: str) -> None:
+    await tollgate.onboard()
+    simulator = tollgate.paypal if provider == "paypal" else tollgate.stripe
+    simulator.faults.add("error_after_acceptance", method="POST", path="/v[12]/checkout", times=1)
+
+    down = await tollgate.post(TOPUPS, asked(provider), key="k-1")
+    again = await tollgate.post(TOPUPS, asked(provider), key="k-1")
+
+    assert (down.status_code, again.status_code) == (503, 201)
+    made = tollgate.paypal.state.orders or list(tollgate.stripe.state.all("checkout.session"))
+    assert len(made) == 1

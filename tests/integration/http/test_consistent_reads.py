@@ -1,0 +1,143 @@
+"""What the API tells is of one moment, however many statements it takes to read it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import Connection, event
+
+from db.api_keys import Scope
+from db.inbox import state_updates
+from db.lifecycle.standings import HeldBlock
+from domain.lifecycle.standing import Block
+from runtime.database import create_engine
+from tests.integration.conftest import Tollgate
+
+ACME = "/v1/organizations/acme"
+
+
+@contextmanager
+def behind_each_statement(tollgate: Tollgate, then: Callable[[Connection, str], None]) -> Iterator[None]:
+    """Call `then` behind each statement that a request makes, except for finding its key."""
+
+    def executed(conn: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM api_keys" not in statement:
+            then(conn, statement)
+
+    engine = tollgate.services.engine.sync_engine
+    event.listen(engine, "after_cursor_execute", executed)
+    try:
+        yield
+    finally:
+        event.remove(engine, "after_cursor_execute", executed)
+
+
+def suspend(database_url: str) -> None:
+    """Suspend it and commit, in a thread of its own, while the loop of the request stands still."""
+
+    async def suspended() -> None:
+        engine = create_engine(database_url, pool_size=1)
+        held = HeldBlock(kind=Block.ADMIN, reference="", reason="x", placed_by="a test")
+        async with engine.begin() as conn:
+            await state_updates.block(conn, "acme", held, now=datetime.now(UTC))
+        await engine.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(suspended()))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("path", ["can-send", "explain"])
+@pytest.mark.parametrize("after", ["FROM organizations", "FROM standings"])
+async def test_a_suspension_between_two_reads_is_not_told_by_half(
+    tollgate: Tollgate, database_url: str, path: str, after: str
+) -> None:
+    await tollgate.onboard()
+    seen: list[str] = []
+
+    def once(_conn: Connection, statement: str) -> None:
+        if after in statement and not seen:
+            seen.append(statement)
+            suspend(database_url)
+
+    with behind_each_statement(tollgate, once):
+        before = (await tollgate.get(f"{ACME}/{path}")).json()
+    then = (await tollgate.get(f"{ACME}/{path}")).json()
+
+    assert seen
+    assert (before["can_send"], before["reasons"]) == (True, [])
+    assert [reason["code"] for reason in then["reasons"]] == ["admin"]
+
+
+async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None:
+    ids = await _one_of_each(tollgate)
+    schema = (await tollgate.get("/openapi.json", scope=None)).json()
+    paths = [path for path, at in schema["paths"].items() if "get" in at and path.startswith(("/v1", "/metrics"))]
+
+    for path in paths:
+        statements: list[tuple[str, object, object]] = []
+
+        def note(conn: Connection, _statement: str, statements: list[tuple[str, object, object]] = statements) -> None:
+            request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+            statements.append((request_id, conn.get_transaction(), conn.get_execution_options().get("isolation_level")))
+
+        asked = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
+        with behind_each_statement(tollgate, note):
+            answer = await tollgate.get(path.format(**ids), params=asked)
+        assert answer.status_code == (404 if path.endswith("/migration") else 200), (path, answer.text)
+        own = answer.headers["x-request-id"]  # what an earlier request left for later runs beside this one
+        made = [(transaction, isolation) for request_id, transaction, isolation in statements if request_id == own]
+        assert len(set(made)) == 1, path
+        assert len(made) == 1 or made[0][1] == "REPEATABLE READ", path
+    assert len(paths) > 15
+
+
+async def _one_of_each(tollgate: Tollgate) -> dict[str, Any]:
+    await tollgate.onboard()
+    await tollgate.subscribe()
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    money = {"amount": "1.00", "currency": "USD"}
+    hold = await tollgate.post(f"{ACME}/wallet/holds", {"reference_id": "h1", "expires_at": tomorrow, **money})
+    assert hold.status_code == 201, hold.text
+    body = {"name": "x", "body": "x", "recipients": ["+14155550100"]}
+    campaign = await tollgate.post(f"{ACME}/campaigns", body, key="c1")
+    message = await tollgate.post(f"{ACME}/messages", {"to": "+14155550100", "body": "x"}, key="m1")
+    for path in ("/v1/rates/US?currency=USD", f"{ACME}/rates/US"):
+        price = {"price_per_segment": "0.01"} | ({"currency": "USD"} if "?" in path else {})
+        put = await tollgate.ask("PUT", path.partition("?")[0], price)
+        assert put.status_code in (200, 201), put.text
+    return {
+        "organization_id": "acme",
+        "campaign_id": campaign.json()["id"],
+        "message_id": message.json()["id"],
+        "reference_id": "h1",
+        "country": "US",
+    }
+
+
+async def test_an_operators_note_is_told_to_operators_alone(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    note = "bounced cheque"
+    await tollgate.post(f"{ACME}/wallet/freeze", {"reason": note})
+    debited = await tollgate.debit("1.00", "d1")
+    await tollgate.post(f"{ACME}/suspend", {"reason": note})
+    sent = await tollgate.post(f"{ACME}/messages", {"to": "+14155550100", "body": "x"}, key="m1")
+    listed = await tollgate.post(f"{ACME}/wallet/debits", [{"reference_id": "r", "amount": "1.00", "currency": "USD"}])
+
+    for refused in (debited, sent, listed, await tollgate.get(f"{ACME}/can-send")):
+        assert note not in refused.text
+    assert (debited.status_code, debited.json()["reasons"]) == (
+        423,
+        [{"code": "frozen", "text": "an operator froze the wallet"}],
+    )
+    for path in ("wallet", "blocks", "receipts", "explain"):
+        assert note in (await tollgate.get(f"{ACME}/{path}", scope=Scope.OPERATOR)).text, path
+        for scope in (Scope.READ, Scope.WRITE):
+            told = (await tollgate.get(f"{ACME}/{path}", scope=scope)).text
+            assert note not in told, path
+            assert "operator (key_" not in told, path
