@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import certify
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.campaigns import campaigns, messages, parked_campaigns, readings, reservations, send_results, status_checks
 from db.campaigns.callbacks import Applied, Told
 from db.campaigns.campaigns import PERSON, Campaign
@@ -30,7 +29,7 @@ from db.lifecycle.organizations import Organization
 from db.lifecycle.standings import HeldBlock
 from db.wallet import wallets
 from domain.billing.events import BillingEvent, EventKind, MoneyReference
-from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State
+from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State, Subscription
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallback

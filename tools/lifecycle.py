@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from db.billing import evidence
-from db.billing.subscriptions import Subscription
-from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State
+from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State, Subscription
 from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Status, decide
 from providers.paypal import webhooks
 

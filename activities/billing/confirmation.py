@@ -17,7 +17,6 @@ from activities.failures import translated
 from activities.notifier import Doorbell
 from db import alerts
 from db.billing import subscriptions, topups
-from db.billing.subscriptions import Subscription
 from db.campaigns import parked_campaigns
 from db.inbox import deliveries, parking, state_updates
 from db.inbox.deliveries import Delivery
@@ -25,7 +24,7 @@ from db.lifecycle import standings
 from db.pipeline import reading
 from db.switching import switches
 from domain.alerts import AlertKind
-from domain.billing.subscription import Provider, Snapshot, State
+from domain.billing.subscription import Provider, Snapshot, State, Subscription
 from domain.lifecycle.standing import Standing, Status
 from domain.switching.switch import OVER
 from providers.billing import BillingProvider

@@ -13,11 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.inbox.parking import Aside
 from db import alerts
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.inbox import owners, parking, state_updates
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
-from domain.billing.subscription import BILLING, Provider, Snapshot
+from domain.billing.subscription import BILLING, Provider, Snapshot, Subscription
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
 

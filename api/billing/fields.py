@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.http.fields import Body, Decimal, Time
-from db.billing.subscriptions import Subscription
-from domain.billing.subscription import Provider
+from domain.billing.subscription import Provider, Subscription
 
 
 def _token(text: str) -> str:

@@ -15,11 +15,10 @@ from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Amount, Body, Currency, Decimal, Note
 from db.billing import collections, subscriptions
 from db.billing.collections import Collection
-from db.billing.subscriptions import Subscription
 from db.inbox import state_updates
 from db.lifecycle import organizations
 from domain.billing.events import PaymentStatus
-from domain.billing.subscription import Snapshot, State
+from domain.billing.subscription import Snapshot, State, Subscription
 from domain.money import Money
 from providers.billing import BillingProvider, Resumed
 

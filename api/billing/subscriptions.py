@@ -12,10 +12,9 @@ from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.inbox import owners, parking, state_updates
 from db.lifecycle import organizations, standings
-from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, Provider, Snapshot, State, Subscription
 from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import NotFound
 

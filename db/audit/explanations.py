@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.alerts import Alert
 from db.billing import reversals, subscriptions
-from db.billing.subscriptions import Subscription
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
 from db.inbox import deliveries
@@ -21,6 +20,7 @@ from db.lifecycle.standings import HeldBlock, Stuck
 from db.switching import switches
 from db.switching.switches import Migration
 from db.wallet import wallets
+from domain.billing.subscription import Subscription
 from domain.campaigns.campaign import CampaignStatus
 from domain.campaigns.rate_card import RateCard
 from domain.campaigns.waits import Wait

@@ -7,9 +7,18 @@ a provider's reads may lag behind its webhooks.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
-from domain.billing.subscription import ENDED, PAID, Order, Provider, Snapshot, State, Word, order
+from domain.billing.subscription import (
+    ENDED,
+    PAID,
+    Order,
+    Provider,
+    Snapshot,
+    State,
+    Subscription,
+    Word,
+    confirmed,
+    order,
+)
 from domain.lifecycle.standing import Policy, Status, decide, opens
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -65,7 +74,7 @@ def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
     What closes counts at once. What opens is newer, by the provider's own times, than what has shut; or it is answered
     twice, as far apart as reads may lag. An answer older than an earlier one counts only in the second way.
     """
-    after = subscriptions.confirmed(known, told, word=_borne_out(known, told), now=now)
+    after = confirmed(known, told, word=_borne_out(known, told), now=now)
     shut_at = known.snapshot.as_of if known.word is None else known.word.as_of
     if order(told.as_of, known.snapshot.as_of) is Order.OLDER:
         if decide(after.record, (), policy, now) == decide(known.record, (), policy, now):

@@ -1,7 +1,7 @@
 """Subscriptions as their providers last told them; exactly one of an organization's is the current one."""
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, delete, select, update
@@ -13,13 +13,11 @@ from db.tables.billing import subscriptions
 from domain.billing.subscription import (
     Debt,
     Provider,
-    Record,
     Snapshot,
     State,
+    Subscription,
     Word,
     add_word,
-    debt_after,
-    paid_until_after,
 )
 from domain.money import Money
 
@@ -33,42 +31,6 @@ _RECORD = (
     .where(subscriptions.c.provider == bindparam("of_provider", type_=Text))
     .where(subscriptions.c.provider_subscription_id == bindparam("of_subscription", type_=Text))
 )
-
-
-SAME_PAYMENT = timedelta(hours=1)
-"""So far apart a subscription and its payment may tell the time of one payment."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
-    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while it was never asked.
-
-    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted what has shut it and
-    was not believed at once. `paid_back_at` is the time of its newest payment, where what paid for the period is paid
-    back.
-    """
-
-    organization_id: str
-    provider: Provider
-    id: str
-    is_current: bool
-    snapshot: Snapshot
-    debt: Debt | None
-    word: Word | None
-    doubted_at: datetime | None
-    confirmed_at: datetime | None
-    alert: str | None
-    checkout_url: str | None
-    checkout_plan_id: str | None = None
-    paid_back_at: datetime | None = None
-
-    @property
-    def record(self) -> Record:
-        """What a decision is made from. A period is not paid for if what paid for it was paid back."""
-        paid_until, paid_at, back_at = self.snapshot.paid_until, self.snapshot.paid_at, self.paid_back_at
-        if paid_until is not None and back_at is not None and (paid_at is None or paid_at <= back_at + SAME_PAYMENT):
-            paid_until = min(paid_until, back_at)
-        return Record(state=self.snapshot.state, debt=self.debt, paid_until=paid_until, word=self.word)
 
 
 async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
@@ -152,23 +114,6 @@ async def completed(conn: AsyncConnection, checkout: Subscription, subscription_
         return known
     await make_current(conn, known)
     return replace(known, is_current=True)
-
-
-def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime) -> Subscription:
-    """The subscription as it stands if the provider's answer `told` counts, which confirms or outdates the `word`."""
-    before = subscription.snapshot
-    paid_until = paid_until_after(before, told)
-    lasts = before if paid_until == before.paid_until else told
-    kept = replace(
-        told,
-        as_of=told.as_of or before.as_of,
-        access_until=told.access_until or before.access_until,
-        paid_until=paid_until,
-        paid_from=lasts.paid_from or (told.paid_from if paid_until == told.paid_until else None),
-        paid_at=told.paid_at or before.paid_at,
-    )
-    debt = debt_after(subscription.debt, told, word=word, now=now)
-    return replace(subscription, snapshot=kept, debt=debt, word=None, doubted_at=None, confirmed_at=now, alert=None)
 
 
 async def write(conn: AsyncConnection, subscription: Subscription) -> None:

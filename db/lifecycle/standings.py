@@ -12,12 +12,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import paid_back, subscriptions
-from db.billing.subscriptions import Subscription
 from db.lifecycle import receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
 from db.wallet import wallets
-from domain.billing.subscription import Provider, Record
+from domain.billing.subscription import Provider, Record, Subscription
 from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
 
 NOBODY = Record()

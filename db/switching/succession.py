@@ -9,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.switching import switches
 from db.switching.switches import Migration
 from domain.alerts import AlertKind
-from domain.billing.subscription import BILLING, ENDED, PAID, Word
+from domain.billing.subscription import BILLING, ENDED, PAID, Subscription, Word
 from domain.lifecycle.standing import Standing, Status, nobody_bills
 
 NOBODY_BILLS = AlertKind.NOBODY_BILLS

@@ -15,11 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.switching import migrations
 from domain.alerts import AlertKind
-from domain.billing.subscription import BILLING, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, Provider, Snapshot, State, Subscription
 from domain.switching.switch import MARK, OVER, STOPS, Progress, marker
 
 _OPEN = migrations.c.ended_at.is_(None)

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from db.billing import payments, subscriptions
-from db.billing.subscriptions import Subscription
-from domain.billing.subscription import State
+from domain.billing.subscription import State, Subscription
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.world import WEBHOOK_ID, World, until

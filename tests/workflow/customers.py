@@ -11,10 +11,9 @@ from sqlalchemy import text
 
 from activities.notifier import MIGRATION, Moving, migration_workflow_id
 from db.billing import subscriptions
-from db.billing.subscriptions import Subscription
 from db.switching import switches
 from db.switching.switches import Migration
-from domain.billing.subscription import Provider
+from domain.billing.subscription import Provider, Subscription
 from domain.switching.switch import OVER, Progress
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE

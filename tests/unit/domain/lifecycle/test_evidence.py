@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from db.billing import evidence
-from db.billing.subscriptions import Subscription
-from domain.billing.subscription import Debt, Provider, State, Word
+from domain.billing.subscription import Debt, Provider, State, Subscription, Word
 from domain.lifecycle.standing import Policy
 from tests.builders import NOON, snapshot
 
