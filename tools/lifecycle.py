@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from db.billing import evidence
 from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State, Subscription
+from domain.lifecycle import evidence
 from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Status, decide
 from providers.paypal import webhooks
 

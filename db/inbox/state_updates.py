@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing import evidence, subscriptions
+from db.billing import subscriptions
 from db.inbox import deliveries, owners, parking
 from db.inbox.deliveries import Delivery, InboxStatus
 from db.lifecycle import standings
@@ -23,6 +23,7 @@ from db.switching import succession, switches
 from domain.alerts import AlertKind
 from domain.billing.events import MAY_CLOSE, BillingEvent, EventKind
 from domain.billing.subscription import BILLING, Order, Snapshot, State, Subscription, order
+from domain.lifecycle import evidence
 from domain.lifecycle.standing import Block, Standing
 
 UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS

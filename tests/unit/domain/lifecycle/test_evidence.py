@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from db.billing import evidence
 from domain.billing.subscription import Debt, Provider, State, Subscription, Word
+from domain.lifecycle import evidence
 from domain.lifecycle.standing import Policy
 from tests.builders import NOON, snapshot
 
