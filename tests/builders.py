@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import certify
-from db.billing import subscriptions
+from db.billing import decisions, subscriptions
 from db.campaigns import campaigns, messages, parked_campaigns, readings, reservations, send_results, status_checks
 from db.campaigns.callbacks import Applied, Told
 from db.campaigns.campaigns import PERSON, Campaign
@@ -215,7 +215,7 @@ async def confirm(
 async def settle(engine: AsyncEngine, *, now: datetime, may_open: bool = True) -> Standing:
     """Decide anew from what is recorded, as a timer does."""
     async with engine.begin() as conn:
-        settled = await standings.settle(conn, ORGANIZATION, now=now, cause="timer", may_open=may_open)
+        settled = await decisions.settle(conn, ORGANIZATION, now=now, cause="timer", may_open=may_open)
     assert settled is not None
     return settled
 

@@ -16,7 +16,7 @@ from activities.billing.unlinked_subscriptions import Unlinked
 from activities.failures import translated
 from activities.notifier import Doorbell
 from db import alerts
-from db.billing import subscriptions, topups
+from db.billing import decisions, subscriptions, topups
 from db.campaigns import parked_campaigns
 from db.inbox import deliveries, parking, state_updates
 from db.inbox.deliveries import Delivery
@@ -113,7 +113,7 @@ class Billing:
             await standings.lock(conn, asked.organization_id)
             if asked.problem:
                 await alerts.raise_(conn, asked.organization_id, NOT_CONFIRMED, asked.problem)
-            return await standings.settle(
+            return await decisions.settle(
                 conn, asked.organization_id, now=datetime.now(UTC), cause="deadline or block", may_open=False
             )
 
@@ -185,7 +185,7 @@ async def _fold(
         if standing is not None and standing.ask_again:
             doubted.add((subscription.provider, subscription.id))
         await switches.note_late_stop(conn, subscription, snapshot)
-    standing = standing or await standings.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
+    standing = standing or await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=may_open)
     return standing, doubted
 
 

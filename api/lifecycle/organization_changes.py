@@ -10,6 +10,7 @@ from api.context import Here, OrganizationId
 from api.http.auth import WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChange, OrganizationOut
+from db.billing import decisions
 from db.campaigns import refusals
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
@@ -36,7 +37,7 @@ async def change(
         if (
             after.grace != before.grace
         ):  # one that runs may be over now; a suspension that it caused, the lifecycle lifts
-            await standings.settle(conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False)
+            await decisions.settle(conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False)
         resumed = await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
     names = sorted(asked.model_fields_set)
     log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)

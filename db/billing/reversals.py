@@ -12,6 +12,7 @@ from sqlalchemy import Text, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
+from db.billing import decisions
 from db.lifecycle import standings
 from db.lifecycle.standings import HeldBlock
 from db.tables.billing import payments, reversals
@@ -256,7 +257,7 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
         detail = "nothing is owed for what payers got back"
         await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
         await alerts.clear(conn, organization_id, AlertKind.RECEIVABLE)
-    await standings.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
+    await decisions.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
 
 
 async def _payment(conn: AsyncConnection, organization_id: str, provider: Provider, payment_id: str) -> Any:

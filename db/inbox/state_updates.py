@@ -13,11 +13,12 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing import subscriptions
+from db.billing import decisions, subscriptions
+from db.billing.decisions import Facts
 from db.inbox import deliveries, owners, parking
 from db.inbox.deliveries import Delivery, InboxStatus
 from db.lifecycle import standings
-from db.lifecycle.standings import Facts, HeldBlock
+from db.lifecycle.standings import HeldBlock
 from db.pipeline import together
 from db.switching import succession, switches
 from domain.alerts import AlertKind
@@ -99,13 +100,13 @@ async def _lock_subject(conn: AsyncConnection, event: BillingEvent) -> Standing 
 async def _fold(
     conn: AsyncConnection, standing: Standing, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool
 ) -> Heard:
-    known = await standings.facts(conn, standing.organization_id)
+    known = await decisions.facts(conn, standing.organization_id)
     subject = await _subject(conn, known, standing.organization_id, event)
     cause = f"{event.event_type} {event.event_id}"
     async with together(conn):
         heard, known = await _record(conn, known, subject, standing.organization_id, event, now=now, sure=sure)
         if heard is Heard.SHUT:
-            after = await standings.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
+            after = await decisions.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
             heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
         if heard is not Heard.UNCLEAR:
             await deliveries.mark_folded(conn, delivery, heard.value)
@@ -205,14 +206,14 @@ async def confirm(
     standing = await standings.lock(conn, organization_id)
     if standing is None:
         return None
-    facts = await standings.facts(conn, organization_id)
+    facts = await decisions.facts(conn, organization_id)
     current = facts.current
     known: Subscription | None = current
     if current is None or (current.provider, current.id) != (subscription.provider, subscription.id):
         known = await subscriptions.find(conn, subscription.provider, subscription.id)
     if known is not None and told.subscription_id is not None and told.subscription_id != known.id:
         known = await _complete(conn, known, told.subscription_id, now)
-        facts = await standings.facts(conn, organization_id)
+        facts = await decisions.facts(conn, organization_id)
     if known is None:
         return None
     believed = None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
@@ -224,7 +225,7 @@ async def confirm(
         await subscriptions.doubt(conn, known, now=now)
     else:
         facts = await _write(conn, facts, believed, now)
-    after = await standings.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
+    after = await decisions.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
     billed = facts.current is not None and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
     if after != standing or not billed:
         await succession.note_whether_billed(conn, after)
@@ -242,7 +243,7 @@ async def _write(conn: AsyncConnection, facts: Facts, believed: Subscription, no
         await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
     if facts.others:
         await succession.name_current(conn, organization_id, now)
-        facts = await standings.facts(conn, organization_id)
+        facts = await decisions.facts(conn, organization_id)
     return facts
 
 
@@ -283,7 +284,7 @@ async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *,
         return None
     await standings.place_block(conn, organization_id, held)
     cause = f"{held.kind.value} block by {held.placed_by}: {held.reason}"
-    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=False)
+    return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
 async def block_telephony(conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime) -> None:
@@ -303,4 +304,4 @@ async def unblock(
     if kind in ALERT_OF and all(one.kind is not kind for one in await standings.held_blocks(conn, organization_id)):
         await alerts.clear(conn, organization_id, ALERT_OF[kind])
     cause = f"{kind.value} block lifted by {by}"
-    return await standings.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+    return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=True)

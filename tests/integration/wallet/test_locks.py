@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.billing import payments, reversals
+from db.billing import decisions, payments, reversals
 from db.campaigns import campaigns, parked_campaigns, readings, reservations
 from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
@@ -451,7 +451,7 @@ class Storm:
             await unnotified.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
         async with self.engine.begin() as conn:
             found = await deliveries.unhandled(conn, ORGANIZATION)
-            await standings.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
+            await decisions.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
             await deliveries.mark_handled(conn, [one.id for one in found])
             await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
 
@@ -555,7 +555,7 @@ async def test_a_suspension_that_holds_the_wallet_waits_for_no_campaign(engine: 
         async with engine.begin() as conn:
             await standings.lock(conn, ORGANIZATION)
             await standings.place_block(conn, ORGANIZATION, admin_block())
-            await standings.settle(conn, ORGANIZATION, now=NOON, cause="test", may_open=True)
+            await decisions.settle(conn, ORGANIZATION, now=NOON, cause="test", may_open=True)
             resumed = await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
         await wallets.lock(callback_at_work, ORGANIZATION)
 

@@ -1,0 +1,112 @@
+"""Decisions: what a standing is decided from, read together, and the standing that follows from it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Text, bindparam, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.billing import paid_back, subscriptions
+from db.lifecycle import receipts
+from db.lifecycle.standings import _DECIDED, lock
+from db.tables.billing import subscriptions as subscriptions_table
+from db.tables.lifecycle import blocks, organizations
+from db.wallet import wallets
+from domain.billing.subscription import Record, Subscription
+from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
+
+NOBODY = Record()
+_ID = bindparam("organization_id", type_=Text)
+_HELD = (
+    select(func.coalesce(func.array_agg(blocks.c.kind.distinct()), text("'{}'")))
+    .where(blocks.c.organization_id == _ID)
+    .scalar_subquery()
+)
+_OTHERS = select(subscriptions_table.c.provider_subscription_id).where(
+    subscriptions_table.c.organization_id == _ID, ~subscriptions_table.c.is_current
+)
+_FACTS = (
+    select(
+        organizations.c.grace_seconds,
+        _HELD.label("held"),
+        _OTHERS.exists().label("others"),
+        subscriptions_table,
+        paid_back.AT.label("paid_back_at"),
+    )
+    .outerjoin(
+        subscriptions_table,
+        (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
+    )
+    .where(organizations.c.id == _ID)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a decision is made from.
+
+    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the current one.
+    """
+
+    policy: Policy
+    current: Subscription | None
+    held: frozenset[Block]
+    others: bool
+
+    def decide(self, now: datetime) -> Decision:
+        return decide(NOBODY if self.current is None else self.current.record, self.held, self.policy, now)
+
+
+async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
+    """What is recorded. The caller holds the standing, so that nothing of it changes."""
+    row = (await conn.execute(_FACTS, {"organization_id": organization_id})).one()
+    return Facts(
+        policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
+        current=None if row.provider is None else subscriptions.read(row),
+        held=frozenset(Block(kind) for kind in row.held),
+        others=row.others,
+    )
+
+
+async def settle(
+    conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
+) -> Standing | None:
+    """Lock the standing and settle it by what is recorded. None if there is no such organization."""
+    standing = await lock(conn, organization_id)
+    if standing is None:
+        return None
+    known = await facts(conn, organization_id)
+    return await settle_locked(conn, standing, known, now=now, cause=cause, may_open=may_open)
+
+
+async def settle_locked(
+    conn: AsyncConnection, standing: Standing, known: Facts, *, now: datetime, cause: str, may_open: bool
+) -> Standing:
+    """Decide anew, write it down, and shut the gate in the same transaction if it says so.
+
+    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in a webhook's own
+    answer, no block is lifted either. The caller holds the standing, as `lock` returned it, and commits.
+    """
+    decision = known.decide(now)
+    if not may_open and standing.status is Status.SUSPENDED:
+        decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
+    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
+        return standing
+    epoch = standing.epoch + (decision.status is not standing.status)
+    organization_id = standing.organization_id
+    values: dict[str, Any] = {
+        "of_organization": organization_id,
+        "status": decision.status.value,
+        "blocks": sorted(block.value for block in decision.blocks),
+        "deadline": decision.deadline,
+        "epoch": epoch,
+    }
+    if epoch != standing.epoch:
+        values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
+    await conn.execute(_DECIDED, values)
+    if epoch != standing.epoch:
+        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
+        if decision.status is Status.SUSPENDED:
+            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
