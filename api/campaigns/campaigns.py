@@ -15,11 +15,11 @@ from api.campaigns.fields import CampaignOut, CampaignPage, NewCampaign, StartCa
 from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
 from api.http.auth import READ, WRITE
 from api.http.errors import Kind, Problem, not_found
-from db.audit import explanations
 from db.campaigns import campaigns, progress, rates, reservations
 from db.campaigns.campaigns import PERSON, Campaign
 from db.lifecycle import organizations, standings
 from db.wallet import wallets
+from domain.audit import can_send
 from domain.campaigns.campaign import CampaignStatus
 from domain.campaigns.segments import count_segments
 
@@ -198,7 +198,7 @@ async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str
     wallet = await wallets.watch(conn, organization_id)
     if organization is None or standing is None or wallet is None:
         raise not_found("organization")
-    reasons = explanations.reasons(standing, wallet, await rates.card(conn, organization))
+    reasons = can_send.reasons(standing, wallet, await rates.card(conn, organization))
     if reasons:
         raise Problem(Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons)
 

@@ -17,12 +17,12 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from db.audit.explanations import Reason
 from db.campaigns.campaigns import DifferentRequest
 from db.campaigns.resends import Confirmed, NotLost
 from db.campaigns.reservations import DifferentMessage
 from db.campaigns.unpaid_sends import NothingUnpaid
 from db.lifecycle.organizations import AccountTaken
+from domain.audit.can_send import Reason
 from domain.money import BadAmount
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.wallet.ledger import (

@@ -15,8 +15,8 @@ from api.http.fields import Amount, Body, Currency, Decimal, Moment, NewReferenc
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
-from db.audit.explanations import Reason
 from db.wallet import holds, wallets
+from domain.audit.can_send import Reason
 from domain.money import Money
 from domain.wallet.holds import Held, Hold, HoldStatus
 from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended

@@ -13,7 +13,7 @@ from api.wallet.fields import EntryOut, NewPosting, NewPostings, PostingOut, Pos
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
-from db.audit.explanations import Reason
+from domain.audit.can_send import Reason
 from domain.money import Money
 from domain.wallet import references
 from domain.wallet.ledger import (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.http.errors import TABLE, Problem, invalid, not_found
-from db.audit.explanations import Reason
+from domain.audit.can_send import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound

@@ -20,27 +20,16 @@ from db.lifecycle.standings import HeldBlock, Stuck
 from db.switching import switches
 from db.switching.switches import Migration
 from db.wallet import wallets
+from domain.audit.can_send import Reason, reasons
 from domain.billing.subscription import Subscription
 from domain.campaigns.campaign import CampaignStatus
-from domain.campaigns.rate_card import RateCard
 from domain.campaigns.waits import Wait
-from domain.lifecycle.standing import IN_WORDS, Standing, Status
+from domain.lifecycle.standing import Standing, Status
 from domain.money import Money
 from domain.switching.switch import IN_WORDS as IN_WORDS_OF_MIGRATIONS
 from domain.wallet.ledger import Wallet
 
 SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`.
-
-    `text` may be shown to the customer: its words are fixed, and no operator's note is in it.
-    """
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,25 +73,6 @@ async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] |
     if organization is None or standing is None or wallet is None:
         return None
     return reasons(standing, wallet, await rates.card(conn, organization))
-
-
-def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
-    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the cheapest segment."""
-    found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
-    if not found and not wallet.gate_open:
-        found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
-    if wallet.frozen_by_operator:
-        found.append(Reason("frozen", "an operator froze the wallet"))
-    elif wallet.frozen and not found:
-        found.append(Reason("frozen", "the wallet is frozen by a suspension"))
-    price = card.cheapest
-    if price is None:
-        found.append(Reason("no_rate", "no country has a rate, and there is no price for all countries"))
-    elif wallet.available_micros < price.micros:
-        left = Money(wallet.available_micros, wallet.currency)
-        has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
-        found.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
-    return found
 
 
 async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | None:

@@ -1,0 +1,38 @@
+"""Why a message would not be paid for now, in words that may be shown to the customer. Pure."""
+
+from dataclasses import dataclass
+
+from domain.campaigns.rate_card import RateCard
+from domain.lifecycle.standing import IN_WORDS, Standing
+from domain.money import Money
+from domain.wallet.ledger import Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`.
+
+    `text` may be shown to the customer: its words are fixed, and no operator's note is in it.
+    """
+
+    code: str
+    text: str
+
+
+def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
+    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the cheapest segment."""
+    found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
+    if not found and not wallet.gate_open:
+        found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
+    if wallet.frozen_by_operator:
+        found.append(Reason("frozen", "an operator froze the wallet"))
+    elif wallet.frozen and not found:
+        found.append(Reason("frozen", "the wallet is frozen by a suspension"))
+    price = card.cheapest
+    if price is None:
+        found.append(Reason("no_rate", "no country has a rate, and there is no price for all countries"))
+    elif wallet.available_micros < price.micros:
+        left = Money(wallet.available_micros, wallet.currency)
+        has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
+        found.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
+    return found
