@@ -6,6 +6,7 @@ from datetime import datetime
 import typer
 from rich.console import Console
 
+from api.audit.sentences import story
 from cli.console import errors, output, table
 from cli.schema import configured, database_url
 from db.audit import explanations
@@ -34,7 +35,7 @@ async def _ask(url: str, organization_id: str) -> Explanation | None:
 
 
 def show(told: Explanation, console: Console) -> None:
-    for sentence in explanations.story(told):
+    for sentence in story(told):
         console.print(one_line(sentence), markup=False, highlight=False, soft_wrap=True)
     if told.receipts:
         console.print()

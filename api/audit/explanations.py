@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.audit.sentences import story
 from api.billing.fields import SubscriptionOut
 from api.campaigns.fields import CampaignOut
 from api.http.errors import ReasonOut
@@ -11,7 +12,6 @@ from api.http.fields import Time
 from api.lifecycle.fields import OrganizationOut
 from api.wallet.fields import WalletOut
 from db.alerts import Alert
-from db.audit import explanations
 from db.audit.explanations import Explanation
 from db.inbox.deliveries import Delivery
 from db.lifecycle.receipts import Receipt
@@ -174,7 +174,7 @@ class ExplanationOut(BaseModel):
     @classmethod
     def of(cls, told: Explanation) -> "ExplanationOut":
         return cls(
-            story=explanations.story(told),
+            story=story(told),
             can_send=not told.reasons,
             reasons=[ReasonOut(code=one.code, text=one.text) for one in told.reasons],
             organization=OrganizationOut.of(told.organization),
