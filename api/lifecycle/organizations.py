@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.exc import IntegrityError
 
-from api.audit.explanations import BlockOut, ExplanationOut, ReceiptOut, StandingOut
+from api.audit.explanations import ExplanationOut
 from api.context import Context, Here, Limit, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, WRITE, Caller
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
+from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from db.audit import explanations
 from db.billing import reversals
 from db.inbox import state_updates
