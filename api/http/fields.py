@@ -114,3 +114,7 @@ def _text(value: object) -> object:
 Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
 """A time of a request, with its zone."""
 Time = Annotated[datetime, Field(examples=["2026-05-04T09:30:00Z"])]
+
+
+class Why(Body):
+    reason: Annotated[Note, Field(min_length=1, examples=["abuse report 4711"])]

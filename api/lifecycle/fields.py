@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from api.http.errors import ReasonOut
-from api.http.fields import Body, Currency, Decimal, Name, Note, PricePerSegment, Time
+from api.http.fields import Body, Currency, Decimal, Name, PricePerSegment, Time
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
 
@@ -118,7 +118,3 @@ class OrganizationPage(BaseModel):
 class CanSend(BaseModel):
     can_send: bool = Field(examples=[False])
     reasons: list[ReasonOut]
-
-
-class Why(Body):
-    reason: Annotated[Note, Field(min_length=1, examples=["abuse report 4711"])]

@@ -12,7 +12,8 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, WRITE, Caller
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
-from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace, Why
+from api.http.fields import Why
+from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace
 from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from db.audit import explanations
 from db.billing import reversals

@@ -12,7 +12,7 @@ from api.context import Context, Here, Limit, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, Caller
 from api.http.errors import not_found
-from api.lifecycle.fields import Why
+from api.http.fields import Why
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import reversals
 from db.campaigns import parked_campaigns
