@@ -1,18 +1,15 @@
 """Decisions: what a standing is decided from, read together, and the standing that follows from it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import paid_back, subscriptions
-from db.lifecycle import receipts
-from db.lifecycle.standings import _DECIDED, lock
+from db.lifecycle import standings
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations
-from db.wallet import wallets
 from domain.billing.subscription import Record, Subscription
 from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
 
@@ -73,7 +70,7 @@ async def settle(
     conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
 ) -> Standing | None:
     """Lock the standing and settle it by what is recorded. None if there is no such organization."""
-    standing = await lock(conn, organization_id)
+    standing = await standings.lock(conn, organization_id)
     if standing is None:
         return None
     known = await facts(conn, organization_id)
@@ -83,30 +80,12 @@ async def settle(
 async def settle_locked(
     conn: AsyncConnection, standing: Standing, known: Facts, *, now: datetime, cause: str, may_open: bool
 ) -> Standing:
-    """Decide anew, write it down, and shut the gate in the same transaction if it says so.
+    """Decide anew, and have it recorded, which shuts the gate in the same transaction if the decision says so.
 
     Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in a webhook's own
-    answer, no block is lifted either. The caller holds the standing, as `lock` returned it, and commits.
+    answer, no block is lifted either. The caller holds the standing, as `standings.lock` returned it, and commits.
     """
     decision = known.decide(now)
     if not may_open and standing.status is Status.SUSPENDED:
         decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
-    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
-        return standing
-    epoch = standing.epoch + (decision.status is not standing.status)
-    organization_id = standing.organization_id
-    values: dict[str, Any] = {
-        "of_organization": organization_id,
-        "status": decision.status.value,
-        "blocks": sorted(block.value for block in decision.blocks),
-        "deadline": decision.deadline,
-        "epoch": epoch,
-    }
-    if epoch != standing.epoch:
-        values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
-    await conn.execute(_DECIDED, values)
-    if epoch != standing.epoch:
-        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
-        if decision.status is Status.SUSPENDED:
-            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
-    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
+    return await standings.record(conn, standing, decision, now=now, cause=cause)

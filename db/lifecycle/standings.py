@@ -3,7 +3,7 @@
 Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the wallet, messages.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,12 @@ from sqlalchemy import BigInteger, Row, Text, bindparam, delete, null, select, u
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.lifecycle import receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
+from db.wallet import wallets
 from domain.billing.subscription import Provider
-from domain.lifecycle.standing import Block, Standing, Status
+from domain.lifecycle.standing import Block, Decision, Standing, Status
 
 _ID = bindparam("organization_id", type_=Text)
 _AS_COMMITTED = select(standings).where(standings.c.organization_id == _ID)
@@ -75,6 +77,34 @@ async def lock_subscriber(conn: AsyncConnection, provider: Provider, subscriptio
     asked = {"provider": provider.value, "subscription_id": subscription_id}
     row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, asked)).one_or_none()
     return None if row is None else _standing(row)
+
+
+async def record(
+    conn: AsyncConnection, standing: Standing, decision: Decision, *, now: datetime, cause: str
+) -> Standing:
+    """Write a decision down if it differs from the standing, and shut the gate in the same transaction if it suspends.
+
+    The caller holds the standing, as `lock` returned it, and commits. The standing as it is then.
+    """
+    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
+        return standing
+    epoch = standing.epoch + (decision.status is not standing.status)
+    organization_id = standing.organization_id
+    values: dict[str, Any] = {
+        "of_organization": organization_id,
+        "status": decision.status.value,
+        "blocks": sorted(block.value for block in decision.blocks),
+        "deadline": decision.deadline,
+        "epoch": epoch,
+    }
+    if epoch != standing.epoch:
+        values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
+    await conn.execute(_DECIDED, values)
+    if epoch != standing.epoch:
+        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
+        if decision.status is Status.SUSPENDED:
+            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
