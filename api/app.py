@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from activities.turns import Turns
 from api import docs, health, openapi
-from api.audit import alerts, metrics
+from api.audit import alerts, explanations, metrics
 from api.billing import subscription_actions, subscriptions, topups
 from api.campaigns import callbacks, campaigns, margins, messages, previews, rates, recipients
 from api.context import Context
@@ -38,6 +38,7 @@ ROUTES = (
     callbacks,
     organization_changes,
     organizations,
+    explanations,
     alerts,
     wallets,
     postings,

@@ -1,19 +1,26 @@
-"""What standings, blocks, receipts and the whole explanation look like on the wire."""
+"""Explanations: everything about one organization on one page, with what it means in plain sentences."""
 
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.audit.sentences import story
 from api.billing.fields import SubscriptionOut
 from api.campaigns.fields import CampaignOut
-from api.http.errors import ReasonOut
+from api.context import Here, OrganizationId
+from api.http import operator_notes
+from api.http.auth import READ, Caller
+from api.http.errors import ReasonOut, not_found
 from api.http.fields import Time
 from api.lifecycle.fields import OrganizationOut
 from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from api.wallet.fields import WalletOut
 from db.alerts import Alert
+from db.audit import explanations
 from db.audit.explanations import Explanation
 from db.inbox.deliveries import Delivery
 from domain.alerts import AlertKind
+
+router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
 
 class DeliveryOut(BaseModel):
@@ -98,3 +105,13 @@ class ExplanationOut(BaseModel):
             receipts=[ReceiptOut.of(one) for one in told.receipts],
             alerts=[AlertOut.of(one) for one in told.alerts],
         )
+
+
+@router.get("/{organization_id}/explain", dependencies=[READ], summary="Everything about it, and in plain sentences")
+async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
+    """For people who support it. What operators noted of it, an operator's key alone is told."""
+    async with here.snapshot() as conn:
+        told = await explanations.explain(conn, organization_id)
+    if told is None:
+        raise not_found("organization")
+    return ExplanationOut.of(operator_notes.of_explanation(told, caller))

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.exc import IntegrityError
 
-from api.audit.explanations import ExplanationOut
 from api.context import Context, Here, Limit, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, WRITE, Caller
@@ -96,16 +95,6 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     if found is None:
         raise not_found("organization")
     return CanSend(can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found])
-
-
-@router.get("/{organization_id}/explain", dependencies=[READ], summary="Everything about it, and in plain sentences")
-async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
-    """For people who support it. What operators noted of it, an operator's key alone is told."""
-    async with here.snapshot() as conn:
-        told = await explanations.explain(conn, organization_id)
-    if told is None:
-        raise not_found("organization")
-    return ExplanationOut.of(operator_notes.of_explanation(told, caller))
 
 
 @router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
