@@ -11,13 +11,14 @@ from api import docs, health, openapi
 from api.audit import alerts, explanations, metrics
 from api.billing import subscription_actions, subscriptions, topups
 from api.campaigns import callbacks, campaigns, margins, messages, previews, rates, recipients
+from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.context import Context
 from api.http.background import Background
 from api.http.errors import install
 from api.http.fast_routes import Lean
 from api.http.http_metrics import Answers
 from api.http.key_cache import Keys
-from api.http.requests import Requests
+from api.http.requests import BodyLimits, Requests
 from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from api.inbox import parked, webhooks
@@ -57,6 +58,9 @@ ROUTES = (
     metrics,
 )
 """The modules of the API's routes, in the order in which they are described."""
+LONGER_BODIES = {"/campaigns": BODY_BYTES, "/campaigns/preview": BODY_BYTES, "/recipients": FILE_BYTES}
+SHORTER_BODIES = {callbacks.PATH: 16 * 1024}
+"""Twilio's status callbacks have a tenth of it, and are read before their signature can be checked."""
 
 
 def create_app(services: Services | None = None) -> FastAPI:
@@ -99,7 +103,8 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.include_router(docs.router)
     install(app)
     openapi.install(app)
-    around = partial(Requests, max_body_bytes=common.max_body_bytes, answered=answers.observe)
+    limits = BodyLimits(common=common.max_body_bytes, longer=LONGER_BODIES, shorter=SHORTER_BODIES)
+    around = partial(Requests, limits=limits, answered=answers.observe)
     app.add_middleware(around)
     app.be_lean((postings.router, callbacks.router), around)
     return app

@@ -5,32 +5,46 @@ Written against ASGI itself, since it stands on the hot path.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.campaigns import callbacks
-from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.http.auth import authenticate, is_behind_a_key
 from api.http.errors import Kind, Problem, as_problem, not_found, response
 from domain.plain_text import is_plain
 
 log = structlog.get_logger()
 _LONGEST_ID = 64
-_LONGER = (("/campaigns", BODY_BYTES), ("/campaigns/preview", BODY_BYTES), ("/recipients", FILE_BYTES))
-"""What is longer than other bodies, by the end of its path."""
-_CALLBACK_BYTES = 16 * 1024
-"""Twilio's status callbacks have a tenth of it, and are read before their signature can be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """How many bytes a body may have: `common`, unless its route says otherwise.
+
+    `longer` may be more, by the end of the path; `shorter` never are, by the whole path.
+    """
+
+    common: int
+    longer: Mapping[str, int]
+    shorter: Mapping[str, int]
+
+    def of(self, method: str, path: str) -> int:
+        if path in self.shorter:
+            return min(self.common, self.shorter[path])
+        if method != "POST":
+            return self.common
+        return max(self.common, next((most for end, most in self.longer.items() if path.endswith(end)), 0))
 
 
 class Requests:
     """`answered` is told the scope, the status and the seconds of each."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, answered: Callable[[Scope, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, *, limits: BodyLimits, answered: Callable[[Scope, int, float], None]) -> None:
         self._app = app
-        self._limit = max_body_bytes
+        self._limits = limits
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +66,7 @@ class Requests:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *body.unread()]
             await send(message)
 
-        body = _Body(receive, self._limit_of(scope), headers)
+        body = _Body(receive, self._limits.of(scope["method"], scope["path"]), headers)
         try:
             body.refuse_declared()
             await _admit(scope, headers)
@@ -65,13 +79,6 @@ class Requests:
         self._answered(scope, status, spent)
         if scope["path"].startswith("/v1/"):
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(spent * 1000, 1))
-
-    def _limit_of(self, scope: Scope) -> int:
-        if scope["path"] == callbacks.PATH:
-            return min(self._limit, _CALLBACK_BYTES)
-        if scope["method"] != "POST":
-            return self._limit
-        return max(self._limit, next((most for end, most in _LONGER if scope["path"].endswith(end)), 0))
 
 
 async def _admit(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
