@@ -23,7 +23,6 @@ from db.campaigns.send_results import Reply
 from db.campaigns.status_checks import Check
 from db.inbox import deliveries, owners, state_updates
 from db.inbox.deliveries import Delivery
-from db.inbox.state_updates import Heard
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.organizations import Organization
 from db.lifecycle.standings import HeldBlock
@@ -33,6 +32,7 @@ from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State, 
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallback
+from domain.lifecycle.evidence import Heard
 from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money, parse
 from domain.wallet.ledger import Outcome, Posting, Wallet, credit

@@ -17,9 +17,9 @@ from api.context import Context, Here
 from api.http.errors import Kind, Problem, not_found
 from db.inbox import deliveries, owners, state_updates
 from db.inbox.deliveries import Delivery, InboxStatus
-from db.inbox.state_updates import Heard
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
+from domain.lifecycle.evidence import Heard
 from providers.billing import BillingProvider
 from providers.errors import InvalidSignature, NotMeantForUs, ProviderError
 from runtime.coalescer import Overloaded

@@ -37,8 +37,6 @@ UNKNOWN = "unknown "
 """Begins the outcome of a parked delivery that is tried again by itself."""
 UNDECIDED = f"{UNKNOWN}yet: "
 """Begins the outcome of one that the provider has not decided."""
-NOT_CURRENT = "not the current subscription; the standing did not change"
-"""The outcome of one that told of a subscription that did not decide when it came."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
 

@@ -12,7 +12,6 @@ from db.inbox import owners
 from db.inbox.deliveries import (
     FIRST_RETRY,
     LAST_RETRY,
-    NOT_CURRENT,
     UNDECIDED,
     UNKNOWN,
     Delivery,
@@ -26,6 +25,7 @@ from db.tables.inbox import inbox
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind
 from domain.billing.subscription import Provider, State, Word
+from domain.lifecycle.evidence import Heard
 from domain.money import Money
 
 FOR_NOW = f"{UNKNOWN}for now: "
@@ -193,7 +193,7 @@ async def closing_word(
     query = (
         select(inbox.c.kind, inbox.c.occurred_at)
         .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
-        .where(_PARKED | (inbox.c.outcome == NOT_CURRENT), inbox.c.kind.in_(_CLOSES))
+        .where(_PARKED | (inbox.c.outcome == Heard.OTHER.value), inbox.c.kind.in_(_CLOSES))
         .order_by(inbox.c.occurred_at.desc().nulls_first())
     )
     row = (await conn.execute(query.limit(1))).one_or_none()

@@ -8,7 +8,6 @@ leaves the commit to its caller.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,25 +21,16 @@ from db.lifecycle.standings import HeldBlock
 from db.pipeline import together
 from db.switching import succession, switches
 from domain.alerts import AlertKind
-from domain.billing.events import MAY_CLOSE, BillingEvent, EventKind
-from domain.billing.subscription import BILLING, Order, Snapshot, State, Subscription, order
+from domain.billing.events import BillingEvent, EventKind
+from domain.billing.subscription import BILLING, Snapshot, State, Subscription
 from domain.lifecycle import evidence
+from domain.lifecycle.evidence import Heard
 from domain.lifecycle.standing import Block, Standing
 
 UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
 """The alert that stands as long as a block of the kind does."""
 NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
-
-
-class Heard(StrEnum):
-    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask the provider."""
-
-    SHUT = "the gate was shut"
-    NOTED = "noted; the provider is asked before anything opens"
-    OLD = "older than what is known; nothing changed"
-    OTHER = deliveries.NOT_CURRENT
-    UNCLEAR = "its time does not say whether it is news"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,25 +136,13 @@ async def _record(
         await standings.place_block(conn, organization_id, block)
         return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
     told = event.snapshot
-    if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
-        return Heard.NOTED, known
-    if subject is None:
-        return Heard.OTHER, known
-    if told is None:
-        asks = subject.is_current and not sure
-        return Heard.UNCLEAR if asks else Heard.NOTED if subject.is_current else Heard.OTHER, known
-    if subject.is_current and told.state is State.UNKNOWN:
+    if subject is not None and subject.is_current and told is not None and told.state is State.UNKNOWN:
         await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}")
-    newer, word = evidence.event_order(told, subject, now), evidence.word_of(subject, told, known.policy, now)
-    if newer is Order.OLDER:
-        return Heard.OLD if subject.is_current else Heard.OTHER, known
-    if word is None:
-        return Heard.NOTED if subject.is_current else Heard.OTHER, known
-    unclear = newer is Order.UNCLEAR or evidence.may_be_paid_for(subject, word, known.policy, now)
-    if subject.is_current and unclear and not sure:
-        return Heard.UNCLEAR, known
+    heard, word = evidence.effect(event, subject, known.policy, now, sure=sure)
+    if subject is None or word is None:
+        return heard, known
     recorded = await subscriptions.note_word(conn, subject, word)
-    return (Heard.SHUT, replace(known, current=recorded)) if subject.is_current else (Heard.OTHER, known)
+    return heard, replace(known, current=recorded) if heard is Heard.SHUT else known
 
 
 async def clear_up(
@@ -172,22 +150,12 @@ async def clear_up(
 ) -> None:
     """Fold what the provider answered when it was asked about an unclear event, which shuts unless the answer knows it.
 
-    `outcome` is written into the inbox.
-
-    The answer does if it says the same, is newer, or came long after the event; or if the event has a time to come,
-    which proves nothing. Opens nothing.
+    `outcome` is written into the inbox. Opens nothing.
     """
     if delivery.organization_id is not None:
         await standings.lock(conn, delivery.organization_id)
     await deliveries.mark_folded(conn, delivery, outcome)
-    heard = event.snapshot
-    at = None if heard is None else heard.as_of
-    newer = order(told.as_of, at)
-    knows = newer is Order.NEWER or (
-        at is not None and not now - evidence.READS_LAG < at <= now + evidence.CLOCKS_APART
-    )
-    knows |= heard is not None and told.state is heard.state and newer is not Order.OLDER
-    if not knows or told.state is State.UNKNOWN:
+    if not evidence.knows(told, event.snapshot, now) or told.state is State.UNKNOWN:
         await hear(conn, delivery, event, now=now, sure=True)
     known = await subscriptions.find(conn, event.provider, event.subscription_id or "")
     if known is not None:

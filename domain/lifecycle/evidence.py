@@ -6,7 +6,9 @@ a provider's reads may lag behind its webhooks.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from domain.billing.events import MAY_CLOSE, BillingEvent
 from domain.billing.subscription import (
     ENDED,
     PAID,
@@ -29,6 +31,19 @@ SAME_SECOND = timedelta(seconds=10)
 
 SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
 """Whose webhooks can be forged by whoever saw a genuine one."""
+
+
+class Heard(StrEnum):
+    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask the provider.
+
+    It is stored as the delivery's outcome.
+    """
+
+    SHUT = "the gate was shut"
+    NOTED = "noted; the provider is asked before anything opens"
+    OLD = "older than what is known; nothing changed"
+    OTHER = "not the current subscription; the standing did not change"
+    UNCLEAR = "its time does not say whether it is news"
 
 
 def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
@@ -66,6 +81,45 @@ def may_be_paid_for(known: Subscription, word: Word, policy: Policy, now: dateti
     over = word.until is None or word.until <= now
     served = decide(known.record, (), policy, now).status is Status.ACTIVE
     return word.state in ENDED and over and served and known.debt is None
+
+
+def effect(
+    event: BillingEvent, subject: Subscription | None, policy: Policy, now: datetime, *, sure: bool
+) -> tuple[Heard, Word | None]:
+    """What an event does by its own word to the subscription that it is about, and the word to be written down for it.
+
+    A word of another subscription than the current one keeps that from taking over before its provider was asked.
+    `sure`: the provider was asked, and an unclear time shuts.
+    """
+    told = event.snapshot
+    if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
+        return Heard.NOTED, None
+    if subject is None or (told is None and not subject.is_current):
+        return Heard.OTHER, None
+    if told is None:
+        return Heard.NOTED if sure else Heard.UNCLEAR, None
+    newer, word = event_order(told, subject, now), word_of(subject, told, policy, now)
+    if newer is Order.OLDER:
+        return Heard.OLD if subject.is_current else Heard.OTHER, None
+    if word is None:
+        return Heard.NOTED if subject.is_current else Heard.OTHER, None
+    if not subject.is_current:
+        return Heard.OTHER, word
+    unclear = newer is Order.UNCLEAR or may_be_paid_for(subject, word, policy, now)
+    return (Heard.UNCLEAR, None) if unclear and not sure else (Heard.SHUT, word)
+
+
+def knows(answer: Snapshot, told: Snapshot | None, now: datetime) -> bool:
+    """Whether the provider's answer knows of what an event told.
+
+    It does if it says the same, is newer, or came long after the event; or if the event has a time to come, which
+    proves nothing.
+    """
+    at = None if told is None else told.as_of
+    newer = order(answer.as_of, at)
+    if newer is Order.NEWER or (at is not None and not now - READS_LAG < at <= now + CLOCKS_APART):
+        return True
+    return told is not None and answer.state is told.state and newer is not Order.OLDER
 
 
 def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Subscription | None:

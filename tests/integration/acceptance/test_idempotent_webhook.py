@@ -4,9 +4,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.billing import payments
 from db.billing.payments import TopUpOutcome
-from db.inbox.state_updates import Heard
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider
+from domain.lifecycle.evidence import Heard
 from domain.wallet.ledger import Credited
 from tests.builders import (
     NOON,

@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from db.billing import reversals, subscriptions
 from db.inbox import deliveries, state_updates
-from db.inbox.state_updates import Heard
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.billing.subscription import Provider, Snapshot, State
-from domain.lifecycle.evidence import READS_LAG, SAME_SECOND
+from domain.lifecycle.evidence import READS_LAG, SAME_SECOND, Heard
 from domain.lifecycle.standing import Block, Status
 from tests.builders import (
     NOON,
