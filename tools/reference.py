@@ -1,4 +1,5 @@
-"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the guarantees' checks.
+"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the guarantees' checks,
+and the table of modules in CONTRIBUTING.md.
 
 `python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of date.
 """
@@ -22,7 +23,7 @@ from cli.commands import app as commands
 from cli.failures import MEANINGS
 from db.audit.certify import CHECKS, GUARANTEES
 from runtime import billing, settings
-from tools import alert_tables, failures, lifecycle
+from tools import alert_tables, failures, lifecycle, rooms
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
@@ -34,6 +35,7 @@ def pages() -> dict[Path, str]:
     told, proved = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
     sent = REFERENCE.parent / "explanation" / "campaigns.md"
     runbook = REFERENCE.parent / "how-to" / "runbook.md"
+    rules = REFERENCE.parent.parent / "CONTRIBUTING.md"
     return {
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
@@ -41,6 +43,7 @@ def pages() -> dict[Path, str]:
         told: lifecycle.filled(told.read_text(encoding="utf-8")),
         sent: failures.filled(sent.read_text(encoding="utf-8")),
         runbook: alert_tables.filled(runbook.read_text(encoding="utf-8")),
+        rules: rooms.filled(rules.read_text(encoding="utf-8")),
         proved: guarantees(proved.read_text(encoding="utf-8")),
     }
 

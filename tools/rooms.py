@@ -1,0 +1,34 @@
+"""The table of CONTRIBUTING.md: which modules of which layer each subject has, read from the tree."""
+
+from pathlib import Path
+
+from tools.lifecycle import fill
+
+ROOT = Path(__file__).parent.parent
+LAYERS = ("api", "workflows", "activities", "db", "domain")
+SUBJECTS = {
+    "wallet": "wallets, ledger, holds, seals: the only code that moves money",
+    "lifecycle": "organizations, standings, blocks, receipts, enforcement",
+    "billing": "subscriptions, payments, top-ups, reversals, debts",
+    "inbox": "webhook deliveries, parking, state updates, listed events",
+    "switching": "a customer's way to another billing provider",
+    "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
+    "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
+}
+
+
+def filled(page: str) -> str:
+    return fill(page, "rooms", table())
+
+
+def table() -> str:
+    head = ("subject", *(f"`{layer}/`" for layer in LAYERS))
+    rows = [(f"**{name}**: {about}", *(_cell(layer, name) for layer in LAYERS)) for name, about in SUBJECTS.items()]
+    rows.append(("**http**: what serves HTTP itself", *(_cell(layer, "http") for layer in LAYERS)))
+    rows.append(("of no subject", *(_cell(layer, "") for layer in LAYERS)))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+def _cell(layer: str, room: str) -> str:
+    modules = sorted(path.stem for path in (ROOT / layer / room).glob("*.py") if path.stem != "__init__")
+    return ", ".join(f"`{module}`" for module in modules) or "-"
