@@ -42,7 +42,7 @@ fmt: $(READY) ## format the code and fix what can be fixed by itself
 bench: $(READY) ## measure the lifecycle beside an empty workflow, in one run; ARGS="--json --organizations 100"
 	$(BIN)/tollgate bench lifecycle $(ARGS)
 
-migration: $(READY) ## write a migration from what changed in db/tables.py: make migration M="add receipts"
+migration: $(READY) ## write a migration from what changed in db/tables: make migration M="add receipts"
 	$(BIN)/python -m tools.migration "$(M)"
 
 clean: ## remove the environment, the caches and the embedded servers' data
