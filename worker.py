@@ -1,4 +1,6 @@
-"""Runs the worker on the queues named as arguments, or on all: `python worker.py lifecycle campaigns`."""
+"""Runs the worker on the queues named as arguments, or on all: `python worker.py lifecycle
+campaigns`.
+"""
 
 import sys
 

@@ -1,11 +1,18 @@
-"""How errors become Temporal's, and words for operators: unavailable is retried for ever, refused is not by itself."""
+"""How errors become Temporal's, and words for operators: unavailable is retried for ever, refused
+is not by itself.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory, FailureError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ApplicationErrorCategory,
+    FailureError,
+)
 from temporalio.service import RPCError
 
 from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
@@ -18,20 +25,28 @@ STALE = "Stale"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise a provider's errors as Temporal's, with the provider's own wish for when to come again."""
+    """Raise a provider's errors as Temporal's, with the provider's own wish for when to come
+    again.
+    """
     try:
         yield
     except ProviderUnavailable as problem:
         later = timedelta(seconds=problem.retry_after) if problem.retry_after else None
-        raise ApplicationError(str(problem), type=PROVIDER_UNAVAILABLE, next_retry_delay=later) from problem
+        raise ApplicationError(
+            str(problem), type=PROVIDER_UNAVAILABLE, next_retry_delay=later
+        ) from problem
     except ProviderRefused as problem:
         raise ApplicationError(
-            f"{problem} ({problem.code})" if problem.code else str(problem), type=PROVIDER_REFUSED, non_retryable=True
+            f"{problem} ({problem.code})" if problem.code else str(problem),
+            type=PROVIDER_REFUSED,
+            non_retryable=True,
         ) from problem
 
 
 def in_words(problem: BaseException) -> str:
-    """What went wrong, in one line for an operator: no name of a class, and no statement of the database's."""
+    """What went wrong, in one line for an operator: no name of a class, and no statement of the
+    database's.
+    """
     match problem:
         case ProviderError() if str(problem):
             said = str(problem)
@@ -63,7 +78,9 @@ def first_line(problem: Exception) -> str:
 
 
 def stale(problem: str) -> ApplicationError:
-    """The provider's answer may be older than what is known: it is asked again, which is expected."""
+    """The provider's answer may be older than what is known: it is asked again, which is
+    expected.
+    """
     return ApplicationError(problem, type=STALE, category=ApplicationErrorCategory.BENIGN)
 
 

@@ -1,4 +1,6 @@
-"""The doorbell: wakes a workflow, or starts it. It carries no fact; whoever is woken reads the database."""
+"""The doorbell: wakes a workflow, or starts it. It carries no fact; whoever is woken reads the
+database.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,8 +31,9 @@ RPC_TIMEOUT = timedelta(seconds=3)
 class Lifecycle:
     """What an organization's lifecycle starts with, and carries over when it continues as new.
 
-    `confirm_for_seconds` is how long a fresh answer of the billing provider is waited for, before the newest verified
-    event counts; `longest_history` how many events a run may have before it continues as new.
+    `confirm_for_seconds` is how long a fresh answer of the billing provider is waited for, before
+    the newest verified event counts; `longest_history` how many events a run may have before it
+    continues as new.
     """
 
     organization_id: str
@@ -42,7 +45,9 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """What a campaign's run starts with. `batch` messages are reserved at once, `window` are handed over at once."""
+    """What a campaign's run starts with. `batch` messages are reserved at once, `window` are handed
+    over at once.
+    """
 
     organization_id: str
     campaign_id: UUID
@@ -54,8 +59,8 @@ class Campaign:
 class Moving:
     """What the migration of an organization starts with.
 
-    `look_seconds` is how often the customer's consent is looked for though nothing rang, `after_renewal_seconds` how
-    long after a renewal its outcome is asked for.
+    `look_seconds` is how often the customer's consent is looked for though nothing rang,
+    `after_renewal_seconds` how long after a renewal its outcome is asked for.
     """
 
     organization_id: str
@@ -91,7 +96,10 @@ class Doorbell:
         """Wake the organization's lifecycle, starting it if there is none. Any number of times."""
         await self.client.start_workflow(
             LIFECYCLE,
-            Lifecycle(organization_id=organization_id, self_check_seconds=int(self.self_check.total_seconds())),
+            Lifecycle(
+                organization_id=organization_id,
+                self_check_seconds=int(self.self_check.total_seconds()),
+            ),
             id=organization_workflow_id(organization_id),
             task_queue=self.lifecycle_task_queue,
             start_signal=RING,
@@ -103,11 +111,15 @@ class Doorbell:
         )
 
     async def ring_migration(self, organization_id: str) -> None:
-        """Wake the organization's migration, starting its workflow if there is none. Any number of times."""
+        """Wake the organization's migration, starting its workflow if there is none. Any number of
+        times.
+        """
         await self._migration(organization_id, RING)
 
     async def keep_migration(self, organization_id: str) -> None:
-        """Start the migration's workflow if there is none; one that runs looks by itself, and is left alone."""
+        """Start the migration's workflow if there is none; one that runs looks by itself, and is
+        left alone.
+        """
         await self._migration(organization_id, None)
 
     async def _migration(self, organization_id: str, signal: str | None) -> None:

@@ -1,4 +1,6 @@
-"""At most so many of one organization at once: what its locks hold up leaves connections for all others."""
+"""At most so many of one organization at once: what its locks hold up leaves connections for all
+others.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +9,9 @@ from dataclasses import dataclass, field
 
 
 class TooManyWait(Exception):
-    """So many of this organization wait already that one more would wait longer than its caller does."""
+    """So many of this organization wait already that one more would wait longer than its caller
+    does.
+    """
 
 
 @dataclass(slots=True)

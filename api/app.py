@@ -1,4 +1,6 @@
-"""The HTTP API: webhooks in, organizations, wallets, subscriptions, campaigns and messages behind API keys."""
+"""The HTTP API: webhooks in, organizations, wallets, subscriptions, campaigns and messages behind
+API keys.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -58,13 +60,21 @@ ROUTES = (
     metrics,
 )
 """The modules of the API's routes, in the order in which they are described."""
-LONGER_BODIES = {"/campaigns": BODY_BYTES, "/campaigns/preview": BODY_BYTES, "/recipients": FILE_BYTES}
+LONGER_BODIES = {
+    "/campaigns": BODY_BYTES,
+    "/campaigns/preview": BODY_BYTES,
+    "/recipients": FILE_BYTES,
+}
 SHORTER_BODIES = {callbacks.PATH: 16 * 1024}
-"""Twilio's status callbacks have a tenth of it, and are read before their signature can be checked."""
+"""Twilio's status callbacks have a tenth of it, and are read before their signature can be
+checked.
+"""
 
 
 def create_app(services: Services | None = None) -> FastAPI:
-    """The application. Without `services` it builds them from the environment when it starts, and closes them."""
+    """The application. Without `services` it builds them from the environment when it starts, and
+    closes them.
+    """
     answers = Answers()
 
     @asynccontextmanager
@@ -91,7 +101,9 @@ def create_app(services: Services | None = None) -> FastAPI:
                 callbacks=batches,
                 answers=answers,
                 turns=Turns(max(1, ready.settings.db_pool_size // 4), waiting=WRITES_WAITING),
-                webhook_turns=Turns(max(1, ready.settings.db_pool_size // 8), waiting=WEBHOOKS_WAITING),
+                webhook_turns=Turns(
+                    max(1, ready.settings.db_pool_size // 8), waiting=WEBHOOKS_WAITING
+                ),
                 setups=Setups(ready.engine),
             )
             yield

@@ -64,13 +64,18 @@ class Context:
 
     def ring_migration(self, organization_id: str) -> None:
         bell = self.services.doorbell
-        self.background.do(bell.ring_migration(organization_id), "ring", organization_id=organization_id)
+        self.background.do(
+            bell.ring_migration(organization_id), "ring", organization_id=organization_id
+        )
 
     def ring_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
         bell = self.services.doorbell
         for one in campaign_ids:
             self.background.do(
-                bell.ring_campaign(organization_id, one), "ring", organization_id=organization_id, campaign_id=str(one)
+                bell.ring_campaign(organization_id, one),
+                "ring",
+                organization_id=organization_id,
+                campaign_id=str(one),
             )
 
 
@@ -80,10 +85,14 @@ async def _here(request: Request) -> Context:
 
 
 async def _organization_id(
-    organization_id: Annotated[str, Path(description="The host application's own id.", examples=["acme"])],
+    organization_id: Annotated[
+        str, Path(description="The host application's own id.", examples=["acme"])
+    ],
     request: Request,
 ) -> AsyncIterator[str]:
-    """What writes may wait for the organization's locks, and so takes turns; reads wait for none."""
+    """What writes may wait for the organization's locks, and so takes turns; reads wait for
+    none.
+    """
     checked = checked_organization_id(organization_id)
     if request.method in ("GET", "HEAD"):
         yield checked
@@ -105,7 +114,10 @@ def checked_organization_id(text: str) -> str:
 
 async def _idempotency_key(
     idempotency_key: Annotated[
-        str, Header(description="The same key with the same request is done once.", examples=["c0ffee-1"])
+        str,
+        Header(
+            description="The same key with the same request is done once.", examples=["c0ffee-1"]
+        ),
     ],
 ) -> str:
     if not _KEY.fullmatch(idempotency_key):
@@ -115,7 +127,10 @@ async def _idempotency_key(
 
 async def _optional_key(
     idempotency_key: Annotated[
-        str | None, Header(description="Stands for the reference where a body has none.", examples=["c0ffee-1"])
+        str | None,
+        Header(
+            description="Stands for the reference where a body has none.", examples=["c0ffee-1"]
+        ),
     ] = None,
 ) -> str | None:
     return checked_key(idempotency_key)

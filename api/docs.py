@@ -1,6 +1,8 @@
-"""The API's description as a page to try it on: Swagger UI, served from here, so that it needs no other host.
+"""The API's description as a page to try it on: Swagger UI, served from here, so that it needs no
+other host.
 
-`swagger_ui/` holds files of npm's swagger-ui-dist 5.35.0 as they are published (Apache-2.0), and our two that start it.
+`swagger_ui/` holds files of npm's swagger-ui-dist 5.35.0 as they are published (Apache-2.0), and
+our two that start it.
 """
 
 from pathlib import Path

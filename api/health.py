@@ -28,7 +28,9 @@ class Component(BaseModel):
 
 
 class Relay(Component):
-    """What the lifecycle has not acted on yet. `parked` waits for a person or for a subscription to be linked."""
+    """What the lifecycle has not acted on yet. `parked` waits for a person or for a subscription to
+    be linked.
+    """
 
     waiting: int = 0
     oldest_seconds: float = 0.0
@@ -36,7 +38,9 @@ class Relay(Component):
 
 
 class Ready(BaseModel):
-    """`degraded`: webhooks, wallets and gates work, but what Temporal does waits until it is back."""
+    """`degraded`: webhooks, wallets and gates work, but what Temporal does waits until it is
+    back.
+    """
 
     status: Literal["ready", "degraded", "unavailable"]
     database: Component
@@ -55,15 +59,18 @@ async def live() -> Live:
 
 
 class Readiness:
-    """Looks once for all who ask at the same time, on a connection of its own, and remembers what it saw for a second.
+    """Looks once for all who ask at the same time, on a connection of its own, and remembers what
+    it saw for a second.
 
-    So it costs the work nothing, however often it is asked, and tells of the database even when the work has taken all
-    its connections.
+    So it costs the work nothing, however often it is asked, and tells of the database even when the
+    work has taken all its connections.
     """
 
     def __init__(self, services: Services) -> None:
         self._client = services.client
-        self._engine = create_engine(services.engine.url, pool_size=1, application_name="tollgate health")
+        self._engine = create_engine(
+            services.engine.url, pool_size=1, application_name="tollgate health"
+        )
         self._looking = asyncio.Lock()
         self._seen: Ready | None = None
         self._seen_at = 0.0
@@ -87,7 +94,9 @@ class Readiness:
             status = "degraded"
         if not (database.ok and migrations.ok):
             status = "unavailable"
-        return Ready(status=status, database=database, migrations=migrations, temporal=temporal, relay=relay)
+        return Ready(
+            status=status, database=database, migrations=migrations, temporal=temporal, relay=relay
+        )
 
     async def _look_at_database(self) -> tuple[Component, Component, Relay]:
         """One after the other: there is one connection."""
@@ -103,14 +112,18 @@ class Readiness:
 
     async def _migrations(self) -> str:
         async with self._engine.connect() as conn:
-            found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+            found = (
+                await conn.execute(text("SELECT version_num FROM alembic_version"))
+            ).scalar_one_or_none()
         known = _revisions()
         if found is None or found in known[:-1]:
             return f"the schema is at {found}, this build needs {known[-1]}"
         return ""  # a newer one is of the release that is being rolled out: this process goes on until it is replaced
 
     async def _temporal(self) -> str:
-        healthy = await self._client.service_client.check_health(timeout=timedelta(seconds=PATIENCE))
+        healthy = await self._client.service_client.check_health(
+            timeout=timedelta(seconds=PATIENCE)
+        )
         return "" if healthy else "it says that it is not serving"
 
     async def _relay(self) -> Relay:
@@ -136,7 +149,8 @@ async def _readiness(request: Request) -> Readiness:
 
 @router.get("/ready", summary="It can do its work", responses={503: {"model": Ready}})
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
-    """503 only when the database or its schema is not there: with Temporal away, webhooks still have to be taken.
+    """503 only when the database or its schema is not there: with Temporal away, webhooks still
+    have to be taken.
 
     What was seen is remembered for a second.
     """

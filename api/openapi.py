@@ -13,13 +13,22 @@ from api.http.errors import MEDIA_TYPE, ProblemOut
 _TAGS = [
     {"name": "webhooks", "description": "What providers call. They sign; no API key."},
     {"name": "parked", "description": "Webhook deliveries that wait for a person."},
-    {"name": "organizations", "description": "Onboarding, whether one may send and why, suspension by hand."},
-    {"name": "wallet", "description": "Prepaid money: credits, debits, the ledger, freezing by hand."},
+    {
+        "name": "organizations",
+        "description": "Onboarding, whether one may send and why, suspension by hand.",
+    },
+    {
+        "name": "wallet",
+        "description": "Prepaid money: credits, debits, the ledger, freezing by hand.",
+    },
     {"name": "subscription", "description": "What an organization pays for, at its provider."},
     {"name": "migration", "description": "Moving a customer to another provider."},
     {"name": "campaigns", "description": "Many messages, sent while the gate is open."},
     {"name": "messages", "description": "One message."},
-    {"name": "rates", "description": "What a segment costs, by country, for everybody and for one organization."},
+    {
+        "name": "rates",
+        "description": "What a segment costs, by country, for everybody and for one organization.",
+    },
     {"name": "health", "description": "For load balancers and people."},
 ]
 _DESCRIPTION = """
@@ -56,7 +65,9 @@ def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     if "health" in router.tags:
         return {}
     words = (_SIGNED if "webhooks" in router.tags else _BEHIND_A_KEY) | _EVERYWHERE
-    return {status: {"model": ProblemOut, "description": said} for status, said in sorted(words.items())}
+    return {
+        status: {"model": ProblemOut, "description": said} for status, said in sorted(words.items())
+    }
 
 
 def install(app: FastAPI) -> None:

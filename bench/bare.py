@@ -17,4 +17,6 @@ class Bare:
     @workflow.run
     async def run(self) -> None:
         for number in range(STEPS):
-            await workflow.execute_activity(nothing, number, start_to_close_timeout=timedelta(seconds=10))
+            await workflow.execute_activity(
+                nothing, number, start_to_close_timeout=timedelta(seconds=10)
+            )

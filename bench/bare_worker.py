@@ -1,4 +1,6 @@
-"""The yardstick's worker, in a process of its own as ours is: `python -m bench.bare_worker QUEUE`."""
+"""The yardstick's worker, in a process of its own as ours is: `python -m bench.bare_worker
+QUEUE`.
+"""
 
 import asyncio
 import sys
@@ -13,8 +15,12 @@ from runtime.settings import temporal_connection
 
 
 def _runner() -> SandboxedWorkflowRunner:
-    """Like our own worker's: modules are not imported anew for every run, which would flatter us."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_all_modules())
+    """Like our own worker's: modules are not imported anew for every run, which would flatter
+    us.
+    """
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_all_modules()
+    )
 
 
 async def serve(queue: str) -> None:
@@ -24,7 +30,9 @@ async def serve(queue: str) -> None:
         raise SystemExit("TEMPORAL_ADDRESS is not set")
     stop = stop_requested()
     client = await connect(connection)
-    async with Worker(client, task_queue=queue, workflows=[Bare], activities=[nothing], workflow_runner=_runner()):
+    async with Worker(
+        client, task_queue=queue, workflows=[Bare], activities=[nothing], workflow_runner=_runner()
+    ):
         await stop.wait()
 
 

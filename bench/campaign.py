@@ -34,7 +34,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`as_json` is the report's public shape; `last_accept_after_answer` is in seconds, negative if it was before."""
+    """`as_json` is the report's public shape; `last_accept_after_answer` is in seconds, negative if
+    it was before.
+    """
 
     messages: int
     messages_per_second: float
@@ -72,7 +74,9 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
     say("certifying")
     certified = all(finding.holds for finding in await examine(target.engine))
     if late or twice or not certified:
-        raise BenchFailed(f"a guarantee is broken: {late} late debits, {twice} sent twice, certified: {certified}")
+        raise BenchFailed(
+            f"a guarantee is broken: {late} late debits, {twice} sent twice, certified: {certified}"
+        )
     return Report(
         messages=each * len(senders),
         messages_per_second=per_second,
@@ -87,7 +91,11 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
 
 async def _create(target: Target, subject: Subject, messages: int) -> str:
     recipients = [f"+1415{number:07}" for number in range(2_000_000, 2_000_000 + messages)]
-    asked = {"name": "bench", "body": f"Hello from {subject.organization_id}.", "recipients": recipients}
+    asked = {
+        "name": "bench",
+        "body": f"Hello from {subject.organization_id}.",
+        "recipients": recipients,
+    }
     path = f"/v1/organizations/{subject.organization_id}/campaigns"
     answer = await load.ok(target.api.post(path, json=asked, headers={"idempotency-key": "bench"}))
     campaign_id: str = answer.json()["id"]
@@ -95,7 +103,11 @@ async def _create(target: Target, subject: Subject, messages: int) -> str:
 
 
 async def _start(target: Target, subject: Subject, campaign_id: str) -> None:
-    await load.ok(target.api.post(f"/v1/organizations/{subject.organization_id}/campaigns/{campaign_id}/start"))
+    await load.ok(
+        target.api.post(
+            f"/v1/organizations/{subject.organization_id}/campaigns/{campaign_id}/start"
+        )
+    )
 
 
 async def _send(target: Target, created: Mapping[Subject, str], messages: int) -> float:
@@ -128,7 +140,9 @@ async def _stop(target: Target, subject: Subject) -> tuple[float, int]:
     return max(message["accepted_at"] for message in told) - answered, late
 
 
-async def _until(target: Target, question: TextClause, ids: Sequence[str], many: int, *, rest: float) -> None:
+async def _until(
+    target: Target, question: TextClause, ids: Sequence[str], many: int, *, rest: float
+) -> None:
     """Wait for the question's count to be `many`; it is asked every `rest` seconds."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -144,9 +158,12 @@ async def _history(client: Client, subject: Subject, campaign_id: str) -> int:
     workflow_id = f"campaign/{subject.organization_id}/{campaign_id}"
     handle = client.get_workflow_handle(workflow_id)
     await handle.result()
-    return sum([run.history_length async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")])
+    return sum(
+        [run.history_length async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    )
 
 
 def _rss_mb(pid: int) -> float:
-    told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)  # noqa: S603, S607
-    return int(told.stdout) / 1024
+    command = ["ps", "-o", "rss=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return int(answer.stdout) / 1024

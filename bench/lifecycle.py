@@ -1,4 +1,6 @@
-"""How fast a webhook is answered, how soon its steps are done, and what a storm of suspensions does."""
+"""How fast a webhook is answered, how soon its steps are done, and what a storm of suspensions
+does.
+"""
 
 import asyncio
 import time
@@ -46,7 +48,10 @@ class Report:
                 "p50_ms": round(self.webhook_p50, 1),
                 "p99_ms": round(self.webhook_p99, 1),
             },
-            "idle": {"steps_p50_ms": round(self.steps_p50, 1), "bare_p50_ms": round(self.bare_p50, 1)},
+            "idle": {
+                "steps_p50_ms": round(self.steps_p50, 1),
+                "bare_p50_ms": round(self.bare_p50, 1),
+            },
             "storm": {
                 "organizations": self.organizations,
                 "per_second": round(self.storm_per_second, 1),
@@ -58,18 +63,27 @@ class Report:
 
 
 async def run(
-    target: Target, client: Client, bare_queue: str, organizations: int, provider: Provider, say: Say
+    target: Target,
+    client: Client,
+    bare_queue: str,
+    organizations: int,
+    provider: Provider,
+    say: Say,
 ) -> Report:
     """Measure everything in one run. Raises `BenchFailed` when a guarantee is found broken."""
     say(f"onboarding {organizations} organizations")
     subjects = await load.onboard(target, "STORM", organizations, provider=provider)
-    steady = await load.onboard(target, "STEADY", STEADY_PER_SECOND * STEADY_SECONDS, provider=provider)
+    steady = await load.onboard(
+        target, "STEADY", STEADY_PER_SECOND * STEADY_SECONDS, provider=provider
+    )
     say(f"webhooks, {STEADY_PER_SECOND} a second for {STEADY_SECONDS} seconds")
     answered = await _steadily(target, await load.sign(target, steady, "suspend"))
     await load.at_rest(target, steady)
     say(f"one at a time, {IDLE_ROUNDS} of each")
     bare_p50 = percentile(await _bare_alone(client, bare_queue), 50)
-    steps_p50 = percentile(await _steps_alone(target, await load.sign(target, steady[:IDLE_ROUNDS], "pay")), 50)
+    steps_p50 = percentile(
+        await _steps_alone(target, await load.sign(target, steady[:IDLE_ROUNDS], "pay")), 50
+    )
     say(f"a storm of {organizations} bare workflows, then of {organizations} suspensions")
     bare_per_second = await _bare_storm(client, bare_queue, organizations)
     signed = await load.sign(target, subjects, "suspend")
@@ -77,7 +91,9 @@ async def run(
     say("certifying")
     certified = await _certified(target)
     if late or not certified:
-        raise BenchFailed(f"a guarantee is broken: {late} debits after the answer, certified: {certified}")
+        raise BenchFailed(
+            f"a guarantee is broken: {late} debits after the answer, certified: {certified}"
+        )
     return Report(
         webhook_p50=percentile(answered, 50) * 1000,
         webhook_p99=percentile(answered, 99) * 1000,
@@ -104,13 +120,17 @@ async def _bare_alone(client: Client, queue: str) -> list[float]:
     seconds = []
     for _ in range(IDLE_ROUNDS):
         began = time.perf_counter()
-        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE)
+        await client.execute_workflow(
+            "Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE
+        )
         seconds.append(time.perf_counter() - began)
     return seconds
 
 
 async def _steps_alone(target: Target, signed: Sequence[Signed]) -> list[float]:
-    """From the webhook's first byte to its receipt closed, by the receipt's own time: nobody has to poll fast."""
+    """From the webhook's first byte to its receipt closed, by the receipt's own time: nobody has to
+    poll fast.
+    """
     seconds = []
     for delivery in signed:
         began = time.time()
@@ -123,7 +143,9 @@ async def _steps_alone(target: Target, signed: Sequence[Signed]) -> list[float]:
 
 async def _bare_storm(client: Client, queue: str, number: int) -> float:
     async def one(_: int) -> None:
-        await client.execute_workflow("Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE)
+        await client.execute_workflow(
+            "Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE
+        )
 
     began = time.perf_counter()
     await load.each(range(number), one, at_once=BARE_AT_ONCE)

@@ -1,4 +1,6 @@
-"""Putting load on a running installation over HTTP: organizations, signed webhooks, and what came of them."""
+"""Putting load on a running installation over HTTP: organizations, signed webhooks, and what came
+of them.
+"""
 
 import asyncio
 import base64
@@ -29,7 +31,9 @@ STRIPE_ACTIONS = {"suspend": "pause", "pay": "resume"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An installation with its simulators. The clients carry their base URLs; `api` an operator's key."""
+    """An installation with its simulators. The clients carry their base URLs; `api` an operator's
+    key.
+    """
 
     api: httpx.AsyncClient
     paypal: httpx.AsyncClient
@@ -66,7 +70,9 @@ async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once:
 
 
 async def alone(client: Client) -> None:
-    """Pause what the worker does by the clock: at the full hour it would be measured, too. Waits until it is there."""
+    """Pause what the worker does by the clock: at the full hour it would be measured, too. Waits
+    until it is there.
+    """
     deadline = time.monotonic() + PATIENCE
     for schedule in SCHEDULES:
         while True:
@@ -80,10 +86,19 @@ async def alone(client: Client) -> None:
 
 
 async def onboard(
-    target: Target, prefix: str, count: int, *, credit: str = "10.00", provider: Provider = Provider.PAYPAL
+    target: Target,
+    prefix: str,
+    count: int,
+    *,
+    credit: str = "10.00",
+    provider: Provider = Provider.PAYPAL,
 ) -> list[Subject]:
-    """Organizations with a subaccount, `credit` dollars, an active subscription; waits until all are at rest."""
-    accounts = (await target.twilio.post("/_sim/accounts", json={"count": count})).json()["accounts"]
+    """Organizations with a subaccount, `credit` dollars, an active subscription; waits until all
+    are at rest.
+    """
+    accounts = (await target.twilio.post("/_sim/accounts", json={"count": count})).json()[
+        "accounts"
+    ]
     at = _at_stripe if provider is Provider.STRIPE else _at_paypal
     subjects = await at(target, prefix, count)
 
@@ -123,15 +138,23 @@ async def _at_stripe(target: Target, prefix: str, count: int) -> list[Subject]:
         organization_id = f"{prefix.lower()}-{number}"
         asked = {"organization_id": organization_id, "deliver": False}
         made = (await ok(target.stripe.post("/_sim/subscriptions", json=asked))).json()
-        return Subject(organization_id=organization_id, subscription_id=made["object"]["id"], provider=Provider.STRIPE)
+        return Subject(
+            organization_id=organization_id,
+            subscription_id=made["object"]["id"],
+            provider=Provider.STRIPE,
+        )
 
     return await each(range(1, count + 1), one, at_once=8)
 
 
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
-    """Let `action`, suspend or pay, happen to each subscription; returns its first delivery for each, not sent yet."""
+    """Let `action`, suspend or pay, happen to each subscription; returns its first delivery for
+    each, not sent yet.
+    """
     if subjects[0].provider is Provider.STRIPE:
-        return await each(subjects, partial(_sign_at_stripe, target, STRIPE_ACTIONS[action]), at_once=8)
+        return await each(
+            subjects, partial(_sign_at_stripe, target, STRIPE_ACTIONS[action]), at_once=8
+        )
     asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
     told = (await ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
     firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
@@ -151,18 +174,26 @@ async def _sign_at_stripe(target: Target, action: str, subject: Subject) -> Sign
 
 async def _signed(provider: httpx.AsyncClient, subject: Subject, event_id: str) -> Signed:
     answer = (await ok(provider.post("/_sim/sign", json={"event_id": event_id}))).json()
-    return Signed(subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"]))
+    return Signed(
+        subject=subject, headers=answer["headers"], body=base64.b64decode(answer["body_base64"])
+    )
 
 
 async def deliver(target: Target, signed: Signed) -> float:
     """Post a delivery; returns the seconds until its 200."""
     began = time.perf_counter()
-    await ok(target.api.post(f"/webhooks/{signed.subject.provider}", content=signed.body, headers=signed.headers))
+    await ok(
+        target.api.post(
+            f"/webhooks/{signed.subject.provider}", content=signed.body, headers=signed.headers
+        )
+    )
     return time.perf_counter() - began
 
 
 async def try_debit(target: Target, subject: Subject) -> bool:
-    """Whether a debit goes through now, asked of the wallet itself: who asks costs the storm little."""
+    """Whether a debit goes through now, asked of the wallet itself: who asks costs the storm
+    little.
+    """
     late = debit(f"late-{time.perf_counter_ns()}", Money(10_000, "USD"))
     async with target.engine.begin() as conn:
         [outcome] = await wallets.post(conn, subject.organization_id, [late])
@@ -172,13 +203,20 @@ async def try_debit(target: Target, subject: Subject) -> bool:
 async def at_rest(target: Target, subjects: Sequence[Subject]) -> None:
     """Wait until every standing is applied."""
     ids = [subject.organization_id for subject in subjects]
-    behind = text("SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_at IS NULL")
-    again = text("SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_epoch < epoch")
+    behind = text(
+        "SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_at IS NULL"
+    )
+    again = text(
+        "SELECT count(*) FROM standings WHERE organization_id = ANY(:ids) AND applied_epoch < epoch"
+    )
     deadline = time.monotonic() + PATIENCE
     waiting = [0]
     while time.monotonic() < deadline:
         async with target.engine.connect() as conn:
-            waiting = [(await conn.execute(question, {"ids": ids})).scalar_one() for question in (behind, again)]
+            waiting = [
+                (await conn.execute(question, {"ids": ids})).scalar_one()
+                for question in (behind, again)
+            ]
         if not any(waiting):
             return
         await asyncio.sleep(0.5)  # rarely: the receipts tell the time, and asking takes some
@@ -193,10 +231,14 @@ async def active_again(target: Target, subject: Subject) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         async with target.engine.connect() as conn:
-            if (await conn.execute(question, {"organization_id": subject.organization_id})).scalar_one():
+            if (
+                await conn.execute(question, {"organization_id": subject.organization_id})
+            ).scalar_one():
                 return
         await asyncio.sleep(0.05)
-    raise BenchFailed(f"{subject.organization_id} was not active again after {PATIENCE:.0f} seconds")
+    raise BenchFailed(
+        f"{subject.organization_id} was not active again after {PATIENCE:.0f} seconds"
+    )
 
 
 async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float]:
@@ -206,7 +248,9 @@ async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float
         "WHERE organization_id = ANY(:ids) AND finished_at IS NOT NULL ORDER BY organization_id, epoch DESC"
     )
     async with target.engine.connect() as conn:
-        rows = await conn.execute(question, {"ids": [subject.organization_id for subject in subjects]})
+        rows = await conn.execute(
+            question, {"ids": [subject.organization_id for subject in subjects]}
+        )
         return [row[0] for row in rows]
 
 

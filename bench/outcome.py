@@ -20,8 +20,12 @@ class Measured:
     p99_ms: float
 
 
-async def from_callers(callers: int, seconds: float, act: Callable[[int, int], Awaitable[object]]) -> Measured:
-    """Let callers act again and again for `seconds`, each as soon as it was answered; `act` gets caller and number."""
+async def from_callers(
+    callers: int, seconds: float, act: Callable[[int, int], Awaitable[object]]
+) -> Measured:
+    """Let callers act again and again for `seconds`, each as soon as it was answered; `act` gets
+    caller and number.
+    """
     took: list[float] = []
     began = time.perf_counter()
     ends = began + seconds

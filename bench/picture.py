@@ -11,7 +11,9 @@ OURS, OTHERS = "#1f6f8b", "#b0b7bd"
 
 
 def draw(report: Report, directory: Path, today: date) -> list[Path]:
-    """Write `bench-wallet.svg` and `.png`. Raises `ImportError` where matplotlib is not installed."""
+    """Write `bench-wallet.svg` and `.png`. Raises `ImportError` where matplotlib is not
+    installed.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415 - only who draws needs it
 
     told = report.as_json()
@@ -34,7 +36,11 @@ def draw(report: Report, directory: Path, today: date) -> list[Path]:
     ]
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.subplots()
-    axes.barh([name for name, _, _ in bars], [height for _, height, _ in bars], color=[color for _, _, color in bars])
+    axes.barh(
+        [name for name, _, _ in bars],
+        [height for _, height, _ in bars],
+        color=[color for _, _, color in bars],
+    )
     for place, (_, height, _) in enumerate(bars):
         axes.text(height, place, f" {height:,}", va="center", fontsize=9)
     axes.set_xlabel("debits a second, 100 callers, every one committed")
@@ -44,7 +50,12 @@ def draw(report: Report, directory: Path, today: date) -> list[Path]:
     figure.text(0.01, -0.05, _conditions(report, today), fontsize=7, color="#555555")
     written = [directory / f"bench-wallet.{form}" for form in ("svg", "png")]
     for path in written:
-        figure.savefig(path, dpi=144, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(
+            path,
+            dpi=144,
+            bbox_inches="tight",
+            metadata={"Date": None} if path.suffix == ".svg" else None,
+        )
     return written
 
 

@@ -1,4 +1,6 @@
-"""How many debits a second a wallet takes, beside pgbench with the same statements and what one writes first."""
+"""How many debits a second a wallet takes, beside pgbench with the same statements and what one
+writes first.
+"""
 
 import asyncio
 import random
@@ -55,10 +57,14 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "pgbench": {str(clients): round(one.per_second) for clients, one in self.pgbench.items()},
+            "pgbench": {
+                str(clients): round(one.per_second) for clients, one in self.pgbench.items()
+            },
             "serializable_100": round(self.serializable.per_second),
             "row_lock_100": round(self.row_lock.per_second),
-            "one_wallet": {str(callers): round(one.per_second) for callers, one in self.one_wallet.items()},
+            "one_wallet": {
+                str(callers): round(one.per_second) for callers, one in self.one_wallet.items()
+            },
             "one_wallet_100_p99_ms": round(self.one_wallet[100].p99_ms, 2),
             "many_wallets_100": round(self.many_evenly.per_second),
             "many_wallets_zipf_100": round(self.many_by_zipf.per_second),
@@ -85,7 +91,9 @@ class Target:
 
 
 async def run(target: Target, say: Say) -> Report:
-    """Measure everything in one run. Raises `BenchFailed` when a sum or a reference is found wrong."""
+    """Measure everything in one run. Raises `BenchFailed` when a sum or a reference is found
+    wrong.
+    """
     say(f"opening {MANY + 8} wallets")
     await _open(target.engine)
     settings = await _settings(target.engine)
@@ -129,7 +137,12 @@ async def run(target: Target, say: Say) -> Report:
 
 async def _open(engine: AsyncEngine) -> None:
     names = [f"many-{number}" for number in range(1, MANY + 1)]
-    names += ["one-pgbench", "one-list", "one-http", *(f"one-{callers}" for callers in (1, 8, 100, 1000))]
+    names += [
+        "one-pgbench",
+        "one-list",
+        "one-http",
+        *(f"one-{callers}" for callers in (1, 8, 100, 1000)),
+    ]
     async with engine.begin() as conn:
         for name in names:
             await organizations.create(conn, _organization(name))
@@ -152,19 +165,30 @@ async def _settings(engine: AsyncEngine) -> dict[str, str]:
     """PostgreSQL's, as they hold. Durability is not for sale."""
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
     async with engine.connect() as conn:
-        found = {name: str((await conn.execute(text(f"SHOW {name}"))).scalar_one()) for name in names}
+        found = {
+            name: str((await conn.execute(text(f"SHOW {name}"))).scalar_one()) for name in names
+        }
     if (found["fsync"], found["synchronous_commit"]) != ("on", "on"):
         raise BenchFailed("fsync or synchronous_commit is off")
     return found
 
 
-async def _pgbench(target: Target, wallet: str, *, wallets_in_all: int = 1, clients: int) -> PgBench:
+async def _pgbench(
+    target: Target, wallet: str, *, wallets_in_all: int = 1, clients: int
+) -> PgBench:
     return await asyncio.to_thread(
-        yardsticks.pgbench, target.database_url, wallet, wallets_in_all=wallets_in_all, clients=clients, seconds=SECONDS
+        yardsticks.pgbench,
+        target.database_url,
+        wallet,
+        wallets_in_all=wallets_in_all,
+        clients=clients,
+        seconds=SECONDS,
     )
 
 
-async def _ours(coalescer: Coalescer, callers: int, names: Sequence[str], *, zipf: bool = False) -> Measured:
+async def _ours(
+    coalescer: Coalescer, callers: int, names: Sequence[str], *, zipf: bool = False
+) -> Measured:
     run_id = time.monotonic_ns()
     chance = random.Random(1)  # noqa: S311 - the same choices in every run
     weights = list(accumulate(1 / rank for rank in range(1, len(names) + 1))) if zipf else None
@@ -182,7 +206,9 @@ async def _ours(coalescer: Coalescer, callers: int, names: Sequence[str], *, zip
 async def _lists(coalescer: Coalescer) -> float:
     began = time.perf_counter()
     for number in range(LISTS):
-        outcomes = await coalescer.post("one-list", [debit(f"{number}-{place}", CENT) for place in range(LIST)])
+        outcomes = await coalescer.post(
+            "one-list", [debit(f"{number}-{place}", CENT) for place in range(LIST)]
+        )
         if not all(isinstance(outcome, Debited) for outcome in outcomes):
             raise BenchFailed("a debit of a list was not taken")
     return LISTS * LIST / (time.perf_counter() - began)

@@ -1,4 +1,5 @@
-"""What a wallet is measured against: pgbench with our own statements one by one, and what one writes first in Python.
+"""What a wallet is measured against: pgbench with our own statements one by one, and what one
+writes first in Python.
 
 The Python yardsticks have tables of their own, as small as the work allows.
 """
@@ -10,7 +11,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, UniqueConstraint, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,7 +33,10 @@ from devservers.postgres import binary
 
 metadata = MetaData()
 plain_wallets = Table(
-    "bench_wallets", metadata, Column("id", Text, primary_key=True), Column("balance_micros", BigInteger)
+    "bench_wallets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("balance_micros", BigInteger),
 )
 plain_entries = Table(
     "bench_entries",
@@ -45,16 +60,38 @@ class PgBench:
     average_ms: float
 
 
-def pgbench(url: str, wallet: str, *, wallets_in_all: int = 1, clients: int, seconds: int) -> PgBench:
-    """Our own statements, one debit a transaction. Of many wallets `wallet` is the prefix before a number from 1."""
+def pgbench(
+    url: str, wallet: str, *, wallets_in_all: int = 1, clients: int, seconds: int
+) -> PgBench:
+    """Our own statements, one debit a transaction. Of many wallets `wallet` is the prefix before a
+    number from 1.
+    """
     chosen = f"'{wallet}'::text" if wallets_in_all == 1 else f"'{wallet}' || (:number)::text"
     with tempfile.TemporaryDirectory(prefix="tollgate-pgbench-") as directory:
         script = Path(directory) / "debit.sql"
         script.write_text(_script(chosen, wallets_in_all))
         server = make_url(url)
-        command = [str(binary("pgbench")), "--no-vacuum", "--protocol=prepared", "-f", str(script), "-c", str(clients)]
-        command += ["-j", "2", "-T", str(seconds), "-h", str(server.query["host"]), "-U", str(server.username)]
-        ended = subprocess.run([*command, str(server.database)], capture_output=True, text=True, check=False)  # noqa: S603
+        command = [
+            str(binary("pgbench")),
+            "--no-vacuum",
+            "--protocol=prepared",
+            "-f",
+            str(script),
+            "-c",
+            str(clients),
+        ]
+        command += [
+            "-j",
+            "2",
+            "-T",
+            str(seconds),
+            "-h",
+            str(server.query["host"]),
+            "-U",
+            str(server.username),
+        ]
+        command.append(str(server.database))
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     tps, latency = _TPS.search(ended.stdout), _LATENCY.search(ended.stdout)
     if ended.returncode or tps is None or latency is None:
         raise BenchFailed(f"pgbench: {ended.stderr.strip()[-300:]}")
@@ -134,5 +171,11 @@ async def _debit(conn: AsyncConnection, reference: str, *, lock: bool) -> None:
         return
     if balance < 1:
         raise BenchFailed("the yardstick's wallet is empty")
-    await conn.execute(insert(plain_entries).values(wallet_id="plain", reference_id=reference, amount_micros=-1))
-    await conn.execute(update(plain_wallets).where(plain_wallets.c.id == "plain").values(balance_micros=balance - 1))
+    await conn.execute(
+        insert(plain_entries).values(wallet_id="plain", reference_id=reference, amount_micros=-1)
+    )
+    await conn.execute(
+        update(plain_wallets)
+        .where(plain_wallets.c.id == "plain")
+        .values(balance_micros=balance - 1)
+    )

@@ -1,4 +1,6 @@
-"""Who acts in the demo: the software company calling our API, its customers' providers, and Twilio. All over HTTP."""
+"""Who acts in the demo: the software company calling our API, its customers' providers, and Twilio.
+All over HTTP.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +34,9 @@ class Actor:
         answer = await self.http.request(method, path, json=body, headers=headers, params=query)
         if answer.status_code != status if status else not answer.is_success:
             wanted = status or "a success"
-            raise Differs(f"{method} {path}: expected {wanted}, got {answer.status_code}: {answer.text[:400]}")
+            raise Differs(
+                f"{method} {path}: expected {wanted}, got {answer.status_code}: {answer.text[:400]}"
+            )
         return answer.json() if answer.content else None
 
 
@@ -67,10 +71,14 @@ class Provider(Actor):
         return events
 
     async def answered(self, event_id: str, times: int = 1) -> list[float]:
-        """Wait until our webhook has answered 200 to each delivery; returns how many seconds each answer took."""
+        """Wait until our webhook has answered 200 to each delivery; returns how many seconds each
+        answer took.
+        """
 
         async def look() -> list[Any] | None:
-            found = (await self.ask("GET", "/_sim/deliveries", query={"event_id": event_id}))["deliveries"]
+            found = (await self.ask("GET", "/_sim/deliveries", query={"event_id": event_id}))[
+                "deliveries"
+            ]
             done = [one for one in found if one["status"] == "delivered"]
             return found if len(done) == len(found) >= times else None
 
@@ -92,7 +100,9 @@ class Twilio(Actor):
         return next(str(one["status"]) for one in accounts if one["sid"] == sid)
 
     async def messages(self, sid: str) -> list[Any]:
-        found: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))["messages"]
+        found: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))[
+            "messages"
+        ]
         return found
 
     async def callbacks_are_out(self) -> None:
@@ -107,5 +117,7 @@ class Twilio(Actor):
 
 
 def kept(messages: list[Any]) -> list[Any]:
-    """Those that Twilio did not give back (30002: the account was suspended before they were sent)."""
+    """Those that Twilio did not give back (30002: the account was suspended before they were
+    sent).
+    """
     return [one for one in messages if one["error_code"] != 30002]

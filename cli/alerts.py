@@ -1,4 +1,6 @@
-"""`tollgate alerts`: what a person has to look at, in all organizations, and the word that it is settled."""
+"""`tollgate alerts`: what a person has to look at, in all organizations, and the word that it is
+settled.
+"""
 
 import json
 
@@ -29,7 +31,13 @@ def show_all(*, as_json: bool) -> None:
     shown = table("organization", "kind", "raised", "times", "detail")
     for alert in standing:
         raised_at = alert.raised_at.strftime("%Y-%m-%d %H:%M UTC")
-        shown.add_row(alert.organization_id or "(installation)", alert.kind, raised_at, str(alert.times), alert.detail)
+        shown.add_row(
+            alert.organization_id or "(installation)",
+            alert.kind,
+            raised_at,
+            str(alert.times),
+            alert.detail,
+        )
     output.print(shown)
 
 

@@ -48,7 +48,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again when it is done, and the process would end by them."""
+    """Leaves signals to us: uvicorn raises them again when it is done, and the process would end by
+    them.
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,11 +60,15 @@ class _Server(uvicorn.Server):
 async def _serve(listener: socket.socket) -> int:
     stop = stop_requested()
     async with AsyncExitStack() as stack:
-        services = await unless_stopped(stack.enter_async_context(from_environment("tollgate-api")), stop)
+        services = await unless_stopped(
+            stack.enter_async_context(from_environment("tollgate-api")), stop
+        )
         if services is None:
             return 0
         server = _Server(
-            connections.config(create_app(services), backlog=4096, timeout_graceful_shutdown=DRAIN_SECONDS)
+            connections.config(
+                create_app(services), backlog=4096, timeout_graceful_shutdown=DRAIN_SECONDS
+            )
         )
         collect_garbage_rarely()
         asking = asyncio.create_task(_say_if_away(services.client))

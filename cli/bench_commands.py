@@ -9,7 +9,9 @@ from domain.billing.subscription import Provider
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
 
-bench = typer.Typer(help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True
+)
 
 
 @bench.callback()
@@ -19,12 +21,16 @@ def choose() -> None:
 
 @bench.command("lifecycle")
 def bench_lifecycle(
-    organizations: Annotated[int, typer.Option(min=20, help="How many are suspended at once.")] = 1000,
+    organizations: Annotated[
+        int, typer.Option(min=20, help="How many are suspended at once.")
+    ] = 1000,
     provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
     *,
     as_json: Json = False,
 ) -> None:
-    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four empty activities."""
+    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four
+    empty activities.
+    """
     from cli.benchmarks import lifecycle
 
     lifecycle(organizations, provider, as_json=as_json)
@@ -34,9 +40,13 @@ def bench_lifecycle(
 def bench_wallet(
     *,
     as_json: Json = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")
+    ] = None,
 ) -> None:
-    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain SQLAlchemy."""
+    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain
+    SQLAlchemy.
+    """
     from cli.benchmarks import wallet
 
     wallet(plot, as_json=as_json)
@@ -44,11 +54,15 @@ def bench_wallet(
 
 @bench.command("campaign")
 def bench_campaign(
-    messages: Annotated[int, typer.Option(min=1000, help="Of both organizations together.")] = 20_000,
+    messages: Annotated[
+        int, typer.Option(min=1000, help="Of both organizations together.")
+    ] = 20_000,
     *,
     as_json: Json = False,
 ) -> None:
-    """Messages a second with two status callbacks each, events per message, and how soon a suspension stops one."""
+    """Messages a second with two status callbacks each, events per message, and how soon a
+    suspension stops one.
+    """
     from cli.benchmarks import campaign
 
     campaign(messages, as_json=as_json)

@@ -1,4 +1,6 @@
-"""`tollgate bench`: measures on a whole installation of its own, and fails when it finds a guarantee broken."""
+"""`tollgate bench`: measures on a whole installation of its own, and fails when it finds a
+guarantee broken.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -36,7 +38,9 @@ TIMEOUT = 60.0
 
 def lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> None:
     check_settings()
-    raise typer.Exit(uvloop.run(until_stopped(_lifecycle(organizations, provider, as_json=as_json))))
+    raise typer.Exit(
+        uvloop.run(until_stopped(_lifecycle(organizations, provider, as_json=as_json)))
+    )
 
 
 def wallet(plot: Path | None, *, as_json: bool) -> None:
@@ -50,7 +54,9 @@ def campaign(messages: int, *, as_json: bool) -> None:
 
 
 async def _campaign(messages: int, *, as_json: bool) -> int:
-    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
+    async with serve(
+        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+    ) as stack:
         try:
             async with _target(stack) as (target, client):
                 worker = stack.children.running["worker"].pid
@@ -64,11 +70,21 @@ async def _campaign(messages: int, *, as_json: bool) -> int:
 
 
 def _campaign_table(report: bench_campaign.Report) -> Table:
-    table = Table("what", "figure", "to reach", title="tollgate bench campaign", title_justify="left")
+    table = Table(
+        "what", "figure", "to reach", title="tollgate bench campaign", title_justify="left"
+    )
     rows = [
-        (f"{report.messages:,} messages, two callbacks each", f"{report.messages_per_second:,.0f}/s", ">= 500/s"),
+        (
+            f"{report.messages:,} messages, two callbacks each",
+            f"{report.messages_per_second:,.0f}/s",
+            ">= 500/s",
+        ),
         ("events of history per message", f"{report.events_per_message:.3f}", "<= 0.1"),
-        ("suspension's answer to the last message", f"{report.last_accept_after_answer:+.3f} s", "<= 1 s"),
+        (
+            "suspension's answer to the last message",
+            f"{report.last_accept_after_answer:+.3f} s",
+            "<= 1 s",
+        ),
         ("debits after the answer", str(report.debits_after_answer), "0"),
         ("accepted twice", str(report.accepted_twice), "0"),
         ("the worker's memory", f"{report.worker_rss_mb:.0f} MB", "<= 300 MB"),
@@ -80,13 +96,19 @@ def _campaign_table(report: bench_campaign.Report) -> Table:
 
 
 async def _wallet(plot: Path | None, *, as_json: bool) -> int:
-    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
+    async with serve(
+        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+    ) as stack:
         key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
         engine = create_engine(stack.database_url, pool_size=8)
         crowded = create_engine(stack.database_url, pool_size=100)
         try:
             target = bench_wallet.Target(
-                engine=engine, crowded=crowded, database_url=stack.database_url, api_url=stack.api_url, key=key
+                engine=engine,
+                crowded=crowded,
+                database_url=stack.database_url,
+                api_url=stack.api_url,
+                key=key,
             )
             report = await bench_wallet.run(target, _say)
         except BenchFailed as problem:
@@ -116,23 +138,61 @@ def _wallet_table(report: bench_wallet.Report) -> Table:
     best, ours = report.best_of_pgbench, report.one_wallet[100]
     alone = report.one_wallet[1].p50_ms / report.pgbench[1].average_ms
     many = report.many_evenly.per_second / report.pgbench_many.per_second
-    table = Table("debits a second", "figure", "p99", "to reach", title="tollgate bench wallet", title_justify="left")
+    table = Table(
+        "debits a second",
+        "figure",
+        "p99",
+        "to reach",
+        title="tollgate bench wallet",
+        title_justify="left",
+    )
     rows: list[tuple[str, float, float | None, str]] = [
-        (f"pgbench, one wallet, {n} clients", one.per_second, None, "") for n, one in report.pgbench.items()
+        (f"pgbench, one wallet, {n} clients", one.per_second, None, "")
+        for n, one in report.pgbench.items()
     ]
     rows += [
-        ("SQLAlchemy, SERIALIZABLE, 100 callers", report.serializable.per_second, report.serializable.p99_ms, ""),
-        ("SQLAlchemy, row lock, 100 callers", report.row_lock.per_second, report.row_lock.p99_ms, ""),
-        *((f"ours, one wallet, {n} callers", one.per_second, one.p99_ms, "") for n, one in report.one_wallet.items()),
+        (
+            "SQLAlchemy, SERIALIZABLE, 100 callers",
+            report.serializable.per_second,
+            report.serializable.p99_ms,
+            "",
+        ),
+        (
+            "SQLAlchemy, row lock, 100 callers",
+            report.row_lock.per_second,
+            report.row_lock.p99_ms,
+            "",
+        ),
+        *(
+            (f"ours, one wallet, {n} callers", one.per_second, one.p99_ms, "")
+            for n, one in report.one_wallet.items()
+        ),
         ("pgbench, 2,000 wallets, 100 clients", report.pgbench_many.per_second, None, ""),
-        ("ours, 2,000 wallets, 100 callers", report.many_evenly.per_second, report.many_evenly.p99_ms, ""),
+        (
+            "ours, 2,000 wallets, 100 callers",
+            report.many_evenly.per_second,
+            report.many_evenly.p99_ms,
+            "",
+        ),
         ("ours, the same by Zipf", report.many_by_zipf.per_second, report.many_by_zipf.p99_ms, ""),
         ("ours, lists of 1,000", report.list_per_second, None, "30,000"),
-        ("ours, HTTP, 100 connections", report.http.per_second, report.http.p99_ms, "2,500; 150 ms"),
+        (
+            "ours, HTTP, 100 connections",
+            report.http.per_second,
+            report.http.p99_ms,
+            "2,500; 150 ms",
+        ),
     ]
     for what, per_second, p99_ms, reach in rows:
-        table.add_row(what, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach)
-    table.add_row("one wallet, 100 callers, to pgbench's best", f"{ours.per_second / best:.1f} x", "", "6 x; 20 ms")
+        table.add_row(
+            what, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach
+        )
+    table.add_row(
+        "one wallet, 100 callers, to pgbench's best",
+        f"{ours.per_second / best:.1f} x",
+        "",
+        "6 x; 20 ms",
+    )
     table.add_row("2,000 wallets to pgbench", f"{many:.1f} x", "", "2 x")
     table.add_row("one alone to pgbench's", f"{alone:.2f} x", "", "2 x")
     table.add_row("certify", "holds" if report.certified else "broken", "", "holds")
@@ -144,9 +204,13 @@ def _say(line: str) -> None:
 
 
 async def _lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> int:
-    async with serve(told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say) as stack:
+    async with serve(
+        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+    ) as stack:
         environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
-        async with stack.children.run("bare-worker", "bench.bare_worker", [BARE_QUEUE], environment):
+        async with stack.children.run(
+            "bare-worker", "bench.bare_worker", [BARE_QUEUE], environment
+        ):
             try:
                 report = await _measure(stack, organizations, provider)
             except BenchFailed as problem:
@@ -166,7 +230,9 @@ async def _measure(stack: Stack, organizations: int, provider: Provider) -> Repo
 async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
     key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
     client = await connect(
-        ClientConnectConfig(target_host=stack.temporal_address, namespace=stack.environment["TEMPORAL_NAMESPACE"])
+        ClientConnectConfig(
+            target_host=stack.temporal_address, namespace=stack.environment["TEMPORAL_NAMESPACE"]
+        )
     )
     engine = create_engine(stack.database_url, pool_size=4)
     try:
@@ -178,13 +244,18 @@ async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
         ):
             api.headers["authorization"] = f"Bearer {key}"
             await load.alone(client)
-            yield Target(api=api, paypal=paypal, stripe=stripe, twilio=twilio, engine=engine), client
+            yield (
+                Target(api=api, paypal=paypal, stripe=stripe, twilio=twilio, engine=engine),
+                client,
+            )
     finally:
         await engine.dispose()
 
 
 def _table(report: Report) -> Table:
-    table = Table("what", "figure", "to reach", title="tollgate bench lifecycle", title_justify="left")
+    table = Table(
+        "what", "figure", "to reach", title="tollgate bench lifecycle", title_justify="left"
+    )
     steps = report.steps_p50 / report.bare_p50
     storm = report.storm_per_second / report.bare_per_second
     rows = [

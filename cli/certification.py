@@ -1,4 +1,6 @@
-"""`tollgate certify`: the guarantees 1 to 7, each checked on the live database, with its figures."""
+"""`tollgate certify`: the guarantees 1 to 7, each checked on the live database, with its
+figures.
+"""
 
 import asyncio
 import json
@@ -36,7 +38,11 @@ def certify(*, as_json: bool, witness: Path | None = None) -> None:
         findings, tail = asyncio.run(_examine_all(url, witness))
     if as_json:
         since = tail.since.isoformat() if tail.since else None
-        write(json.dumps(as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}))
+        write(
+            json.dumps(
+                as_document(findings) | {"unsealed": {"entries": tail.entries, "since": since}}
+            )
+        )
     else:
         show(findings, output, tail)
     if not holds(findings):
@@ -60,7 +66,9 @@ async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], U
 async def prove(
     conn: AsyncConnection, witnessed: Sequence[Line] | None, progress: Progress
 ) -> tuple[list[Finding], Unsealed]:
-    """Every finding, and what is not sealed yet, of one snapshot: else what is booked meanwhile would not be of one."""
+    """Every finding, and what is not sealed yet, of one snapshot: else what is booked meanwhile
+    would not be of one.
+    """
     findings = await proof.certify(conn, progress)
     if witnessed is not None:
         findings.append(await witness_file.compare(conn, witnessed))
@@ -118,13 +126,24 @@ def show(findings: Sequence[Finding], console: Console, tail: Unsealed | None = 
         table.add_row(_sign(console, good=good), Text(f"{number}  {name}", "bold"))
         for finding in found:
             style = "dim" if finding.holds else "bold red"
-            told = finding.check if finding.first is None else f"{finding.check}; the first: {finding.first}"
+            told = (
+                finding.check
+                if finding.first is None
+                else f"{finding.check}; the first: {finding.first}"
+            )
             table.add_row(
-                "", Padding(Text(one_line(told)), (0, 0, 0, 3)), str(finding.broken), str(finding.examined), style=style
+                "",
+                Padding(Text(one_line(told)), (0, 0, 0, 3)),
+                str(finding.broken),
+                str(finding.examined),
+                style=style,
             )
     console.print(table)
     if tail is not None and tail.entries:
-        console.print(f"{tail.entries} entries are not sealed yet, the oldest of {tail.since}", highlight=False)
+        console.print(
+            f"{tail.entries} entries are not sealed yet, the oldest of {tail.since}",
+            highlight=False,
+        )
     style = "bold green" if holds(findings) else "bold red"
     console.print(verdict(findings), style=style, highlight=False)
 

@@ -1,7 +1,7 @@
 """Every command with its options and help: what can be typed, and nothing of what is done.
 
-A command's own module is imported when the command runs, so that help, completion and a mistyped option are
-answered at once.
+A command's own module is imported when the command runs, so that help, completion and a mistyped
+option are answered at once.
 """
 
 from enum import StrEnum
@@ -16,11 +16,15 @@ from domain.billing.subscription import Provider
 
 OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 
-app = typer.Typer(name="tollgate", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="tollgate", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 parked = typer.Typer(invoke_without_command=True)
 alerts = typer.Typer(invoke_without_command=True)
-unpaid = typer.Typer(help="Messages that Twilio sent although they were refunded.", no_args_is_help=True)
+unpaid = typer.Typer(
+    help="Messages that Twilio sent although they were refunded.", no_args_is_help=True
+)
 
 
 class ScopeName(StrEnum):
@@ -47,7 +51,10 @@ def not_blank(text: str) -> str:
 def tollgate(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """No message leaves without payment."""
@@ -55,9 +62,14 @@ def tollgate(
 
 @app.command()
 def demo(
-    *, keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")] = False
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Start everything on this machine, play the story of two organizations over HTTP, and prove the guarantees."""
+    """Start everything on this machine, play the story of two organizations over HTTP, and prove
+    the guarantees.
+    """
     from cli.demo import demo as run
 
     run(keep=keep)
@@ -65,7 +77,9 @@ def demo(
 
 @app.command()
 def dev() -> None:
-    """Run servers, simulators, API and worker until Ctrl-C; print their addresses and an API key of each scope."""
+    """Run servers, simulators, API and worker until Ctrl-C; print their addresses and an API key of
+    each scope.
+    """
     from cli.dev import dev as run
 
     run()
@@ -84,14 +98,21 @@ def api(
 
 @app.command()
 def worker(
-    queues: Annotated[str, typer.Option(help="Which queues to poll, separated by commas.")] = "lifecycle,campaigns",
+    queues: Annotated[
+        str, typer.Option(help="Which queues to poll, separated by commas.")
+    ] = "lifecycle,campaigns",
     *,
-    versioned: Annotated[bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")] = False,
+    versioned: Annotated[
+        bool, typer.Option("--versioned", help="Take part in Temporal's worker versioning.")
+    ] = False,
     metrics: Annotated[
-        str | None, typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464.")
+        str | None,
+        typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464."),
     ] = None,
 ) -> None:
-    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a minute at most."""
+    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a
+    minute at most.
+    """
     from cli.worker_process import worker as run
 
     run(queues, metrics, versioned=versioned)
@@ -111,17 +132,33 @@ def migrate(
 def migrate_customers(
     *,
     to: Annotated[Provider, typer.Option(help="The provider to move to.")],
-    cohort: Annotated[str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")] = "",
+    cohort: Annotated[
+        str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")
+    ] = "",
     plan: Annotated[str, typer.Option(help="The plan or price at the new provider.")] = "",
-    return_url: Annotated[str, typer.Option(help="Where the customer lands after consenting.")] = "",
-    cancel_url: Annotated[str, typer.Option(help="Where the customer lands after not consenting.")] = "",
+    return_url: Annotated[
+        str, typer.Option(help="Where the customer lands after consenting.")
+    ] = "",
+    cancel_url: Annotated[
+        str, typer.Option(help="Where the customer lands after not consenting.")
+    ] = "",
     per_minute: Annotated[float, typer.Option(help="Start so many a minute.", min=0.1)] = 60.0,
-    error_budget: Annotated[str, typer.Option(help="Stop when more of those that ended went wrong.")] = "2%",
-    status: Annotated[bool, typer.Option("--status", help="Show where they are, and start nothing.")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Start no further ones; those under way go on.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")] = False,
+    error_budget: Annotated[
+        str, typer.Option(help="Stop when more of those that ended went wrong.")
+    ] = "2%",
+    status: Annotated[
+        bool, typer.Option("--status", help="Show where they are, and start nothing.")
+    ] = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Start no further ones; those under way go on.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")
+    ] = False,
 ) -> None:
-    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the budget is spent."""
+    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the
+    budget is spent.
+    """
     from cli.switch_customers import migrate_customers as run
 
     run(
@@ -140,9 +177,13 @@ def migrate_customers(
 
 @app.command()
 def reconcile(
-    settle: Annotated[int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)] = 120,
+    settle: Annotated[
+        int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)
+    ] = 120,
 ) -> None:
-    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not be asked."""
+    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not
+    be asked.
+    """
     from cli.reconciliation import reconcile as run
 
     run(settle)
@@ -151,9 +192,12 @@ def reconcile(
 @app.command()
 def certify(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the table.")
+    ] = False,
     witness: Annotated[
-        Path | None, typer.Option(help="A file, kept away from the database, to compare with and to add to.")
+        Path | None,
+        typer.Option(help="A file, kept away from the database, to compare with and to add to."),
     ] = None,
 ) -> None:
     """Prove guarantees 1 to 7 on the database, which is not changed; exit status 1 if one fails."""
@@ -173,7 +217,9 @@ def explain(organization: OrganizationId) -> None:
 @keys.command("create")
 def create_key(
     name: Annotated[str, typer.Option(help="Who or what will use it.", callback=not_blank)],
-    scope: Annotated[ScopeName, typer.Option(help="Each includes those before it.")] = ScopeName.READ,
+    scope: Annotated[
+        ScopeName, typer.Option(help="Each includes those before it.")
+    ] = ScopeName.READ,
 ) -> None:
     """Make a key. It is printed once, alone on standard output, and cannot be read again."""
     from cli.keys import create
@@ -211,7 +257,9 @@ def dismiss_parked(
     delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
     reason: Annotated[str, typer.Option(help="How it was settled.", callback=not_blank)],
 ) -> None:
-    """Dismiss one that is settled: nothing is to be done about it any more. Exit status 1 if it is not parked."""
+    """Dismiss one that is settled: nothing is to be done about it any more. Exit status 1 if it is
+    not parked.
+    """
     from cli.parked import dismiss
 
     dismiss(delivery_id, reason)
@@ -219,7 +267,9 @@ def dismiss_parked(
 
 @alerts.callback()
 def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the alerts that stand, of all organizations and of the installation, the oldest first."""
+    """List the alerts that stand, of all organizations and of the installation, the oldest
+    first.
+    """
     if context.invoked_subcommand is None:
         from cli.alerts import show_all
 
@@ -227,8 +277,12 @@ def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 @alerts.command("close")
-def close_alert(organization: OrganizationId, kind: Annotated[str, typer.Argument(help="Its kind.")]) -> None:
-    """Close one that only a person can settle. It is raised again when it is seen again. Exit status 1: no such."""
+def close_alert(
+    organization: OrganizationId, kind: Annotated[str, typer.Argument(help="Its kind.")]
+) -> None:
+    """Close one that only a person can settle. It is raised again when it is seen again. Exit
+    status 1: no such.
+    """
     from cli.alerts import close
 
     close(organization, kind)
@@ -244,9 +298,12 @@ def list_unpaid(organization: OrganizationId, *, as_json: Json = False) -> None:
 
 @unpaid.command("charge")
 def charge_unpaid(
-    organization: OrganizationId, message_id: Annotated[UUID, typer.Argument(help="The message's id.")]
+    organization: OrganizationId,
+    message_id: Annotated[UUID, typer.Argument(help="The message's id.")],
 ) -> None:
-    """Take its price from the wallet again, once for each attempt that was sent. Exit status 1 if that is refused."""
+    """Take its price from the wallet again, once for each attempt that was sent. Exit status 1 if
+    that is refused.
+    """
     from cli.unpaid import charge
 
     charge(organization, message_id)

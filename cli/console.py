@@ -61,7 +61,9 @@ class _Rows(Table):
     """What stands in a cell stays in it."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+        super().add_row(
+            *(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options
+        )
 
 
 def table(*headings: str) -> Table:

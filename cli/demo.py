@@ -1,4 +1,6 @@
-"""`tollgate demo`: the whole loop on this machine, played and checked; exit status 1 if anything differs."""
+"""`tollgate demo`: the whole loop on this machine, played and checked; exit status 1 if anything
+differs.
+"""
 
 import time
 from collections.abc import AsyncIterator
@@ -28,21 +30,27 @@ def demo(*, keep: bool) -> None:
 
 async def _run(*, keep: bool) -> int:
     began = time.monotonic()
-    output.print("Tollgate: no message leaves without payment. One organization's story.", style="bold")
+    output.print(
+        "Tollgate: no message leaves without payment. One organization's story.", style="bold"
+    )
     output.print("\nStarting everything on this machine", style="bold")
     async with serve(told=started, say=output.print) as stack:
         failure = await _failure(stack)
         if failure is None:
             output.print(f"\nIt all held, in {time.monotonic() - began:.0f} s.", highlight=False)
         else:
-            errors.print(f"\n{failure}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+            errors.print(
+                f"\n{failure}", style="bold red", markup=False, highlight=False, soft_wrap=True
+            )
         if keep:
             await show_addresses(stack)
             await stay(stack)
         elif failure is None:
             _say_where(stack)
         if failure is not None:
-            raise CommandFailed(f"the logs are in {stack.data_dir}; they end with\n{stack.children.last_words()}")
+            raise CommandFailed(
+                f"the logs are in {stack.data_dir}; they end with\n{stack.children.last_words()}"
+            )
     return 0
 
 
@@ -76,7 +84,9 @@ async def _stories(stack: Stack, teller: Teller) -> AsyncIterator[tuple[Story, S
     key = await keys.make(stack.database_url, "demo", Scope.OPERATOR)
     async with AsyncExitStack() as clients:
         to_company, to_paypal, to_stripe, to_twilio = [
-            await clients.enter_async_context(httpx.AsyncClient(base_url=url, headers=headers, timeout=30))
+            await clients.enter_async_context(
+                httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+            )
             for url, headers in (
                 (stack.api_url, {"Authorization": f"Bearer {key}"}),
                 (stack.paypal_url, {}),

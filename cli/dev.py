@@ -24,7 +24,9 @@ def dev() -> None:
 
 
 async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
-    """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a second one is final."""
+    """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a
+    second one is final.
+    """
     stop = stop_requested()
     task = asyncio.create_task(what)
     await first_of(task, stop)
@@ -59,7 +61,10 @@ async def _run() -> int:
 
 
 async def show_addresses(stack: Stack) -> None:
-    made = {scope.word: await keys.make(stack.database_url, f"dev {scope.word}", scope) for scope in Scope}
+    made = {
+        scope.word: await keys.make(stack.database_url, f"dev {scope.word}", scope)
+        for scope in Scope
+    }
     rows = {
         "API": stack.api_url,
         "API docs": stack.docs_url,
@@ -76,5 +81,7 @@ async def show_addresses(stack: Stack) -> None:
     output.print(table, highlight=False)
     output.print("\nFor other commands, in another terminal:", highlight=False)
     for name, value in stack.environment.items():
-        output.print(f"export {name}={shlex.quote(value)}", highlight=False, markup=False, soft_wrap=True)
+        output.print(
+            f"export {name}={shlex.quote(value)}", highlight=False, markup=False, soft_wrap=True
+        )
     output.print()

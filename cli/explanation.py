@@ -1,4 +1,6 @@
-"""`tollgate explain`: why an organization may or may not send, in sentences first, then what they were told from."""
+"""`tollgate explain`: why an organization may or may not send, in sentences first, then what they
+were told from.
+"""
 
 import asyncio
 from datetime import datetime
@@ -47,7 +49,12 @@ def show(told: Explanation, console: Console) -> None:
             campaign = one.campaign
             position = str(one.position) if one.position else "all handed over"
             campaigns.add_row(
-                str(campaign.id), campaign.name, campaign.status.value, campaign.reason, position, str(campaign.total)
+                str(campaign.id),
+                campaign.name,
+                campaign.status.value,
+                campaign.reason,
+                position,
+                str(campaign.total),
             )
         console.print(campaigns)
     if told.deliveries:
@@ -66,7 +73,9 @@ def show(told: Explanation, console: Console) -> None:
 
 def show_receipt(receipt: Receipt, console: Console) -> None:
     """One suspension or reactivation: each step with its time, and what leaked."""
-    console.print(one_line(f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}"), style="bold")
+    console.print(
+        one_line(f"Epoch {receipt.epoch}: {receipt.status.value}, by {receipt.cause}"), style="bold"
+    )
     steps = table("step", "done after", "result")
     for step in receipt.steps:
         since = datetime.fromisoformat(step["finished_at"]) - receipt.decided_at
@@ -74,7 +83,9 @@ def show_receipt(receipt: Receipt, console: Console) -> None:
     if receipt.finished_at is None:
         steps.add_row("not finished", "", "")
     elif receipt.leaked_debits is not None:
-        steps.add_row("leaked", "", f"{receipt.leaked_debits} debits, {receipt.leaked_messages} messages")
+        steps.add_row(
+            "leaked", "", f"{receipt.leaked_debits} debits, {receipt.leaked_messages} messages"
+        )
     console.print(steps)
 
 

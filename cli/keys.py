@@ -12,16 +12,22 @@ from domain.plain_text import is_plain
 def create(name: str, scope: str) -> None:
     """The key stands alone on standard output."""
     if not name.strip() or not is_plain(name):
-        raise typer.BadParameter("a name is not blank, and has no control characters", param_hint="--name")
+        raise typer.BadParameter(
+            "a name is not blank, and has no control characters", param_hint="--name"
+        )
     key, plain = run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
-    errors.print(f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False)
+    errors.print(
+        f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False
+    )
     write(plain)
 
 
 def show_all() -> None:
     shown = table("id", "name", "scope", "created", "revoked")
     for key in run(api_keys.page):
-        shown.add_row(key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at"))
+        shown.add_row(
+            key.id, key.name, key.scope.word, _at(key, "created_at"), _at(key, "revoked_at")
+        )
     output.print(shown)
 
 

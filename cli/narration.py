@@ -1,4 +1,6 @@
-"""How the demo tells its story: chapters, a line for each step with what it took, and expectations that must hold."""
+"""How the demo tells its story: chapters, a line for each step with what it took, and expectations
+that must hold.
+"""
 
 import asyncio
 import time
@@ -76,8 +78,12 @@ def expect(what: str, found: object, wanted: object) -> None:
         raise Differs(f"{what}: expected {wanted!r}, found {found!r}")
 
 
-async def wait_for(what: str, look: Callable[[], Awaitable[T | None]], patience: float = PATIENCE) -> T:
-    """What `look` finds as soon as it is neither None nor False. Raises Differs when patience ends."""
+async def wait_for(
+    what: str, look: Callable[[], Awaitable[T | None]], patience: float = PATIENCE
+) -> T:
+    """What `look` finds as soon as it is neither None nor False. Raises Differs when patience
+    ends.
+    """
     deadline = time.monotonic() + patience
     while True:
         found = await look()

@@ -1,4 +1,6 @@
-"""`tollgate parked`: the webhook deliveries that a person has to look at, and the word that one is settled."""
+"""`tollgate parked`: the webhook deliveries that a person has to look at, and the word that one is
+settled.
+"""
 
 import json
 
@@ -19,7 +21,11 @@ def show_all(*, as_json: bool) -> None:
     """What `GET /v1/webhooks/parked` answers, all pages of it."""
     deliveries = [ParkedOut.of(parked) for parked in run(_all)]
     if as_json:
-        write(json.dumps({"deliveries": [delivery.model_dump(mode="json") for delivery in deliveries]}))
+        write(
+            json.dumps(
+                {"deliveries": [delivery.model_dump(mode="json") for delivery in deliveries]}
+            )
+        )
         return
     shown = table("id", "received", "event", "organization", "amount", "payer", "outcome", "to do")
     for delivery in deliveries:

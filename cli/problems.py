@@ -1,4 +1,6 @@
-"""What ended a command, in one line for whoever typed it and as a status; None for what nobody expected."""
+"""What ended a command, in one line for whoever typed it and as a status; None for what nobody
+expected.
+"""
 
 import errno
 
@@ -30,7 +32,10 @@ def in_words(problem: Exception) -> tuple[str, Status] | None:
         case NoConnectionFree():
             return "the database does not answer: no connection was free", Status.UNAVAILABLE
         case RPCError():
-            return f"Temporal does not do what it should: {_first_line(problem.message)}", Status.UNAVAILABLE
+            return (
+                f"Temporal does not do what it should: {_first_line(problem.message)}",
+                Status.UNAVAILABLE,
+            )
         case OSError(filename=str() as path, strerror=str() as reason):
             return f"{path}: {reason}", Status.MISUSED
         case OSError(errno=errno.ENOSPC):

@@ -1,4 +1,6 @@
-"""`tollgate reconcile`: what the providers list as having happened, against what was delivered, now."""
+"""`tollgate reconcile`: what the providers list as having happened, against what was delivered,
+now.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,11 +24,18 @@ def reconcile(settle: int) -> None:
     output.print(shown)
     for one in tallies:
         if one.problem:
-            errors.print(one_line(f"{one.provider} could not be asked: {one.problem}"), style="red", highlight=False)
+            errors.print(
+                one_line(f"{one.provider} could not be asked: {one.problem}"),
+                style="red",
+                highlight=False,
+            )
     if any(one.problem for one in tallies):
         raise typer.Exit(1)
 
 
 async def _compare(settle: int) -> Sequence[Tally]:
     async with from_environment("tollgate-reconcile", patience=AT_ONCE, say=say) as services:
-        return [await services.listing.compare(one, Settled(seconds=settle)) for one in services.providers]
+        return [
+            await services.listing.compare(one, Settled(seconds=settle))
+            for one in services.providers
+        ]

@@ -25,7 +25,9 @@ def migrate(revision: str) -> None:
         if found is not None and found not in known:
             raise Misused(schema_problem(found) or "")
         if revision not in {"head", *known}:
-            raise Misused(f"--revision: there is no {revision}; this build knows {known[0]} to {known[-1]}")
+            raise Misused(
+                f"--revision: there is no {revision}; this build knows {known[0]} to {known[-1]}"
+            )
         at = database.migrate(url, revision)
     output.print(f"the schema is at {at}", highlight=False)
 
@@ -38,7 +40,9 @@ def configured() -> Settings:
 
 
 def configured_wholly() -> Settings:
-    """The same, after all that the API and the worker need was checked: one line names everything that is wrong."""
+    """The same, after all that the API and the worker need was checked: one line names everything
+    that is wrong.
+    """
     from runtime import environment  # noqa: PLC0415 - the providers' clients, which few commands need
 
     environment.read()
@@ -47,7 +51,8 @@ def configured_wholly() -> Settings:
 
 @contextmanager
 def database_url(read: Settings) -> Iterator[str]:
-    """The database that the settings name, or the embedded one, migrated, for as long as it is used.
+    """The database that the settings name, or the embedded one, migrated, for as long as it is
+    used.
 
     Raises ServerAway when it does not answer, BadSettings when its schema is not this build's.
     """

@@ -11,7 +11,9 @@ TURNS = (
     ("give_up", "its payments fail", "suspended", "shut", SUSPENSION),
     ("pay", "it pays", "active", "open", REACTIVATION),
 )
-"""What happens at Stripe, and in words; the standing, here and at Twilio, and the gate that follow; by which steps."""
+"""What happens at Stripe, and in words; the standing, here and at Twilio, and the gate that follow;
+by which steps.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,17 @@ class SecondStory:
                 for event in events:
                     await self.stripe.answered(event["id"])
                 told = await wait_for(f"{id_} {status}", lambda: self.company.applied(id_, status))  # noqa: B023
-                expect("the subaccount's status at Twilio", await self.twilio.status_of(account), status)
+                expect(
+                    "the subaccount's status at Twilio",
+                    await self.twilio.status_of(account),
+                    status,
+                )
                 expect("the wallet's gate", told["wallet"]["gate"], gate)
-                expect("the receipt's steps", [step["step"] for step in told["receipts"][0]["steps"]], steps)
+                expect(
+                    "the receipt's steps",
+                    [step["step"] for step in told["receipts"][0]["steps"]],
+                    steps,
+                )
                 names = " and ".join(event["type"] for event in events)
                 line.says(
                     f"{doing}: Stripe's signed {names}; {status.upper()} here and at Twilio, the gate {gate}",
@@ -56,6 +66,8 @@ class SecondStory:
         made = await self.stripe.ask("POST", "/_sim/subscriptions", {"organization_id": id_})
         linked = {"provider": "stripe", "subscription_id": made["object"]["id"]}
         current = await self.company.ask("POST", f"/v1/organizations/{id_}/subscription", linked)
-        expect("the linked subscription", (current["state"], current["is_current"]), ("active", True))
+        expect(
+            "the linked subscription", (current["state"], current["is_current"]), ("active", True)
+        )
         subscription: str = current["subscription_id"]
         return subscription

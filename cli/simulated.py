@@ -1,4 +1,6 @@
-"""The simulated PayPal, Stripe and Twilio: how their processes are started, and what Tollgate has to know of them."""
+"""The simulated PayPal, Stripe and Twilio: how their processes are started, and what Tollgate has
+to know of them.
+"""
 
 import secrets
 from collections.abc import Mapping
@@ -16,7 +18,9 @@ def _secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """Three simulators with credentials that nobody else has; `ca_file` is where PayPal's writes its trust root."""
+    """Three simulators with credentials that nobody else has; `ca_file` is where PayPal's writes
+    its trust root.
+    """
 
     paypal_port: int
     stripe_port: int
@@ -41,9 +45,18 @@ class Simulated:
         return f"http://{HOST}:{self.twilio_port}"
 
     def arguments(self, api_url: str) -> Mapping[str, list[str]]:
-        """By name, what `simulators.server` is started with; webhooks go to the API at `api_url`."""
+        """By name, what `simulators.server` is started with; webhooks go to the API at
+        `api_url`.
+        """
         webhook = ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", self.webhook_id]
-        app = ["--client-id", CLIENT_ID, "--client-secret", self.client_secret, "--ca-file", str(self.ca_file)]
+        app = [
+            "--client-id",
+            CLIENT_ID,
+            "--client-secret",
+            self.client_secret,
+            "--ca-file",
+            str(self.ca_file),
+        ]
         stripe = ["--api-key", self.api_key, "--webhook-secret", self.signing_secret]
         account = ["--account-sid", ACCOUNT_SID, "--auth-token", self.auth_token]
         return {

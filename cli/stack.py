@@ -1,4 +1,6 @@
-"""The whole of Tollgate on this machine: servers, simulators, API and worker, which end with us and in order."""
+"""The whole of Tollgate on this machine: servers, simulators, API and worker, which end with us and
+in order.
+"""
 
 import asyncio
 import contextlib
@@ -9,7 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,7 +58,9 @@ class StackFailed(CommandFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """`environment` is what the API and the worker were given: with it every command reaches the same servers."""
+    """`environment` is what the API and the worker were given: with it every command reaches the
+    same servers.
+    """
 
     data_dir: Path
     database_url: str
@@ -84,7 +96,9 @@ class Children:
     ) -> AsyncIterator[None]:
         command = [sys.executable, "-m", module, *arguments]
         with self.log(name).open("ab") as log:
-            process = subprocesses.spawn(command, stop_signal=signal.SIGTERM, output=log, environment=environment)
+            process = subprocesses.spawn(
+                command, stop_signal=signal.SIGTERM, output=log, environment=environment
+            )
         self.running[name] = process
         try:
             yield
@@ -100,7 +114,9 @@ class Children:
             if process.poll() is not None:
                 log = self.log(name)
                 last = subprocesses.tail(log, TAIL_LINES)
-                raise StackFailed(f"{name} ended with status {process.returncode}; the end of {log}:\n{last}")
+                raise StackFailed(
+                    f"{name} ended with status {process.returncode}; the end of {log}:\n{last}"
+                )
 
     async def alive_during(self, what: Coroutine[Any, Any, None]) -> None:
         """Run it to its end; raises StackFailed, and cancels it, when one of them ends before."""
@@ -122,7 +138,9 @@ class Children:
 
     def last_words(self) -> str:
         """The ends of all their logs, for whoever looks for what went wrong."""
-        return "\n".join(f"--- {self.log(name)}\n{subprocesses.tail(self.log(name), 8)}" for name in self.running)
+        return "\n".join(
+            f"--- {self.log(name)}\n{subprocesses.tail(self.log(name), 8)}" for name in self.running
+        )
 
 
 def check_settings() -> Settings:
@@ -137,10 +155,12 @@ def check_settings() -> Settings:
 
 @asynccontextmanager
 async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
-    """Start everything and wait until it serves; `told` hears what is up and how long it took, `say` of long waits.
+    """Start everything and wait until it serves; `told` hears what is up and how long it took,
+    `say` of long waits.
 
-    The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place. PostgreSQL is always the
-    embedded one: what is played here has no business in a database that somebody named. Call it from the main thread.
+    The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place.
+    PostgreSQL is always the embedded one: what is played here has no business in a database that
+    somebody named. Call it from the main thread.
     """
     settings = check_settings()
     with _data_dir(settings) as data_dir:
@@ -148,7 +168,9 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
             yield await _start(parts, settings, data_dir, told, say)
 
 
-async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say) -> Stack:
+async def _start(
+    parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say
+) -> Stack:
     began = time.monotonic()
     api_port, paypal_port, stripe_port, twilio_port = free_ports(4)
     api_url = f"http://{HOST}:{api_port}"
@@ -165,7 +187,9 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
         postgres = Postgres(data_dir)
         parts.callback(postgres.stop)
         for name, arguments in simulated.arguments(api_url).items():
-            await parts.enter_async_context(children.run(f"{name}-simulator", "simulators.server", arguments, {}))
+            await parts.enter_async_context(
+                children.run(f"{name}-simulator", "simulators.server", arguments, {})
+            )
         postgres.start()
         await asyncio.to_thread(database.migrate, postgres.url())
         told("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
@@ -185,10 +209,14 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
         **simulated.environment(),
     }
     at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
-    await _all_serve(children, [f"{url}/_sim/counts" for url in at])  # PayPal's writes the file that the API reads
+    await _all_serve(
+        children, [f"{url}/_sim/counts" for url in at]
+    )  # PayPal's writes the file that the API reads
     told("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
-    await parts.enter_async_context(children.run("api", "cli.main", ["api", "--port", str(api_port)], environment))
+    await parts.enter_async_context(
+        children.run("api", "cli.main", ["api", "--port", str(api_port)], environment)
+    )
     await _all_serve(children, [f"{api_url}/health/ready"])
     await _worker_polls(children, connection, queues)
     told("API and worker", time.monotonic() - began)
@@ -207,7 +235,9 @@ async def _start(parts: AsyncExitStack, settings: Settings, data_dir: Path, told
 
 
 def _queues(settings: Settings, *, ours: bool) -> tuple[str, str]:
-    """On a server that somebody named others may work: their workers must not get our tasks, nor ours theirs."""
+    """On a server that somebody named others may work: their workers must not get our tasks, nor
+    ours theirs.
+    """
     names = settings.lifecycle_task_queue, settings.campaign_task_queue
     if ours:
         return names
@@ -220,9 +250,13 @@ async def _temporal(
 ) -> tuple[ClientConnectConfig, str | None]:
     named = temporal_connection()
     if named is not None:
-        await connect(named, patience=timedelta(0), say=say)  # or its workers would wait for it, unseen
+        await connect(
+            named, patience=timedelta(0), say=say
+        )  # or its workers would wait for it, unseen
         return named, None
-    kept = data_dir / "temporal.db" if _named(settings) else None  # what is not kept is faster in memory
+    kept = (
+        data_dir / "temporal.db" if _named(settings) else None
+    )  # what is not kept is faster in memory
     server = await parts.enter_async_context(
         temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=kept, say=say)
     )
@@ -241,7 +275,9 @@ async def _serves(client: httpx.AsyncClient, url: str) -> bool:
     return False
 
 
-async def _worker_polls(children: Children, connection: ClientConnectConfig, queues: Sequence[str]) -> None:
+async def _worker_polls(
+    children: Children, connection: ClientConnectConfig, queues: Sequence[str]
+) -> None:
     client = await connect(connection)
     for queue in queues:
         await _until(children, f"a worker on {queue}", partial(_polled, client, queue))
@@ -264,7 +300,9 @@ async def _until(children: Children, what: str, holds: Callable[[], Awaitable[bo
     while not await holds():
         children.check()
         if time.monotonic() > deadline:
-            raise StackFailed(f"{what} did not answer within {START_LIMIT:.0f} s:\n{children.last_words()}")
+            raise StackFailed(
+                f"{what} did not answer within {START_LIMIT:.0f} s:\n{children.last_words()}"
+            )
         await asyncio.sleep(0.05)
 
 

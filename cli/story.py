@@ -1,4 +1,6 @@
-"""The demo's story: one organization pays, lapses in the middle of a campaign, pays again. Every claim is checked."""
+"""The demo's story: one organization pays, lapses in the middle of a campaign, pays again. Every
+claim is checked.
+"""
 
 import secrets
 from collections import Counter
@@ -23,7 +25,9 @@ RECIPIENTS = tuple(f"+1415555{number:04d}" for number in range(100, 100 + MESSAG
 SUSPENSION = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
 REACTIVATION = ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"]
 PER_SECOND = 60
-"""The organization's pace: on the slowest machine, too, the suspension comes in the middle of the campaign."""
+"""The organization's pace: on the slowest machine, too, the suspension comes in the middle of the
+campaign.
+"""
 QUEUED_FOR = 0.4
 
 
@@ -63,25 +67,41 @@ class Story:
             await self.company.ask("POST", "/v1/organizations", asked, status=201)
             wallet = await self.company.wallet(self.id)
             expect("the new wallet's balance", Decimal(wallet["balance"]), Decimal(0))
-            line.says(f"{self.id} onboarded: an empty wallet in {CURRENCY}, {PRICE} {CURRENCY} a segment")
+            line.says(
+                f"{self.id} onboarded: an empty wallet in {CURRENCY}, {PRICE} {CURRENCY} a segment"
+            )
         async with self.tell.step("the customer subscribes at PayPal") as line:
             await self._subscribe()
-            line.says(f"the customer subscribed at PayPal: {self.subscription} is ACTIVE and linked")
+            line.says(
+                f"the customer subscribed at PayPal: {self.subscription} is ACTIVE and linked"
+            )
         async with self.tell.step("the customer tops up at PayPal") as line:
             captured = await self.paypal.ask(
-                "POST", "/_sim/captures", {"amount": str(TOP_UP), "currency": CURRENCY, "custom_id": self.id}
+                "POST",
+                "/_sim/captures",
+                {"amount": str(TOP_UP), "currency": CURRENCY, "custom_id": self.id},
             )
             event = captured["events"][0]
             await self.paypal.answered(event["id"])
             await wait_for("the top-up is in the wallet", self._topped_up)
-            line.says(f"PayPal's webhook {event['event_type']}: asked PayPal, and booked {TOP_UP} {CURRENCY} once")
+            line.says(
+                f"PayPal's webhook {event['event_type']}: asked PayPal, and booked {TOP_UP} {CURRENCY} once"
+            )
 
     async def lapse(self) -> None:
-        self.tell.chapter(f"A campaign of {MESSAGES} messages runs, and the subscription is suspended")
+        self.tell.chapter(
+            f"A campaign of {MESSAGES} messages runs, and the subscription is suspended"
+        )
         await self.twilio.ask("PATCH", "/_sim/behaviour", {"sending_after": QUEUED_FOR})
         async with self.tell.step("a campaign starts") as line:
-            asked = {"name": "Spring sale", "body": "20 % off until Sunday.", "recipients": RECIPIENTS}
-            made = await self.company.ask("POST", f"{self._of}/campaigns", asked, status=201, key="spring-sale")
+            asked = {
+                "name": "Spring sale",
+                "body": "20 % off until Sunday.",
+                "recipients": RECIPIENTS,
+            }
+            made = await self.company.ask(
+                "POST", f"{self._of}/campaigns", asked, status=201, key="spring-sale"
+            )
             self.campaign = made["id"]
             await self.company.ask("POST", f"{self._of}/campaigns/{self.campaign}/start")
             line.says(
@@ -96,17 +116,31 @@ class Story:
             [seconds] = await self.paypal.answered(event["id"])
             may = await self.company.ask("GET", f"{self._of}/can-send")
             expect("may it send after the webhook was answered", may["can_send"], wanted=False)
-            line.says(f"PayPal's signed {event['event_type']}: answered 200 in {seconds * 1000:.0f} ms, gate shut")
+            line.says(
+                f"PayPal's signed {event['event_type']}: answered 200 in {seconds * 1000:.0f} ms, gate shut"
+            )
 
     async def enforce(self) -> None:
         self.tell.chapter("The three are in step: Twilio suspended, wallet frozen, campaign parked")
         async with self.tell.step("the suspension is applied") as line:
-            told = await wait_for("the suspension is applied", lambda: self.company.applied(self.id, "suspended"))
-            expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "suspended")
-            line.says(f"the subaccount is suspended at Twilio, read back; standing {_standing(told)}")
+            told = await wait_for(
+                "the suspension is applied", lambda: self.company.applied(self.id, "suspended")
+            )
+            expect(
+                "the subaccount's status at Twilio",
+                await self.twilio.status_of(self.account),
+                "suspended",
+            )
+            line.says(
+                f"the subaccount is suspended at Twilio, read back; standing {_standing(told)}"
+            )
         async with self.tell.step("the wallet is frozen") as line:
             wallet = told["wallet"]
-            expect("the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("shut", ["suspension"]))
+            expect(
+                "the wallet's gate and freeze",
+                (wallet["gate"], wallet["frozen_by"]),
+                ("shut", ["suspension"]),
+            )
             line.says("the wallet is frozen by the suspension, its gate shut")
         async with self.tell.step("the campaign is parked") as line:
             await self.twilio.callbacks_are_out()
@@ -117,9 +151,13 @@ class Story:
             )
         async with self.tell.step("a send is tried") as line:
             asked = {"to": RECIPIENTS[0], "body": "Is anybody there?"}
-            refused = await self.company.ask("POST", f"{self._of}/messages", asked, status=423, key="tried-now")
+            refused = await self.company.ask(
+                "POST", f"{self._of}/messages", asked, status=423, key="tried-now"
+            )
             why = "; ".join(reason["text"] for reason in refused["reasons"])
-            line.says(f"a message tried now is refused with {refused['status']}, {refused['title']}: {why}")
+            line.says(
+                f"a message tried now is refused with {refused['status']}, {refused['title']}: {why}"
+            )
         receipt = (await self.company.organization(self.id))["receipts"][0]
         self._show_receipt(receipt, "suspended", SUSPENSION)
         expect("what leaked", (receipt["leaked_debits"], receipt["leaked_messages"]), (0, 0))
@@ -132,13 +170,17 @@ class Story:
             await self.paypal.answered(self.suspended, times=3)
             await wait_for("three deliveries are counted", lambda: self._heard(self.suspended, 3))
             expect("the organization after the same webhook again", await self._at_rest(), before)
-            line.says(f"the same webhook came twice more, answered 200: still epoch {before['epoch']}, nothing booked")
+            line.says(
+                f"the same webhook came twice more, answered 200: still epoch {before['epoch']}, nothing booked"
+            )
         async with self.tell.step("an older webhook comes late") as line:
             await self.paypal.ask("POST", f"/_sim/events/{self.activated}/redeliver")
             await self.paypal.answered(self.activated)
             await wait_for("the late webhook is handled", lambda: self._heard(self.activated, 1))
             expect("the organization after the late webhook", await self._at_rest(), before)
-            line.says(f"the ACTIVATED of the beginning came only now: still suspended, epoch {before['epoch']}")
+            line.says(
+                f"the ACTIVATED of the beginning came only now: still suspended, epoch {before['epoch']}"
+            )
 
     async def recover(self) -> None:
         self.tell.chapter("The subscription is paid: everything goes on where it stopped")
@@ -150,15 +192,27 @@ class Story:
             names = " and ".join(event["event_type"] for event in events)
             line.says(f"the customer paid: PayPal's {names}")
         async with self.tell.step("the reactivation is applied") as line:
-            told = await wait_for("the reactivation is applied", lambda: self.company.applied(self.id, "active"))
-            expect("the subaccount's status at Twilio", await self.twilio.status_of(self.account), "active")
+            told = await wait_for(
+                "the reactivation is applied", lambda: self.company.applied(self.id, "active")
+            )
+            expect(
+                "the subaccount's status at Twilio",
+                await self.twilio.status_of(self.account),
+                "active",
+            )
             wallet = told["wallet"]
-            expect("the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", []))
-            line.says(f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(told)}")
+            expect(
+                "the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", [])
+            )
+            line.says(
+                f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(told)}"
+            )
         self._show_receipt(told["receipts"][0], "active", REACTIVATION)
         async with self.tell.step("the campaign goes on") as line:
             done = await wait_for("all messages are delivered", self._delivered)
-            line.says(f"the campaign went on and is {done['status']}: {MESSAGES} of {MESSAGES} messages delivered")
+            line.says(
+                f"the campaign went on and is {done['status']}: {MESSAGES} of {MESSAGES} messages delivered"
+            )
         async with self.tell.step("the books are compared") as line:
             told_twilio, told_money = await self._check_once()
             line.says(told_twilio, told_money)
@@ -167,7 +221,9 @@ class Story:
         asked = {"provider": "paypal", "plan_id": PLAN} | {
             f"{where}_url": f"https://shop.example.com/{where}" for where in ("return", "cancel")
         }
-        made = await self.company.ask("POST", f"{self._of}/subscription/checkout", asked, status=201, key="subscribe")
+        made = await self.company.ask(
+            "POST", f"{self._of}/subscription/checkout", asked, status=201, key="subscribe"
+        )
         self.subscription = made["subscription_id"]
         events = await self.paypal.act(self.subscription, "approve", deliver=False)
         by_type = {event["event_type"]: event["id"] for event in events}
@@ -177,7 +233,9 @@ class Story:
             await self.paypal.answered(event_id)
         linked = {"provider": "paypal", "subscription_id": self.subscription}
         current = await self.company.ask("POST", f"{self._of}/subscription", linked)
-        expect("the linked subscription", (current["state"], current["is_current"]), ("active", True))
+        expect(
+            "the linked subscription", (current["state"], current["is_current"]), ("active", True)
+        )
 
     async def _topped_up(self) -> bool:
         return Decimal((await self.company.wallet(self.id))["balance"]) == TOP_UP
@@ -192,8 +250,12 @@ class Story:
         moving = campaign["counts"]["reserved"] + campaign["counts"]["sending"]
         if campaign["status"] != "parked" or moving:
             return None
-        given_back = campaign["counts"]["accepted"] == len(kept(await self.twilio.messages(self.account)))
-        return campaign if given_back else None  # what Twilio failed is read there before it is refunded
+        given_back = campaign["counts"]["accepted"] == len(
+            kept(await self.twilio.messages(self.account))
+        )
+        return (
+            campaign if given_back else None
+        )  # what Twilio failed is read there before it is refunded
 
     async def _check_parked(self, parked: Any) -> str:
         """What is with Twilio, what is paid and where it stopped agree to the message."""
@@ -205,12 +267,13 @@ class Story:
         expect("the balance", Decimal(wallet["balance"]), TOP_UP - accepted * PRICE)
         back = len(sent) - len(kept(sent))
         gave_back = f", {back} that it had queued came back unsent and refunded" if back else ""
-        return (
-            f"{accepted} messages are with Twilio and paid{gave_back}; the wallet holds {wallet['balance']} {CURRENCY}"
-        )
+        holds = f"the wallet holds {wallet['balance']} {CURRENCY}"
+        return f"{accepted} messages are with Twilio and paid{gave_back}; {holds}"
 
     async def _heard(self, event_id: str, times: int) -> bool:
-        found = {one["event_id"]: one for one in (await self.company.organization(self.id))["deliveries"]}
+        found = {
+            one["event_id"]: one for one in (await self.company.organization(self.id))["deliveries"]
+        }
         heard = found.get(event_id)
         return heard is not None and heard["deliveries"] >= times and heard["status"] == "handled"
 
@@ -218,7 +281,9 @@ class Story:
         """All that a webhook could have changed."""
         told = await self.company.organization(self.id)
         campaigns = [(one["status"], one["next_position"]) for one in told["campaigns"]]
-        wallet = {name: told["wallet"][name] for name in ("balance", "entries", "gate", "frozen_by")}
+        wallet = {
+            name: told["wallet"][name] for name in ("balance", "entries", "gate", "frozen_by")
+        }
         receipts = [(one["epoch"], one["status"], one["finished_at"]) for one in told["receipts"]]
         return {**told["standing"], "wallet": wallet, "campaigns": campaigns, "receipts": receipts}
 
@@ -228,16 +293,30 @@ class Story:
         return campaign if done else None
 
     async def _check_once(self) -> tuple[str, str]:
-        """Twilio kept one message for each recipient, none that it had before went again, and each is paid once."""
+        """Twilio kept one message for each recipient, none that it had before went again, and each
+        is paid once.
+        """
         sent = kept(await self.twilio.messages(self.account))
         per_recipient = Counter(one["to"] for one in sent)
         expect("recipients", set(per_recipient), set(RECIPIENTS))
-        expect("recipients with more than one message", [to for to, n in per_recipient.items() if n > 1], [])
+        expect(
+            "recipients with more than one message",
+            [to for to, n in per_recipient.items() if n > 1],
+            [],
+        )
         before = {one["sid"] for one in self.sent_before}
-        expect("messages that went on", len([one for one in sent if one["sid"] not in before]), MESSAGES - len(before))
+        expect(
+            "messages that went on",
+            len([one for one in sent if one["sid"] not in before]),
+            MESSAGES - len(before),
+        )
         paid = await self._paid_per_message()
         expect("messages paid", len(paid), MESSAGES)
-        expect("messages not paid exactly once", {name: net for name, net in paid.items() if net != PRICE}, {})
+        expect(
+            "messages not paid exactly once",
+            {name: net for name, net in paid.items() if net != PRICE},
+            {},
+        )
         balance = (await self.company.wallet(self.id))["balance"]
         expect("the balance at the end", Decimal(balance), TOP_UP - MESSAGES * PRICE)
         after = MESSAGES - len(before)
@@ -251,7 +330,9 @@ class Story:
         paid: dict[str, Decimal] = {}
         before: dict[str, str] = {}
         while True:
-            found = await self.company.ask("GET", f"{self._of}/wallet/entries", query={"limit": "500", **before})
+            found = await self.company.ask(
+                "GET", f"{self._of}/wallet/entries", query={"limit": "500", **before}
+            )
             for entry in found["entries"]:
                 if entry["kind"] in ("debit", "refund"):
                     message = (entry["refunds"] or entry["reference_id"]).split(":")[1]
@@ -272,7 +353,11 @@ class Story:
             after = datetime.fromisoformat(step["finished_at"]) - decided
             table.add_row(step["step"], f"{after.total_seconds() * 1000:.0f} ms", step["detail"])
         if receipt["leaked_debits"] is not None:
-            table.add_row("leaked", "", f"{receipt['leaked_debits']} debits, {receipt['leaked_messages']} messages")
+            table.add_row(
+                "leaked",
+                "",
+                f"{receipt['leaked_debits']} debits, {receipt['leaked_messages']} messages",
+            )
         self.tell.show(table)
 
 

@@ -1,4 +1,6 @@
-"""`tollgate migrate-customers`: move a cohort of customers to another billing provider, slowly, and stop by itself."""
+"""`tollgate migrate-customers`: move a cohort of customers to another billing provider, slowly, and
+stop by itself.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +31,9 @@ BY_HAND = "paused by hand"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Who is moved to what: `percent` of all organizations; pages to come back to from the checkout."""
+    """Who is moved to what: `percent` of all organizations; pages to come back to from the
+    checkout.
+    """
 
     target: Provider
     plan_id: str
@@ -95,7 +99,9 @@ def percent(text: str, option: str) -> float:
 
 
 def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
-    """As the API does: each customer of the cohort would be refused for it, and is asked once only."""
+    """As the API does: each customer of the cohort would be refused for it, and is asked once
+    only.
+    """
     try:
         NewMigration(provider=to, plan_id=plan, return_url=return_url, cancel_url=cancel_url)
     except ValidationError as problem:
@@ -105,14 +111,18 @@ def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
 
 
 async def _start(plan: Plan) -> str | None:
-    async with from_environment("tollgate-migrate-customers", patience=AT_ONCE, say=say) as services:
+    async with from_environment(
+        "tollgate-migrate-customers", patience=AT_ONCE, say=say
+    ) as services:
         if plan.target not in services.providers:
             raise Misused(f"{plan.target.value} is not set up here")
         return await start(services, plan)
 
 
 async def start(services: Services, plan: Plan) -> str | None:
-    """Start what is not started yet of the cohort, at its pace. Returns why it stopped; None: all are started."""
+    """Start what is not started yet of the cohort, at its pace. Returns why it stopped; None: all
+    are started.
+    """
     after = ""
     while True:
         async with services.engine.connect() as conn:
@@ -150,7 +160,12 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
         if before is not None and before.target_provider is plan.target:
             return False  # somebody else began it since the page was read, and a cohort asks nobody twice
         begun = await switches.start(
-            conn, source, plan.target, plan_id=plan.plan_id, return_url=plan.return_url, cancel_url=plan.cancel_url
+            conn,
+            source,
+            plan.target,
+            plan_id=plan.plan_id,
+            return_url=plan.return_url,
+            cancel_url=plan.cancel_url,
         )
     await services.doorbell.ring_migration(organization_id)
     return begun
@@ -165,9 +180,13 @@ async def show(conn: AsyncConnection, target: Provider) -> None:
     if told.row_count:
         output.print(told)
     for organization_id, state, reason in await cohorts.troubles(conn, target, limit=20):
-        output.print(one_line(f"{organization_id} {state.value}: {reason}"), markup=False, highlight=False)
+        output.print(
+            one_line(f"{organization_id} {state.value}: {reason}"), markup=False, highlight=False
+        )
     rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"
-    output.print(one_line(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}"))
+    output.print(
+        one_line(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}")
+    )
 
 
 def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -1,4 +1,6 @@
-"""`tollgate unpaid`: messages that Twilio sent although they were refunded, and the charge for one."""
+"""`tollgate unpaid`: messages that Twilio sent although they were refunded, and the charge for
+one.
+"""
 
 import json
 from uuid import UUID
@@ -36,7 +38,13 @@ def show_all(organization_id: str, *, as_json: bool) -> None:
     shown = table("message", "attempt", "at Twilio", "status", "found")
     for send in sends:
         found_at = send.found_at.strftime("%Y-%m-%d %H:%M UTC")
-        shown.add_row(str(send.message_id), str(send.attempt), send.message_sid, send.delivery_status, found_at)
+        shown.add_row(
+            str(send.message_id),
+            str(send.attempt),
+            send.message_sid,
+            send.delivery_status,
+            found_at,
+        )
     output.print(shown)
 
 

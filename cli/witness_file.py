@@ -1,6 +1,8 @@
-"""A witness file: the newest link of the chain of seals, noted at each `certify` and compared at the next.
+"""A witness file: the newest link of the chain of seals, noted at each `certify` and compared at
+the next.
 
-Kept where nobody who can write the database can write, it shows what a consistent rewrite of the database hides.
+Kept where nobody who can write the database can write, it shows what a consistent rewrite of the
+database hides.
 """
 
 import json
@@ -25,9 +27,13 @@ class Line:
 
 
 def read(path: Path) -> list[Line]:
-    """None yet if there is no such file. Raises `Misused` where a line is not one of a witness file."""
+    """None yet if there is no such file. Raises `Misused` where a line is not one of a witness
+    file.
+    """
     lines: list[Line] = []
-    for number, text in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), start=1):
+    for number, text in enumerate(
+        path.read_text("utf-8").splitlines() if path.exists() else (), start=1
+    ):
         try:
             lines.append(Line(**json.loads(text)))
         except (ValueError, TypeError) as problem:

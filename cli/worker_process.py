@@ -21,7 +21,9 @@ def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
     try:
         runtime = telemetry(metrics)
     except (ValueError, RuntimeError) as problem:
-        raise typer.BadParameter(f"{metrics} cannot be served: {problem}", param_hint="--metrics") from problem
+        raise typer.BadParameter(
+            f"{metrics} cannot be served: {problem}", param_hint="--metrics"
+        ) from problem
     configured_wholly()
     uvloop.run(_work(wanted, runtime, versioned=versioned))
 
@@ -33,7 +35,9 @@ def task_queues(read: Settings, asked: str) -> list[str]:
     words = [word.strip() for word in asked.split(",") if word.strip()]
     for word in words:
         if word not in known:
-            raise typer.BadParameter(f"{word!r} is not one of {', '.join(known)}", param_hint="--queues")
+            raise typer.BadParameter(
+                f"{word!r} is not one of {', '.join(known)}", param_hint="--queues"
+            )
     if not words:
         raise typer.BadParameter("names no queue", param_hint="--queues")
     return sorted({known[word] for word in words})
@@ -42,7 +46,9 @@ def task_queues(read: Settings, asked: str) -> list[str]:
 async def _work(queues: Sequence[str], runtime: Runtime, *, versioned: bool) -> None:
     stop = stop_requested()
     async with AsyncExitStack() as stack:
-        building = stack.enter_async_context(from_environment("tollgate-worker", lazy=False, runtime=runtime))
+        building = stack.enter_async_context(
+            from_environment("tollgate-worker", lazy=False, runtime=runtime)
+        )
         services = await unless_stopped(building, stop)
         if services is not None:
             await register_search_attributes(services.client)

@@ -1,4 +1,6 @@
-"""Alerts: what a person has to look at; raised once, counted when seen again, cleared when it no longer holds."""
+"""Alerts: what a person has to look at; raised once, counted when seen again, cleared when it no
+longer holds.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +19,10 @@ INSTALLATION = ""
 """Stands for the organization of an alert that is about the whole installation."""
 _CLEAR = (
     update(alerts)
-    .where(alerts.c.organization_id == bindparam("of", type_=Text), alerts.c.kind == bindparam("of_kind", type_=Text))
+    .where(
+        alerts.c.organization_id == bindparam("of", type_=Text),
+        alerts.c.kind == bindparam("of_kind", type_=Text),
+    )
     .where(alerts.c.cleared_at.is_(None))
     .values(cleared_at=func.clock_timestamp())
 )
@@ -33,7 +38,8 @@ class Alert:
 
 
 async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, detail: str) -> None:
-    """It is logged, too, each time: a log shipper rings somebody. No whole phone number stands in it.
+    """It is logged, too, each time: a log shipper rings somebody. No whole phone number stands in
+    it.
 
     The caller commits.
     """
@@ -60,7 +66,8 @@ async def clear(
     unseen_for: timedelta = timedelta(0),
     naming: str = "",
 ) -> bool:
-    """It does not hold any more; whether it stood. `unseen_for`: only if it was not raised again for so long.
+    """It does not hold any more; whether it stood. `unseen_for`: only if it was not raised again
+    for so long.
 
     `naming`: only if its detail contains this. The caller commits.
     """
@@ -73,13 +80,22 @@ async def clear(
 
 
 async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
-    """A person says that it is settled; of any kind, also one of another version. Returns whether it stood."""
+    """A person says that it is settled; of any kind, also one of another version. Returns whether
+    it stood.
+    """
     return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 
 
-async def standing(conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100) -> list[Alert]:
+async def standing(
+    conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100
+) -> list[Alert]:
     """Those not cleared, the oldest first; of one organization or of all."""
-    query = select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at).limit(limit)
+    query = (
+        select(alerts)
+        .where(alerts.c.cleared_at.is_(None))
+        .order_by(alerts.c.raised_at)
+        .limit(limit)
+    )
     if organization_id is not None:
         query = query.where(alerts.c.organization_id == organization_id)
     return [

@@ -1,4 +1,6 @@
-"""API keys: 256 random bits, shown once and stored only as their SHA-256, which needs no salt at that length."""
+"""API keys: 256 random bits, shown once and stored only as their SHA-256, which needs no salt at
+that length.
+"""
 
 import hashlib
 import secrets
@@ -55,7 +57,9 @@ async def find(conn: AsyncConnection, digests: Sequence[bytes]) -> dict[bytes, A
 
 
 async def revoke(conn: AsyncConnection, key_id: str) -> bool:
-    """False if there is no such key that still holds. Processes that know the key forget it within seconds."""
+    """False if there is no such key that still holds. Processes that know the key forget it within
+    seconds.
+    """
     revoked = await conn.execute(
         update(api_keys)
         .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))

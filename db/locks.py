@@ -1,4 +1,6 @@
-"""How long a sweep over many organizations waits for one of them: hardly, since all the others wait behind it."""
+"""How long a sweep over many organizations waits for one of them: hardly, since all the others wait
+behind it.
+"""
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -8,7 +10,9 @@ _HURRY = text("SET LOCAL lock_timeout = '500ms'")
 
 
 async def hurry(conn: AsyncConnection) -> None:
-    """In this transaction a lock that somebody else holds for longer is an error (PostgreSQL's 55P03)."""
+    """In this transaction a lock that somebody else holds for longer is an error (PostgreSQL's
+    55P03).
+    """
     await conn.execute(_HURRY)
 
 

@@ -1,4 +1,6 @@
-"""Fewer round trips: statements whose results nobody waits for go together, and reads alone need no transaction."""
+"""Fewer round trips: statements whose results nobody waits for go together, and reads alone need no
+transaction.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 @asynccontextmanager
 async def together(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Send what is executed inside at once, in order, in the caller's transaction; yields psycopg's own connection.
+    """Send what is executed inside at once, in order, in the caller's transaction; yields psycopg's
+    own connection.
 
-    Through `conn` only what returns no rows; rows are fetched from psycopg's cursors, which waits for them. The first
-    statement that fails raises at the latest at the end, as SQLAlchemy's error.
+    Through `conn` only what returns no rows; rows are fetched from psycopg's cursors, which waits
+    for them. The first statement that fails raises at the latest at the end, as SQLAlchemy's error.
     """
     async with own(conn) as driver, driver.pipeline():
         yield driver
@@ -22,12 +25,16 @@ async def together(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnecti
 
 @asynccontextmanager
 async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Psycopg's own connection, in the transaction of `conn`; its errors are raised as SQLAlchemy's.
+    """Psycopg's own connection, in the transaction of `conn`; its errors are raised as
+    SQLAlchemy's.
 
-    When the server is gone, so are the other connections of the pool: they are dropped, as SQLAlchemy does.
+    When the server is gone, so are the other connections of the pool: they are dropped, as
+    SQLAlchemy does.
     """
     if not conn.in_transaction():
-        await conn.begin()  # or its commit would do nothing: it does not see what psycopg is asked directly
+        await (
+            conn.begin()
+        )  # or its commit would do nothing: it does not see what psycopg is asked directly
     raw = await conn.get_raw_connection()
     driver = cast("psycopg.AsyncConnection", raw.driver_connection)
     try:
@@ -38,10 +45,18 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
             with suppress(DBAPIError):
                 await conn.exec_driver_sql("SELECT 1")  # lets SQLAlchemy notice
         raise DBAPIError.instance(
-            None, None, problem, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=conn.dialect
+            None,
+            None,
+            problem,
+            psycopg.Error,
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=conn.dialect,
         ) from problem
 
 
 def reading(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine for reads alone: each statement sees what is committed, and no transaction is begun or ended."""
+    """The same engine for reads alone: each statement sees what is committed, and no transaction is
+    begun or ended.
+    """
     return engine.execution_options(isolation_level="AUTOCOMMIT")

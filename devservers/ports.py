@@ -6,7 +6,9 @@ from contextlib import ExitStack
 
 HOST = "127.0.0.1"
 LOWEST, HIGHEST = 20_000, 32_767
-"""Below the ports that systems hand out by themselves: one of those may be taken before our server listens at it."""
+"""Below the ports that systems hand out by themselves: one of those may be taken before our server
+listens at it.
+"""
 
 
 def free_ports(count: int) -> list[int]:

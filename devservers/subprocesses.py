@@ -1,7 +1,8 @@
 """Starts servers that end with the process that started them; refuses to leave one behind.
 
-Run as a script it is the launcher in between: it gives up root if told to, asks the kernel for a signal at its
-parent's death, and becomes the command. A `preexec_fn` would do this in a fork of a process that has threads.
+Run as a script it is the launcher in between: it gives up root if told to, asks the kernel for a
+signal at its parent's death, and becomes the command. A `preexec_fn` would do this in a fork of a
+process that has threads.
 """
 
 import ctypes
@@ -26,12 +27,21 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command`; it gets `stop_signal` when this process dies, however it dies (Linux only).
 
-    Call it from the main thread: to the kernel the parent is the thread that forked. The child has a session of its
-    own, so that Ctrl-C reaches only us and the order of stopping stays ours. `user` is a uid and a gid to run as;
-    `environment` is added to ours.
+    Call it from the main thread: to the kernel the parent is the thread that forked. The child has
+    a session of its own, so that Ctrl-C reaches only us and the order of stopping stays ours.
+    `user` is a uid and a gid to run as; `environment` is added to ours.
     """
     uid, gid = user or (os.geteuid(), os.getegid())
-    launcher = [sys.executable, "-I", "-S", __file__, str(int(stop_signal)), str(uid), str(gid), str(os.getpid())]
+    launcher = [
+        sys.executable,
+        "-I",
+        "-S",
+        __file__,
+        str(int(stop_signal)),
+        str(uid),
+        str(gid),
+        str(os.getpid()),
+    ]
     return subprocess.Popen(
         [*launcher, *command],
         stdin=subprocess.DEVNULL,

@@ -1,6 +1,8 @@
-"""A Temporal dev server as a child process: for demo, development and tests, where none is named by TEMPORAL_ADDRESS.
+"""A Temporal dev server as a child process: for demo, development and tests, where none is named by
+TEMPORAL_ADDRESS.
 
-Its program is looked for on PATH, in our cache, by the SDK's own download and by a Go build, in that order.
+Its program is looked for on PATH, in our cache, by the SDK's own download and by a Go build, in
+that order.
 """
 
 import asyncio
@@ -33,7 +35,8 @@ NAMESPACE = "default"
 _GO_MODULE = Path(__file__).parent.parent / "tools" / "temporal"
 _HOST = "127.0.0.1"
 
-# The defaults spare a machine that serves many; they make each activity wait 100 ms on one that serves us alone.
+# The defaults spare a machine that serves many; they make each activity wait 100 ms on one that
+# serves us alone.
 DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
@@ -78,7 +81,8 @@ async def serve(
     db_file: Path | None = None,
     say: Say = _say,
 ) -> AsyncIterator[DevServer]:
-    """Start a dev server, on free ports, and end it on the way out. It forgets everything without a `db_file`.
+    """Start a dev server, on free ports, and end it on the way out. It forgets everything without a
+    `db_file`.
 
     Call it from the main thread (see `devservers.subprocesses`). Its output goes to `log`.
     """
@@ -96,7 +100,9 @@ async def serve(
 
 
 async def find_program(cache_dir: Path, say: Say = _say) -> Path:
-    """The path of a Temporal CLI; may download it (seconds) or build it (minutes), once. Raises NoTemporal."""
+    """The path of a Temporal CLI; may download it (seconds) or build it (minutes), once. Raises
+    NoTemporal.
+    """
     if (on_path := shutil.which("temporal")) is not None:
         return Path(on_path)
     cached = _in_cache(cache_dir)
@@ -140,7 +146,9 @@ async def _download(workplace: Path, say: Say) -> Path:
             )
             await server.shutdown()
     except (RuntimeError, TimeoutError) as problem:
-        raise _Unobtainable(f"the SDK's download (it failed: {str(problem).splitlines()[0][:200]})") from problem
+        raise _Unobtainable(
+            f"the SDK's download (it failed: {str(problem).splitlines()[0][:200]})"
+        ) from problem
     return _only_program(workplace)
 
 
@@ -157,7 +165,9 @@ async def _build(workplace: Path, say: Say) -> Path:
     if go is None or not _GO_MODULE.exists():
         missing = "there is no `go` on PATH" if go is None else f"there is no {_GO_MODULE}"
         raise _Unobtainable(f"a build with Go ({missing})")
-    say(f"building the Temporal dev server {CLI_VERSION} with Go: once, 3 to 4 minutes on two cores")
+    say(
+        f"building the Temporal dev server {CLI_VERSION} with Go: once, 3 to 4 minutes on two cores"
+    )
     built = workplace / "temporal"
     # `env` and not a changed os.environ: HOME may be unset, and Go has no cache without it
     environment = ["env", f"HOME={Path.home()}", "CGO_ENABLED=0", "GOWORK=off"]
@@ -190,10 +200,26 @@ async def _watch_build(process: asyncio.subprocess.Process, say: Say) -> str:
     return last
 
 
-def _launch(program: Path, port: int, ui_port: int | None, log: Path, db_file: Path | None) -> subprocess.Popen[bytes]:
-    command = [str(program), "server", "start-dev", "--ip", _HOST, "--port", str(port), "--namespace", NAMESPACE]
+def _launch(
+    program: Path, port: int, ui_port: int | None, log: Path, db_file: Path | None
+) -> subprocess.Popen[bytes]:
+    command = [
+        str(program),
+        "server",
+        "start-dev",
+        "--ip",
+        _HOST,
+        "--port",
+        str(port),
+        "--namespace",
+        NAMESPACE,
+    ]
     command += ["--log-level", "warn", "--log-format", "json"]
-    command += ["--headless"] if ui_port is None else ["--ui-port", str(ui_port), "--ui-disable-news-fetch"]
+    command += (
+        ["--headless"]
+        if ui_port is None
+        else ["--ui-port", str(ui_port), "--ui-disable-news-fetch"]
+    )
     command += ["--db-filename", str(db_file.expanduser().absolute())] if db_file else []
     for name, kind in SEARCH_ATTRIBUTES.items():
         command += ["--search-attribute", f"{name}={kind}"]
@@ -213,7 +239,11 @@ async def _healthy(address: str, process: subprocess.Popen[bytes], log: Path) ->
                 if await client.service_client.check_health(timeout=timedelta(seconds=5)):
                     return
         await asyncio.sleep(0.05)
-    why = "did not become healthy" if process.poll() is None else f"ended with status {process.returncode}"
+    why = (
+        "did not become healthy"
+        if process.poll() is None
+        else f"ended with status {process.returncode}"
+    )
     raise NoTemporal(f"the Temporal dev server {why}; the end of {log}:\n{subprocesses.tail(log)}")
 
 

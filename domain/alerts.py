@@ -1,4 +1,6 @@
-"""The kinds of alerts: what each one means, and what ends it. The runbook's tables are generated from here."""
+"""The kinds of alerts: what each one means, and what ends it. The runbook's tables are generated
+from here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +8,9 @@ from enum import StrEnum
 
 
 class AlertKind(StrEnum):
-    """What an alert is about. One kind stands at most once for each organization, or once for the installation."""
+    """What an alert is about. One kind stands at most once for each organization, or once for the
+    installation.
+    """
 
     STUCK = "stuck"
     TELEPHONY = "telephony"
@@ -64,7 +68,9 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """`about` and `clears` are Markdown for the runbook; without `clears` only a person closes it."""
+    """`about` and `clears` are Markdown for the runbook; without `clears` only a person closes
+    it.
+    """
 
     about: str
     clears: str | None = None
@@ -79,7 +85,8 @@ def _loop(what: str) -> Meaning:
 
 
 _GUARANTEE = Meaning(
-    about="`tollgate certify` finds a guarantee broken; treat it as an incident", clears="the next audit finds nothing"
+    about="`tollgate certify` finds a guarantee broken; treat it as an incident",
+    clears="the next audit finds nothing",
 )
 _API_VERSION = Meaning(
     about="events are of another API version than Tollgate's: make a webhook endpoint of the version in the detail, "
@@ -100,7 +107,8 @@ _MONEY = "money that a person has to settle; the detail says which, and why"
 
 MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STUCK: Meaning(
-        about="a step was refused for good: [a stuck step](#a-stuck-step)", clears="the step is done"
+        about="a step was refused for good: [a stuck step](#a-stuck-step)",
+        clears="the step is done",
     ),
     AlertKind.TELEPHONY: Meaning(
         about="Twilio suspended or closed the subaccount: settle it with Twilio, then lift the block",
@@ -185,7 +193,9 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="Stripe warns of a payment that may be fraud: a dispute may follow; refund it, or suspend the "
         "organization by hand"
     ),
-    AlertKind.NOT_UNDERSTOOD: Meaning(about="a webhook about it lacks something: [parked webhooks](#parked-webhooks)"),
+    AlertKind.NOT_UNDERSTOOD: Meaning(
+        about="a webhook about it lacks something: [parked webhooks](#parked-webhooks)"
+    ),
     AlertKind.CALLBACK_CONTRADICTED: Meaning(
         about="a signed callback said how a message ended, or which message it is, and Twilio says otherwise: somebody "
         "else holds the subaccount's token. Exchange it; nothing was refunded"

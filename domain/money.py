@@ -10,7 +10,9 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class BadAmount(ValueError):
-    """The text is not an amount that a wallet can hold; the message says why, for the caller to read."""
+    """The text is not an amount that a wallet can hold; the message says why, for the caller to
+    read.
+    """
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,14 +24,18 @@ class Money:
 
     def __post_init__(self) -> None:
         if not _CURRENCY.fullmatch(self.currency):
-            raise BadAmount(f"a currency is three capital letters (ISO 4217), not {self.currency!r}")
+            raise BadAmount(
+                f"a currency is three capital letters (ISO 4217), not {self.currency!r}"
+            )
 
     def __str__(self) -> str:
         return f"{to_decimal_string(self.micros)} {self.currency}"
 
 
 def parse_micros(text: str) -> int:
-    """Micros of a decimal string such as `"0.0079"`; a seventh decimal that is not zero is refused, never rounded."""
+    """Micros of a decimal string such as `"0.0079"`; a seventh decimal that is not zero is refused,
+    never rounded.
+    """
     if not isinstance(text, str):
         raise BadAmount('an amount is a decimal string, such as "12.50"')
     parts = _DECIMAL.fullmatch(text)
@@ -38,7 +44,9 @@ def parse_micros(text: str) -> int:
     sign, whole, decimals = parts["sign"], parts["whole"], parts["decimals"] or ""
     if decimals[6:].strip("0"):
         raise BadAmount("an amount has at most six decimals")
-    micros = int(whole) * MICROS + int(decimals[:6].ljust(6, "0"))  # not by Decimal, which rounds to 28 digits
+    micros = int(whole) * MICROS + int(
+        decimals[:6].ljust(6, "0")
+    )  # not by Decimal, which rounds to 28 digits
     if micros > LARGEST_MICROS:
         raise BadAmount("the amount is larger than a wallet can hold")
     return -micros if sign else micros

@@ -1,7 +1,8 @@
-"""Text from strangers: which characters it may not bring, and how it is shown if it has them nevertheless.
+"""Text from strangers: which characters it may not bring, and how it is shown if it has them
+nevertheless.
 
-A control character moves the cursor, clears the screen or sets a terminal's title; one that overrides the direction of
-writing makes a line read otherwise than it stands.
+A control character moves the cursor, clears the screen or sets a terminal's title; one that
+overrides the direction of writing makes a line read otherwise than it stands.
 """
 
 import re
@@ -19,7 +20,9 @@ def is_plain(text: str) -> bool:
 
 
 def is_message(text: str) -> bool:
-    """Whether a phone can show it: it may have lines, a form feed (which GSM-7 has) and marks of direction."""
+    """Whether a phone can show it: it may have lines, a form feed (which GSM-7 has) and marks of
+    direction.
+    """
     return _UNPRINTABLE.search(text) is None
 
 

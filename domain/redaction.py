@@ -13,16 +13,26 @@ _TELLTALE = re.compile(r"[+%=:;\\\s]")
 """What none of the patterns can do without: most texts of an event have none of it."""
 _PLUS = r"(?:(?<![\w+])\+|%(?:25)*2B|\\u002b|&#43;|&plus;)"
 """As it stands in text, in a URL, in a URL within a URL, in JSON and in HTML."""
-_NAMED = r"\b((?:to|from|phone|number|recipient)\w*\\*['\"]?\s*(?:[=:]|%(?:25)*3[AD])\s*(?:b?\\*['\"])?)"
+_NAMED = (
+    r"\b((?:to|from|phone|number|recipient)\w*\\*['\"]?\s*(?:[=:]|%(?:25)*3[AD])\s*(?:b?\\*['\"])?)"
+)
 _PHONES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(rf"({_PLUS})([1-9]\d{{3}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE), rf"\1\2{REDACTED}\3"),
-    (re.compile(rf"{_NAMED}(\d{{4}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE), rf"\1\2{REDACTED}\3"),
+    (
+        re.compile(rf"({_PLUS})([1-9]\d{{3}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE),
+        rf"\1\2{REDACTED}\3",
+    ),
+    (
+        re.compile(rf"{_NAMED}(\d{{4}})\d{{1,9}}(\d{{2}})(?!\d)", re.IGNORECASE),
+        rf"\1\2{REDACTED}\3",
+    ),
 )
 """E.164 wherever it stands; without its plus, where a name says that it is a number to call."""
 
 
 def redact_text(text: str) -> str:
-    """`+15550001142` becomes `+1555***42`; a bearer token, a password in a URL or in a form becomes stars."""
+    """`+15550001142` becomes `+1555***42`; a bearer token, a password in a URL or in a form becomes
+    stars.
+    """
     if _TELLTALE.search(text) is None:
         return text
     for pattern, replacement in (*_SECRET_TEXTS, *_PHONES):

@@ -13,7 +13,9 @@ from domain.money import Money
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutLink:
-    """Where the customer consents. The subscription exists at the provider, but bills nobody yet."""
+    """Where the customer consents. The subscription exists at the provider, but bills nobody
+    yet.
+    """
 
     subscription_id: str
     url: str
@@ -29,7 +31,9 @@ class TopUpLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp:
-    """How far a top-up's checkout has come: open, or paid (`payment`, pending ones too), or given up."""
+    """How far a top-up's checkout has come: open, or paid (`payment`, pending ones too), or given
+    up.
+    """
 
     open: bool
     payment: Payment | None = None
@@ -37,7 +41,9 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """The first charge is not at the consent, which has to be given until `expires_at` where the provider can tell."""
+    """The first charge is not at the consent, which has to be given until `expires_at` where the
+    provider can tell.
+    """
 
     first_charge_at: datetime
     expires_at: datetime
@@ -45,7 +51,9 @@ class Later:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """An event as its provider lists it; `raw` is not what was delivered, byte by byte, and bears no signature."""
+    """An event as its provider lists it; `raw` is not what was delivered, byte by byte, and bears
+    no signature.
+    """
 
     event: BillingEvent
     raw: bytes
@@ -53,8 +61,8 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
-    """What a provider says of whose something is: the ids that the host application wrote into it (`custom_ids`), its
-    subscriptions, plans and payments; and what a person knows it by.
+    """What a provider says of whose something is: the ids that the host application wrote into it
+    (`custom_ids`), its subscriptions, plans and payments; and what a person knows it by.
     """
 
     custom_ids: tuple[str, ...] = ()
@@ -80,7 +88,9 @@ class PlanChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What became of one attempt at collecting. A pending or a declined one may have no payment yet, or never."""
+    """What became of one attempt at collecting. A pending or a declined one may have no payment
+    yet, or never.
+    """
 
     status: PaymentStatus
     amount: Money
@@ -92,16 +102,22 @@ class Collected:
 
 
 class BillingProvider(Protocol):
-    """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none of them retries."""
+    """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none of
+    them retries.
+    """
 
     name: Provider
 
-    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify_webhook(
+        self, raw: bytes, headers: Mapping[str, str], *, now: datetime
+    ) -> None:
         """Raise `InvalidSignature` or `VerificationUnavailable`; header names are lower case."""
         ...
 
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
-        """Read a verified body leniently: it never raises, `problem` says what was not understood."""
+        """Read a verified body leniently: it never raises, `problem` says what was not
+        understood.
+        """
         ...
 
     async def get_subscription(self, subscription_id: str) -> Snapshot: ...
@@ -110,7 +126,9 @@ class BillingProvider(Protocol):
 
     async def get_dispute(self, dispute_id: str) -> Dispute: ...
 
-    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+    async def trace(
+        self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
+    ) -> Clues:
         """Whose these are. Raises `NotFound` where it has none of them."""
         ...
 
@@ -126,13 +144,23 @@ class BillingProvider(Protocol):
     ) -> CheckoutLink: ...
 
     async def create_topup(
-        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        amount: Money,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
     ) -> TopUpLink:
-        """Raises `BadAmount` for an amount that the provider does not take: too fine, too small or too large."""
+        """Raises `BadAmount` for an amount that the provider does not take: too fine, too small or
+        too large.
+        """
         ...
 
     async def settle_topup(self, checkout_id: str) -> TopUp:
-        """Take the payment once if the customer approved it and it waits for that, and tell. Repeatable."""
+        """Take the payment once if the customer approved it and it waits for that, and tell.
+        Repeatable.
+        """
         ...
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot: ...
@@ -146,13 +174,16 @@ class BillingProvider(Protocol):
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
-        """A key is one attempt, made first at `since`: the answer to it stays, and a further attempt takes a new key.
+        """A key is one attempt, made first at `since`: the answer to it stays, and a further
+        attempt takes a new key.
 
         Raises `WrongState` where nothing is outstanding, or another amount.
         """
         ...
 
-    def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]: ...
+    def list_payments(
+        self, subscription_id: str, start: datetime, end: datetime
+    ) -> AsyncIterator[Payment]: ...
 
     def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
         """What happened between, newest first, whether it was delivered or not."""

@@ -17,7 +17,9 @@ A declined payment, a refused message and "already so" are none of these: they a
 
 
 class ProviderError(Exception):
-    """`code` is the provider's own error name or number, `reference` its debug or request id, for support."""
+    """`code` is the provider's own error name or number, `reference` its debug or request id, for
+    support.
+    """
 
     def __init__(self, message: str, *, code: str = "", reference: str = "") -> None:
         super().__init__(message)
@@ -28,7 +30,9 @@ class ProviderError(Exception):
 class ProviderUnavailable(ProviderError):
     """`retry_after` is in seconds, where the provider told it."""
 
-    def __init__(self, message: str, *, code: str = "", reference: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "", reference: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(message, code=code, reference=reference)
         self.retry_after = retry_after
 

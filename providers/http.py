@@ -1,9 +1,11 @@
-"""Makes HTTP clients with explicit time limits, and tells "never connected" from "no answer"; a POST is never repeated.
+"""Makes HTTP clients with explicit time limits, and tells "never connected" from "no answer"; a
+POST is never repeated.
 
-Sending again is safe after the first and may charge twice after the second, so the difference has to be true. aiohttp
-itself asks once more for a GET or a DELETE whose connection closed.
-`httpx-aiohttp` 0.2 reports a connection that the server closed in mid-request as `ConnectTimeout`, and some broken
-answers as an exception that is none of httpx's; `Transport` corrects both from the cause.
+Sending again is safe after the first and may charge twice after the second, so the difference has
+to be true. aiohttp itself asks once more for a GET or a DELETE whose connection closed.
+`httpx-aiohttp` 0.2 reports a connection that the server closed in mid-request as `ConnectTimeout`,
+and some broken answers as an exception that is none of httpx's; `Transport` corrects both from the
+cause.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -29,7 +31,9 @@ def fast_client(
     read: float = _DEFAULT_READ,
     connections: int = 100,
 ) -> httpx.AsyncClient:
-    """A client for hot paths, on aiohttp's connections. `connect` covers the wait for a free connection, too."""
+    """A client for hot paths, on aiohttp's connections. `connect` covers the wait for a free
+    connection, too.
+    """
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=_IDLE_SECONDS)
     return httpx.AsyncClient(
         base_url=base_url,
@@ -40,7 +44,9 @@ def fast_client(
 
 
 def never_connected(failure: httpx.TransportError) -> bool:
-    """Whether the request certainly did not reach the server (refused, unresolved, TLS failed, no connection free)."""
+    """Whether the request certainly did not reach the server (refused, unresolved, TLS failed, no
+    connection free).
+    """
     return isinstance(failure, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
 
 

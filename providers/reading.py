@@ -1,4 +1,6 @@
-"""Reads single fields of a provider's JSON leniently: what is not there or not readable is None, never an exception."""
+"""Reads single fields of a provider's JSON leniently: what is not there or not readable is None,
+never an exception.
+"""
 
 import json
 from collections.abc import Mapping
@@ -45,11 +47,19 @@ def text(parent: Json, name: str) -> str | None:
 def token(parent: Json, name: str) -> str | None:
     """Printable ASCII of any length: an access token may have thousands of characters."""
     value = parent.get(name)
-    return value if isinstance(value, str) and value.isascii() and value.isprintable() and value else None
+    return (
+        value
+        if isinstance(value, str) and value.isascii() and value.isprintable() and value
+        else None
+    )
 
 
 def count(parent: Json, name: str) -> int:
     value = parent.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9 else 0
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
+        else 0
+    )

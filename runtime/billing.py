@@ -17,12 +17,17 @@ from runtime import settings
 from runtime.settings import BadSettings
 
 PROVIDER_READ_SECONDS = 8.0
-"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still calling."""
+"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still
+calling.
+"""
 
 
 @asynccontextmanager
 async def _paypal(of: settings.PayPal) -> AsyncIterator[BillingProvider]:
-    async with fast_client(of.base_url, read=PROVIDER_READ_SECONDS) as client, fast_client(read=5.0) as to_certificates:
+    async with (
+        fast_client(of.base_url, read=PROVIDER_READ_SECONDS) as client,
+        fast_client(read=5.0) as to_certificates,
+    ):
         yield PayPal(
             client=client,
             client_id=of.client_id.get_secret_value(),
@@ -46,21 +51,27 @@ async def _stripe(of: settings.Stripe) -> AsyncIterator[BillingProvider]:
         )
 
 
-REGISTRY: Mapping[type[settings.Group], Callable[[Any], AbstractAsyncContextManager[BillingProvider]]] = {
+REGISTRY: Mapping[
+    type[settings.Group], Callable[[Any], AbstractAsyncContextManager[BillingProvider]]
+] = {
     settings.PayPal: _paypal,
     settings.Stripe: _stripe,
 }
 
 
 class _SetUp(dict[Provider, BillingProvider]):
-    """One that is not set up here is as good as down for whoever is linked to it, and holds up nobody else."""
+    """One that is not set up here is as good as down for whoever is linked to it, and holds up
+    nobody else.
+    """
 
     def __missing__(self, name: Provider) -> BillingProvider:
         raise ProviderUnavailable(f"{name} is not set up here", code="NOT_SET_UP")
 
 
 def set_up() -> list[settings.Group]:
-    """The groups of which the environment sets something required. Raises `BadSettings` if none is, or one half."""
+    """The groups of which the environment sets something required. Raises `BadSettings` if none is,
+    or one half.
+    """
     found: list[settings.Group] = []
     problems: list[str] = []
     for group in REGISTRY:
@@ -78,7 +89,9 @@ def set_up() -> list[settings.Group]:
 
 
 @asynccontextmanager
-async def providers(groups: Sequence[settings.Group]) -> AsyncIterator[dict[Provider, BillingProvider]]:
+async def providers(
+    groups: Sequence[settings.Group],
+) -> AsyncIterator[dict[Provider, BillingProvider]]:
     """Build them, and close their connections at the end."""
     async with AsyncExitStack() as stack:
         built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]

@@ -1,4 +1,6 @@
-"""Status callbacks that come at the same time are written together; the first goes at once, none waits for a timer."""
+"""Status callbacks that come at the same time are written together; the first goes at once, none
+waits for a timer.
+"""
 
 import asyncio
 from collections import deque
@@ -19,7 +21,9 @@ WAITING = 10_000
 OF_ONE = 5_000
 """How many of one organization may wait while somebody else holds its messages."""
 PATIENCE = 5.0
-"""Seconds that a callback waits for a message that somebody else holds; Twilio, which waits for 15, comes again."""
+"""Seconds that a callback waits for a message that somebody else holds; Twilio, which waits for 15,
+comes again.
+"""
 _ASKED_AGAIN = (0.02, 0.5)
 
 
@@ -31,10 +35,11 @@ class _Asked:
 
 
 class Callbacks:
-    """Applies status callbacks for one process. When `apply` returns, what the callback tells is committed.
+    """Applies status callbacks for one process. When `apply` returns, what the callback tells is
+    committed.
 
-    What somebody else holds is never waited for in the database: its organization's callbacks wait by themselves, in
-    order, without a connection, and nobody else's behind them.
+    What somebody else holds is never waited for in the database: its organization's callbacks wait
+    by themselves, in order, without a connection, and nobody else's behind them.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -45,8 +50,8 @@ class Callbacks:
         self._lanes: set[asyncio.Task[None]] = set()
 
     async def apply(self, told: Told) -> Applied:
-        """Raises `Overloaded` when too many wait, or its message is not to be had; SQLAlchemy's errors when it could
-        not be written.
+        """Raises `Overloaded` when too many wait, or its message is not to be had; SQLAlchemy's
+        errors when it could not be written.
         """
         loop = asyncio.get_running_loop()
         apart = self._apart.get(told.organization_id)
@@ -72,7 +77,9 @@ class Callbacks:
             for asked in batch:
                 if asked.told.organization_id in self._apart:
                     self._apart[asked.told.organization_id].append(asked)
-            for asked in await self._write([one for one in batch if one.told.organization_id not in self._apart]):
+            for asked in await self._write(
+                [one for one in batch if one.told.organization_id not in self._apart]
+            ):
                 self._set_apart(asked)
 
     def _set_apart(self, asked: _Asked) -> None:
@@ -85,7 +92,9 @@ class Callbacks:
             task.add_done_callback(self._lanes.discard)
 
     async def _go_on(self, organization_id: str) -> None:
-        """Ask again for what somebody held, ever more rarely, until it is to be had or nobody waits any more."""
+        """Ask again for what somebody held, ever more rarely, until it is to be had or nobody waits
+        any more.
+        """
         lane = self._apart[organization_id]
         shortest, longest = _ASKED_AGAIN
         pause = shortest
@@ -108,7 +117,8 @@ class Callbacks:
     async def _write(self, batch: Sequence[_Asked]) -> list[_Asked]:
         """Answer those that are written, and return those whose messages somebody else holds.
 
-        One that cannot be written must not take the others with it: after a failure each is tried by itself.
+        One that cannot be written must not take the others with it: after a failure each is tried
+        by itself.
         """
         if not batch:
             return []

@@ -1,4 +1,6 @@
-"""The connection to Temporal: converter, search attributes, metrics and patience; holds no workflow."""
+"""The connection to Temporal: converter, search attributes, metrics and patience; holds no
+workflow.
+"""
 
 import logging
 import re
@@ -6,7 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -48,7 +53,8 @@ async def connect(
     runtime: Runtime | None = None,
     say: Say = log_waiting,
 ) -> Client:
-    """A client that speaks Pydantic. `lazy` connects at the first call; else it is tried until `patience` ends.
+    """A client that speaks Pydantic. `lazy` connects at the first call; else it is tried until
+    `patience` ends.
 
     Raises ServerAway, and BadSettings where the server answers and does not have the namespace.
     """
@@ -72,11 +78,18 @@ async def connect(
             for word, wrong in _ANSWERED.items():
                 if word in str(problem):
                     quoted = _QUOTED.search(str(problem))
-                    raise BadSettings(f"{wrong} ({address}{f': {quoted[1]}' if quoted else ''})") from problem
+                    raise BadSettings(
+                        f"{wrong} ({address}{f': {quoted[1]}' if quoted else ''})"
+                    ) from problem
             raise
 
     client = await until_it_answers(
-        f"Temporal at {address}", attempt, away=(RuntimeError,), reason=temporal_reason, patience=patience, say=say
+        f"Temporal at {address}",
+        attempt,
+        away=(RuntimeError,),
+        reason=temporal_reason,
+        patience=patience,
+        say=say,
     )
     if not lazy:
         await _check_namespace(client, address)
@@ -84,10 +97,14 @@ async def connect(
 
 
 def temporal_reason(problem: Exception) -> str:
-    """What is quoted in the SDK's words, which are in the notation of another language around that."""
+    """What is quoted in the SDK's words, which are in the notation of another language around
+    that.
+    """
     quoted = _QUOTED.search(str(problem))
     return (
-        quoted[1] if quoted is not None else "no connection could be made; does one side speak TLS and not the other?"
+        quoted[1]
+        if quoted is not None
+        else "no connection could be made; does one side speak TLS and not the other?"
     )
 
 
@@ -98,15 +115,20 @@ async def _check_namespace(client: Client, address: str) -> None:
         )
     except RPCError as problem:
         if problem.status is RPCStatusCode.NOT_FOUND:
-            raise BadSettings(f"TEMPORAL_NAMESPACE: Temporal at {address} has no {client.namespace}") from problem
+            raise BadSettings(
+                f"TEMPORAL_NAMESPACE: Temporal at {address} has no {client.namespace}"
+            ) from problem
         if problem.status is RPCStatusCode.UNAUTHENTICATED:
-            raise BadSettings(f"TEMPORAL_API_KEY: Temporal at {address} does not take it") from problem
+            raise BadSettings(
+                f"TEMPORAL_API_KEY: Temporal at {address} does not take it"
+            ) from problem
         if problem.status is not RPCStatusCode.PERMISSION_DENIED:
             raise
 
 
 def telemetry(metrics_address: str | None = None) -> Runtime:
-    """The SDK's core, logging through ours; Prometheus metrics at `metrics_address`, an IP and a port.
+    """The SDK's core, logging through ours; Prometheus metrics at `metrics_address`, an IP and a
+    port.
 
     Make one per process. Raises ValueError for an address that cannot be served.
     """
@@ -129,7 +151,9 @@ def telemetry(metrics_address: str | None = None) -> Runtime:
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Add those of SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its start."""
+    """Add those of SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its
+    start.
+    """
     known = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
     )
@@ -140,5 +164,6 @@ async def register_search_attributes(client: Client) -> None:
     }
     if missing:
         await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing), timeout=RPC_TIMEOUT
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing),
+            timeout=RPC_TIMEOUT,
         )

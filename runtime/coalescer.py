@@ -1,4 +1,6 @@
-"""Postings that wait go together: callers in one process share a transaction, and nobody waits for a timer."""
+"""Postings that wait go together: callers in one process share a transaction, and nobody waits for
+a timer.
+"""
 
 import asyncio
 from collections import deque
@@ -25,7 +27,9 @@ APART = 4
 PATIENCE, ASKED_AGAIN = 5.0, 0.1
 """Seconds for which further ones are asked for again, and between two tries."""
 TOOK_TOO_LONG = ("55P03", "57014")
-"""The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again would take as long."""
+"""The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again
+would take as long.
+"""
 
 SHUT_DOWN = ("57P01", "57P02", "57P03")
 """The server ended the session, and says so, before it did what it was asked."""
@@ -49,11 +53,12 @@ class _Asked:
 
 
 class Coalescer:
-    """Books postings for the callers of one process, each list whole, a wallet's lists in the order in which they came.
+    """Books postings for the callers of one process, each list whole, a wallet's lists in the order
+    in which they came.
 
-    The first caller goes at once; what comes meanwhile goes next, a list of every waiting wallet in turn. A wallet that
-    somebody else holds is waited for by itself. A caller that leaves before its turn has asked for nothing; one that
-    leaves later is booked all the same.
+    The first caller goes at once; what comes meanwhile goes next, a list of every waiting wallet in
+    turn. A wallet that somebody else holds is waited for by itself. A caller that leaves before its
+    turn has asked for nothing; one that leaves later is booked all the same.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -70,8 +75,8 @@ class Coalescer:
     async def post(self, organization_id: str, postings: Sequence[Posting]) -> list[Outcome]:
         """One outcome for each posting. What they say is committed when this returns.
 
-        Raises `Overloaded`; `Unanswered` when it is not known whether they are booked; SQLAlchemy's errors when they
-        are not.
+        Raises `Overloaded`; `Unanswered` when it is not known whether they are booked; SQLAlchemy's
+        errors when they are not.
         """
         if self._closed or (self._count and self._count + len(postings) > WAITING):
             raise Overloaded
@@ -103,7 +108,9 @@ class Coalescer:
             self._running = False
 
     async def _wait_for(self, organization_id: str) -> None:
-        """While others are waited for already, ask again and again instead, which keeps no connection."""
+        """While others are waited for already, ask again and again instead, which keeps no
+        connection.
+        """
         until = asyncio.get_running_loop().time() + PATIENCE
         try:
             while self._apart.locked():
@@ -123,7 +130,9 @@ class Coalescer:
             self._held_elsewhere.discard(organization_id)
 
     def _put_back(self, asked: Sequence[_Asked]) -> None:
-        """Somebody else holds this wallet: its lists wait in a lane of their own, before what came meanwhile."""
+        """Somebody else holds this wallet: its lists wait in a lane of their own, before what came
+        meanwhile.
+        """
         organization_id = asked[0].organization_id
         self._return(asked)
         self._held_elsewhere.add(organization_id)
@@ -134,7 +143,9 @@ class Coalescer:
         self._count += sum(len(one.postings) for one in asked)
 
     def _next(self, organization_ids: set[str]) -> dict[str, list[_Asked]]:
-        """Take a list of each wallet in turn, until enough go together; whoever was served goes to the end."""
+        """Take a list of each wallet in turn, until enough go together; whoever was served goes to
+        the end.
+        """
         batch: dict[str, list[_Asked]] = {}
         size = 0
         turn = deque(one for one in self._waiting if one in organization_ids)
@@ -172,18 +183,27 @@ class Coalescer:
                     asked.answer.set_result(answer)
         return [lists for organization_id, lists in batch.items() if organization_id not in booked]
 
-    async def _twice_at_most(self, batch: Mapping[str, list[_Asked]], *, wait: bool) -> dict[str, list[Outcome]]:
-        asked = {id_: [posting for one in lists for posting in one.postings] for id_, lists in batch.items()}
+    async def _twice_at_most(
+        self, batch: Mapping[str, list[_Asked]], *, wait: bool
+    ) -> dict[str, list[Outcome]]:
+        asked = {
+            id_: [posting for one in lists for posting in one.postings]
+            for id_, lists in batch.items()
+        }
         try:
             return await self._alone(asked) or await self._transact(asked, wait=wait)
         except SQLAlchemyError as problem:
             if _sqlstate(problem) in TOOK_TOO_LONG:
                 raise
-            log.warning("postings_tried_again", wallets=len(asked), problem=str(problem).partition("\n")[0])
+            log.warning(
+                "postings_tried_again", wallets=len(asked), problem=str(problem).partition("\n")[0]
+            )
             return await self._transact(asked, wait=wait)
 
     async def _alone(self, asked: Mapping[str, Sequence[Posting]]) -> dict[str, list[Outcome]]:
-        """A single posting takes one round trip; empty if there are more, or if something speaks against it."""
+        """A single posting takes one round trip; empty if there are more, or if something speaks
+        against it.
+        """
         [(organization_id, postings), *others] = asked.items()
         if others or len(postings) > 1:
             return {}
@@ -196,7 +216,9 @@ class Coalescer:
             raise
         return {} if outcome is None else {organization_id: [outcome]}
 
-    async def _transact(self, asked: Mapping[str, Sequence[Posting]], *, wait: bool) -> dict[str, list[Outcome]]:
+    async def _transact(
+        self, asked: Mapping[str, Sequence[Posting]], *, wait: bool
+    ) -> dict[str, list[Outcome]]:
         committing = False
         try:
             async with self._engine.connect() as conn, together(conn):
@@ -217,7 +239,9 @@ def _refuse(asked: Sequence[_Asked]) -> None:
 
 
 def _in_lists(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
-    """The outcomes of one wallet, in the lists in which they were asked for. Raises ValueError if one is missing."""
+    """The outcomes of one wallet, in the lists in which they were asked for. Raises ValueError if
+    one is missing.
+    """
     if len(outcomes) != sum(len(one.postings) for one in asked):
         raise ValueError("not every posting has an outcome")
     following = iter(outcomes)

@@ -21,17 +21,27 @@ STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_SECONDS = 5.0
 _MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
-_MIGRATION_LOCK = 0x70_6C_6C_67_61_74_65  # any number, as long as every version of us takes the same
+_MIGRATION_LOCK = (
+    0x70_6C_6C_67_61_74_65  # any number, as long as every version of us takes the same
+)
 
 
-def create_engine(url: str | URL, pool_size: int, application_name: str = "tollgate") -> AsyncEngine:
-    """An engine with at most `pool_size` connections: who finds none free waits ten seconds, then fails.
+def create_engine(
+    url: str | URL, pool_size: int, application_name: str = "tollgate"
+) -> AsyncEngine:
+    """An engine with at most `pool_size` connections: who finds none free waits ten seconds, then
+    fails.
 
-    Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request around them.
+    Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request
+    around them.
     """
     url = make_url(url)
-    named = url.normalized_query.get("options", ())  # such as a search_path: it counts here as it does in `migrate`
-    options = " ".join([*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"])
+    named = url.normalized_query.get(
+        "options", ()
+    )  # such as a search_path: it counts here as it does in `migrate`
+    options = " ".join(
+        [*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"]
+    )
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -51,9 +61,11 @@ def create_engine(url: str | URL, pool_size: int, application_name: str = "tollg
 
 @asynccontextmanager
 async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection that only reads, and for which nothing changes between its first statement and its end.
+    """A connection that only reads, and for which nothing changes between its first statement and
+    its end.
 
-    Whoever reads one thing in several statements needs it: a suspension that commits between two would be seen by half.
+    Whoever reads one thing in several statements needs it: a suspension that commits between two
+    would be seen by half.
     """
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -61,7 +73,8 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
-    """Ask a connection whether it lives before it is used, but only one that nobody used for a while.
+    """Ask a connection whether it lives before it is used, but only one that nobody used for a
+    while.
 
     A server that restarts under load costs one error, after which the pool drops all that it held.
     """
@@ -71,7 +84,9 @@ def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
         record.info["used_at"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def ping(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    def ping(
+        connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
         if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_SECONDS:
             return
         try:
@@ -81,7 +96,8 @@ def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
 
 
 def migrate(url: str, revision: str = "head") -> str:
-    """Bring the schema to `revision` in one transaction; returns at which it is. Two processes may call it at once.
+    """Bring the schema to `revision` in one transaction; returns at which it is. Two processes may
+    call it at once.
 
     Raises Alembic's CommandError for a revision that this build does not know, asked for or found.
     """
@@ -89,9 +105,15 @@ def migrate(url: str, revision: str = "head") -> str:
 
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
-        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        connection.execute(
+            sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK))
+        )
         command.upgrade(alembic_config(url, connection), revision)
-        return str(connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar_one())
+        return str(
+            connection.execute(
+                sqlalchemy.text("SELECT version_num FROM alembic_version")
+            ).scalar_one()
+        )
 
 
 def known_revisions() -> list[str]:
@@ -103,7 +125,9 @@ def known_revisions() -> list[str]:
 
 
 def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> "Config":
-    """`env.py` uses `attributes["connection"]` if there is one, else it connects to `sqlalchemy.url`."""
+    """`env.py` uses `attributes["connection"]` if there is one, else it connects to
+    `sqlalchemy.url`.
+    """
     from alembic.config import Config  # noqa: PLC0415 - as above
 
     config = Config()

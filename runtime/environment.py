@@ -1,4 +1,6 @@
-"""All that the API and the worker are told by the environment, read together: one line names all that is wrong."""
+"""All that the API and the worker are told by the environment, read together: one line names all
+that is wrong.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +40,9 @@ def read() -> Environment:
     twilio = attempt(lambda: settings.load(Twilio))
     temporal = attempt(_temporal)
     if common is not None and common.database_url is None:
-        problems.append("TOLLGATE_DATABASE_URL is not set (`tollgate dev` starts servers of its own)")
+        problems.append(
+            "TOLLGATE_DATABASE_URL is not set (`tollgate dev` starts servers of its own)"
+        )
     if common is not None and groups is not None and twilio is not None:
         problems.extend(_contradictions(common, groups, twilio))
     if problems:
@@ -73,9 +77,13 @@ def _contradictions(common: Settings, groups: Sequence[Group], twilio: Twilio) -
         mode = "live" if paypal.is_live else "the sandbox"
         if stripe is not None and stripe.is_live is not paypal.is_live:
             key = "a live key" if stripe.is_live else "a test key"
-            found.append(f"TOLLGATE_STRIPE_API_KEY is {key}, and TOLLGATE_PAYPAL_BASE_URL is {mode}")
+            found.append(
+                f"TOLLGATE_STRIPE_API_KEY is {key}, and TOLLGATE_PAYPAL_BASE_URL is {mode}"
+            )
     if not _loopback(twilio.base_url) and _loopback(common.public_url):
-        found.append("TOLLGATE_PUBLIC_URL is an address of this machine alone, which Twilio cannot reach")
+        found.append(
+            "TOLLGATE_PUBLIC_URL is an address of this machine alone, which Twilio cannot reach"
+        )
     if common.lifecycle_task_queue == common.campaign_task_queue:
         found.append("TOLLGATE_LIFECYCLE_TASK_QUEUE and TOLLGATE_CAMPAIGN_TASK_QUEUE must differ")
     return found

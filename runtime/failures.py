@@ -1,4 +1,6 @@
-"""What of an exception goes into Temporal's histories: its words, without a secret or a whole phone number."""
+"""What of an exception goes into Temporal's histories: its words, without a secret or a whole phone
+number.
+"""
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
@@ -9,10 +11,13 @@ from domain.redaction import redact_text
 class RedactingFailureConverter(DefaultFailureConverter):
     """Histories are kept for long, and are shown to more people than the database is.
 
-    An exception of a client or of the database may hold the URL or the row that it was about; so may its causes.
+    An exception of a client or of the database may hold the URL or the row that it was about; so
+    may its causes.
     """
 
-    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
         super().to_failure(exception, payload_converter, failure)
         redact(failure)
 

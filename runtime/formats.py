@@ -1,4 +1,6 @@
-"""How a setting may be written, and what is wrong with one that is not, in words that never repeat its value."""
+"""How a setting may be written, and what is wrong with one that is not, in words that never repeat
+its value.
+"""
 
 import ipaddress
 import re
@@ -45,7 +47,9 @@ def is_address(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """What was copied with a space, a line break or quotes around it would be wrong in every request."""
+    """What was copied with a space, a line break or quotes around it would be wrong in every
+    request.
+    """
     if not text.strip():
         raise ValueError("is empty")
     if text != text.strip():
@@ -63,7 +67,9 @@ def plain_secret(secret: SecretStr) -> SecretStr:
 
 
 def base_url(text: str) -> str:
-    """A URL to put paths behind. Secrets and signed requests go there, so only this machine is reached by http."""
+    """A URL to put paths behind. Secrets and signed requests go there, so only this machine is
+    reached by http.
+    """
     parts = _split_url(plain(text))
     if parts.scheme not in {"http", "https"}:
         raise ValueError("must start with https:// or http://")
@@ -96,7 +102,9 @@ def database_url(secret: SecretStr) -> SecretStr:
     try:
         parts = _split_url(f"postgresql://{rest}")
     except ValueError:
-        raise ValueError("cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)") from None
+        raise ValueError(
+            "cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)"
+        ) from None
     if not parts.hostname and "host=" not in parts.query:
         raise ValueError("names no host (for a socket: postgresql:///name?host=/directory)")
     if not parts.path.strip("/"):
@@ -105,7 +113,8 @@ def database_url(secret: SecretStr) -> SecretStr:
 
 
 def _hosts_in_query(rest: str) -> str:
-    """Several hosts, as libpq reads them (`host1:5432,host2`), written as SQLAlchemy reads them: in the query.
+    """Several hosts, as libpq reads them (`host1:5432,host2`), written as SQLAlchemy reads them: in
+    the query.
 
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
     """
@@ -115,7 +124,11 @@ def _hosts_in_query(rest: str) -> str:
         return rest
     found = [_HOST.fullmatch(host) for host in hosts.split(",")]
     behind, _, query = rest[len(netloc) :].partition("?")
-    if not all(found) or any(int(host[2] or 1) not in range(1, 2**16) for host in found if host) or "host=" in query:
+    if (
+        not all(found)
+        or any(int(host[2] or 1) not in range(1, 2**16) for host in found if host)
+        or "host=" in query
+    ):
         raise ValueError(
             "has a list of hosts that cannot be read (postgresql://user:password@host1:5432,host2:5432/name)"
         )
@@ -125,16 +138,22 @@ def _hosts_in_query(rest: str) -> str:
 
 
 def _to_write(rest: str, query: Mapping[str, Sequence[str]]) -> str:
-    """Of several servers the one that is written to is meant. On a standby every debit would fail."""
+    """Of several servers the one that is written to is meant. On a standby every debit would
+    fail.
+    """
     session = query.get("target_session_attrs", [])
     if any(wanted not in {"read-write", "primary"} for wanted in session):
-        raise ValueError("its target_session_attrs must be read-write or primary: the payment gate writes")
+        raise ValueError(
+            "its target_session_attrs must be read-write or primary: the payment gate writes"
+        )
     several = len(query.get("host", [])) > 1 or any("," in host for host in query.get("host", []))
     return f"{rest}&target_session_attrs=read-write" if several and not session else rest
 
 
 def stripe_api_key(secret: SecretStr) -> SecretStr:
-    """https://docs.stripe.com/keys: secret and restricted keys, of live or of test mode (a sandbox's is a test key)."""
+    """https://docs.stripe.com/keys: secret and restricted keys, of live or of test mode (a
+    sandbox's is a test key).
+    """
     text = plain_secret(secret).get_secret_value()
     for prefix, wrong in _WRONG_KEYS.items():
         if text.startswith(prefix):
@@ -181,7 +200,9 @@ def certificate_file(path: Path) -> Path:
     except OSError as problem:
         raise ValueError(f"{path} cannot be read: {problem.strerror}") from None
     try:
-        with warnings.catch_warnings(action="ignore"):  # some public roots are older than today's rules
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # some public roots are older than today's rules
             x509.load_pem_x509_certificates(found)
     except ValueError:
         raise ValueError(f"{path} holds no certificate in PEM form") from None
@@ -193,14 +214,20 @@ def lower(value: object) -> object:
 
 
 def split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
 
 
 def all_in_words(prefix: str, errors: Sequence[ErrorDetails]) -> list[str]:
     """Each problem once. A list all of whose parts are wrong is not one that is not set."""
     wrong = {error["loc"][:1] for error in errors if error["type"] != "too_short"}
     problems = [
-        in_words(prefix, error) for error in errors if error["type"] != "too_short" or error["loc"] not in wrong
+        in_words(prefix, error)
+        for error in errors
+        if error["type"] != "too_short" or error["loc"] not in wrong
     ]
     return list(dict.fromkeys(problems))
 
@@ -233,7 +260,9 @@ def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError, too
-        (parts.hostname or "").encode("idna")  # as whoever connects does: UnicodeError, which is a ValueError
+        (parts.hostname or "").encode(
+            "idna"
+        )  # as whoever connects does: UnicodeError, which is a ValueError
     except ValueError:
         raise ValueError("its host or its port cannot be read") from None
     return parts
@@ -244,13 +273,17 @@ Secret = Annotated[SecretStr, AfterValidator(plain_secret)]
 Identifier = Annotated[str, AfterValidator(plain)]
 Names = Annotated[tuple[Identifier, ...], NoDecode, Field(min_length=1)]
 Beginnings = Annotated[tuple[Identifier, ...], NoDecode]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(origin)], ...], NoDecode, Field(min_length=1)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(origin)], ...], NoDecode, Field(min_length=1)
+]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 CertificateFile = Annotated[Path, AfterValidator(certificate_file)]
 StripeKey = Annotated[SecretStr, AfterValidator(stripe_api_key)]
 StripeAccount = Annotated[str, AfterValidator(stripe_account)]
 SigningSecrets = Annotated[
-    tuple[Annotated[SecretStr, AfterValidator(stripe_webhook_secret)], ...], NoDecode, Field(min_length=1)
+    tuple[Annotated[SecretStr, AfterValidator(stripe_webhook_secret)], ...],
+    NoDecode,
+    Field(min_length=1),
 ]
 AccountSid = Annotated[str, AfterValidator(twilio_account_sid)]
 AuthToken = Annotated[SecretStr, AfterValidator(twilio_auth_token)]

@@ -1,4 +1,6 @@
-"""Beats for every activity that has a heartbeat timeout: a dead worker is noticed in seconds, a cancelled call ends."""
+"""Beats for every activity that has a heartbeat timeout: a dead worker is noticed in seconds, a
+cancelled call ends.
+"""
 
 import asyncio
 from typing import Any
@@ -12,7 +14,9 @@ BEATS_PER_TIMEOUT = 4
 
 
 class Heartbeats(Interceptor):
-    """Activities need not beat by themselves, and none does while its worker's event loop stands still."""
+    """Activities need not beat by themselves, and none does while its worker's event loop stands
+    still.
+    """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _Beating(next)
@@ -36,14 +40,16 @@ async def _beat(every: float) -> None:
         try:
             activity.heartbeat()
         except Exception as problem:  # noqa: BLE001 - a beat that is missed is no reason to miss those behind it
-            log.warning("heartbeat_failed", reason=type(problem).__name__, detail=str(problem)[:200])
+            log.warning(
+                "heartbeat_failed", reason=type(problem).__name__, detail=str(problem)[:200]
+            )
 
 
 async def _to_its_end(attempt: asyncio.Task[Any]) -> Any:
     """Let it finish although it is cancelled, unless the worker goes away.
 
-    A call given up half-way may arrive after the one that undoes it: a subaccount suspended behind our back. Providers'
-    clients have time limits of their own, so the end is near.
+    A call given up half-way may arrive after the one that undoes it: a subaccount suspended behind
+    our back. Providers' clients have time limits of their own, so the end is near.
     """
     while not attempt.done():
         try:

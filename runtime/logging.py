@@ -25,8 +25,11 @@ _SECRET_KEYS = re.compile(
 )
 
 
-def configure(level: str, form: str, build_id: str | None = None, stream: TextIO | None = None) -> None:
-    """Send every logger of this process to `stream` (standard error), in `form`: `json` or `console`.
+def configure(
+    level: str, form: str, build_id: str | None = None, stream: TextIO | None = None
+) -> None:
+    """Send every logger of this process to `stream` (standard error), in `form`: `json` or
+    `console`.
 
     Call it once, first. It may be called again, as tests do.
     """
@@ -53,7 +56,9 @@ def configure(level: str, form: str, build_id: str | None = None, stream: TextIO
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=_endings(form, target))
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before, processors=_endings(form, target)
+        )
     )
     root = logging.getLogger()
     root.handlers = [handler]
@@ -63,7 +68,9 @@ def configure(level: str, form: str, build_id: str | None = None, stream: TextIO
 
 
 def redact(value: object) -> object:
-    """`value` as it may be logged: secrets by the name of their key, by their type and by their look."""
+    """`value` as it may be logged: secrets by the name of their key, by their type and by their
+    look.
+    """
     match value:
         case SecretStr() | SecretBytes():
             return REDACTED
@@ -74,7 +81,10 @@ def redact(value: object) -> object:
         case bytes():
             return redact_text(value.decode(errors="replace"))
         case Mapping():
-            return {_key(key): REDACTED if _is_secret(key) else redact(item) for key, item in value.items()}
+            return {
+                _key(key): REDACTED if _is_secret(key) else redact(item)
+                for key, item in value.items()
+            }
         case list() | tuple() | set() | frozenset():
             return [redact(item) for item in value]
         case None | bool() | int() | float():
@@ -114,11 +124,15 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def _plain_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """For a terminal: a stranger's text does nothing there, and only a traceback has more than one line.
+    """For a terminal: a stranger's text does nothing there, and only a traceback has more than one
+    line.
 
     JSON writes such characters as escapes by itself.
     """
-    return {one_line(str(key)): _plain(value, keep_lines=key == "exception") for key, value in event.items()}
+    return {
+        one_line(str(key)): _plain(value, keep_lines=key == "exception")
+        for key, value in event.items()
+    }
 
 
 def _plain(value: object, *, keep_lines: bool) -> object:
@@ -138,7 +152,9 @@ def _endings(form: str, stream: TextIO) -> list[Processor]:
 
 
 def _quiet() -> None:
-    """Uvicorn and Temporal log through us; per-request chatter of clients is not an event of ours."""
+    """Uvicorn and Temporal log through us; per-request chatter of clients is not an event of
+    ours.
+    """
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "temporalio", "temporalio.core"):
         logger = logging.getLogger(name)
         logger.handlers = []
@@ -146,5 +162,13 @@ def _quiet() -> None:
         logger.setLevel(logging.NOTSET)
         logger.filters = []
         logger.disabled = False
-    for name in ("httpx", "httpcore", "uvicorn.access", "alembic", "twilio.http_client", "stripe", "aiohttp.access"):
+    for name in (
+        "httpx",
+        "httpcore",
+        "uvicorn.access",
+        "alembic",
+        "twilio.http_client",
+        "stripe",
+        "aiohttp.access",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,6 @@
-"""Loops that never end by themselves: whatever a step raises is logged and alerted, and the step is tried again."""
+"""Loops that never end by themselves: whatever a step raises is logged and alerted, and the step is
+tried again.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +16,9 @@ from domain.alerts import AlertKind
 
 log = structlog.get_logger()
 SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
-"""What a server that is away raises. Anything else is a mistake of ours, and is logged with its traceback."""
+"""What a server that is away raises. Anything else is a mistake of ours, and is logged with its
+traceback.
+"""
 LONGEST_REST = 5.0
 PATIENCE = 12
 """After so many failures in a row, about a minute, a server that is away is an alert."""
@@ -23,8 +27,9 @@ PATIENCE = 12
 class Loop:
     """Runs `step` for ever. `kind` is the alert's when it fails, and the log's event.
 
-    The step returns how many seconds to rest. After a failure the rest doubles, up to `longest_rest`. The alert is
-    cleared by the first success, also by that of a process that was started since.
+    The step returns how many seconds to rest. After a failure the rest doubles, up to
+    `longest_rest`. The alert is cleared by the first success, also by that of a process that was
+    started since.
     """
 
     def __init__(
@@ -64,14 +69,23 @@ class Loop:
         if isinstance(problem, SERVER_AWAY):
             log.warning(self._kind.value, reason=reason, detail=detail, failures=self._failures)
         else:
-            log.error(self._kind.value, reason=reason, detail=detail, failures=self._failures, exc_info=problem)
+            log.error(
+                self._kind.value,
+                reason=reason,
+                detail=detail,
+                failures=self._failures,
+                exc_info=problem,
+            )
         if self._failures < PATIENCE and isinstance(problem, SERVER_AWAY):
             return
         self._may_be_alerted = True
         try:
             async with self._engine.begin() as conn:
                 await alerts.raise_(
-                    conn, alerts.INSTALLATION, self._kind, f"{self._failures} times in a row: {in_words(problem)}"
+                    conn,
+                    alerts.INSTALLATION,
+                    self._kind,
+                    f"{self._failures} times in a row: {in_words(problem)}",
                 )
         except Exception as further:  # noqa: BLE001 - most often the database is what is away
             log.warning("alert_not_raised", kind=self._kind.value, reason=type(further).__name__)

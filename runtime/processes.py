@@ -10,7 +10,8 @@ from typing import NoReturn
 
 
 def exit_now(status: int) -> NoReturn:
-    """Flush and end without the interpreter's own shutdown, in which a used Temporal client may abort (exit 134).
+    """Flush and end without the interpreter's own shutdown, in which a used Temporal client may
+    abort (exit 134).
 
     Nothing runs after it: no `finally`, no `atexit`. Stop servers and close pools first.
     """
@@ -18,13 +19,18 @@ def exit_now(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):  # the reader is gone; there is nobody left to tell
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ):  # the reader is gone; there is nobody left to tell
             continue
     os._exit(status)
 
 
 def stop_requested() -> asyncio.Event:
-    """An event that the first SIGINT or SIGTERM sets. A second one ends the process at once, with 130.
+    """An event that the first SIGINT or SIGTERM sets. A second one ends the process at once, with
+    130.
 
     Call it inside the running loop, before the servers start.
     """
@@ -42,9 +48,11 @@ def stop_requested() -> asyncio.Event:
 
 
 def collect_garbage_rarely() -> None:
-    """For a process that serves: what is loaded stays, and is not searched for garbage again and again.
+    """For a process that serves: what is loaded stays, and is not searched for garbage again and
+    again.
 
-    By the defaults a collection of everything stopped the API for 100 ms and more, many times a minute under load.
+    By the defaults a collection of everything stopped the API for 100 ms and more, many times a
+    minute under load.
     """
     gc.collect()
     gc.freeze()

@@ -9,7 +9,9 @@ import structlog
 
 log = structlog.get_logger()
 PATIENCE = timedelta(seconds=60)
-"""How long a process that serves waits for its servers: all of them may have been started together."""
+"""How long a process that serves waits for its servers: all of them may have been started
+together.
+"""
 LOOK_EVERY = 0.5
 SAY_AFTER = 1.0
 
@@ -34,9 +36,11 @@ async def until_it_answers(
     patience: timedelta,
     say: Say,
 ) -> T:
-    """What `look` returns. While it raises one of `away` it is tried again, until `patience` is over: ServerAway.
+    """What `look` returns. While it raises one of `away` it is tried again, until `patience` is
+    over: ServerAway.
 
-    `say` is told once of the wait: at the first failure, or when there is no answer within a second.
+    `say` is told once of the wait: at the first failure, or when there is no answer within a
+    second.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     said = False

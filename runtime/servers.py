@@ -1,4 +1,6 @@
-"""The database that a process cannot do without: waits for it, and refuses one that another build's code made."""
+"""The database that a process cannot do without: waits for it, and refuses one that another build's
+code made.
+"""
 
 import re
 from datetime import timedelta
@@ -18,13 +20,16 @@ OLDEST_POSTGRES = 18
 _NOT_YET = re.compile(
     r"starting up|shutting down|recovery|not (?:yet )?accepting|terminating connection|too many|connection slots"
 )
-_REFUSED = re.compile(r"FATAL: +(.*)|invalid (?:sslmode|connection|port|integer).*|root certificate file .*")
+_REFUSED = re.compile(
+    r"FATAL: +(.*)|invalid (?:sslmode|connection|port|integer).*|root certificate file .*"
+)
 
 
 async def await_database(url: str, *, patience: timedelta, say: Say) -> str | None:
     """Wait until PostgreSQL answers; returns the revision of its schema, None where there is none.
 
-    Raises ServerAway when `patience` is over, BadSettings where the server answers that something is wrong.
+    Raises ServerAway when `patience` is over, BadSettings where the server answers that something
+    is wrong.
     """
     try:
         engine = create_engine(url, pool_size=1)
@@ -74,22 +79,34 @@ def address(url: str) -> str:
 async def _look(engine: AsyncEngine) -> str | None:
     try:
         async with engine.connect() as conn:
-            version = int((await conn.execute(text("SHOW server_version_num"))).scalar_one()) // 10_000
+            version = (
+                int((await conn.execute(text("SHOW server_version_num"))).scalar_one()) // 10_000
+            )
             encoding = (await conn.execute(text("SHOW server_encoding"))).scalar_one()
             if version < OLDEST_POSTGRES:
-                raise BadSettings(f"TOLLGATE_DATABASE_URL: is PostgreSQL {version}, and {OLDEST_POSTGRES} is needed")
+                raise BadSettings(
+                    f"TOLLGATE_DATABASE_URL: is PostgreSQL {version}, and {OLDEST_POSTGRES} is needed"
+                )
             if encoding != "UTF8":
-                raise BadSettings(f"TOLLGATE_DATABASE_URL: is a database in {encoding}, and UTF8 is needed")
-            if (await conn.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one() is None:
+                raise BadSettings(
+                    f"TOLLGATE_DATABASE_URL: is a database in {encoding}, and UTF8 is needed"
+                )
+            if (
+                await conn.execute(text("SELECT to_regclass('alembic_version')"))
+            ).scalar_one() is None:
                 return None
-            found: str | None = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            found: str | None = (
+                await conn.execute(text("SELECT version_num FROM alembic_version"))
+            ).scalar()
             return found
     except DBAPIError as problem:
         refused = _REFUSED.search(str(problem.orig))
         if refused is not None and _NOT_YET.search(refused[0]) is None:
             raise BadSettings(f"TOLLGATE_DATABASE_URL: {refused[1] or refused[0]}") from None
         if isinstance(problem.orig, psycopg.ProgrammingError):
-            raise BadSettings(f"TOLLGATE_DATABASE_URL: {str(problem.orig).strip().partition(chr(10))[0]}") from None
+            raise BadSettings(
+                f"TOLLGATE_DATABASE_URL: {str(problem.orig).strip().partition(chr(10))[0]}"
+            ) from None
         raise
 
 

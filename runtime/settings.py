@@ -1,8 +1,9 @@
 """Every setting, read from the environment here and nowhere else; refuses to start unsafe.
 
-A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and `worker` for `Twilio`
-and those of the billing providers that are set up too. No secret has a default, and an empty one is missing: a
-signature made with an empty key is one that anyone can make.
+A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and
+`worker` for `Twilio` and those of the billing providers that are set up too. No secret has a
+default, and an empty one is missing: a signature made with an empty key is one that anyone can
+make.
 """
 
 import importlib.metadata
@@ -47,7 +48,9 @@ PAYPAL_CERT_ORIGINS = (
 
 
 class BadSettings(Exception):
-    """The environment is not fit to start with; the message is one line that names each variable."""
+    """The environment is not fit to start with; the message is one line that names each
+    variable.
+    """
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
@@ -61,36 +64,49 @@ class Group(BaseSettings):
 
 
 class Settings(Group):
-    """What every process may need; everything here has a default, and none is a secret of a provider's."""
+    """What every process may need; everything here has a default, and none is a secret of a
+    provider's.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
 
     database_url: DatabaseUrl | None = None
-    """`postgresql://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`. Of several hosts
-    (`host1:5432,host2:5432`) the one that can be written to is used."""
+    """`postgresql://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`. Of
+    several hosts (`host1:5432,host2:5432`) the one that can be written to is used.
+    """
     data_dir: Path = Path(".data")
     """Where embedded servers keep their data and logs."""
     cache_dir: Path = Path("~/.cache/tollgate")
     """Where a downloaded or built Temporal dev server is kept."""
     public_url: BaseUrl = "http://127.0.0.1:8000"
-    """The address under which providers reach the API; Twilio signs it, so it must be exactly what Twilio calls."""
+    """The address under which providers reach the API; Twilio signs it, so it must be exactly what
+    Twilio calls.
+    """
     db_pool_size: int = Field(default=20, ge=1, le=1000)
     """Database connections of one process, at most."""
     max_body_bytes: int = Field(default=512 * 1024, ge=1024)
     """A request with a larger body is refused unread."""
-    grace_period: timedelta = Field(default=timedelta(days=3), ge=timedelta(0), le=timedelta(days=365))
+    grace_period: timedelta = Field(
+        default=timedelta(days=3), ge=timedelta(0), le=timedelta(days=365)
+    )
     """How long a past-due subscription keeps sending, from its first failed payment."""
-    self_check_interval: timedelta = Field(default=timedelta(hours=6), ge=timedelta(minutes=1), le=timedelta(days=30))
+    self_check_interval: timedelta = Field(
+        default=timedelta(hours=6), ge=timedelta(minutes=1), le=timedelta(days=30)
+    )
     """How often each organization is compared with the providers though nothing rang."""
     twilio_messages_per_second: int | None = Field(default=None, ge=1)
-    """How many messages a second the whole account at Twilio may send, of all organizations; none: no limit."""
+    """How many messages a second the whole account at Twilio may send, of all organizations; none:
+    no limit.
+    """
     unknown_message_lost_after: timedelta = Field(
         default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
     )
     """When a message that Twilio never confirmed and does not list is given up and refunded."""
     other_products: Beginnings = ()
-    """How plans, prices, products and custom ids of other products on the same provider accounts begin, with commas:
-    a parked webhook of which its provider tells one is dismissed, unless it names an organization."""
+    """How plans, prices, products and custom ids of other products on the same provider accounts
+    begin, with commas: a parked webhook of which its provider tells one is dismissed, unless it
+    names an organization.
+    """
     lifecycle_task_queue: Identifier = "lifecycle"
     """The Temporal task queue of enforcement."""
     campaign_task_queue: Identifier = "campaigns"
@@ -120,11 +136,13 @@ class PayPal(Group):
     cert_origins: Origins = PAYPAL_CERT_ORIGINS
     """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: CertificateFile | None = None
-    """Further certificates to verify webhooks with: roots, which are trusted, and intermediates. For simulators, and
-    for an authority that PayPal may change to.
+    """Further certificates to verify webhooks with: roots, which are trusted, and intermediates.
+    For simulators, and for an authority that PayPal may change to.
     """
     verify_online_fallback: bool = True
-    """Whether to ask PayPal to verify a webhook when its certificate, or who issued it, cannot be fetched."""
+    """Whether to ask PayPal to verify a webhook when its certificate, or who issued it, cannot be
+    fetched.
+    """
 
     @property
     def is_live(self) -> bool | None:
@@ -143,11 +161,17 @@ class Stripe(Group):
     api_key: StripeKey
     """A secret or a restricted key; live or test mode is read from it."""
     webhook_secrets: SigningSecrets
-    """The signing secrets of our webhook endpoint, separated by commas: two while one is being rolled."""
+    """The signing secrets of our webhook endpoint, separated by commas: two while one is being
+    rolled.
+    """
     account: StripeAccount | None = None
-    """Our `acct_…`, for an endpoint that hears of connected accounts, too; events of any other are refused."""
+    """Our `acct_…`, for an endpoint that hears of connected accounts, too; events of any other are
+    refused.
+    """
     suspend_by: Literal["pause", "collection"] = "pause"
-    """`pause` stops a subscription that Tollgate suspends at Stripe; `collection` only stops charging for it."""
+    """`pause` stops a subscription that Tollgate suspends at Stripe; `collection` only stops
+    charging for it.
+    """
     base_url: BaseUrl = "https://api.stripe.com"
     """Stripe's API, or a simulator."""
 
@@ -173,15 +197,23 @@ G = TypeVar("G", bound=Group)
 
 
 def load(group: type[G]) -> G:
-    """Read one group from the environment. Raises BadSettings, for `Settings` also for a name that nothing reads."""
+    """Read one group from the environment. Raises BadSettings, for `Settings` also for a name that
+    nothing reads.
+    """
     problems: tuple[str, ...] = ()
     if group is Settings:
-        known = [f"{_prefix(of)}{name}".upper() for of in Group.__subclasses__() for name in of.model_fields]
+        known = [
+            f"{_prefix(of)}{name}".upper()
+            for of in Group.__subclasses__()
+            for name in of.model_fields
+        ]
         problems = variables.unknown(os.environ, known)
     try:
         read = group()
     except ValidationError as problem:
-        raise BadSettings(*formats.all_in_words(_prefix(group), problem.errors()), *problems) from None
+        raise BadSettings(
+            *formats.all_in_words(_prefix(group), problem.errors()), *problems
+        ) from None
     if problems:
         raise BadSettings(*problems)
     return read
@@ -189,7 +221,11 @@ def load(group: type[G]) -> G:
 
 def required(group: type[Group]) -> list[str]:
     """The variables that have no default."""
-    return [f"{_prefix(group)}{name}".upper() for name, field in group.model_fields.items() if field.is_required()]
+    return [
+        f"{_prefix(group)}{name}".upper()
+        for name, field in group.model_fields.items()
+        if field.is_required()
+    ]
 
 
 def given(group: type[Group]) -> bool:
@@ -198,7 +234,9 @@ def given(group: type[Group]) -> bool:
 
 
 def writable(name: str, directory: Path) -> Path:
-    """The directory, made if it is not there. Raises BadSettings, with the variable's name, if it cannot be written."""
+    """The directory, made if it is not there. Raises BadSettings, with the variable's name, if it
+    cannot be written.
+    """
     place = directory.expanduser().absolute()
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -209,9 +247,11 @@ def writable(name: str, directory: Path) -> Path:
 
 
 def temporal_connection() -> "ClientConnectConfig | None":
-    """What TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_* say; None without an address.
+    """What TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_* say; None
+    without an address.
 
-    The Temporal CLI's own configuration file is not read: a developer's default profile may be a production cluster.
+    The Temporal CLI's own configuration file is not read: a developer's default profile may be a
+    production cluster.
     """
     from temporalio.envconfig import ClientConfig  # noqa: PLC0415 - as above
 

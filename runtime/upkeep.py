@@ -1,4 +1,6 @@
-"""What a worker does every second, Temporal there or not: ends holds, takes what is owed, resumes campaigns, seals."""
+"""What a worker does every second, Temporal there or not: ends holds, takes what is owed, resumes
+campaigns, seals.
+"""
 
 import asyncio
 import time
@@ -27,13 +29,17 @@ RESUME_EVERY = timedelta(seconds=5)
 """What resumes a campaign is the event that lets it; this finds what no event did."""
 UNDECIDED_EVERY = timedelta(minutes=15)
 IDLE_SHARE = 9
-"""Sealing rests so many times as long as a batch took: money goes first, and at night it catches up."""
+"""Sealing rests so many times as long as a batch took: money goes first, and at night it catches
+up.
+"""
 ORGANIZATIONS, AT_ONCE = 100, 4
 """In one pass, and at the same time."""
 
 
 class Upkeep:
-    """Every step is idempotent and takes its locks as anybody does: any number of workers may run it."""
+    """Every step is idempotent and takes its locks as anybody does: any number of workers may run
+    it.
+    """
 
     def __init__(self, engine: AsyncEngine, doorbell: Doorbell, checking: Checking) -> None:
         self._engine = engine
@@ -93,7 +99,9 @@ class Upkeep:
         return UNDECIDED_EVERY.total_seconds()
 
     async def expire_holds(self, *, now: datetime) -> int:
-        """Let go of what is overdue, organization by organization; campaigns that waited for money go on."""
+        """Let go of what is overdue, organization by organization; campaigns that waited for money
+        go on.
+        """
 
         async def expire(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
@@ -107,7 +115,9 @@ class Upkeep:
         return await _each(due, expire, "expiry_failed")
 
     async def recover_owed(self) -> int:
-        """Take for what payers got back whatever came in by itself: a credit, a hold's end, a message's refund."""
+        """Take for what payers got back whatever came in by itself: a credit, a hold's end, a
+        message's refund.
+        """
 
         async def recover(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
@@ -122,7 +132,9 @@ class Upkeep:
         return await _each(due, recover, "recovery_failed")
 
     async def resume_parked(self) -> int:
-        """Let campaigns go on that may and that no event resumed: a refund, a debt paid, a crash behind a credit."""
+        """Let campaigns go on that may and that no event resumed: a refund, a debt paid, a crash
+        behind a credit.
+        """
 
         async def resume(organization_id: str) -> bool:
             await self._resume(organization_id)
@@ -135,21 +147,31 @@ class Upkeep:
     async def _resume(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            resumed = await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
+            resumed = await parked_campaigns.resume_eligible(
+                conn, organization_id, now=datetime.now(UTC)
+            )
         for campaign_id in resumed:
-            await self._ring(organization_id, self._doorbell.ring_campaign(organization_id, campaign_id))
+            await self._ring(
+                organization_id, self._doorbell.ring_campaign(organization_id, campaign_id)
+            )
 
     async def _ring(self, organization_id: str, ringing: Awaitable[None]) -> None:
         try:
             await ringing
         except Exception as problem:  # noqa: BLE001 - the relay rings a silent campaign, and whoever has steps to take
-            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+            log.warning(
+                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+            )
 
 
-async def _each(organization_ids: Sequence[str], step: Callable[[str], Awaitable[bool]], failed: str) -> int:
-    """Take the step for each, some at a time; returns for how many it did something. One that fails holds up no other.
+async def _each(
+    organization_ids: Sequence[str], step: Callable[[str], Awaitable[bool]], failed: str
+) -> int:
+    """Take the step for each, some at a time; returns for how many it did something. One that fails
+    holds up no other.
 
-    An unexpected failure is raised when all had their turn; a locked wallet is expected, and is tried again.
+    An unexpected failure is raised when all had their turn; a locked wallet is expected, and is
+    tried again.
     """
     unexpected: list[Exception] = []
     turns = asyncio.Semaphore(AT_ONCE)
@@ -159,7 +181,9 @@ async def _each(organization_ids: Sequence[str], step: Callable[[str], Awaitable
             try:
                 return await step(organization_id)
             except DBAPIError as problem:
-                log.warning(failed, organization_id=organization_id, reason=type(problem.orig).__name__)
+                log.warning(
+                    failed, organization_id=organization_id, reason=type(problem.orig).__name__
+                )
             except Exception as problem:
                 log.error(failed, organization_id=organization_id, exc_info=problem)
                 unexpected.append(problem)

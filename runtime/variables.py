@@ -1,4 +1,6 @@
-"""Variables that look like settings and that nothing reads: a misspelt one would be left at its default, in silence."""
+"""Variables that look like settings and that nothing reads: a misspelt one would be left at its
+default, in silence.
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -26,11 +28,14 @@ _OF_KUBERNETES = re.compile(
     r"TOLLGATE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|TOLLGATE_(\w+_)?PORT=\w+://.*"
 )
-"""What Kubernetes sets in each container for a Service that is called `tollgate` or `tollgate-...`."""
+"""What Kubernetes sets in each container for a Service that is called `tollgate` or
+`tollgate-...`.
+"""
 
 
 def unknown(environment: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
-    """A problem for each variable of ours that nothing reads, and for a name that is nearly one that is read.
+    """A problem for each variable of ours that nothing reads, and for a name that is nearly one
+    that is read.
 
     Other programs' TEMPORAL_... are left alone. An empty variable is none.
     """
@@ -41,7 +46,9 @@ def unknown(environment: Mapping[str, str], known: Collection[str]) -> tuple[str
         if name.startswith(_PREFIX):
             if not _OF_KUBERNETES.fullmatch(f"{name}={names[name]}"):
                 problems.append(_problem(name, get_close_matches(name, known, n=1)))
-        elif name.startswith("T") and (near := get_close_matches(name, read, n=1, cutoff=_NEARLY_THE_SAME)):
+        elif name.startswith("T") and (
+            near := get_close_matches(name, read, n=1, cutoff=_NEARLY_THE_SAME)
+        ):
             problems.append(_problem(name, near))
     return tuple(problems)
 

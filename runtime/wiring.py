@@ -55,7 +55,12 @@ class Services:
 
     @property
     def checking(self) -> Checking:
-        return Checking(self.engine, self.twilio, self.doorbell, lost_after=self.settings.unknown_message_lost_after)
+        return Checking(
+            self.engine,
+            self.twilio,
+            self.doorbell,
+            lost_after=self.settings.unknown_message_lost_after,
+        )
 
     @property
     def billing(self) -> Billing:
@@ -93,13 +98,17 @@ async def from_environment(
 ) -> AsyncIterator[Services]:
     """The services as the environment describes them, on servers that answer.
 
-    `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with its telemetry.
-    Raises `BadSettings` and `ServerAway`.
+    `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with
+    its telemetry. Raises `BadSettings` and `ServerAway`.
     """
     told = environment.read()
     await await_schema(told.database_url, patience=patience, say=say)
-    client = await connect(told.temporal, lazy=lazy, patience=patience, identity=identity, runtime=runtime, say=say)
-    async with services(told.settings, told.billing, told.twilio, client, told.database_url) as built:
+    client = await connect(
+        told.temporal, lazy=lazy, patience=patience, identity=identity, runtime=runtime, say=say
+    )
+    async with services(
+        told.settings, told.billing, told.twilio, client, told.database_url
+    ) as built:
         yield built
 
 
@@ -114,7 +123,10 @@ async def services(
     """Build the services around a Temporal client, and close their connections at the end."""
     engine = create_engine(database_url, settings.db_pool_size)
     try:
-        async with fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio, billing.providers(groups) as providers:
+        async with (
+            fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio,
+            billing.providers(groups) as providers,
+        ):
             yield Services(
                 settings=settings,
                 engine=engine,

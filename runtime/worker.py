@@ -1,4 +1,6 @@
-"""The worker: polls the task queues it is given, runs the relay beside them, and leaves without losing a task."""
+"""The worker: polls the task queues it is given, runs the relay beside them, and leaves without
+losing a task.
+"""
 
 import asyncio
 import time
@@ -47,10 +49,22 @@ LIST_EVENTS_EVERY = timedelta(hours=1)
 DEPLOYMENT = "tollgate"
 SCHEDULES = ("reconcile", "reconcile-events")
 SENDERS = 200
-"""Batches that a worker hands over at once; most of their time they wait, and hold no connection."""
+"""Batches that a worker hands over at once; most of their time they wait, and hold no
+connection.
+"""
 CACHED_WORKFLOWS = 2_000
 """A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
-OURS = ("activities", "db", "domain", "providers", "workflows", "sqlalchemy", "structlog", "httpx", "twilio")
+OURS = (
+    "activities",
+    "db",
+    "domain",
+    "providers",
+    "workflows",
+    "sqlalchemy",
+    "structlog",
+    "httpx",
+    "twilio",
+)
 WORKFLOWS: tuple[type[Any], ...] = (
     OrganizationLifecycle,
     CampaignRun,
@@ -62,14 +76,21 @@ WORKFLOWS: tuple[type[Any], ...] = (
 
 def workflow_runner() -> SandboxedWorkflowRunner:
     """The sandbox, with our own modules shared between runs: they hold no state."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS))
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)
+    )
 
 
 def activities_of(services: Services, queue: str) -> Sequence[Any]:
     """The activities that a queue's worker runs."""
     if queue == services.settings.campaign_task_queue:
         sending = services.sending
-        return [sending.reserve_batch, sending.send_batch, sending.settle_batch, sending.resolve_unknown]
+        return [
+            sending.reserve_batch,
+            sending.send_batch,
+            sending.settle_batch,
+            sending.resolve_unknown,
+        ]
     billing, enforcement, reconciling = services.billing, services.enforcement, services.reconciling
     migrating = services.migrating
     return [
@@ -100,12 +121,16 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
 
 
 def create_worker(services: Services, queue: str, *, versioned: bool = False) -> Worker:
-    """A worker for one queue, stamped with the build id; `versioned` takes part in Temporal's worker versioning."""
+    """A worker for one queue, stamped with the build id; `versioned` takes part in Temporal's
+    worker versioning.
+    """
     campaign = queue == services.settings.campaign_task_queue
     return Worker(
         services.client,
         task_queue=queue,
-        workflows=[CampaignRun] if campaign else [one for one in WORKFLOWS if one is not CampaignRun],
+        workflows=[CampaignRun]
+        if campaign
+        else [one for one in WORKFLOWS if one is not CampaignRun],
         activities=activities_of(services, queue),
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],
@@ -113,7 +138,9 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         max_concurrent_activities=SENDERS if campaign else services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
         deployment_config=WorkerDeploymentConfig(
-            version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=services.settings.build_id),
+            version=WorkerDeploymentVersion(
+                deployment_name=DEPLOYMENT, build_id=services.settings.build_id
+            ),
             use_worker_versioning=versioned,
             default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
             if versioned
@@ -122,7 +149,9 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
     )
 
 
-async def work(services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False) -> None:
+async def work(
+    services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
+) -> None:
     """Poll `queues` until `stop` is set, then let what runs end, for half a minute at most."""
     async with AsyncExitStack() as stack:
         for queue in queues:
@@ -170,9 +199,15 @@ class Relay:
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Create the reconciliations' schedules where there are none. Any number of processes may call it."""
+    """Create the reconciliations' schedules where there are none. Any number of processes may call
+    it.
+    """
     compare = ScheduleActionStartWorkflow(
-        RECONCILE, Page(), id=SCHEDULES[0], task_queue=task_queue, static_summary="Compare with the providers"
+        RECONCILE,
+        Page(),
+        id=SCHEDULES[0],
+        task_queue=task_queue,
+        static_summary="Compare with the providers",
     )
     list_events = ScheduleActionStartWorkflow(
         RECONCILE_EVENTS,
@@ -185,11 +220,15 @@ async def ensure_schedules(client: Client, task_queue: str) -> None:
     await _ensure(client, list_events, every=LIST_EVENTS_EVERY, jitter=timedelta(minutes=10))
 
 
-async def _ensure(client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, jitter: timedelta) -> None:
+async def _ensure(
+    client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, jitter: timedelta
+) -> None:
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=jitter),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)
+        ),
     )
     try:
         await client.create_schedule(action.id, schedule)

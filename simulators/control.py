@@ -1,4 +1,6 @@
-"""What both control planes share: reading JSON, telling a caller of a bad request, scripting request faults."""
+"""What both control planes share: reading JSON, telling a caller of a bad request, scripting
+request faults.
+"""
 
 from typing import Any
 
@@ -22,7 +24,11 @@ async def bad_request(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
 
-BAD_REQUESTS: dict[Any, Any] = {ValueError: bad_request, TypeError: bad_request, ArithmeticError: bad_request}
+BAD_REQUESTS: dict[Any, Any] = {
+    ValueError: bad_request,
+    TypeError: bad_request,
+    ArithmeticError: bad_request,
+}
 
 
 async def not_found(_: Request, error: Exception) -> Response:

@@ -1,4 +1,6 @@
-"""Delivers signed events to the registered URLs, again and again until one answers 2xx; or as it is told to."""
+"""Delivers signed events to the registered URLs, again and again until one answers 2xx; or as it is
+told to.
+"""
 
 import asyncio
 import random
@@ -41,7 +43,9 @@ class Deliveries:
         for task in self._tasks:
             task.cancel()
 
-    def register(self, url: str, event_types: Iterable[str] = ("*",), webhook_id: str | None = None) -> Webhook:
+    def register(
+        self, url: str, event_types: Iterable[str] = ("*",), webhook_id: str | None = None
+    ) -> Webhook:
         webhook = Webhook(webhook_id or self.new_webhook_id(), url, tuple(event_types))
         self.webhooks[webhook.id] = webhook
         return webhook
@@ -60,7 +64,9 @@ class Deliveries:
         headers: Mapping[str, str] | None = None,
         only: Collection[str] | None = None,
     ) -> list[Delivery]:
-        """Start delivering each event to every URL that wants it (or to the webhooks `only`); returns at once."""
+        """Start delivering each event to every URL that wants it (or to the webhooks `only`);
+        returns at once.
+        """
         return [
             self._start(event, webhook, headers or {})
             for event in events
@@ -89,11 +95,16 @@ class Deliveries:
         self.schedule = Schedule()
 
     def release(self, order: str | list[str] = "fifo", *, seed: int = 0) -> list[Delivery]:
-        """Send what is held: fifo, reverse, shuffle, or in the order of the event ids given; stop holding."""
+        """Send what is held: fifo, reverse, shuffle, or in the order of the event ids given; stop
+        holding.
+        """
         self.holding = False
         held = [each for each in self.all.values() if each.status == "held"]
         if isinstance(order, list):
-            held = sorted((each for each in held if each.event.id in order), key=lambda it: order.index(it.event.id))
+            held = sorted(
+                (each for each in held if each.event.id in order),
+                key=lambda it: order.index(it.event.id),
+            )
         elif order == "reverse":
             held.reverse()
         elif order == "shuffle":
@@ -120,7 +131,9 @@ class Deliveries:
     def _new(self, event: Event, webhook: Webhook, override: Mapping[str, str]) -> Delivery:
         headers = self.signed_headers(event.raw, webhook.id)
         replaced = {name.lower() for name in override}
-        headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(override)
+        headers = {
+            name: value for name, value in headers.items() if name.lower() not in replaced
+        } | dict(override)
         delivery = Delivery(id=next(self._numbers), event=event, webhook=webhook, headers=headers)
         self.all[delivery.id] = delivery
         return delivery
@@ -149,7 +162,9 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def _one_by_one(self, deliveries: list[Delivery]) -> None:
-        """In this order: each is posted once before the next is; what is refused is retried beside the others."""
+        """In this order: each is posted once before the next is; what is refused is retried beside
+        the others.
+        """
         for delivery in deliveries:
             if not await self._attempt(delivery):
                 self._spawn(self._until_taken(delivery, self.schedule.first))
@@ -170,7 +185,12 @@ class Deliveries:
         started = time.time()
         posted = await self._poster.post(delivery.webhook.url, delivery.event.raw, delivery.headers)
         delivery.attempts.append(
-            {"status_code": posted.status, "seconds": posted.seconds, "error": posted.error, "at": started}
+            {
+                "status_code": posted.status,
+                "seconds": posted.seconds,
+                "error": posted.error,
+                "at": started,
+            }
         )
         if posted.ok:
             delivery.status = "delivered"

@@ -1,4 +1,6 @@
-"""What can go wrong on the way of a webhook or a status callback: lost, duplicated, delayed, overtaken."""
+"""What can go wrong on the way of a webhook or a status callback: lost, duplicated, delayed,
+overtaken.
+"""
 
 import random
 import re
@@ -24,9 +26,11 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryFault:
-    """`match` is a regular expression matched at the start of what is delivered: an event type, a message status.
+    """`match` is a regular expression matched at the start of what is delivered: an event type, a
+    message status.
 
-    A duplicate is sent `copies` times; `seconds` is how long a delayed one waits, and a reordered one at most.
+    A duplicate is sent `copies` times; `seconds` is how long a delayed one waits, and a reordered
+    one at most.
     """
 
     id: int

@@ -1,4 +1,6 @@
-"""Faults on request: which calls go wrong, and how. Never touches the control plane under /_sim/."""
+"""Faults on request: which calls go wrong, and how. Never touches the control plane under
+/_sim/.
+"""
 
 import asyncio
 import random
@@ -32,7 +34,8 @@ class Kind(StrEnum):
 class Fault:
     """`path` is a regular expression matched at the start, so that a plain path is a prefix.
 
-    The first `skip` matching calls pass; then it strikes `times` times (for ever if None), each with `probability`.
+    The first `skip` matching calls pass; then it strikes `times` times (for ever if None), each
+    with `probability`.
     """
 
     id: int
@@ -102,7 +105,9 @@ class Faults:
             skip=skip,
             probability=probability,
             seconds=seconds if seconds is not None else (1.0 if known is Kind.SLOW else 60.0),
-            retry_after=retry_after if retry_after is not None else (1.0 if known is Kind.RATE_LIMITED else None),
+            retry_after=retry_after
+            if retry_after is not None
+            else (1.0 if known is Kind.RATE_LIMITED else None),
             chance=random.Random(seed),  # noqa: S311 - chance, not a secret
         )
         self.standing.append(fault)
@@ -116,7 +121,9 @@ class Faults:
 
 
 class FaultyApp:
-    """Wraps an application so that the standing faults happen to it; `error_body` shapes the provider's error."""
+    """Wraps an application so that the standing faults happen to it; `error_body` shapes the
+    provider's error.
+    """
 
     def __init__(self, app: ASGIApp, faults: Faults, error_body: ErrorBody) -> None:
         self.app = app
@@ -162,7 +169,9 @@ class FaultyApp:
         await respond(send, status, self.error_body(status), extra)
 
 
-async def respond(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+async def respond(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
     """Answer with a JSON body."""
     fixed = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})

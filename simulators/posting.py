@@ -1,4 +1,6 @@
-"""Posts webhooks: HTTP/1.1 over kept-alive connections, as light as possible. Refuses redirects by not knowing them."""
+"""Posts webhooks: HTTP/1.1 over kept-alive connections, as light as possible. Refuses redirects by
+not knowing them.
+"""
 
 import asyncio
 import ssl
@@ -14,7 +16,9 @@ from httptools import HttpParserError, HttpResponseParser
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """How a post ended. `status` is 0 when no answer came; `connected` is False when nothing can have been received."""
+    """How a post ended. `status` is 0 when no answer came; `connected` is False when nothing can
+    have been received.
+    """
 
     status: int
     seconds: float
@@ -47,7 +51,9 @@ def _target(url: str) -> _Target:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time; the future of the request under way is set by the parser's callbacks."""
+    """One request at a time; the future of the request under way is set by the parser's
+    callbacks.
+    """
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -113,7 +119,9 @@ class Poster:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
         target = _target(url)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        request = f"{target.head}{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        request = (
+            f"{target.head}{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        )
         async with self._slots:
             started = time.monotonic()
             try:

@@ -33,7 +33,9 @@ def _simulator(options: argparse.Namespace) -> Simulator:
     if options.simulator == "twilio":
         from simulators.twilio.app import TwilioSimulator  # noqa: PLC0415 - only what is asked for is loaded
 
-        return TwilioSimulator(account_sid=options.account_sid, auth_token=options.auth_token, seed=options.seed)
+        return TwilioSimulator(
+            account_sid=options.account_sid, auth_token=options.auth_token, seed=options.seed
+        )
     if options.simulator == "stripe":
         from simulators.stripe.app import StripeSimulator  # noqa: PLC0415
 
@@ -63,10 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     paypal.add_argument("--client-secret", default="sim-client-secret")
     paypal.add_argument("--webhook-url", help="registered at the start, for every event type")
     paypal.add_argument("--webhook-id", help="the id it is registered under")
-    paypal.add_argument("--ca-file", help="where to write the certificate that signed webhooks chain to (PEM)")
+    paypal.add_argument(
+        "--ca-file", help="where to write the certificate that signed webhooks chain to (PEM)"
+    )
     stripe = kinds.add_parser("stripe")
     stripe.add_argument("--api-key", default="sk_test_simulated")
-    stripe.add_argument("--webhook-secret", action="append", help="signs webhooks; given twice, both sign")
+    stripe.add_argument(
+        "--webhook-secret", action="append", help="signs webhooks; given twice, both sign"
+    )
     stripe.add_argument("--webhook-url", help="registered at the start, for every event type")
     twilio = kinds.add_parser("twilio")
     twilio.add_argument("--account-sid", default="AC00000000000000000000000000000001")

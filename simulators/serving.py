@@ -27,7 +27,9 @@ S = TypeVar("S", bound=Simulator)
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to whoever runs the event loop, and ends at once when it is stopped, not at its next tick."""
+    """Leaves signals to whoever runs the event loop, and ends at once when it is stopped, not at
+    its next tick.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -54,7 +56,9 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
-    """Yield the simulator once it answers at `simulator.url`; a free port is taken if `port` is 0."""
+    """Yield the simulator once it answers at `simulator.url`; a free port is taken if `port` is
+    0.
+    """
     listener = _listen(port)
     simulator.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = Server(_config(simulator.app))
@@ -70,7 +74,9 @@ async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
 
 
 def _listen(port: int) -> socket.socket:
-    """With the protocol named: asyncio sets TCP_NODELAY only then, and answers wait 40 ms without it."""
+    """With the protocol named: asyncio sets TCP_NODELAY only then, and answers wait 40 ms without
+    it.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))

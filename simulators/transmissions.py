@@ -8,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`raw` is what goes over the wire; `body` the same as a value, None where the bytes are no JSON."""
+    """`raw` is what goes over the wire; `body` the same as a value, None where the bytes are no
+    JSON.
+    """
 
     id: str
     type: str
@@ -29,7 +31,9 @@ class Webhook:
 
 @dataclass(slots=True)
 class Schedule:
-    """Retries come after `first`, then twice as late each time up to `longest` seconds, `tries` posts in all."""
+    """Retries come after `first`, then twice as late each time up to `longest` seconds, `tries`
+    posts in all.
+    """
 
     tries: int = 25
     first: float = 0.05
@@ -40,7 +44,9 @@ class Schedule:
     def change(self, values: Mapping[str, Any]) -> None:
         known = {each.name for each in fields(self)}
         if values.keys() - known:
-            raise ValueError(f"unknown settings: {sorted(values.keys() - known)}; known: {sorted(known)}")
+            raise ValueError(
+                f"unknown settings: {sorted(values.keys() - known)}; known: {sorted(known)}"
+            )
         for name, value in values.items():
             setattr(self, name, value)
 

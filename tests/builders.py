@@ -1,4 +1,6 @@
-"""What tests start from, each with one obvious default: organizations, wallets, subscriptions, campaigns, events."""
+"""What tests start from, each with one obvious default: organizations, wallets, subscriptions,
+campaigns, events.
+"""
 
 import asyncio
 import hashlib
@@ -13,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import certify
 from db.billing import decisions, subscriptions
-from db.campaigns import campaigns, messages, parked_campaigns, readings, reservations, send_results, status_checks
+from db.campaigns import (
+    campaigns,
+    messages,
+    parked_campaigns,
+    readings,
+    reservations,
+    send_results,
+    status_checks,
+)
 from db.campaigns.callbacks import Applied, Told
 from db.campaigns.campaigns import PERSON, Campaign
 from db.campaigns.messages import Message
@@ -63,7 +73,11 @@ def minutes(number: float) -> timedelta:
 
 
 def organization(
-    id_: str = ORGANIZATION, *, price: str = "0.01", grace: timedelta = timedelta(days=3), account: str | None = None
+    id_: str = ORGANIZATION,
+    *,
+    price: str = "0.01",
+    grace: timedelta = timedelta(days=3),
+    account: str | None = None,
 ) -> Organization:
     """One that pays a cent a segment and sends from one number of its own subaccount."""
     return Organization(
@@ -85,7 +99,9 @@ async def onboard(
     grace: timedelta = timedelta(days=3),
     account: str | None = None,
 ) -> Organization:
-    """Store an organization with money in its wallet, if `balance` is not zero, and no subscription."""
+    """Store an organization with money in its wallet, if `balance` is not zero, and no
+    subscription.
+    """
     created = organization(id_, grace=grace, account=account)
     async with engine.begin() as conn:
         await organizations.create(conn, created)
@@ -129,8 +145,12 @@ async def subscribe(
     return await subscription(engine, id_)
 
 
-async def note_subscription(engine: AsyncEngine, id_: str, *, organization_id: str = ORGANIZATION) -> Subscription:
-    """Store a subscription that is not the current one, and of which nobody has told anything yet."""
+async def note_subscription(
+    engine: AsyncEngine, id_: str, *, organization_id: str = ORGANIZATION
+) -> Subscription:
+    """Store a subscription that is not the current one, and of which nobody has told anything
+    yet.
+    """
     async with engine.begin() as conn:
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
     return await subscription(engine, id_)
@@ -182,7 +202,11 @@ async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -
 
 
 async def hear(
-    engine: AsyncEngine, told: BillingEvent, *, now: datetime = NOON + timedelta(hours=1), sure: bool = False
+    engine: AsyncEngine,
+    told: BillingEvent,
+    *,
+    now: datetime = NOON + timedelta(hours=1),
+    sure: bool = False,
 ) -> Heard:
     """A webhook from its arrival to its answer."""
     async with engine.begin() as conn:
@@ -207,7 +231,9 @@ async def confirm(
     """The provider's own answer to a GET, folded."""
     asked = await subscription(engine, id_)
     async with engine.begin() as conn:
-        folded = await state_updates.confirm(conn, asked, told, now=now, cause="test", may_open=may_open)
+        folded = await state_updates.confirm(
+            conn, asked, told, now=now, cause="test", may_open=may_open
+        )
     assert folded is not None
     return folded
 
@@ -215,7 +241,9 @@ async def confirm(
 async def settle(engine: AsyncEngine, *, now: datetime, may_open: bool = True) -> Standing:
     """Decide anew from what is recorded, as a timer does."""
     async with engine.begin() as conn:
-        settled = await decisions.settle(conn, ORGANIZATION, now=now, cause="timer", may_open=may_open)
+        settled = await decisions.settle(
+            conn, ORGANIZATION, now=now, cause="timer", may_open=may_open
+        )
     assert settled is not None
     return settled
 
@@ -231,7 +259,9 @@ def admin_block(reference: str = "", kind: Block = Block.ADMIN) -> HeldBlock:
     return HeldBlock(kind=kind, reference=reference, reason="a test says so", placed_by="operator")
 
 
-async def block(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
+async def block(
+    engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN
+) -> Standing:
     """Suspend by a block: the gate is shut when this returns."""
     async with engine.begin() as conn:
         after = await state_updates.block(conn, organization_id, admin_block(kind=kind), now=NOON)
@@ -239,10 +269,14 @@ async def block(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kin
     return after
 
 
-async def unblock(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN) -> Standing:
+async def unblock(
+    engine: AsyncEngine, organization_id: str = ORGANIZATION, *, kind: Block = Block.ADMIN
+) -> Standing:
     """Lift the block; the gate stays shut until `open_gate`."""
     async with engine.begin() as conn:
-        after = await state_updates.unblock(conn, organization_id, kind, "", by="operator", now=NOON)
+        after = await state_updates.unblock(
+            conn, organization_id, kind, "", by="operator", now=NOON
+        )
     assert after is not None
     return after
 
@@ -266,13 +300,17 @@ async def shut_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) ->
     await block(engine, organization_id, kind=Block.TELEPHONY)
 
 
-async def freeze(engine: AsyncEngine, organization_id: str = ORGANIZATION, *, by_operator: bool = False) -> None:
+async def freeze(
+    engine: AsyncEngine, organization_id: str = ORGANIZATION, *, by_operator: bool = False
+) -> None:
     """Freeze the wallet, as a step of the suspension does or as an operator."""
     async with engine.begin() as conn:
         held = await standings.lock(conn, organization_id)
         assert held is not None
         if by_operator:
-            await wallets.freeze(conn, organization_id, epoch=held.epoch, cause="fraud suspected", by_operator=True)
+            await wallets.freeze(
+                conn, organization_id, epoch=held.epoch, cause="fraud suspected", by_operator=True
+            )
         else:
             await freeze_of(conn, held)
 
@@ -287,11 +325,15 @@ async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> 
     async with engine.begin() as conn:
         held = await standings.lock(conn, organization_id)
         assert held is not None
-        await wallets.unfreeze_by_operator(conn, organization_id, epoch=held.epoch, cause="looked at")
+        await wallets.unfreeze_by_operator(
+            conn, organization_id, epoch=held.epoch, cause="looked at"
+        )
 
 
 async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
-    """Make everything agree with the standing, as the lifecycle's steps do in their order, and close the receipt."""
+    """Make everything agree with the standing, as the lifecycle's steps do in their order, and
+    close the receipt.
+    """
     suspended = (await standing(engine, organization_id)).status is Status.SUSPENDED
     steps = ("suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns")
     if not suspended:
@@ -308,7 +350,9 @@ async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -
                 case "pause_campaigns":
                     await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
                 case "resume_eligible_campaigns":
-                    await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
+                    await parked_campaigns.resume_eligible(
+                        conn, organization_id, now=datetime.now(UTC)
+                    )
             await _note(conn, held, step)
             if step == steps[-1]:
                 await standings.mark_applied(conn, organization_id, held.epoch, now=NOON)
@@ -316,16 +360,22 @@ async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -
 
 
 async def _note(conn: AsyncConnection, held: Standing, step: str) -> None:
-    await receipts.note_step(conn, held.organization_id, held.epoch, step, started_at=NOON, detail="done")
+    await receipts.note_step(
+        conn, held.organization_id, held.epoch, step, started_at=NOON, detail="done"
+    )
 
 
-async def post(engine: AsyncEngine, *postings: Posting, organization_id: str = ORGANIZATION) -> list[Outcome]:
+async def post(
+    engine: AsyncEngine, *postings: Posting, organization_id: str = ORGANIZATION
+) -> list[Outcome]:
     """Book in a transaction of its own."""
     async with engine.begin() as conn:
         return await wallets.post(conn, organization_id, postings)
 
 
-async def post_one(engine: AsyncEngine, posting: Posting, organization_id: str = ORGANIZATION) -> Outcome:
+async def post_one(
+    engine: AsyncEngine, posting: Posting, organization_id: str = ORGANIZATION
+) -> Outcome:
     [outcome] = await post(engine, posting, organization_id=organization_id)
     return outcome
 
@@ -357,7 +407,9 @@ async def campaign(
     """Of a cent a message, running; `prices` and `countries` give each message its own."""
     each = prices or [price] * (len(countries) or messages)
     recipients = [
-        Recipient(number=f"+1500555{number:04d}", country=country, segments=1, price_micros=one.micros)
+        Recipient(
+            number=f"+1500555{number:04d}", country=country, segments=1, price_micros=one.micros
+        )
         for number, (one, country) in enumerate(zip_longest(each, countries), start=1)
     ]
     async with engine.begin() as conn:
@@ -392,7 +444,9 @@ async def change_campaign(
         return await campaigns.change(conn, held, to, by=by, reason=reason)
 
 
-async def reserve(engine: AsyncEngine, of: Campaign, *, limit: int = 100, now: datetime | None = None) -> Any:
+async def reserve(
+    engine: AsyncEngine, of: Campaign, *, limit: int = 100, now: datetime | None = None
+) -> Any:
     """The batch, which is there as long as the campaign is."""
     at = now or datetime.now(UTC)
     async with engine.begin() as conn:
@@ -406,7 +460,9 @@ async def begin_window(
 ) -> list[Message] | None:
     at = now or datetime.now(UTC)
     async with engine.begin() as conn:
-        return await reservations.next_window(conn, of.organization_id, of.id, (), limit=limit, now=at)
+        return await reservations.next_window(
+            conn, of.organization_id, of.id, (), limit=limit, now=at
+        )
 
 
 async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
@@ -417,7 +473,9 @@ async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> l
     return window
 
 
-async def settle_replies(engine: AsyncEngine, *replies: Reply, organization_id: str = ORGANIZATION) -> int:
+async def settle_replies(
+    engine: AsyncEngine, *replies: Reply, organization_id: str = ORGANIZATION
+) -> int:
     async with engine.begin() as conn:
         return await send_results.settle(conn, organization_id, replies)
 
@@ -438,7 +496,9 @@ def sid_of(message: Message) -> str:
 async def send(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
     """Reserve, hand over and have Twilio take them."""
     window = await hand_over(engine, of, limit=limit)
-    await settle_replies(engine, *(accepted(one) for one in window), organization_id=of.organization_id)
+    await settle_replies(
+        engine, *(accepted(one) for one in window), organization_id=of.organization_id
+    )
     return [await message_now(engine, one) for one in window]
 
 
@@ -446,7 +506,13 @@ async def send_one(engine: AsyncEngine, key: str = "k1", *, price: Money = ONE_C
     """One message, paid for and being sent."""
     async with engine.begin() as conn:
         paid, _ = await reservations.pay_for_one(
-            conn, ORGANIZATION, recipient="+15005550010", body="hello", segments=1, price=price, key=key
+            conn,
+            ORGANIZATION,
+            recipient="+15005550010",
+            body="hello",
+            segments=1,
+            price=price,
+            key=key,
         )
     assert paid is not None
     return paid
@@ -463,12 +529,19 @@ async def statuses(engine: AsyncEngine, of: Campaign) -> list[MessageStatus]:
     """Of the campaign's messages, by position."""
     return [
         MessageStatus(row.status)
-        for row in await rows(engine, "SELECT status FROM messages WHERE campaign_id = :id ORDER BY position", id=of.id)
+        for row in await rows(
+            engine,
+            "SELECT status FROM messages WHERE campaign_id = :id ORDER BY position",
+            id=of.id,
+        )
     ]
 
 
 def callback(
-    message: Message, status: DeliveryStatus = DeliveryStatus.DELIVERED, *, error_code: int | None = None
+    message: Message,
+    status: DeliveryStatus = DeliveryStatus.DELIVERED,
+    *,
+    error_code: int | None = None,
 ) -> StatusCallback:
     """What Twilio calls back about this attempt."""
     return StatusCallback(
@@ -486,7 +559,11 @@ def given_back(message: Message) -> StatusCallback:
 
 
 def listed(
-    message: Message, status: DeliveryStatus = DeliveryStatus.DELIVERED, *, error_code: int | None = None, **other: Any
+    message: Message,
+    status: DeliveryStatus = DeliveryStatus.DELIVERED,
+    *,
+    error_code: int | None = None,
+    **other: Any,
 ) -> SentMessage:
     """The message as Twilio has it; `other` are fields that differ."""
     fields: dict[str, Any] = {
@@ -512,16 +589,22 @@ async def checks(engine: AsyncEngine, *, now: datetime | None = None) -> list[Ch
 async def read_at_twilio(
     engine: AsyncEngine, *sent: SentMessage | None, now: datetime | None = None
 ) -> readings.Outcome:
-    """Twilio's word on what is to be read of one organization, by sid; it does not have what is not in `sent`."""
+    """Twilio's word on what is to be read of one organization, by sid; it does not have what is not
+    in `sent`.
+    """
     by_sid = {one.sid: one for one in sent if one is not None}
     due = await checks(engine, now=now)
     read = [Reading(check=check, sent=by_sid.get(check.message_sid)) for check in due]
     assert read, "nothing was to be read"
     async with engine.begin() as conn:
-        return await readings.apply(conn, due[0].organization_id, read, now=now or datetime.now(UTC))
+        return await readings.apply(
+            conn, due[0].organization_id, read, now=now or datetime.now(UTC)
+        )
 
 
-async def give_back(engine: AsyncEngine, message: Message, error_code: int | None = 30002) -> Applied:
+async def give_back(
+    engine: AsyncEngine, message: Message, error_code: int | None = 30002
+) -> Applied:
     """A callback says that it failed, and so does Twilio when it is read."""
     told = callback(message, DeliveryStatus.FAILED, error_code=error_code)
     applied = await apply(engine, told, message.organization_id)
@@ -530,7 +613,9 @@ async def give_back(engine: AsyncEngine, message: Message, error_code: int | Non
     return applied
 
 
-async def apply(engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION) -> Applied:
+async def apply(
+    engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION
+) -> Applied:
     batches = Callbacks(engine)
     return await batches.apply(Told(organization_id, told))
 
@@ -550,7 +635,9 @@ async def run(engine: AsyncEngine, statement: str, **parameters: object) -> None
         await conn.execute(text(statement), parameters)
 
 
-NO_RECEIPT = {"changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"}
+NO_RECEIPT = {
+    "changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"
+}
 """What a test breaks that freezes a wallet, or moves its gate, without a change of the standing."""
 
 
@@ -561,15 +648,21 @@ async def broken_claims(engine: AsyncEngine) -> set[str]:
         return {finding.check for finding in await certify.certify(conn) if not finding.holds}
 
 
-async def until_it_waits_for(engine: AsyncEngine, holder: AsyncConnection, waiting: asyncio.Task[Any]) -> None:
-    """Return once some session waits for a lock that `holder` has; fails if `waiting` ended without waiting."""
+async def until_it_waits_for(
+    engine: AsyncEngine, holder: AsyncConnection, waiting: asyncio.Task[Any]
+) -> None:
+    """Return once some session waits for a lock that `holder` has; fails if `waiting` ended without
+    waiting.
+    """
     pid = (await holder.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     query = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
     while await number(engine, query, pid=pid) == 0:
         assert not waiting.done(), "it did not wait for the lock"
 
 
-async def park(engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id: str = ORGANIZATION) -> int:
+async def park(
+    engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id: str = ORGANIZATION
+) -> int:
     """Park what runs, as a step of the suspension does."""
     async with engine.begin() as conn:
         await standings.lock(conn, organization_id)
@@ -581,4 +674,6 @@ async def resume(
 ) -> list[UUID]:
     """Let run again what may, as a step of the reactivation does."""
     async with engine.begin() as conn:
-        return await parked_campaigns.resume_eligible(conn, organization_id, now=now or datetime.now(UTC))
+        return await parked_campaigns.resume_eligible(
+            conn, organization_id, now=now or datetime.now(UTC)
+        )

@@ -1,4 +1,6 @@
-"""The servers that tests run against: one PostgreSQL and one Temporal a session, one database a test."""
+"""The servers that tests run against: one PostgreSQL and one Temporal a session, one database a
+test.
+"""
 
 import os
 import shutil
@@ -35,7 +37,9 @@ def out_of_order() -> Iterator[list[str]]:
 
 @pytest.fixture(autouse=True)
 def locks_in_order(out_of_order: list[str]) -> Iterator[None]:
-    """Whatever a test does, no transaction locks rows in an order in which two could stop each other."""
+    """Whatever a test does, no transaction locks rows in an order in which two could stop each
+    other.
+    """
     out_of_order.clear()
     yield
     assert not out_of_order, "\n".join(out_of_order)
@@ -43,7 +47,9 @@ def locks_in_order(out_of_order: list[str]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
-    """A directory with a short path that every user may enter: pytest's own is for its user alone."""
+    """A directory with a short path that every user may enter: pytest's own is for its user
+    alone.
+    """
     path = Path(tempfile.mkdtemp(prefix="tollgate-test-"))
     path.chmod(0o711)
     yield path
@@ -52,7 +58,9 @@ def server_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(server_dir: Path) -> Iterator[Postgres]:
-    """A server with the migrated database TEMPLATE. Tests kill processes, not the machine, so it need not sync."""
+    """A server with the migrated database TEMPLATE. Tests kill processes, not the machine, so it
+    need not sync.
+    """
     server = Postgres(server_dir, {"fsync": "off"})
     server.start()
     _run(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
@@ -72,7 +80,10 @@ def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator
 def fresh_database(postgres: Postgres, called: str) -> Iterator[str]:
     """A migrated, empty database until the block ends; yields its URL."""
     name, template = sql.Identifier(called), sql.Identifier(TEMPLATE)
-    _run(postgres, sql.SQL("create database {} template {} strategy file_copy").format(name, template))
+    _run(
+        postgres,
+        sql.SQL("create database {} template {} strategy file_copy").format(name, template),
+    )
     yield postgres.url(called)
     _run(postgres, sql.SQL("drop database {} with (force)").format(name))
 
@@ -87,7 +98,9 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @pytest_asyncio.fixture(scope="session")
 async def temporal_server(server_dir: Path) -> AsyncIterator[temporal.DevServer]:
     """Shared by the session: a test takes task queues and workflow ids of its own."""
-    async with temporal.serve(server_dir / "temporal.log", Settings().cache_dir, ui=False) as server:
+    async with temporal.serve(
+        server_dir / "temporal.log", Settings().cache_dir, ui=False
+    ) as server:
         yield server
 
 
@@ -112,7 +125,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End here, after the summary: the interpreter's own end may abort a process that used the Temporal client."""
+    """End here, after the summary: the interpreter's own end may abort a process that used the
+    Temporal client.
+    """
     session = config.stash.get(_session, None)
     if session is not None and "temporalio.bridge" in sys.modules:
         config.get_terminal_writer().flush()

@@ -1,4 +1,5 @@
-"""Watches in which order transactions lock rows: two that lock the same rows in two orders stop each other.
+"""Watches in which order transactions lock rows: two that lock the same rows in two orders stop
+each other.
 
 What psycopg is given past SQLAlchemy is not seen.
 """
@@ -13,7 +14,9 @@ from sqlalchemy import Connection, Engine, event
 ORDER = ("standings", "campaigns", "wallets", "messages")
 AFTER_STANDINGS = ("inbox", "alerts")
 _WRITES = re.compile(r"\b(?:update|delete\s+from)\s+(?:only\s+)?(\w+)", re.IGNORECASE)
-_UPSERTS = re.compile(r"\binsert\s+into\s+(\w+).*\bon\s+conflict\b.*\bdo\s+update\b", re.IGNORECASE | re.DOTALL)
+_UPSERTS = re.compile(
+    r"\binsert\s+into\s+(\w+).*\bon\s+conflict\b.*\bdo\s+update\b", re.IGNORECASE | re.DOTALL
+)
 _READS = re.compile(r"\b(?:from|join)\s+(\w+)", re.IGNORECASE)
 _LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?update(?:\s+of\s+(\w+))?", re.IGNORECASE)
 
@@ -34,7 +37,9 @@ def out_of_order(held: frozenset[str], wanted: frozenset[str]) -> set[str]:
     wrong: set[str] = set()
     for table in wanted - held:
         if table in ORDER:
-            later = ORDER[ORDER.index(table) + 1 :] + (AFTER_STANDINGS if table == "standings" else ())
+            later = ORDER[ORDER.index(table) + 1 :] + (
+                AFTER_STANDINGS if table == "standings" else ()
+            )
             wrong |= held & {*later}
     return wrong
 
@@ -53,7 +58,9 @@ def watched() -> Iterator[list[str]]:
         held: frozenset[str] = conn.info.get("locked", frozenset())
         wrong = out_of_order(held, wanted)
         if wrong:
-            found.append(f"holds {sorted(wrong)}, then locks {sorted(wanted - held)}: {' '.join(statement.split())}")
+            found.append(
+                f"holds {sorted(wrong)}, then locks {sorted(wanted - held)}: {' '.join(statement.split())}"
+            )
         conn.info["locked"] = held | wanted
 
     def begun(conn: Connection) -> None:

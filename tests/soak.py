@@ -1,4 +1,6 @@
-"""How much of a long test runs each time, and how much with `make soak` alone, which may take as long as it needs."""
+"""How much of a long test runs each time, and how much with `make soak` alone, which may take as
+long as it needs.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
@@ -10,13 +12,18 @@ T = TypeVar("T")
 ONE_OF = 5
 MARKER = "soak"
 
-also_soaking = pytest.mark.parametrize("soaking", [False, pytest.param(True, marks=pytest.mark.soak)])
+also_soaking = pytest.mark.parametrize(
+    "soaking", [False, pytest.param(True, marks=pytest.mark.soak)]
+)
 """Runs the test twice: `soaking` is False each time, and True with `make soak`."""
 
 
 def seeds(number: int, *, soaking: int) -> list[object]:
     """So many each time, and the others when soaking."""
-    return [*range(number), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(number, soaking))]
+    return [
+        *range(number),
+        *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(number, soaking)),
+    ]
 
 
 class Examples:
@@ -30,7 +37,9 @@ class Examples:
 
 
 def thinned(*, soaking: bool) -> Callable[[Iterable[T]], Iterator[T]]:
-    """One of each five of all the values that are passed through it, in turn; all of them when soaking."""
+    """One of each five of all the values that are passed through it, in turn; all of them when
+    soaking.
+    """
     number = count()
 
     def some(values: Iterable[T]) -> Iterator[T]:

@@ -1,4 +1,6 @@
-"""A whole Tollgate in the test's own process: API, worker and both simulators, over real HTTP, on real servers."""
+"""A whole Tollgate in the test's own process: API, worker and both simulators, over real HTTP, on
+real servers.
+"""
 
 import asyncio
 import base64
@@ -48,7 +50,9 @@ from simulators.twilio.state import Behaviour
 
 WEBHOOK_ID = "WH-TEST"
 LIMIT = 180.0
-"""Seconds until a condition that does not come true fails a test: generous, never a measure of speed."""
+"""Seconds until a condition that does not come true fails a test: generous, never a measure of
+speed.
+"""
 T = TypeVar("T")
 
 
@@ -89,7 +93,9 @@ async def until(condition: Callable[[], Awaitable[T]], what: str = "the conditio
 
 @dataclass(slots=True)
 class World:
-    """`api` and `paypal_control` speak HTTP; `services` is what the API and the worker are made of."""
+    """`api` and `paypal_control` speak HTTP; `services` is what the API and the worker are made
+    of.
+    """
 
     services: Services
     paypal: PayPalSimulator
@@ -125,7 +131,9 @@ class World:
         await asyncio.gather(*(task for _, task in self._workers))
         self._workers.clear()
 
-    async def post(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> dict[str, Any]:
+    async def post(
+        self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None
+    ) -> dict[str, Any]:
         """POST to the API and expect success."""
         headers = {"idempotency-key": key or uuid.uuid4().hex}
         answer = await self.api.post(path, json=body or {}, headers=headers)
@@ -139,7 +147,9 @@ class World:
 
     async def act(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Let something happen at PayPal, without delivering it."""
-        answer = await self.paypal_control.post(f"/_sim/{path}", json={"deliver": False, **(body or {})})
+        answer = await self.paypal_control.post(
+            f"/_sim/{path}", json={"deliver": False, **(body or {})}
+        )
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         told: dict[str, Any] = answer.json()
         return told
@@ -149,7 +159,9 @@ class World:
         return [event["id"] for event in (await self.act(path, body))["events"]]
 
     async def deliver(self, event_id: str) -> int:
-        """POST an event's genuinely signed delivery to our webhook; returns the status of the answer."""
+        """POST an event's genuinely signed delivery to our webhook; returns the status of the
+        answer.
+        """
         signed = await self.sign(event_id)
         answer = await self.api.post("/webhooks/paypal", content=signed[1], headers=signed[0])
         return answer.status_code
@@ -179,9 +191,13 @@ class World:
         plan_id: str = DEFAULT_PLAN,
         age: timedelta = timedelta(minutes=1),
     ) -> tuple[str, str]:
-        """An organization with a subaccount, money and a subscription that was paid `age` ago: both ids."""
+        """An organization with a subaccount, money and a subscription that was paid `age` ago: both
+        ids.
+        """
         name = f"org-{uuid.uuid4().hex[:12]}"
-        opened = (await self.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+        opened = (
+            await self.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
+        ).json()
         await self.post(
             "/v1/organizations",
             {
@@ -195,7 +211,9 @@ class World:
             },
         )
         began = (datetime.now(UTC) - age).isoformat()
-        subscribed = await self.act("subscriptions", {"custom_id": name, "at": began, "plan_id": plan_id})
+        subscribed = await self.act(
+            "subscriptions", {"custom_id": name, "at": began, "plan_id": plan_id}
+        )
         await self.post(
             f"/v1/organizations/{name}/subscription",
             {"provider": "paypal", "subscription_id": subscribed["object"]["id"]},
@@ -210,7 +228,11 @@ class World:
     async def campaign(self, organization_id: str, *, recipients: int, start: bool = True) -> UUID:
         told = await self.post(
             f"/v1/organizations/{organization_id}/campaigns",
-            {"name": "spring", "body": "Hello", "recipients": [f"+1415555{n:04d}" for n in range(recipients)]},
+            {
+                "name": "spring",
+                "body": "Hello",
+                "recipients": [f"+1415555{n:04d}" for n in range(recipients)],
+            },
         )
         if start:
             await self.post(f"/v1/organizations/{organization_id}/campaigns/{told['id']}/start")
@@ -236,12 +258,18 @@ class World:
         return found
 
     async def receipt(self, organization_id: str) -> Receipt:
-        [newest] = await self.read(lambda conn: receipts.of_organization(conn, organization_id, limit=1))
+        [newest] = await self.read(
+            lambda conn: receipts.of_organization(conn, organization_id, limit=1)
+        )
         return newest
 
     async def applied(self, organization_id: str, status: str) -> Standing:
-        """Wait until the world agrees with a standing of this status, and the lifecycle has said so once."""
-        said = text("SELECT applied_at IS NOT NULL FROM standings WHERE organization_id = :organization_id")
+        """Wait until the world agrees with a standing of this status, and the lifecycle has said so
+        once.
+        """
+        said = text(
+            "SELECT applied_at IS NOT NULL FROM standings WHERE organization_id = :organization_id"
+        )
 
         async def reached() -> Standing | None:
             now = await self.standing(organization_id)
@@ -256,7 +284,9 @@ class World:
         return found
 
     async def at_rest(self, organization_id: str) -> Standing:
-        """Wait until every delivery is handled, the world agrees and the lifecycle waits; returns the standing."""
+        """Wait until every delivery is handled, the world agrees and the lifecycle waits; returns
+        the standing.
+        """
 
         async def reached() -> Standing | None:
             waits = await self.read(lambda conn: deliveries.unhandled(conn, organization_id))
@@ -297,12 +327,15 @@ class World:
         for _ in range(rings):
             before = await self.confirmed_at(organization_id)
             await self.ring(organization_id)
-            await until(partial(self._confirmed_since, organization_id, before), f"{organization_id} confirmed anew")
+            await until(
+                partial(self._confirmed_since, organization_id, before),
+                f"{organization_id} confirmed anew",
+            )
         return await self.at_rest(organization_id)
 
     async def settle_doubt(self, organization_id: str) -> Standing:
-        """Wait until an answer of the provider contradicts what has shut it, let the time pass for which it has to stay
-        the same, and wait until the lifecycle is at rest.
+        """Wait until an answer of the provider contradicts what has shut it, let the time pass for
+        which it has to stay the same, and wait until the lifecycle is at rest.
         """
         doubted = "organization_id = :organization_id AND doubted_at IS NOT NULL"
         asked = {"organization_id": organization_id}
@@ -312,7 +345,9 @@ class World:
             return bool((await self.read(lambda conn: conn.execute(query, asked))).scalar_one())
 
         await until(contradicted, f"an answer for {organization_id} that is doubted")
-        earlier = f"UPDATE subscriptions SET doubted_at = doubted_at - interval '1 hour' WHERE {doubted}"
+        earlier = (
+            f"UPDATE subscriptions SET doubted_at = doubted_at - interval '1 hour' WHERE {doubted}"
+        )
         async with self.services.engine.begin() as conn:
             await conn.execute(text(earlier), asked)
         await self.ring(organization_id)
@@ -351,7 +386,10 @@ async def world(
         **overrides,
     )
     paypal_simulator = PayPalSimulator(
-        webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID, ca_file=str(ca_file), authority=authority
+        webhook_url=f"{url}/webhooks/paypal",
+        webhook_id=WEBHOOK_ID,
+        ca_file=str(ca_file),
+        authority=authority,
     )
     stripe_simulator = StripeSimulator(webhook_url=f"{url}/webhooks/stripe")
     async with (
@@ -360,7 +398,9 @@ async def world(
         serve(TwilioSimulator()) as twilio,
     ):
         to_stripe = settings.Stripe(
-            api_key=SecretStr(API_KEY), webhook_secrets=(SecretStr(WEBHOOK_SECRET),), base_url=stripe.url
+            api_key=SecretStr(API_KEY),
+            webhook_secrets=(SecretStr(WEBHOOK_SECRET),),
+            base_url=stripe.url,
         )
         to_paypal = settings.PayPal(
             client_id=SecretStr(CLIENT_ID),
@@ -370,7 +410,9 @@ async def world(
             cert_origins=(paypal.url,),
             ca_file=ca_file,
         )
-        to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=SecretStr(MAIN_TOKEN), base_url=twilio.url)
+        to_twilio = settings.Twilio(
+            account_sid=MAIN_SID, auth_token=SecretStr(MAIN_TOKEN), base_url=twilio.url
+        )
         async with (
             services(common, [to_paypal, to_stripe], to_twilio, client, database_url) as built,
             serve_app(create_app(built), listener),
@@ -378,7 +420,9 @@ async def world(
             async with built.engine.begin() as conn:
                 _, key = await api_keys.create(conn, name="tests", scope=Scope.OPERATOR)
             async with (
-                httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LIMIT) as api,
+                httpx.AsyncClient(
+                    base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=LIMIT
+                ) as api,
                 httpx.AsyncClient(base_url=paypal.url, timeout=LIMIT) as paypal_control,
                 httpx.AsyncClient(base_url=stripe.url, timeout=LIMIT) as stripe_control,
                 httpx.AsyncClient(base_url=twilio.url, timeout=LIMIT) as twilio_control,

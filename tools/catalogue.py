@@ -1,4 +1,6 @@
-"""Writes db/audit/catalogue.txt: what the migrations make of an empty database, for `certify` to compare with."""
+"""Writes db/audit/catalogue.txt: what the migrations make of an empty database, for `certify` to
+compare with.
+"""
 
 import tempfile
 from pathlib import Path

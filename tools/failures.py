@@ -1,8 +1,19 @@
-"""The table of docs/explanation/campaigns.md: what is done about a message that failed, from the rule itself."""
+"""The table of docs/explanation/campaigns.md: what is done about a message that failed, from the
+rule itself.
+"""
 
 from collections.abc import Iterable
 
-from domain.campaigns.delivery_failure import CODES, REMEDIES, SEVERAL, STOPS, STOPS_IN_A_ROW, About, Failure, Remedy
+from domain.campaigns.delivery_failure import (
+    CODES,
+    REMEDIES,
+    SEVERAL,
+    STOPS,
+    STOPS_IN_A_ROW,
+    About,
+    Failure,
+    Remedy,
+)
 from tools.lifecycle import fill
 
 WORDS = {True: "refunded", False: "not refunded"}
@@ -18,8 +29,19 @@ def table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, remedy in REMEDIES.items():
-        codes = "all others" if name is Failure.OTHER else _spans(code for code, of in CODES.items() if of is name)
-        cells = (f"`{name}`", remedy.about, codes, WORDS[True], WORDS[remedy.refund_undelivered], _besides(remedy))
+        codes = (
+            "all others"
+            if name is Failure.OTHER
+            else _spans(code for code, of in CODES.items() if of is name)
+        )
+        cells = (
+            f"`{name}`",
+            remedy.about,
+            codes,
+            WORDS[True],
+            WORDS[remedy.refund_undelivered],
+            _besides(remedy),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

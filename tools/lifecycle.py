@@ -1,4 +1,6 @@
-"""The tables of docs/reference/lifecycle.md, drawn from the rules: `decide`, and what a webhook may close by itself."""
+"""The tables of docs/reference/lifecycle.md, drawn from the rules: `decide`, and what a webhook may
+close by itself.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -6,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from domain.billing.subscription import ENDED, OWING, Debt, Provider, Record, Snapshot, State, Subscription
+from domain.billing.subscription import (
+    ENDED,
+    OWING,
+    Debt,
+    Provider,
+    Record,
+    Snapshot,
+    State,
+    Subscription,
+)
 from domain.lifecycle import evidence
 from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Status, decide
 from providers.paypal import webhooks
@@ -37,7 +48,9 @@ EVENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "BILLING.SUBSCRIPTION.EXPIRED": ("EXPIRED", {}),
     }
 )
-"""PayPal's events of a subscription, with the status and the billing info that they typically carry."""
+"""PayPal's events of a subscription, with the status and the billing info that they typically
+carry.
+"""
 
 
 def filled(page: str) -> str:
@@ -56,7 +69,9 @@ def fill(page: str, name: str, text: str) -> str:
 
 
 def states() -> str:
-    """Each state in each circumstance that matters to it, without and with a debt, and what is decided."""
+    """Each state in each circumstance that matters to it, without and with a debt, and what is
+    decided.
+    """
     rows: list[Row] = []
     for state in State:
         times = (
@@ -82,7 +97,9 @@ def blocks() -> str:
 
 
 def events() -> str:
-    """What an event that is newer than what is known does to each known state, in the webhook's own answer."""
+    """What an event that is newer than what is known does to each known state, in the webhook's own
+    answer.
+    """
     shown = [name.removeprefix("BILLING.SUBSCRIPTION.") for name in EVENTS]
     rows = [(f"`{state}`", *(_heard(state, name) for name in EVENTS)) for state in KNOWN]
     return _table(("known", *(f"`{name}`" for name in shown)), rows)
@@ -101,8 +118,18 @@ def _heard(state: State, name: str) -> str:
 
 def _told(name: str) -> Snapshot:
     status, billing = EVENTS[name]
-    resource = {"id": ID, "status": status, "status_update_time": NOW.isoformat(), "billing_info": billing}
-    envelope = {"id": "WH-1", "event_type": name, "create_time": NOW.isoformat(), "resource": resource}
+    resource = {
+        "id": ID,
+        "status": status,
+        "status_update_time": NOW.isoformat(),
+        "billing_info": billing,
+    }
+    envelope = {
+        "id": "WH-1",
+        "event_type": name,
+        "create_time": NOW.isoformat(),
+        "resource": resource,
+    }
     snapshot = webhooks.event(envelope).snapshot
     assert snapshot is not None
     return snapshot
@@ -115,7 +142,9 @@ def _subscription(state: State) -> Subscription:
         id=ID,
         is_current=True,
         snapshot=Snapshot(state=state, as_of=NOW - DAY, paid_until=PAID_UNTIL),
-        debt=Debt(since=NOW - DAY, shut=state is State.SUSPENDED_NONPAYMENT) if state in OWING else None,
+        debt=Debt(since=NOW - DAY, shut=state is State.SUSPENDED_NONPAYMENT)
+        if state in OWING
+        else None,
         word=None,
         doubted_at=None,
         confirmed_at=None,
@@ -138,4 +167,6 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
-TABLES: Mapping[str, Callable[[], str]] = MappingProxyType({"states": states, "blocks": blocks, "events": events})
+TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {"states": states, "blocks": blocks, "events": events}
+)

@@ -1,4 +1,6 @@
-"""Writes a migration: what db/tables has and the migrations do not yet make. Read it before you commit it."""
+"""Writes a migration: what db/tables has and the migrations do not yet make. Read it before you
+commit it.
+"""
 
 import sys
 import tempfile

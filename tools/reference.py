@@ -1,7 +1,8 @@
-"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the guarantees' checks,
-and the table of modules in CONTRIBUTING.md.
+"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the
+guarantees' checks, and the table of modules in CONTRIBUTING.md.
 
-`python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of date.
+`python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of
+date.
 """
 
 import ast
@@ -49,7 +50,11 @@ def pages() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return [
+        path
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def guarantees(page: str) -> str:
@@ -97,9 +102,16 @@ def _operation(method: str, path: str, operation: Json) -> list[str]:
     ]
     if rows:
         parts.append(_table(("parameter", "in", "type", ""), rows))
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    body = (
+        operation.get("requestBody", {})
+        .get("content", {})
+        .get("application/json", {})
+        .get("schema")
+    )
     answers = sorted(operation["responses"].items())
-    good = ", ".join(f"{status} {_answer(answer)}".strip() for status, answer in answers if status < "300")
+    good = ", ".join(
+        f"{status} {_answer(answer)}".strip() for status, answer in answers if status < "300"
+    )
     bad = ", ".join(status for status, _ in answers if status >= "300")
     line = f"Body: {_type(body)}. " if body else ""
     parts.append(f"{line}Answers: {good}{f'; errors: {bad}' if bad else ''}.")
@@ -113,7 +125,9 @@ def _scopes() -> dict[tuple[str, str], str]:
         for route in module.router.routes:
             for dependency in getattr(route, "dependencies", ()):
                 for method in getattr(route, "methods", ()):
-                    found[method, getattr(route, "path", "").replace(":path}", "}")] = words[id(dependency)]
+                    found[method, getattr(route, "path", "").replace(":path}", "}")] = words[
+                        id(dependency)
+                    ]
     return found
 
 
@@ -132,7 +146,11 @@ def _schema(name: str, shape: Json, schemas: Json) -> list[str]:
     if "properties" in shape:
         body = shape.get("additionalProperties") is False
         rows = [
-            (f"`{field}`", _type(one, schemas), _about(one, optional=body and field not in required))
+            (
+                f"`{field}`",
+                _type(one, schemas),
+                _about(one, optional=body and field not in required),
+            )
             for field, one in shape["properties"].items()
         ]
         parts.append(_table(("field", "type", ""), rows))
@@ -144,7 +162,9 @@ def _about(field: Json, *, optional: bool) -> str:
     said = [
         "optional" if optional else "",
         field.get("description", "").removesuffix("."),
-        f"such as `{example if isinstance(example, str) else json.dumps(example)}`" if example != "" else "",
+        f"such as `{example if isinstance(example, str) else json.dumps(example)}`"
+        if example != ""
+        else "",
     ]
     return "; ".join(part for part in said if part)
 
@@ -169,7 +189,10 @@ def _title(name: str, shape: Json) -> str:  # noqa: ARG001 - one name for a thin
 
 
 def _errors() -> str:
-    rows = [(str(kind.status), f"`urn:tollgate:problem:{kind.name.lower()}`", kind.title) for kind in errors.Kind]
+    rows = [
+        (str(kind.status), f"`urn:tollgate:problem:{kind.name.lower()}`", kind.title)
+        for kind in errors.Kind
+    ]
     return _table(("status", "type", "title"), rows)
 
 
@@ -249,11 +272,17 @@ def _iso(span: timedelta) -> str:
 
 def cli() -> str:
     root = get_command(commands)
-    parts = ["# The commands", GENERATED, "After `make` has run once, they are at `.venv/bin/tollgate`."]
+    parts = [
+        "# The commands",
+        GENERATED,
+        "After `make` has run once, they are at `.venv/bin/tollgate`.",
+    ]
     parts += [
         "`tollgate --version` shows the version, `tollgate --install-completion` sets up completion in your shell.",
         "They end with one of these statuses:",
-        _table(("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]),
+        _table(
+            ("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]
+        ),
         "`api`, `worker` and `migrate` wait for their servers for a minute, and say so; the others try once.",
         "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` work on a database.",
         "It is that of `TOLLGATE_DATABASE_URL`; where that is not set, the embedded one in `TOLLGATE_DATA_DIR`.",
@@ -264,7 +293,9 @@ def cli() -> str:
 
 
 def _command(name: str, command: Any) -> list[str]:
-    arguments = " ".join(one.name.upper() for one in command.params if one.param_type_name == "argument")
+    arguments = " ".join(
+        one.name.upper() for one in command.params if one.param_type_name == "argument"
+    )
     parts = [f"## `{f'{name} {arguments}'.strip()}`", " ".join((command.help or "").split())]
     rows = [
         (f"`{', '.join(one.opts)}`", getattr(one, "help", "") or "", _option_default(one))
@@ -287,7 +318,11 @@ def _option_default(option: Any) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [
+        head,
+        ["---"] * len(head),
+        *([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,4 +1,6 @@
-"""The table of CONTRIBUTING.md: which modules of which layer each subject has, read from the tree."""
+"""The table of CONTRIBUTING.md: which modules of which layer each subject has, read from the
+tree.
+"""
 
 from pathlib import Path
 
@@ -23,12 +25,17 @@ def filled(page: str) -> str:
 
 def table() -> str:
     head = ("subject", *(f"`{layer}/`" for layer in LAYERS))
-    rows = [(f"**{name}**: {about}", *(_cell(layer, name) for layer in LAYERS)) for name, about in SUBJECTS.items()]
+    rows = [
+        (f"**{name}**: {about}", *(_cell(layer, name) for layer in LAYERS))
+        for name, about in SUBJECTS.items()
+    ]
     rows.append(("**http**: what serves HTTP itself", *(_cell(layer, "http") for layer in LAYERS)))
     rows.append(("of no subject", *(_cell(layer, "") for layer in LAYERS)))
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
 def _cell(layer: str, room: str) -> str:
-    modules = sorted(path.stem for path in (ROOT / layer / room).glob("*.py") if path.stem != "__init__")
+    modules = sorted(
+        path.stem for path in (ROOT / layer / room).glob("*.py") if path.stem != "__init__"
+    )
     return ", ".join(f"`{module}`" for module in modules) or "-"

@@ -1,4 +1,6 @@
-"""How long activities may take and how they are tried again: the only timeouts, and all longer than what they wrap."""
+"""How long activities may take and how they are tried again: the only timeouts, and all longer than
+what they wrap.
+"""
 
 from datetime import timedelta
 
@@ -9,7 +11,9 @@ DATABASE = timedelta(seconds=15)
 PROVIDER = timedelta(seconds=30)
 """One attempt of an activity that calls a provider, whose calls end after 10 s each."""
 HEARTBEAT = timedelta(seconds=10)
-"""After so long without a beat the worker is taken for dead, and another one begins the next attempt."""
+"""After so long without a beat the worker is taken for dead, and another one begins the next
+attempt.
+"""
 BATCH = timedelta(minutes=5)
 """One attempt at handing over a batch."""
 

@@ -1,4 +1,6 @@
-"""Reconciling: compare what we believe with what the providers and the ledger say; ring or alert, never mend money."""
+"""Reconciling: compare what we believe with what the providers and the ledger say; ring or alert,
+never mend money.
+"""
 
 import asyncio
 import random
@@ -39,7 +41,9 @@ from providers.twilio import Twilio
 log = structlog.get_logger()
 LOOKED_UP_AT_ONCE = 4
 LONGEST_CHECK = timedelta(minutes=4)
-"""Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its activity's time is over."""
+"""Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its
+activity's time is over.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,9 @@ class Reconciling:
 
     @activity.defn(name="ring_waiting")
     async def ring_waiting(self) -> Rung:
-        """Ring every organization and campaign whose work waits and was not heard; keep migrations under way."""
+        """Ring every organization and campaign whose work waits and was not heard; keep migrations
+        under way.
+        """
         async with self._engine.connect() as conn:
             migrating = await switches.open_ones(conn, limit=1000)
         for organization_id in migrating:
@@ -90,7 +96,8 @@ class Reconciling:
         return await self.ring()
 
     async def ring(self, *, everything: bool = False) -> Rung:
-        """The relay's one step; `everything` after Temporal was away, when it may have forgotten what it was told.
+        """The relay's one step; `everything` after Temporal was away, when it may have forgotten
+        what it was told.
 
         Raises `RPCError` when Temporal does not answer; what was not rung is due again in seconds.
         """
@@ -114,7 +121,9 @@ class Reconciling:
 
     @activity.defn(name="compare_organizations")
     async def compare_organizations(self, page: Page) -> Compared:
-        """Compare a page of standings with the billing providers and with Twilio; ring those that differ."""
+        """Compare a page of standings with the billing providers and with Twilio; ring those that
+        differ.
+        """
         async with self._engine.connect() as conn:
             found = await organizations.page(conn, after=page.after, limit=page.limit)
         differing = 0
@@ -129,15 +138,24 @@ class Reconciling:
                     async with self._engine.begin() as conn:
                         await locks.hurry(conn)
                         await alerts.clear(conn, organization.id, AlertKind.DIFFERS)
-            except (ProviderError, DBAPIError) as problem:  # of this one: the others must not wait for it
-                log.warning("not_compared", organization_id=organization.id, reason=first_line(problem))
+            except (
+                ProviderError,
+                DBAPIError,
+            ) as problem:  # of this one: the others must not wait for it
+                log.warning(
+                    "not_compared", organization_id=organization.id, reason=first_line(problem)
+                )
         return Compared(
-            after=found[-1].id if len(found) == page.limit else None, compared=len(found), differing=differing
+            after=found[-1].id if len(found) == page.limit else None,
+            compared=len(found),
+            differing=differing,
         )
 
     @activity.defn(name="settle_unknown_messages")
     async def settle_unknown_messages(self) -> int:
-        """Look up every message whose hand-over is open for over a minute; returns how many were settled."""
+        """Look up every message whose hand-over is open for over a minute; returns how many were
+        settled.
+        """
         async with self._engine.connect() as conn:
             found = await messages.unsettled_organizations(
                 conn, before=datetime.now(UTC) - messages.UNSETTLED_AFTER, limit=1000
@@ -150,11 +168,18 @@ class Reconciling:
                     return 0  # Twilio hangs: what is left is looked up in the next pass, and this one goes on
                 try:
                     return await self._sending.resolve(organization_id)
-                except (ApplicationError, DBAPIError) as problem:  # of this one: the others must not wait for it
-                    log.warning("not_looked_up", organization_id=organization_id, reason=first_line(problem))
+                except (
+                    ApplicationError,
+                    DBAPIError,
+                ) as problem:  # of this one: the others must not wait for it
+                    log.warning(
+                        "not_looked_up", organization_id=organization_id, reason=first_line(problem)
+                    )
                     return 0
 
-        random.shuffle(found)  # else those that come first could keep the others from their turn for ever
+        random.shuffle(
+            found
+        )  # else those that come first could keep the others from their turn for ever
         return sum(await asyncio.gather(*(look_up(one) for one in found)))
 
     @activity.defn(name="audit")
@@ -163,18 +188,30 @@ class Reconciling:
         findings = await certify.examine(self._engine, longest=LONGEST_CHECK)
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
-            for guarantee in {one.guarantee for one in findings} - {one.guarantee for one in failed}:
+            for guarantee in {one.guarantee for one in findings} - {
+                one.guarantee for one in failed
+            }:
                 await alerts.clear(conn, alerts.INSTALLATION, AlertKind(f"guarantee_{guarantee}"))
             for finding in failed:
-                kind, detail = AlertKind(f"guarantee_{finding.guarantee}"), f"{finding.check}: {finding.figure}"
+                kind, detail = (
+                    AlertKind(f"guarantee_{finding.guarantee}"),
+                    f"{finding.check}: {finding.figure}",
+                )
                 await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
         for finding in failed:
-            log.error("guarantee_broken", guarantee=finding.guarantee, check=finding.check, figure=finding.figure)
+            log.error(
+                "guarantee_broken",
+                guarantee=finding.guarantee,
+                check=finding.check,
+                figure=finding.figure,
+            )
         return [finding.check for finding in failed]
 
     @activity.defn(name="record_prices")
     async def record_prices(self, at: PricesFrom) -> PricesFrom | None:
-        """Record what Twilio charged, some pages of its lists at a time; returns where to go on, None at the end."""
+        """Record what Twilio charged, some pages of its lists at a time; returns where to go on,
+        None at the end.
+        """
         return await prices.record(self._engine, self._twilio, at, now=datetime.now(UTC))
 
     async def _difference(self, organization: Organization) -> str | None:
@@ -201,7 +238,9 @@ class Reconciling:
         return None
 
     async def _follow(self, standing: Standing, account: Account) -> None:
-        """Have an open subaccount of a suspended organization suspended again; one that somebody shut, we shut too."""
+        """Have an open subaccount of a suspended organization suspended again; one that somebody
+        shut, we shut too.
+        """
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
             if await standings.lock(conn, standing.organization_id) != standing:
@@ -214,7 +253,9 @@ class Reconciling:
             ):
                 return
             reason = f"Twilio says the subaccount is {account.status.value}"
-            await state_updates.block_telephony(conn, standing.organization_id, reason, now=datetime.now(UTC))
+            await state_updates.block_telephony(
+                conn, standing.organization_id, reason, now=datetime.now(UTC)
+            )
 
     async def _report(self, organization_id: str, difference: str) -> None:
         log.warning("organization_differs", organization_id=organization_id, difference=difference)

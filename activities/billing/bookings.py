@@ -1,4 +1,5 @@
-"""Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never from the body.
+"""Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never
+from the body.
 
 Each delivery is settled on its own: one that cannot be is put off, and holds up no other.
 """
@@ -33,7 +34,9 @@ AROUND = timedelta(days=1)
 
 
 class Booking:
-    """May be repeated any number of times. What cannot be booked is parked in sight, and raises an alert."""
+    """May be repeated any number of times. What cannot be booked is parked in sight, and raises an
+    alert.
+    """
 
     def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
         self._engine = engine
@@ -50,8 +53,8 @@ class Booking:
         silent: Mapping[Provider, Exception] | None = None,
         until: float = float("inf"),
     ) -> list[Delivery]:
-        """Book what they point at; each is settled, parked or put off. Returns those for which there was no time:
-        none is begun after `until`, by the loop's clock.
+        """Book what they point at; each is settled, parked or put off. Returns those for which
+        there was no time: none is begun after `until`, by the loop's clock.
 
         A provider that is `silent` on the subscription has one chance to answer, others two.
         """
@@ -71,7 +74,11 @@ class Booking:
                 problems[delivery.provider] = problem
                 await self._aside.put_off(organization_id, delivery, problem)
             except Exception as problem:
-                log.exception("delivery_not_settled", event_id=delivery.event_id, organization_id=organization_id)
+                log.exception(
+                    "delivery_not_settled",
+                    event_id=delivery.event_id,
+                    organization_id=organization_id,
+                )
                 why = f"{name(delivery)}: {in_words(problem)}"
                 await self._aside.alert_not_booked(organization_id, delivery, why)
                 await self._aside.put_off(organization_id, delivery, problem)
@@ -85,7 +92,9 @@ class Booking:
             return
         if provider is None:
             why = f"{delivery.provider.value} is not set up here"
-            await self._aside.alert_not_booked(organization_id, delivery, f"{name(delivery)}: {why}")
+            await self._aside.alert_not_booked(
+                organization_id, delivery, f"{name(delivery)}: {why}"
+            )
             await self._aside.park(delivery, why)
             return
         try:
@@ -99,16 +108,24 @@ class Booking:
                 case MoneyObject.CHECKOUT:
                     await self.topping_up.settle_delivered(delivery, organization_id, provider)
                 case _:
-                    await self._book_payment(organization_id, delivery, provider, await provider.get_payment(money))
+                    await self._book_payment(
+                        organization_id, delivery, provider, await provider.get_payment(money)
+                    )
         except ProviderError as problem:
             if is_silent(problem):
                 raise
             await self._set_aside(organization_id, delivery, money, problem)
 
     async def _set_aside(
-        self, organization_id: str, delivery: Delivery, money: MoneyReference, problem: ProviderError
+        self,
+        organization_id: str,
+        delivery: Delivery,
+        money: MoneyReference,
+        problem: ProviderError,
     ) -> None:
-        """It is parked and asked for again; a person is told, unless it may only be too young to be found."""
+        """It is parked and asked for again; a person is told, unless it may only be too young to be
+        found.
+        """
         absent, old = isinstance(problem, NotFound), is_older(delivery, SURELY_THERE)
         if absent and old and money.kind is MoneyObject.DISPUTE:
             await self._reversing.let_go_unknown(organization_id, delivery)
@@ -169,18 +186,27 @@ class Booking:
         return False
 
     async def _owner_by_customer(self, delivery: Delivery, payment: Payment) -> str | None:
-        """Of a payment that names nobody itself: whom what it belongs to names, such as its customer."""
+        """Of a payment that names nobody itself: whom what it belongs to names, such as its
+        customer.
+        """
         clues = await self._providers[delivery.provider].trace(None, payment.reference, None)
         async with self._engine.connect() as conn:
             return await owners.find(
-                conn, delivery.provider, subscription_ids=clues.subscription_ids, custom_ids=clues.custom_ids
+                conn,
+                delivery.provider,
+                subscription_ids=clues.subscription_ids,
+                custom_ids=clues.custom_ids,
             )
 
-    async def _book_own(self, organization_id: str, delivery: Delivery, payment: Payment) -> str | None:
+    async def _book_own(
+        self, organization_id: str, delivery: Delivery, payment: Payment
+    ) -> str | None:
         """Why it has to wait, if it has to."""
         if payment.reference.kind is not MoneyObject.SALE:
             return await self.topping_up.book(organization_id, delivery.provider, payment)
-        if payment.subscription_id is None and delivery.provider is Provider.PAYPAL:  # a payment made once, in v1's way
+        if (
+            payment.subscription_id is None and delivery.provider is Provider.PAYPAL
+        ):  # a payment made once, in v1's way
             return await self.topping_up.book(organization_id, delivery.provider, payment)
         if payment.subscription_id is None:
             detail = (
@@ -193,11 +219,16 @@ class Booking:
             known = await subscriptions.find(conn, delivery.provider, payment.subscription_id)
         if known is None:
             return f"unknown subscription {payment.subscription_id}, paid by {name(delivery)} of {payment.amount}"
-        await self._book_subscription_payment(organization_id, delivery, payment, payment.subscription_id)
+        await self._book_subscription_payment(
+            organization_id, delivery, payment, payment.subscription_id
+        )
         return None
 
-    async def _with_subscription(self, organization_id: str, provider: BillingProvider, sale: Payment) -> Payment:
-        """PayPal has left out the subscription of a sale (paypal/PayPal-PHP-SDK#1201); the subscription still lists it.
+    async def _with_subscription(
+        self, organization_id: str, provider: BillingProvider, sale: Payment
+    ) -> Payment:
+        """PayPal has left out the subscription of a sale (paypal/PayPal-PHP-SDK#1201); the
+        subscription still lists it.
 
         Taken for a payment made once, a subscription's payment would be credited.
         """
@@ -205,7 +236,9 @@ class Booking:
         async with self._engine.connect() as conn:
             known = await subscriptions.of_organization(conn, organization_id)
         for one in known:
-            if one.provider is not provider.name or (one.checkout_url is not None and one.confirmed_at is None):
+            if one.provider is not provider.name or (
+                one.checkout_url is not None and one.confirmed_at is None
+            ):
                 continue
             async for paid in provider.list_payments(one.id, at - AROUND, at + AROUND):
                 if paid.reference.id == sale.reference.id:
@@ -215,7 +248,9 @@ class Booking:
     async def _book_subscription_payment(
         self, organization_id: str, delivery: Delivery, payment: Payment, paid: str
     ) -> None:
-        """What a migration has left, or did not come to, should not charge: a person is told, once for each payment."""
+        """What a migration has left, or did not come to, should not charge: a person is told, once
+        for each payment.
+        """
         id_, provider, now = payment.reference.id, delivery.provider, datetime.now(UTC)
         at = payment.occurred_at or now
         async with self._engine.begin() as conn:

@@ -1,4 +1,6 @@
-"""Books what takes a payment back, refunds and disputes, for whose payment it is: as a fresh GET tells it."""
+"""Books what takes a payment back, refunds and disputes, for whose payment it is: as a fresh GET
+tells it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.inbox.parking import SURELY_THERE, Aside, is_older
 from db import alerts
 from db.billing import payments, reversals, subscriptions
-from db.billing.reversals import NeverCredited, NotBooked, OfSubscription, OtherCurrency, UnknownPayment
+from db.billing.reversals import (
+    NeverCredited,
+    NotBooked,
+    OfSubscription,
+    OtherCurrency,
+    UnknownPayment,
+)
 from db.inbox import owners, parking, state_updates
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
@@ -37,7 +45,9 @@ ANOTHERS = "it is about another one's payment"
 class Reversing:
     """May be repeated any number of times."""
 
-    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside) -> None:
+    def __init__(
+        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside
+    ) -> None:
         self._engine = engine
         self._providers = providers
         self._aside = aside
@@ -48,14 +58,18 @@ class Reversing:
             return
         taken_back = refunded(refund, by_bank=delivery.kind is EventKind.REVERSED)
         if taken_back is None:
-            detail = f"refund {refund.reference.id} does not say of which payment, or whether it stands"
+            detail = (
+                f"refund {refund.reference.id} does not say of which payment, or whether it stands"
+            )
             await self._aside.alert(organization_id, AlertKind.REFUND, detail)
             why = f"not booked: {refund.reference.id} is {refund.status.value}"
             await self._aside.note_outcome(delivery, why)
             return
         owner = await self._owner_of_payment(delivery.provider, taken_back.payment_id)
         if owner not in (None, organization_id):
-            await self._let_go(organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner)
+            await self._let_go(
+                organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner
+            )
             return
         await self._note_unbooked(organization_id, delivery.provider, taken_back.payment_id)
         async with self._engine.begin() as conn:
@@ -64,10 +78,14 @@ class Reversing:
         if problem is not None:
             await self._aside.park(delivery, problem, refund.amount)
 
-    async def settle_dispute(self, organization_id: str, delivery: Delivery, dispute: Dispute) -> None:
+    async def settle_dispute(
+        self, organization_id: str, delivery: Delivery, dispute: Dispute
+    ) -> None:
         owner = await self._owner_of_dispute(organization_id, delivery.provider, dispute)
         if owner != organization_id:
-            await self._let_go(organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner)
+            await self._let_go(
+                organization_id, delivery, AlertKind.PAYMENT_OF_ANOTHER, ANOTHERS, owner
+            )
             return
         for payment_id in dispute.payment_ids:
             await self._note_unbooked(organization_id, delivery.provider, payment_id)
@@ -77,11 +95,16 @@ class Reversing:
             await standings.lock(conn, organization_id)
             if dispute.open:
                 reason = f"{by} dispute {dispute.id}"
-                block = standings.HeldBlock(kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by)
+                block = standings.HeldBlock(
+                    kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by
+                )
                 await state_updates.block(conn, organization_id, block, now=now)
             elif dispute.lost:
                 await alerts.raise_(
-                    conn, organization_id, AlertKind.DISPUTE_LOST, f"dispute {dispute.id}: the block stays"
+                    conn,
+                    organization_id,
+                    AlertKind.DISPUTE_LOST,
+                    f"dispute {dispute.id}: the block stays",
                 )
             elif dispute.withdrawn is None:
                 detail = f"dispute {dispute.id} is closed and does not say who won: the block stays"
@@ -91,28 +114,42 @@ class Reversing:
                 await parking.note_reversal(conn, delivery, taken_back.id)
             else:
                 await parking.note_outcome(
-                    conn, delivery.id, f"not booked: dispute {dispute.id} does not say what it takes"
+                    conn,
+                    delivery.id,
+                    f"not booked: dispute {dispute.id} does not say what it takes",
                 )
                 if dispute.withdrawn:
                     detail = f"dispute {dispute.id} does not say what it takes of which payment"
                     await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             if not dispute.open and dispute.withdrawn is False:
-                await state_updates.unblock(conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now)
+                await state_updates.unblock(
+                    conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now
+                )
         if problem is not None:
             await self._aside.park(delivery, problem, dispute.amount)
 
     async def let_go_unknown(self, organization_id: str, delivery: Delivery) -> None:
-        """Of a dispute that only a webhook knows, which may be forged: it blocks nothing, and a person is told."""
+        """Of a dispute that only a webhook knows, which may be forged: it blocks nothing, and a
+        person is told.
+        """
         await self._let_go(
-            organization_id, delivery, AlertKind.REVERSAL_NOT_BOOKED, "the provider does not have it", None
+            organization_id,
+            delivery,
+            AlertKind.REVERSAL_NOT_BOOKED,
+            "the provider does not have it",
+            None,
         )
 
     async def _owner_of_payment(self, provider: Provider, payment_id: str) -> str | None:
         async with self._engine.connect() as conn:
             return await owners.find(conn, provider, payment_ids=[payment_id])
 
-    async def _owner_of_dispute(self, organization_id: str, provider: Provider, dispute: Dispute) -> str | None:
-        """Where it does not tell of which payment, whom the webhook named; None: it is nobody's here."""
+    async def _owner_of_dispute(
+        self, organization_id: str, provider: Provider, dispute: Dispute
+    ) -> str | None:
+        """Where it does not tell of which payment, whom the webhook named; None: it is nobody's
+        here.
+        """
         async with self._engine.connect() as conn:
             booked = await payments.owners(conn, provider, dispute.payment_ids)
         if booked or not dispute.payment_ids:
@@ -128,7 +165,9 @@ class Reversing:
                 custom_ids=clues.custom_ids,
             )
 
-    async def _note_unbooked(self, organization_id: str, provider: Provider, payment_id: str) -> None:
+    async def _note_unbooked(
+        self, organization_id: str, provider: Provider, payment_id: str
+    ) -> None:
         """A subscription's payment that was made before the subscription was linked is noted now.
 
         A top-up is not credited here: whoever ran the wallet before may have credited it by hand.
@@ -136,17 +175,25 @@ class Reversing:
         if await self._owner_of_payment(provider, payment_id) is not None:
             return
         try:
-            payment = await self._providers[provider].get_payment(MoneyReference(kind=MoneyObject.SALE, id=payment_id))
+            payment = await self._providers[provider].get_payment(
+                MoneyReference(kind=MoneyObject.SALE, id=payment_id)
+            )
         except NotFound:
             return
         if payment.reference.kind is not MoneyObject.SALE or payment.subscription_id is None:
             return
         async with self._engine.begin() as conn:
             known = await subscriptions.find(conn, provider, payment.subscription_id)
-            if known is None or known.organization_id != organization_id or not payment.amount.micros:
+            if (
+                known is None
+                or known.organization_id != organization_id
+                or not payment.amount.micros
+            ):
                 return
             if payment.status in PAID_STATUSES:
-                named = replace(payment, reference=MoneyReference(kind=MoneyObject.SALE, id=payment_id))
+                named = replace(
+                    payment, reference=MoneyReference(kind=MoneyObject.SALE, id=payment_id)
+                )
                 await payments.book_subscription_payment(conn, organization_id, provider, named)
 
     async def _reverse(
@@ -155,10 +202,15 @@ class Reversing:
         """Why it has to wait, if it has to."""
         try:
             async with conn.begin_nested():
-                outcome = await reversals.book(conn, organization_id, delivery.provider, told, now=datetime.now(UTC))
+                outcome = await reversals.book(
+                    conn, organization_id, delivery.provider, told, now=datetime.now(UTC)
+                )
         except NotBooked as problem:
             await alerts.raise_(
-                conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"{told.what} {told.id}: {problem}"
+                conn,
+                organization_id,
+                AlertKind.REVERSAL_NOT_BOOKED,
+                f"{told.what} {told.id}: {problem}",
             )
             return f"{told.what} {told.id} could not be booked: {problem}"
         match outcome:
@@ -176,12 +228,18 @@ class Reversing:
                 detail = f"{told.what} {told.id} does not stand, and payment {told.payment_id} was not credited for it"
                 await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             case OfSubscription() if told.what != "dispute":
-                detail = f"{told.what} {told.id} of a subscription payment: to be settled by a person"
+                detail = (
+                    f"{told.what} {told.id} of a subscription payment: to be settled by a person"
+                )
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             case reversals.Booked(counted=counted, told=whole) if told.stands and counted != whole:
                 detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-        other = None if told.stands else await reversals.twin(conn, organization_id, delivery.provider, told)
+        other = (
+            None
+            if told.stands
+            else await reversals.twin(conn, organization_id, delivery.provider, told)
+        )
         if other is not None:
             detail = f"{told.what} {told.id} does not stand, {other} of the same amount does: was that given back, too?"
             await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
@@ -194,7 +252,9 @@ class Reversing:
         assert delivery.money is not None
         what, id_, by = delivery.money.kind.value, delivery.money.id, delivery.provider.value
         async with self._engine.begin() as conn:
-            await state_updates.unblock(conn, organization_id, Block.DISPUTE, id_, by=by, now=datetime.now(UTC))
+            await state_updates.unblock(
+                conn, organization_id, Block.DISPUTE, id_, by=by, now=datetime.now(UTC)
+            )
         await self._aside.alert(organization_id, kind, f"{what} {id_}: {why}, so it blocks nothing")
         if owner is not None:
             await self._aside.hand_over(delivery, owner)

@@ -31,7 +31,9 @@ STRIKES = 2
 class ToppingUp:
     """May be repeated any number of times."""
 
-    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside) -> None:
+    def __init__(
+        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside
+    ) -> None:
         self._engine = engine
         self._providers = providers
         self._aside = aside
@@ -44,10 +46,14 @@ class ToppingUp:
         silent: Mapping[Provider, Exception] | None = None,
         until: float = float("inf"),
     ) -> None:
-        """Ask how far open checkouts have come: whoever should tell us may not have. A provider that does not answer
-        twice in a row is asked again at the next look, and not once more in this one, which has other things to do.
+        """Ask how far open checkouts have come: whoever should tell us may not have. A provider
+        that does not answer twice in a row is asked again at the next look, and not once more in
+        this one, which has other things to do.
         """
-        clock, strikes = asyncio.get_running_loop(), Counter(dict.fromkeys(silent or (), STRIKES - 1))
+        clock, strikes = (
+            asyncio.get_running_loop(),
+            Counter(dict.fromkeys(silent or (), STRIKES - 1)),
+        )
         for topup in waiting:
             provider = self._providers.get(topup.provider)
             if provider is None or strikes[topup.provider] >= STRIKES or clock.time() >= until:
@@ -58,14 +64,20 @@ class ToppingUp:
             except Exception as problem:
                 if isinstance(problem, ProviderError) and is_silent(problem):
                     strikes[topup.provider] += 1
-                    log.warning("topup_not_asked", organization_id=organization_id, problem=str(problem))
+                    log.warning(
+                        "topup_not_asked", organization_id=organization_id, problem=str(problem)
+                    )
                     continue
                 log.warning("topup_not_settled", organization_id=organization_id, exc_info=problem)
                 detail = f"checkout {topup.checkout_id}: {in_words(problem)}"
                 await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
 
-    async def settle_delivered(self, delivery: Delivery, organization_id: str, provider: BillingProvider) -> None:
-        """Only what was made here is captured here: the host application may take its own orders."""
+    async def settle_delivered(
+        self, delivery: Delivery, organization_id: str, provider: BillingProvider
+    ) -> None:
+        """Only what was made here is captured here: the host application may take its own
+        orders.
+        """
         assert delivery.money is not None
         async with self._engine.connect() as conn:
             topup = await topups.find(conn, organization_id, provider.name, delivery.money.id)
@@ -89,15 +101,17 @@ class ToppingUp:
         return booked
 
     async def book(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
-        """Credit a captured payment, once, unless its payer has it all back; why not, if it could not be done: then an
-        alert stands, too.
+        """Credit a captured payment, once, unless its payer has it all back; why not, if it could
+        not be done: then an alert stands, too.
         """
         kind, id_, now = payment.reference.kind.value, payment.reference.id, datetime.now(UTC)
         if owners.organization_named(payment.custom_id) != organization_id:
             await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, f"{kind} {id_}")
             return f"{kind} {id_} is not this organization's"
         async with self._engine.begin() as conn:
-            if payment.status is PaymentStatus.REFUNDED:  # credited now, it could be spent before we hear of that
+            if (
+                payment.status is PaymentStatus.REFUNDED
+            ):  # credited now, it could be spent before we hear of that
                 await payments.note_returned(conn, organization_id, provider, payment)
                 await parking.adopt_payment(conn, provider, id_, now)
                 return None
@@ -107,7 +121,9 @@ class ToppingUp:
                 return None
             await conn.rollback()
         await self._aside.alert(
-            organization_id, AlertKind.PAYMENT_NOT_BOOKED, f"{kind} {id_}: {payments.in_words(outcome)}"
+            organization_id,
+            AlertKind.PAYMENT_NOT_BOOKED,
+            f"{kind} {id_}: {payments.in_words(outcome)}",
         )
         return f"{kind} {id_} of {payment.amount} could not be booked: {payments.in_words(outcome)}"
 

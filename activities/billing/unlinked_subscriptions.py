@@ -1,7 +1,8 @@
 """Subscriptions that name an organization and were not linked to it: linked, or a person is told.
 
-Whoever opens a subscription may write any organization into it at PayPal, and a host may sell other things to the same
-customer. So only one of a plan that the organization pays by already is linked without being asked.
+Whoever opens a subscription may write any organization into it at PayPal, and a host may sell other
+things to the same customer. So only one of a plan that the organization pays by already is linked
+without being asked.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +31,10 @@ class Unlinked:
         self._aside = Aside(engine)
 
     async def look(
-        self, organization_id: str, deliveries: Sequence[Delivery], known: Collection[tuple[Provider, str | None]]
+        self,
+        organization_id: str,
+        deliveries: Sequence[Delivery],
+        known: Collection[tuple[Provider, str | None]],
     ) -> None:
         """Look at each subscription that a delivery names and that is not `known`; repeatable."""
         for delivery in deliveries:
@@ -40,13 +44,21 @@ class Unlinked:
             try:
                 await self._look(organization_id, delivery, provider, id_)
             except NotFound:
-                log.warning("subscription_not_there", organization_id=organization_id, subscription_id=id_)
+                log.warning(
+                    "subscription_not_there", organization_id=organization_id, subscription_id=id_
+                )
             except Exception as problem:
                 if not isinstance(problem, ProviderError):
-                    log.exception("subscription_not_looked_at", organization_id=organization_id, subscription_id=id_)
+                    log.exception(
+                        "subscription_not_looked_at",
+                        organization_id=organization_id,
+                        subscription_id=id_,
+                    )
                 await self._aside.put_off(organization_id, delivery, problem)
 
-    async def _look(self, organization_id: str, delivery: Delivery, provider: BillingProvider, id_: str) -> None:
+    async def _look(
+        self, organization_id: str, delivery: Delivery, provider: BillingProvider, id_: str
+    ) -> None:
         told = await provider.get_subscription(id_)
         id_ = told.subscription_id or id_
         async with self._engine.connect() as conn:
@@ -60,16 +72,24 @@ class Unlinked:
             ]
         if owner != organization_id:
             if delivery.money is None:
-                await (self._aside.hand_over(delivery, owner) if owner else self._aside.disown(delivery, id_))
+                await (
+                    self._aside.hand_over(delivery, owner)
+                    if owner
+                    else self._aside.disown(delivery, id_)
+                )
         elif told.state not in BILLING:
             async with self._engine.begin() as conn:
-                await alerts.clear(conn, organization_id, state_updates.NOT_LINKED, naming=f" {id_} is ")
+                await alerts.clear(
+                    conn, organization_id, state_updates.NOT_LINKED, naming=f" {id_} is "
+                )
         elif await self._pays_for_the_same(provider, id_, own):
             await self._link(organization_id, delivery, id_, told)
         else:
             await self._tell(organization_id, delivery, id_, told)
 
-    async def _tell(self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot) -> None:
+    async def _tell(
+        self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot
+    ) -> None:
         """Unless somebody has linked it meanwhile."""
         detail = (
             f"{delivery.provider.value} subscription {id_} is {told.state.value} and names it, but is not linked:"
@@ -80,7 +100,9 @@ class Unlinked:
             if await subscriptions.find(conn, delivery.provider, id_) is None:
                 await alerts.raise_(conn, organization_id, state_updates.NOT_LINKED, detail)
 
-    async def _pays_for_the_same(self, provider: BillingProvider, id_: str, own: Sequence[Subscription]) -> bool:
+    async def _pays_for_the_same(
+        self, provider: BillingProvider, id_: str, own: Sequence[Subscription]
+    ) -> bool:
         if not own:
             return False
         plans = set((await provider.trace(id_, None, None)).plan_ids)
@@ -92,7 +114,9 @@ class Unlinked:
                 continue
         return False
 
-    async def _link(self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot) -> None:
+    async def _link(
+        self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot
+    ) -> None:
         """Beside the current one, which it takes over from where that bills no more."""
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
@@ -103,9 +127,13 @@ class Unlinked:
                 return
             await state_updates.note_told_before(conn, noted, told)
             cause = f"subscription {id_} names the organization"
-            standing = await state_updates.confirm(conn, noted, told, now=now, cause=cause, may_open=True)
+            standing = await state_updates.confirm(
+                conn, noted, told, now=now, cause=cause, may_open=True
+            )
             if standing is not None and standing.ask_again:
-                await parking.put_off(conn, delivery.id, f"{cause}, and is not as a webhook has told")
+                await parking.put_off(
+                    conn, delivery.id, f"{cause}, and is not as a webhook has told"
+                )
             await parking.adopt_subscription(conn, delivery.provider, id_, now)
             await alerts.clear(conn, organization_id, state_updates.NOT_LINKED)
         log.info("subscription_linked", organization_id=organization_id, subscription_id=id_)

@@ -1,4 +1,6 @@
-"""Sending a batch: window by window, the gate asked again for every one of them, at the pace that all keep to."""
+"""Sending a batch: window by window, the gate asked again for every one of them, at the pace that
+all keep to.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +33,9 @@ LOOK_EVERY = 5.0
 LONGEST_PAUSE = 10.0
 """Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
 ACCOUNT_RETRY = 60.0
-"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is suspended."""
+"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is
+suspended.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,8 @@ class BatchOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after` is in seconds.
+    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after`
+    is in seconds.
 
     `left`: the attempt's time was over, and there is more of the batch to hand over.
     """
@@ -63,7 +68,8 @@ class Sent:
 class BatchSender:
     """One attempt at a campaign's batch. `course` is how its messages fared before.
 
-    `shut_with_the_account`: whether the gate is shut, or shuts now, since Twilio refuses the account.
+    `shut_with_the_account`: whether the gate is shut, or shuts now, since Twilio refuses the
+    account.
     """
 
     engine: AsyncEngine
@@ -81,16 +87,26 @@ class BatchSender:
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
 
     async def send(self, unknown: int) -> Sent:
-        """Until nothing is left, the gate shuts, Twilio wants a long pause or refuses, or its time is over."""
-        self._counts = {MessageStatus.ACCEPTED: 0, MessageStatus.REFUSED: 0, MessageStatus.UNKNOWN: unknown}
+        """Until nothing is left, the gate shuts, Twilio wants a long pause or refuses, or its time
+        is over.
+        """
+        self._counts = {
+            MessageStatus.ACCEPTED: 0,
+            MessageStatus.REFUSED: 0,
+            MessageStatus.UNKNOWN: unknown,
+        }
         clock = asyncio.get_running_loop().time
         ends, look_at = clock() + TURN.total_seconds(), clock() + LOOK_EVERY
-        pauses = Pauses(self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for)
+        pauses = Pauses(
+            self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for
+        )
         in_a_row, stop, self._judged = self.course.in_a_row, self.course.stop, self.course.sender
         while stop is None:
             if (sent := await self._pause(pauses)) is not None:
                 return sent
-            window = await self._next_window(1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit)
+            window = await self._next_window(
+                1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit
+            )
             if not window:
                 return self._sent(stopped=window is None)
             if (sender := window[0].sender or self.organization.sender) != self._judged:
@@ -110,10 +126,16 @@ class BatchSender:
         return await self._stop(stop)
 
     def _is_over(self, ends: float) -> bool:
-        return asyncio.get_running_loop().time() > ends or activity.is_worker_shutdown() or activity.is_cancelled()
+        return (
+            asyncio.get_running_loop().time() > ends
+            or activity.is_worker_shutdown()
+            or activity.is_cancelled()
+        )
 
     async def _pause(self, pauses: Pauses) -> Sent | None:
-        """Wait for what Twilio asks, or for our turn; an answer where that takes too long for this attempt."""
+        """Wait for what Twilio asks, or for our turn; an answer where that takes too long for this
+        attempt.
+        """
         asked_to = self._posted.pause
         if asked_to is not None and asked_to.seconds > LONGEST_PAUSE:
             await self._settle()
@@ -129,18 +151,28 @@ class BatchSender:
         return None
 
     async def _turn(self) -> Pause | None:
-        """How long until the next window may go, by the organization's pace and the whole account's."""
+        """How long until the next window may go, by the organization's pace and the whole
+        account's.
+        """
         if not self._paces:
             return None
         async with self.engine.begin() as conn:
-            turns = [await pace.take(conn, of, self._limit, per_second=per_second) for of, per_second in self._paces]
+            turns = [
+                await pace.take(conn, of, self._limit, per_second=per_second)
+                for of, per_second in self._paces
+            ]
         return Pause(reason=Waits.PACE, seconds=max(turns)) if max(turns) else None
 
     async def _next_window(self, limit: int) -> list[Message] | None:
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             return await reservations.next_window(
-                conn, self.organization.id, self.campaign_id, replies, limit=limit, now=datetime.now(UTC)
+                conn,
+                self.organization.id,
+                self.campaign_id,
+                replies,
+                limit=limit,
+                now=datetime.now(UTC),
             )
 
     async def _hand_over(self, window: Sequence[Message], in_a_row: int) -> None:
@@ -174,7 +206,9 @@ class BatchSender:
         return course.stop
 
     async def _stop(self, why: Stop) -> Sent:
-        """Park the campaign that Twilio's refusals stop; the window that is not settled yet is settled with it."""
+        """Park the campaign that Twilio's refusals stop; the window that is not settled yet is
+        settled with it.
+        """
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             parked = await refusals.stop(
@@ -199,10 +233,14 @@ class BatchSender:
 
     @property
     def _limit(self) -> int:
-        """A quarter of a second's worth at most, so that organizations that share a pace take turns often."""
+        """A quarter of a second's worth at most, so that organizations that share a pace take turns
+        often.
+        """
         return min([self.window, *(max(1, per_second // 4) for _, per_second in self._paces)])
 
-    def _sent(self, *, stopped: bool = False, retry_after: float | None = None, left: bool = False) -> Sent:
+    def _sent(
+        self, *, stopped: bool = False, retry_after: float | None = None, left: bool = False
+    ) -> Sent:
         return Sent(
             accepted=self._counts[MessageStatus.ACCEPTED],
             refused=self._counts[MessageStatus.REFUSED],

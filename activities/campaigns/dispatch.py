@@ -1,4 +1,6 @@
-"""Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one of them."""
+"""Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one
+of them.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,14 +34,17 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 TRANSACTIONS = 4
-"""Of one organization at once in a process: a wallet that somebody holds keeps no more connections than these."""
+"""Of one organization at once in a process: a wallet that somebody holds keeps no more connections
+than these.
+"""
 
 
 class Sending:
     """`public_url` is where Twilio reaches our webhooks.
 
-    `messages_per_second` is the pace of the whole account at Twilio, which all workers keep to together. An unconfirmed
-    message is looked up after `look_up_after`, and given up after `lost_after`.
+    `messages_per_second` is the pace of the whole account at Twilio, which all workers keep to
+    together. An unconfirmed message is looked up after `look_up_after`, and given up after
+    `lost_after`.
     """
 
     def __init__(
@@ -67,7 +72,11 @@ class Sending:
         """Pay for the next messages in one transaction, or park the campaign with the reason."""
         async with self._transaction(asked.organization_id) as conn:
             batch = await reservations.reserve(
-                conn, asked.organization_id, asked.campaign_id, limit=asked.batch, now=datetime.now(UTC)
+                conn,
+                asked.organization_id,
+                asked.campaign_id,
+                limit=asked.batch,
+                now=datetime.now(UTC),
             )
         if batch is None:
             return Batch(next=Next.DONE, reason="there is no such campaign")
@@ -87,13 +96,16 @@ class Sending:
 
     @activity.defn(name="send_batch")
     async def send_batch(self, asked: BatchOf) -> Sent:
-        """Hand over what is reserved, window by window, until nothing is left, the gate shuts or Twilio wants a pause.
+        """Hand over what is reserved, window by window, until nothing is left, the gate shuts or
+        Twilio wants a pause.
 
         What an earlier attempt left in its window becomes unknown and is not sent again.
         """
         async with self._transaction(asked.organization_id) as conn:
             organization = await organizations.get(conn, asked.organization_id)
-            unknown = await reservations.mark_unanswered(conn, asked.organization_id, asked.campaign_id)
+            unknown = await reservations.mark_unanswered(
+                conn, asked.organization_id, asked.campaign_id
+            )
             course = await refusals.course(conn, asked.organization_id, asked.campaign_id)
         if organization is None or course is None:
             return Sent(stopped=True)
@@ -119,11 +131,14 @@ class Sending:
 
     @activity.defn(name="resolve_unknown")
     async def resolve_unknown(self, asked: BatchOf) -> int:
-        """Look up what may have been taken: accepted if Twilio lists it, lost and refunded when it is given up."""
+        """Look up what may have been taken: accepted if Twilio lists it, lost and refunded when it
+        is given up.
+        """
         return await self.resolve(asked.organization_id)
 
     async def send_one(self, organization: Organization, message: Message) -> Message:
-        """Hand over one message that is paid for and marked as being sent; returns it as it stands then.
+        """Hand over one message that is paid for and marked as being sent; returns it as it stands
+        then.
 
         One that Twilio certainly did not take is refunded, since nobody will come back for it.
         """
@@ -136,12 +151,16 @@ class Sending:
             await self._shut_with_the_account(organization)
         elif tally.verdict.stop is not None:
             async with self._engine.begin() as conn:
-                await refusals.tell(conn, organization.id, [Failed(reply.error_code, reply.message.sender)])
+                await refusals.tell(
+                    conn, organization.id, [Failed(reply.error_code, reply.message.sender)]
+                )
         async with self._engine.connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 
     async def resolve(self, organization_id: str) -> int:
-        """Settle the organization's messages whose hand-over is over a minute old and open; returns how many."""
+        """Settle the organization's messages whose hand-over is over a minute old and open; returns
+        how many.
+        """
         now = datetime.now(UTC)
         async with self._engine.connect() as conn:
             organization = await organizations.get(conn, organization_id)
@@ -156,13 +175,23 @@ class Sending:
             return 0
         with translated():
             found = await look_up(
-                self._engine, self._twilio, organization, waiting, now=now, lost_after=self._lost_after
+                self._engine,
+                self._twilio,
+                organization,
+                waiting,
+                now=now,
+                lost_after=self._lost_after,
             )
         if not found.replies:
             return 0
         async with self._transaction(organization_id) as conn:
             if found.unsure:
-                await alerts.raise_(conn, organization_id, AlertKind.MESSAGE_UNCONFIRMED, "; ".join(found.unsure[:5]))
+                await alerts.raise_(
+                    conn,
+                    organization_id,
+                    AlertKind.MESSAGE_UNCONFIRMED,
+                    "; ".join(found.unsure[:5]),
+                )
             return await readings.settle(conn, organization_id, found.replies)
 
     async def _settle(self, organization: Organization, posted: Tally) -> None:
@@ -177,9 +206,11 @@ class Sending:
             yield conn
 
     async def _shut_with_the_account(self, organization: Organization) -> bool:
-        """Twilio refuses the account: whether the gate is shut or changing, by the telephony block if by nothing else.
+        """Twilio refuses the account: whether the gate is shut or changing, by the telephony block
+        if by nothing else.
 
-        False where Twilio does not say that it is suspended: its parent may be, or a change is on its way.
+        False where Twilio does not say that it is suspended: its parent may be, or a change is on
+        its way.
         """
         async with self._engine.connect() as conn:
             before = await standings.get(conn, organization.id)
@@ -191,7 +222,11 @@ class Sending:
             log.error("account_refused", organization_id=organization.id, reason=str(problem))
             return False
         if account.status is AccountStatus.ACTIVE:
-            log.error("account_refused", organization_id=organization.id, reason="Twilio says that it is active")
+            log.error(
+                "account_refused",
+                organization_id=organization.id,
+                reason="Twilio says that it is active",
+            )
             return False
         reason = f"Twilio says the subaccount is {account.status.value}"
         async with self._engine.begin() as conn:
@@ -201,7 +236,9 @@ class Sending:
                 conn, before, now=datetime.now(UTC)
             )
             if not ours:
-                await state_updates.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
+                await state_updates.block_telephony(
+                    conn, organization.id, reason, now=datetime.now(UTC)
+                )
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._doorbell.ring_organization(organization.id)
         return True

@@ -1,4 +1,6 @@
-"""What a campaign's sender waits for, noted in the campaign's row and logged, each time that it changes."""
+"""What a campaign's sender waits for, noted in the campaign's row and logged, each time that it
+changes.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,11 +42,22 @@ class Pauses:
         detail = pause.detail or in_words(pause.reason)
         async with self.engine.begin() as conn:
             noted = await runs.note(
-                conn, self.organization_id, self.campaign_id, pause.reason, until=until, detail=detail
+                conn,
+                self.organization_id,
+                self.campaign_id,
+                pause.reason,
+                until=until,
+                detail=detail,
             )
         self.noted = pause.reason
         if noted is not None and noted.new:
-            log.warning("campaign_waits", **self._about, reason=pause.reason, detail=detail, until=until.isoformat())
+            log.warning(
+                "campaign_waits",
+                **self._about,
+                reason=pause.reason,
+                detail=detail,
+                until=until.isoformat(),
+            )
 
     async def over(self) -> None:
         """It waits for nothing any more."""

@@ -1,4 +1,5 @@
-"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the message was sent.
+"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the
+message was sent.
 
 The lists also say how messages ended of which no callback told.
 """
@@ -27,33 +28,49 @@ _PAGES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesFrom:
-    """Where to go on: behind an organization, or at a day (ISO 8601) of it and at a page of that day's list."""
+    """Where to go on: behind an organization, or at a day (ISO 8601) of it and at a page of that
+    day's list.
+    """
 
     organization_id: str = ""
     day: str | None = None
     page: str | None = None
 
 
-async def record(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: datetime) -> PricesFrom | None:
-    """Some pages from `at` on. What Twilio does not tell now is asked for again in the next pass."""
+async def record(
+    engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: datetime
+) -> PricesFrom | None:
+    """Some pages from `at` on. What Twilio does not tell now is asked for again in the next
+    pass.
+    """
     since, before = now - GIVEN_UP_AFTER, now - KNOWN_AFTER
     for _ in range(_PAGES):
         activity.heartbeat(at.organization_id)
         if at.day is None:
             async with engine.connect() as conn:
-                unpriced = await prices.next_unpriced(conn, after=at.organization_id, since=since, before=before)
+                unpriced = await prices.next_unpriced(
+                    conn, after=at.organization_id, since=since, before=before
+                )
             if unpriced is None:
                 return None
-            at = PricesFrom(organization_id=unpriced.organization_id, day=unpriced.first_day.isoformat())
+            at = PricesFrom(
+                organization_id=unpriced.organization_id, day=unpriced.first_day.isoformat()
+            )
         try:
             at = await _record_page(engine, twilio, at, today=now.date())
         except (ProviderError, DBAPIError) as problem:  # another one's, which holds up nobody else
-            log.warning("not_priced", organization_id=at.organization_id, reason=str(problem).partition("\n")[0])
+            log.warning(
+                "not_priced",
+                organization_id=at.organization_id,
+                reason=str(problem).partition("\n")[0],
+            )
             at = PricesFrom(organization_id=at.organization_id)
     return at
 
 
-async def _record_page(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, today: date) -> PricesFrom:
+async def _record_page(
+    engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, today: date
+) -> PricesFrom:
     assert at.day is not None
     day = date.fromisoformat(at.day)
     async with engine.connect() as conn:
@@ -67,9 +84,17 @@ async def _record_page(engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, t
         recorded = await prices.record(conn, organization.id, told)
         differing = await listed_statuses.compare(conn, organization.id, page.messages)
     log.info(
-        "prices_recorded", organization_id=organization.id, day=at.day, recorded=recorded, statuses_differing=differing
+        "prices_recorded",
+        organization_id=organization.id,
+        day=at.day,
+        recorded=recorded,
+        statuses_differing=differing,
     )
     if page.next is not None:
         return replace(at, page=page.next)
-    tomorrow = day + timedelta(days=1)  # what waited in Twilio's queue over midnight was sent a day later
-    return PricesFrom(organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None)
+    tomorrow = day + timedelta(
+        days=1
+    )  # what waited in Twilio's queue over midnight was sent a day later
+    return PricesFrom(
+        organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None
+    )

@@ -1,4 +1,6 @@
-"""Reading at Twilio what callbacks told of messages, before any money is returned; and what none told."""
+"""Reading at Twilio what callbacks told of messages, before any money is returned; and what none
+told.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,13 +27,19 @@ log = structlog.get_logger()
 AT_ONCE, OF_ONE = 40, 10
 """Messages that are read at the same time, and those of one organization among them."""
 WRITING = 4
-"""Organizations that are written at the same time: each holds a connection, and waits for its own locks."""
+"""Organizations that are written at the same time: each holds a connection, and waits for its own
+locks.
+"""
 
 
 class Checking:
-    """Any number of workers may run it. No lock is held while Twilio is asked; a silent Twilio only delays refunds."""
+    """Any number of workers may run it. No lock is held while Twilio is asked; a silent Twilio only
+    delays refunds.
+    """
 
-    def __init__(self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, lost_after: timedelta) -> None:
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, lost_after: timedelta
+    ) -> None:
         self._engine = engine
         self._twilio = twilio
         self._doorbell = doorbell
@@ -41,10 +49,11 @@ class Checking:
         self._writing = asyncio.Semaphore(WRITING)
 
     async def check(self, *, now: datetime, patience: timedelta | None = None) -> int:
-        """Read what is due at Twilio and write down what it says; returns of how many messages that was begun.
+        """Read what is due at Twilio and write down what it says; returns of how many messages that
+        was begun.
 
-        Each organization by itself: what one's account or one's locks hold up, holds up nobody else's. After `patience`
-        those that are slow go on behind this.
+        Each organization by itself: what one's account or one's locks hold up, holds up nobody
+        else's. After `patience` those that are slow go on behind this.
         """
         async with self._engine.begin() as conn:
             due = await status_checks.take(conn, now=now, but=self._busy.keys())
@@ -53,7 +62,9 @@ class Checking:
             self._busy[organization_id] = task
             task.add_done_callback(lambda _, of=organization_id: self._busy.pop(of))  # type: ignore[misc]
         if self._busy:
-            await asyncio.wait(self._busy.values(), timeout=None if patience is None else patience.total_seconds())
+            await asyncio.wait(
+                self._busy.values(), timeout=None if patience is None else patience.total_seconds()
+            )
         return sum(len(checks) for checks in due.values())
 
     async def stop(self) -> None:
@@ -64,7 +75,9 @@ class Checking:
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _check(self, organization_id: str, checks: Sequence[Check], now: datetime) -> None:
-        """What fails is read again a minute later; `take` has seen to it where even that cannot be written."""
+        """What fails is read again a minute later; `take` has seen to it where even that cannot be
+        written.
+        """
         unread = list(checks)
         try:
             async with self._engine.connect() as conn:
@@ -79,7 +92,9 @@ class Checking:
             unread = [one for one in checks if one not in read]
             await self._look_up(organization, checks, outcome, now)
             if outcome.refunded:
-                await self._doorbell.ring_organization(organization_id)  # if it may send by now, campaigns go on
+                await self._doorbell.ring_organization(
+                    organization_id
+                )  # if it may send by now, campaigns go on
         except (ProviderError, SQLAlchemyError, OSError) as problem:
             log.warning(
                 "check_failed",
@@ -88,7 +103,9 @@ class Checking:
                 detail=first_line(problem),
             )
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
-            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+            log.warning(
+                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+            )
         except Exception as problem:
             log.error("check_failed", organization_id=organization_id, exc_info=problem)
         finally:
@@ -102,14 +119,18 @@ class Checking:
                 await locks.hurry(conn)
                 await status_checks.put_off(conn, organization_id, unread, now=now)
         except (SQLAlchemyError, OSError) as problem:
-            log.warning("check_failed", organization_id=organization_id, reason=type(problem).__name__)
+            log.warning(
+                "check_failed", organization_id=organization_id, reason=type(problem).__name__
+            )
 
     async def _read(self, organization: Organization, checks: Sequence[Check]) -> list[Reading]:
         """Some at a time; where Twilio does not answer, the rest waits."""
         found: list[Reading] = []
         for start in range(0, len(checks), OF_ONE):
             some = checks[start : start + OF_ONE]
-            read = await asyncio.gather(*(self._read_one(organization, one) for one in some), return_exceptions=True)
+            read = await asyncio.gather(
+                *(self._read_one(organization, one) for one in some), return_exceptions=True
+            )
             found += [one for one in read if isinstance(one, Reading)]
             failed = [one for one in read if isinstance(one, BaseException)]
             if failed and not isinstance(failed[0], ProviderError):
@@ -122,7 +143,9 @@ class Checking:
     async def _read_one(self, organization: Organization, check: Check) -> Reading:
         try:
             async with self._reading:
-                sent = await self._twilio.get_message(organization.twilio_account_sid, check.message_sid)
+                sent = await self._twilio.get_message(
+                    organization.twilio_account_sid, check.message_sid
+                )
         except NotFound:
             return Reading(check=check, sent=None)
         return Reading(check=check, sent=sent)
@@ -130,20 +153,26 @@ class Checking:
     async def _look_up(
         self, organization: Organization, checks: Sequence[Check], outcome: Outcome, now: datetime
     ) -> None:
-        """Find those of which only callbacks say which of Twilio's messages they are; then they are read again."""
+        """Find those of which only callbacks say which of Twilio's messages they are; then they are
+        read again.
+        """
         if not outcome.look_up:
             return
         async with self._engine.connect() as conn:
             found = await messages.in_window(conn, organization.id, list(outcome.look_up))
         before = now - LOOK_UP_AFTER  # till then the answer to the hand-over may still say it
         waiting = [
-            one for one in found if one.is_taken_on_trust and one.sending_at is not None and one.sending_at < before
+            one
+            for one in found
+            if one.is_taken_on_trust and one.sending_at is not None and one.sending_at < before
         ]
         looked_up = await look_up(
             self._engine, self._twilio, organization, waiting, now=now, lost_after=self._lost_after
         )
         sure = [reply for reply in looked_up.replies if reply.provider_sid is not None]
-        unsure = {reply.message.id for reply in looked_up.replies} - {reply.message.id for reply in sure}
+        unsure = {reply.message.id for reply in looked_up.replies} - {
+            reply.message.id for reply in sure
+        }
         async with self._writing, self._engine.begin() as conn:
             await locks.hurry(conn)
             await readings.settle(conn, organization.id, sure)

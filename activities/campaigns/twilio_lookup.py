@@ -1,6 +1,8 @@
-"""Looking up messages whose hand-over Twilio did not confirm: what its list says, and when nobody waits any longer.
+"""Looking up messages whose hand-over Twilio did not confirm: what its list says, and when nobody
+waits any longer.
 
-What is not in the list may be given up; what only might be in it is neither refunded nor sent again: a person decides.
+What is not in the list may be given up; what only might be in it is neither refunded nor sent
+again: a person decides.
 """
 
 from collections import Counter
@@ -33,7 +35,9 @@ NOTHING_TO_READ = SentSince(messages=(), complete=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`replies` say how messages came out; `unsure` those of them of which nobody can tell, and why."""
+    """`replies` say how messages came out; `unsure` those of them of which nobody can tell, and
+    why.
+    """
 
     replies: tuple[Reply, ...] = ()
     unsure: tuple[str, ...] = ()
@@ -48,7 +52,8 @@ async def look_up(
     now: datetime,
     lost_after: timedelta,
 ) -> Found:
-    """Find messages of one organization in Twilio's list; what may still turn up in it is left out of the answer.
+    """Find messages of one organization in Twilio's list; what may still turn up in it is left out
+    of the answer.
 
     Raises `ProviderUnavailable`, also where our credentials are refused. No lock is held meanwhile.
     """
@@ -60,7 +65,9 @@ async def look_up(
     replies: list[Reply] = []
     unsure: list[str] = []
     for message in sorted(waiting, key=lambda one: (one.sending_at or now, one.id)):
-        found = match(_handed(organization, message, now), unknown, waiting=alone[message.recipient])
+        found = match(
+            _handed(organization, message, now), unknown, waiting=alone[message.recipient]
+        )
         over = now - (message.sending_at or now) >= lost_after
         if found.sent is not None:
             replies.append(heard(message, found.sent))
@@ -73,7 +80,11 @@ async def look_up(
         elif over:
             why = _why(found.possible)
             unsure.append(f"message {message.id}: {why}")
-            replies.append(Reply(message=message, status=MessageStatus.ACCEPTED, problem=f"not confirmed: {why}"))
+            replies.append(
+                Reply(
+                    message=message, status=MessageStatus.ACCEPTED, problem=f"not confirmed: {why}"
+                )
+            )
     return Found(replies=tuple(replies), unsure=tuple(unsure))
 
 
@@ -83,7 +94,9 @@ def _why(possible: Sequence[SentMessage]) -> str:
     return "it may be " + ", ".join(f"{one.sid} ({one.status})" for one in possible[:5])
 
 
-async def _list(twilio: Twilio, organization: Organization, waiting: Sequence[Message]) -> SentSince:
+async def _list(
+    twilio: Twilio, organization: Organization, waiting: Sequence[Message]
+) -> SentSince:
     """All that the account sent since; if that is too much, what it sent to these recipients."""
     since = min(one.sending_at for one in waiting if one.sending_at is not None)
     sid = organization.twilio_account_sid
@@ -100,12 +113,19 @@ async def _list(twilio: Twilio, organization: Organization, waiting: Sequence[Me
         return SentSince(messages=tuple(found.values()), complete=complete)
     except NotFound:  # the subaccount is gone, and with it every proof
         return NOTHING_TO_READ
-    except ProviderRefused as problem:  # as when sending: a person has to act, and then it goes on by itself
-        raise ProviderUnavailable(str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY) from problem
+    except (
+        ProviderRefused
+    ) as problem:  # as when sending: a person has to act, and then it goes on by itself
+        raise ProviderUnavailable(
+            str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY
+        ) from problem
 
 
 async def _unknown(
-    engine: AsyncEngine, organization_id: str, waiting: Sequence[Message], listed: Sequence[SentMessage]
+    engine: AsyncEngine,
+    organization_id: str,
+    waiting: Sequence[Message],
+    listed: Sequence[SentMessage],
 ) -> list[SentMessage]:
     """Those of Twilio's that stand for nothing else of ours.
 

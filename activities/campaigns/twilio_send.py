@@ -1,4 +1,6 @@
-"""Handing a window of paid messages over to Twilio: one POST each, and what its answer means for the message."""
+"""Handing a window of paid messages over to Twilio: one POST each, and what its answer means for
+the message.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +16,14 @@ from domain.campaigns import delivery_failure, send_refusal
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.delivery_failure import SEVERAL, About
 from domain.campaigns.send_refusal import Answer, Verdict, judge
-from domain.campaigns.telephony import Accepted, NotProcessed, OutboundMessage, Refused, SendOutcome, Unknown
+from domain.campaigns.telephony import (
+    Accepted,
+    NotProcessed,
+    OutboundMessage,
+    Refused,
+    SendOutcome,
+    Unknown,
+)
 from domain.campaigns.waits import Waits
 from providers.errors import ProviderRefused
 from providers.twilio import Twilio, callback_url
@@ -22,12 +31,16 @@ from providers.twilio import Twilio, callback_url
 log = structlog.get_logger()
 CREDENTIALS_RETRY = 60.0
 UNANSWERED_RETRY = 15.0
-"""Seconds until the next try when Twilio confirmed nothing of a whole window: what is posted then may be lost, too."""
+"""Seconds until the next try when Twilio confirmed nothing of a whole window: what is posted then
+may be lost, too.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What became of a window. `pause`: something asked us to wait. `verdict`: what refusals say about the rest."""
+    """What became of a window. `pause`: something asked us to wait. `verdict`: what refusals say
+    about the rest.
+    """
 
     replies: tuple[Reply, ...] = ()
     pause: Pause | None = None
@@ -44,11 +57,15 @@ async def hand_over(
     in_a_row: int = 0,
     several: int = SEVERAL,
 ) -> Tally:
-    """Post each message of a window that is marked as being sent and committed; never twice, whatever comes back.
+    """Post each message of a window that is marked as being sent and committed; never twice,
+    whatever comes back.
 
-    `in_a_row` were refused right before it; of `several`, `domain.campaigns.send_refusal` has the rule.
+    `in_a_row` were refused right before it; of `several`, `domain.campaigns.send_refusal` has the
+    rule.
     """
-    outcomes = await asyncio.gather(*(_send(twilio, _outbound(organization, one, public_url)) for one in window))
+    outcomes = await asyncio.gather(
+        *(_send(twilio, _outbound(organization, one, public_url)) for one in window)
+    )
     verdict = judge([_answer(outcome) for outcome in outcomes], in_a_row=in_a_row, several=several)
     return Tally(
         replies=tuple(
@@ -57,7 +74,9 @@ async def hand_over(
         ),
         pause=_pause(outcomes),
         verdict=verdict,
-        account_suspended=any(isinstance(outcome, Refused) and outcome.account_suspended for outcome in outcomes),
+        account_suspended=any(
+            isinstance(outcome, Refused) and outcome.account_suspended for outcome in outcomes
+        ),
     )
 
 
@@ -100,7 +119,9 @@ def _limit(code: int | None, seconds: float) -> Pause:
 async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
     try:
         return await twilio.send(outbound)
-    except ProviderRefused as problem:  # our credentials: nothing was taken, and a person has to act
+    except (
+        ProviderRefused
+    ) as problem:  # our credentials: nothing was taken, and a person has to act
         log.error("twilio_refuses_us", code=problem.code, reason=str(problem))
         return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", refused_us=True)
 
@@ -118,15 +139,24 @@ def _outbound(organization: Organization, message: Message, public_url: str) -> 
 def _reply(message: Message, outcome: SendOutcome) -> Reply:
     match outcome:
         case Accepted(sid=sid, status=status):
-            return Reply(message=message, status=MessageStatus.ACCEPTED, provider_sid=sid, delivery_status=status.value)
+            return Reply(
+                message=message,
+                status=MessageStatus.ACCEPTED,
+                provider_sid=sid,
+                delivery_status=status.value,
+            )
         case Refused(account_suspended=True, code=code):
             problem = "the account was suspended before it was sent"
             again = MessageStatus.REFUSED if message.campaign_id is None else MessageStatus.PENDING
             return Reply(message=message, status=again, error_code=code, problem=problem)
         case Refused(code=code, message=text) if delivery_failure.about(code) is About.WAIT:
-            return Reply(message=message, status=MessageStatus.RESERVED, error_code=code, problem=text)
+            return Reply(
+                message=message, status=MessageStatus.RESERVED, error_code=code, problem=text
+            )
         case Refused(code=code, message=text):
-            return Reply(message=message, status=MessageStatus.REFUSED, error_code=code, problem=text)
+            return Reply(
+                message=message, status=MessageStatus.REFUSED, error_code=code, problem=text
+            )
         case NotProcessed(reason=reason):
             return Reply(message=message, status=MessageStatus.RESERVED, problem=reason)
         case Unknown(reason=reason):
@@ -135,4 +165,6 @@ def _reply(message: Message, outcome: SendOutcome) -> Reply:
 
 def _not_now(reply: Reply) -> Reply:
     """It was refused for what is not its own: a campaign's waits for its turn, unpaid."""
-    return reply if reply.message.campaign_id is None else replace(reply, status=MessageStatus.PENDING)
+    return (
+        reply if reply.message.campaign_id is None else replace(reply, status=MessageStatus.PENDING)
+    )

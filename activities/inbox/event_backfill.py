@@ -1,9 +1,11 @@
-"""Listing: what each provider says has happened, compared with what was delivered; what is missing is taken in.
+"""Listing: what each provider says has happened, compared with what was delivered; what is missing
+is taken in.
 
 It goes the way of a delivery: stored, folded (which may only close), and decided by a fresh GET.
 
-The oldest first, in slices of time that hold no more than a few thousand events: each is written down when it is done,
-so that a run which is cut short, or whose provider fails, leaves the next one less to do.
+The oldest first, in slices of time that hold no more than a few thousand events: each is written
+down when it is done, so that a run which is cut short, or whose provider fails, leaves the next one
+less to do.
 """
 
 import time
@@ -51,8 +53,9 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Of one provider, between two times. `problem`: it could not be listed to the end, and will be from `until` on.
-    `behind`: the time was over before the end was reached, and the next run goes on there.
+    """Of one provider, between two times. `problem`: it could not be listed to the end, and will be
+    from `until` on. `behind`: the time was over before the end was reached, and the next run goes
+    on there.
     """
 
     provider: str
@@ -78,7 +81,9 @@ class Tally:
 
 
 class Listing:
-    def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell) -> None:
+    def __init__(
+        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell
+    ) -> None:
         self._engine = engine
         self._providers = providers
         self._doorbell = doorbell
@@ -87,10 +92,16 @@ class Listing:
     async def take_in_missed_events(self, asked: Settled) -> list[Tally]:
         """Compare since the last time. One provider's failure does not hold up another's."""
         longest = LONGEST_RUN / max(1, len(self._providers))
-        return [await self.compare(provider, asked, longest=longest) for provider in self._providers]
+        return [
+            await self.compare(provider, asked, longest=longest) for provider in self._providers
+        ]
 
-    async def compare(self, provider: Provider, asked: Settled, *, longest: timedelta | None = None) -> Tally:
-        """From where the last run came to, until now; with `longest`, one slice and then as many as the time allows."""
+    async def compare(
+        self, provider: Provider, asked: Settled, *, longest: timedelta | None = None
+    ) -> Tally:
+        """From where the last run came to, until now; with `longest`, one slice and then as many as
+        the time allows.
+        """
         until, began = datetime.now(UTC) - timedelta(seconds=asked.seconds), time.monotonic()
         async with self._engine.connect() as conn:
             before = await listed_events.listed_until(conn, provider)
@@ -141,12 +152,16 @@ class Listing:
             came = await listed_events.arrivals(conn, provider, start, end)
             found = replace(came, missed=len(missing))
             await listed_events.advance(conn, provider, found, before=before, until=end)
-        return Tally(provider=provider.value, since=start, until=end, listed=number, **asdict(found))
+        return Tally(
+            provider=provider.value, since=start, until=end, listed=number, **asdict(found)
+        )
 
     async def _missing(
         self, provider: Provider, start: datetime, end: datetime, most: int | None
     ) -> tuple[int, list[Listed]] | None:
-        """Those that tell us something and are not in the inbox, each once; None if more than `most` are listed."""
+        """Those that tell us something and are not in the inbox, each once; None if more than
+        `most` are listed.
+        """
         seen, number, missing, some = 0, 0, dict[str, Listed](), dict[str, Listed]()
         async with aclosing(self._providers[provider].list_events(start, end)) as events:
             async for one in events:
@@ -168,7 +183,9 @@ class Listing:
         return {id_: one for id_, one in some.items() if id_ not in here}
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
-        """A webhook that does not come says nothing: its id, secret or address may be wrong, or its types."""
+        """A webhook that does not come says nothing: its id, secret or address may be wrong, or its
+        types.
+        """
         kind = AlertKind(f"{provider.value}_events_missed")
         async with self._engine.begin() as conn:
             if tally.missed:
@@ -181,14 +198,21 @@ class Listing:
         event = replace(listed.event, transmission_id=f"{deliveries.LISTED}{listed.event.event_id}")
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            received = await state_updates.receive(conn, event, listed.raw, {}, now=datetime.now(UTC))
+            received = await state_updates.receive(
+                conn, event, listed.raw, {}, now=datetime.now(UTC)
+            )
         organization_id = received.delivery.organization_id
         log.warning(
-            "event_was_missed", event_id=event.event_id, event_type=event.event_type, organization_id=organization_id
+            "event_was_missed",
+            event_id=event.event_id,
+            event_type=event.event_type,
+            organization_id=organization_id,
         )
         if organization_id is None:
             return
         try:
             await self._doorbell.ring_organization(organization_id)
         except (RPCError, RuntimeError) as problem:
-            log.warning("not_rung", organization_id=organization_id, reason=str(problem))  # the relay will
+            log.warning(
+                "not_rung", organization_id=organization_id, reason=str(problem)
+            )  # the relay will

@@ -1,6 +1,8 @@
-"""Finds whose parked deliveries are: by our own rows, and where those do not tell, by asking the provider.
+"""Finds whose parked deliveries are: by our own rows, and where those do not tell, by asking the
+provider.
 
-Nothing that names a known organization stays parked in silence; what names nobody tells its amount and its payer.
+Nothing that names a known organization stays parked in silence; what names nobody tells its amount
+and its payer.
 """
 
 import asyncio
@@ -24,18 +26,23 @@ log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 AT_ONCE = 5
 GIVEN_UP = timedelta(days=3)
-"""So long a delivery without money waits for a subscription to be linked: linking asks the provider anyway."""
+"""So long a delivery without money waits for a subscription to be linked: linking asks the provider
+anyway.
+"""
 
 
 class Finding:
     """Any number of processes may do it: what one has in hand, the others skip.
 
-    What names none of ours, and of which the provider tells a plan, a product or a custom id that begins with one of
-    `other_products`, is another product's on the same account, and is dismissed.
+    What names none of ours, and of which the provider tells a plan, a product or a custom id that
+    begins with one of `other_products`, is another product's on the same account, and is dismissed.
     """
 
     def __init__(
-        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], other_products: Sequence[str] = ()
+        self,
+        engine: AsyncEngine,
+        providers: Mapping[Provider, BillingProvider],
+        other_products: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._providers = providers
@@ -59,26 +66,38 @@ class Finding:
                 if provider is not None:
                     await self._trace(provider, parked)
             except ProviderError as problem:
-                log.warning("owner_not_asked", event_id=parked.delivery.event_id, problem=str(problem))
+                log.warning(
+                    "owner_not_asked", event_id=parked.delivery.event_id, problem=str(problem)
+                )
             except Exception:  # of this one: the others must not wait for it
                 log.exception("owner_not_found", event_id=parked.delivery.event_id)
 
     async def _trace(self, provider: BillingProvider, parked: Parked) -> None:
         delivery = parked.delivery
-        if delivery.subscription_id is None and delivery.money is None and parked.payment_id is None:
+        if (
+            delivery.subscription_id is None
+            and delivery.money is None
+            and parked.payment_id is None
+        ):
             await self._dismiss(parked, "it names nothing that a provider could be asked for")
             return
         clues: Clues | None
         try:
-            clues = await provider.trace(delivery.subscription_id, delivery.money, parked.payment_id)
+            clues = await provider.trace(
+                delivery.subscription_id, delivery.money, parked.payment_id
+            )
         except NotFound:
             clues = None
         if clues is not None and await self._adopt(parked, clues):
             return
         if clues is not None and (other := self._other_product(clues)) is not None:
             await self._dismiss(parked, f"of another product: {other}")
-        elif is_older(delivery, GIVEN_UP) and not (clues and brings_money(delivery.kind, delivery.money)):
-            await self._dismiss(parked, "it names nobody here" if clues else "the provider does not have it")
+        elif is_older(delivery, GIVEN_UP) and not (
+            clues and brings_money(delivery.kind, delivery.money)
+        ):
+            await self._dismiss(
+                parked, "it names nobody here" if clues else "the provider does not have it"
+            )
         else:
             await self._describe(parked, clues)
 
@@ -97,21 +116,31 @@ class Finding:
             await deliveries.assign(conn, delivery.id, owner, now=now)
             if delivery.kind is EventKind.FRAUD_WARNING:
                 await alerts.raise_(
-                    conn, owner, AlertKind.FRAUD_WARNING, f"{delivery.event_type} about {parked.payment_id}"
+                    conn,
+                    owner,
+                    AlertKind.FRAUD_WARNING,
+                    f"{delivery.event_type} about {parked.payment_id}",
                 )
         log.info("owner_found", event_id=delivery.event_id, organization_id=owner)
         return True
 
     def _other_product(self, clues: Clues) -> str | None:
         named = (*clues.plan_ids, *clues.custom_ids)
-        return next((one for one in named if self._other_products and one.startswith(self._other_products)), None)
+        return next(
+            (one for one in named if self._other_products and one.startswith(self._other_products)),
+            None,
+        )
 
     async def _dismiss(self, parked: Parked, why: str) -> None:
         async with self._engine.begin() as conn:
             await parking.dismiss(conn, parked.delivery.id, why)
 
     async def _describe(self, parked: Parked, clues: Clues | None) -> None:
-        subject = f"subscription {parked.delivery.subscription_id}" if parked.delivery.money is None else ""
+        subject = (
+            f"subscription {parked.delivery.subscription_id}"
+            if parked.delivery.money is None
+            else ""
+        )
         told = clues or Clues()
         custom_id = told.custom_ids[0] if told.custom_ids else None
         says = "the provider does not have it" if clues is None else _in_words(told)
@@ -127,5 +156,9 @@ class Finding:
 
 
 def _in_words(clues: Clues) -> str:
-    named = f"custom id {clues.custom_ids[0]!r} names no organization" if clues.custom_ids else "it names nobody here"
+    named = (
+        f"custom id {clues.custom_ids[0]!r} names no organization"
+        if clues.custom_ids
+        else "it names nobody here"
+    )
     return f"{clues.amount}, {named}" if clues.amount is not None else named

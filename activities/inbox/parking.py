@@ -1,4 +1,6 @@
-"""Sets deliveries aside that cannot be settled: in sight, with the reason, and an alert for whoever has to act."""
+"""Sets deliveries aside that cannot be settled: in sight, with the reason, and an alert for whoever
+has to act.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +17,9 @@ from domain.money import Money
 
 log = structlog.get_logger()
 SURELY_THERE = timedelta(minutes=1)
-"""So long after its event a provider has an object, if the event is genuine, and we have what came before it."""
+"""So long after its event a provider has an object, if the event is genuine, and we have what came
+before it.
+"""
 WAITS_LONG = timedelta(minutes=10)
 
 
@@ -31,16 +35,22 @@ class Aside:
         self._tell(delivery, reason)
 
     async def park_undecided(self, delivery: Delivery, payment: Payment) -> None:
-        """It is asked for again: PayPal has no event for a refund that was pending and is completed."""
+        """It is asked for again: PayPal has no event for a refund that was pending and is
+        completed.
+        """
         named = f"{payment.reference.kind.value} {payment.reference.id}"
-        await self.park(delivery, f"{deliveries.UNDECIDED}{named} is {payment.status.value}", payment.amount)
+        await self.park(
+            delivery, f"{deliveries.UNDECIDED}{named} is {payment.status.value}", payment.amount
+        )
 
     async def note_outcome(self, delivery: Delivery, outcome: str) -> None:
         async with self._engine.begin() as conn:
             await parking.note_outcome(conn, delivery.id, outcome)
 
     async def put_off(self, organization_id: str, delivery: Delivery, problem: Exception) -> None:
-        """It is tried again by itself, from seconds to ten minutes later; a person is told when that lasts."""
+        """It is tried again by itself, from seconds to ten minutes later; a person is told when
+        that lasts.
+        """
         reason = f"{name(delivery)}: {in_words(problem)}"[:300]
         async with self._engine.begin() as conn:
             await parking.put_off(conn, delivery.id, reason)
@@ -69,16 +79,28 @@ class Aside:
             await alerts.raise_(conn, organization_id, kind, detail)
 
     async def alert_not_booked(self, organization_id: str, delivery: Delivery, why: str) -> None:
-        taken_back = delivery.money is not None and delivery.money.kind in (MoneyObject.REFUND, MoneyObject.DISPUTE)
+        taken_back = delivery.money is not None and delivery.money.kind in (
+            MoneyObject.REFUND,
+            MoneyObject.DISPUTE,
+        )
         kind = AlertKind.REVERSAL_NOT_BOOKED if taken_back else AlertKind.PAYMENT_NOT_BOOKED
         await self.alert(organization_id, kind, why)
 
     def _tell(self, delivery: Delivery, reason: str) -> None:
-        log.warning("delivery_parked", event_id=delivery.event_id, event_type=delivery.event_type, reason=reason)
+        log.warning(
+            "delivery_parked",
+            event_id=delivery.event_id,
+            event_type=delivery.event_type,
+            reason=reason,
+        )
 
 
 def name(delivery: Delivery) -> str:
-    return f"{delivery.money.kind.value} {delivery.money.id}" if delivery.money else f"event {delivery.event_id}"
+    return (
+        f"{delivery.money.kind.value} {delivery.money.id}"
+        if delivery.money
+        else f"event {delivery.event_id}"
+    )
 
 
 def is_older(delivery: Delivery, age: timedelta) -> bool:

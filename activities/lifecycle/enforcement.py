@@ -1,7 +1,8 @@
-"""Enforcement: the steps that make the world agree with a standing, in the order in which the lifecycle asks for them.
+"""Enforcement: the steps that make the world agree with a standing, in the order in which the
+lifecycle asks for them.
 
-Every step names the epoch that it serves and does nothing for another one (`Superseded`). Repeating a step changes
-nothing; each leaves its line in the receipt.
+Every step names the epoch that it serves and does nothing for another one (`Superseded`). Repeating
+a step changes nothing; each leaves its line in the receipt.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +36,9 @@ SUSPEND = "suspend_twilio_subaccount"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step for one epoch. `complete`: every step before it succeeded, so the last one closes the receipt."""
+    """One step for one epoch. `complete`: every step before it succeeded, so the last one closes
+    the receipt.
+    """
 
     organization_id: str
     epoch: int
@@ -64,7 +67,9 @@ class Enforcement:
         """Suspend it and read it back; a closed one counts."""
         started_at = datetime.now(UTC)
         async with self._engine.begin() as conn:
-            account_sid = await suspensions.send(conn, step.organization_id, step.epoch, now=started_at)
+            account_sid = await suspensions.send(
+                conn, step.organization_id, step.epoch, now=started_at
+            )
         if account_sid is None:
             raise superseded(step.epoch, await self._epoch(step))
         with translated():
@@ -75,7 +80,9 @@ class Enforcement:
     async def freeze_wallet(self, step: Step) -> None:
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, _), together(conn):
-            await wallets.freeze(conn, step.organization_id, epoch=step.epoch, cause="the organization is suspended")
+            await wallets.freeze(
+                conn, step.organization_id, epoch=step.epoch, cause="the organization is suspended"
+            )
             await _line(conn, step, "freeze_wallet", started_at, "frozen")
 
     @activity.defn(name="pause_campaigns")
@@ -92,7 +99,9 @@ class Enforcement:
 
     @activity.defn(name="reactivate_twilio_subaccount")
     async def reactivate_twilio_subaccount(self, step: Step) -> None:
-        """Reactivate it and read it back. Where Twilio itself holds it suspended or closed, a block says so."""
+        """Reactivate it and read it back. Where Twilio itself holds it suspended or closed, a block
+        says so.
+        """
         started_at = datetime.now(UTC)
         account_sid = await self._account_of(step)
         with translated():
@@ -108,17 +117,25 @@ class Enforcement:
         """Lift the suspension's freeze and open the gate: the only place where a gate opens."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, _), together(conn):
-            await wallets.open_gate(conn, step.organization_id, epoch=step.epoch, cause="the organization is active")
+            await wallets.open_gate(
+                conn, step.organization_id, epoch=step.epoch, cause="the organization is active"
+            )
             await _line(conn, step, "unfreeze_wallet", started_at, "unfrozen, gate open")
 
     @activity.defn(name="resume_eligible_campaigns")
     async def resume_eligible_campaigns(self, step: Step) -> Standing:
-        """Let parked campaigns run again where every condition holds, ring them, and close the receipt."""
+        """Let parked campaigns run again where every condition holds, ring them, and close the
+        receipt.
+        """
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
-            resumed = await parked_campaigns.resume_eligible(conn, step.organization_id, now=started_at)
+            resumed = await parked_campaigns.resume_eligible(
+                conn, step.organization_id, now=started_at
+            )
             async with together(conn):
-                await _line(conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed")
+                await _line(
+                    conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed"
+                )
                 await _close(conn, step, standing)
         for campaign_id in resumed:
             await self._doorbell.ring_campaign(step.organization_id, campaign_id)
@@ -127,22 +144,37 @@ class Enforcement:
     @activity.defn(name="mark_stuck")
     async def mark_stuck(self, stuck: Stuck) -> None:
         async with self._engine.begin() as conn:
-            await standings.mark_stuck(conn, stuck.organization_id, stuck.epoch, stuck.step, stuck.reason)
-            await alerts.raise_(conn, stuck.organization_id, AlertKind.STUCK, f"{stuck.step}: {stuck.reason}")
-        log.error("enforcement_stuck", organization_id=stuck.organization_id, step=stuck.step, reason=stuck.reason)
+            await standings.mark_stuck(
+                conn, stuck.organization_id, stuck.epoch, stuck.step, stuck.reason
+            )
+            await alerts.raise_(
+                conn, stuck.organization_id, AlertKind.STUCK, f"{stuck.step}: {stuck.reason}"
+            )
+        log.error(
+            "enforcement_stuck",
+            organization_id=stuck.organization_id,
+            step=stuck.step,
+            reason=stuck.reason,
+        )
 
     async def _block_telephony(self, organization_id: str, reason: str) -> None:
         async with self._engine.begin() as conn:
-            await state_updates.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
+            await state_updates.block_telephony(
+                conn, organization_id, reason, now=datetime.now(UTC)
+            )
         log.warning("subaccount_held", organization_id=organization_id, reason=reason)
 
     async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
-        """One that waits for Twilio holds money meanwhile; it is given back at the end of the pause if nobody rings."""
+        """One that waits for Twilio holds money meanwhile; it is given back at the end of the pause
+        if nobody rings.
+        """
         try:
             for campaign_id in campaign_ids:
                 await self._doorbell.ring_campaign(organization_id, campaign_id)
         except Exception as problem:  # noqa: BLE001 - the suspension is applied, whoever hears of it
-            log.warning("ring_failed", organization_id=organization_id, reason=type(problem).__name__)
+            log.warning(
+                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+            )
 
     async def _account_of(self, step: Step) -> str:
         async with self._reading.connect() as conn:
@@ -159,15 +191,28 @@ class Enforcement:
         async with self._engine.begin() as conn:
             standing = await standings.lock(conn, step.organization_id)
             if standing is not None and standing.epoch == step.epoch:
-                await _line(conn, step, name, started_at, f"{account.sid} is {account.status.value}, read back")
+                await _line(
+                    conn,
+                    step,
+                    name,
+                    started_at,
+                    f"{account.sid} is {account.status.value}, read back",
+                )
                 if name == SUSPEND and activity.in_activity() and activity.info().attempt == 1:
                     await suspensions.arrived(conn, step.organization_id)
                 return
             late = standing is not None and not standing.behind and not _agree(standing, account)
-            if standing is not None and late:  # it overtook the steps that overtook it: they are taken again
+            if (
+                standing is not None and late
+            ):  # it overtook the steps that overtook it: they are taken again
                 await standings.mark_unapplied(conn, step.organization_id)
         if late:
-            log.warning("late_step_undone", organization_id=step.organization_id, step=name, epoch=step.epoch)
+            log.warning(
+                "late_step_undone",
+                organization_id=step.organization_id,
+                step=name,
+                epoch=step.epoch,
+            )
             await self._doorbell.ring_organization(step.organization_id)
         raise superseded(step.epoch, standing.epoch if standing else -1)
 
@@ -184,8 +229,12 @@ def _agree(standing: Standing, account: Account) -> bool:
     return (account.status is AccountStatus.ACTIVE) is (standing.status is Status.ACTIVE)
 
 
-async def _line(conn: AsyncConnection, step: Step, name: str, started_at: datetime, detail: str) -> None:
-    await receipts.note_step(conn, step.organization_id, step.epoch, name, started_at=started_at, detail=detail)
+async def _line(
+    conn: AsyncConnection, step: Step, name: str, started_at: datetime, detail: str
+) -> None:
+    await receipts.note_step(
+        conn, step.organization_id, step.epoch, name, started_at=started_at, detail=detail
+    )
 
 
 async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> None:

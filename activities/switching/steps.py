@@ -1,7 +1,8 @@
 """Migrating: the steps that move a customer from one billing provider to another.
 
-Which step is due is in the database. Each may be repeated at any time, by anybody: it asks the providers afresh, takes
-the organization's lock, looks again, and changes nothing that is not due. No call is made while the lock is held.
+Which step is due is in the database. Each may be repeated at any time, by anybody: it asks the
+providers afresh, takes the organization's lock, looks again, and changes nothing that is not due.
+No call is made while the lock is held.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -38,7 +39,9 @@ _LAPSED = frozenset({State.CANCELED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where a migration is. `until`: the renewal, or the end of the checkout, that is waited for."""
+    """Where a migration is. `until`: the renewal, or the end of the checkout, that is waited
+    for.
+    """
 
     migration_id: str
     target: str
@@ -71,7 +74,9 @@ class Migrating:
 
     @activity.defn(name="check_migration")
     async def check_migration(self, asked: Organization) -> Where:
-        """Before anything is touched: refuse it, wait for the renewal, or fix the moment of the first charge."""
+        """Before anything is touched: refuse it, wait for the renewal, or fix the moment of the
+        first charge.
+        """
         migration = await self._read(asked)
         if migration.state not in (Progress.STARTED, Progress.WAITING):
             return _where(migration)
@@ -86,14 +91,22 @@ class Migrating:
             if refused or checked.ready is Ready.REFUSED:
                 return await _moved(conn, migration, Progress.REFUSED, refused or checked.reason)
             if checked.ready is Ready.WAIT:
-                return await _moved(conn, migration, Progress.WAITING, checked.reason, first_charge_at=checked.until)
+                return await _moved(
+                    conn, migration, Progress.WAITING, checked.reason, first_charge_at=checked.until
+                )
             return await _moved(
-                conn, migration, Progress.CHECKED, first_charge_at=checked.until, expires_at=now + CHECKOUT_LASTS
+                conn,
+                migration,
+                Progress.CHECKED,
+                first_charge_at=checked.until,
+                expires_at=now + CHECKOUT_LASTS,
             )
 
     @activity.defn(name="offer_checkout")
     async def offer_checkout(self, asked: Organization) -> Where:
-        """Have the target make a checkout, one for each migration; it charges first when what is paid for ends."""
+        """Have the target make a checkout, one for each migration; it charges first when what is
+        paid for ends.
+        """
         migration = await self._read(asked)
         if migration.state is not Progress.CHECKED:
             return _where(migration)
@@ -102,7 +115,9 @@ class Migrating:
             if found != migration:
                 return _where(found or migration)
             if isinstance(made, ProviderRefused):
-                return await _moved(conn, migration, Progress.UNDONE, f"no checkout could be made: {made}")
+                return await _moved(
+                    conn, migration, Progress.UNDONE, f"no checkout could be made: {made}"
+                )
             await _note(conn, migration, made)
             return await _moved(
                 conn,
@@ -114,7 +129,9 @@ class Migrating:
 
     @activity.defn(name="look_for_consent")
     async def look_for_consent(self, asked: Organization) -> Where:
-        """Has the customer finished the checkout? Left meanwhile, or let it pass? Both are honoured."""
+        """Has the customer finished the checkout? Left meanwhile, or let it pass? Both are
+        honoured.
+        """
         migration = await self._read(asked)
         if migration.state is not Progress.OFFERED:
             return _where(migration)
@@ -125,17 +142,27 @@ class Migrating:
                 return _where(found or migration)
             migration = await fold(conn, migration, source=source, target=target)
             if rules.left(source, migration.marker):
-                return await _undo(conn, migration, Progress.CANCELED, "the customer canceled the old subscription")
+                return await _undo(
+                    conn, migration, Progress.CANCELED, "the customer canceled the old subscription"
+                )
             if target.state in PAID:
                 return await _moved(conn, migration, Progress.CONSENTED)
-            if target.state in _LAPSED or migration.expires_at is None or now >= migration.expires_at:
-                return await _undo(conn, migration, Progress.ABANDONED, "the checkout was not finished in its time")
+            if (
+                target.state in _LAPSED
+                or migration.expires_at is None
+                or now >= migration.expires_at
+            ):
+                return await _undo(
+                    conn, migration, Progress.ABANDONED, "the checkout was not finished in its time"
+                )
             await alerts.clear(conn, asked.organization_id, AlertKind.MIGRATION_STUCK)
         return _where(migration)
 
     @activity.defn(name="stop_source")
     async def stop_source(self, asked: Organization) -> Where:
-        """Look at both again under the lock, write down that the source will be stopped, then stop it with our mark."""
+        """Look at both again under the lock, write down that the source will be stopped, then stop
+        it with our mark.
+        """
         migration = await self._read(asked)
         if migration.state not in (Progress.CONSENTED, Progress.STOPPING):
             return _where(migration)
@@ -153,7 +180,9 @@ class Migrating:
         stopped = await self._sides.stop(migration)
         async with self._locked(asked) as (conn, found):
             if found != migration:
-                await fold(conn, migration, source=stopped)  # should it be undone meanwhile, that raises an alert
+                await fold(
+                    conn, migration, source=stopped
+                )  # should it be undone meanwhile, that raises an alert
                 return _where(found or migration)
             if rules.left(stopped, migration.marker):
                 reason = "the customer canceled the old subscription in the same moment"
@@ -162,7 +191,9 @@ class Migrating:
 
     @activity.defn(name="cut_over")
     async def cut_over(self, asked: Organization) -> Where:
-        """Ask both afresh, and make the target the current one, in one transaction: the service is on throughout."""
+        """Ask both afresh, and make the target the current one, in one transaction: the service is
+        on throughout.
+        """
         migration = await self._read(asked)
         if migration.state is not Progress.STOPPED:
             return _where(migration)
@@ -171,25 +202,38 @@ class Migrating:
         async with self._locked(asked) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            known = await subscriptions.find(conn, migration.target_provider, migration.target_subscription_id or "")
+            known = await subscriptions.find(
+                conn, migration.target_provider, migration.target_subscription_id or ""
+            )
             if known is None or target.state not in BILLING:
                 migration = await fold(conn, migration, source=source, target=target)
                 reason = f"the new subscription is {target.state.value}"
                 await alerts.raise_(
-                    conn, asked.organization_id, AlertKind.NOBODY_BILLS, f"migration {migration.id}: {reason}"
+                    conn,
+                    asked.organization_id,
+                    AlertKind.NOBODY_BILLS,
+                    f"migration {migration.id}: {reason}",
                 )
                 return await _moved(conn, migration, Progress.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
-            migration = await fold(conn, migration, source=source)  # ended, it takes nothing back from the target
+            migration = await fold(
+                conn, migration, source=source
+            )  # ended, it takes nothing back from the target
             migration = await fold(conn, migration, target=target)
             where = await _moved(conn, migration, Progress.COMPLETED)
-        log.info("customer_migrated", organization_id=asked.organization_id, migration_id=where.migration_id)
+        log.info(
+            "customer_migrated",
+            organization_id=asked.organization_id,
+            migration_id=where.migration_id,
+        )
         return where
 
     @activity.defn(name="undo_migration")
     async def undo_migration(self, asked: Organization) -> Where:
-        """Cancel the target, so that only the source bills, as before. One that was consented to late is told."""
+        """Cancel the target, so that only the source bills, as before. One that was consented to
+        late is told.
+        """
         migration = await self._read(asked)
         if migration.state is not Progress.UNDOING:
             return _where(migration)
@@ -214,7 +258,12 @@ class Migrating:
         async with self._engine.begin() as conn:
             detail = f"{stuck.progress.value}: {stuck.reason}"
             await alerts.raise_(conn, stuck.organization_id, AlertKind.MIGRATION_STUCK, detail)
-        log.error("migration_stuck", organization_id=stuck.organization_id, step=stuck.progress, reason=stuck.reason)
+        log.error(
+            "migration_stuck",
+            organization_id=stuck.organization_id,
+            step=stuck.progress,
+            reason=stuck.reason,
+        )
 
     async def _refusal(self, conn: AsyncConnection, migration: Migration) -> str:
         if await _another_is_current(conn, migration):
@@ -234,7 +283,9 @@ class Migrating:
         return migration
 
     @asynccontextmanager
-    async def _locked(self, asked: Organization) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
+    async def _locked(
+        self, asked: Organization
+    ) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
         async with self._engine.begin() as conn:
             await standings.lock(conn, asked.organization_id)
             yield conn, await switches.due(conn, asked.organization_id)
@@ -265,7 +316,9 @@ async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bo
     """Neither the source, nor the target, which the host application may have linked by itself."""
     current = await subscriptions.current(conn, migration.organization_id)
     source = (migration.source_provider, migration.source_subscription_id)
-    return current is None or ((current.provider, current.id) != source and not migration.leads_to(current))
+    return current is None or (
+        (current.provider, current.id) != source and not migration.leads_to(current)
+    )
 
 
 async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink) -> None:
@@ -279,7 +332,9 @@ async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink)
         checkout_key=migration.marker,
         checkout_plan_id=migration.target_plan_id,
     )
-    await parking.adopt_subscription(conn, migration.target_provider, made.subscription_id, datetime.now(UTC))
+    await parking.adopt_subscription(
+        conn, migration.target_provider, made.subscription_id, datetime.now(UTC)
+    )
 
 
 async def _moved(
@@ -289,12 +344,16 @@ async def _moved(
     return _where(await switches.move(conn, migration, to, reason=reason, **changed))
 
 
-async def _undo(conn: AsyncConnection, migration: Migration, outcome: Progress, reason: str) -> Where:
+async def _undo(
+    conn: AsyncConnection, migration: Migration, outcome: Progress, reason: str
+) -> Where:
     return await _moved(conn, migration, Progress.UNDOING, reason, outcome=outcome)
 
 
 def _where(migration: Migration) -> Where:
-    waits = migration.expires_at if migration.state is Progress.OFFERED else migration.first_charge_at
+    waits = (
+        migration.expires_at if migration.state is Progress.OFFERED else migration.first_charge_at
+    )
     return Where(
         migration_id=str(migration.id),
         target=migration.target_provider.value,

@@ -1,4 +1,6 @@
-"""Both sides of a migration: asks the source's provider and the target's, and takes down what they say."""
+"""Both sides of a migration: asks the source's provider and the target's, and takes down what they
+say.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -47,14 +49,18 @@ class Sides:
                     return_url=migration.return_url,
                     cancel_url=migration.cancel_url,
                     idempotency_key=migration.marker,
-                    later=Later(first_charge_at=migration.first_charge_at, expires_at=migration.expires_at),
+                    later=Later(
+                        first_charge_at=migration.first_charge_at, expires_at=migration.expires_at
+                    ),
                 )
             except ProviderRefused as refused:
                 return refused
 
     async def ask_both(self, migration: Migration) -> tuple[Snapshot, Snapshot]:
         source = await self.ask(migration.source_provider, migration.source_subscription_id)
-        return source, await self.ask(migration.target_provider, migration.target_subscription_id or "")
+        return source, await self.ask(
+            migration.target_provider, migration.target_subscription_id or ""
+        )
 
     async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
         with translated():
@@ -64,20 +70,28 @@ class Sides:
                 return UNKNOWN
 
     async def stop(self, migration: Migration) -> Snapshot:
-        """End the source, with the mark that tells it was us. It may have been ended by somebody else before.
+        """End the source, with the mark that tells it was us. It may have been ended by somebody
+        else before.
 
-        Given up before anybody may undo the migration: what is sent later would stop the one that goes on.
+        Given up before anybody may undo the migration: what is sent later would stop the one that
+        goes on.
         """
         with translated():
             source = self._at(migration.source_provider)
             try:
                 async with asyncio.timeout(STOP_SENT_WITHIN.total_seconds()):
-                    return await source.ensure_canceled(migration.source_subscription_id, migration.marker)
+                    return await source.ensure_canceled(
+                        migration.source_subscription_id, migration.marker
+                    )
             except TimeoutError as late:
-                raise ProviderUnavailable("the source was not stopped in time", code="NO_ANSWER") from late
+                raise ProviderUnavailable(
+                    "the source was not stopped in time", code="NO_ANSWER"
+                ) from late
 
     async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
-        """Cancel it; what was not consented to bills nobody, even where the provider will not have it canceled."""
+        """Cancel it; what was not consented to bills nobody, even where the provider will not have
+        it canceled.
+        """
         with translated():
             target = self._at(migration.target_provider)
             try:
@@ -95,9 +109,15 @@ class Sides:
 
 
 async def fold(
-    conn: AsyncConnection, migration: Migration, *, source: Snapshot | None = None, target: Snapshot | None = None
+    conn: AsyncConnection,
+    migration: Migration,
+    *,
+    source: Snapshot | None = None,
+    target: Snapshot | None = None,
 ) -> Migration:
-    """Take down what was told; the target's first, which may become the current one. Returns the migration anew."""
+    """Take down what was told; the target's first, which may become the current one. Returns the
+    migration anew.
+    """
     told = (
         (migration.target_provider, migration.target_subscription_id, target),
         (migration.source_provider, migration.source_subscription_id, source),
@@ -107,20 +127,28 @@ async def fold(
         if snapshot is None or known is None:
             continue
         cause = f"migration {migration.id}"
-        folded = await state_updates.confirm(conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True)
+        folded = await state_updates.confirm(
+            conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
+        )
         if folded is not None and folded.ask_again:
-            await conn.commit()  # since when it is doubted is kept: the next attempts are compared with that
+            await (
+                conn.commit()
+            )  # since when it is doubted is kept: the next attempts are compared with that
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
         await switches.note_late_stop(conn, known, snapshot)
     return await switches.newest(conn, migration.organization_id) or migration
 
 
 def refuse_early_undo(migration: Migration, now: datetime) -> None:
-    """An attempt that was taken for dead may be stopping the source still: what it stops cannot be brought back."""
+    """An attempt that was taken for dead may be stopping the source still: what it stops cannot be
+    brought back.
+    """
     left = migration.changed_at + STOP_OVER_AFTER - now
     if migration.state is Progress.STOPPING and left > timedelta(0):
         detail, again = "the source may be being stopped still", min(left, timedelta(seconds=10))
-        raise ApplicationError(detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=again)
+        raise ApplicationError(
+            detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=again
+        )
 
 
 def refuse_unknown(*told: Snapshot) -> None:

@@ -1,4 +1,6 @@
-"""Alerts: what a person has to look at. Most clear by themselves; what only a person can settle, a person closes."""
+"""Alerts: what a person has to look at. Most clear by themselves; what only a person can settle, a
+person closes.
+"""
 
 from typing import Annotated
 
@@ -23,9 +25,13 @@ async def list_all(organization_id: OrganizationId, here: Here) -> list[AlertOut
         return [AlertOut.of(one) for one in await alerts.standing(conn, organization_id)]
 
 
-@router.delete("/{kind}", status_code=204, dependencies=[OPERATOR], summary="Close an alert that is settled")
+@router.delete(
+    "/{kind}", status_code=204, dependencies=[OPERATOR], summary="Close an alert that is settled"
+)
 async def close(organization_id: OrganizationId, kind: Kind, here: Here) -> Response:
-    """For what only a person can settle. It is raised again when it is seen again. 404: it does not stand."""
+    """For what only a person can settle. It is raised again when it is seen again. 404: it does not
+    stand.
+    """
     async with here.services.engine.begin() as conn:
         if not await alerts.close(conn, organization_id, kind):
             raise not_found(f"alert: no {kind} stands")

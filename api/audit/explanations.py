@@ -1,4 +1,6 @@
-"""Explanations: everything about one organization on one page, with what it means in plain sentences."""
+"""Explanations: everything about one organization on one page, with what it means in plain
+sentences.
+"""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,14 +54,18 @@ class DeliveryOut(BaseModel):
 class AlertOut(BaseModel):
     model_config = ConfigDict(title="Alert")
 
-    kind: AlertKind | str = Field(description="Another text only if it was raised by another version.")
+    kind: AlertKind | str = Field(
+        description="Another text only if it was raised by another version."
+    )
     detail: str
     raised_at: Time
     times: int
 
     @classmethod
     def of(cls, alert: Alert) -> "AlertOut":
-        return cls(kind=alert.kind, detail=alert.detail, raised_at=alert.raised_at, times=alert.times)
+        return cls(
+            kind=alert.kind, detail=alert.detail, raised_at=alert.raised_at, times=alert.times
+        )
 
 
 class StuckOut(BaseModel):
@@ -100,14 +106,21 @@ class ExplanationOut(BaseModel):
             blocks=BlockOut.all_of(told.standing, told.held),
             wallet=WalletOut.of(told.wallet, told.owed_micros),
             subscriptions=[SubscriptionOut.of(one) for one in told.subscriptions],
-            campaigns=[CampaignOut.of(one.campaign, position=one.position, waiting=one.wait) for one in told.campaigns],
+            campaigns=[
+                CampaignOut.of(one.campaign, position=one.position, waiting=one.wait)
+                for one in told.campaigns
+            ],
             deliveries=[DeliveryOut.of(one) for one in told.deliveries],
             receipts=[ReceiptOut.of(one) for one in told.receipts],
             alerts=[AlertOut.of(one) for one in told.alerts],
         )
 
 
-@router.get("/{organization_id}/explain", dependencies=[READ], summary="Everything about it, and in plain sentences")
+@router.get(
+    "/{organization_id}/explain",
+    dependencies=[READ],
+    summary="Everything about it, and in plain sentences",
+)
 async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
     """For people who support it. What operators noted of it, an operator's key alone is told."""
     async with here.snapshot() as conn:

@@ -1,4 +1,6 @@
-"""Metrics for Prometheus: how this process answered, and, of the whole installation, what waits and what went wrong."""
+"""Metrics for Prometheus: how this process answered, and, of the whole installation, what waits and
+what went wrong.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -36,14 +38,35 @@ class _Installation:
         organizations = {status.value: number for status, number in told.organizations.items()}
         waiting = {"unhandled": told.backlog.unhandled, "parked": told.backlog.parked}
         yield _by("organizations", "Organizations by their standing.", "status", organizations)
-        yield _gauge("standings_behind", "Standings decided, and not applied everywhere yet.", told.behind)
-        yield _gauge("standings_behind_seconds", "How old the oldest of them is.", told.behind_for.total_seconds())
-        yield _gauge("standings_stuck", "Those of them whose step was refused: a person has to look.", told.stuck)
-        yield _by("webhooks_waiting", "Webhook deliveries that are not handled yet.", "status", waiting)
+        yield _gauge(
+            "standings_behind", "Standings decided, and not applied everywhere yet.", told.behind
+        )
+        yield _gauge(
+            "standings_behind_seconds",
+            "How old the oldest of them is.",
+            told.behind_for.total_seconds(),
+        )
+        yield _gauge(
+            "standings_stuck",
+            "Those of them whose step was refused: a person has to look.",
+            told.stuck,
+        )
+        yield _by(
+            "webhooks_waiting", "Webhook deliveries that are not handled yet.", "status", waiting
+        )
         oldest = told.backlog.oldest.total_seconds()
         yield _gauge("webhooks_waiting_seconds", "How long the oldest unhandled one waits.", oldest)
-        yield _gauge("messages_unsettled", "Messages handed over more than a minute ago, unanswered.", told.unsettled)
-        yield _by("campaigns_waiting", "Campaigns that do not move, by what they wait for.", "reason", told.waiting)
+        yield _gauge(
+            "messages_unsettled",
+            "Messages handed over more than a minute ago, unanswered.",
+            told.unsettled,
+        )
+        yield _by(
+            "campaigns_waiting",
+            "Campaigns that do not move, by what they wait for.",
+            "reason",
+            told.waiting,
+        )
         yield _by("alerts", "Alerts that stand, by their kind.", "kind", told.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
@@ -51,7 +74,12 @@ class _Installation:
                 counter.add_metric((provider.value,), getattr(one.counts, name))
             yield counter
         until = {provider.value: one.until.timestamp() for provider, one in told.compared.items()}
-        yield _by("events_compared_until_seconds", "When the last comparison ended, as Unix time.", "provider", until)
+        yield _by(
+            "events_compared_until_seconds",
+            "When the last comparison ended, as Unix time.",
+            "provider",
+            until,
+        )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -72,12 +100,14 @@ def _by(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeM
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}},
-        **{status: {"model": ProblemOut, "description": said} for status, said in _PROBLEMS.items()},
+        **{
+            status: {"model": ProblemOut, "description": said} for status, said in _PROBLEMS.items()
+        },
     },
 )
 async def metrics(here: Here) -> Response:
-    """`tollgate_http_…` and `process_…` are of the process that answers; the rest is of the whole installation, and
-    every process tells it alike.
+    """`tollgate_http_…` and `process_…` are of the process that answers; the rest is of the whole
+    installation, and every process tells it alike.
     """
     async with here.snapshot() as conn:
         told = await figures.read(conn, now=datetime.now(UTC))

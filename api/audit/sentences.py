@@ -1,4 +1,6 @@
-"""An organization's explanation in plain sentences, as the API and the command `explain` show it."""
+"""An organization's explanation in plain sentences, as the API and the command `explain` show
+it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,14 +27,19 @@ def story(told: Explanation) -> list[str]:
         *_migration_story(told.migration),
         *_campaign_story(told.campaigns),
         *_delivery_story(told.deliveries),
-        *[f"Alert since {_at(one.raised_at)}: {one.detail} ({one.kind}, {one.times} times)." for one in told.alerts],
+        *[
+            f"Alert since {_at(one.raised_at)}: {one.detail} ({one.kind}, {one.times} times)."
+            for one in told.alerts
+        ],
     ]
 
 
 def _standing_story(told: Explanation) -> list[str]:
     name = told.organization.id
     if told.standing.status is Status.ACTIVE:
-        lines = [f"{name} is active." if not told.reasons else f"{name} is active, but cannot send now."]
+        lines = [
+            f"{name} is active." if not told.reasons else f"{name} is active, but cannot send now."
+        ]
     else:
         lines = [f"{name} is suspended and cannot send."]
     lines += [f"Because {reason.text}." for reason in told.reasons]
@@ -42,7 +49,9 @@ def _standing_story(told: Explanation) -> list[str]:
         for held in told.held
     ]
     if told.standing.deadline is not None:
-        lines.append(f"It keeps sending until {_at(told.standing.deadline)}, and is suspended then if nothing changes.")
+        lines.append(
+            f"It keeps sending until {_at(told.standing.deadline)}, and is suspended then if nothing changes."
+        )
     return lines
 
 
@@ -51,25 +60,36 @@ def _progress_story(told: Explanation) -> list[str]:
     if told.stuck is not None:
         return [f"Stuck at {told.stuck.step}: {told.stuck.reason}."]
     if standing.behind:
-        return [f"Epoch {standing.epoch} is being applied; the world agrees with epoch {standing.applied_epoch}."]
+        return [
+            f"Epoch {standing.epoch} is being applied; the world agrees with epoch {standing.applied_epoch}."
+        ]
     if not told.receipts:
         return []
     last = told.receipts[0]
     leaked = ""
     if last.leaked_debits is not None:
         leaked = f"; {last.leaked_debits} debits and {last.leaked_messages} messages passed the shut gate"
-    return [f"Epoch {last.epoch} ({last.status.value}, {last.cause}) is applied since {_at(last.finished_at)}{leaked}."]
+    return [
+        f"Epoch {last.epoch} ({last.status.value}, {last.cause}) is applied since {_at(last.finished_at)}{leaked}."
+    ]
 
 
 def _wallet_story(wallet: Wallet) -> str:
     by = [
         who
-        for who, frozen in (("the suspension", wallet.frozen_by_suspension), ("an operator", wallet.frozen_by_operator))
+        for who, frozen in (
+            ("the suspension", wallet.frozen_by_suspension),
+            ("an operator", wallet.frozen_by_operator),
+        )
         if frozen
     ]
     gate = "open" if wallet.gate_open else "shut"
     frozen = f"frozen by {' and '.join(by)}" if by else "not frozen"
-    held = f", {Money(wallet.held_micros, wallet.currency)} of it set aside by holds" if wallet.held_micros else ""
+    held = (
+        f", {Money(wallet.held_micros, wallet.currency)} of it set aside by holds"
+        if wallet.held_micros
+        else ""
+    )
     balance = Money(wallet.balance_micros, wallet.currency)
     return f"The wallet holds {balance}{held}; its gate is {gate}, and it is {frozen}."
 
@@ -78,7 +98,9 @@ def _owed_story(told: Explanation) -> list[str]:
     if not told.owed_micros:
         return []
     owed = Money(told.owed_micros, told.wallet.currency)
-    return [f"It owes {owed} of what payers got back after it was spent; the next top-up covers that first."]
+    return [
+        f"It owes {owed} of what payers got back after it was spent; the next top-up covers that first."
+    ]
 
 
 def _subscription_story(known: Sequence[Subscription]) -> list[str]:
@@ -87,8 +109,14 @@ def _subscription_story(known: Sequence[Subscription]) -> list[str]:
     lines = []
     for one in known:
         which = "The current subscription" if one.is_current else "Another subscription"
-        confirmed = f"confirmed {_at(one.confirmed_at)}" if one.confirmed_at else "not confirmed by the provider yet"
-        lines.append(f"{which} is {one.provider.value} {one.id}: {one.snapshot.state.value}, {confirmed}.")
+        confirmed = (
+            f"confirmed {_at(one.confirmed_at)}"
+            if one.confirmed_at
+            else "not confirmed by the provider yet"
+        )
+        lines.append(
+            f"{which} is {one.provider.value} {one.id}: {one.snapshot.state.value}, {confirmed}."
+        )
         if one.debt is not None:
             shut = "; the provider suspended it for that" if one.debt.shut else ""
             lines.append(f"A payment of it has been missing since {_at(one.debt.since)}{shut}.")
@@ -113,21 +141,31 @@ def _migration_story(migration: Migration | None) -> list[str]:
 def _campaign_story(known: Sequence[CampaignAt]) -> list[str]:
     lines = []
     for one in known:
-        if one.campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
+        if one.campaign.status in (
+            CampaignStatus.DRAFT,
+            CampaignStatus.COMPLETED,
+            CampaignStatus.CANCELED,
+        ):
             continue
         why = ""
         if one.wait is not None:
             until = f", until {_at(one.wait.until)}" if one.wait.until is not None else ""
             since = f" since {_at(one.wait.since)}" if one.wait.since is not None else ""
             why = f": it waits{since}{until}, because {one.wait.text}"
-        lines.append(f"Campaign {one.campaign.name!r} is {one.campaign.status.value} {_where(one)}{why}.")
+        lines.append(
+            f"Campaign {one.campaign.name!r} is {one.campaign.status.value} {_where(one)}{why}."
+        )
     return lines
 
 
 def _where(one: CampaignAt) -> str:
     total = one.campaign.total
-    where = f"at message {one.position} of {total}" if one.position else f"with all {total} handed over"
-    return f"{where}, {one.unconfirmed} of them not confirmed by Twilio" if one.unconfirmed else where
+    where = (
+        f"at message {one.position} of {total}" if one.position else f"with all {total} handed over"
+    )
+    return (
+        f"{where}, {one.unconfirmed} of them not confirmed by Twilio" if one.unconfirmed else where
+    )
 
 
 def _delivery_story(known: Sequence[Delivery]) -> list[str]:

@@ -35,7 +35,11 @@ class CheckoutOut(BaseModel):
 
     provider: str
     subscription_id: str
-    url: str = Field(examples=["https://www.paypal.com/webapps/billing/subscriptions?ba_token=BA-2M539689T3856352J"])
+    url: str = Field(
+        examples=[
+            "https://www.paypal.com/webapps/billing/subscriptions?ba_token=BA-2M539689T3856352J"
+        ]
+    )
 
 
 class OutstandingOut(BaseModel):
@@ -46,8 +50,9 @@ class OutstandingOut(BaseModel):
 class SubscriptionOut(BaseModel):
     """As its provider last told it; `confirmed_at` is when the provider itself was last asked.
 
-    `state` may be what only a webhook has told since. `access_until` is when it charges next, `paid_until` the end of
-    the time that was really paid for, `past_due_since` when the first payment failed that is unpaid.
+    `state` may be what only a webhook has told since. `access_until` is when it charges next,
+    `paid_until` the end of the time that was really paid for, `past_due_since` when the first
+    payment failed that is unpaid.
     """
 
     model_config = ConfigDict(title="Subscription")
@@ -80,7 +85,9 @@ class SubscriptionOut(BaseModel):
             access_until=one.snapshot.access_until,
             paid_until=one.record.paid_until,
             past_due_since=one.debt.since if one.debt else None,
-            outstanding=OutstandingOut(amount=owed.micros, currency=owed.currency) if owed else None,
+            outstanding=OutstandingOut(amount=owed.micros, currency=owed.currency)
+            if owed
+            else None,
             alert=one.alert,
             checkout_url=one.checkout_url,
         )

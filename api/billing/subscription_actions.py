@@ -1,4 +1,6 @@
-"""What the host application has done to the current subscription at its provider; the standing follows its answer."""
+"""What the host application has done to the current subscription at its provider; the standing
+follows its answer.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,11 +31,15 @@ _NOT_BEGUN = (State.NONE, State.PENDING)
 class Because(Body):
     """The provider is told it, and may show it to the customer."""
 
-    reason: Annotated[Note, Field(min_length=1, max_length=120, examples=["asked for by the customer"])]
+    reason: Annotated[
+        Note, Field(min_length=1, max_length=120, examples=["asked for by the customer"])
+    ]
 
 
 class ResumptionOut(BaseModel):
-    """`needs_payment`: what is owed has to be paid first; `needs_new_consent`: only a new checkout helps."""
+    """`needs_payment`: what is owed has to be paid first; `needs_new_consent`: only a new checkout
+    helps.
+    """
 
     outcome: Resumed
     subscription: SubscriptionOut
@@ -44,7 +50,9 @@ class NewPlan(Body):
 
 
 class PlanOut(BaseModel):
-    """`approve_url` is where the customer has to consent before the change counts; null: it counts."""
+    """`approve_url` is where the customer has to consent before the change counts; null: it
+    counts.
+    """
 
     approve_url: str | None
 
@@ -55,25 +63,32 @@ class Collect(Body):
 
 
 class CollectedOut(BaseModel):
-    payment_id: str | None = Field(description="null while the provider has not named the payment, or made none.")
+    payment_id: str | None = Field(
+        description="null while the provider has not named the payment, or made none."
+    )
     status: str = Field(
-        examples=["completed"], description="`completed`, `pending` (ask again with the same key) or `declined`."
+        examples=["completed"],
+        description="`completed`, `pending` (ask again with the same key) or `declined`.",
     )
     amount: Decimal
     currency: str
 
 
-@router.post("/suspend", dependencies=[OPERATOR], summary="Suspend the subscription at its provider")
+@router.post(
+    "/suspend", dependencies=[OPERATOR], summary="Suspend the subscription at its provider"
+)
 async def suspend(organization_id: OrganizationId, asked: Because, here: Here) -> SubscriptionOut:
-    """It is charged no more until it is resumed. When this is answered, what the provider says of it is enforced; with
-    `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe only stops charging, and service goes on. Idempotent. 409: there is
-    none, it has not begun, or it has ended.
+    """It is charged no more until it is resumed. When this is answered, what the provider says of
+    it is enforced; with `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe only stops charging, and
+    service goes on. Idempotent. 409: there is none, it has not begun, or it has ended.
     """
     provider, known = await _current(here, organization_id)
     return await _followed(here, known, await provider.ensure_suspended(known.id, asked.reason))
 
 
-@router.post("/resume", dependencies=[OPERATOR], summary="Resume the suspended subscription at its provider")
+@router.post(
+    "/resume", dependencies=[OPERATOR], summary="Resume the suspended subscription at its provider"
+)
 async def resume(organization_id: OrganizationId, asked: Because, here: Here) -> ResumptionOut:
     """Where the provider says that it bills again, the organization is reactivated. Idempotent."""
     provider, known = await _current(here, organization_id)
@@ -82,14 +97,20 @@ async def resume(organization_id: OrganizationId, asked: Because, here: Here) ->
     return ResumptionOut(outcome=outcome, subscription=await _followed(here, known, now))
 
 
-@router.post("/cancel", dependencies=[WRITE], summary="Cancel the subscription at its provider, for good")
+@router.post(
+    "/cancel", dependencies=[WRITE], summary="Cancel the subscription at its provider, for good"
+)
 async def cancel(organization_id: OrganizationId, asked: Because, here: Here) -> SubscriptionOut:
-    """At once; what was paid for is served to its end. Of a checkout that is open yet the link ends. Idempotent."""
+    """At once; what was paid for is served to its end. Of a checkout that is open yet the link
+    ends. Idempotent.
+    """
     provider, known = await _current(here, organization_id, begun=False)
     return await _followed(here, known, await provider.ensure_canceled(known.id, asked.reason))
 
 
-@router.post("/plan", dependencies=[WRITE], summary="Change the subscription's plan at its provider")
+@router.post(
+    "/plan", dependencies=[WRITE], summary="Change the subscription's plan at its provider"
+)
 async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> PlanOut:
     provider, known = await _current(here, organization_id)
     changed = await provider.change_plan(known.id, asked.plan_id)
@@ -97,20 +118,31 @@ async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> P
     return PlanOut(approve_url=changed.approve_url)
 
 
-@router.post("/collect", dependencies=[WRITE], summary="Have the provider charge what is outstanding, now")
-async def collect(organization_id: OrganizationId, asked: Collect, key: IdempotencyKey, here: Here) -> CollectedOut:
-    """The amount is `outstanding` of the subscription. The same key is one attempt, whose answer stays; for a further
-    one after `declined` take a new key. 409: nothing is outstanding, or another amount.
+@router.post(
+    "/collect", dependencies=[WRITE], summary="Have the provider charge what is outstanding, now"
+)
+async def collect(
+    organization_id: OrganizationId, asked: Collect, key: IdempotencyKey, here: Here
+) -> CollectedOut:
+    """The amount is `outstanding` of the subscription. The same key is one attempt, whose answer
+    stays; for a further one after `declined` take a new key. 409: nothing is outstanding, or
+    another amount.
     """
     provider, known = await _current(here, organization_id)
     amount, now = Money(asked.amount, asked.currency), datetime.now(UTC)
     begun = Collection(
-        organization_id=organization_id, key=key, subscription_id=known.id, amount=amount, started_at=now
+        organization_id=organization_id,
+        key=key,
+        subscription_id=known.id,
+        amount=amount,
+        started_at=now,
     )
     async with here.services.engine.begin() as conn:
         attempt = await collections.begin(conn, begun)
     if (attempt.subscription_id, attempt.amount) != (known.id, amount):
-        raise Problem(Kind.CONFLICT, f"the key stands for {attempt.amount} of {attempt.subscription_id}")
+        raise Problem(
+            Kind.CONFLICT, f"the key stands for {attempt.amount} of {attempt.subscription_id}"
+        )
     if attempt.status is PaymentStatus.PENDING:
         attempt = await _collect(here, provider, attempt)
     return CollectedOut(
@@ -126,7 +158,9 @@ async def _collect(here: Context, provider: BillingProvider, attempt: Collection
     collected = await provider.collect_outstanding(
         attempt.subscription_id, attempt.amount, idempotency_key=key, since=attempt.started_at
     )
-    status = PaymentStatus.PENDING if collected.status is PaymentStatus.UNKNOWN else collected.status
+    status = (
+        PaymentStatus.PENDING if collected.status is PaymentStatus.UNKNOWN else collected.status
+    )
     if status is not PaymentStatus.PENDING:
         async with here.services.engine.begin() as conn:
             await collections.settle(conn, attempt, status, collected.payment_id)
@@ -134,21 +168,30 @@ async def _collect(here: Context, provider: BillingProvider, attempt: Collection
     return replace(attempt, status=status, payment_id=collected.payment_id)
 
 
-async def _current(here: Context, organization_id: str, *, begun: bool = True) -> tuple[BillingProvider, Subscription]:
+async def _current(
+    here: Context, organization_id: str, *, begun: bool = True
+) -> tuple[BillingProvider, Subscription]:
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
         known = await paid_for(here, conn, organization_id)
     if begun and known.snapshot.state in _NOT_BEGUN:
-        raise Problem(Kind.WRONG_STATE, f"the subscription is {known.snapshot.state.value}: nobody has consented to it")
+        raise Problem(
+            Kind.WRONG_STATE,
+            f"the subscription is {known.snapshot.state.value}: nobody has consented to it",
+        )
     return here.services.providers[known.provider], known
 
 
 async def _followed(here: Context, known: Subscription, told: Snapshot) -> SubscriptionOut:
-    """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and may open it."""
+    """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and
+    may open it.
+    """
     cause = f"{known.provider.value} says {told.raw_status} of {known.id}, as the application asked it to"
     async with here.services.engine.begin() as conn:
-        await state_updates.confirm(conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False)
+        await state_updates.confirm(
+            conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False
+        )
         found = await subscriptions.find(conn, known.provider, told.subscription_id or known.id)
     here.ring(known.organization_id)
     return SubscriptionOut.of(found or known)

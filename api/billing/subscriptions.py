@@ -1,4 +1,6 @@
-"""Subscriptions: link the one that the organization pays for, or have the provider make one to consent to."""
+"""Subscriptions: link the one that the organization pays for, or have the provider make one to
+consent to.
+"""
 
 import hashlib
 from datetime import UTC, datetime
@@ -28,12 +30,17 @@ async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
         known = await subscriptions.of_organization(conn, organization_id)
     told = [SubscriptionOut.of(one) for one in known]
     return SubscriptionsOut(
-        current=next((one for one in told if one.is_current), None), others=[one for one in told if not one.is_current]
+        current=next((one for one in told if one.is_current), None),
+        others=[one for one in told if not one.is_current],
     )
 
 
-@router.post("", status_code=201, dependencies=[WRITE], summary="Link the subscription that it pays for")
-async def link(organization_id: OrganizationId, asked: Link, here: Here, response: Response) -> SubscriptionOut:
+@router.post(
+    "", status_code=201, dependencies=[WRITE], summary="Link the subscription that it pays for"
+)
+async def link(
+    organization_id: OrganizationId, asked: Link, here: Here, response: Response
+) -> SubscriptionOut:
     """Asks the provider for it, and lets it decide from now on. Idempotent: linked before is 200.
 
     409: it is another organization's, or it does not bill and another one is current.
@@ -55,11 +62,22 @@ async def link(organization_id: OrganizationId, asked: Link, here: Here, respons
     return SubscriptionOut.of(linked)
 
 
-@router.post("/checkout", status_code=201, dependencies=[WRITE], summary="Have the provider make one to consent to")
+@router.post(
+    "/checkout",
+    status_code=201,
+    dependencies=[WRITE],
+    summary="Have the provider make one to consent to",
+)
 async def checkout(
-    organization_id: OrganizationId, asked: NewCheckout, key: IdempotencyKey, here: Here, response: Response
+    organization_id: OrganizationId,
+    asked: NewCheckout,
+    key: IdempotencyKey,
+    here: Here,
+    response: Response,
 ) -> CheckoutOut:
-    """The answer's `url` is where the customer consents. The same key again gives the same link, with 200."""
+    """The answer's `url` is where the customer consents. The same key again gives the same link,
+    with 200.
+    """
     provider = provider_of(here, asked.provider)
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
@@ -75,17 +93,24 @@ async def checkout(
         try:
             async with here.services.engine.begin() as conn:
                 await _note(conn, organization_id, asked, made, key)
-            return CheckoutOut(provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url)
+            return CheckoutOut(
+                provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url
+            )
         except IntegrityError:  # the same key came twice at once, and the provider made two
             async with here.snapshot() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
         raise Problem(Kind.CONFLICT)
-    if before.provider is not asked.provider or before.checkout_plan_id not in (None, asked.plan_id):
+    if before.provider is not asked.provider or before.checkout_plan_id not in (
+        None,
+        asked.plan_id,
+    ):
         told = f"{before.checkout_plan_id} at {before.provider.value}"
         raise Problem(Kind.CONFLICT, f"the key stands for a checkout of {told}")
     response.status_code = 200
-    return CheckoutOut(provider=before.provider.value, subscription_id=before.id, url=before.checkout_url)
+    return CheckoutOut(
+        provider=before.provider.value, subscription_id=before.id, url=before.checkout_url
+    )
 
 
 async def _organization(conn: AsyncConnection, organization_id: str) -> None:
@@ -106,7 +131,9 @@ async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -
     if known is None:
         raise Problem(Kind.WRONG_STATE, "it has no current subscription")
     if known.provider not in here.services.providers:
-        raise Problem(Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here")
+        raise Problem(
+            Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here"
+        )
     return known
 
 
@@ -116,11 +143,16 @@ async def _told(provider: BillingProvider, subscription_id: str) -> Snapshot:
     except NotFound as problem:
         raise invalid("subscription_id", f"{provider.name.value} does not know it") from problem
     if told.state is State.UNKNOWN:
-        raise invalid("subscription_id", f"{provider.name.value} says {told.raw_status!r} of it: that says nothing")
+        raise invalid(
+            "subscription_id",
+            f"{provider.name.value} says {told.raw_status!r} of it: that says nothing",
+        )
     return told
 
 
-async def _refuse_anothers(conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot) -> None:
+async def _refuse_anothers(
+    conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot
+) -> None:
     known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
     if known is not None and known.organization_id != organization_id:
         raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
@@ -131,7 +163,9 @@ async def _refuse_anothers(conn: AsyncConnection, organization_id: str, asked: L
     if current is None or (current.provider, current.id) == (asked.provider, asked.subscription_id):
         return
     if told.state not in BILLING:
-        raise Problem(Kind.WRONG_STATE, f"it is {told.state.value}, and {current.id} is the current one")
+        raise Problem(
+            Kind.WRONG_STATE, f"it is {told.state.value}, and {current.id} is the current one"
+        )
 
 
 async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot) -> None:
@@ -147,8 +181,12 @@ async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: 
     await state_updates.confirm(conn, known, told, now=now, cause=cause, may_open=True)
 
 
-async def _note(conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str) -> None:
-    """Store it as the provider made it; where there is no current subscription yet, it is the one."""
+async def _note(
+    conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str
+) -> None:
+    """Store it as the provider made it; where there is no current subscription yet, it is the
+    one.
+    """
     provider = asked.provider
     await standings.lock(conn, organization_id)
     await subscriptions.add(

@@ -1,4 +1,6 @@
-"""Top-ups: have a provider make a checkout that the customer pays once; what is paid is credited by its own id."""
+"""Top-ups: have a provider make a checkout that the customer pays once; what is paid is credited by
+its own id.
+"""
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +31,9 @@ class NewTopUp(Body):
 
 
 class TopUpOut(BaseModel):
-    """Where the customer pays. The wallet is credited when the provider confirms that it has the money."""
+    """Where the customer pays. The wallet is credited when the provider confirms that it has the
+    money.
+    """
 
     model_config = ConfigDict(title="TopUp")
 
@@ -52,12 +56,21 @@ class TopUpOut(BaseModel):
         )
 
 
-@router.post("/topups", status_code=201, dependencies=[WRITE], summary="Have a provider make a checkout to pay once")
+@router.post(
+    "/topups",
+    status_code=201,
+    dependencies=[WRITE],
+    summary="Have a provider make a checkout to pay once",
+)
 async def top_up(
-    organization_id: OrganizationId, asked: NewTopUp, key: IdempotencyKey, here: Here, response: Response
+    organization_id: OrganizationId,
+    asked: NewTopUp,
+    key: IdempotencyKey,
+    here: Here,
+    response: Response,
 ) -> TopUpOut:
-    """The answer's `url` is where the customer pays. The same key again gives the same link, with 200; what is owed for
-    payments that were taken back is covered by it first.
+    """The answer's `url` is where the customer pays. The same key again gives the same link, with
+    200; what is owed for payments that were taken back is covered by it first.
     """
     wanted = Money(asked.amount, asked.currency)
     known = await _known(here, organization_id, asked.provider, wanted, key)
@@ -67,7 +80,9 @@ async def top_up(
             added = await topups.add(conn, made, key)
         if added:
             return TopUpOut.of(made)
-        known = await _known(here, organization_id, asked.provider, wanted, key)  # the same key twice at once
+        known = await _known(
+            here, organization_id, asked.provider, wanted, key
+        )  # the same key twice at once
     if known is None:
         raise Problem(Kind.CONFLICT)
     response.status_code = 200
@@ -89,7 +104,9 @@ async def _known(
     return known
 
 
-async def _make(here: Context, organization_id: str, asked: NewTopUp, wanted: Money, key: str) -> TopUpCheckout:
+async def _make(
+    here: Context, organization_id: str, asked: NewTopUp, wanted: Money, key: str
+) -> TopUpCheckout:
     try:
         made = await provider_of(here, asked.provider).create_topup(
             organization_id=organization_id,

@@ -1,4 +1,6 @@
-"""Twilio's status callbacks: signed by the subaccount that sent the message; ranked, so repeats are harmless."""
+"""Twilio's status callbacks: signed by the subaccount that sent the message; ranked, so repeats are
+harmless.
+"""
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -38,7 +40,12 @@ async def twilio_status(request: Request, here: Here) -> Response:
         raise Problem(Kind.INVALID_SIGNATURE)
     applied = await here.callbacks.apply(Told(organization_id, callback))
     if applied in (Applied.TO_BE_READ, Applied.TOO_LATE):
-        log.info("callback", organization_id=organization_id, message_sid=callback.message_sid, outcome=applied.value)
+        log.info(
+            "callback",
+            organization_id=organization_id,
+            message_sid=callback.message_sid,
+            outcome=applied.value,
+        )
     return Response(status_code=204)
 
 

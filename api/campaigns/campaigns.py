@@ -29,9 +29,15 @@ PAUSED_BY_A_PERSON = "paused by a person"
 
 @router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
 async def create(
-    organization_id: OrganizationId, asked: NewCampaign, key: IdempotencyKey, here: Here, response: Response
+    organization_id: OrganizationId,
+    asked: NewCampaign,
+    key: IdempotencyKey,
+    here: Here,
+    response: Response,
 ) -> CampaignOut:
-    """Stores it as a draft. The same key with the same request is 200 and the campaign as it stands."""
+    """Stores it as a draft. The same key with the same request is 200 and the campaign as it
+    stands.
+    """
     checked = await numbers.check(asked.recipients)
     if checked.bad:
         raise _wrong(checked.bad[: numbers.MOST_NAMED])
@@ -41,7 +47,10 @@ async def create(
             raise not_found("organization")
         segments, card = count_segments(asked.body).count, await rates.card(conn, organization)
         priced = recipients.price(checked.countries, segments, card, asked.quiet)
-        if priced.bad and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None:
+        if (
+            priced.bad
+            and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None
+        ):
             some = list(priced.bad.items())[: numbers.MOST_NAMED]
             raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
         campaign, new = await campaigns.create(
@@ -92,23 +101,35 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
         return await _told(conn, campaign)
 
 
-@router.post("/{campaign_id}/start", dependencies=[WRITE], summary="Start sending, now or at a time")
+@router.post(
+    "/{campaign_id}/start", dependencies=[WRITE], summary="Start sending, now or at a time"
+)
 async def start(
-    organization_id: OrganizationId, campaign_id: str, here: Here, asked: StartCampaign | None = None
+    organization_id: OrganizationId,
+    campaign_id: str,
+    here: Here,
+    asked: StartCampaign | None = None,
 ) -> CampaignOut:
     """A draft runs. 409 with the reasons when the organization may not send; started before is 200.
 
-    With a time to come it is scheduled, whatever its organization may do now; another time can be given until then.
+    With a time to come it is scheduled, whatever its organization may do now; another time can be
+    given until then.
     """
     now = datetime.now(UTC)
     if asked is None or asked.at is None or asked.at <= now:
-        return await _change(here, organization_id, campaign_id, CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+        return await _change(
+            here, organization_id, campaign_id, CampaignStatus.DRAFT, CampaignStatus.SCHEDULED
+        )
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         campaign = await campaigns.change(
-            conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
+            conn,
+            campaign,
+            CampaignStatus.SCHEDULED,
+            by=PERSON,
+            scheduled_at=asked.at.astimezone(UTC),
         )
         told = await _told(conn, campaign)
     here.ring_campaigns(organization_id, campaign.id)
@@ -117,7 +138,9 @@ async def start(
 
 @router.post("/{campaign_id}/cancel", dependencies=[WRITE], summary="End it for good")
 async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """What was paid for and not handed over is refunded, the rest is never sent. Canceled before is 200."""
+    """What was paid for and not handed over is refunded, the rest is never sent. Canceled before is
+    200.
+    """
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status is CampaignStatus.COMPLETED:
@@ -132,18 +155,26 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
 
 @router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
 async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """A paused or parked campaign runs again; one that was paused before its time waits for that again. 409 with the
-    reasons when the organization may not send.
+    """A paused or parked campaign runs again; one that was paused before its time waits for that
+    again. 409 with the reasons when the organization may not send.
     """
-    return await _change(here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED)
+    return await _change(
+        here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED
+    )
 
 
-@router.post("/{campaign_id}/pause", dependencies=[WRITE], summary="Pause until a person resumes it")
+@router.post(
+    "/{campaign_id}/pause", dependencies=[WRITE], summary="Pause until a person resumes it"
+)
 async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
     """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
+        if campaign.status in (
+            CampaignStatus.DRAFT,
+            CampaignStatus.COMPLETED,
+            CampaignStatus.CANCELED,
+        ):
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.PAUSED:
             campaign = await campaigns.change(
@@ -159,7 +190,9 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
     return told
 
 
-async def _change(here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus) -> CampaignOut:
+async def _change(
+    here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus
+) -> CampaignOut:
     ring: UUID | None = None
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
@@ -178,7 +211,9 @@ async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
     """It runs; paused before its time, it waits for that again."""
     at = campaign.scheduled_at
     if campaign.status is CampaignStatus.PAUSED and at is not None and at > datetime.now(UTC):
-        return await campaigns.change(conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at)
+        return await campaigns.change(
+            conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at
+        )
     if not campaign.total:
         raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
     await _refuse_unless_it_may_send(conn, campaign.organization_id)
@@ -186,7 +221,9 @@ async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
 
 
 def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> bool:
-    """Whether the wish was granted before: what was started may have been parked or have ended since."""
+    """Whether the wish was granted before: what was started may have been parked or have ended
+    since.
+    """
     if CampaignStatus.DRAFT in allowed:
         return status in (CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.COMPLETED)
     return status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)
@@ -200,7 +237,9 @@ async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str
         raise not_found("organization")
     reasons = can_send.reasons(standing, wallet, await rates.card(conn, organization))
     if reasons:
-        raise Problem(Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons)
+        raise Problem(
+            Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons
+        )
 
 
 async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str) -> Campaign:
@@ -220,7 +259,9 @@ async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
     now = datetime.now(UTC)
     how_far = await progress.of(conn, campaign, counts, position, now=now)
     waiting = await progress.why_waits(conn, campaign, now=now)
-    return CampaignOut.of(campaign, position=position, counts=counts, progress=how_far, waiting=waiting)
+    return CampaignOut.of(
+        campaign, position=position, counts=counts, progress=how_far, waiting=waiting
+    )
 
 
 def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
@@ -229,6 +270,10 @@ def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
 
 
 def _digest(asked: NewCampaign) -> bytes:
-    quiet = [] if asked.quiet_hours is None else [str(asked.quiet_hours.begins), str(asked.quiet_hours.ends)]
+    quiet = (
+        []
+        if asked.quiet_hours is None
+        else [str(asked.quiet_hours.begins), str(asked.quiet_hours.ends)]
+    )
     content = json.dumps([asked.name, asked.body, asked.recipients, *quiet], ensure_ascii=False)
     return hashlib.sha256(content.encode()).digest()

@@ -20,7 +20,9 @@ FILE_BYTES = 64 * 1024 * 1024
 
 
 class QuietHoursIn(Body):
-    """Local time in the recipient's country, in all its time zones; at most 12 hours, over midnight if need be."""
+    """Local time in the recipient's country, in all its time zones; at most 12 hours, over midnight
+    if need be.
+    """
 
     model_config = ConfigDict(
         title="QuietHours", json_schema_extra={"examples": [{"begins": "21:00", "ends": "08:00"}]}
@@ -35,26 +37,37 @@ class QuietHoursIn(Body):
         return self
 
     def value(self) -> QuietHours:
-        return QuietHours(self.begins.replace(second=0, tzinfo=None), self.ends.replace(second=0, tzinfo=None))
+        return QuietHours(
+            self.begins.replace(second=0, tzinfo=None), self.ends.replace(second=0, tzinfo=None)
+        )
 
 
 class NewCampaign(Body):
-    """A number that stands twice gets one message. Without recipients it is a draft to upload them to."""
+    """A number that stands twice gets one message. Without recipients it is a draft to upload them
+    to.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"name": "Autumn", "body": "20 % off today.", "recipients": ["+14155550100", "+14155550101"]}]
+            "examples": [
+                {
+                    "name": "Autumn",
+                    "body": "20 % off today.",
+                    "recipients": ["+14155550100", "+14155550101"],
+                }
+            ]
         }
     )
 
     name: Name
     body: SmsBody
     recipients: Annotated[
-        list[Annotated[str, Field(max_length=32)]], Field(default_factory=list, max_length=MOST_RECIPIENTS)
+        list[Annotated[str, Field(max_length=32)]],
+        Field(default_factory=list, max_length=MOST_RECIPIENTS),
     ]
-    quiet_hours: Annotated[QuietHoursIn | None, Field(description="When recipients are left alone; none: never.")] = (
-        None
-    )
+    quiet_hours: Annotated[
+        QuietHoursIn | None, Field(description="When recipients are left alone; none: never.")
+    ] = None
 
     @property
     def quiet(self) -> QuietHours | None:
@@ -64,11 +77,15 @@ class NewCampaign(Body):
 class StartCampaign(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})
 
-    at: Annotated[Moment | None, Field(description="When to begin; now if it is missing or past.")] = None
+    at: Annotated[
+        Moment | None, Field(description="When to begin; now if it is missing or past.")
+    ] = None
 
 
 class ProgressOut(BaseModel):
-    """Messages. `sent` were taken by Twilio and kept; `unconfirmed` may have been; `refunded` are paid back."""
+    """Messages. `sent` were taken by Twilio and kept; `unconfirmed` may have been; `refunded` are
+    paid back.
+    """
 
     model_config = ConfigDict(title="Progress")
 
@@ -80,7 +97,9 @@ class ProgressOut(BaseModel):
     unconfirmed: int
     remaining: int
     per_second: float = Field(description="Handed over in the last minute, per second.")
-    seconds_left: int | None = Field(description="At that rate; null while it waits, or nothing is left to go.")
+    seconds_left: int | None = Field(
+        description="At that rate; null while it waits, or nothing is left to go."
+    )
 
     @classmethod
     def of(cls, told: Progress) -> "ProgressOut":
@@ -105,9 +124,11 @@ class WaitOut(BaseModel):
 class CampaignOut(BaseModel):
     """`scheduled` campaigns begin at their time, `canceled` ones never go on.
 
-    `parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes them.
+    `parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes
+    them.
 
-    `next_position` is the first message, counted from 1, that was not handed over yet; null when all were.
+    `next_position` is the first message, counted from 1, that was not handed over yet; null when
+    all were.
     """
 
     model_config = ConfigDict(title="Campaign")
@@ -129,8 +150,12 @@ class CampaignOut(BaseModel):
     scheduled_at: Time | None = None
     quiet_hours: QuietHoursIn | None = None
     progress: ProgressOut | None = Field(default=None, description="Only for one campaign.")
-    counts: dict[str, int] | None = Field(default=None, description="Messages by status; only for one campaign.")
-    duplicates_dropped: int | None = Field(default=None, description="Only in the answer to its creation.")
+    counts: dict[str, int] | None = Field(
+        default=None, description="Messages by status; only for one campaign."
+    )
+    duplicates_dropped: int | None = Field(
+        default=None, description="Only in the answer to its creation."
+    )
 
     @classmethod
     def of(

@@ -17,8 +17,8 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=
 
 
 class Sums(BaseModel):
-    """Of messages that Twilio accepted. `unpriced` ones have no price of Twilio's yet, which takes up to a day;
-    `incomparable` ones have one in another currency. `margin` leaves both out.
+    """Of messages that Twilio accepted. `unpriced` ones have no price of Twilio's yet, which takes
+    up to a day; `incomparable` ones have one in another currency. `margin` leaves both out.
     """
 
     messages: int
@@ -42,7 +42,11 @@ class MarginOut(Sums):
     countries: list[CountryMargin]
 
 
-@router.get("/{campaign_id}/margin", dependencies=[READ], summary="What a campaign was charged, and what it cost")
+@router.get(
+    "/{campaign_id}/margin",
+    dependencies=[READ],
+    summary="What a campaign was charged, and what it cost",
+)
 async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> MarginOut:
     """Twilio's prices are read from its lists every quarter of an hour."""
     async with here.snapshot() as conn:

@@ -1,4 +1,6 @@
-"""Single messages: paid for under the same gate as every debit, handed to Twilio, answered with what became of it."""
+"""Single messages: paid for under the same gate as every debit, handed to Twilio, answered with
+what became of it.
+"""
 
 from datetime import datetime
 from typing import Annotated
@@ -39,8 +41,8 @@ class NewMessage(Body):
 
 
 class MessageOut(BaseModel):
-    """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it is being found
-    out), pending, or lost (given up and refunded).
+    """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it
+    is being found out), pending, or lost (given up and refunded).
     """
 
     model_config = ConfigDict(title="Message")
@@ -49,13 +51,17 @@ class MessageOut(BaseModel):
     campaign_id: str | None
     to: str
     status: str = Field(examples=["accepted"])
-    delivery_status: str | None = Field(description="What Twilio last said of it.", examples=["delivered"])
+    delivery_status: str | None = Field(
+        description="What Twilio last said of it.", examples=["delivered"]
+    )
     provider_sid: str | None
     segments: int
     price: Decimal
     currency: str
     country: str | None = Field(examples=["US"])
-    provider_price: Decimal | None = Field(description="What Twilio charged; known up to a day later.")
+    provider_price: Decimal | None = Field(
+        description="What Twilio charged; known up to a day later."
+    )
     provider_currency: str | None
     error_code: int | None
     problem: str | None
@@ -84,9 +90,15 @@ class MessageOut(BaseModel):
 
 @router.post("", status_code=201, dependencies=[WRITE], summary="Send one message")
 async def send(
-    organization_id: OrganizationId, asked: NewMessage, key: IdempotencyKey, here: Here, response: Response
+    organization_id: OrganizationId,
+    asked: NewMessage,
+    key: IdempotencyKey,
+    here: Here,
+    response: Response,
 ) -> MessageOut:
-    """Debits its price, then hands it to Twilio. The same key with the same message is sent once, and then 200."""
+    """Debits its price, then hands it to Twilio. The same key with the same message is sent once,
+    and then 200.
+    """
     async with here.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
         if organization is None:
@@ -119,7 +131,9 @@ async def send(
 
 
 class UnpaidSendOut(BaseModel):
-    """A message that went out although it had been refunded; `attempt` counts how often it was paid for."""
+    """A message that went out although it had been refunded; `attempt` counts how often it was paid
+    for.
+    """
 
     model_config = ConfigDict(title="UnpaidSend")
 
@@ -134,7 +148,9 @@ class UnpaidSends(BaseModel):
     messages: list[UnpaidSendOut]
 
 
-@router.get("/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded")
+@router.get(
+    "/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded"
+)
 async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50) -> UnpaidSends:
     """By Twilio's word, the oldest first; those that an operator charged are left out."""
     async with here.snapshot() as conn:
@@ -164,9 +180,13 @@ async def get(organization_id: OrganizationId, message_id: str, here: Here) -> M
     return MessageOut.of(message)
 
 
-@router.post("/{message_id}/resend", dependencies=[OPERATOR], summary="Send once more what was given up")
+@router.post(
+    "/{message_id}/resend", dependencies=[OPERATOR], summary="Send once more what was given up"
+)
 async def resend(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """For a message that is `lost`: it was refunded, is paid again, and arrives twice if Twilio had it after all."""
+    """For a message that is `lost`: it was refunded, is paid again, and arrives twice if Twilio had
+    it after all.
+    """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
         message = await messages.get(conn, organization_id, wanted)
@@ -190,9 +210,15 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 
 
-@router.post("/{message_id}/charge", dependencies=[OPERATOR], summary="Charge what went out although it was refunded")
+@router.post(
+    "/{message_id}/charge",
+    dependencies=[OPERATOR],
+    summary="Charge what went out although it was refunded",
+)
 async def charge(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """Takes its price again, once for each attempt that Twilio says it sent; like any other debit."""
+    """Takes its price again, once for each attempt that Twilio says it sent; like any other
+    debit.
+    """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
         message, outcome = await unpaid_sends.charge(conn, organization_id, wanted)
@@ -204,10 +230,12 @@ async def charge(organization_id: OrganizationId, message_id: str, here: Here) -
     return MessageOut.of(message)
 
 
-@router.post("/{message_id}/refund", dependencies=[OPERATOR], summary="Give up what Twilio never confirmed")
+@router.post(
+    "/{message_id}/refund", dependencies=[OPERATOR], summary="Give up what Twilio never confirmed"
+)
 async def refund(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """For a message that is `accepted` without a `provider_sid`: a person has found that Twilio does not have it. It is
-    `lost` then, refunded, and can be sent once more.
+    """For a message that is `accepted` without a `provider_sid`: a person has found that Twilio
+    does not have it. It is `lost` then, refunded, and can be sent once more.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
@@ -221,7 +249,9 @@ async def refund(organization_id: OrganizationId, message_id: str, here: Here) -
 
 
 async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:
-    """It is paid for: whatever happens now, it is answered as it stands, and settled by those who look for such."""
+    """It is paid for: whatever happens now, it is answered as it stands, and settled by those who
+    look for such.
+    """
     try:
         return await here.sending.send_one(organization, message)
     except Exception as problem:  # noqa: BLE001 - what it was is logged; the message's row says what is certain

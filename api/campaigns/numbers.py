@@ -1,6 +1,7 @@
 """Phone numbers: E.164, of a length that their country has, and which country that is.
 
-The data is that of `phonenumbers`; its own functions take forty times as long, too long for a hundred thousand numbers.
+The data is that of `phonenumbers`; its own functions take forty times as long, too long for a
+hundred thousand numbers.
 """
 
 import asyncio
@@ -18,16 +19,29 @@ MOST_NAMED = 20
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _CODES = {str(code): code for code in COUNTRY_CODE_TO_REGION_CODE}
 _AT_ONCE = 5000
-"""So many are checked in a thread at once, some ten milliseconds, so that other requests have their turn."""
+"""So many are checked in a thread at once, some ten milliseconds, so that other requests have their
+turn.
+"""
 _KINDS = (
-    *("premium_rate", "toll_free", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail"),
+    *(
+        "premium_rate",
+        "toll_free",
+        "shared_cost",
+        "voip",
+        "personal_number",
+        "pager",
+        "uan",
+        "voicemail",
+    ),
     *("fixed_line", "mobile"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A calling code's numbers, without the code. `region` is set where all are of one region, else `regions` tells."""
+    """A calling code's numbers, without the code. `region` is set where all are of one region, else
+    `regions` tells.
+    """
 
     lengths: frozenset[int]
     region: str | None
@@ -36,7 +50,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Numbers in their order, each once, with their countries; what is none with its index and why."""
+    """Numbers in their order, each once, with their countries; what is none with its index and
+    why.
+    """
 
     countries: dict[str, str | None]
     bad: list[tuple[int, str]]
@@ -46,7 +62,8 @@ class Checked:
 def problem_with(number: str) -> str | None:
     """Why it is no number to send to; None if it may be one.
 
-    A number without its area code, which can be dialled only nearby, is none; nor is one with a national prefix.
+    A number without its area code, which can be dialled only nearby, is none; nor is one with a
+    national prefix.
     """
     if not _E164.fullmatch(number):
         return "not in E.164, such as +14155550100"
@@ -61,8 +78,8 @@ def problem_with(number: str) -> str | None:
 def country_of(number: str) -> str | None:
     """The country (ISO 3166, two letters) of a number without a problem.
 
-    None where none is known: satellites and the like, or a code that several countries share and a number that is
-    assigned in none of them.
+    None where none is known: satellites and the like, or a code that several countries share and a
+    number that is assigned in none of them.
     """
     code = _calling_code(number) or ""
     plan = _plan(_CODES[code])
@@ -82,7 +99,9 @@ async def check(numbers: Sequence[str]) -> Checked:
     return Checked(countries, bad, len(numbers) - len(countries) - len(bad))
 
 
-def _check(numbers: Sequence[str], start: int, countries: dict[str, str | None]) -> list[tuple[int, str]]:
+def _check(
+    numbers: Sequence[str], start: int, countries: dict[str, str | None]
+) -> list[tuple[int, str]]:
     bad = []
     for index, number in enumerate(numbers, start):
         if number in countries:
@@ -103,18 +122,30 @@ def _calling_code(number: str) -> str | None:
 @cache
 def _plan(code: int) -> Plan:
     regions = COUNTRY_CODE_TO_REGION_CODE[code]
-    lengths = frozenset(_general(PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])).possible_length)
+    lengths = frozenset(
+        _general(
+            PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
+        ).possible_length
+    )
     if len(regions) > 1:
-        return Plan(lengths, None, re.compile("|".join(f"(?P<{one}>{_belongs(one)})" for one in regions)))
+        return Plan(
+            lengths, None, re.compile("|".join(f"(?P<{one}>{_belongs(one)})" for one in regions))
+        )
     return Plan(lengths, regions[0] if regions[0] in COUNTRIES else None, None)
 
 
 def _belongs(region: str) -> str:
-    """The pattern of a region's numbers, as `phonenumbers.region_code_for_number` asks: the first region that fits."""
+    """The pattern of a region's numbers, as `phonenumbers.region_code_for_number` asks: the first
+    region that fits.
+    """
     metadata = PhoneMetadata.metadata_for_region(region, None)
     if metadata is not None and metadata.leading_digits is not None:
         return f"(?:{metadata.leading_digits})"
-    kinds = [_full(one) for one in (getattr(metadata, kind) for kind in _KINDS) if one and one.national_number_pattern]
+    kinds = [
+        _full(one)
+        for one in (getattr(metadata, kind) for kind in _KINDS)
+        if one and one.national_number_pattern
+    ]
     return f"(?={_full(_general(metadata))})(?:{'|'.join(kinds)})"
 
 

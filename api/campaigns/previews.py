@@ -1,4 +1,6 @@
-"""Previews of campaigns: what one would cost and how far the wallet would take it; nothing is stored."""
+"""Previews of campaigns: what one would cost and how far the wallet would take it; nothing is
+stored.
+"""
 
 import asyncio
 
@@ -51,9 +53,11 @@ class BadRecipientOut(BaseModel):
 
 
 class PreviewOut(BaseModel):
-    """`recipients` would get a message of `segments` segments each; the first hundred of `bad` ones are named.
+    """`recipients` would get a message of `segments` segments each; the first hundred of `bad` ones
+    are named.
 
-    `runs_dry_at` is the first message, counted from 1, that `available` would not pay; null if it pays all.
+    `runs_dry_at` is the first message, counted from 1, that `available` would not pay; null if it
+    pays all.
     """
 
     model_config = ConfigDict(title="Preview")
@@ -73,7 +77,9 @@ class PreviewOut(BaseModel):
 
 @router.post("/preview", dependencies=[READ], summary="What a campaign would cost")
 async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) -> PreviewOut:
-    """Takes what the creation takes, and stores nothing. Where the creation would refuse a number, this names it."""
+    """Takes what the creation takes, and stores nothing. Where the creation would refuse a number,
+    this names it.
+    """
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         wallet = await wallets.get(conn, organization_id)
@@ -88,13 +94,21 @@ async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) 
     told = await asyncio.to_thread(preview, sent, counted.count, card, available)
     bad = list(checked.bad)
     if refused:
-        unsent = [(number, country) for number, country in checked.countries.items() if country in refused]
-        bad += [(asked.recipients.index(number), refused[country]) for number, country in unsent[:MOST_NAMED]]
+        unsent = [
+            (number, country) for number, country in checked.countries.items() if country in refused
+        ]
+        bad += [
+            (asked.recipients.index(number), refused[country])
+            for number, country in unsent[:MOST_NAMED]
+        ]
     return PreviewOut(
         recipients=told.recipients,
         duplicates=checked.duplicates,
         bad=len(checked.bad) + len(checked.countries) - told.recipients,
-        bad_recipients=[BadRecipientOut(index=index, problem=problem) for index, problem in sorted(bad)[:MOST_NAMED]],
+        bad_recipients=[
+            BadRecipientOut(index=index, problem=problem)
+            for index, problem in sorted(bad)[:MOST_NAMED]
+        ],
         encoding=counted.encoding,
         segments=counted.count,
         cost=told.cost.micros,

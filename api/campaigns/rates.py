@@ -48,8 +48,8 @@ class NewRateForEverybody(NewRate):
 
 
 class RateOut(BaseModel):
-    """`organization_id` is null for everybody's. An organization's own rate comes first, then everybody's, then its
-    `price_per_segment`.
+    """`organization_id` is null for everybody's. An organization's own rate comes first, then
+    everybody's, then its `price_per_segment`.
     """
 
     model_config = ConfigDict(title="Rate")
@@ -77,19 +77,32 @@ async def everybodys(here: Here) -> list[RateOut]:
         return [RateOut.of(one) for one in await rates.of(conn, EVERYBODY)]
 
 
-@router.get(f"{FOR_EVERYBODY}/{{country}}", dependencies=[READ], summary="Everybody's rate for a country")
+@router.get(
+    f"{FOR_EVERYBODY}/{{country}}", dependencies=[READ], summary="Everybody's rate for a country"
+)
 async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
     async with here.snapshot() as conn:
         return await _get(conn, EVERYBODY, country, currency)
 
 
-@router.put(f"{FOR_EVERYBODY}/{{country}}", dependencies=[WRITE], summary="Set everybody's rate for a country")
+@router.put(
+    f"{FOR_EVERYBODY}/{{country}}",
+    dependencies=[WRITE],
+    summary="Set everybody's rate for a country",
+)
 async def put(country: Country, asked: NewRateForEverybody, here: Here) -> RateOut:
-    """It counts for recipients and messages that come from then on; what is loaded keeps its price."""
+    """It counts for recipients and messages that come from then on; what is loaded keeps its
+    price.
+    """
     return await _put(here, EVERYBODY, country, Money(asked.price_per_segment, asked.currency))
 
 
-@router.delete(f"{FOR_EVERYBODY}/{{country}}", dependencies=[WRITE], status_code=204, summary="Remove everybody's rate")
+@router.delete(
+    f"{FOR_EVERYBODY}/{{country}}",
+    dependencies=[WRITE],
+    status_code=204,
+    summary="Remove everybody's rate",
+)
 async def remove(country: Country, here: Here, currency: InCurrency) -> None:
     """404 if there is none."""
     await _remove(here, EVERYBODY, country, currency)
@@ -102,23 +115,38 @@ async def of_organization(organization_id: OrganizationId, here: Here) -> list[R
         return [RateOut.of(one) for one in await rates.of(conn, organization_id)]
 
 
-@router.get(f"{FOR_ONE}/{{country}}", dependencies=[READ], summary="An organization's own rate for a country")
+@router.get(
+    f"{FOR_ONE}/{{country}}",
+    dependencies=[READ],
+    summary="An organization's own rate for a country",
+)
 async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
         return await _get(conn, organization_id, country, currency)
 
 
-@router.put(f"{FOR_ONE}/{{country}}", dependencies=[WRITE], summary="Set an organization's own rate for a country")
-async def put_own(organization_id: OrganizationId, country: Country, asked: NewRate, here: Here) -> RateOut:
-    """It counts for recipients and messages that come from then on; what is loaded keeps its price."""
+@router.put(
+    f"{FOR_ONE}/{{country}}",
+    dependencies=[WRITE],
+    summary="Set an organization's own rate for a country",
+)
+async def put_own(
+    organization_id: OrganizationId, country: Country, asked: NewRate, here: Here
+) -> RateOut:
+    """It counts for recipients and messages that come from then on; what is loaded keeps its
+    price.
+    """
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
     return await _put(here, organization_id, country, Money(asked.price_per_segment, currency))
 
 
 @router.delete(
-    f"{FOR_ONE}/{{country}}", dependencies=[WRITE], status_code=204, summary="Remove an organization's own rate"
+    f"{FOR_ONE}/{{country}}",
+    dependencies=[WRITE],
+    status_code=204,
+    summary="Remove an organization's own rate",
 )
 async def remove_own(organization_id: OrganizationId, country: Country, here: Here) -> None:
     """404 if there is none."""

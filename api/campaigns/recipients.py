@@ -18,7 +18,17 @@ from starlette.requests import ClientDisconnect
 
 from api.campaigns import uploads
 from api.campaigns.spreadsheets import csv_rows
-from api.campaigns.uploads import AT_ONCE, CSV, MOST_LINES, NDJSON, BadFile, Part, Row, TooManyLines, UnknownCharset
+from api.campaigns.uploads import (
+    AT_ONCE,
+    CSV,
+    MOST_LINES,
+    NDJSON,
+    BadFile,
+    Part,
+    Row,
+    TooManyLines,
+    UnknownCharset,
+)
 from api.context import Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
 from api.http.errors import Kind, Problem, ProblemOut, not_found
@@ -40,7 +50,10 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            NDJSON: {"schema": {"type": "string"}, "example": '{"to": "+14155550100"}\n{"to": "+14155550101"}\n'},
+            NDJSON: {
+                "schema": {"type": "string"},
+                "example": '{"to": "+14155550100"}\n{"to": "+14155550101"}\n',
+            },
             CSV: {"schema": {"type": "string"}, "example": "to\n+14155550100\n+14155550101\n"},
         },
     }
@@ -69,7 +82,9 @@ class BadLineOut(BaseModel):
 
 
 class Uploaded(BaseModel):
-    """`total` is what the campaign has now. The first hundred of the `bad` ones are named by the line they begin on."""
+    """`total` is what the campaign has now. The first hundred of the `bad` ones are named by the
+    line they begin on.
+    """
 
     total: int
     rows: int = Field(description="Recipients in the file, without its header and blank lines.")
@@ -111,17 +126,27 @@ class _Tally:
     "/{campaign_id}/recipients",
     dependencies=[WRITE],
     openapi_extra=_BODY,
-    responses={415: {"model": ProblemOut, "description": "Neither NDJSON nor CSV, or in an unknown charset"}},
+    responses={
+        415: {
+            "model": ProblemOut,
+            "description": "Neither NDJSON nor CSV, or in an unknown charset",
+        }
+    },
     summary="Upload recipients to a draft",
 )
 async def upload(
-    organization_id: OrganizationId, campaign_id: str, request: Request, here: Here, unused_columns: Unused = "refuse"
+    organization_id: OrganizationId,
+    campaign_id: str,
+    request: Request,
+    here: Here,
+    unused_columns: Unused = "refuse",
 ) -> Uploaded:
     """A file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column `to`.
 
-    422: its structure is in doubt, or no number of it can be sent to; nothing of it is stored, and the error says what
-    to do. Other numbers that cannot be sent to are left out and named by their lines; those that the campaign has are
-    dropped, so that an upload may be repeated. Recipients are priced at today's rates. 409: the campaign is no draft.
+    422: its structure is in doubt, or no number of it can be sent to; nothing of it is stored, and
+    the error says what to do. Other numbers that cannot be sent to are left out and named by their
+    lines; those that the campaign has are dropped, so that an upload may be repeated. Recipients
+    are priced at today's rates. 409: the campaign is no draft.
     """
     body = request.stream()
     try:
@@ -146,17 +171,25 @@ async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
         await asyncio.to_thread(file.write, some)
 
 
-async def _upload(here: Context, organization_id: str, id_: UUID, file: IO[bytes], format_: Format) -> Uploaded:
-    """Read the file to its end before the first row is stored: a fault at the end leaves nothing behind."""
+async def _upload(
+    here: Context, organization_id: str, id_: UUID, file: IO[bytes], format_: Format
+) -> Uploaded:
+    """Read the file to its end before the first row is stored: a fault at the end leaves nothing
+    behind.
+    """
     tally = _Tally()
     try:
-        text = await asyncio.to_thread(uploads.text, file, format_.charset, guess=format_.media_type == CSV)
+        text = await asyncio.to_thread(
+            uploads.text, file, format_.charset, guess=format_.media_type == CSV
+        )
         unread = _rows(text, format_)
         while await asyncio.to_thread(deque, islice(unread, AT_ONCE), 1):
             pass
     except BadFile as problem:
         detail = f"nothing was stored: line {problem.line}: {problem}"
-        raise Problem(Kind.INVALID, detail, errors=[(f"line {problem.line}", str(problem))]) from problem
+        raise Problem(
+            Kind.INVALID, detail, errors=[(f"line {problem.line}", str(problem))]
+        ) from problem
     except TooManyLines as problem:
         detail = f"nothing was stored: a file has at most {MOST_LINES:,} lines; split it"
         raise Problem(Kind.BODY_TOO_LARGE, detail) from problem
@@ -182,7 +215,9 @@ def _nothing_read(tally: _Tally) -> Problem:
         return Problem(Kind.INVALID, "nothing was stored: it has no recipients")
     line, problem = tally.named[0]
     detail = f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: {problem}"
-    return Problem(Kind.INVALID, detail, errors=[(f"line {line}", problem) for line, problem in tally.named])
+    return Problem(
+        Kind.INVALID, detail, errors=[(f"line {line}", problem) for line, problem in tally.named]
+    )
 
 
 def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
@@ -190,18 +225,26 @@ def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
     return read(text, ignore_unused=format_.ignore_unused)
 
 
-def refusals(countries: Iterable[str | None], card: RateCard, quiet: QuietHours | None) -> dict[str | None, str]:
-    """The countries to which nothing is sent, and why. With quiet hours a number needs a country, and so its clocks."""
+def refusals(
+    countries: Iterable[str | None], card: RateCard, quiet: QuietHours | None
+) -> dict[str | None, str]:
+    """The countries to which nothing is sent, and why. With quiet hours a number needs a country,
+    and so its clocks.
+    """
     found = {}
     for country in set(countries):
         if card.per_segment(country) is None:
             found[country] = missing(country)
         elif country is None and quiet is not None:
-            found[country] = "the number's country is not known, so nobody knows when it is quiet there"
+            found[country] = (
+                "the number's country is not known, so nobody knows when it is quiet there"
+            )
     return found
 
 
-def price(countries: Mapping[str, str | None], segments: int, card: RateCard, quiet: QuietHours | None) -> Priced:
+def price(
+    countries: Mapping[str, str | None], segments: int, card: RateCard, quiet: QuietHours | None
+) -> Priced:
     """Price numbers, whose countries are given, in their order."""
     refused = refusals(countries.values(), card, quiet)
     rates = {country: card.per_segment(country) for country in set(countries.values())}
@@ -212,12 +255,18 @@ def price(countries: Mapping[str, str | None], segments: int, card: RateCard, qu
             bad[number] = refused[country]
         else:
             micros = segments * per_segment.micros
-            priced.append(Recipient(number=number, country=country, segments=segments, price_micros=micros))
+            priced.append(
+                Recipient(number=number, country=country, segments=segments, price_micros=micros)
+            )
     return Priced(priced, bad)
 
 
-async def _load(here: Context, organization_id: str, campaign_id: UUID, part: Part, tally: _Tally) -> int:
-    """Store a part in a short transaction of its own; returns how many recipients the campaign has then."""
+async def _load(
+    here: Context, organization_id: str, campaign_id: UUID, part: Part, tally: _Tally
+) -> int:
+    """Store a part in a short transaction of its own; returns how many recipients the campaign has
+    then.
+    """
     async with here.services.engine.begin() as conn:
         campaign = await campaigns.lock(conn, organization_id, campaign_id)
         organization = await organizations.get(conn, organization_id)
@@ -249,7 +298,9 @@ async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> C
 
 def _no_draft(status: CampaignStatus, tally: _Tally) -> Problem:
     return Problem(
-        Kind.WRONG_STATE, f"the campaign is {status.value}: only a draft takes recipients", added=tally.added
+        Kind.WRONG_STATE,
+        f"the campaign is {status.value}: only a draft takes recipients",
+        added=tally.added,
     )
 
 
@@ -259,7 +310,9 @@ def _format(request: Request, *, ignore_unused: bool) -> Format:
     header["Content-Type"] = request.headers.get("content-type", "")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in (NDJSON, CSV):
-        raise Problem(Kind.UNSUPPORTED, f"send {NDJSON} or {CSV}", headers={"Accept": f"{NDJSON}, {CSV}"})
+        raise Problem(
+            Kind.UNSUPPORTED, f"send {NDJSON} or {CSV}", headers={"Accept": f"{NDJSON}, {CSV}"}
+        )
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Problem(Kind.UNSUPPORTED, "send the file as it is, without Content-Encoding")
     try:

@@ -1,6 +1,8 @@
-"""CSV of recipients as spreadsheets write it: RFC 4180, and what Excel, Numbers and Google Sheets make of it.
+"""CSV of recipients as spreadsheets write it: RFC 4180, and what Excel, Numbers and Google Sheets
+make of it.
 
-The delimiter is the one under which the header names a column of numbers, or the one that Excel's `sep=` names.
+The delimiter is the one under which the header names a column of numbers, or the one that Excel's
+`sep=` names.
 """
 
 import csv
@@ -14,7 +16,17 @@ from api.campaigns.uploads import BadFile, Row, Text, refuse_unused
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 NAMES = frozenset(
-    {"phone", "phone number", "phonenumber", "mobile", "mobile number", "mobile phone", "cell", "cell phone", "msisdn"}
+    {
+        "phone",
+        "phone number",
+        "phonenumber",
+        "mobile",
+        "mobile number",
+        "mobile phone",
+        "cell",
+        "cell phone",
+        "msisdn",
+    }
     | {"number", "recipient", "telephone", "telephone number", "tel"}
 )
 """What the column of numbers may be called beside `to`, in any case."""
@@ -42,7 +54,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How the rows are to be read: `skipped` lines stand above it, `to` is the place of the number."""
+    """How the rows are to be read: `skipped` lines stand above it, `to` is the place of the
+    number.
+    """
 
     delimiter: str
     skipped: int
@@ -52,23 +66,32 @@ class Header:
 
 
 def csv_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
-    """The rows below the header that are not blank. Raises `BadFile` and `TooManyLines` where it comes to that."""
+    """The rows below the header that are not blank. Raises `BadFile` and `TooManyLines` where it
+    comes to that.
+    """
     header = _header(text)
     if not ignore_unused:
         values = header.record.values
-        unused = [values[at].strip() for at, name in enumerate(header.names) if name and at != header.to]
+        unused = [
+            values[at].strip() for at, name in enumerate(header.names) if name and at != header.to
+        ]
         refuse_unused(unused, header.record.line)
     for record in _records(text, header.delimiter, header.skipped):
         if record.line > header.record.line and not record.blank:
             _check(record, header, ignore_unused=ignore_unused)
-            yield Row(record.line, _number(record.values[header.to] if header.to < len(record.values) else "", record))
+            yield Row(
+                record.line,
+                _number(record.values[header.to] if header.to < len(record.values) else "", record),
+            )
 
 
 def _header(text: Text) -> Header:
     first = next(text.lines(), "")
     named = _SEP.fullmatch(first)
     if named is not None and named[1] not in DELIMITERS:
-        raise BadFile(f"sep= names no delimiter that is read here: {', '.join(DELIMITERS.values())}")
+        raise BadFile(
+            f"sep= names no delimiter that is read here: {', '.join(DELIMITERS.values())}"
+        )
     skipped = 0 if named is None else 1
     problems: list[tuple[int, BadFile]] = []
     for delimiter in DELIMITERS if named is None else named[1]:
@@ -96,11 +119,18 @@ def _place_of_number(names: list[str], record: Record) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        raise BadFile("more than one column could hold the number: call only that one `to`", record.line)
+        raise BadFile(
+            "more than one column could hold the number: call only that one `to`", record.line
+        )
     if any(re.fullmatch(r"\+?\d{7,15}", value) for value in names):
-        raise BadFile("the first row is a recipient and no header: put a line with `to` above it", record.line)
+        raise BadFile(
+            "the first row is a recipient and no header: put a line with `to` above it", record.line
+        )
     known = ", ".join(DELIMITERS.values())
-    raise BadFile(f"no column is called `to`: name the column of numbers so (delimiters: {known})", record.line)
+    raise BadFile(
+        f"no column is called `to`: name the column of numbers so (delimiters: {known})",
+        record.line,
+    )
 
 
 def _records(text: Text, delimiter: str, skipped: int) -> Iterator[Record]:
@@ -112,7 +142,8 @@ def _records(text: Text, delimiter: str, skipped: int) -> Iterator[Record]:
             values = next(reader, None)
         except csv.Error as problem:
             raise BadFile(
-                f"its quotes do not match ({problem}): close each, and write one in a value twice", line
+                f"its quotes do not match ({problem}): close each, and write one in a value twice",
+                line,
             ) from None
         if values is None:
             return
@@ -124,7 +155,10 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
     """A row may end early, or go on with blank values: spreadsheets write both."""
     values, columns = record.values, len(header.names)
     if record.ends > record.line and len(values) != columns:
-        raise BadFile(f"a quote opens here, and the row goes on to line {record.ends}: is it closed?", record.line)
+        raise BadFile(
+            f"a quote opens here, and the row goes on to line {record.ends}: is it closed?",
+            record.line,
+        )
     if any(_holds_a_row(value, header) for value in values):
         detail = (
             f"a value in quotes goes on to line {record.ends} and seems to hold a row: is its quote closed?"
@@ -135,7 +169,9 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
         delimiter = DELIMITERS[header.delimiter]
         detail = f"it has {len(values)} columns, and the header {columns}: quote a value that holds a {delimiter}"
         raise BadFile(detail, record.line)
-    nameless = [at for at, value in enumerate(values[:columns]) if value.strip() and not header.names[at]]
+    nameless = [
+        at for at, value in enumerate(values[:columns]) if value.strip() and not header.names[at]
+    ]
     if nameless and not ignore_unused:
         refuse_unused([f"column {nameless[0] + 1}, which has no name"], record.line)
 
@@ -147,7 +183,12 @@ def _holds_a_row(value: str, header: Header) -> bool:
         return False
     lines[0] = lines[0][1:]  # the value itself begins there
     least = min(2, len(header.names))
-    cells = [cell for number, line in enumerate(lines) if len(line) >= least or number == 0 for cell in line]
+    cells = [
+        cell
+        for number, line in enumerate(lines)
+        if len(line) >= least or number == 0
+        for cell in line
+    ]
     return any(_WHOLE.fullmatch(_SEPARATORS.sub("", cell)) for cell in cells)
 
 
@@ -156,21 +197,31 @@ def _name(value: str) -> str:
 
 
 def _number(value: str, record: Record) -> str:
-    """Without what spreadsheets and people write around and within a number; digits are never added or dropped."""
+    """Without what spreadsheets and people write around and within a number; digits are never added
+    or dropped.
+    """
     number = _INVISIBLE.sub("", value).strip()
     formula = _FORMULA.fullmatch(number)
     number = (formula[1] if formula else number).strip().lstrip("'\u2018\u2019`").strip()
     if _ROUNDED.fullmatch(number):
-        raise BadFile("a spreadsheet has rounded the number: format the column as text, and fill it again", record.line)
+        raise BadFile(
+            "a spreadsheet has rounded the number: format the column as text, and fill it again",
+            record.line,
+        )
     if _DECIMAL.fullmatch(number):
-        raise BadFile("a spreadsheet has made the number a decimal one: format the column as text", record.line)
+        raise BadFile(
+            "a spreadsheet has made the number a decimal one: format the column as text",
+            record.line,
+        )
     if "(0)" in number:
         return number
     number = _SEPARATORS.sub("", number)
     if number.isdigit() and numbers.problem_with(f"+{number}") is None:
-        # a number of one country is often one of another, too: without its + nobody can tell whose it is
+        # a number of one country is often one of another, too: without its + nobody can tell whose
+        # it is
         detail = (
-            "a spreadsheet has taken the + off: format the column as text, and write each number with + and country"
+            "a spreadsheet has taken the + off: format the column as text, "
+            "and write each number with + and country"
         )
         raise BadFile(f"{detail} code", record.line)
     return number

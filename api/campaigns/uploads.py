@@ -19,9 +19,15 @@ MOST_LINES = 1_000_000
 LONGEST_LINE = 8192
 AT_ONCE = 5000
 """Recipients that are stored in one short transaction."""
-CHARSETS = frozenset({"utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "iso8859-1", "iso8859-15"})
+CHARSETS = frozenset(
+    {"utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "iso8859-1", "iso8859-15"}
+)
 """As Python's codecs name them."""
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SAVE_AS = "save it as CSV UTF-8"
@@ -53,7 +59,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows: their numbers, each once, with country and line; and the lines whose number cannot be sent to."""
+    """Some rows: their numbers, each once, with country and line; and the lines whose number cannot
+    be sent to.
+    """
 
     countries: dict[str, str | None]
     lines: dict[str, int]
@@ -69,7 +77,9 @@ class Text:
         self._text = io.TextIOWrapper(file, encoding=encoding, newline="")
 
     def lines(self) -> Iterator[str]:
-        """From the first on, each with its end: LF, CR LF or CR. Raises `BadFile` and `TooManyLines`."""
+        """From the first on, each with its end: LF, CR LF or CR. Raises `BadFile` and
+        `TooManyLines`.
+        """
         number = 0
         try:
             self._text.seek(0)
@@ -81,11 +91,15 @@ class Text:
                     raise TooManyLines
                 yield line
         except UnicodeError:
-            raise BadFile(f"it cannot be read as {self._text.encoding}: {_SAVE_AS}", number + 1) from None
+            raise BadFile(
+                f"it cannot be read as {self._text.encoding}: {_SAVE_AS}", number + 1
+            ) from None
 
 
 def charset(declared: str) -> str | None:
-    """The codec for the `charset` of a Content-Type; None for an empty one. Raises `UnknownCharset`."""
+    """The codec for the `charset` of a Content-Type; None for an empty one. Raises
+    `UnknownCharset`.
+    """
     if not declared:
         return None
     try:
@@ -93,15 +107,17 @@ def charset(declared: str) -> str | None:
     except (LookupError, ValueError):
         name = ""
     if name not in CHARSETS:
-        raise UnknownCharset("a charset is one of utf-8, utf-16, windows-1252, iso-8859-1 and iso-8859-15")
+        raise UnknownCharset(
+            "a charset is one of utf-8, utf-16, windows-1252, iso-8859-1 and iso-8859-15"
+        )
     return name
 
 
 def text(file: IO[bytes], declared: str | None, *, guess: bool) -> Text:
     """Find the encoding: by the byte order mark, else as declared, else UTF-8. Raises `BadFile`.
 
-    With `guess` what is not UTF-8 counts as ISO 8859-1: numbers and delimiters are ASCII in any encoding that a
-    spreadsheet writes without a mark, and nothing else of the file is used.
+    With `guess` what is not UTF-8 counts as ISO 8859-1: numbers and delimiters are ASCII in any
+    encoding that a spreadsheet writes without a mark, and nothing else of the file is used.
     """
     file.seek(0)
     head = file.read(4)
@@ -132,14 +148,18 @@ def _is_utf_8(file: IO[bytes]) -> bool:
 
 
 def json_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
-    """One object on each line, its number in `to`. Raises `BadFile` and `TooManyLines` where it comes to that."""
+    """One object on each line, its number in `to`. Raises `BadFile` and `TooManyLines` where it
+    comes to that.
+    """
     for number, line in enumerate(text.lines(), 1):
         if not line.strip():
             continue
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
-            raise BadFile('it is not JSON: each line is an object like {"to": "+14155550100"}', number) from None
+            raise BadFile(
+                'it is not JSON: each line is an object like {"to": "+14155550100"}', number
+            ) from None
         to = content.get("to") if isinstance(content, dict) else None
         if not isinstance(to, str):
             raise BadFile('it is not like {"to": "+14155550100"}', number)
@@ -149,14 +169,20 @@ def json_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
 
 
 def refuse_unused(names: list[str], line: int) -> None:
-    """Raises `BadFile` if there are any: whoever wrote them expects that something comes of them."""
+    """Raises `BadFile` if there are any: whoever wrote them expects that something comes of
+    them.
+    """
     if names:
         named = ", ".join(f"`{name[:50]}`" for name in names[:5])
-        raise BadFile(f"nothing uses {named}: remove it, or upload with ?unused_columns=ignore", line)
+        raise BadFile(
+            f"nothing uses {named}: remove it, or upload with ?unused_columns=ignore", line
+        )
 
 
 def parts(rows: Iterable[Row]) -> Iterator[Part]:
-    """The rows, up to AT_ONCE in a part; each takes some ten milliseconds, so let a thread do it."""
+    """The rows, up to AT_ONCE in a part; each takes some ten milliseconds, so let a thread do
+    it.
+    """
     rest = iter(rows)
     while some := list(islice(rest, AT_ONCE)):
         yield _part(some)

@@ -25,7 +25,9 @@ def is_behind_a_key(path: str) -> bool:
 
 
 async def authenticate(here: Context, authorization: bytes) -> ApiKey:
-    """Whose request it is. It is asked before anything else of a request is read, however large that may be."""
+    """Whose request it is. It is asked before anything else of a request is read, however large
+    that may be.
+    """
     scheme, _, plain = authorization.decode("latin-1").partition(" ")
     plain = plain.strip() if scheme.lower() == "bearer" else ""
     if not plain:
@@ -41,8 +43,12 @@ def _unauthenticated(detail: str, challenge: str) -> Problem:
     return Problem(Kind.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})
 
 
-async def _caller(request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> ApiKey:
-    """As `authenticate` found it; the second parameter puts the scheme into the API's description."""
+async def _caller(
+    request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> ApiKey:
+    """As `authenticate` found it; the second parameter puts the scheme into the API's
+    description.
+    """
     caller: ApiKey = request.state.caller
     return caller
 

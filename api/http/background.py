@@ -1,4 +1,6 @@
-"""Work behind an answer: nobody waits for it, a failure is one line in the log, and the shutdown lets it end."""
+"""Work behind an answer: nobody waits for it, a failure is one line in the log, and the shutdown
+lets it end.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -35,4 +37,9 @@ async def _logged(what: Coroutine[Any, Any, object], name: str, about: dict[str,
     try:
         await what
     except Exception as problem:  # noqa: BLE001 - whatever it is, there is nobody above to tell
-        log.warning("background_failed", what=name, problem=f"{type(problem).__name__}: {problem}"[:300], **about)
+        log.warning(
+            "background_failed",
+            what=name,
+            problem=f"{type(problem).__name__}: {problem}"[:300],
+            **about,
+        )

@@ -1,5 +1,6 @@
-"""The limits of a connection, which hold before anybody has shown a key: how long a head may be, how long one may wait
-for it and for a body, how many connections there are. Uvicorn knows no such limits with its faster parser.
+"""The limits of a connection, which hold before anybody has shown a key: how long a head may be,
+how long one may wait for it and for a body, how many connections there are. Uvicorn knows no such
+limits with its faster parser.
 """
 
 import asyncio
@@ -25,11 +26,14 @@ IDLE_SECONDS = 5.0
 UNREAD_SECONDS = 60.0
 """How long an answer may wait to be read."""
 CONNECTIONS = 800
-"""Of one process; more would not fit into the common limit of 1,024 open files. One more takes the place of that which
-has been silent longest, so neither idle clients nor silent strangers keep a webhook out.
+"""Of one process; more would not fit into the common limit of 1,024 open files. One more takes the
+place of that which has been silent longest, so neither idle clients nor silent strangers keep a
+webhook out.
 """
 _AHEAD = 16
-"""Requests that wait on a connection while one before them is answered. Nobody we know sends any."""
+"""Requests that wait on a connection while one before them is answered. Nobody we know sends
+any.
+"""
 
 
 def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
@@ -48,7 +52,9 @@ def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. What is too long, too slow or too much is cut, with a problem if nothing else is under way."""
+    """One connection. What is too long, too slow or too much is cut, with a problem if nothing else
+    is under way.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -84,7 +90,9 @@ class Connection(HttpToolsProtocol):
         if self._unread > HEAD_BYTES:
             self._cut(Kind.HEAD_TOO_LARGE)
         elif self._deadline is None and self._in_head and not self._answering():
-            self._wait(HEAD_SECONDS)  # line ends before a request: the parser passes over them, and nobody waits
+            self._wait(
+                HEAD_SECONDS
+            )  # line ends before a request: the parser passes over them, and nobody waits
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -118,7 +126,9 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head, self._head_bytes, self._unread = True, 0, 0
         self._stop_waiting()
-        if self.cycle.response_complete:  # it was answered before its body had come: nobody else waits for the next
+        if (
+            self.cycle.response_complete
+        ):  # it was answered before its body had come: nobody else waits for the next
             self._wait(IDLE_SECONDS)
         super().on_message_complete()
 
@@ -151,7 +161,9 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
     def _late(self) -> None:
-        """Nothing came for too long; a body that came fast enough, or that we do not take now, may go on."""
+        """Nothing came for too long; a body that came fast enough, or that we do not take now, may
+        go on.
+        """
         if self.flow.read_paused or (not self._in_head and self._body_bytes >= BODY_BYTES):
             self._body_bytes = 0
             self._wait(BODY_SECONDS)
@@ -164,8 +176,14 @@ class Connection(HttpToolsProtocol):
         raise ValueError(kind.title)
 
     def _displace(self) -> bool:
-        """Close the connection that has been silent longest of those that wait for a request; False if none does."""
-        silent = [one for one in self.connections if isinstance(one, Connection) and one is not self and one.is_idle()]
+        """Close the connection that has been silent longest of those that wait for a request; False
+        if none does.
+        """
+        silent = [
+            one
+            for one in self.connections
+            if isinstance(one, Connection) and one is not self and one.is_idle()
+        ]
         if silent:
             min(silent, key=lambda one: one.heard_at).transport.close()
         return bool(silent)
@@ -180,14 +198,18 @@ class Connection(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _cut(self, kind: Kind) -> None:
-        """Close the connection, with the problem if a request waits for an answer that has not begun."""
+        """Close the connection, with the problem if a request waits for an answer that has not
+        begun.
+        """
         self._stop_waiting()
         if self._answering():
             silent = self.cycle.response_started or bool(self.pipeline)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         else:
-            silent = kind is Kind.TOO_SLOW and not (self._head_bytes or self._unread)  # nothing was asked
+            silent = kind is Kind.TOO_SLOW and not (
+                self._head_bytes or self._unread
+            )  # nothing was asked
         if not silent:
             self.transport.write(_answer(kind))
         self.transport.close()

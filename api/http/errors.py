@@ -63,7 +63,9 @@ _FORMS = ("one", "list")
 
 
 class Kind(Enum):
-    """What can be wrong: the status and the title. Its name in lower case is the last part of the problem's `type`."""
+    """What can be wrong: the status and the title. Its name in lower case is the last part of the
+    problem's `type`.
+    """
 
     MALFORMED = 400, "The request cannot be read"
     INVALID_SIGNATURE = 400, "The signature is wrong"
@@ -152,7 +154,9 @@ class ReasonOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """A problem document (RFC 9457). `errors` names fields, `reasons` says why a send was refused."""
+    """A problem document (RFC 9457). `errors` names fields, `reasons` says why a send was
+    refused.
+    """
 
     model_config = ConfigDict(title="Problem")
 
@@ -212,7 +216,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
 
 
 def as_problem(error: Exception) -> Problem:
-    """The problem for any exception; one that the table does not know is our mistake, and says nothing of itself."""
+    """The problem for any exception; one that the table does not know is our mistake, and says
+    nothing of itself.
+    """
     match error:
         case Problem():
             return error
@@ -241,7 +247,11 @@ def _validation(error: RequestValidationError) -> Problem:
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(Kind.MALFORMED, "the body is not JSON")
     errors = [(_field(one["loc"]), _in_words(one["type"], str(one["msg"]))) for one in found[:100]]
-    return Problem(Kind.INVALID, "; ".join(f"{field}: {message}" for field, message in errors[:3]), errors=errors)
+    return Problem(
+        Kind.INVALID,
+        "; ".join(f"{field}: {message}" for field, message in errors[:3]),
+        errors=errors,
+    )
 
 
 def _in_words(kind: str, message: str) -> str:
@@ -261,7 +271,9 @@ def _field(loc: Sequence[int | str]) -> str:
 
 
 def _framework(error: HTTPException) -> Problem:
-    kind = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}.get(error.status_code, Kind.MALFORMED)
+    kind = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}.get(
+        error.status_code, Kind.MALFORMED
+    )
     return Problem(kind, headers=error.headers)
 
 

@@ -1,5 +1,6 @@
-"""Routes on the hot path: FastAPI describes them, and they are served without its machinery, which costs more than the
-work itself. The recipe is fixed: an API key, an organization's id, a JSON body, an optional Idempotency-Key.
+"""Routes on the hot path: FastAPI describes them, and they are served without its machinery, which
+costs more than the work itself. The recipe is fixed: an API key, an organization's id, a JSON body,
+an optional Idempotency-Key.
 """
 
 import json
@@ -67,17 +68,30 @@ def _json(raw: bytes) -> Any:
 
 
 class Lean(FastAPI):
-    """An application whose lean routes are found first, past the framework's layers; `around` is put around each."""
+    """An application whose lean routes are found first, past the framework's layers; `around` is
+    put around each.
+    """
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
         self._included = [*getattr(self, "_included", ()), router]
         super().include_router(router, **options)
 
     def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Serve the routers' lean routes directly. They are to be included as well, to be described."""
-        routes = [one for router in routers for one in router.routes if isinstance(one, LeanRoute | BareRoute)]
-        self._found_first = [(re.compile(one.path_regex.pattern), one, around(_served(one))) for one in routes]
-        self.methods = Methods([*self.router.routes, *(one for router in self._included for one in router.routes)])
+        """Serve the routers' lean routes directly. They are to be included as well, to be
+        described.
+        """
+        routes = [
+            one
+            for router in routers
+            for one in router.routes
+            if isinstance(one, LeanRoute | BareRoute)
+        ]
+        self._found_first = [
+            (re.compile(one.path_regex.pattern), one, around(_served(one))) for one in routes
+        ]
+        self.methods = Methods(
+            [*self.router.routes, *(one for router in self._included for one in router.routes)]
+        )
         self._to_options = around(self.methods.answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +102,9 @@ class Lean(FastAPI):
                 await self._to_options({**scope, "app": self}, receive, send)
                 return
             for pattern, route, serve in self._found_first:
-                if scope["method"] in (route.methods or ()) and (found := pattern.fullmatch(scope["path"])):
+                if scope["method"] in (route.methods or ()) and (
+                    found := pattern.fullmatch(scope["path"])
+                ):
                     scope.update(app=self, route=route, path_params=found.groupdict())
                     await serve(scope, receive, send)
                     return

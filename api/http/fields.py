@@ -23,7 +23,9 @@ from domain.wallet import references
 
 
 class Body(BaseModel):
-    """A request's body: a field that is not known is refused, since a misspelt one would be ignored otherwise."""
+    """A request's body: a field that is not known is refused, since a misspelt one would be ignored
+    otherwise.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,7 +82,11 @@ def _without_placeholders(text: str) -> str:
     return text
 
 
-_DECIMAL = {"type": "string", "description": "A decimal string with at most six decimals.", "examples": ["12.50"]}
+_DECIMAL = {
+    "type": "string",
+    "description": "A decimal string with at most six decimals.",
+    "examples": ["12.50"],
+}
 Amount = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DECIMAL, mode="validation")]
 """More than zero; the value is in micros."""
 PricePerSegment = Annotated[Amount, AfterValidator(_price)]
@@ -92,9 +98,13 @@ Decimal = Annotated[
 ]
 """Micros that go out as a decimal string."""
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
-Reference = Annotated[str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)
+]
 NewReference = Annotated[Reference, AfterValidator(_not_ours)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)
+]
 Note = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
 SmsBody = Annotated[
     str,

@@ -1,4 +1,6 @@
-"""How this process has answered: the seconds of every request, by route and status, for `/metrics`."""
+"""How this process has answered: the seconds of every request, by route and status, for
+`/metrics`.
+"""
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from starlette.types import Scope
@@ -23,7 +25,9 @@ class Answers:
         )
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Routes go by their templates; what matches none is one series, since anybody may ask for anything."""
+        """Routes go by their templates; what matches none is one series, since anybody may ask for
+        anything.
+        """
         route = getattr(scope.get("route"), "path", None)
         method, path = (UNMATCHED, UNMATCHED) if route is None else (scope["method"], route)
         self._seconds.labels(method, path, status).observe(seconds)

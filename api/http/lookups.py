@@ -1,4 +1,6 @@
-"""Rows that many requests look for at once: what waits is asked for together, over one connection."""
+"""Rows that many requests look for at once: what waits is asked for together, over one
+connection.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,8 +13,8 @@ _AT_ONCE = 500
 
 
 class Lookups(Generic[K, V]):
-    """However many keys strangers make up, they take one connection, and whoever looks for a real one waits for two
-    statements at most per 500 of them.
+    """However many keys strangers make up, they take one connection, and whoever looks for a real
+    one waits for two statements at most per 500 of them.
     """
 
     def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:

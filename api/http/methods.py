@@ -1,4 +1,6 @@
-"""Which methods a path has, of all routes that serve it: the framework asks only the first that it finds."""
+"""Which methods a path has, of all routes that serve it: the framework asks only the first that it
+finds.
+"""
 
 from collections.abc import Iterable
 
@@ -9,12 +11,17 @@ from starlette.types import Receive, Scope, Send
 
 class Methods:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._routes = [(one.path_regex, one.methods or set()) for one in routes if isinstance(one, Route)]
+        self._routes = [
+            (one.path_regex, one.methods or set()) for one in routes if isinstance(one, Route)
+        ]
 
     def of(self, path: str) -> set[str]:
         """Empty for a path that is not served; `*` is the whole server (RFC 9110, 9.3.7)."""
         found = {
-            method for pattern, methods in self._routes if path == "*" or pattern.fullmatch(path) for method in methods
+            method
+            for pattern, methods in self._routes
+            if path == "*" or pattern.fullmatch(path)
+            for method in methods
         }
         return found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set()) if found else found
 
@@ -24,4 +31,6 @@ class Methods:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To OPTIONS."""
-        await Response(status_code=204, headers={"Allow": self.allow(scope["path"])})(scope, receive, send)
+        await Response(status_code=204, headers={"Allow": self.allow(scope["path"])})(
+            scope, receive, send
+        )

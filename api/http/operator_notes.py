@@ -1,6 +1,8 @@
-"""What operators write for each other: why they suspended or froze, and who did. Only an operator's key reads it.
+"""What operators write for each other: why they suspended or froze, and who did. Only an operator's
+key reads it.
 
-Keys of other scopes belong to the host application, which may show all that it reads to its customer.
+Keys of other scopes belong to the host application, which may show all that it reads to its
+customer.
 """
 
 import re
@@ -26,13 +28,18 @@ def of_wallet(wallet: Wallet, caller: ApiKey) -> Wallet:
 def of_blocks(held: Sequence[HeldBlock], caller: ApiKey) -> tuple[HeldBlock, ...]:
     if _may_read(caller):
         return tuple(held)
-    return tuple(replace(one, reason="", placed_by="an operator") if one.kind is Block.ADMIN else one for one in held)
+    return tuple(
+        replace(one, reason="", placed_by="an operator") if one.kind is Block.ADMIN else one
+        for one in held
+    )
 
 
 def of_receipts(receipts: Sequence[Receipt], caller: ApiKey) -> tuple[Receipt, ...]:
     if _may_read(caller):
         return tuple(receipts)
-    return tuple(replace(one, cause=_BY_AN_OPERATOR.sub(r"\1 an operator", one.cause)) for one in receipts)
+    return tuple(
+        replace(one, cause=_BY_AN_OPERATOR.sub(r"\1 an operator", one.cause)) for one in receipts
+    )
 
 
 def of_explanation(told: Explanation, caller: ApiKey) -> Explanation:

@@ -1,4 +1,5 @@
-"""Around every request: its id, its line in the log, the limit of its body, and a last net under it.
+"""Around every request: its id, its line in the log, the limit of its body, and a last net under
+it.
 
 Written against ASGI itself, since it stands on the hot path.
 """
@@ -36,13 +37,17 @@ class BodyLimits:
             return min(self.common, self.shorter[path])
         if method != "POST":
             return self.common
-        return max(self.common, next((most for end, most in self.longer.items() if path.endswith(end)), 0))
+        return max(
+            self.common, next((most for end, most in self.longer.items() if path.endswith(end)), 0)
+        )
 
 
 class Requests:
     """`answered` is told the scope, the status and the seconds of each."""
 
-    def __init__(self, app: ASGIApp, *, limits: BodyLimits, answered: Callable[[Scope, int, float], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: BodyLimits, answered: Callable[[Scope, int, float], None]
+    ) -> None:
         self._app = app
         self._limits = limits
         self._answered = answered
@@ -63,7 +68,11 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *body.unread()]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    *body.unread(),
+                ]
             await send(message)
 
         body = _Body(receive, self._limits.of(scope["method"], scope["path"]), headers)
@@ -78,7 +87,13 @@ class Requests:
         spent = time.perf_counter() - started
         self._answered(scope, status, spent)
         if scope["path"].startswith("/v1/"):
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(spent * 1000, 1))
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round(spent * 1000, 1),
+            )
 
 
 async def _admit(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
@@ -123,6 +138,11 @@ def _too_large(limit: int) -> Problem:
 
 def _request_id(told: bytes) -> str:
     text = told.decode("latin-1")
-    if text and len(text) <= _LONGEST_ID and text.isascii() and text.replace("-", "").replace("_", "").isalnum():
+    if (
+        text
+        and len(text) <= _LONGEST_ID
+        and text.isascii()
+        and text.replace("-", "").replace("_", "").isalnum()
+    ):
         return text
     return uuid4().hex

@@ -1,4 +1,6 @@
-"""The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and kept."""
+"""The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and
+kept.
+"""
 
 import asyncio
 import re
@@ -29,7 +31,9 @@ class _Known:
 
 
 class Tokens:
-    """A token that was exchanged at Twilio is noticed at the first signature that does not match the old one."""
+    """A token that was exchanged at Twilio is noticed at the first signature that does not match
+    the old one.
+    """
 
     def __init__(self, engine: AsyncEngine, twilio: Twilio) -> None:
         self._engine = engine
@@ -57,7 +61,8 @@ class Tokens:
             return await organizations.by_accounts(conn, account_sids)
 
     async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
-        """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known and Twilio is away.
+        """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known
+        and Twilio is away.
 
         Call it only for an account that `organization` knows.
         """

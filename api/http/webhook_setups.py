@@ -1,4 +1,6 @@
-"""Whether a provider's webhooks come as they should: an event that shows a wrong setting raises one alert."""
+"""Whether a provider's webhooks come as they should: an event that shows a wrong setting raises one
+alert.
+"""
 
 import time
 from datetime import timedelta
@@ -17,7 +19,9 @@ AT_MOST_EVERY = timedelta(hours=1)
 
 
 class Setups:
-    """Of one process, which writes to an alert once an hour at most, but for clearing what it raised itself."""
+    """Of one process, which writes to an alert once an hour at most, but for clearing what it
+    raised itself.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -25,18 +29,22 @@ class Setups:
         self._raised: set[AlertKind] = set()
 
     async def note_version(self, provider: Provider, concern: str | None) -> None:
-        """`concern` is what an event that was taken shows of a wrong setting. The next one that is right clears it."""
+        """`concern` is what an event that was taken shows of a wrong setting. The next one that is
+        right clears it.
+        """
         await self._note(AlertKind(f"{provider.value}_api_version"), concern, timedelta(0))
 
     async def note_refused(self, provider: Provider, concern: str | None) -> None:
-        """`concern` is why an event that a genuine secret signed was refused; None: one was taken. Cleared when, for an
-        hour, none was refused: the two may come side by side.
+        """`concern` is why an event that a genuine secret signed was refused; None: one was taken.
+        Cleared when, for an hour, none was refused: the two may come side by side.
         """
         await self._note(AlertKind(f"{provider.value}_webhook_setup"), concern, AT_MOST_EVERY)
 
     async def _note(self, kind: AlertKind, concern: str | None, unseen_for: timedelta) -> None:
         key, now = (kind, concern is None), time.monotonic()
-        is_recent = key in self._written and now - self._written[key] < AT_MOST_EVERY.total_seconds()
+        is_recent = (
+            key in self._written and now - self._written[key] < AT_MOST_EVERY.total_seconds()
+        )
         if is_recent and not (concern is None and kind in self._raised and not unseen_for):
             return
         self._written[key] = now

@@ -1,4 +1,6 @@
-"""Parked webhook deliveries: what a person has to look at, with what to do, and the word that it is done."""
+"""Parked webhook deliveries: what a person has to look at, with what to do, and the word that it is
+done.
+"""
 
 from typing import Annotated
 
@@ -18,7 +20,9 @@ _LARGEST_ID = 2**63 - 1
 
 
 class ParkedOut(BaseModel):
-    """`amount` and `payer` are as the provider told them; `custom_id` is what the host application wrote into it."""
+    """`amount` and `payer` are as the provider told them; `custom_id` is what the host application
+    wrote into it.
+    """
 
     model_config = ConfigDict(title="ParkedDelivery")
 
@@ -68,13 +72,17 @@ class ParkedPage(BaseModel):
 
 
 class Dismissal(Body):
-    reason: Annotated[Note, Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])]
+    reason: Annotated[
+        Note, Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])
+    ]
 
 
 @router.get("", dependencies=[READ], summary="List parked webhook deliveries")
 async def page(
     here: Here,
-    after: Annotated[int, Query(description="The last id of the page before.", ge=0, le=_LARGEST_ID)] = 0,
+    after: Annotated[
+        int, Query(description="The last id of the page before.", ge=0, le=_LARGEST_ID)
+    ] = 0,
     limit: Limit = 100,
 ) -> ParkedPage:
     """The oldest first, whoever they belong to."""
@@ -87,9 +95,14 @@ async def page(
 
 
 @router.post(
-    "/{delivery_id}/dismiss", status_code=204, dependencies=[OPERATOR], summary="Dismiss a parked webhook delivery"
+    "/{delivery_id}/dismiss",
+    status_code=204,
+    dependencies=[OPERATOR],
+    summary="Dismiss a parked webhook delivery",
 )
-async def dismiss(here: Here, asked: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> None:
+async def dismiss(
+    here: Here, asked: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+) -> None:
     """Nothing is to be done about it any more. 404: it is not parked."""
     async with here.services.engine.begin() as conn:
         dismissed = await parking.dismiss(conn, delivery_id, asked.reason)

@@ -1,4 +1,5 @@
-"""The billing providers' webhooks: verified on the raw bytes, stored, folded, and only then answered.
+"""The billing providers' webhooks: verified on the raw bytes, stored, folded, and only then
+answered.
 
 When the 200 to a suspension is out, the gate is shut. Nothing opens here.
 """
@@ -39,7 +40,9 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     if provider is None:
         raise not_found(f"webhook: {name.value} is not set up here")
     raw = await request.body()
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]
+    }
     now = datetime.now(UTC)
     try:
         await provider.verify_webhook(raw, headers, now=now)
@@ -52,13 +55,19 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     try:
         delivery, heard = await hear(here, provider, event, raw, headers)
     except (SQLAlchemyError, OSError) as problem:
-        log.warning("webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0])
+        log.warning(
+            "webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0]
+        )
         raise Problem(Kind.UNAVAILABLE) from problem
     await here.setups.note_refused(name, None)
     await here.setups.note_version(name, event.concern)
     if not delivery.kept:
-        log.warning("webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id)
-        raise Problem(Kind.UNAVAILABLE)  # a genuine one comes again, and is listed by its provider besides
+        log.warning(
+            "webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id
+        )
+        raise Problem(
+            Kind.UNAVAILABLE
+        )  # a genuine one comes again, and is listed by its provider besides
     log.info(
         "webhook",
         provider=provider.name,
@@ -90,18 +99,26 @@ for _name in Provider:
 
 
 async def hear(
-    here: Context, provider: BillingProvider, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+    here: Context,
+    provider: BillingProvider,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
 ) -> tuple[Delivery, str]:
-    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled when it can be.
+    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled
+    when it can be.
 
-    Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider sends it again.
+    Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider
+    sends it again.
     """
     async with here.services.engine.connect() as conn:
         named = await owners.of_event(conn, event)
     async with _turn(here, named):
         try:
             async with here.services.engine.begin() as conn:
-                received = await state_updates.receive(conn, event, raw, headers, now=datetime.now(UTC))
+                received = await state_updates.receive(
+                    conn, event, raw, headers, now=datetime.now(UTC)
+                )
         except (SQLAlchemyError, OSError):
             await _keep(here, event, raw, headers)
             raise
@@ -113,15 +130,19 @@ async def hear(
     outcome = "" if received.heard is None else received.heard.value
     if received.heard is Heard.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
-    here.ring(delivery.organization_id)  # even for one that was not understood: the provider will be asked
+    here.ring(
+        delivery.organization_id
+    )  # even for one that was not understood: the provider will be asked
     return delivery, outcome
 
 
 @asynccontextmanager
 async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[None]:
-    """What may wait for an organization's locks takes its turn, so that connections are left for all others.
+    """What may wait for an organization's locks takes its turn, so that connections are left for
+    all others.
 
-    Deliveries that name nobody share one turn: a forged copy waits for the genuine delivery that is being stored.
+    Deliveries that name nobody share one turn: a forged copy waits for the genuine delivery that is
+    being stored.
     """
     try:
         async with here.webhook_turns.of(organization_id or ""):
@@ -131,23 +152,41 @@ async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[Non
 
 
 async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
-    """The gate could not be shut, so the answer is no; but nothing that was verified is lost for that."""
+    """The gate could not be shut, so the answer is no; but nothing that was verified is lost for
+    that.
+    """
     async with here.services.engine.begin() as conn:
         await deliveries.receive(conn, event, raw, headers, await owners.of_event(conn, event))
 
 
 async def _clear_up(
-    here: Context, provider: BillingProvider, delivery: Delivery, event: BillingEvent, subscription_id: str
+    here: Context,
+    provider: BillingProvider,
+    delivery: Delivery,
+    event: BillingEvent,
+    subscription_id: str,
 ) -> str:
-    """The event would shut the gate, if it is news: ask the provider, and shut it if nobody answers in time."""
+    """The event would shut the gate, if it is news: ask the provider, and shut it if nobody answers
+    in time.
+    """
     try:
         async with asyncio.timeout(ASK_FOR):
             told = await provider.get_subscription(subscription_id)
     except (ProviderError, TimeoutError) as problem:
-        log.warning("provider_not_asked", event_id=event.event_id, problem=f"{type(problem).__name__}: {problem}")
+        log.warning(
+            "provider_not_asked",
+            event_id=event.event_id,
+            problem=f"{type(problem).__name__}: {problem}",
+        )
         async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
-            return (await state_updates.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)).value
-    outcome = f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
+            return (
+                await state_updates.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)
+            ).value
+    outcome = (
+        f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
+    )
     async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
-        await state_updates.clear_up(conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC))
+        await state_updates.clear_up(
+            conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC)
+        )
     return outcome

@@ -29,7 +29,9 @@ def _sender(text: str) -> str:
 Sender = Annotated[
     str,
     AfterValidator(_sender),
-    Field(description="A phone number, short code, alphanumeric sender id or messaging service's sid."),
+    Field(
+        description="A phone number, short code, alphanumeric sender id or messaging service's sid."
+    ),
 ]
 GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 
@@ -37,7 +39,8 @@ GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 class NewOrganization(Body):
     """`grace_period` is in seconds: how long it keeps sending while a payment is past due.
 
-    `price_per_segment` counts where no rate is set; without it only countries with a rate are sent to.
+    `price_per_segment` counts where no rate is set; without it only countries with a rate are sent
+    to.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -55,8 +58,8 @@ class NewOrganization(Body):
 class OrganizationChange(Body):
     """Only what is named changes. `price_per_segment` null: only countries with a rate are sent to.
 
-    A new price counts for recipients that are loaded and single messages that are sent from now on; a new
-    grace period also for one that runs.
+    A new price counts for recipients that are loaded and single messages that are sent from now on;
+    a new grace period also for one that runs.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"sender": "ACME"}]})
@@ -90,7 +93,9 @@ class OrganizationOut(BaseModel):
     sender: str
     price_per_segment: Decimal | None
     grace_period: int
-    messages_per_second: int | None = Field(default=None, description="How fast its campaigns may go.")
+    messages_per_second: int | None = Field(
+        default=None, description="How fast its campaigns may go."
+    )
     created_at: Time | None
 
     @classmethod
@@ -101,7 +106,8 @@ class OrganizationOut(BaseModel):
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
             sender=organization.sender,
-            price_per_segment=organization.price_per_segment and organization.price_per_segment.micros,
+            price_per_segment=organization.price_per_segment
+            and organization.price_per_segment.micros,
             grace_period=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,

@@ -20,12 +20,16 @@ log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
 
-@router.patch("/{organization_id}", dependencies=[WRITE], summary="Change its name, sender, price or grace period")
+@router.patch(
+    "/{organization_id}",
+    dependencies=[WRITE],
+    summary="Change its name, sender, price or grace period",
+)
 async def change(
     organization_id: OrganizationId, asked: OrganizationChange, caller: Caller, here: Here
 ) -> OrganizationOut:
-    """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go on; one that is
-    being sent uses it from its next window of messages on.
+    """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go
+    on; one that is being sent uses it from its next window of messages on.
     """
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
@@ -37,8 +41,12 @@ async def change(
         if (
             after.grace != before.grace
         ):  # one that runs may be over now; a suspension that it caused, the lifecycle lifts
-            await decisions.settle(conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False)
-        resumed = await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
+            await decisions.settle(
+                conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False
+            )
+        resumed = (
+            await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
+        )
     names = sorted(asked.model_fields_set)
     log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)
     here.ring(organization_id)
@@ -56,5 +64,7 @@ def _changed(before: Organization, asked: OrganizationChange) -> Organization:
         after = replace(after, grace=timedelta(seconds=asked.grace_period))
     if "price_per_segment" in asked.model_fields_set:
         price = asked.price_per_segment
-        after = replace(after, price_per_segment=None if price is None else Money(price, before.currency))
+        after = replace(
+            after, price_per_segment=None if price is None else Money(price, before.currency)
+        )
     return after

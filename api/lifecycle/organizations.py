@@ -1,4 +1,6 @@
-"""Organizations: onboard them, ask whether they may send and why, suspend and reinstate them by hand."""
+"""Organizations: onboard them, ask whether they may send and why, suspend and reinstate them by
+hand.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +33,9 @@ HELD = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 
 @router.post("", status_code=201, dependencies=[WRITE], summary="Onboard an organization")
 async def create(asked: NewOrganization, here: Here, response: Response) -> OrganizationOut:
-    """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other content 409."""
+    """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other
+    content 409.
+    """
     wanted = _wanted(asked, here.services.settings.grace_period)
     async with here.snapshot() as conn:
         before = await organizations.get(conn, wanted.id)
@@ -56,7 +60,9 @@ async def create(asked: NewOrganization, here: Here, response: Response) -> Orga
 @router.get("", dependencies=[READ], summary="List organizations by id")
 async def page(
     here: Here,
-    after: Annotated[str | None, Query(description="The last id of the page before.", max_length=100)] = None,
+    after: Annotated[
+        str | None, Query(description="The last id of the page before.", max_length=100)
+    ] = None,
     limit: Limit = 100,
 ) -> OrganizationPage:
     if after is not None and not after.isprintable():
@@ -64,7 +70,8 @@ async def page(
     async with here.snapshot() as conn:
         found = await organizations.page(conn, after=after, limit=limit)
     return OrganizationPage(
-        organizations=[OrganizationOut.of(one) for one in found], next=found[-1].id if len(found) == limit else None
+        organizations=[OrganizationOut.of(one) for one in found],
+        next=found[-1].id if len(found) == limit else None,
     )
 
 
@@ -77,44 +84,68 @@ async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
     return OrganizationOut.of(found)
 
 
-@router.put("/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go")
+@router.put(
+    "/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go"
+)
 async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> OrganizationOut:
     """Counts from the next batch on. Null: as fast as the whole account at Twilio may."""
     async with here.services.engine.begin() as conn:
-        organization = await organizations.set_pace(conn, organization_id, asked.messages_per_second)
+        organization = await organizations.set_pace(
+            conn, organization_id, asked.messages_per_second
+        )
     if organization is None:
         raise not_found("organization")
     return OrganizationOut.of(organization)
 
 
-@router.get("/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why")
+@router.get(
+    "/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why"
+)
 async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     """What a debit of one segment would be answered now."""
     async with here.snapshot() as conn:
         found = await explanations.why_not(conn, organization_id)
     if found is None:
         raise not_found("organization")
-    return CanSend(can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found])
+    return CanSend(
+        can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found]
+    )
 
 
 @router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
-async def suspend(organization_id: OrganizationId, asked: Why, caller: Caller, here: Here) -> StandingOut:
-    """Places the block `admin`: when this is answered, not one debit commits any more. Idempotent."""
-    held = HeldBlock(kind=Block.ADMIN, reference="", reason=asked.reason, placed_by=f"{caller.name} ({caller.id})")
+async def suspend(
+    organization_id: OrganizationId, asked: Why, caller: Caller, here: Here
+) -> StandingOut:
+    """Places the block `admin`: when this is answered, not one debit commits any more.
+    Idempotent.
+    """
+    held = HeldBlock(
+        kind=Block.ADMIN,
+        reference="",
+        reason=asked.reason,
+        placed_by=f"{caller.name} ({caller.id})",
+    )
     async with here.services.engine.begin() as conn:
         standing = await state_updates.block(conn, organization_id, held, now=datetime.now(UTC))
     return _settled(standing, here)
 
 
-@router.post("/{organization_id}/reinstate", dependencies=[OPERATOR], summary="Lift the suspension made by hand")
+@router.post(
+    "/{organization_id}/reinstate",
+    dependencies=[OPERATOR],
+    summary="Lift the suspension made by hand",
+)
 async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here) -> StandingOut:
-    """Lifts the block `admin`. It may send again once no other block stands and the steps are done. Idempotent."""
+    """Lifts the block `admin`. It may send again once no other block stands and the steps are done.
+    Idempotent.
+    """
     return await _lift(organization_id, Block.ADMIN, "", caller, here, must_stand=False)
 
 
 @router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
 async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) -> list[BlockOut]:
-    """Those that stand by themselves can be lifted by an operator; the others follow from the subscription.
+    """Those that stand by themselves can be lifted by an operator; the others follow from the
+    subscription.
 
     What an operator noted, an operator's key alone is told.
     """
@@ -127,32 +158,46 @@ async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) ->
 
 
 @router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
-async def lift(organization_id: OrganizationId, kind: str, caller: Caller, here: Here) -> StandingOut:
-    """Lifts a block without a reference. One that does not stand, as after it was lifted, is answered 404."""
+async def lift(
+    organization_id: OrganizationId, kind: str, caller: Caller, here: Here
+) -> StandingOut:
+    """Lifts a block without a reference. One that does not stand, as after it was lifted, is
+    answered 404.
+    """
     return await _lift(organization_id, _held(kind), "", caller, here)
 
 
 @router.delete(
-    "/{organization_id}/blocks/{kind}/{reference:path}", dependencies=[OPERATOR], summary="Lift one of several blocks"
+    "/{organization_id}/blocks/{kind}/{reference:path}",
+    dependencies=[OPERATOR],
+    summary="Lift one of several blocks",
 )
 async def lift_one(
     organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
 ) -> StandingOut:
-    """Lifts the block with this reference, such as one dispute's id. One that does not stand is answered 404.
+    """Lifts the block with this reference, such as one dispute's id. One that does not stand is
+    answered 404.
 
-    To lift `dispute/receivable` is to forgive what the organization owes for payments that were taken back.
+    To lift `dispute/receivable` is to forgive what the organization owes for payments that were
+    taken back.
     """
     if not reference.isprintable():
         raise not_found("block")
     return await _lift(organization_id, _held(kind), reference, caller, here)
 
 
-@router.get("/{organization_id}/receipts", dependencies=[READ], summary="What each suspension and reactivation did")
+@router.get(
+    "/{organization_id}/receipts",
+    dependencies=[READ],
+    summary="What each suspension and reactivation did",
+)
 async def list_receipts(
     organization_id: OrganizationId,
     caller: Caller,
     here: Here,
-    before: Annotated[int | None, Query(description="Only those of epochs below.", ge=0, le=2**62)] = None,
+    before: Annotated[
+        int | None, Query(description="Only those of epochs below.", ge=0, le=2**62)
+    ] = None,
     limit: Limit = 100,
 ) -> list[ReceiptOut]:
     """The newest first, with every step's time and what passed the shut gate (0)."""
@@ -187,13 +232,22 @@ async def _check_account(here: Context, sid: str) -> None:
     except NotFound as problem:
         raise invalid("twilio_account_sid", "Twilio does not know this account") from problem
     if account.owner_sid == account.sid:
-        raise invalid("twilio_account_sid", "it is a main account: suspending it would stop every organization")
+        raise invalid(
+            "twilio_account_sid",
+            "it is a main account: suspending it would stop every organization",
+        )
     if account.status is AccountStatus.CLOSED:
         raise invalid("twilio_account_sid", "the account is closed")
 
 
 async def _lift(
-    organization_id: str, kind: Block, reference: str, caller: Caller, here: Context, *, must_stand: bool = True
+    organization_id: str,
+    kind: Block,
+    reference: str,
+    caller: Caller,
+    here: Context,
+    *,
+    must_stand: bool = True,
 ) -> StandingOut:
     by = f"{caller.name} ({caller.id})"
     now = datetime.now(UTC)
@@ -205,7 +259,9 @@ async def _lift(
                 raise not_found("block of this organization" if known else "organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
-        standing = await state_updates.unblock(conn, organization_id, kind, reference, by=by, now=now)
+        standing = await state_updates.unblock(
+            conn, organization_id, kind, reference, by=by, now=now
+        )
     return _settled(standing, here)
 
 
@@ -213,7 +269,10 @@ def _held(kind: str) -> Block:
     for block in HELD:
         if block.value == kind:
             return block
-    raise invalid("kind", f"only {', '.join(block.value for block in HELD)} can be lifted; others follow from payment")
+    raise invalid(
+        "kind",
+        f"only {', '.join(block.value for block in HELD)} can be lifted; others follow from payment",
+    )
 
 
 def _settled(standing: Standing | None, here: Context) -> StandingOut:

@@ -31,12 +31,17 @@ class StandingOut(BaseModel):
             applied_epoch=standing.applied_epoch,
             applied=not standing.behind,
             deadline=standing.deadline,
-            blocks=[ReasonOut(code=block.value, text=IN_WORDS[block]) for block in sorted(standing.blocks)],
+            blocks=[
+                ReasonOut(code=block.value, text=IN_WORDS[block])
+                for block in sorted(standing.blocks)
+            ],
         )
 
 
 class BlockOut(BaseModel):
-    """`held` ones stand by themselves until they are lifted; the others follow from the subscription."""
+    """`held` ones stand by themselves until they are lifted; the others follow from the
+    subscription.
+    """
 
     model_config = ConfigDict(title="Block")
 
@@ -70,7 +75,9 @@ class BlockOut(BaseModel):
 
 
 class ReceiptOut(BaseModel):
-    """One suspension or reactivation. The leaks are counted when a suspension has finished: both are 0."""
+    """One suspension or reactivation. The leaks are counted when a suspension has finished: both
+    are 0.
+    """
 
     model_config = ConfigDict(title="Receipt")
 

@@ -24,14 +24,18 @@ class SubscriptionRef(BaseModel):
 
 
 class MigrationOut(BaseModel):
-    """The customer consents at `checkout_url` until `expires_at`; the target charges first at `first_charge_at`."""
+    """The customer consents at `checkout_url` until `expires_at`; the target charges first at
+    `first_charge_at`.
+    """
 
     model_config = ConfigDict(title="Migration")
 
     organization_id: str
     id: UUID
     state: str = Field(examples=["offered"])
-    text: str = Field(examples=["the customer has the link of a checkout, and has not consented yet"])
+    text: str = Field(
+        examples=["the customer has the link of a checkout, and has not consented yet"]
+    )
     reason: str
     source: SubscriptionRef
     target: SubscriptionRef
@@ -49,8 +53,12 @@ class MigrationOut(BaseModel):
             state=one.state.value,
             text=IN_WORDS[one.state],
             reason=one.reason,
-            source=SubscriptionRef(provider=one.source_provider.value, subscription_id=one.source_subscription_id),
-            target=SubscriptionRef(provider=one.target_provider.value, subscription_id=one.target_subscription_id),
+            source=SubscriptionRef(
+                provider=one.source_provider.value, subscription_id=one.source_subscription_id
+            ),
+            target=SubscriptionRef(
+                provider=one.target_provider.value, subscription_id=one.target_subscription_id
+            ),
             checkout_url=one.checkout_url,
             first_charge_at=one.first_charge_at,
             expires_at=one.expires_at,

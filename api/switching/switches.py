@@ -22,10 +22,13 @@ router = APIRouter(prefix="/v1", tags=["migration"])
     dependencies=[OPERATOR],
     summary="Move the customer to another provider",
 )
-async def start(organization_id: OrganizationId, asked: NewMigration, here: Here, response: Response) -> MigrationOut:
+async def start(
+    organization_id: OrganizationId, asked: NewMigration, here: Here, response: Response
+) -> MigrationOut:
     """Starts it; the customer has to consent by the `checkout_url` that appears in a moment.
 
-    Open already, and to the same plan: 200. 409: another one is open, or there is no subscription to move.
+    Open already, and to the same plan: 200. 409: another one is open, or there is no subscription
+    to move.
     """
     provider_of(here, asked.provider)
     async with here.services.engine.begin() as conn:
@@ -34,9 +37,16 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
         source = await paid_for(here, conn, organization_id)
         before = await switches.open_one(conn, organization_id)
         if before is None and source.provider is asked.provider:
-            raise Problem(Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already")
-        if before is not None and (before.target_provider, before.target_plan_id) != (asked.provider, asked.plan_id):
-            raise Problem(Kind.CONFLICT, f"a migration to {before.target_provider.value} is under way")
+            raise Problem(
+                Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already"
+            )
+        if before is not None and (before.target_provider, before.target_plan_id) != (
+            asked.provider,
+            asked.plan_id,
+        ):
+            raise Problem(
+                Kind.CONFLICT, f"a migration to {before.target_provider.value} is under way"
+            )
         if before is None:
             await switches.start(
                 conn,
@@ -54,7 +64,11 @@ async def start(organization_id: OrganizationId, asked: NewMigration, here: Here
     return MigrationOut.of(found)
 
 
-@router.get("/organizations/{organization_id}/migration", dependencies=[READ], summary="Where its migration is")
+@router.get(
+    "/organizations/{organization_id}/migration",
+    dependencies=[READ],
+    summary="Where its migration is",
+)
 async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
     """The one under way or, without one, the last."""
     async with here.snapshot() as conn:
@@ -69,7 +83,9 @@ async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
 async def page(
     here: Here,
     state: Annotated[Progress | None, Query(description="Only those that are there.")] = None,
-    after: Annotated[str | None, Query(description="The last organization of the page before.", max_length=100)] = None,
+    after: Annotated[
+        str | None, Query(description="The last organization of the page before.", max_length=100)
+    ] = None,
     limit: Limit = 100,
 ) -> MigrationPage:
     """The newest of each organization."""

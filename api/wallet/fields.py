@@ -17,11 +17,14 @@ MOST = 1_000
 class NewPosting(Body):
     """The reference counts once: the same again is answered again, other content is a conflict.
 
-    Without one, the header `Idempotency-Key` is the reference; in a list followed by a colon and the place, from 1.
+    Without one, the header `Idempotency-Key` is the reference; in a list followed by a colon and
+    the place, from 1.
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"reference_id": "order-991", "amount": "12.50", "currency": "USD"}]}
+        json_schema_extra={
+            "examples": [{"reference_id": "order-991", "amount": "12.50", "currency": "USD"}]
+        }
     )
 
     reference_id: Reference | None = None
@@ -35,7 +38,8 @@ def _form(body: object) -> str:
 
 
 NewPostings = Annotated[
-    Annotated[NewPosting, Tag("one")] | Annotated[list[NewPosting], Field(min_length=1, max_length=MOST), Tag("list")],
+    Annotated[NewPosting, Tag("one")]
+    | Annotated[list[NewPosting], Field(min_length=1, max_length=MOST), Tag("list")],
     Discriminator(_form),
 ]
 """One posting, or up to a thousand that are decided one after the other."""
@@ -49,7 +53,9 @@ class WalletOut(BaseModel):
     organization_id: str
     balance: Decimal
     held: Decimal = Field(description="What open holds have set aside.")
-    available: Decimal = Field(description="The balance without what is held: what a debit may take.")
+    available: Decimal = Field(
+        description="The balance without what is held: what a debit may take."
+    )
     receivable: Decimal = Field(
         description="What it owes: payers got it back, and it was spent. The next top-up covers it first."
     )
@@ -83,7 +89,9 @@ class WalletOut(BaseModel):
 
 
 class EntryOut(BaseModel):
-    """`amount` is signed: what left the wallet is negative. `seq` counts the wallet's entries from 1 without a gap."""
+    """`amount` is signed: what left the wallet is negative. `seq` counts the wallet's entries from
+    1 without a gap.
+    """
 
     model_config = ConfigDict(title="Entry")
 
@@ -116,13 +124,17 @@ class EntryOut(BaseModel):
 
 
 def _described(entry: Entry) -> str:
-    """What a caller wrote is told as it is; Twilio's words in refunds of earlier releases name the recipient."""
+    """What a caller wrote is told as it is; Twilio's words in refunds of earlier releases name the
+    recipient.
+    """
     of_ours = entry.reference_id.startswith("refund:message:")
     return redact_text(entry.description) if of_ours else entry.description
 
 
 class PostingOut(BaseModel):
-    """What became of one posting of a list: its entry, or the problem that it would have been answered with alone."""
+    """What became of one posting of a list: its entry, or the problem that it would have been
+    answered with alone.
+    """
 
     model_config = ConfigDict(title="PostingOutcome")
 

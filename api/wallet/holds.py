@@ -11,7 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.context import Here, Limit, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.errors import not_found
-from api.http.fields import Amount, Body, Currency, Decimal, Moment, NewReference, Note, Reference, Time
+from api.http.fields import (
+    Amount,
+    Body,
+    Currency,
+    Decimal,
+    Moment,
+    NewReference,
+    Note,
+    Reference,
+    Time,
+)
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
@@ -25,7 +35,9 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet/holds", ta
 
 
 async def _hold_reference(
-    reference_id: Annotated[str, Path(description="The hold's reference; it may hold slashes.", examples=["ride-17"])],
+    reference_id: Annotated[
+        str, Path(description="The hold's reference; it may hold slashes.", examples=["ride-17"])
+    ],
 ) -> str:
     if not reference_id.isprintable():
         raise not_found("hold")
@@ -41,7 +53,12 @@ class NewHold(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"reference_id": "ride-17", "amount": "20.00", "currency": "USD", "expires_at": "2026-12-24T18:00:00Z"}
+                {
+                    "reference_id": "ride-17",
+                    "amount": "20.00",
+                    "currency": "USD",
+                    "expires_at": "2026-12-24T18:00:00Z",
+                }
             ]
         }
     )
@@ -49,7 +66,9 @@ class NewHold(Body):
     reference_id: NewReference
     amount: Amount
     currency: Currency
-    expires_at: Annotated[Moment, Field(description="When it is let go of; in the future, within a year.")]
+    expires_at: Annotated[
+        Moment, Field(description="When it is let go of; in the future, within a year.")
+    ]
     description: Note = ""
 
 
@@ -99,8 +118,12 @@ class HoldPage(BaseModel):
     responses={200: {"description": "It was reserved before"}},
     summary="Set money aside",
 )
-async def reserve(organization_id: OrganizationId, asked: NewHold, here: Here, response: Response) -> HoldOut:
-    """No debit takes it until it is captured, released or expires. 402: not enough; 423: suspended or frozen."""
+async def reserve(
+    organization_id: OrganizationId, asked: NewHold, here: Here, response: Response
+) -> HoldOut:
+    """No debit takes it until it is captured, released or expires. 402: not enough; 423: suspended
+    or frozen.
+    """
     hold = Hold(
         reference_id=asked.reference_id,
         amount=Money(asked.amount, asked.currency),
@@ -120,7 +143,9 @@ async def list_holds(
     organization_id: OrganizationId,
     here: Here,
     status: HoldStatus | None = None,
-    after: Annotated[Reference | None, Query(description="Only references behind this one.")] = None,
+    after: Annotated[
+        Reference | None, Query(description="Only references behind this one.")
+    ] = None,
     limit: Limit = 100,
 ) -> HoldPage:
     async with here.snapshot() as conn:
@@ -129,20 +154,29 @@ async def list_holds(
             raise not_found("organization")
         found = await holds.page(conn, wallet, status=status, after=after, limit=limit)
     return HoldPage(
-        holds=[HoldOut.of(hold) for hold in found], next=found[-1].reference_id if len(found) == limit else None
+        holds=[HoldOut.of(hold) for hold in found],
+        next=found[-1].reference_id if len(found) == limit else None,
     )
 
 
-@router.post("/{reference_id:path}/capture", dependencies=[WRITE], summary="Debit all or part of it")
+@router.post(
+    "/{reference_id:path}/capture", dependencies=[WRITE], summary="Debit all or part of it"
+)
 async def capture(
-    organization_id: OrganizationId, reference_id: HoldReference, here: Here, asked: NewCapture | None = None
+    organization_id: OrganizationId,
+    reference_id: HoldReference,
+    here: Here,
+    asked: NewCapture | None = None,
 ) -> HoldOut:
-    """Once: the debit has the hold's reference, and the rest is let go of. Asked again with the same amount it is
-    answered again. 423 while the organization is suspended or the wallet frozen: the hold stays open.
+    """Once: the debit has the hold's reference, and the rest is let go of. Asked again with the
+    same amount it is answered again. 423 while the organization is suspended or the wallet frozen:
+    the hold stays open.
     """
     amount = asked.amount if asked is not None else None
     async with here.services.engine.begin() as conn:
-        outcome = await holds.capture(conn, organization_id, reference_id, amount, now=datetime.now(UTC))
+        outcome = await holds.capture(
+            conn, organization_id, reference_id, amount, now=datetime.now(UTC)
+        )
         why = await _why_not(conn, organization_id, outcome)
     told = _told(outcome, why)
     if not told.replayed:
@@ -151,7 +185,9 @@ async def capture(
 
 
 @router.post("/{reference_id:path}/release", dependencies=[WRITE], summary="Let go of it")
-async def release(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
+async def release(
+    organization_id: OrganizationId, reference_id: HoldReference, here: Here
+) -> HoldOut:
     """What was held is available again, and campaigns that waited for money go on. Idempotent."""
     async with here.services.engine.begin() as conn:
         outcome = await holds.release(conn, organization_id, reference_id, now=datetime.now(UTC))
@@ -170,7 +206,9 @@ async def get(organization_id: OrganizationId, reference_id: HoldReference, here
     return HoldOut.of(hold)
 
 
-async def _why_not(conn: AsyncConnection, organization_id: str, outcome: object) -> Sequence[Reason]:
+async def _why_not(
+    conn: AsyncConnection, organization_id: str, outcome: object
+) -> Sequence[Reason]:
     if not isinstance(outcome, Suspended | Frozen | InsufficientFunds):
         return ()
     return await explanations.why_not(conn, organization_id) or ()

@@ -28,7 +28,9 @@ from domain.wallet.ledger import (
     debit,
 )
 
-router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=LeanRoute)
+router = APIRouter(
+    prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=LeanRoute
+)
 Kind = Callable[[str, Money, str], Posting]
 ANSWERS: dict[str, Any] = {
     "status_code": 201,
@@ -39,10 +41,14 @@ ANSWERS: dict[str, Any] = {
 
 @router.post("/credits", summary="Put money in, once or a list", **ANSWERS)
 async def post_credits(
-    organization_id: OrganizationId, asked: NewPostings, here: Here, response: Response, key: OptionalKey = None
+    organization_id: OrganizationId,
+    asked: NewPostings,
+    here: Here,
+    response: Response,
+    key: OptionalKey = None,
 ) -> EntryOut | PostingsOut:
-    """201 when it is booked, 200 when the reference was booked before. A list, of 1,000 at most, is answered with 200
-    and an outcome for each. Campaigns that waited for money go on.
+    """201 when it is booked, 200 when the reference was booked before. A list, of 1,000 at most, is
+    answered with 200 and an outcome for each. Campaigns that waited for money go on.
     """
     answer = await _post(here, organization_id, credit, asked, key, response)
     await resume(here, organization_id)
@@ -51,12 +57,18 @@ async def post_credits(
 
 @router.post("/debits", summary="Take money out, once or a list", **ANSWERS)
 async def post_debits(
-    organization_id: OrganizationId, asked: NewPostings, here: Here, response: Response, key: OptionalKey = None
+    organization_id: OrganizationId,
+    asked: NewPostings,
+    here: Here,
+    response: Response,
+    key: OptionalKey = None,
 ) -> EntryOut | PostingsOut:
-    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423: suspended or frozen.
+    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423:
+    suspended or frozen.
 
-    A list, of 1,000 at most, is answered with 200 and an outcome for each. It is decided in order, each on the balance
-    that the one before left; one that is refused takes nothing from those behind it.
+    A list, of 1,000 at most, is answered with 200 and an outcome for each. It is decided in order,
+    each on the balance that the one before left; one that is refused takes nothing from those
+    behind it.
     """
     return await _post(here, organization_id, debit, asked, key, response)
 
@@ -71,7 +83,9 @@ async def _post(
 ) -> EntryOut | PostingsOut:
     if isinstance(asked, list):
         response.status_code = 200
-        return await _post_list(here, organization_id, [_posting(kind, *one) for one in _with_references(asked, key)])
+        return await _post_list(
+            here, organization_id, [_posting(kind, *one) for one in _with_references(asked, key)]
+        )
     reference = asked.reference_id or key
     if reference is None:
         raise _no_reference("reference_id")
@@ -83,7 +97,9 @@ async def _post(
     return EntryOut.of(outcome.entry, posting.amount.currency)
 
 
-async def _post_list(here: Context, organization_id: str, postings: Sequence[Posting]) -> PostingsOut:
+async def _post_list(
+    here: Context, organization_id: str, postings: Sequence[Posting]
+) -> PostingsOut:
     outcomes = await here.coalescer.post(organization_id, postings)
     if any(isinstance(outcome, WalletNotFound) for outcome in outcomes):
         raise not_found("organization")
@@ -108,7 +124,9 @@ def _posting(kind: Kind, asked: NewPosting, reference: str) -> Posting:
     return kind(reference, Money(asked.amount, asked.currency), asked.description)
 
 
-async def _why_not(here: Context, organization_id: str, outcomes: Sequence[Outcome]) -> Sequence[Reason]:
+async def _why_not(
+    here: Context, organization_id: str, outcomes: Sequence[Outcome]
+) -> Sequence[Reason]:
     if not any(isinstance(outcome, Suspended | Frozen | InsufficientFunds) for outcome in outcomes):
         return ()
     async with here.snapshot() as conn:

@@ -7,7 +7,13 @@ from domain.audit.can_send import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
-from domain.wallet.ledger import Conflict, InsufficientFunds, TooLarge, WalletNotFound, WrongCurrency
+from domain.wallet.ledger import (
+    Conflict,
+    InsufficientFunds,
+    TooLarge,
+    WalletNotFound,
+    WrongCurrency,
+)
 
 
 def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
@@ -15,7 +21,12 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
     kind = TABLE[type(outcome)]
     match outcome:
         case InsufficientFunds(balance_micros=balance, needed_micros=needed):
-            return Problem(kind, reasons=reasons, balance=to_decimal_string(balance), needed=to_decimal_string(needed))
+            return Problem(
+                kind,
+                reasons=reasons,
+                balance=to_decimal_string(balance),
+                needed=to_decimal_string(needed),
+            )
         case WalletNotFound():
             return not_found("organization")
         case Conflict(entry=entry):
@@ -30,7 +41,9 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
             return Problem(kind, reasons=reasons)
 
 
-def _of_a_hold(outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry) -> Problem:
+def _of_a_hold(
+    outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry,
+) -> Problem:
     kind = TABLE[type(outcome)]
     match outcome:
         case HoldNotFound():

@@ -40,7 +40,9 @@ async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> Wa
 async def entries(
     organization_id: OrganizationId,
     here: Here,
-    before: Annotated[int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)] = None,
+    before: Annotated[
+        int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)
+    ] = None,
     limit: Limit = 100,
 ) -> EntryPage:
     async with here.snapshot() as conn:
@@ -55,17 +57,25 @@ async def entries(
 
 
 @router.post("/freeze", dependencies=[OPERATOR], summary="Freeze it by hand")
-async def freeze(organization_id: OrganizationId, asked: Why, caller: Caller, here: Here) -> WalletOut:
-    """No debit commits any more when this is answered, and running campaigns are parked. Idempotent."""
+async def freeze(
+    organization_id: OrganizationId, asked: Why, caller: Caller, here: Here
+) -> WalletOut:
+    """No debit commits any more when this is answered, and running campaigns are parked.
+    Idempotent.
+    """
     async with here.services.engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
         parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
-        await wallets.freeze(conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True)
+        await wallets.freeze(
+            conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True
+        )
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
-    log.info("wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked))
+    log.info(
+        "wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked)
+    )
     here.ring_campaigns(organization_id, *parked)
     if wallet is None:
         raise not_found("organization")
@@ -82,7 +92,10 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
         if standing.status is Status.SUSPENDED:  # what was frozen waits for that from now on
             await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
         await wallets.unfreeze_by_operator(
-            conn, organization_id, epoch=standing.epoch, cause=f"unfrozen by {caller.name} ({caller.id})"
+            conn,
+            organization_id,
+            epoch=standing.epoch,
+            cause=f"unfrozen by {caller.name} ({caller.id})",
         )
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
@@ -94,11 +107,19 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
 
 
 async def resume(here: Context, organization_id: str) -> None:
-    """Let parked campaigns go on where they may. What was booked is booked, whatever happens here."""
+    """Let parked campaigns go on where they may. What was booked is booked, whatever happens
+    here.
+    """
     resumed: list[UUID] = []
     try:
         async with here.services.engine.begin() as conn:
-            resumed = await parked_campaigns.resume_eligible(conn, organization_id, now=datetime.now(UTC))
+            resumed = await parked_campaigns.resume_eligible(
+                conn, organization_id, now=datetime.now(UTC)
+            )
     except SQLAlchemyError as problem:
-        log.warning("resume_failed", organization_id=organization_id, problem=str(problem).partition("\n")[0])
+        log.warning(
+            "resume_failed",
+            organization_id=organization_id,
+            problem=str(problem).partition("\n")[0],
+        )
     here.ring_campaigns(organization_id, *resumed)

@@ -1,7 +1,9 @@
-"""What the migrations make of the database, in lines; `certify` compares, so that nothing is dropped unseen.
+"""What the migrations make of the database, in lines; `certify` compares, so that nothing is
+dropped unseen.
 
-The file beside it is written by `python -m tools.catalogue` after a migration. It is compared where the schema is of
-that revision, on a server of that major version: another one may put a definition in other words.
+The file beside it is written by `python -m tools.catalogue` after a migration. It is compared where
+the schema is of that revision, on a server of that major version: another one may put a definition
+in other words.
 """
 
 from functools import cache

@@ -1,4 +1,6 @@
-"""The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what breaks it."""
+"""The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what
+breaks it.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -59,14 +61,19 @@ Progress = Callable[[int, int, str], None]
 
 
 @asynccontextmanager
-async def snapshot(engine: AsyncEngine, *, longest: timedelta = timedelta(0)) -> AsyncIterator[AsyncConnection]:
-    """One snapshot of the database, which is not written to: whatever is compared has to be read on it.
+async def snapshot(
+    engine: AsyncEngine, *, longest: timedelta = timedelta(0)
+) -> AsyncIterator[AsyncConnection]:
+    """One snapshot of the database, which is not written to: whatever is compared has to be read on
+    it.
 
     A large ledger takes its time: no statement may take longer than `longest`, zero for no limit.
     """
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        await conn.execute(text(f"SET LOCAL statement_timeout = {longest // timedelta(milliseconds=1)}"))
+        await conn.execute(
+            text(f"SET LOCAL statement_timeout = {longest // timedelta(milliseconds=1)}")
+        )
         yield conn
 
 
@@ -79,7 +86,8 @@ async def examine(
 
 
 async def certify(conn: AsyncConnection, progress: Progress | None = None) -> list[Finding]:
-    """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ transaction.
+    """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ
+    transaction.
 
     Before each check `progress` is told how many are done, of how many, and which is next.
     """

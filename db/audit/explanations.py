@@ -1,4 +1,6 @@
-"""Why an organization may or may not send: the reasons in words, and everything an operator needs on one page."""
+"""Why an organization may or may not send: the reasons in words, and everything an operator needs
+on one page.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +61,8 @@ class Explanation:
 
 
 async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] | None:
-    """Why a message would not be paid for now; empty if it would. None if there is no such organization.
+    """Why a message would not be paid for now; empty if it would. None if there is no such
+    organization.
 
     Call it in a REPEATABLE READ transaction, as `explain`.
     """

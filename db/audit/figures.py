@@ -19,9 +19,9 @@ from domain.lifecycle.standing import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of them that wait for a
-    person. `alerts` are the standing ones by kind, `waiting` the campaigns that do not move, by why.
-    `unsettled` messages were handed to Twilio, which did not answer.
+    """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of
+    them that wait for a person. `alerts` are the standing ones by kind, `waiting` the campaigns
+    that do not move, by why. `unsettled` messages were handed to Twilio, which did not answer.
     """
 
     organizations: Mapping[Status, int]
@@ -50,7 +50,9 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
     rows = standing.all()
     since = min((row.since for row in rows if row.since is not None), default=now)
     raised = await conn.execute(
-        select(alerts.c.kind, func.count().label("all")).where(alerts.c.cleared_at.is_(None)).group_by(alerts.c.kind)
+        select(alerts.c.kind, func.count().label("all"))
+        .where(alerts.c.cleared_at.is_(None))
+        .group_by(alerts.c.kind)
     )
     return Figures(
         organizations=dict.fromkeys(Status, 0) | {Status(row.status): row.all for row in rows},

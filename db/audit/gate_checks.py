@@ -1,4 +1,6 @@
-"""The checks of gates and freezes: nothing passed them, and their history is the one that the receipts tell."""
+"""The checks of gates and freezes: nothing passed them, and their history is the one that the
+receipts tell.
+"""
 
 from db.audit.checks import Check
 
@@ -10,7 +12,8 @@ INTERVALS = """
 """
 SHUT = INTERVALS.format(shut="'shut'", opened="'opened'")
 SUSPENSION_STEPS = (
-    """'[{"step": "suspend_twilio_subaccount"}, {"step": "freeze_wallet"}, {"step": "pause_campaigns"}]'"""
+    """'[{"step": "suspend_twilio_subaccount"}, {"step": "freeze_wallet"}, """
+    """{"step": "pause_campaigns"}]'"""
 )
 REACTIVATION_STEPS = (
     """'[{"step": "reactivate_twilio_subaccount"}, {"step": "unfreeze_wallet"}, """
@@ -84,7 +87,8 @@ GATE_CHECKS = (
     Check(
         guarantee=3,
         claim="standings that are not what their receipts add up to",
-        # Each change of mind has its receipt, and the first of them suspends: an odd epoch is a suspension's.
+        # Each change of mind has its receipt, and the first of them suspends: an odd epoch is a
+        # suspension's.
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id) FILTER (WHERE wrong)
         FROM (
@@ -102,7 +106,8 @@ GATE_CHECKS = (
     Check(
         guarantee=3,
         claim="receipts that are applied and not finished, or finished without all their steps",
-        # Steps are noted in order; where one was refused the receipt stays open, and its last line is another one's.
+        # Steps are noted in order; where one was refused the receipt stays open, and its last line
+        # is another one's.
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', epoch ' || epoch) FILTER (WHERE wrong)

@@ -1,4 +1,6 @@
-"""The checks of messages and campaigns: each message is paid for once, and campaigns stop and go on as they may."""
+"""The checks of messages and campaigns: each message is paid for once, and campaigns stop and go on
+as they may.
+"""
 
 from db.audit.checks import Check
 from db.audit.gate_checks import SHUT

@@ -1,4 +1,6 @@
-"""The checks of what providers told: each delivery stored once, each payment booked once, nothing credited for less."""
+"""The checks of what providers told: each delivery stored once, each payment booked once, nothing
+credited for less.
+"""
 
 from db.audit.checks import Check
 from domain.wallet import references

@@ -1,4 +1,6 @@
-"""The checks of what payers got back: in the ledger once, never more than was paid, and no debt without its block."""
+"""The checks of what payers got back: in the ledger once, never more than was paid, and no debt
+without its block.
+"""
 
 from db.audit.checks import Check
 
@@ -32,7 +34,8 @@ REVERSAL_CHECKS = (
     Check(
         guarantee=4,
         claim="reversals that count for less, or for another purse, than the payment that they take back",
-        # Of several reversals of one payment the later ones may count for what the earlier ones left.
+        # Of several reversals of one payment the later ones may count for what the earlier ones
+        # left.
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', ' || provider || ' ' || object_id) FILTER (WHERE wrong)

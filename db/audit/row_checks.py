@@ -1,4 +1,6 @@
-"""The check that no row refers to one that is gone, and that each organization has its wallet and its standing."""
+"""The check that no row refers to one that is gone, and that each organization has its wallet and
+its standing.
+"""
 
 from sqlalchemy import ForeignKeyConstraint
 
@@ -28,8 +30,14 @@ def _orphans(constraint: ForeignKeyConstraint) -> str:
 
 
 def _all() -> str:
-    constraints = [constraint for table in metadata.sorted_tables for constraint in table.foreign_key_constraints]
-    parts = [_orphans(constraint) for constraint in sorted(constraints, key=lambda one: str(one.name))]
+    constraints = [
+        constraint
+        for table in metadata.sorted_tables
+        for constraint in table.foreign_key_constraints
+    ]
+    parts = [
+        _orphans(constraint) for constraint in sorted(constraints, key=lambda one: str(one.name))
+    ]
     parts += [PAIRS.format(table=table) for table in ("wallets", "standings")]
     return " UNION ALL ".join(parts)
 

@@ -1,4 +1,6 @@
-"""Collections: attempts at charging what a subscription owes, each known by its key; its final answer stays."""
+"""Collections: attempts at charging what a subscription owes, each known by its key; its final
+answer stays.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +28,9 @@ class Collection:
 
 
 async def begin(conn: AsyncConnection, attempt: Collection) -> Collection:
-    """The attempt as it was begun first under its key, which is this one if the key is new. The caller commits."""
+    """The attempt as it was begun first under its key, which is this one if the key is new. The
+    caller commits.
+    """
     await conn.execute(
         upsert(collections)
         .values(
@@ -51,7 +55,9 @@ async def begin(conn: AsyncConnection, attempt: Collection) -> Collection:
     )
 
 
-async def settle(conn: AsyncConnection, attempt: Collection, status: PaymentStatus, payment_id: str | None) -> None:
+async def settle(
+    conn: AsyncConnection, attempt: Collection, status: PaymentStatus, payment_id: str | None
+) -> None:
     """Record the provider's final answer; the first one stays. The caller commits."""
     await conn.execute(
         update(collections)

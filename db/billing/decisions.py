@@ -1,4 +1,6 @@
-"""Decisions: what a standing is decided from, read together, and the standing that follows from it."""
+"""Decisions: what a standing is decided from, read together, and the standing that follows from
+it.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +35,8 @@ _FACTS = (
     )
     .outerjoin(
         subscriptions_table,
-        (subscriptions_table.c.organization_id == organizations.c.id) & subscriptions_table.c.is_current,
+        (subscriptions_table.c.organization_id == organizations.c.id)
+        & subscriptions_table.c.is_current,
     )
     .where(organizations.c.id == _ID)
 )
@@ -43,7 +46,8 @@ _FACTS = (
 class Facts:
     """All that a decision is made from.
 
-    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the current one.
+    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the
+    current one.
     """
 
     policy: Policy
@@ -52,7 +56,9 @@ class Facts:
     others: bool
 
     def decide(self, now: datetime) -> Decision:
-        return decide(NOBODY if self.current is None else self.current.record, self.held, self.policy, now)
+        return decide(
+            NOBODY if self.current is None else self.current.record, self.held, self.policy, now
+        )
 
 
 async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
@@ -69,7 +75,9 @@ async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
 async def settle(
     conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
 ) -> Standing | None:
-    """Lock the standing and settle it by what is recorded. None if there is no such organization."""
+    """Lock the standing and settle it by what is recorded. None if there is no such
+    organization.
+    """
     standing = await standings.lock(conn, organization_id)
     if standing is None:
         return None
@@ -78,12 +86,20 @@ async def settle(
 
 
 async def settle_locked(
-    conn: AsyncConnection, standing: Standing, known: Facts, *, now: datetime, cause: str, may_open: bool
+    conn: AsyncConnection,
+    standing: Standing,
+    known: Facts,
+    *,
+    now: datetime,
+    cause: str,
+    may_open: bool,
 ) -> Standing:
-    """Decide anew, and have it recorded, which shuts the gate in the same transaction if the decision says so.
+    """Decide anew, and have it recorded, which shuts the gate in the same transaction if the
+    decision says so.
 
-    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in a webhook's own
-    answer, no block is lifted either. The caller holds the standing, as `standings.lock` returned it, and commits.
+    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in
+    a webhook's own answer, no block is lifted either. The caller holds the standing, as
+    `standings.lock` returned it, and commits.
     """
     decision = known.decide(now)
     if not may_open and standing.status is Status.SUSPENDED:

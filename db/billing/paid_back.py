@@ -1,19 +1,34 @@
-"""Whether what paid for a subscription's period was paid back: of all payments made in it, not of the newest alone."""
+"""Whether what paid for a subscription's period was paid back: of all payments made in it, not of
+the newest alone.
+"""
 
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Interval, case, func, literal, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Interval,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 
 from db.tables.billing import payments, reversals, subscriptions
 
 EARLY = timedelta(days=1)
-"""So long before a period begins, and at most a quarter of it, it may be paid for: PayPal rounds to an hour of the day.
+"""So long before a period begins, and at most a quarter of it, it may be paid for: PayPal rounds to
+an hour of the day.
 """
 
 _REVERSED = (
     select(func.coalesce(func.sum(reversals.c.amount_micros), 0))
-    .where(reversals.c.organization_id == payments.c.organization_id, reversals.c.provider == payments.c.provider)
+    .where(
+        reversals.c.organization_id == payments.c.organization_id,
+        reversals.c.provider == payments.c.provider,
+    )
     .where(reversals.c.payment_id == payments.c.object_id, reversals.c.returned_at.is_(None))
     .correlate(payments)
     .scalar_subquery()
@@ -31,11 +46,18 @@ def _of_subscription(table: FromClause) -> tuple[ColumnElement[bool], ...]:
 
 _ALL = payments.alias("all_payments")
 _NEWEST: Any = (
-    select(func.max(_ALL.c.occurred_at)).where(*_of_subscription(_ALL)).correlate(subscriptions).scalar_subquery()
+    select(func.max(_ALL.c.occurred_at))
+    .where(*_of_subscription(_ALL))
+    .correlate(subscriptions)
+    .scalar_subquery()
 )
-_QUARTER: Any = literal_column("(subscriptions.paid_until - subscriptions.paid_from) / 4", Interval())
+_QUARTER: Any = literal_column(
+    "(subscriptions.paid_until - subscriptions.paid_from) / 4", Interval()
+)
 _BEGINS = func.coalesce(
-    subscriptions.c.paid_from - func.least(_QUARTER, literal(EARLY)), subscriptions.c.paid_at - EARLY, _NEWEST
+    subscriptions.c.paid_from - func.least(_QUARTER, literal(EARLY)),
+    subscriptions.c.paid_at - EARLY,
+    _NEWEST,
 )
 _LARGEST = func.max(payments.c.amount_micros)
 _LARGEST_KEPT = _LARGEST.filter(payments.c.amount_micros > _REVERSED)
@@ -46,6 +68,7 @@ AT = (
     .correlate(subscriptions)
     .scalar_subquery()
 )
-"""When the newest payment of the period that is paid for was made, if its payer has the largest one back whole and made
-no other one as large. Null: the period is paid for. A small payment beside the period's own neither ends nor keeps it.
+"""When the newest payment of the period that is paid for was made, if its payer has the largest one
+back whole and made no other one as large. Null: the period is paid for. A small payment beside the
+period's own neither ends nor keeps it.
 """

@@ -40,12 +40,16 @@ class BookedFor:
 
 @dataclass(frozen=True, slots=True)
 class PaidBack:
-    """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it now."""
+    """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it
+    now.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class OfSubscription:
-    """The payment is noted as one for this subscription, which pays for the service and not for the wallet."""
+    """The payment is noted as one for this subscription, which pays for the service and not for the
+    wallet.
+    """
 
     subscription_id: str
 
@@ -67,13 +71,18 @@ def in_words(outcome: TopUpOutcome) -> str:
 
 
 async def book_topup(
-    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, *, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    payment: Payment,
+    *,
+    now: datetime,
 ) -> TopUpOutcome:
-    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it; what the organization
-    owes for reversals is recovered from it first.
+    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it;
+    what the organization owes for reversals is recovered from it first.
 
-    Two organizations at once: the second one's transaction fails by the unique payment. Locks the standing, then the
-    wallet; the caller commits.
+    Two organizations at once: the second one's transaction fails by the unique payment. Locks the
+    standing, then the wallet; the caller commits.
     """
     await standings.lock(conn, organization_id)
     noted = await _noted(conn, provider, payment.reference.id)
@@ -81,16 +90,24 @@ async def book_topup(
         return BookedFor(noted.organization_id)
     if noted is not None and noted.kind == "returned":
         return PaidBack()  # no refund of it could be taken back any more
-    if noted is not None and noted.kind == "subscription" and noted.provider_subscription_id is not None:
+    if (
+        noted is not None
+        and noted.kind == "subscription"
+        and noted.provider_subscription_id is not None
+    ):
         return OfSubscription(noted.provider_subscription_id)
     reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
     if noted is not None and noted.reference_id is not None:
-        reference_id = noted.reference_id  # the same payment, read as another kind of object, is credited once
+        reference_id = (
+            noted.reference_id
+        )  # the same payment, read as another kind of object, is credited once
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )
     if isinstance(outcome, Credited):
-        new = await _note(conn, organization_id, provider, payment, kind="topup", reference_id=reference_id)
+        new = await _note(
+            conn, organization_id, provider, payment, kind="topup", reference_id=reference_id
+        )
         if not new:
             await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
         await reversals.recover(conn, organization_id, now=now)
@@ -102,10 +119,13 @@ async def book_subscription_payment(
 ) -> bool:
     """Note that the subscription was paid, once by the sale's id; False if it was noted before.
 
-    The wallet does not change. Locks the standing, so that nobody credits it at the same time; the caller commits.
+    The wallet does not change. Locks the standing, so that nobody credits it at the same time; the
+    caller commits.
     """
     await standings.lock(conn, organization_id)
-    return await _note(conn, organization_id, provider, payment, kind="subscription", reference_id=None)
+    return await _note(
+        conn, organization_id, provider, payment, kind="subscription", reference_id=None
+    )
 
 
 async def credited(conn: AsyncConnection, provider: Provider, object_id: str) -> bool:
@@ -114,7 +134,9 @@ async def credited(conn: AsyncConnection, provider: Provider, object_id: str) ->
     return noted is not None and noted.kind == "topup"
 
 
-async def note_returned(conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment) -> None:
+async def note_returned(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
+) -> None:
     """Note a top-up that its payer had back whole before it was booked: it is never credited.
 
     Locks the standing, so that nobody credits it at the same time; the caller commits.
@@ -123,7 +145,9 @@ async def note_returned(conn: AsyncConnection, organization_id: str, provider: P
     await _note(conn, organization_id, provider, payment, kind="returned", reference_id=None)
 
 
-async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[BookedPayment]:
+async def of_organization(
+    conn: AsyncConnection, organization_id: str, *, limit: int
+) -> list[BookedPayment]:
     """The newest first."""
     query = (
         select(payments)
@@ -143,7 +167,9 @@ async def owners(conn: AsyncConnection, provider: Provider, object_ids: Sequence
 
 
 async def _noted(conn: AsyncConnection, provider: Provider, object_id: str) -> Any:
-    query = select(payments).where(payments.c.provider == provider.value, payments.c.object_id == object_id)
+    query = select(payments).where(
+        payments.c.provider == provider.value, payments.c.object_id == object_id
+    )
     return (await conn.execute(query)).one_or_none()
 
 
@@ -176,15 +202,22 @@ async def _note(
 
 
 async def _rebook_as_topup(
-    conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment, reference_id: str
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    payment: Payment,
+    reference_id: str,
 ) -> None:
-    """A payment that was noted for a subscription that nothing names is a top-up from now on, and so are its reversals:
-    what was given back of it is owed by the wallet that has its credit. The caller holds the standing.
+    """A payment that was noted for a subscription that nothing names is a top-up from now on, and
+    so are its reversals: what was given back of it is owed by the wallet that has its credit. The
+    caller holds the standing.
     """
     of_it = payments.c.organization_id == organization_id, payments.c.provider == provider.value
     await conn.execute(
         update(payments)
-        .where(*of_it, payments.c.object_id == payment.reference.id, payments.c.kind == "subscription")
+        .where(
+            *of_it, payments.c.object_id == payment.reference.id, payments.c.kind == "subscription"
+        )
         .values(
             kind="topup",
             reference_id=reference_id,

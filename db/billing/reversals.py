@@ -1,7 +1,8 @@
-"""Reversals: what payers got back, each booked once by its own id; what the wallet could not give is owed.
+"""Reversals: what payers got back, each booked once by its own id; what the wallet could not give
+is owed.
 
-While something is owed a block stands, placed and lifted in the transaction that changes what is owed. Each function
-that moves money locks the standing, then the wallet; the caller commits.
+While something is owed a block stands, placed and lifted in the transaction that changes what is
+owed. Each function that moves money locks the standing, then the wallet; the caller commits.
 """
 
 from dataclasses import dataclass
@@ -30,10 +31,19 @@ RECEIVABLE = "receivable"
 """The reference of the block that stands while something is owed."""
 _LEFT_OWED = "payers got back more than the wallet had left; the rest is owed"
 
-_owed = reversals.c.amount_micros - reversals.c.taken_micros - reversals.c.recovered_micros - reversals.c.waived_micros
+_owed = (
+    reversals.c.amount_micros
+    - reversals.c.taken_micros
+    - reversals.c.recovered_micros
+    - reversals.c.waived_micros
+)
 _OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
 _IS_OWED = (_OF, reversals.c.payment_kind == "topup", reversals.c.returned_at.is_(None), _owed > 0)
-_OWED = select(reversals, _owed.label("owed")).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
+_OWED = (
+    select(reversals, _owed.label("owed"))
+    .where(*_IS_OWED)
+    .order_by(reversals.c.booked_at, reversals.c.object_id)
+)
 _SUM_OWED = select(func.coalesce(func.sum(_owed), 0)).where(*_IS_OWED)
 _THIS = (
     _OF,
@@ -43,7 +53,9 @@ _THIS = (
 
 
 class NotBooked(Exception):
-    """The ledger refused the entry: another one has its reference. Nothing of the transaction may be kept."""
+    """The ledger refused the entry: another one has its reference. Nothing of the transaction may
+    be kept.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +77,11 @@ class OfSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """`counted` is what counts of it: together, a payment's reversals are never more than the payment.
+    """`counted` is what counts of it: together, a payment's reversals are never more than the
+    payment.
 
-    Nothing counts of one that was given back, though it be `told` anew; nor does one become more than it was at first.
+    Nothing counts of one that was given back, though it be `told` anew; nor does one become more
+    than it was at first.
     """
 
     counted: Money
@@ -90,11 +104,18 @@ Outcome = UnknownPayment | OtherCurrency | OfSubscription | NeverCredited | Book
 
 
 async def book(
-    conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal, *, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    told: Reversal,
+    *,
+    now: datetime,
 ) -> Outcome:
-    """Make the wallet agree with what the provider says of a reversal: taken once, given back once. Idempotent.
+    """Make the wallet agree with what the provider says of a reversal: taken once, given back once.
+    Idempotent.
 
-    Takes what is available, whether the wallet is frozen or not, and never what is held; the rest is owed.
+    Takes what is available, whether the wallet is frozen or not, and never what is held; the rest
+    is owed.
     """
     await standings.lock(conn, organization_id)
     paid = await _payment(conn, organization_id, provider, told.payment_id)
@@ -112,7 +133,9 @@ async def book(
         left = amount.micros - await _reversed(conn, organization_id, provider, told.payment_id)
         if await twin(conn, organization_id, provider, told) is not None:
             left = 0
-        known = await _note(conn, organization_id, provider, told, paid.kind, max(0, min(told.amount.micros, left)))
+        known = await _note(
+            conn, organization_id, provider, told, paid.kind, max(0, min(told.amount.micros, left))
+        )
         if paid.kind == "topup":
             await _take(conn, organization_id, known)
     elif not told.stands and known.returned_at is None:
@@ -122,11 +145,14 @@ async def book(
     return await _booked(conn, organization_id, provider, told, amount.currency, now)
 
 
-async def twin(conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal) -> str | None:
-    """The id of another one that stands for the same money: PayPal tells a lost dispute as a reversal, too.
+async def twin(
+    conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal
+) -> str | None:
+    """The id of another one that stands for the same money: PayPal tells a lost dispute as a
+    reversal, too.
 
-    Of two that are no refunds and take as much of the same payment, both are taken for the same money. `told` itself is
-    not booked, or was given back.
+    Of two that are no refunds and take as much of the same payment, both are taken for the same
+    money. `told` itself is not booked, or was given back.
     """
     if told.what == "refund":
         return None
@@ -142,7 +168,9 @@ async def twin(conn: AsyncConnection, organization_id: str, provider: Provider, 
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Take from the wallet what is owed, the oldest first, as far as it is available; whether anything changed."""
+    """Take from the wallet what is owed, the oldest first, as far as it is available; whether
+    anything changed.
+    """
     if await owed(conn, organization_id) == 0:
         return False
     await standings.lock(conn, organization_id)
@@ -152,13 +180,17 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
 
 
 async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: datetime) -> None:
-    """Forgive what is owed: an operator's word. Locks the standing, then the wallet; the caller commits."""
+    """Forgive what is owed: an operator's word. Locks the standing, then the wallet; the caller
+    commits.
+    """
     await standings.lock(conn, organization_id)
     await wallets.lock(conn, organization_id)
     for row in (await conn.execute(_OWED, {"of_organization": organization_id})).all():
         await _change(conn, row, waived_micros=row.waived_micros + row.owed)
         of = f"{row.provider}:{row.object_id}"
-        await money_changes.note(conn, organization_id, MoneyChange.DEBT_WAIVED, of, row.owed, by=by)
+        await money_changes.note(
+            conn, organization_id, MoneyChange.DEBT_WAIVED, of, row.owed, by=by
+        )
     await _agree(conn, organization_id, now)
 
 
@@ -168,7 +200,12 @@ async def owed(conn: AsyncConnection, organization_id: str) -> int:
 
 
 async def _booked(
-    conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal, currency: str, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    told: Reversal,
+    currency: str,
+    now: datetime,
 ) -> Booked:
     """Recover first: what was given back, or was free, may settle what is owed."""
     await _recover(conn, organization_id)
@@ -198,7 +235,12 @@ async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
             break
         left -= micros
         name = f"recovery:{row.provider}:{row.object_id}:{row.recoveries + 1}"
-        parts.append((row, recovery(name, Money(micros, wallet.currency), f"what a {row.what} had left owed")))
+        parts.append(
+            (
+                row,
+                recovery(name, Money(micros, wallet.currency), f"what a {row.what} had left owed"),
+            )
+        )
     if wallet is None or not parts:
         return False
     try:
@@ -208,7 +250,9 @@ async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
                 micros = row.recovered_micros + entry.amount.micros
                 await _change(conn, row, recovered_micros=micros, recoveries=row.recoveries + 1)
     except NotBooked as problem:
-        await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"recovery: {problem}")
+        await alerts.raise_(
+            conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"recovery: {problem}"
+        )
         return False
     return True
 
@@ -219,7 +263,11 @@ async def _take(conn: AsyncConnection, organization_id: str, row: Any) -> None:
     if wallet is None or micros <= 0:
         return
     name = f"reversal:{row.provider}:{row.object_id}"
-    entry = reversal(name, Money(micros, wallet.currency), f"{row.what} of {row.provider} payment {row.payment_id}")
+    entry = reversal(
+        name,
+        Money(micros, wallet.currency),
+        f"{row.what} of {row.provider} payment {row.payment_id}",
+    )
     await _post(conn, wallet, [entry])
     await _change(conn, row, taken_micros=micros)
 
@@ -241,7 +289,9 @@ async def _post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) -
 
 
 async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """The block stands exactly while something is owed; the gate shuts in this transaction, and opens by the steps."""
+    """The block stands exactly while something is owed; the gate shuts in this transaction, and
+    opens by the steps.
+    """
     micros = await owed(conn, organization_id)
     stands = any(
         (one.kind, one.reference) == (Block.DISPUTE, RECEIVABLE)
@@ -251,7 +301,9 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
         return
     if micros:
         detail = _LEFT_OWED
-        held = HeldBlock(kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate")
+        held = HeldBlock(
+            kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate"
+        )
         await standings.place_block(conn, organization_id, held)
     else:
         detail = "nothing is owed for what payers got back"
@@ -260,7 +312,9 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
     await decisions.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
 
 
-async def _payment(conn: AsyncConnection, organization_id: str, provider: Provider, payment_id: str) -> Any:
+async def _payment(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment_id: str
+) -> Any:
     query = select(payments.c.kind, payments.c.amount_micros, payments.c.currency).where(
         payments.c.organization_id == organization_id,
         payments.c.provider == provider.value,
@@ -269,7 +323,9 @@ async def _payment(conn: AsyncConnection, organization_id: str, provider: Provid
     return (await conn.execute(query)).one_or_none()
 
 
-async def _reversed(conn: AsyncConnection, organization_id: str, provider: Provider, payment_id: str) -> int:
+async def _reversed(
+    conn: AsyncConnection, organization_id: str, provider: Provider, payment_id: str
+) -> int:
     query = select(func.coalesce(func.sum(reversals.c.amount_micros), 0)).where(
         reversals.c.organization_id == organization_id,
         reversals.c.provider == provider.value,
@@ -280,7 +336,12 @@ async def _reversed(conn: AsyncConnection, organization_id: str, provider: Provi
 
 
 async def _note(
-    conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal, payment_kind: str, micros: int
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    told: Reversal,
+    payment_kind: str,
+    micros: int,
 ) -> Any:
     values = {
         "organization_id": organization_id,
@@ -296,11 +357,21 @@ async def _note(
     return (await conn.execute(insert(reversals).values(values).returning(reversals))).one()
 
 
-async def _find(conn: AsyncConnection, organization_id: str, provider: Provider, object_id: str) -> Any:
-    asked = {"of_organization": organization_id, "of_provider": provider.value, "of_object": object_id}
+async def _find(
+    conn: AsyncConnection, organization_id: str, provider: Provider, object_id: str
+) -> Any:
+    asked = {
+        "of_organization": organization_id,
+        "of_provider": provider.value,
+        "of_object": object_id,
+    }
     return (await conn.execute(select(reversals).where(*_THIS), asked)).one_or_none()
 
 
 async def _change(conn: AsyncConnection, row: Any, **values: Any) -> None:
-    asked = {"of_organization": row.organization_id, "of_provider": row.provider, "of_object": row.object_id}
+    asked = {
+        "of_organization": row.organization_id,
+        "of_provider": row.provider,
+        "of_object": row.object_id,
+    }
     await conn.execute(update(reversals).where(*_THIS).values(**values), asked)

@@ -1,4 +1,6 @@
-"""Subscriptions as their providers last told them; exactly one of an organization's is the current one."""
+"""Subscriptions as their providers last told them; exactly one of an organization's is the current
+one.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -22,9 +24,9 @@ from domain.billing.subscription import (
 from domain.money import Money
 
 _SELECT = select(subscriptions, paid_back.AT.label("paid_back_at"))
-_OF_ORGANIZATION = _SELECT.where(subscriptions.c.organization_id == bindparam("organization_id", type_=Text)).order_by(
-    subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc()
-)
+_OF_ORGANIZATION = _SELECT.where(
+    subscriptions.c.organization_id == bindparam("organization_id", type_=Text)
+).order_by(subscriptions.c.is_current.desc(), subscriptions.c.linked_at.desc())
 _RECORD = (
     update(subscriptions)
     .where(subscriptions.c.organization_id == bindparam("of_organization", type_=Text))
@@ -34,26 +36,38 @@ _RECORD = (
 
 
 async def current(conn: AsyncConnection, organization_id: str) -> Subscription | None:
-    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.is_current)
+    query = _SELECT.where(
+        subscriptions.c.organization_id == organization_id, subscriptions.c.is_current
+    )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else read(row)
 
 
 async def of_organization(conn: AsyncConnection, organization_id: str) -> list[Subscription]:
     """All of them, the current one first."""
-    return [read(row) for row in await conn.execute(_OF_ORGANIZATION, {"organization_id": organization_id})]
+    return [
+        read(row)
+        for row in await conn.execute(_OF_ORGANIZATION, {"organization_id": organization_id})
+    ]
 
 
-async def find(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Subscription | None:
+async def find(
+    conn: AsyncConnection, provider: Provider, subscription_id: str
+) -> Subscription | None:
     query = _SELECT.where(
-        subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id == subscription_id
+        subscriptions.c.provider == provider.value,
+        subscriptions.c.provider_subscription_id == subscription_id,
     )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else read(row)
 
 
-async def by_checkout_key(conn: AsyncConnection, organization_id: str, key: str) -> Subscription | None:
-    query = _SELECT.where(subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key)
+async def by_checkout_key(
+    conn: AsyncConnection, organization_id: str, key: str
+) -> Subscription | None:
+    query = _SELECT.where(
+        subscriptions.c.organization_id == organization_id, subscriptions.c.checkout_key == key
+    )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else read(row)
 
@@ -68,7 +82,9 @@ async def add(
     checkout_key: str | None = None,
     checkout_plan_id: str | None = None,
 ) -> bool:
-    """Note a subscription as the organization's, not yet its current one; False if it was noted before."""
+    """Note a subscription as the organization's, not yet its current one; False if it was noted
+    before.
+    """
     added = await conn.execute(
         upsert(subscriptions)
         .values(
@@ -88,19 +104,28 @@ async def add(
 
 
 async def make_current(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Name the subscription that decides from now on. The caller holds the organization's standing."""
+    """Name the subscription that decides from now on. The caller holds the organization's
+    standing.
+    """
     await conn.execute(
         update(subscriptions)
-        .where(subscriptions.c.organization_id == subscription.organization_id, subscriptions.c.is_current)
+        .where(
+            subscriptions.c.organization_id == subscription.organization_id,
+            subscriptions.c.is_current,
+        )
         .values(is_current=False)
     )
     await conn.execute(update(subscriptions).where(*_key(subscription)).values(is_current=True))
 
 
-async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> Subscription | None:
-    """The customer completed a checkout: what stood for it has the subscription's own id from now on. Idempotent.
+async def completed(
+    conn: AsyncConnection, checkout: Subscription, subscription_id: str
+) -> Subscription | None:
+    """The customer completed a checkout: what stood for it has the subscription's own id from now
+    on. Idempotent.
 
-    None if the subscription is another organization's. The caller holds the organization's standing and commits.
+    None if the subscription is another organization's. The caller holds the organization's standing
+    and commits.
     """
     known = await find(conn, checkout.provider, subscription_id)
     if known is None:
@@ -122,23 +147,30 @@ async def write(conn: AsyncConnection, subscription: Subscription) -> None:
 
 
 async def note_word(conn: AsyncConnection, subscription: Subscription, told: Word) -> Subscription:
-    """Write down a webhook's word beside what is confirmed. The caller holds the organization's standing.
+    """Write down a webhook's word beside what is confirmed. The caller holds the organization's
+    standing.
 
     An answer that contradicted an earlier word has not contradicted this one yet.
     """
     word = add_word(subscription.word, told)
-    await conn.execute(_RECORD, _key_values(subscription) | _word_values(word) | {"doubted_at": None})
+    await conn.execute(
+        _RECORD, _key_values(subscription) | _word_values(word) | {"doubted_at": None}
+    )
     return replace(subscription, word=word, doubted_at=None)
 
 
 async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
-    """The provider's answer contradicts what has shut it: since when it does. The caller holds the standing."""
+    """The provider's answer contradicts what has shut it: since when it does. The caller holds the
+    standing.
+    """
     if subscription.doubted_at is None:
         await conn.execute(_RECORD, _key_values(subscription) | {"doubted_at": now})
 
 
 async def note_pending(conn: AsyncConnection, subscription: Subscription) -> None:
-    """A checkout that was just made: nobody has consented to it yet. The caller holds the standing."""
+    """A checkout that was just made: nobody has consented to it yet. The caller holds the
+    standing.
+    """
     await conn.execute(_RECORD, _key_values(subscription) | {"state": State.PENDING.value})
 
 
@@ -218,7 +250,9 @@ def read(row: Row[Any]) -> Subscription:
             outstanding=outstanding,
             failed_payments=row.failed_payments,
         ),
-        debt=None if row.past_due_since is None else Debt(since=row.past_due_since, shut=row.shut_for_debt),
+        debt=None
+        if row.past_due_since is None
+        else Debt(since=row.past_due_since, shut=row.shut_for_debt),
         word=None if row.word_state is None else _word(row),
         doubted_at=row.doubted_at,
         confirmed_at=row.confirmed_at,
@@ -230,4 +264,9 @@ def read(row: Row[Any]) -> Subscription:
 
 
 def _word(row: Row[Any]) -> Word:
-    return Word(state=State(row.word_state), as_of=row.word_as_of, until=row.word_until, since=row.word_since)
+    return Word(
+        state=State(row.word_state),
+        as_of=row.word_as_of,
+        until=row.word_until,
+        since=row.word_since,
+    )

@@ -1,4 +1,6 @@
-"""Top-ups by checkout: the links that were handed out, until they are paid or given up. Money is booked elsewhere."""
+"""Top-ups by checkout: the links that were handed out, until they are paid or given up. Money is
+booked elsewhere.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +45,9 @@ async def add(conn: AsyncConnection, made: TopUpCheckout, idempotency_key: str) 
     return added.one_or_none() is not None
 
 
-async def by_key(conn: AsyncConnection, organization_id: str, idempotency_key: str) -> TopUpCheckout | None:
+async def by_key(
+    conn: AsyncConnection, organization_id: str, idempotency_key: str
+) -> TopUpCheckout | None:
     query = select(topups).where(
         topups.c.organization_id == organization_id, topups.c.idempotency_key == idempotency_key
     )

@@ -1,6 +1,8 @@
-"""Status callbacks: ranked, so that duplicates and reorderings change nothing. None of them moves money.
+"""Status callbacks: ranked, so that duplicates and reorderings change nothing. None of them moves
+money.
 
-Whoever holds a subaccount's token can sign one, so what would be refunded for it is read at Twilio first.
+Whoever holds a subaccount's token can sign one, so what would be refunded for it is read at Twilio
+first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,14 @@ from db.campaigns.refusals import Failed
 from db.campaigns.status_checks import Check
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
-from domain.campaigns.telephony import ARRIVED, WENT_OUT, DeliveryStatus, StatusCallback, exclude_each_other, rank
+from domain.campaigns.telephony import (
+    ARRIVED,
+    WENT_OUT,
+    DeliveryStatus,
+    StatusCallback,
+    exclude_each_other,
+    rank,
+)
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
@@ -97,8 +106,12 @@ class _Standing:
             return Applied.NOTHING_NEW
         if self.status not in _OPEN or not self._same_attempt(callback, attempt):
             return Applied.TOO_LATE
-        another_sid = sid_taken if self.provider_sid is None else self.provider_sid != callback.message_sid
-        in_doubt = another_sid or exclude_each_other(self.delivery_status, callback.status)  # one of two is forged
+        another_sid = (
+            sid_taken if self.provider_sid is None else self.provider_sid != callback.message_sid
+        )
+        in_doubt = another_sid or exclude_each_other(
+            self.delivery_status, callback.status
+        )  # one of two is forged
         if told.asks_for_money or in_doubt:
             return Applied.TO_BE_READ
         if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
@@ -108,7 +121,9 @@ class _Standing:
         return Applied.CHANGED
 
     def contradicts(self, told: Told, attempt: int | None) -> bool:
-        """Whether it says that something went out that was refunded, or given back and sent once more."""
+        """Whether it says that something went out that was refunded, or given back and sent once
+        more.
+        """
         status = told.callback.status
         if status not in WENT_OUT or told.asks_for_money:
             return False
@@ -119,12 +134,16 @@ class _Standing:
         if self.provider_sid not in (None, told.callback.message_sid):
             return False
         known = self.delivery_status
-        if known in WENT_OUT and known is not DeliveryStatus.UNDELIVERED:  # it is known to be sent after its refund
+        if (
+            known in WENT_OUT and known is not DeliveryStatus.UNDELIVERED
+        ):  # it is known to be sent after its refund
             return rank(status) > rank(known)
         return status in (WENT_OUT if known is not DeliveryStatus.UNDELIVERED else ARRIVED)
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
-        """Twilio's id decides where it is known here: the attempt of a forged callback may be any number."""
+        """Twilio's id decides where it is known here: the attempt of a forged callback may be any
+        number.
+        """
         return callback.message_sid == self.provider_sid or attempt in (None, self.attempt)
 
 
@@ -140,11 +159,14 @@ _Key = tuple[str, UUID]
 _Sids = Mapping[tuple[str, str], UUID]
 
 
-async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = True) -> list[Applied | None]:
-    """Write down what callbacks tell, of any organizations, in order; an answer for each. Any number of times.
+async def apply(
+    conn: AsyncConnection, told: Sequence[Told], *, wait: bool = True
+) -> list[Applied | None]:
+    """Write down what callbacks tell, of any organizations, in order; an answer for each. Any
+    number of times.
 
-    Locks the messages and nothing else. With `wait` false what somebody else holds is not waited for: its answer is
-    None, and nothing of it is done. The caller commits.
+    Locks the messages and nothing else. With `wait` false what somebody else holds is not waited
+    for: its answer is None, and nothing of it is done. The caller commits.
     """
     by_sid = await _by_sid(conn, told)
     keys = [_key(one, by_sid) for one in told]
@@ -171,7 +193,11 @@ async def apply(conn: AsyncConnection, told: Sequence[Told], *, wait: bool = Tru
     for organization_id, detail in sorted(found.sent_after_refund.items()):
         await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
     for organization_id in sorted({key[0] for key in changed}):
-        failed = [Failed(one.error_code, one.sender) for key, one in changed.items() if key[0] == organization_id]
+        failed = [
+            Failed(one.error_code, one.sender)
+            for key, one in changed.items()
+            if key[0] == organization_id
+        ]
         await refusals.tell(conn, organization_id, failed)
     return answers
 
@@ -203,7 +229,10 @@ async def _by_sid(conn: AsyncConnection, told: Sequence[Told]) -> _Sids:
         "organizations": [one.organization_id for one in told],
         "sids": [one.callback.message_sid for one in told],
     }
-    return {(row.organization_id, row.provider_sid): row.id for row in await conn.execute(_BY_SID, asked)}
+    return {
+        (row.organization_id, row.provider_sid): row.id
+        for row in await conn.execute(_BY_SID, asked)
+    }
 
 
 def _key(told: Told, by_sid: _Sids) -> _Key | None:
@@ -214,7 +243,9 @@ def _key(told: Told, by_sid: _Sids) -> _Key | None:
     return None if message_id is None else (told.organization_id, message_id)
 
 
-async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: bool) -> dict[_Key, _Standing]:
+async def _lock(
+    conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: bool
+) -> dict[_Key, _Standing]:
     named = [key for key in keys if key is not None]
     if not named:
         return {}
@@ -223,7 +254,9 @@ async def _lock(conn: AsyncConnection, keys: Sequence[_Key | None], *, wait: boo
             status=MessageStatus(row.status),
             attempt=row.attempt,
             provider_sid=row.provider_sid,
-            delivery_status=None if row.delivery_status is None else DeliveryStatus(row.delivery_status),
+            delivery_status=None
+            if row.delivery_status is None
+            else DeliveryStatus(row.delivery_status),
             sender=row.sender,
         )
         for row in await conn.execute(_WAITING if wait else _FREE, _asked(named))

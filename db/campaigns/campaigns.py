@@ -1,4 +1,6 @@
-"""Campaigns: their states, who changed them and why; a campaign that a person paused is resumed by nobody else."""
+"""Campaigns: their states, who changed them and why; a campaign that a person paused is resumed by
+nobody else.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +33,11 @@ _IN_STATUS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """`detail` says in words why it is parked or waits; `since` is when its status, or its wait, began.
+    """`detail` says in words why it is parked or waits; `since` is when its status, or its wait,
+    began.
 
-    `waits_for` is what its run noted that it waits for, until `waits_until`; `heard_at` when the run reported.
+    `waits_for` is what its run noted that it waits for, until `waits_until`; `heard_at` when the
+    run reported.
     """
 
     organization_id: str
@@ -83,7 +87,8 @@ async def create(
     request_sha256: bytes,
     quiet_hours: QuietHours | None = None,
 ) -> tuple[Campaign, bool]:
-    """Store a draft with its recipients, once per key; the flag says whether it is new. The caller commits.
+    """Store a draft with its recipients, once per key; the flag says whether it is new. The caller
+    commits.
 
     Raises `DifferentRequest` when the key stands for another request.
     """
@@ -117,7 +122,8 @@ async def repeated(
     """What was created under the key, if anything was. Raises `DifferentRequest`."""
     rows = await conn.execute(
         select(campaigns).where(
-            campaigns.c.organization_id == organization_id, campaigns.c.idempotency_key == idempotency_key
+            campaigns.c.organization_id == organization_id,
+            campaigns.c.idempotency_key == idempotency_key,
         )
     )
     earlier = rows.one_or_none()
@@ -137,16 +143,23 @@ async def lock(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -
     return None if row is None else _campaign(row)
 
 
-async def page(conn: AsyncConnection, organization_id: str, *, before: UUID | None, limit: int) -> list[Campaign]:
+async def page(
+    conn: AsyncConnection, organization_id: str, *, before: UUID | None, limit: int
+) -> list[Campaign]:
     """The newest first (ids are ordered by time), those older than `before` if it is given."""
     query = select(campaigns).where(campaigns.c.organization_id == organization_id)
     if before is not None:
         query = query.where(campaigns.c.id < before)
-    return [_campaign(row) for row in await conn.execute(query.order_by(campaigns.c.id.desc()).limit(limit))]
+    return [
+        _campaign(row)
+        for row in await conn.execute(query.order_by(campaigns.c.id.desc()).limit(limit))
+    ]
 
 
 async def counts(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> dict[str, int]:
-    """How many of its messages are in each status; delivered and failed ones, which are accepted ones, beside them."""
+    """How many of its messages are in each status; delivered and failed ones, which are accepted
+    ones, beside them.
+    """
     query = (
         select(messages.c.status, messages.c.delivery_status, func.count())
         .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
@@ -162,14 +175,19 @@ async def counts(conn: AsyncConnection, organization_id: str, campaign_id: UUID)
     return total
 
 
-async def next_position(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int | None:
+async def next_position(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID
+) -> int | None:
     """The first message, counted from 1, that is not handed over yet; None when all are."""
     first = [
         select(func.min(messages.c.position))
         .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
         .where(messages.c.status == status.value)
         .scalar_subquery()
-        for status in (MessageStatus.PENDING, MessageStatus.RESERVED)  # each is one look at the index
+        for status in (
+            MessageStatus.PENDING,
+            MessageStatus.RESERVED,
+        )  # each is one look at the index
     ]
     position: int | None = (await conn.execute(select(func.least(*first)))).scalar_one()
     return position
@@ -185,11 +203,17 @@ async def change(
     detail: str = "",
     scheduled_at: datetime | None = None,
 ) -> Campaign:
-    """Write a change of status with who and why. The caller holds the campaign's row and has checked that it may.
+    """Write a change of status with who and why. The caller holds the campaign's row and has
+    checked that it may.
 
     What Twilio asked to wait for outlasts being parked and resumed by Tollgate.
     """
-    values: dict[str, Any] = {"status": to.value, "reason": reason, "detail": detail, "scheduled_at": scheduled_at}
+    values: dict[str, Any] = {
+        "status": to.value,
+        "reason": reason,
+        "detail": detail,
+        "scheduled_at": scheduled_at,
+    }
     keeps = _keeps_its_wait(campaign, to, by, reason)
     values |= {"since": func.clock_timestamp()} | _wait(keeps=keeps)
     if to is CampaignStatus.RUNNING:
@@ -199,7 +223,9 @@ async def change(
         values["completed_at"] = func.clock_timestamp()
     changed = await conn.execute(
         update(campaigns)
-        .where(campaigns.c.organization_id == campaign.organization_id, campaigns.c.id == campaign.id)
+        .where(
+            campaigns.c.organization_id == campaign.organization_id, campaigns.c.id == campaign.id
+        )
         .values(**values)
         .returning(campaigns)
     )
@@ -217,14 +243,18 @@ async def change(
     return _campaign(changed.one())
 
 
-async def lock_in_status(conn: AsyncConnection, organization_id: str, status: CampaignStatus) -> list[Campaign]:
+async def lock_in_status(
+    conn: AsyncConnection, organization_id: str, status: CampaignStatus
+) -> list[Campaign]:
     """By id, the order in which several are always locked; taken after the standing's lock."""
     rows = await conn.execute(_IN_STATUS, {"of": organization_id, "in_status": status.value})
     return [_campaign(row) for row in rows]
 
 
 def _keeps_its_wait(campaign: Campaign, to: CampaignStatus, by: str, reason: str) -> bool:
-    goes_on_by_itself = to is CampaignStatus.RUNNING or (to is CampaignStatus.PARKED and reason in PASSES_BY_ITSELF)
+    goes_on_by_itself = to is CampaignStatus.RUNNING or (
+        to is CampaignStatus.PARKED and reason in PASSES_BY_ITSELF
+    )
     return by == TOLLGATE and goes_on_by_itself and campaign.waits_for in OUTLASTS_A_PARK
 
 
@@ -239,7 +269,9 @@ def _wait(*, keeps: bool) -> dict[str, Any]:
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:
-    return select(campaigns).where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
+    return select(campaigns).where(
+        campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id
+    )
 
 
 def _campaign(row: Row[Any]) -> Campaign:

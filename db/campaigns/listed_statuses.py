@@ -1,4 +1,6 @@
-"""What Twilio's lists say of messages that they show anyway: ends that no callback told, and sends after a refund."""
+"""What Twilio's lists say of messages that they show anyway: ends that no callback told, and sends
+after a refund.
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +11,13 @@ from db.campaigns import status_checks
 from db.campaigns.status_checks import Check
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
-from domain.campaigns.telephony import WENT_OUT, DeliveryStatus, SentMessage, exclude_each_other, rank
+from domain.campaigns.telephony import (
+    WENT_OUT,
+    DeliveryStatus,
+    SentMessage,
+    exclude_each_other,
+    rank,
+)
 
 _KNOWN = text(
     """
@@ -39,10 +47,13 @@ _WRITE = text(
 )
 
 
-async def compare(conn: AsyncConnection, organization_id: str, listed: Sequence[SentMessage]) -> int:
+async def compare(
+    conn: AsyncConnection, organization_id: str, listed: Sequence[SentMessage]
+) -> int:
     """Take over how messages ended that we do not know the end of; returns how many differed.
 
-    What moves money, or should not have gone out, is read by itself first. Waits for no lock; the caller commits.
+    What moves money, or should not have gone out, is read by itself first. Waits for no lock; the
+    caller commits.
     """
     by_sid = {one.sid: one for one in listed if one.status is not None}
     rows = await conn.execute(_KNOWN, {"organization_id": organization_id, "sids": list(by_sid)})
@@ -54,11 +65,22 @@ async def compare(conn: AsyncConnection, organization_id: str, listed: Sequence[
         failed = delivery_failure.refunded(sent.status, sent.error_code)
         kept = row.status == MessageStatus.ACCEPTED.value
         known = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
-        news = known is None or rank(sent.status) > rank(known) or exclude_each_other(known, sent.status)
+        news = (
+            known is None
+            or rank(sent.status) > rank(known)
+            or exclude_each_other(known, sent.status)
+        )
         if kept and not failed and news:
             ends.append(sent)
-        elif (kept and failed) or (not kept and not failed and sent.status in WENT_OUT and not row.noted):
-            check = Check(organization_id=organization_id, message_id=row.id, attempt=row.attempt, message_sid=row.sid)
+        elif (kept and failed) or (
+            not kept and not failed and sent.status in WENT_OUT and not row.noted
+        ):
+            check = Check(
+                organization_id=organization_id,
+                message_id=row.id,
+                attempt=row.attempt,
+                message_sid=row.sid,
+            )
             checks.append(check)
     if ends:
         asked = {

@@ -35,7 +35,9 @@ _NAMED = text(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A message of Twilio's that stands for one of ours; `confirmed` where Twilio said so, else a callback did."""
+    """A message of Twilio's that stands for one of ours; `confirmed` where Twilio said so, else a
+    callback did.
+    """
 
     sid: str
     message_id: UUID
@@ -47,10 +49,12 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One recipient's message. `attempt` counts its debits; attempt and id together name one hand-over to Twilio.
+    """One recipient's message. `attempt` counts its debits; attempt and id together name one
+    hand-over to Twilio.
 
-    `sid_confirmed` is false where only a callback named `provider_sid`, and not Twilio's own answer or list.
-    `sender` is what its last attempt was handed over with; None where that was not written down.
+    `sid_confirmed` is false where only a callback named `provider_sid`, and not Twilio's own answer
+    or list. `sender` is what its last attempt was handed over with; None where that was not written
+    down.
     """
 
     organization_id: str
@@ -80,8 +84,12 @@ class Message:
 
     @property
     def is_taken_on_trust(self) -> bool:
-        """Whether Twilio has not confirmed which message of its own this is: a callback says it, or nobody does."""
-        return self.status is MessageStatus.ACCEPTED and (self.provider_sid is None or not self.sid_confirmed)
+        """Whether Twilio has not confirmed which message of its own this is: a callback says it, or
+        nobody does.
+        """
+        return self.status is MessageStatus.ACCEPTED and (
+            self.provider_sid is None or not self.sid_confirmed
+        )
 
     @property
     def debit_reference(self) -> str:
@@ -107,19 +115,27 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
     return rows[0] if rows else None
 
 
-async def named_by(conn: AsyncConnection, organization_id: str, sids: Collection[str]) -> list[Named]:
-    """What is known of messages of Twilio's: those that stand for one of ours, and those it gave back."""
+async def named_by(
+    conn: AsyncConnection, organization_id: str, sids: Collection[str]
+) -> list[Named]:
+    """What is known of messages of Twilio's: those that stand for one of ours, and those it gave
+    back.
+    """
     rows = await conn.execute(_NAMED, {"organization_id": organization_id, "sids": list(sids)})
     return [Named(*row) for row in rows]
 
 
-async def lock(conn: AsyncConnection, organization_id: str, message_ids: Collection[UUID]) -> list[Message]:
+async def lock(
+    conn: AsyncConnection, organization_id: str, message_ids: Collection[UUID]
+) -> list[Message]:
     """Lock messages, in the order of their ids; taken after the wallet's row."""
     await conn.execute(_LOCK, {"organization_id": organization_id, "ids": list(message_ids)})
     return await in_window(conn, organization_id, list(message_ids))
 
 
-async def in_window(conn: AsyncConnection, organization_id: str, message_ids: list[UUID]) -> list[Message]:
+async def in_window(
+    conn: AsyncConnection, organization_id: str, message_ids: list[UUID]
+) -> list[Message]:
     """Those with these ids, by position."""
     return await _select(conn, organization_id, messages.c.id.in_(message_ids))
 
@@ -141,7 +157,9 @@ async def in_status(
     return await _select(conn, organization_id, *conditions)
 
 
-async def unsettled_organizations(conn: AsyncConnection, *, before: datetime, limit: int) -> list[str]:
+async def unsettled_organizations(
+    conn: AsyncConnection, *, before: datetime, limit: int
+) -> list[str]:
     """Organizations with messages whose hand-over began before `before` and is still open."""
     query = select(messages.c.organization_id).where(*_unsettled(before)).distinct().limit(limit)
     return [row.organization_id for row in await conn.execute(query)]
@@ -164,7 +182,8 @@ async def _select(conn: AsyncConnection, organization_id: str, *conditions: Any)
         .join(organizations, organizations.c.id == messages.c.organization_id)
         .outerjoin(
             campaigns,
-            (campaigns.c.organization_id == messages.c.organization_id) & (campaigns.c.id == messages.c.campaign_id),
+            (campaigns.c.organization_id == messages.c.organization_id)
+            & (campaigns.c.id == messages.c.campaign_id),
         )
         .where(messages.c.organization_id == organization_id, *conditions)
         .order_by(messages.c.position, messages.c.id)
@@ -188,7 +207,8 @@ def _message(row: Row[Any]) -> Message:
         provider_sid=row.provider_sid,
         sid_confirmed=row.sid_confirmed,
         error_code=row.error_code,
-        problem=row.problem and redact_text(row.problem),  # those of earlier releases are as Twilio put it
+        problem=row.problem
+        and redact_text(row.problem),  # those of earlier releases are as Twilio put it
         country=row.country,
         provider_price=None
         if row.provider_price_micros is None

@@ -1,7 +1,8 @@
-"""Campaigns that Tollgate parked for want of permission or money: why, and which of them may run again.
+"""Campaigns that Tollgate parked for want of permission or money: why, and which of them may run
+again.
 
-One rule for the event that lets them and for the upkeep that looks what no event did, so that nothing is resumed only
-to be parked again.
+One rule for the event that lets them and for the upkeep that looks what no event did, so that
+nothing is resumed only to be parked again.
 """
 
 import json
@@ -60,15 +61,25 @@ _NEXT = (
     .columns(organization_id=Text, id=Uuid, costs=BigInteger)
     .subquery("next")
 )
-"""What its next message costs: the first that may be sent now; where it is quiet for all, the first of them."""
+"""What its next message costs: the first that may be sent now; where it is quiet for all, the first
+of them.
+"""
 _AVAILABLE = tables.wallet.wallets.c.balance_micros - tables.wallet.wallets.c.held_micros
 _MAY_GO_ON = (
     select(_NEXT.c.organization_id)
     .distinct()
-    .join(tables.lifecycle.standings, tables.lifecycle.standings.c.organization_id == _NEXT.c.organization_id)
+    .join(
+        tables.lifecycle.standings,
+        tables.lifecycle.standings.c.organization_id == _NEXT.c.organization_id,
+    )
     .join(tables.wallet.wallets, tables.wallet.wallets.c.organization_id == _NEXT.c.organization_id)
-    .where(tables.lifecycle.standings.c.status == Status.ACTIVE.value, tables.wallet.wallets.c.gate_open)
-    .where(~tables.wallet.wallets.c.frozen_by_suspension, ~tables.wallet.wallets.c.frozen_by_operator)
+    .where(
+        tables.lifecycle.standings.c.status == Status.ACTIVE.value,
+        tables.wallet.wallets.c.gate_open,
+    )
+    .where(
+        ~tables.wallet.wallets.c.frozen_by_suspension, ~tables.wallet.wallets.c.frozen_by_operator
+    )
     .where(_AVAILABLE > 0, _NEXT.c.costs <= _AVAILABLE)
 )
 
@@ -87,12 +98,16 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
     return [campaign.id for campaign in running]
 
 
-async def resume_eligible(conn: AsyncConnection, organization_id: str, *, now: datetime) -> list[UUID]:
-    """Let the parked campaigns run again whose next message may go and is paid for; returns those to ring.
+async def resume_eligible(
+    conn: AsyncConnection, organization_id: str, *, now: datetime
+) -> list[UUID]:
+    """Let the parked campaigns run again whose next message may go and is paid for; returns those
+    to ring.
 
-    No block stands, the wallet is open and unfrozen, and its balance pays the first message that may be sent now. Never
-    one that a person paused, and never one that Twilio's refusals stopped. What keeps the others is written down. Takes
-    the locks of the standing, the campaigns and the wallet. The caller commits.
+    No block stands, the wallet is open and unfrozen, and its balance pays the first message that
+    may be sent now. Never one that a person paused, and never one that Twilio's refusals stopped.
+    What keeps the others is written down. Takes the locks of the standing, the campaigns and the
+    wallet. The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
@@ -110,18 +125,29 @@ async def resume_eligible(conn: AsyncConnection, organization_id: str, *, now: d
             await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
             resumed.append(campaign.id)
         elif campaign.reason != kept.by:
-            await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=kept.by, detail=kept.detail)
+            await change(
+                conn,
+                campaign,
+                CampaignStatus.PARKED,
+                by=TOLLGATE,
+                reason=kept.by,
+                detail=kept.detail,
+            )
     return resumed
 
 
 async def may_go_on(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
-    """Organizations with a parked campaign that may go on, whatever event should have resumed it."""
+    """Organizations with a parked campaign that may go on, whatever event should have resumed
+    it.
+    """
     asked = {"of": None, "reasons": _REASONS, "quiet": await _quiet(conn, None, now)}
     return list((await conn.execute(_MAY_GO_ON.limit(limit), asked)).scalars())
 
 
 async def shortage(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> str:
-    """What one that is parked for want of money lacks now, in words; empty where it lacks nothing."""
+    """What one that is parked for want of money lacks now, in words; empty where it lacks
+    nothing.
+    """
     wallet = await wallets.get(conn, campaign.organization_id)
     costs = await _costs(conn, campaign.organization_id, now)
     return "" if wallet is None else _shortage(wallet, costs.get(campaign.id, 0))
@@ -149,7 +175,11 @@ def _shortage(wallet: Wallet, costs: int) -> str:
 
 
 async def _costs(conn: AsyncConnection, organization_id: str, now: datetime) -> Mapping[UUID, int]:
-    asked = {"of": organization_id, "reasons": _REASONS, "quiet": await _quiet(conn, organization_id, now)}
+    asked = {
+        "of": organization_id,
+        "reasons": _REASONS,
+        "quiet": await _quiet(conn, organization_id, now),
+    }
     return {row.id: row.costs for row in await conn.execute(select(_NEXT), asked)}
 
 

@@ -67,7 +67,8 @@ class Unpriced:
 class Margin:
     """What was charged and what Twilio took for it, in micros of the wallet's currency.
 
-    `margin_micros` counts only messages whose price is known in that currency; `incomparable` ones are in another.
+    `margin_micros` counts only messages whose price is known in that currency; `incomparable` ones
+    are in another.
     """
 
     country: str | None
@@ -79,9 +80,15 @@ class Margin:
     margin_micros: int
 
 
-async def next_unpriced(conn: AsyncConnection, *, after: str, since: datetime, before: datetime) -> Unpriced | None:
-    """The first organization behind `after` with unpriced messages that were handed over between the times."""
-    row = (await conn.execute(_NEXT_UNPRICED, {"after": after, "since": since, "before": before})).one_or_none()
+async def next_unpriced(
+    conn: AsyncConnection, *, after: str, since: datetime, before: datetime
+) -> Unpriced | None:
+    """The first organization behind `after` with unpriced messages that were handed over between
+    the times.
+    """
+    row = (
+        await conn.execute(_NEXT_UNPRICED, {"after": after, "since": since, "before": before})
+    ).one_or_none()
     return None if row is None else Unpriced(row.organization_id, row.first.astimezone(UTC).date())
 
 
@@ -102,7 +109,9 @@ async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[st
     return done.rowcount
 
 
-async def margins(conn: AsyncConnection, organization_id: str, campaign_id: UUID, currency: str) -> list[Margin]:
+async def margins(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, currency: str
+) -> list[Margin]:
     """By country, what was charged most first."""
     asked = {"organization_id": organization_id, "campaign_id": campaign_id, "currency": currency}
     return [

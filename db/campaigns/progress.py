@@ -32,9 +32,11 @@ _UNCONFIRMED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Messages of a campaign. `sent` were taken by Twilio and kept; of those, `delivered` and `failed` say so.
+    """Messages of a campaign. `sent` were taken by Twilio and kept; of those, `delivered` and
+    `failed` say so.
 
-    `refunded` were paid for and the money is back; `remaining` are to be sent; `unconfirmed` may have been taken.
+    `refunded` were paid for and the money is back; `remaining` are to be sent; `unconfirmed` may
+    have been taken.
     """
 
     sent: int
@@ -52,7 +54,9 @@ async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime)
     """Why it does not move; None: it moves, or is over."""
     unconfirmed = 0
     if (campaign.status, campaign.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS):
-        campaign = replace(campaign, detail=await parked_campaigns.shortage(conn, campaign, now=now))
+        campaign = replace(
+            campaign, detail=await parked_campaigns.shortage(conn, campaign, now=now)
+        )
     if campaign.waits_for == Waits.UNCONFIRMED:
         unconfirmed = await number_unconfirmed(conn, campaign)
     return waits.why(campaign.facts, unconfirmed=unconfirmed, now=now)
@@ -66,9 +70,15 @@ async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
 
 
 async def of(
-    conn: AsyncConnection, campaign: Campaign, counts: Mapping[str, int], position: int | None, *, now: datetime
+    conn: AsyncConnection,
+    campaign: Campaign,
+    counts: Mapping[str, int],
+    position: int | None,
+    *,
+    now: datetime,
 ) -> Progress:
-    """From what `db.campaigns.campaigns` counts, which takes its time for a million, and its next position.
+    """From what `db.campaigns.campaigns` counts, which takes its time for a million, and its next
+    position.
 
     `seconds_left` is told only while messages go and there are some left to go.
     """
@@ -76,7 +86,12 @@ async def of(
     waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
     remaining = 0 if campaign.status is CampaignStatus.CANCELED else waiting
     still = waits.why(campaign.facts, unconfirmed=0, now=now)
-    going = campaign.status is CampaignStatus.RUNNING and still is None and per_second > 0 and remaining > 0
+    going = (
+        campaign.status is CampaignStatus.RUNNING
+        and still is None
+        and per_second > 0
+        and remaining > 0
+    )
     return Progress(
         sent=counts[MessageStatus.ACCEPTED],
         delivered=counts["delivered"],

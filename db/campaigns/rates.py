@@ -28,7 +28,9 @@ class Rate:
 
 
 async def put(conn: AsyncConnection, organization_id: str, country: str, price: Money) -> Rate:
-    """Set it, whether there was one or not. It counts for recipients that are loaded from then on."""
+    """Set it, whether there was one or not. It counts for recipients that are loaded from then
+    on.
+    """
     new = upsert(rates).values(
         organization_id=organization_id,
         country=country,
@@ -49,18 +51,28 @@ async def put(conn: AsyncConnection, organization_id: str, country: str, price: 
 
 async def remove(conn: AsyncConnection, organization_id: str, country: str, currency: str) -> bool:
     """False if there was none."""
-    gone = await conn.execute(_one(delete(rates), organization_id, country, currency).returning(rates.c.country))
+    gone = await conn.execute(
+        _one(delete(rates), organization_id, country, currency).returning(rates.c.country)
+    )
     return gone.one_or_none() is not None
 
 
-async def get(conn: AsyncConnection, organization_id: str, country: str, currency: str) -> Rate | None:
-    row = (await conn.execute(_one(select(rates), organization_id, country, currency))).one_or_none()
+async def get(
+    conn: AsyncConnection, organization_id: str, country: str, currency: str
+) -> Rate | None:
+    row = (
+        await conn.execute(_one(select(rates), organization_id, country, currency))
+    ).one_or_none()
     return None if row is None else _rate(row)
 
 
 async def of(conn: AsyncConnection, organization_id: str) -> list[Rate]:
     """By country and currency; some hundred at most."""
-    query = select(rates).where(rates.c.organization_id == organization_id).order_by(rates.c.country, rates.c.currency)
+    query = (
+        select(rates)
+        .where(rates.c.organization_id == organization_id)
+        .order_by(rates.c.country, rates.c.currency)
+    )
     return [_rate(row) for row in await conn.execute(query)]
 
 
@@ -68,19 +80,28 @@ async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
     """The organization's rate card as it is now, in its wallet's currency."""
     query = (
         select(rates)
-        .where(rates.c.organization_id.in_([EVERYBODY, organization.id]), rates.c.currency == organization.currency)
-        .order_by(rates.c.organization_id == organization.id)  # its own come last, and replace everybody's
+        .where(
+            rates.c.organization_id.in_([EVERYBODY, organization.id]),
+            rates.c.currency == organization.currency,
+        )
+        .order_by(
+            rates.c.organization_id == organization.id
+        )  # its own come last, and replace everybody's
     )
     by_country = {row.country: row.price_per_segment_micros for row in await conn.execute(query)}
     default = organization.price_per_segment
     return RateCard(
-        currency=organization.currency, by_country=by_country, default=None if default is None else default.micros
+        currency=organization.currency,
+        by_country=by_country,
+        default=None if default is None else default.micros,
     )
 
 
 def _one(query: Any, organization_id: str, country: str, currency: str) -> Any:
     return query.where(
-        rates.c.organization_id == organization_id, rates.c.country == country, rates.c.currency == currency
+        rates.c.organization_id == organization_id,
+        rates.c.country == country,
+        rates.c.currency == currency,
     )
 
 

@@ -1,4 +1,6 @@
-"""What Twilio itself says of messages, read by us: it outranks every callback, and only it refunds what was taken."""
+"""What Twilio itself says of messages, read by us: it outranks every callback, and only it refunds
+what was taken.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +31,10 @@ from domain.campaigns.telephony import (
     rank,
 )
 
-CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = AlertKind.CALLBACK_CONTRADICTED, AlertKind.REFUND_UNCONFIRMED
+CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = (
+    AlertKind.CALLBACK_CONTRADICTED,
+    AlertKind.REFUND_UNCONFIRMED,
+)
 SURELY_THERE = timedelta(minutes=15)
 """So long after a callback Twilio has the message, if it ever will."""
 _WRITE = text(
@@ -92,15 +97,20 @@ class _Decided:
     alerts: dict[AlertKind, str] = field(default_factory=dict)
 
 
-async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime) -> Outcome:
-    """Write down what Twilio says of messages of one organization: how they end, what is refunded, what contradicts.
+async def apply(
+    conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime
+) -> Outcome:
+    """Write down what Twilio says of messages of one organization: how they end, what is refunded,
+    what contradicts.
 
-    What failed because the account was suspended is pending again. `look_up` names messages of which only callbacks
-    say which of Twilio's they are: those have to be found in its list. Any number of times. Locks the campaigns, the
-    wallet, the messages; the caller commits.
+    What failed because the account was suspended is pending again. `look_up` names messages of
+    which only callbacks say which of Twilio's they are: those have to be found in its list. Any
+    number of times. Locks the campaigns, the wallet, the messages; the caller commits.
     """
     ids = {one.check.message_id for one in readings}
-    await _lock_campaigns(conn, organization_id, await messages.in_window(conn, organization_id, list(ids)))
+    await _lock_campaigns(
+        conn, organization_id, await messages.in_window(conn, organization_id, list(ids))
+    )
     wallet = await wallets.lock(conn, organization_id)
     known = {one.id: one for one in await messages.lock(conn, organization_id, ids)}
     decided = _Decided()
@@ -118,13 +128,16 @@ async def apply(conn: AsyncConnection, organization_id: str, readings: Sequence[
     await _write(conn, organization_id, decided)
     await _run_again(conn, organization_id, decided.replies)
     await refusals.tell(
-        conn, organization_id, [Failed(reply.error_code, reply.message.sender) for reply in decided.replies]
+        conn,
+        organization_id,
+        [Failed(reply.error_code, reply.message.sender) for reply in decided.replies],
     )
     return Outcome(refunded=refunded, look_up=tuple(decided.look_up))
 
 
 async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
-    """Write down how messages came out that were found in Twilio's list; returns how many were still open.
+    """Write down how messages came out that were found in Twilio's list; returns how many were
+    still open.
 
     Locks the campaigns, the wallet, the messages; the caller commits.
     """
@@ -137,33 +150,51 @@ async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[
 async def leave_to_a_person(
     conn: AsyncConnection, organization_id: str, checks: Sequence[Check], unsure: Sequence[str]
 ) -> None:
-    """End the reading of messages that callbacks told of, and that are not found in Twilio's list."""
+    """End the reading of messages that callbacks told of, and that are not found in Twilio's
+    list.
+    """
     ids = sorted({one.message_id for one in checks})
-    await conn.execute(_NOT_FOUND, {"organization_id": organization_id, "ids": ids, "problem": _NOT_LISTED})
+    await conn.execute(
+        _NOT_FOUND, {"organization_id": organization_id, "ids": ids, "problem": _NOT_LISTED}
+    )
     await status_checks.done(conn, organization_id, checks)
-    await alerts.raise_(conn, organization_id, REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED)
+    await alerts.raise_(
+        conn, organization_id, REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED
+    )
 
 
-async def _lock_campaigns(conn: AsyncConnection, organization_id: str, of: Sequence[Message]) -> None:
+async def _lock_campaigns(
+    conn: AsyncConnection, organization_id: str, of: Sequence[Message]
+) -> None:
     for campaign_id in sorted({one.campaign_id for one in of if one.campaign_id is not None}):
         await campaigns.lock(conn, organization_id, campaign_id)
 
 
 async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
     """A campaign that was over is not, when messages of it are pending again."""
-    for campaign_id in {one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING}:
-        campaign = None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
+    for campaign_id in {
+        one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING
+    }:
+        campaign = (
+            None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
+        )
         if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
-            await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value)
+            await campaigns.change(
+                conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value
+            )
 
 
 def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
-    """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier one."""
+    """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier
+    one.
+    """
     earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
     return earlier or message.status in send_results.RETURNED | {MessageStatus.SKIPPED}
 
 
-def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime) -> None:
+def _of_what_is_open(
+    decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
+) -> None:
     if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
         decided.done.append(check)  # it was refused, or waits for its next attempt
     elif message.is_taken_on_trust or message.provider_sid is None:
@@ -181,7 +212,9 @@ def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: Se
             decided.done.append(check)
     elif delivery_failure.refunded(sent.status, sent.error_code):
         decided.replies.append(
-            send_results.never_left(message, sent.sid, sent.status, sent.error_code, after_acceptance=True)
+            send_results.never_left(
+                message, sent.sid, sent.status, sent.error_code, after_acceptance=True
+            )
         )
         decided.done.append(check)
     else:
@@ -189,7 +222,12 @@ def _of_what_is_open(decided: _Decided, message: Message, check: Check, sent: Se
 
 
 def _keep(
-    decided: _Decided, message: Message, check: Check, status: DeliveryStatus, code: int | None, now: datetime
+    decided: _Decided,
+    message: Message,
+    check: Check,
+    status: DeliveryStatus,
+    code: int | None,
+    now: datetime,
 ) -> None:
     """It went out, or may still: nothing is refunded, whatever a callback said."""
     known = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
@@ -205,7 +243,9 @@ def _keep(
         )
 
 
-async def _not_there(conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime) -> None:
+async def _not_there(
+    conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime
+) -> None:
     """Made up, erased at Twilio, or too young to be found: no reason to return money."""
     if check.since is not None and now - check.since < SURELY_THERE:
         return
@@ -213,7 +253,9 @@ async def _not_there(conn: AsyncConnection, decided: _Decided, message: Message,
     if message.is_taken_on_trust:
         decided.look_up.append(message.id)  # what a callback called it may be made up
     named = await messages.named_by(conn, message.organization_id, [check.message_sid])
-    if check.told is None or not any(one.message_id == message.id and one.confirmed for one in named):
+    if check.told is None or not any(
+        one.message_id == message.id and one.confirmed for one in named
+    ):
         return
     left = "nothing was refunded"
     if message.status in send_results.RETURNED:
@@ -225,9 +267,16 @@ async def _not_there(conn: AsyncConnection, decided: _Decided, message: Message,
 
 
 async def _of_what_was_refunded(
-    conn: AsyncConnection, decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
+    conn: AsyncConnection,
+    decided: _Decided,
+    message: Message,
+    check: Check,
+    sent: SentMessage,
+    now: datetime,
 ) -> None:
-    """Refunded, or given back and paid again since: if it went out all the same, that send is not paid for."""
+    """Refunded, or given back and paid again since: if it went out all the same, that send is not
+    paid for.
+    """
     attempt = await _stood_for(conn, message, check, sent)
     if attempt is None or sent.status is None:
         decided.done.append(check)
@@ -241,16 +290,27 @@ async def _of_what_was_refunded(
         decided.done.append(check)
 
 
-async def _stood_for(conn: AsyncConnection, message: Message, check: Check, sent: SentMessage) -> int | None:
+async def _stood_for(
+    conn: AsyncConnection, message: Message, check: Check, sent: SentMessage
+) -> int | None:
     """Which refunded attempt the message of Twilio's is, as far as anybody knows; None for none."""
     for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
         return named.attempt if named.message_id == message.id else None
     asked = {"organization_id": message.organization_id, "id": message.id, "attempt": check.attempt}
     lost = (await conn.execute(_LOST, asked)).one_or_none()
-    if lost is None or sent.created_at is None or not sent.outbound or not sent.may_be_to(message.recipient):
+    if (
+        lost is None
+        or sent.created_at is None
+        or not sent.outbound
+        or not sent.may_be_to(message.recipient)
+    ):
         return None
     before_the_next = lost.next_at is None or sent.created_at < lost.next_at - CLOCKS_DIFFER
-    return check.attempt if before_the_next and sent.created_at >= lost.sending_at - CLOCKS_DIFFER else None
+    return (
+        check.attempt
+        if before_the_next and sent.created_at >= lost.sending_at - CLOCKS_DIFFER
+        else None
+    )
 
 
 async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:

@@ -1,4 +1,6 @@
-"""Loading recipients into a draft: each number once in a campaign, in the order in which they come."""
+"""Loading recipients into a draft: each number once in a campaign, in the order in which they
+come.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 AT_ONCE = 5000
-"""One list of a hundred thousand would hold up every other request of the process while it is made."""
+"""One list of a hundred thousand would hold up every other request of the process while it is
+made.
+"""
 _STORE = text(
     """
     INSERT INTO messages (organization_id, campaign_id, position, recipient, country, segments, price_micros, status)
@@ -28,7 +32,9 @@ _COUNT = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One message to be: an E.164 number with what it will cost. That price stays, whatever the rates become."""
+    """One message to be: an E.164 number with what it will cost. That price stays, whatever the
+    rates become.
+    """
 
     number: str
     country: str | None = None
@@ -36,10 +42,14 @@ class Recipient:
     price_micros: int
 
 
-async def add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient]) -> int:
-    """Store those that the campaign does not have yet; returns how many. None may stand twice in `recipients`.
+async def add(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient]
+) -> int:
+    """Store those that the campaign does not have yet; returns how many. None may stand twice in
+    `recipients`.
 
-    The caller holds the campaign's row, so that positions have no gap and no number comes in twice, and commits.
+    The caller holds the campaign's row, so that positions have no gap and no number comes in twice,
+    and commits.
     """
     added = 0
     for start in range(0, len(recipients), AT_ONCE):
@@ -47,10 +57,14 @@ async def add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, re
     return added
 
 
-async def _add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]) -> int:
-    """The unique index says which are new: a join would read all that is loaded, for every few thousand.
+async def _add(
+    conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]
+) -> int:
+    """The unique index says which are new: a join would read all that is loaded, for every few
+    thousand.
 
-    Where some are not new they leave gaps between the positions, so that is taken back, and the new ones go alone.
+    Where some are not new they leave gaps between the positions, so that is taken back, and the new
+    ones go alone.
     """
     async with conn.begin_nested() as attempt:
         new = await _store(conn, organization_id, campaign_id, some)
@@ -58,8 +72,12 @@ async def _add(conn: AsyncConnection, organization_id: str, campaign_id: UUID, s
         if gaps:
             await attempt.rollback()
     if gaps:
-        new = await _store(conn, organization_id, campaign_id, [one for one in some if one.number in new])
-    await conn.execute(_COUNT, {"organization_id": organization_id, "campaign_id": campaign_id, "added": len(new)})
+        new = await _store(
+            conn, organization_id, campaign_id, [one for one in some if one.number in new]
+        )
+    await conn.execute(
+        _COUNT, {"organization_id": organization_id, "campaign_id": campaign_id, "added": len(new)}
+    )
     return len(new)
 
 

@@ -1,4 +1,6 @@
-"""Twilio's refusals that concern more than one message: what they stop, and what goes on once the cause is mended."""
+"""Twilio's refusals that concern more than one message: what they stop, and what goes on once the
+cause is mended.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -19,15 +21,28 @@ from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
 from domain.campaigns.delivery_failure import SEVERAL, STOPS, About
-from domain.campaigns.send_refusal import IN_WORDS, Answer, Refused, Stop, Taken, judge, judge_deliveries, of
+from domain.campaigns.send_refusal import (
+    IN_WORDS,
+    Answer,
+    Refused,
+    Stop,
+    Taken,
+    judge,
+    judge_deliveries,
+    of,
+)
 from domain.campaigns.telephony import DeliveryStatus
 from domain.campaigns.waits import Waits
 from domain.lifecycle.standing import Status
 
 SENDING_REFUSED = AlertKind.SENDING_REFUSED
-"""The kind of an alert: messages failed for the sender, the account or our request, though no campaign is parked."""
+"""The kind of an alert: messages failed for the sender, the account or our request, though no
+campaign is parked.
+"""
 MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Park.REFUSED})
-"""What another sender may mend: some destinations are closed to one sender only, and an unknown code may mean any."""
+"""What another sender may mend: some destinations are closed to one sender only, and an unknown
+code may mean any.
+"""
 _LOOKED_AT = 200
 _LATEST = text(
     """
@@ -62,8 +77,8 @@ _ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
 class Course:
     """How a campaign's messages fared since it runs, with the organization's present `sender`.
 
-    `in_a_row` were refused last, `several` of those stop it. `stop`: what carriers did with those that Twilio took
-    says that it cannot go on.
+    `in_a_row` were refused last, `several` of those stop it. `stop`: what carriers did with those
+    that Twilio took says that it cannot go on.
     """
 
     in_a_row: int
@@ -75,7 +90,9 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A message that failed: Twilio's code, and the sender that it was sent with where that is known."""
+    """A message that failed: Twilio's code, and the sender that it was sent with where that is
+    known.
+    """
 
     code: int | None
     sender: str | None
@@ -90,12 +107,21 @@ async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID)
     if campaign is None:
         return None
     sender = await _sender(conn, organization_id)
-    position = await campaigns.next_position(conn, organization_id, campaign_id) or campaign.total + 1
-    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "position": position, "sender": sender}
+    position = (
+        await campaigns.next_position(conn, organization_id, campaign_id) or campaign.total + 1
+    )
+    asked = {
+        "organization_id": organization_id,
+        "campaign_id": campaign_id,
+        "position": position,
+        "sender": sender,
+    }
     latest = (await conn.execute(_LATEST, asked | {"number": _LOOKED_AT})).all()
     several = max(1, min(SEVERAL, campaign.total))
     return Course(
-        in_a_row=judge([_handed_over(row) for row in reversed(latest)], several=len(latest) + 1).in_a_row,
+        in_a_row=judge(
+            [_handed_over(row) for row in reversed(latest)], several=len(latest) + 1
+        ).in_a_row,
         several=several,
         stop=judge_deliveries(_delivered(row) for row in latest),
         sender=sender,
@@ -104,53 +130,74 @@ async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID)
 
 
 async def stop(
-    conn: AsyncConnection, organization_id: str, campaign_id: UUID, replies: Sequence[Reply], why: Stop, *, sender: str
+    conn: AsyncConnection,
+    organization_id: str,
+    campaign_id: UUID,
+    replies: Sequence[Reply],
+    why: Stop,
+    *,
+    sender: str,
 ) -> bool:
     """Settle the window that was refused, park its campaign and raise an alert, in one transaction.
 
-    False: it does not run any more, or `sender`, with which the messages were sent, has been changed since and may have
-    been what was refused. Locks the organization, the campaign, the wallet, the messages; the caller commits.
+    False: it does not run any more, or `sender`, with which the messages were sent, has been
+    changed since and may have been what was refused. Locks the organization, the campaign, the
+    wallet, the messages; the caller commits.
     """
-    now = (await conn.execute(_SENDER_KEPT, {"organization_id": organization_id})).scalar_one_or_none()
+    now = (
+        await conn.execute(_SENDER_KEPT, {"organization_id": organization_id})
+    ).scalar_one_or_none()
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     await send_results.settle(conn, organization_id, replies)
     if campaign is None or campaign.status is not CampaignStatus.RUNNING:
         return False
     if why.park in MAY_BE_THE_SENDER and now != sender:
         return False
-    await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text)
+    await campaigns.change(
+        conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text
+    )
     await alerts.raise_(conn, organization_id, runs.REFUSED, runs.sentence(campaign_id, why.text))
     return True
 
 
 async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[Failed]) -> None:
-    """Raise an alert if messages failed for the present sender, the account or our request. The caller commits."""
+    """Raise an alert if messages failed for the present sender, the account or our request. The
+    caller commits.
+    """
     telling = [one for one in failed if one.code is not None and _concerns_others(one.code)]
     present = await _sender(conn, organization_id) if telling else ""
     for one in telling:
         former = one.sender not in (None, present)
-        if one.code is not None and not (former and delivery_failure.about(one.code) is About.SENDER):
+        if one.code is not None and not (
+            former and delivery_failure.about(one.code) is About.SENDER
+        ):
             await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(one.code).text)
             return
 
 
 async def forget(conn: AsyncConnection, *, now: datetime) -> None:
-    """Clear that alert where nothing has failed so for a day: the cause was mended at Twilio. The caller commits."""
-    await conn.execute(_FORGET, {"kind": SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER})
+    """Clear that alert where nothing has failed so for a day: the cause was mended at Twilio. The
+    caller commits.
+    """
+    await conn.execute(
+        _FORGET, {"kind": SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER}
+    )
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """What refusals parked runs again, since their cause may be mended, and what a limit holds up does not wait any
-    more, which may be the former sender's; returns those to ring.
+    """What refusals parked runs again, since their cause may be mended, and what a limit holds up
+    does not wait any more, which may be the former sender's; returns those to ring.
 
-    Where the organization may not send now they wait for that instead, as any other. Locks the standing, the campaigns
-    and the wallet; the caller commits.
+    Where the organization may not send now they wait for that instead, as any other. Locks the
+    standing, the campaigns and the wallet; the caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     await alerts.clear(conn, organization_id, SENDING_REFUSED)
     running = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     parked = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
-    await conn.execute(_FORGET_LIMITS, {"organization_id": organization_id, "waits_for": Waits.TWILIO_LIMIT})
+    await conn.execute(
+        _FORGET_LIMITS, {"organization_id": organization_id, "waits_for": Waits.TWILIO_LIMIT}
+    )
     limited = [campaign.id for campaign in running if campaign.waits_for == Waits.TWILIO_LIMIT]
     refused = [campaign for campaign in parked if campaign.reason in IN_WORDS]
     wallet = await wallets.watch(conn, organization_id) if refused else None
@@ -169,7 +216,9 @@ async def _sender(conn: AsyncConnection, organization_id: str) -> str:
 
 
 def _concerns_others(code: int) -> bool:
-    return delivery_failure.about(code) in STOPS - {About.CONTENT} and not delivery_failure.suspended(code)
+    return delivery_failure.about(code) in STOPS - {
+        About.CONTENT
+    } and not delivery_failure.suspended(code)
 
 
 def _handed_over(row: Row[Any]) -> Answer:

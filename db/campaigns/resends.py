@@ -1,4 +1,6 @@
-"""Giving up what Twilio never confirmed, and sending it once more: an operator's acts, since it may arrive twice."""
+"""Giving up what Twilio never confirmed, and sending it once more: an operator's acts, since it may
+arrive twice.
+"""
 
 from uuid import UUID
 
@@ -40,11 +42,17 @@ class Confirmed(Exception):
 
 
 async def give_up(conn: AsyncConnection, message: Message) -> None:
-    """Refund a message of which nobody could tell whether Twilio took it: a person can. It is lost then; once.
+    """Refund a message of which nobody could tell whether Twilio took it: a person can. It is lost
+    then; once.
 
     Raises `Confirmed`. Locks the wallet, then the message; the caller commits.
     """
-    lost = Reply(message=message, status=MessageStatus.LOST, problem="given up by an operator", after_acceptance=True)
+    lost = Reply(
+        message=message,
+        status=MessageStatus.LOST,
+        problem="given up by an operator",
+        after_acceptance=True,
+    )
     never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
     if message.status is MessageStatus.LOST:
         return
@@ -53,10 +61,11 @@ async def give_up(conn: AsyncConnection, message: Message) -> None:
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:
-    """Make it pending again; a campaign that was completed runs again if its organization may send, else it is parked.
+    """Make it pending again; a campaign that was completed runs again if its organization may send,
+    else it is parked.
 
-    The caller rings the campaign. Raises `NotLost`, also when the campaign was canceled. Locks the standing, the
-    campaign, the wallet, the message; the caller commits.
+    The caller rings the campaign. Raises `NotLost`, also when the campaign was canceled. Locks the
+    standing, the campaign, the wallet, the message; the caller commits.
     """
     await standings.lock(conn, message.organization_id)
     campaign = await campaigns.lock(conn, message.organization_id, campaign_id)
@@ -70,11 +79,14 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
     if park is None:
         await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
     else:
-        await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+        await campaigns.change(
+            conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value
+        )
 
 
 async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:
-    """Pay for it once more and mark it as being sent; the caller commits, then hands it over. None: it is not paid.
+    """Pay for it once more and mark it as being sent; the caller commits, then hands it over. None:
+    it is not paid.
 
     Raises `NotLost`. Locks the wallet, then the message.
     """
@@ -86,7 +98,14 @@ async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | 
     return await messages.get(conn, message.organization_id, message.id), outcome
 
 
-async def _again(conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int) -> None:
-    asked = {"organization_id": message.organization_id, "id": message.id, "status": status.value, "more": more}
+async def _again(
+    conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int
+) -> None:
+    asked = {
+        "organization_id": message.organization_id,
+        "id": message.id,
+        "status": status.value,
+        "more": more,
+    }
     if not (await conn.execute(_AGAIN, asked)).rowcount:
         raise NotLost(f"message {message.id} was not given up, or Twilio has sent it after all")

@@ -1,4 +1,6 @@
-"""The statements by which a campaign's messages are paid for and begun. Whoever locks several locks them by id."""
+"""The statements by which a campaign's messages are paid for and begun. Whoever locks several locks
+them by id.
+"""
 
 from sqlalchemy import text
 
@@ -60,8 +62,9 @@ BEGIN = text(  # the caller holds the campaign's row, without which nobody chang
     RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender
     """
 )
-WAITING = text(  # each is found at its place in messages_to_send_idx: a million that wait are not counted
-    """
+WAITING = (
+    text(  # each is found at its place in messages_to_send_idx: a million that wait are not counted
+        """
     SELECT (SELECT count(*) FROM messages
             WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
               AND coalesce(country, '') <> ALL(CAST(:quiet AS text[]))) AS reserved,
@@ -74,4 +77,5 @@ WAITING = text(  # each is found at its place in messages_to_send_idx: a million
                   WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved')
            ) AS position
     """
+    )
 )

@@ -1,6 +1,8 @@
-"""Paying for messages before they go: reserve, hand over in small windows, settle by what Twilio answered.
+"""Paying for messages before they go: reserve, hand over in small windows, settle by what Twilio
+answered.
 
-Locks are taken in the order campaign, wallet, messages; a message's money moves in the transaction that moves it.
+Locks are taken in the order campaign, wallet, messages; a message's money moves in the transaction
+that moves it.
 """
 
 from collections.abc import Sequence
@@ -37,10 +39,11 @@ class DifferentMessage(Exception):
 async def reserve(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
 ) -> Batch | None:
-    """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the reason.
+    """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the
+    reason.
 
-    What an earlier reservation has paid for and not sent comes first, and is not paid again. None: no such campaign.
-    Locks the campaign, then the wallet; the caller commits.
+    What an earlier reservation has paid for and not sent comes first, and is not paid again. None:
+    no such campaign. Locks the campaign, then the wallet; the caller commits.
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     if campaign is None:
@@ -54,7 +57,9 @@ async def reserve(
     if wallet is None:
         return None
     park = kept_by(wallet)
-    if park is not None and park is not Park.INSUFFICIENT_FUNDS:  # what is paid for already goes with an empty wallet
+    if (
+        park is not None and park is not Park.INSUFFICIENT_FUNDS
+    ):  # what is paid for already goes with an empty wallet
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
@@ -67,7 +72,10 @@ async def reserve(
         return await _leave_alone(conn, campaign, waiting.position, now)
     reserved = await _pay_for(conn, campaign, wallet, rows)
     if not reserved:
-        has, costs = (Money(micros, wallet.currency) for micros in (wallet.available_micros, rows[0].price_micros))
+        has, costs = (
+            Money(micros, wallet.currency)
+            for micros in (wallet.available_micros, rows[0].price_micros)
+        )
         detail = too_dear(has, costs)
         return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
     return await _sending(conn, campaign, waiting.position, reserved, now)
@@ -80,7 +88,11 @@ def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch |
             return _until(campaign, position, now)
         case CampaignStatus.SCHEDULED if campaign.scheduled_at is not None:
             begins_in = (campaign.scheduled_at - now).total_seconds()
-            return None if begins_in <= 0 else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
+            return (
+                None
+                if begins_in <= 0
+                else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
+            )
         case CampaignStatus.CANCELED:
             return _batch(campaign, Next.DONE, position)
         case _:
@@ -96,13 +108,24 @@ def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | N
     return replace(later, stays_paid=until - now <= LONGEST_PAID)
 
 
-def _for_later(campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta) -> Batch:
+def _for_later(
+    campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta
+) -> Batch:
     stopped = _batch(campaign, Next.STOP, position)
-    return replace(stopped, reason=why, detail=detail or in_words(why), begins_in=max(1.0, rest.total_seconds()))
+    return replace(
+        stopped,
+        reason=why,
+        detail=detail or in_words(why),
+        begins_in=max(1.0, rest.total_seconds()),
+    )
 
 
-async def _park(conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = "") -> Batch:
-    parked = await campaigns.change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why, detail=detail)
+async def _park(
+    conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = ""
+) -> Batch:
+    parked = await campaigns.change(
+        conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why, detail=detail
+    )
     return _batch(parked, Next.STOP, position)
 
 
@@ -110,7 +133,12 @@ async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) 
     if unknown:
         await runs.note(conn, campaign.organization_id, campaign.id, Waits.UNCONFIRMED)
         waiting = _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
-        return replace(waiting, reason=Waits.UNCONFIRMED, detail=in_words(Waits.UNCONFIRMED), unconfirmed=unknown)
+        return replace(
+            waiting,
+            reason=Waits.UNCONFIRMED,
+            detail=in_words(Waits.UNCONFIRMED),
+            unconfirmed=unknown,
+        )
     completed = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
     return _batch(completed, Next.DONE, None)
 
@@ -119,13 +147,24 @@ def _quiet(campaign: Campaign, now: datetime) -> list[str]:
     return [] if campaign.quiet_hours is None else campaign.quiet_hours.quiet_countries(now)
 
 
-async def _next(conn: AsyncConnection, campaign: Campaign, limit: int, quiet: list[str]) -> Sequence[Row[Any]]:
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "limit": limit, "quiet": quiet}
+async def _next(
+    conn: AsyncConnection, campaign: Campaign, limit: int, quiet: list[str]
+) -> Sequence[Row[Any]]:
+    asked = {
+        "organization_id": campaign.organization_id,
+        "campaign_id": campaign.id,
+        "limit": limit,
+        "quiet": quiet,
+    }
     return (await conn.execute(statements.TO_SEND, asked)).all()
 
 
-async def _leave_alone(conn: AsyncConnection, campaign: Campaign, position: int, now: datetime) -> Batch:
-    """It is quiet wherever messages are left to go: look again when the first of these countries' night is over."""
+async def _leave_alone(
+    conn: AsyncConnection, campaign: Campaign, position: int, now: datetime
+) -> Batch:
+    """It is quiet wherever messages are left to go: look again when the first of these countries'
+    night is over.
+    """
     asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
     countries = (await conn.execute(statements.COUNTRIES, asked)).scalars()
     ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)
@@ -134,10 +173,16 @@ async def _leave_alone(conn: AsyncConnection, campaign: Campaign, position: int,
     return _for_later(campaign, position, Waits.QUIET_HOURS, "", ends - now)
 
 
-async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]) -> int:
-    """Those that the wallet pays for are reserved, and who opted out is skipped; returns how many of both."""
+async def _pay_for(
+    conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]
+) -> int:
+    """Those that the wallet pays for are reserved, and who opted out is skipped; returns how many
+    of both.
+    """
     affordable, skipped, left = [], [], wallet.available_micros
-    for row in rows:  # in the order of positions: a cheaper one further down does not jump the queue
+    for (
+        row
+    ) in rows:  # in the order of positions: a cheaper one further down does not jump the queue
         if row.opted_out:
             skipped.append(row.id)
             continue
@@ -146,9 +191,14 @@ async def _pay_for(conn: AsyncConnection, campaign: Campaign, wallet: Wallet, ro
             break
         affordable.append(row)
     if skipped:
-        await conn.execute(statements.SKIP, {"organization_id": campaign.organization_id, "ids": skipped})
+        await conn.execute(
+            statements.SKIP, {"organization_id": campaign.organization_id, "ids": skipped}
+        )
     postings = [
-        debit(messages.debit_reference(row.id, row.attempt + 1), Money(row.price_micros, wallet.currency))
+        debit(
+            messages.debit_reference(row.id, row.attempt + 1),
+            Money(row.price_micros, wallet.currency),
+        )
         for row in affordable
     ]
     if not postings:
@@ -173,8 +223,9 @@ async def pay_for_one(
 ) -> tuple[Message | None, Outcome | None]:
     """Debit one message and mark it for sending in the same transaction; once per key.
 
-    The outcome is the debit's; None when the key came again, then the message is as it stands. A message that is not
-    paid for is not stored. Raises `DifferentMessage`. Locks the wallet; the caller commits before it sends.
+    The outcome is the debit's; None when the key came again, then the message is as it stands. A
+    message that is not paid for is not stored. Raises `DifferentMessage`. Locks the wallet; the
+    caller commits before it sends.
     """
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
@@ -185,7 +236,9 @@ async def pay_for_one(
             raise DifferentMessage(key)
         return before, None
     message_id = uuid4()
-    [outcome] = await wallets.post_locked(conn, wallet, [debit(messages.debit_reference(message_id, 1), price)])
+    [outcome] = await wallets.post_locked(
+        conn, wallet, [debit(messages.debit_reference(message_id, 1), price)]
+    )
     if not isinstance(outcome, Debited):
         return None, outcome
     await conn.execute(
@@ -199,7 +252,9 @@ async def pay_for_one(
             price_micros=price.micros,
             status=MessageStatus.SENDING.value,
             attempt=1,
-            sender=select(organizations.c.sender).where(organizations.c.id == organization_id).scalar_subquery(),
+            sender=select(organizations.c.sender)
+            .where(organizations.c.id == organization_id)
+            .scalar_subquery(),
             sending_at=func.clock_timestamp(),
             idempotency_key=key,
         )
@@ -216,22 +271,34 @@ async def next_window(
     limit: int,
     now: datetime,
 ) -> list[Message] | None:
-    """Settle the window that was posted, and mark the next reserved messages as being sent, in one transaction.
+    """Settle the window that was posted, and mark the next reserved messages as being sent, in one
+    transaction.
 
-    None when the gate does not stand open any more. Holds the wallet's row, so that no gate shuts before this is
-    committed, and the campaign's, so that a sender given up for dead and its successor never hold the same message.
-    Locks the campaign, the wallet, then the messages; the caller commits, then posts them.
+    None when the gate does not stand open any more. Holds the wallet's row, so that no gate shuts
+    before this is committed, and the campaign's, so that a sender given up for dead and its
+    successor never hold the same message. Locks the campaign, the wallet, then the messages; the
+    caller commits, then posts them.
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     lock = wallets.lock if send_results.returns_money(replies) else wallets.watch
     wallet = await lock(conn, organization_id)
     await send_results.settle_locked(conn, organization_id, wallet, replies)
-    if campaign is None or campaign.status is not CampaignStatus.RUNNING or wallet is None or not wallet.pays:
+    if (
+        campaign is None
+        or campaign.status is not CampaignStatus.RUNNING
+        or wallet is None
+        or not wallet.pays
+    ):
         return None
     if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
         await runs.mark_heard(conn, organization_id, campaign_id)
     quiet = _quiet(campaign, now)
-    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "limit": limit, "quiet": quiet}
+    asked = {
+        "organization_id": organization_id,
+        "campaign_id": campaign_id,
+        "limit": limit,
+        "quiet": quiet,
+    }
     rows = await conn.execute(statements.BEGIN, asked)
     return [
         Message(
@@ -259,20 +326,33 @@ async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     why = "" if campaign is None else not_sent(campaign.facts)
-    reserved = await messages.in_status(conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id)
+    reserved = await messages.in_status(
+        conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id
+    )
     replies = [Reply(message=one, status=MessageStatus.PENDING, problem=why) for one in reserved]
     return await send_results.settle(conn, organization_id, replies)
 
 
 async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
-    """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how many."""
-    left = await messages.in_status(conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id)
-    lost = [Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew") for one in left]
+    """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how
+    many.
+    """
+    left = await messages.in_status(
+        conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id
+    )
+    lost = [
+        Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew")
+        for one in left
+    ]
     return await send_results.settle(conn, organization_id, lost)
 
 
 async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id, "quiet": quiet}
+    asked = {
+        "organization_id": campaign.organization_id,
+        "campaign_id": campaign.id,
+        "quiet": quiet,
+    }
     return (await conn.execute(statements.WAITING, asked)).one()
 
 
@@ -282,7 +362,9 @@ def _all_debited(outcomes: Sequence[Outcome]) -> None:
         raise RuntimeError(f"a locked wallet refused what its balance covers: {refused[0]}")
 
 
-async def _sending(conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime) -> Batch:
+async def _sending(
+    conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime
+) -> Batch:
     if campaign.waits_for in (Waits.QUIET_HOURS, Waits.UNCONFIRMED):
         await runs.note(conn, campaign.organization_id, campaign.id, None)
     batch = _batch(campaign, Next.SEND, position, reserved=reserved)

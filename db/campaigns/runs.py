@@ -1,4 +1,6 @@
-"""What is heard of campaigns' runs: when they reported, what they wait for, and which of them were not heard."""
+"""What is heard of campaigns' runs: when they reported, what they wait for, and which of them were
+not heard.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_word
 
 WAITS = AlertKind.CAMPAIGN_WAITS
 REFUSED = AlertKind.CAMPAIGN_REFUSED
-"""The kinds of two alerts: a campaign waits long for Twilio or a worker; Twilio's refusals have parked one."""
+"""The kinds of two alerts: a campaign waits long for Twilio or a worker; Twilio's refusals have
+parked one.
+"""
 
 TIME = DateTime(timezone=True)
 _MARK_SILENT = text(
@@ -61,7 +65,9 @@ _REASON = case(
     (campaigns.c.status.in_(["paused", "scheduled"]), campaigns.c.status),
     else_=campaigns.c.waits_for,
 )
-_COUNT = select(_REASON.label("reason"), func.count().label("number")).where(_OPEN).group_by(_REASON)
+_COUNT = (
+    select(_REASON.label("reason"), func.count().label("number")).where(_OPEN).group_by(_REASON)
+)
 _REFUSED = _REASON.in_([park.value for park in IN_WORDS])
 _SINCE = case((_NOT_HEARD, _HEARD_AT), else_=campaigns.c.since)
 _LONG_WAIT = campaigns.c.waits_until > bindparam("until", type_=TIME)
@@ -86,7 +92,9 @@ _NEEDS_A_PERSON = (
     )
     .order_by(_SINCE)
 )
-_ALERTED = text("SELECT organization_id, kind, detail FROM alerts WHERE kind = ANY(:kinds) AND cleared_at IS NULL")
+_ALERTED = text(
+    "SELECT organization_id, kind, detail FROM alerts WHERE kind = ANY(:kinds) AND cleared_at IS NULL"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +104,14 @@ class Noted:
     new: bool
 
 
-async def mark_silent(conn: AsyncConnection, *, before: datetime, limit: int) -> list[tuple[str, UUID]]:
-    """Running campaigns whose run has not reported since `before`, and those whose time came before; marked as rung.
+async def mark_silent(
+    conn: AsyncConnection, *, before: datetime, limit: int
+) -> list[tuple[str, UUID]]:
+    """Running campaigns whose run has not reported since `before`, and those whose time came
+    before; marked as rung.
 
-    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and parking
-    locks all campaigns of an organization by id, in whatever order they fell silent.
+    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and
+    parking locks all campaigns of an organization by id, in whatever order they fell silent.
     """
     found = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
     return [(row.organization_id, row.id) for row in found]
@@ -124,7 +135,8 @@ async def note(
     until: datetime | None = None,
     detail: str = "",
 ) -> Noted | None:
-    """Its run waits for this, and will be heard again at `until`; None: it waits for nothing any more.
+    """Its run waits for this, and will be heard again at `until`; None: it waits for nothing any
+    more.
 
     Returns None if it does not run. The caller commits.
     """
@@ -146,7 +158,8 @@ async def waiting(conn: AsyncConnection, *, now: datetime) -> Mapping[str, int]:
 
 
 async def watch(conn: AsyncConnection, *, now: datetime) -> None:
-    """Raise an alert for each organization that has a campaign which needs a person, and clear those that hold no more.
+    """Raise an alert for each organization that has a campaign which needs a person, and clear
+    those that hold no more.
 
     An alert that says the same already is left alone. The caller commits.
     """
@@ -155,7 +168,10 @@ async def watch(conn: AsyncConnection, *, now: datetime) -> None:
     for row in await conn.execute(_NEEDS_A_PERSON, asked):
         told.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
     kinds = {"kinds": [WAITS.value, REFUSED.value]}
-    standing = {(row.organization_id, AlertKind(row.kind)): row.detail for row in await conn.execute(_ALERTED, kinds)}
+    standing = {
+        (row.organization_id, AlertKind(row.kind)): row.detail
+        for row in await conn.execute(_ALERTED, kinds)
+    }
     for (organization_id, kind), detail in told.items():
         if standing.get((organization_id, kind)) != detail:
             await alerts.raise_(conn, organization_id, kind, detail)

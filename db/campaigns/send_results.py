@@ -1,4 +1,6 @@
-"""Settlements: how attempts came out, written down once, with the refunds of what Twilio did not take."""
+"""Settlements: how attempts came out, written down once, with the refunds of what Twilio did not
+take.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,8 +80,9 @@ _TAKE_SIDS = text(
 class Reply:
     """How one attempt came out.
 
-    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again; PENDING: not taken,
-    refunded, to be paid again. `after_acceptance`: Twilio took it and gave it back unsent.
+    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again;
+    PENDING: not taken, refunded, to be paid again. `after_acceptance`: Twilio took it and gave it
+    back unsent.
     """
 
     message: Message
@@ -92,9 +95,16 @@ class Reply:
 
 
 def never_left(
-    message: Message, sid: str, status: DeliveryStatus, error_code: int | None, *, after_acceptance: bool
+    message: Message,
+    sid: str,
+    status: DeliveryStatus,
+    error_code: int | None,
+    *,
+    after_acceptance: bool,
 ) -> Reply:
-    """What Twilio took and failed: refunded, and pending again where it is a campaign's that waits for its account."""
+    """What Twilio took and failed: refunded, and pending again where it is a campaign's that waits
+    for its account.
+    """
     remedy = delivery_failure.remedy(error_code)
     again = message.campaign_id is not None and remedy.again
     return Reply(
@@ -103,7 +113,9 @@ def never_left(
         provider_sid=sid,
         delivery_status=None if again else status.value,
         error_code=error_code,
-        problem="the account was suspended before it was sent" if remedy.again else f"Twilio failed it: {error_code}",
+        problem="the account was suspended before it was sent"
+        if remedy.again
+        else f"Twilio failed it: {error_code}",
         after_acceptance=after_acceptance,
     )
 
@@ -115,8 +127,8 @@ def refund_reference(message_id: UUID, attempt: int) -> str:
 async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
     """Write down how attempts came out, with their refunds; returns how many were still open.
 
-    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first if money moves,
-    then the messages; the caller commits.
+    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first
+    if money moves, then the messages; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id) if returns_money(replies) else None
     return await settle_locked(conn, organization_id, wallet, replies)
@@ -135,7 +147,9 @@ async def settle_locked(
     """
     if not replies:
         return 0
-    replies = [replace(reply, problem=reply.problem and redact_text(reply.problem)) for reply in replies]
+    replies = [
+        replace(reply, problem=reply.problem and redact_text(reply.problem)) for reply in replies
+    ]
     await _take_sids(conn, organization_id, replies)
     open_still = await _write(conn, organization_id, replies)
     refunds = [
@@ -154,7 +168,9 @@ async def settle_locked(
 
 
 async def _take_sids(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
-    """What Twilio itself names is no other message's, whatever a callback said: that one is looked up again."""
+    """What Twilio itself names is no other message's, whatever a callback said: that one is looked
+    up again.
+    """
     named = [reply for reply in replies if reply.provider_sid is not None]
     if named:
         asked = {
@@ -165,7 +181,9 @@ async def _take_sids(conn: AsyncConnection, organization_id: str, replies: Seque
         await conn.execute(_TAKE_SIDS, asked)
 
 
-async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> frozenset[UUID]:
+async def _write(
+    conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]
+) -> frozenset[UUID]:
     asked = {
         "organization_id": organization_id,
         "ids": [reply.message.id for reply in replies],
@@ -177,7 +195,8 @@ async def _write(conn: AsyncConnection, organization_id: str, replies: Sequence[
         "problems": [reply.problem for reply in replies],
         "after_acceptance": [reply.after_acceptance for reply in replies],
         "opted_out": [
-            reply.status in RETURNED and delivery_failure.remedy(reply.error_code).opt_out for reply in replies
+            reply.status in RETURNED and delivery_failure.remedy(reply.error_code).opt_out
+            for reply in replies
         ],
     }
     return frozenset((await conn.execute(_SETTLE, asked)).scalars())

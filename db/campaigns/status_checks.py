@@ -1,6 +1,8 @@
-"""Messages whose status is to be read at Twilio: what callbacks say of them is in doubt, or none told how they ended.
+"""Messages whose status is to be read at Twilio: what callbacks say of them is in doubt, or none
+told how they ended.
 
-Whoever holds a subaccount's token can sign callbacks, so no callback returns money: it only has Twilio read.
+Whoever holds a subaccount's token can sign callbacks, so no callback returns money: it only has
+Twilio read.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +21,9 @@ ORGANIZATIONS, EACH = 100, 200
 SOON = timedelta(minutes=1)
 UNDECIDED_AFTER, GIVEN_UP_AFTER = timedelta(hours=4), timedelta(days=3)
 _SLOWLY = 9
-"""The tries that one begins with that nobody waits for: it is read again half an hour later, not two seconds."""
+"""The tries that one begins with that nobody waits for: it is read again half an hour later, not
+two seconds.
+"""
 
 _ADD = text(
     """
@@ -91,7 +95,9 @@ _ADD_UNDECIDED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One message to be read at Twilio by its sid. `told` is what a callback said of it, None where none came."""
+    """One message to be read at Twilio by its sid. `told` is what a callback said of it, None where
+    none came.
+    """
 
     organization_id: str
     message_id: UUID
@@ -102,7 +108,9 @@ class Check:
 
 
 async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
-    """Have messages read as soon as may be; again only if a callback says something else. The caller commits."""
+    """Have messages read as soon as may be; again only if a callback says something else. The
+    caller commits.
+    """
     if checks:
         await conn.execute(
             _ADD,
@@ -116,11 +124,14 @@ async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
         )
 
 
-async def take(conn: AsyncConnection, *, now: datetime, but: Collection[str] = ()) -> dict[str, list[Check]]:
-    """Those that are due, by organization; each is due again later, ever more rarely, unless it is done till then.
+async def take(
+    conn: AsyncConnection, *, now: datetime, but: Collection[str] = ()
+) -> dict[str, list[Check]]:
+    """Those that are due, by organization; each is due again later, ever more rarely, unless it is
+    done till then.
 
-    Some of every organization that waits longest, so that none waits for another's, but of none in `but`. The caller
-    commits, then reads.
+    Some of every organization that waits longest, so that none waits for another's, but of none in
+    `but`. The caller commits, then reads.
     """
     asked = {"now": now, "organizations": ORGANIZATIONS, "each": EACH, "but": list(but)}
     taken: dict[str, list[Check]] = {}
@@ -143,8 +154,12 @@ async def done(conn: AsyncConnection, organization_id: str, checks: Collection[C
         await conn.execute(_DONE, _named(organization_id, checks))
 
 
-async def put_off(conn: AsyncConnection, organization_id: str, checks: Collection[Check], *, now: datetime) -> None:
-    """These could not be read: they are due again in a minute, however often they were tried. The caller commits."""
+async def put_off(
+    conn: AsyncConnection, organization_id: str, checks: Collection[Check], *, now: datetime
+) -> None:
+    """These could not be read: they are due again in a minute, however often they were tried. The
+    caller commits.
+    """
     if checks:
         await conn.execute(_SOON, _named(organization_id, checks) | {"soon": now + SOON})
 
@@ -158,7 +173,8 @@ def _named(organization_id: str, checks: Collection[Check]) -> dict[str, Any]:
 
 
 async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
-    """Have read what was handed over hours ago and has no end yet, or only a callback says that Twilio took it.
+    """Have read what was handed over hours ago and has no end yet, or only a callback says that
+    Twilio took it.
 
     Its last callback may be lost, or the one that came be forged. Returns how many are new.
     """

@@ -1,4 +1,6 @@
-"""What Twilio sent although its debit was refunded: noted once for each attempt, and charged by an operator's act."""
+"""What Twilio sent although its debit was refunded: noted once for each attempt, and charged by an
+operator's act.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,10 +82,14 @@ def charge_reference(message_id: UUID, attempt: int) -> str:
     return f"charge:message:{message_id}:{attempt}"
 
 
-async def note(conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus) -> bool:
-    """Returns whether it is not charged yet. The message shows it, or the attempt where another one has followed.
+async def note(
+    conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus
+) -> bool:
+    """Returns whether it is not charged yet. The message shows it, or the attempt where another one
+    has followed.
 
-    One that waits to be sent once more is not: it has gone out. The caller holds the message's row and commits.
+    One that waits to be sent once more is not: it has gone out. The caller holds the message's row
+    and commits.
     """
     asked = {
         "organization_id": message.organization_id,
@@ -107,10 +113,11 @@ async def open_ones(conn: AsyncConnection, organization_id: str, *, limit: int) 
 async def charge(
     conn: AsyncConnection, organization_id: str, message_id: UUID
 ) -> tuple[Message | None, Outcome | None]:
-    """Take the message's price again, once for each attempt that went out after its refund; like any other debit.
+    """Take the message's price again, once for each attempt that went out after its refund; like
+    any other debit.
 
-    Raises `NothingUnpaid`. The first refusal is the outcome, and then the caller rolls back. Locks the wallet; the
-    caller commits.
+    Raises `NothingUnpaid`. The first refusal is the outcome, and then the caller rolls back. Locks
+    the wallet; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id)
     message = await messages.get(conn, organization_id, message_id)
@@ -121,7 +128,9 @@ async def charge(
     if not attempts:
         raise NothingUnpaid("Twilio does not say that it sent this message after its refund")
     postings = [
-        debit(charge_reference(message_id, attempt), message.price, "sent by Twilio after its refund")
+        debit(
+            charge_reference(message_id, attempt), message.price, "sent by Twilio after its refund"
+        )
         for attempt in attempts
     ]
     for outcome in await wallets.post_locked(conn, wallet, postings):
@@ -133,7 +142,9 @@ async def charge(
 
 
 async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
-    """Clear the alert, unless a send is not charged yet, or a callback that tells of one is still to be read."""
+    """Clear the alert, unless a send is not charged yet, or a callback that tells of one is still
+    to be read.
+    """
     if await open_ones(conn, organization_id, limit=1):
         return
     asked = {"organization_id": organization_id, "went_out": [status.value for status in WENT_OUT]}

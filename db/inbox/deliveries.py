@@ -1,4 +1,6 @@
-"""The inbox: every verified webhook delivery is stored here before anything else, once, and is handled from here."""
+"""The inbox: every verified webhook delivery is stored here before anything else, once, and is
+handled from here.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +31,12 @@ from domain.billing.subscription import Provider
 
 LISTED = "listed:"
 """Begins the transmission id of what no transmission brought: the provider listed it."""
-KEPT_HEADERS = (*(f"{provider}-" for provider in Provider), "correlation-id", "user-agent", "content-type")
+KEPT_HEADERS = (
+    *(f"{provider}-" for provider in Provider),
+    "correlation-id",
+    "user-agent",
+    "content-type",
+)
 """How the names of those begin that are stored: what signs a delivery has to be among them."""
 MOST_BODIES = 20
 """So many bodies of one transmission are stored. Of a genuine one there is one."""
@@ -42,7 +49,9 @@ LAST_RETRY = timedelta(hours=24)
 
 
 class InboxStatus(StrEnum):
-    """`PARKED` waits for something that is not there yet, or for a person: it is retried, and shown."""
+    """`PARKED` waits for something that is not there yet, or for a person: it is retried, and
+    shown.
+    """
 
     UNHANDLED = "unhandled"
     PARKED = "parked"
@@ -62,20 +71,29 @@ _BODIES_BEFORE: ColumnElement[int] = literal_column(
     " WHERE other.provider = inbox.provider AND other.transmission_id = inbox.transmission_id)"
 )
 """In what an insert returns: how many bodies its transmission had brought before."""
-_STORE = upsert(inbox).on_conflict_do_nothing().returning(*COLUMNS, _BODIES_BEFORE.label("bodies_before"))
+_STORE = (
+    upsert(inbox)
+    .on_conflict_do_nothing()
+    .returning(*COLUMNS, _BODIES_BEFORE.label("bodies_before"))
+)
 _FOLDED = (
     update(inbox)
     .where(inbox.c.id == bindparam("delivery_id"))
     .values(
         folded_at=func.clock_timestamp(),
-        outcome=case((inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome),
+        outcome=case(
+            (inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome
+        ),
     )
 )
 _HANDLED = (
     update(inbox)
     .where(inbox.c.id == func.any(bindparam("delivery_ids", type_=ARRAY(BigInteger))))
     .where(inbox.c.status == InboxStatus.UNHANDLED.value)
-    .where(inbox.c.organization_id == func.coalesce(bindparam("of_organization", type_=Text), inbox.c.organization_id))
+    .where(
+        inbox.c.organization_id
+        == func.coalesce(bindparam("of_organization", type_=Text), inbox.c.organization_id)
+    )
     .values(
         status=InboxStatus.HANDLED.value,
         handled_at=func.clock_timestamp(),
@@ -86,7 +104,9 @@ _HANDLED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A row of the inbox, without its body. Not `kept`: its transmission has brought too many bodies."""
+    """A row of the inbox, without its body. Not `kept`: its transmission has brought too many
+    bodies.
+    """
 
     id: int
     provider: Provider
@@ -115,14 +135,19 @@ class Backlog:
 
 
 async def receive(
-    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], organization_id: str | None
+    conn: AsyncConnection,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    organization_id: str | None,
 ) -> Delivery:
-    """Store a verified delivery, each body of an event once; the same bytes again are counted in `deliveries`.
+    """Store a verified delivery, each body of an event once; the same bytes again are counted in
+    `deliveries`.
 
-    PayPal signs a checksum of the body, so two bodies may come under one transmission, or with one event id. Nobody can
-    tell which of them is genuine: each is kept, and the provider is asked about what it names. A transmission that
-    brings more than `MOST_BODIES` is a forger's: the delivery is returned, not `kept`. The caller commits before it
-    answers.
+    PayPal signs a checksum of the body, so two bodies may come under one transmission, or with one
+    event id. Nobody can tell which of them is genuine: each is kept, and the provider is asked
+    about what it names. A transmission that brings more than `MOST_BODIES` is a forger's: the
+    delivery is returned, not `kept`. The caller commits before it answers.
     """
     stored = await _store(conn, event, raw, headers, organization_id)
     if stored is None:
@@ -133,23 +158,39 @@ async def receive(
     return replace(read(stored), kept=False)
 
 
-async def _count_again(conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None) -> Row[Any]:
-    """One that was parked because its organization was not known yet is that organization's from now on."""
+async def _count_again(
+    conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None
+) -> Row[Any]:
+    """One that was parked because its organization was not known yet is that organization's from
+    now on.
+    """
     again = await conn.execute(
         update(inbox)
-        .where(inbox.c.provider == event.provider.value, inbox.c.event_id == event.event_id, inbox.c.body == raw)
+        .where(
+            inbox.c.provider == event.provider.value,
+            inbox.c.event_id == event.event_id,
+            inbox.c.body == raw,
+        )
         .values(deliveries=inbox.c.deliveries + 1)
         .returning(*COLUMNS)
     )
     row = again.one()
-    waits = row.status == InboxStatus.PARKED and row.organization_id is None and row.outcome.startswith(UNKNOWN)
+    waits = (
+        row.status == InboxStatus.PARKED
+        and row.organization_id is None
+        and row.outcome.startswith(UNKNOWN)
+    )
     if not waits or organization_id is None:
         return row
     return await assign(conn, row.id, organization_id, now=datetime.now(UTC))
 
 
-async def assign(conn: AsyncConnection, delivery_id: int, organization_id: str, *, now: datetime) -> Row[Any]:
-    """It is this organization's: its lifecycle handles it, and is due to be rung at once. The caller commits."""
+async def assign(
+    conn: AsyncConnection, delivery_id: int, organization_id: str, *, now: datetime
+) -> Row[Any]:
+    """It is this organization's: its lifecycle handles it, and is due to be rung at once. The
+    caller commits.
+    """
     assigned = await conn.execute(
         update(inbox)
         .where(inbox.c.id == delivery_id)
@@ -179,7 +220,9 @@ async def _store(
         "event_type": event.event_type,
         "kind": event.kind.value,
         "body": raw,
-        "headers": {name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+        "headers": {
+            name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)
+        },
         "occurred_at": event.occurred_at,
         "organization_id": organization_id,
         "provider_subscription_id": event.subscription_id,
@@ -205,29 +248,47 @@ async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -
 
 async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
     """What waits for this organization's lifecycle, oldest first."""
-    return [read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})]
+    return [
+        read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})
+    ]
 
 
 async def mark_handled(
-    conn: AsyncConnection, delivery_ids: Sequence[int], outcome: str = "", *, organization_id: str | None = None
+    conn: AsyncConnection,
+    delivery_ids: Sequence[int],
+    outcome: str = "",
+    *,
+    organization_id: str | None = None,
 ) -> None:
-    """The lifecycle has acted on these, but for those it parked, or handed over to another organization than this.
+    """The lifecycle has acted on these, but for those it parked, or handed over to another
+    organization than this.
 
     An earlier outcome is kept if `outcome` is empty.
     """
-    asked = {"delivery_ids": list(delivery_ids), "said": outcome, "of_organization": organization_id}
+    asked = {
+        "delivery_ids": list(delivery_ids),
+        "said": outcome,
+        "of_organization": organization_id,
+    }
     await conn.execute(_HANDLED, asked)
 
 
-async def of_organization(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[Delivery]:
+async def of_organization(
+    conn: AsyncConnection, organization_id: str, *, limit: int
+) -> list[Delivery]:
     """The newest first."""
-    query = select(inbox).where(inbox.c.organization_id == organization_id).order_by(inbox.c.id.desc()).limit(limit)
+    query = (
+        select(inbox)
+        .where(inbox.c.organization_id == organization_id)
+        .order_by(inbox.c.id.desc())
+        .limit(limit)
+    )
     return [read(row) for row in await conn.execute(query)]
 
 
 async def backlog(conn: AsyncConnection) -> Backlog:
-    """`parked` is what a person has to look at: not what the provider has not decided, nor what will be dismissed by
-    itself, since no money is in it and it names nobody.
+    """`parked` is what a person has to look at: not what the provider has not decided, nor what
+    will be dismissed by itself, since no money is in it and it names nobody.
     """
     waits = inbox.c.status == InboxStatus.UNHANDLED.value
     no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
@@ -261,7 +322,9 @@ def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[Inb
 def _whose(event: BillingEvent) -> str:
     if event.subscription_id is not None:
         return f"unknown subscription {event.subscription_id}"
-    return f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
+    return (
+        f"unknown {event.money.kind.value} {event.money.id}" if event.money else "unknown subject"
+    )
 
 
 def read(row: Any) -> Delivery:
@@ -276,7 +339,9 @@ def read(row: Any) -> Delivery:
         occurred_at=row.occurred_at,
         organization_id=row.organization_id,
         subscription_id=row.provider_subscription_id,
-        money=MoneyReference(kind=MoneyObject(row.money_kind), id=row.money_id) if row.money_id else None,
+        money=MoneyReference(kind=MoneyObject(row.money_kind), id=row.money_id)
+        if row.money_id
+        else None,
         status=InboxStatus(row.status),
         outcome=row.outcome,
         deliveries=row.deliveries,

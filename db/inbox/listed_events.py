@@ -1,4 +1,6 @@
-"""How far the events that a provider lists have been compared with the inbox, and how deliveries came meanwhile."""
+"""How far the events that a provider lists have been compared with the inbox, and how deliveries
+came meanwhile.
+"""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -33,8 +35,8 @@ _BEFORE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """`missed`: listed and never delivered. `duplicates`: deliveries of what was here already. `out_of_order`: events
-    of an organization that came after one that had happened later.
+    """`missed`: listed and never delivered. `duplicates`: deliveries of what was here already.
+    `out_of_order`: events of an organization that came after one that had happened later.
     """
 
     missed: int = 0
@@ -61,16 +63,24 @@ async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
     return {
         Provider(row.provider): Compared(
             until=row.listed_until,
-            counts=Counts(missed=row.missed, duplicates=row.duplicates, out_of_order=row.out_of_order),
+            counts=Counts(
+                missed=row.missed, duplicates=row.duplicates, out_of_order=row.out_of_order
+            ),
         )
         for row in await conn.execute(select(listings))
     }
 
 
 async def advance(
-    conn: AsyncConnection, provider: Provider, found: Counts, *, before: datetime | None, until: datetime
+    conn: AsyncConnection,
+    provider: Provider,
+    found: Counts,
+    *,
+    before: datetime | None,
+    until: datetime,
 ) -> None:
-    """Everything from `before`, as `listed_until` told it, up to `until` is compared; `found` is added to the totals.
+    """Everything from `before`, as `listed_until` told it, up to `until` is compared; `found` is
+    added to the totals.
 
     Nothing changes if another comparison was faster: it has counted the same. The caller commits.
     """
@@ -87,23 +97,38 @@ async def advance(
     )
 
 
-async def known(conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]) -> set[str]:
-    """The ids of those of which the inbox has a body that makes us ask for the same; a forged one may name another."""
+async def known(
+    conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]
+) -> set[str]:
+    """The ids of those of which the inbox has a body that makes us ask for the same; a forged one
+    may name another.
+    """
     query = select(*COLUMNS).where(
-        inbox.c.provider == provider.value, inbox.c.event_id.in_([event.event_id for event in events])
+        inbox.c.provider == provider.value,
+        inbox.c.event_id.in_([event.event_id for event in events]),
     )
     here = {(row.event_id, *_asked(row.custom_id, read(row))) for row in await conn.execute(query)}
-    return {event.event_id for event in events if (event.event_id, *_asked(event.custom_id, event)) in here}
+    return {
+        event.event_id
+        for event in events
+        if (event.event_id, *_asked(event.custom_id, event)) in here
+    }
 
 
 def _asked(custom_id: str | None, told: BillingEvent | Delivery) -> tuple[object, ...]:
-    """What is asked for because of it. Only where it names no object is the custom id what it names."""
+    """What is asked for because of it. Only where it names no object is the custom id what it
+    names.
+    """
     names_nothing = told.subscription_id is None and told.money is None
     return told.kind, told.subscription_id, told.money, custom_id if names_nothing else None
 
 
-async def arrivals(conn: AsyncConnection, provider: Provider, since: datetime, until: datetime) -> Counts:
-    """How deliveries came between the two; duplicates are those that no comparison has counted yet."""
+async def arrivals(
+    conn: AsyncConnection, provider: Provider, since: datetime, until: datetime
+) -> Counts:
+    """How deliveries came between the two; duplicates are those that no comparison has counted
+    yet.
+    """
     asked = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
     row = (await conn.execute(_ARRIVALS, {**asked, "listed": f"{LISTED}%"})).one()
     return Counts(duplicates=row.duplicates, out_of_order=row.out_of_order)

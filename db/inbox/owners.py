@@ -1,4 +1,6 @@
-"""Whose something at a provider is: by our own rows first, then by what the host application wrote into it."""
+"""Whose something at a provider is: by our own rows first, then by what the host application wrote
+into it.
+"""
 
 from collections.abc import Iterable
 
@@ -30,11 +32,14 @@ async def find(
     payment_ids: Iterable[str | None] = (),
     custom_ids: Iterable[str | None] = (),
 ) -> str | None:
-    """The organization that has one of the subscriptions, or else of the payments, or else whose id is named."""
+    """The organization that has one of the subscriptions, or else of the payments, or else whose id
+    is named.
+    """
     ids = [id_ for id_ in subscription_ids if id_ is not None]
     if ids:
         query = select(subscriptions.c.organization_id).where(
-            subscriptions.c.provider == provider.value, subscriptions.c.provider_subscription_id.in_(ids)
+            subscriptions.c.provider == provider.value,
+            subscriptions.c.provider_subscription_id.in_(ids),
         )
         if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
             return str(found)
@@ -54,5 +59,7 @@ async def find(
 
 
 def organization_named(custom_id: str | None) -> str:
-    """A custom id is an organization's id, optionally followed by a colon and the host application's own words."""
+    """A custom id is an organization's id, optionally followed by a colon and the host
+    application's own words.
+    """
     return (custom_id or "").split(":", 1)[0]

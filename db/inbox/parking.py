@@ -1,4 +1,6 @@
-"""Parked deliveries: of something that is not known yet, tried again until it is; or set aside for a person."""
+"""Parked deliveries: of something that is not known yet, tried again until it is; or set aside for
+a person.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,7 +45,9 @@ _BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """`amount` and `payer` are as the provider told them when it was asked, None and empty before that."""
+    """`amount` and `payer` are as the provider told them when it was asked, None and empty before
+    that.
+    """
 
     delivery: Delivery
     custom_id: str | None
@@ -52,8 +56,12 @@ class Parked:
     payer: str
 
 
-async def park(conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None) -> None:
-    """Set it aside for a person; it stays in sight, and is tried again if `reason` says that something is unknown."""
+async def park(
+    conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None
+) -> None:
+    """Set it aside for a person; it stays in sight, and is tried again if `reason` says that
+    something is unknown.
+    """
     await conn.execute(
         update(inbox)
         .where(inbox.c.id == delivery_id)
@@ -67,7 +75,9 @@ async def park(conn: AsyncConnection, delivery_id: int, reason: str, amount: Mon
 
 
 async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
-    """It could not be settled at this moment: it is tried again soon, by itself, and holds up no other."""
+    """It could not be settled at this moment: it is tried again soon, by itself, and holds up no
+    other.
+    """
     await conn.execute(
         update(inbox)
         .where(inbox.c.id == delivery_id)
@@ -85,9 +95,15 @@ async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) ->
 
 
 async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: str) -> None:
-    """Whether what it tells was booked: what never stood, or was never in the wallet, is not. The caller commits."""
-    booked = exists().where(reversals.c.provider == delivery.provider.value, reversals.c.object_id == object_id)
-    outcome = case((booked, f"booked as {object_id}"), else_=f"not booked: {object_id} takes nothing")
+    """Whether what it tells was booked: what never stood, or was never in the wallet, is not. The
+    caller commits.
+    """
+    booked = exists().where(
+        reversals.c.provider == delivery.provider.value, reversals.c.object_id == object_id
+    )
+    outcome = case(
+        (booked, f"booked as {object_id}"), else_=f"not booked: {object_id} takes nothing"
+    )
     await conn.execute(update(inbox).where(inbox.c.id == delivery.id).values(outcome=outcome))
 
 
@@ -104,20 +120,26 @@ async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
         await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS)
 
 
-async def disown(conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None) -> None:
-    """Its provider says that it is not of the organization that it named: it is parked as nobody's, and what else it
-    named is not believed. `subscription_id` is what the provider names.
+async def disown(
+    conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None
+) -> None:
+    """Its provider says that it is not of the organization that it named: it is parked as nobody's,
+    and what else it named is not believed. `subscription_id` is what the provider names.
     """
     await park(conn, delivery_id, reason)
     nobody = {"organization_id": None, "custom_id": None, "payment_id": None}
     await conn.execute(
-        update(inbox).where(inbox.c.id == delivery_id).values(provider_subscription_id=subscription_id, **nobody)
+        update(inbox)
+        .where(inbox.c.id == delivery_id)
+        .values(provider_subscription_id=subscription_id, **nobody)
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """`found` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells whose they are."""
+    """`found` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells
+    whose they are.
+    """
 
     found: list[str]
     lost: list[Parked]
@@ -126,8 +148,8 @@ class Adopted:
 async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
     """Try again to find the organizations of parked deliveries; those found become unhandled.
 
-    Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5 s to 24 h. The
-    caller commits.
+    Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5
+    s to 24 h. The caller commits.
     """
     query = (
         select(inbox)
@@ -157,9 +179,17 @@ async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]
 
 
 async def describe(
-    conn: AsyncConnection, delivery_id: int, reason: str, *, amount: Money | None, custom_id: str | None, payer: str
+    conn: AsyncConnection,
+    delivery_id: int,
+    reason: str,
+    *,
+    amount: Money | None,
+    custom_id: str | None,
+    payer: str,
 ) -> None:
-    """Write down what its provider says of one that is nobody's, for the person who has to find out."""
+    """Write down what its provider says of one that is nobody's, for the person who has to find
+    out.
+    """
     known: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
     if custom_id is not None:
         known["custom_id"] = custom_id
@@ -181,7 +211,9 @@ async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
     return row is not None
 
 
-async def adopt_subscription(conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime) -> None:
+async def adopt_subscription(
+    conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime
+) -> None:
     """A subscription was linked: what was parked for it is due now."""
     await _due(conn, provider, inbox.c.provider_subscription_id == subscription_id, now)
 
@@ -192,24 +224,34 @@ async def closing_word(
     """The newest of what was told of a subscription before it was linked, if it closes."""
     query = (
         select(inbox.c.kind, inbox.c.occurred_at)
-        .where(inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id)
+        .where(
+            inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id
+        )
         .where(_PARKED | (inbox.c.outcome == Heard.OTHER.value), inbox.c.kind.in_(_CLOSES))
         .order_by(inbox.c.occurred_at.desc().nulls_first())
     )
     row = (await conn.execute(query.limit(1))).one_or_none()
-    if row is None or (row.occurred_at is not None and since is not None and row.occurred_at < since):
+    if row is None or (
+        row.occurred_at is not None and since is not None and row.occurred_at < since
+    ):
         return None
     return Word(state=_CLOSES[row.kind], as_of=row.occurred_at)
 
 
-async def adopt_payment(conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime) -> None:
+async def adopt_payment(
+    conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime
+) -> None:
     """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
     await _due(conn, provider, inbox.c.payment_id == payment_id, now)
 
 
-async def _due(conn: AsyncConnection, provider: Provider, those: ColumnElement[bool], now: datetime) -> None:
+async def _due(
+    conn: AsyncConnection, provider: Provider, those: ColumnElement[bool], now: datetime
+) -> None:
     await conn.execute(
-        update(inbox).where(inbox.c.provider == provider.value, those, _PARKED).values(next_attempt_at=now)
+        update(inbox)
+        .where(inbox.c.provider == provider.value, those, _PARKED)
+        .values(next_attempt_at=now)
     )
 
 
@@ -221,7 +263,9 @@ def to_do(parked: Parked) -> str:
     if delivery.organization_id is not None:
         return "look at the organization's alerts; settle it by hand, then dismiss it"
     if delivery.money is None:
-        return "link the subscription if it is an organization's; otherwise it is dismissed by itself"
+        return (
+            "link the subscription if it is an organization's; otherwise it is dismissed by itself"
+        )
     if delivery.subscription_id is not None:
         return "link the subscription to its organization; of another product, name its plan in TOLLGATE_OTHER_PRODUCTS"
     return "credit it to its organization by hand, with the payment's id as the reference, then dismiss it"
@@ -235,7 +279,11 @@ def _amount_values(amount: Money | None) -> dict[str, Any]:
 def _parked(row: Row[Any]) -> Parked:
     amount = None if row.amount_micros is None else Money(row.amount_micros, row.currency)
     return Parked(
-        delivery=read(row), custom_id=row.custom_id, payment_id=row.payment_id, amount=amount, payer=row.payer
+        delivery=read(row),
+        custom_id=row.custom_id,
+        payment_id=row.payment_id,
+        amount=amount,
+        payer=row.payer,
     )
 
 

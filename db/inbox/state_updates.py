@@ -1,8 +1,9 @@
-"""Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it the standing.
+"""Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it
+the standing.
 
-A webhook's own word may only close. The provider's answer to a GET may open, if it is newer than what has shut the
-gate or stays the same for a while: a read may lag behind the webhook. Each function holds the organization's lock and
-leaves the commit to its caller.
+A webhook's own word may only close. The provider's answer to a GET may open, if it is newer than
+what has shut the gate or stays the same for a while: a read may lag behind the webhook. Each
+function holds the organization's lock and leaves the commit to its caller.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,9 @@ NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A delivery as it was stored. `named` is whose it is by now, `heard` what it did; None: it was not folded."""
+    """A delivery as it was stored. `named` is whose it is by now, `heard` what it did; None: it was
+    not folded.
+    """
 
     delivery: Delivery
     named: str | None
@@ -43,22 +46,34 @@ class Received:
 
 
 async def receive(
-    conn: AsyncConnection, event: BillingEvent, raw: bytes, headers: Mapping[str, str], *, now: datetime
+    conn: AsyncConnection,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    *,
+    now: datetime,
 ) -> Received:
-    """Store a verified delivery and fold it, in one transaction: when the caller has committed, the gate is shut.
+    """Store a verified delivery and fold it, in one transaction: when the caller has committed, the
+    gate is shut.
 
-    A duplicate whose first delivery was not folded is folded now. Of one that is not kept only its subscription's state
-    is: nothing would ever ask for the dispute that it tells of, and lift the block.
+    A duplicate whose first delivery was not folded is folded now. Of one that is not kept only its
+    subscription's state is: nothing would ever ask for the dispute that it tells of, and lift the
+    block.
     """
     standing = await _lock_subject(conn, event)
     named = None if standing is None else standing.organization_id
     delivery = await deliveries.receive(conn, event, raw, headers, named)
     if named is not None and event.problem is not None and delivery.deliveries == 1:
         await alerts.raise_(
-            conn, named, AlertKind.NOT_UNDERSTOOD, f"{event.event_type} {event.event_id}: {event.problem}"
+            conn,
+            named,
+            AlertKind.NOT_UNDERSTOOD,
+            f"{event.event_type} {event.event_id}: {event.problem}",
         )
     if named is not None and event.kind is EventKind.FRAUD_WARNING and delivery.deliveries == 1:
-        await alerts.raise_(conn, named, AlertKind.FRAUD_WARNING, f"{event.event_type} about {event.payment_id}")
+        await alerts.raise_(
+            conn, named, AlertKind.FRAUD_WARNING, f"{event.event_type} about {event.payment_id}"
+        )
     due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
     if standing is None or not due or not (delivery.kept or event.snapshot is not None):
         return Received(delivery=delivery, named=named, heard=None)
@@ -67,9 +82,16 @@ async def receive(
 
 
 async def hear(
-    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool = False
+    conn: AsyncConnection,
+    delivery: Delivery,
+    event: BillingEvent,
+    *,
+    now: datetime,
+    sure: bool = False,
 ) -> Heard:
-    """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its time is unclear."""
+    """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its
+    time is unclear.
+    """
     standing = None
     if delivery.organization_id is not None:
         standing = await standings.lock(conn, delivery.organization_id)
@@ -88,15 +110,25 @@ async def _lock_subject(conn: AsyncConnection, event: BillingEvent) -> Standing 
 
 
 async def _fold(
-    conn: AsyncConnection, standing: Standing, delivery: Delivery, event: BillingEvent, *, now: datetime, sure: bool
+    conn: AsyncConnection,
+    standing: Standing,
+    delivery: Delivery,
+    event: BillingEvent,
+    *,
+    now: datetime,
+    sure: bool,
 ) -> Heard:
     known = await decisions.facts(conn, standing.organization_id)
     subject = await _subject(conn, known, standing.organization_id, event)
     cause = f"{event.event_type} {event.event_id}"
     async with together(conn):
-        heard, known = await _record(conn, known, subject, standing.organization_id, event, now=now, sure=sure)
+        heard, known = await _record(
+            conn, known, subject, standing.organization_id, event, now=now, sure=sure
+        )
         if heard is Heard.SHUT:
-            after = await decisions.settle_locked(conn, standing, known, now=now, cause=cause, may_open=False)
+            after = await decisions.settle_locked(
+                conn, standing, known, now=now, cause=cause, may_open=False
+            )
             heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
         if heard is not Heard.UNCLEAR:
             await deliveries.mark_folded(conn, delivery, heard.value)
@@ -110,9 +142,16 @@ async def _subject(
     current = known.current
     if event.subscription_id is None:
         return None
-    if current is not None and (current.provider, current.id) == (event.provider, event.subscription_id):
+    if current is not None and (current.provider, current.id) == (
+        event.provider,
+        event.subscription_id,
+    ):
         return current
-    other = await subscriptions.find(conn, event.provider, event.subscription_id) if known.others else None
+    other = (
+        await subscriptions.find(conn, event.provider, event.subscription_id)
+        if known.others
+        else None
+    )
     return other if other is not None and other.organization_id == organization_id else None
 
 
@@ -126,18 +165,32 @@ async def _record(
     now: datetime,
     sure: bool,
 ) -> tuple[Heard, Facts]:
-    """Write down what closes; SHUT says that something was written, and the facts are as they are then.
+    """Write down what closes; SHUT says that something was written, and the facts are as they are
+    then.
 
-    What closes another subscription than the current one keeps that from taking over before its provider was asked.
+    What closes another subscription than the current one keeps that from taking over before its
+    provider was asked.
     """
     if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
         reason = f"{event.event_type} {event.event_id}"
-        block = HeldBlock(kind=Block.DISPUTE, reference=event.money.id, reason=reason, placed_by=event.provider.value)
+        block = HeldBlock(
+            kind=Block.DISPUTE,
+            reference=event.money.id,
+            reason=reason,
+            placed_by=event.provider.value,
+        )
         await standings.place_block(conn, organization_id, block)
         return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
     told = event.snapshot
-    if subject is not None and subject.is_current and told is not None and told.state is State.UNKNOWN:
-        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}")
+    if (
+        subject is not None
+        and subject.is_current
+        and told is not None
+        and told.state is State.UNKNOWN
+    ):
+        await alerts.raise_(
+            conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}"
+        )
     heard, word = evidence.effect(event, subject, known.policy, now, sure=sure)
     if subject is None or word is None:
         return heard, known
@@ -146,9 +199,16 @@ async def _record(
 
 
 async def clear_up(
-    conn: AsyncConnection, delivery: Delivery, event: BillingEvent, told: Snapshot, *, outcome: str, now: datetime
+    conn: AsyncConnection,
+    delivery: Delivery,
+    event: BillingEvent,
+    told: Snapshot,
+    *,
+    outcome: str,
+    now: datetime,
 ) -> None:
-    """Fold what the provider answered when it was asked about an unclear event, which shuts unless the answer knows it.
+    """Fold what the provider answered when it was asked about an unclear event, which shuts unless
+    the answer knows it.
 
     `outcome` is written into the inbox. Opens nothing.
     """
@@ -164,9 +224,16 @@ async def clear_up(
 
 
 async def confirm(
-    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime, cause: str, may_open: bool
+    conn: AsyncConnection,
+    subscription: Subscription,
+    told: Snapshot,
+    *,
+    now: datetime,
+    cause: str,
+    may_open: bool,
 ) -> Standing | None:
-    """Fold the provider's own answer to a GET; one that is not believed yet changes nothing (`ask_again`).
+    """Fold the provider's own answer to a GET; one that is not believed yet changes nothing
+    (`ask_again`).
 
     None: there is no such organization, or the subscription is another one's.
     """
@@ -177,14 +244,19 @@ async def confirm(
     facts = await decisions.facts(conn, organization_id)
     current = facts.current
     known: Subscription | None = current
-    if current is None or (current.provider, current.id) != (subscription.provider, subscription.id):
+    if current is None or (current.provider, current.id) != (
+        subscription.provider,
+        subscription.id,
+    ):
         known = await subscriptions.find(conn, subscription.provider, subscription.id)
     if known is not None and told.subscription_id is not None and told.subscription_id != known.id:
         known = await _complete(conn, known, told.subscription_id, now)
         facts = await decisions.facts(conn, organization_id)
     if known is None:
         return None
-    believed = None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
+    believed = (
+        None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
+    )
     if told.state is State.UNKNOWN:
         detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
         await subscriptions.raise_alert(conn, known, detail)
@@ -193,20 +265,31 @@ async def confirm(
         await subscriptions.doubt(conn, known, now=now)
     else:
         facts = await _write(conn, facts, believed, now)
-    after = await decisions.settle_locked(conn, standing, facts, now=now, cause=cause, may_open=may_open)
-    billed = facts.current is not None and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
+    after = await decisions.settle_locked(
+        conn, standing, facts, now=now, cause=cause, may_open=may_open
+    )
+    billed = (
+        facts.current is not None
+        and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
+    )
     if after != standing or not billed:
         await succession.note_whether_billed(conn, after)
     return replace(after, ask_again=believed is None and told.state is not State.UNKNOWN)
 
 
-async def _write(conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime) -> Facts:
-    """Write down an answer that counts; what it says may make another subscription the current one."""
+async def _write(
+    conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime
+) -> Facts:
+    """Write down an answer that counts; what it says may make another subscription the current
+    one.
+    """
     organization_id = believed.organization_id
     await subscriptions.write(conn, believed)
     if believed.is_current:
         facts = replace(facts, current=believed)
-    known = await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
+    known = (
+        await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
+    )
     if all(one.alert is None for one in known):
         await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
     if facts.others:
@@ -221,15 +304,21 @@ async def _complete(
     known = await subscriptions.completed(conn, checkout, subscription_id)
     if known is None:
         detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
-        await alerts.raise_(conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail)
+        await alerts.raise_(
+            conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail
+        )
         return None
     await switches.completed(conn, checkout, known.id)
     await parking.adopt_subscription(conn, known.provider, known.id, now)
     return known
 
 
-async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime) -> Standing | None:
-    """Make it the organization's current subscription, as a fresh GET told it; may open. Idempotent."""
+async def link(
+    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime
+) -> Standing | None:
+    """Make it the organization's current subscription, as a fresh GET told it; may open.
+    Idempotent.
+    """
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
     await note_told_before(conn, subscription, told)
@@ -239,14 +328,22 @@ async def link(conn: AsyncConnection, subscription: Subscription, told: Snapshot
     return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
 
 
-async def note_told_before(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
-    """What webhooks told of it before it was linked closes, too, if the answer `told` is older: it may be stale."""
-    word = await parking.closing_word(conn, subscription.provider, subscription.id, since=told.as_of)
+async def note_told_before(
+    conn: AsyncConnection, subscription: Subscription, told: Snapshot
+) -> None:
+    """What webhooks told of it before it was linked closes, too, if the answer `told` is older: it
+    may be stale.
+    """
+    word = await parking.closing_word(
+        conn, subscription.provider, subscription.id, since=told.as_of
+    )
     if word is not None and told.state is not word.state:
         await subscriptions.note_word(conn, subscription, word)
 
 
-async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime) -> Standing | None:
+async def block(
+    conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime
+) -> Standing | None:
     """Place a block and shut the gate in the same transaction. Idempotent."""
     if await standings.lock(conn, organization_id) is None:
         return None
@@ -255,21 +352,35 @@ async def block(conn: AsyncConnection, organization_id: str, held: HeldBlock, *,
     return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
-async def block_telephony(conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime) -> None:
-    """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The caller commits."""
+async def block_telephony(
+    conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime
+) -> None:
+    """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The
+    caller commits.
+    """
     held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
     await block(conn, organization_id, held, now=now)
     await alerts.raise_(conn, organization_id, ALERT_OF[Block.TELEPHONY], reason)
 
 
 async def unblock(
-    conn: AsyncConnection, organization_id: str, kind: Block, reference: str, *, by: str, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    kind: Block,
+    reference: str,
+    *,
+    by: str,
+    now: datetime,
 ) -> Standing | None:
-    """Lift a block; whether the organization may send again is decided from all that is left. Idempotent."""
+    """Lift a block; whether the organization may send again is decided from all that is left.
+    Idempotent.
+    """
     if await standings.lock(conn, organization_id) is None:
         return None
     await standings.lift_block(conn, organization_id, kind, reference)
-    if kind in ALERT_OF and all(one.kind is not kind for one in await standings.held_blocks(conn, organization_id)):
+    if kind in ALERT_OF and all(
+        one.kind is not kind for one in await standings.held_blocks(conn, organization_id)
+    ):
         await alerts.clear(conn, organization_id, ALERT_OF[kind])
     cause = f"{kind.value} block lifted by {by}"
     return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=True)

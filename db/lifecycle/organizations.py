@@ -1,4 +1,6 @@
-"""Organizations: who they are, where they send from and what a segment costs them where no rate is set."""
+"""Organizations: who they are, where they send from and what a segment costs them where no rate is
+set.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +21,9 @@ from domain.money import Money
 class Organization:
     """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
 
-    `price_per_segment` is the customer's price to countries without a rate; without it they are not sent to.
-    `messages_per_second` is how fast its campaigns may go; None: as fast as the whole account may.
+    `price_per_segment` is the customer's price to countries without a rate; without it they are not
+    sent to. `messages_per_second` is how fast its campaigns may go; None: as fast as the whole
+    account may.
     """
 
     id: str
@@ -43,7 +46,9 @@ class AccountTaken(Exception):
 
 
 async def create(conn: AsyncConnection, organization: Organization) -> bool:
-    """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The caller commits."""
+    """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The
+    caller commits.
+    """
     owners = await by_accounts(conn, [organization.twilio_account_sid])
     if owners.get(organization.twilio_account_sid, organization.id) != organization.id:
         raise AccountTaken(organization.twilio_account_sid)
@@ -55,7 +60,8 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
             sender=organization.sender,
-            price_per_segment_micros=organization.price_per_segment and organization.price_per_segment.micros,
+            price_per_segment_micros=organization.price_per_segment
+            and organization.price_per_segment.micros,
             grace_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
         )
@@ -65,21 +71,30 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
     if created.one_or_none() is None:
         return False
     await wallets.open_wallet(conn, organization.id, organization.currency)
-    await conn.execute(insert(standings).values(organization_id=organization.id, status=Status.ACTIVE.value))
+    await conn.execute(
+        insert(standings).values(organization_id=organization.id, status=Status.ACTIVE.value)
+    )
     return True
 
 
 async def get(conn: AsyncConnection, organization_id: str) -> Organization | None:
-    row = (await conn.execute(select(organizations).where(organizations.c.id == organization_id))).one_or_none()
+    row = (
+        await conn.execute(select(organizations).where(organizations.c.id == organization_id))
+    ).one_or_none()
     return None if row is None else _organization(row)
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Organization | None:
     """Lock its row, after the standing's: whoever changes it sees what was changed before.
 
-    Not against rows that name it: those who write messages hold locks that are taken after this one.
+    Not against rows that name it: those who write messages hold locks that are taken after this
+    one.
     """
-    query = select(organizations).where(organizations.c.id == organization_id).with_for_update(key_share=True)
+    query = (
+        select(organizations)
+        .where(organizations.c.id == organization_id)
+        .with_for_update(key_share=True)
+    )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else _organization(row)
 
@@ -99,7 +114,9 @@ async def change(conn: AsyncConnection, changed: Organization) -> None:
     )
 
 
-async def set_pace(conn: AsyncConnection, organization_id: str, messages_per_second: int | None) -> Organization | None:
+async def set_pace(
+    conn: AsyncConnection, organization_id: str, messages_per_second: int | None
+) -> Organization | None:
     """None if there is no such organization. The caller commits."""
     changed = await conn.execute(
         update(organizations)
@@ -134,7 +151,8 @@ def _organization(row: Row[Any]) -> Organization:
         twilio_account_sid=row.twilio_account_sid,
         sender=row.sender,
         currency=row.currency,
-        price_per_segment=row.price_per_segment_micros and Money(row.price_per_segment_micros, row.currency),
+        price_per_segment=row.price_per_segment_micros
+        and Money(row.price_per_segment_micros, row.currency),
         grace=timedelta(seconds=row.grace_seconds),
         messages_per_second=row.messages_per_second,
         created_at=row.created_at,

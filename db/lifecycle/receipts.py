@@ -30,7 +30,8 @@ _LEAKED_MESSAGES = text(
     """
 )
 _ONE = update(receipts).where(
-    receipts.c.organization_id == bindparam("of", type_=Text), receipts.c.epoch == bindparam("at", type_=BigInteger)
+    receipts.c.organization_id == bindparam("of", type_=Text),
+    receipts.c.epoch == bindparam("at", type_=BigInteger),
 )
 _STEP = func.jsonb_build_object("step", bindparam("step", type_=Text))
 _LINE = func.jsonb_build_object(
@@ -47,9 +48,11 @@ _FINISH_SUSPENSION = _FINISH.values(leaked_debits=_LEAKED_DEBITS, leaked_message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """`steps` are `{"step", "started_at", "finished_at", "detail"}`, in the order in which they were done.
+    """`steps` are `{"step", "started_at", "finished_at", "detail"}`, in the order in which they
+    were done.
 
-    `leaked_debits` and `leaked_messages` count what passed the shut gate; None until a suspension has finished.
+    `leaked_debits` and `leaked_messages` count what passed the shut gate; None until a suspension
+    has finished.
     """
 
     organization_id: str
@@ -64,7 +67,13 @@ class Receipt:
 
 
 async def begin(
-    conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, cause: str, decided_at: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    epoch: int,
+    status: Status,
+    *,
+    cause: str,
+    decided_at: datetime,
 ) -> None:
     begun = {
         "organization_id": organization_id,
@@ -77,14 +86,28 @@ async def begin(
 
 
 async def note_step(
-    conn: AsyncConnection, organization_id: str, epoch: int, step: str, *, started_at: datetime, detail: str
+    conn: AsyncConnection,
+    organization_id: str,
+    epoch: int,
+    step: str,
+    *,
+    started_at: datetime,
+    detail: str,
 ) -> None:
     """Append a finished step, once: a step that is repeated after a crash keeps its first line."""
-    noted = {"of": organization_id, "at": epoch, "step": step, "started_at": started_at.isoformat(), "detail": detail}
+    noted = {
+        "of": organization_id,
+        "at": epoch,
+        "step": step,
+        "started_at": started_at.isoformat(),
+        "detail": detail,
+    }
     await conn.execute(_NOTE_STEP, noted)
 
 
-async def finish(conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, now: datetime) -> None:
+async def finish(
+    conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, now: datetime
+) -> None:
     """Close the receipt; a suspension's counts what passed the gate after it shut.
 
     The caller holds the standing, which is at this epoch: the gate has shut for no later one.

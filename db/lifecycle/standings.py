@@ -1,6 +1,7 @@
 """Standings: the decision, written down, with the gate that enforces it in the same transaction.
 
-Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the wallet, messages.
+Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the
+wallet, messages.
 """
 
 from dataclasses import dataclass, replace
@@ -25,12 +26,19 @@ _LOCKED_BY_SUBSCRIPTION = (
     select(standings)
     .join(subscriptions_table, subscriptions_table.c.organization_id == standings.c.organization_id)
     .where(subscriptions_table.c.provider == bindparam("provider", type_=Text))
-    .where(subscriptions_table.c.provider_subscription_id == bindparam("subscription_id", type_=Text))
+    .where(
+        subscriptions_table.c.provider_subscription_id == bindparam("subscription_id", type_=Text)
+    )
     .with_for_update(of=standings)
 )
-_DECIDED = update(standings).where(standings.c.organization_id == bindparam("of_organization", type_=Text))
+_DECIDED = update(standings).where(
+    standings.c.organization_id == bindparam("of_organization", type_=Text)
+)
 _APPLIED = _DECIDED.where(standings.c.epoch == bindparam("at", type_=BigInteger)).values(
-    applied_epoch=standings.c.epoch, applied_at=bindparam("now"), stuck_step=null(), stuck_reason=null()
+    applied_epoch=standings.c.epoch,
+    applied_at=bindparam("now"),
+    stuck_step=null(),
+    stuck_reason=null(),
 )
 _ACCOUNT_AT = (
     select(organizations.c.twilio_account_sid, standings.c.epoch)
@@ -41,7 +49,9 @@ _ACCOUNT_AT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBlock:
-    """A block that stands by itself, beside what the subscription says. `reference` tells two disputes apart."""
+    """A block that stands by itself, beside what the subscription says. `reference` tells two
+    disputes apart.
+    """
 
     kind: Block
     reference: str
@@ -62,7 +72,9 @@ async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 
 async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
-    """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if there is neither."""
+    """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if
+    there is neither.
+    """
     row = (await conn.execute(_ACCOUNT_AT, {"organization_id": organization_id})).one_or_none()
     return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
 
@@ -72,7 +84,9 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
     return await _read(conn, organization_id, for_update=True)
 
 
-async def lock_subscriber(conn: AsyncConnection, provider: Provider, subscription_id: str) -> Standing | None:
+async def lock_subscriber(
+    conn: AsyncConnection, provider: Provider, subscription_id: str
+) -> Standing | None:
     """The same lock, of the organization whose subscription this is."""
     asked = {"provider": provider.value, "subscription_id": subscription_id}
     row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, asked)).one_or_none()
@@ -82,11 +96,16 @@ async def lock_subscriber(conn: AsyncConnection, provider: Provider, subscriptio
 async def record(
     conn: AsyncConnection, standing: Standing, decision: Decision, *, now: datetime, cause: str
 ) -> Standing:
-    """Write a decision down if it differs from the standing, and shut the gate in the same transaction if it suspends.
+    """Write a decision down if it differs from the standing, and shut the gate in the same
+    transaction if it suspends.
 
     The caller holds the standing, as `lock` returned it, and commits. The standing as it is then.
     """
-    if (decision.status, decision.blocks, decision.deadline) == (standing.status, standing.blocks, standing.deadline):
+    if (decision.status, decision.blocks, decision.deadline) == (
+        standing.status,
+        standing.blocks,
+        standing.deadline,
+    ):
         return standing
     epoch = standing.epoch + (decision.status is not standing.status)
     organization_id = standing.organization_id
@@ -101,14 +120,24 @@ async def record(
         values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
     await conn.execute(_DECIDED, values)
     if epoch != standing.epoch:
-        await receipts.begin(conn, organization_id, epoch, decision.status, cause=cause, decided_at=now)
+        await receipts.begin(
+            conn, organization_id, epoch, decision.status, cause=cause, decided_at=now
+        )
         if decision.status is Status.SUSPENDED:
             await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
-    return replace(standing, status=decision.status, blocks=decision.blocks, epoch=epoch, deadline=decision.deadline)
+    return replace(
+        standing,
+        status=decision.status,
+        blocks=decision.blocks,
+        epoch=epoch,
+        deadline=decision.deadline,
+    )
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
-    """Add a block, unless it stands already. The caller holds the standing, then settles and commits."""
+    """Add a block, unless it stands already. The caller holds the standing, then settles and
+    commits.
+    """
     await conn.execute(
         upsert(blocks)
         .values(
@@ -122,17 +151,25 @@ async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBl
     )
 
 
-async def lift_block(conn: AsyncConnection, organization_id: str, kind: Block, reference: str = "") -> None:
+async def lift_block(
+    conn: AsyncConnection, organization_id: str, kind: Block, reference: str = ""
+) -> None:
     """Remove a block, if it stands. The caller holds the standing, then settles and commits."""
     await conn.execute(
         delete(blocks).where(
-            blocks.c.organization_id == organization_id, blocks.c.kind == kind.value, blocks.c.reference == reference
+            blocks.c.organization_id == organization_id,
+            blocks.c.kind == kind.value,
+            blocks.c.reference == reference,
         )
     )
 
 
 async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldBlock]:
-    query = select(blocks).where(blocks.c.organization_id == organization_id).order_by(blocks.c.placed_at)
+    query = (
+        select(blocks)
+        .where(blocks.c.organization_id == organization_id)
+        .order_by(blocks.c.placed_at)
+    )
     return [
         HeldBlock(
             kind=Block(row.kind),
@@ -145,13 +182,16 @@ async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldB
     ]
 
 
-async def mark_applied(conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime) -> None:
+async def mark_applied(
+    conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime
+) -> None:
     """The world agrees with this epoch. The caller holds the standing."""
     await conn.execute(_APPLIED, {"of_organization": organization_id, "at": epoch, "now": now})
 
 
 async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
-    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken again.
+    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken
+    again.
 
     The caller holds the standing.
     """
@@ -162,8 +202,12 @@ async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
     )
 
 
-async def mark_stuck(conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str) -> None:
-    """A step was refused for good: an operator has to look. Cleared by the next change of mind or success."""
+async def mark_stuck(
+    conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str
+) -> None:
+    """A step was refused for good: an operator has to look. Cleared by the next change of mind or
+    success.
+    """
     await conn.execute(
         update(standings)
         .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
@@ -179,7 +223,9 @@ async def stuck(conn: AsyncConnection, organization_id: str) -> Stuck | None:
     return None if row is None else Stuck(step=row.stuck_step, reason=row.stuck_reason)
 
 
-async def _read(conn: AsyncConnection, organization_id: str, *, for_update: bool) -> Standing | None:
+async def _read(
+    conn: AsyncConnection, organization_id: str, *, for_update: bool
+) -> Standing | None:
     query = _LOCKED if for_update else _AS_COMMITTED
     row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _standing(row)

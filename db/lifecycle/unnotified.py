@@ -1,7 +1,8 @@
-"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or did not answer.
+"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or
+did not answer.
 
-A ring that Temporal took is durable, so it is repeated late and ever more rarely: in a storm everybody waits, and
-ringing again only makes them wait longer. A ring that failed is repeated soon.
+A ring that Temporal took is durable, so it is repeated late and ever more rarely: in a storm
+everybody waits, and ringing again only makes them wait longer. A ring that failed is repeated soon.
 """
 
 from collections.abc import Collection
@@ -65,10 +66,13 @@ _OWING = text(
 )
 
 
-async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False) -> list[str]:
+async def organizations(
+    conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False
+) -> list[str]:
     """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings.
 
-    `everything`: those that were rung before, too; for a Temporal that may have lost what it was told.
+    `everything`: those that were rung before, too; for a Temporal that may have lost what it was
+    told.
     """
     due = await conn.execute(_DUE, {"now": now, "limit": limit, "everything": everything})
     asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit, "everything": everything}
@@ -76,7 +80,9 @@ async def organizations(conn: AsyncConnection, *, now: datetime, limit: int, eve
     return sorted({row.organization_id for row in due} | {row.organization_id for row in behind})
 
 
-async def ring_soon(conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime) -> None:
+async def ring_soon(
+    conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime
+) -> None:
     """These were not heard: they are due again in seconds. The caller commits.
 
     Waits for no lock: what somebody holds is being worked on.

@@ -1,4 +1,6 @@
-"""How Alembic reaches the database: the caller hands in a connection, or `sqlalchemy.url` names one."""
+"""How Alembic reaches the database: the caller hands in a connection, or `sqlalchemy.url` names
+one.
+"""
 
 from alembic import context
 from sqlalchemy import Connection, create_engine

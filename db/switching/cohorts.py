@@ -1,4 +1,6 @@
-"""Cohorts of customers on their way to another provider: who is next, how it goes, and whether it is paused."""
+"""Cohorts of customers on their way to another provider: who is next, how it goes, and whether it
+is paused.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +17,9 @@ from domain.switching.switch import ERRORS, OVER, Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """`paused`: why no further migration is started. The error budget counts what ended since `counted_since`."""
+    """`paused`: why no further migration is started. The error budget counts what ended since
+    `counted_since`.
+    """
 
     paused: str | None
     counted_since: datetime
@@ -30,7 +34,9 @@ class Cohort:
 
 async def look(conn: AsyncConnection, target: Provider) -> Cohort:
     """How it stands; the first look begins the count. The caller commits."""
-    await conn.execute(upsert(migration_cohorts).values(target_provider=target.value).on_conflict_do_nothing())
+    await conn.execute(
+        upsert(migration_cohorts).values(target_provider=target.value).on_conflict_do_nothing()
+    )
     of_target = migration_cohorts.c.target_provider == target.value
     row = (await conn.execute(select(migration_cohorts).where(of_target))).one()
     failed = migrations.c.state.in_([one.value for one in ERRORS])
@@ -38,7 +44,12 @@ async def look(conn: AsyncConnection, target: Provider) -> Cohort:
         migrations.c.target_provider == target.value, migrations.c.ended_at >= row.counted_since
     )
     counted = (await conn.execute(ended)).one()
-    return Cohort(paused=row.paused, counted_since=row.counted_since, ended=counted.ended, errors=counted.errors)
+    return Cohort(
+        paused=row.paused,
+        counted_since=row.counted_since,
+        ended=counted.ended,
+        errors=counted.errors,
+    )
 
 
 async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
@@ -59,8 +70,12 @@ async def resume(conn: AsyncConnection, target: Provider) -> None:
     )
 
 
-async def next_ones(conn: AsyncConnection, target: Provider, *, after: str, limit: int) -> list[str]:
-    """Organizations, by id, that pay elsewhere and of which no migration to the target was ever started."""
+async def next_ones(
+    conn: AsyncConnection, target: Provider, *, after: str, limit: int
+) -> list[str]:
+    """Organizations, by id, that pay elsewhere and of which no migration to the target was ever
+    started.
+    """
     begun = (
         select(migrations.c.id)
         .where(migrations.c.organization_id == subscriptions.c.organization_id)
@@ -78,12 +93,21 @@ async def next_ones(conn: AsyncConnection, target: Provider, *, after: str, limi
 
 async def counts(conn: AsyncConnection, target: Provider) -> dict[Progress, int]:
     """How many migrations to the target are where, in the order of the way; the ends last."""
-    query = select(migrations.c.state, func.count().label("number")).where(migrations.c.target_provider == target.value)
-    found = {Progress(row.state): row.number for row in await conn.execute(query.group_by(migrations.c.state))}
-    return {one: found[one] for one in sorted(Progress, key=lambda one: one in OVER) if one in found}
+    query = select(migrations.c.state, func.count().label("number")).where(
+        migrations.c.target_provider == target.value
+    )
+    found = {
+        Progress(row.state): row.number
+        for row in await conn.execute(query.group_by(migrations.c.state))
+    }
+    return {
+        one: found[one] for one in sorted(Progress, key=lambda one: one in OVER) if one in found
+    }
 
 
-async def troubles(conn: AsyncConnection, target: Provider, *, limit: int) -> list[tuple[str, Progress, str]]:
+async def troubles(
+    conn: AsyncConnection, target: Provider, *, limit: int
+) -> list[tuple[str, Progress, str]]:
     """The newest errors: organization, end and reason."""
     query = (
         select(migrations)
@@ -92,4 +116,6 @@ async def troubles(conn: AsyncConnection, target: Provider, *, limit: int) -> li
         .order_by(migrations.c.ended_at.desc())
         .limit(limit)
     )
-    return [(row.organization_id, Progress(row.state), row.reason) for row in await conn.execute(query)]
+    return [
+        (row.organization_id, Progress(row.state), row.reason) for row in await conn.execute(query)
+    ]

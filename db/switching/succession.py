@@ -19,13 +19,16 @@ NOBODY_BILLS = AlertKind.NOBODY_BILLS
 
 
 async def name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an alert.
+    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an
+    alert.
 
-    One that is past due bills, too: its provider goes on trying to charge. From one that owes, whatever its status
-    says, only one takes over that owes nothing and for which something was paid that its payer has not back: a
-    trial pays no debt. Nor does it while only a webhook has told of what may be a debt.
+    One that is past due bills, too: its provider goes on trying to charge. From one that owes,
+    whatever its status says, only one takes over that owes nothing and for which something was paid
+    that its payer has not back: a trial pays no debt. Nor does it while only a webhook has told of
+    what may be a debt.
 
-    The target of a migration does neither before its time: free until its first charge, it would hide a debt.
+    The target of a migration does neither before its time: free until its first charge, it would
+    hide a debt.
     """
     known = await subscriptions.of_organization(conn, organization_id)
     current = next((one for one in known if one.is_current), None)
@@ -41,9 +44,15 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
         and one.word is None
         and (not owes or _pays(one))
     ]
-    free = [one for one in known if migration is not None and migration.leads_to(one) and not _charged(migration, now)]
+    free = [
+        one
+        for one in known
+        if migration is not None and migration.leads_to(one) and not _charged(migration, now)
+    ]
     bill = [one for one in bills if one not in free]
-    if may and (current is None or current.snapshot.state not in PAID or owes or current.word is not None):
+    if may and (
+        current is None or current.snapshot.state not in PAID or owes or current.word is not None
+    ):
         await subscriptions.make_current(conn, may[0])
     if not bill:
         await alerts.clear(conn, organization_id, AlertKind.TWO_SUBSCRIPTIONS_BILL)
@@ -65,11 +74,15 @@ def _charged(migration: Migration, now: datetime) -> bool:
 
 
 async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
-    """What a failed migration told stands to the end of what was paid for: somebody has to act before that."""
+    """What a failed migration told stands to the end of what was paid for: somebody has to act
+    before that.
+    """
     known = await subscriptions.of_organization(conn, standing.organization_id)
     states = [one.snapshot.state for one in known]
     if nobody_bills(standing, states):
-        detail = ", ".join(f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known)
+        detail = ", ".join(
+            f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known
+        )
         await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
     elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):
         await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)

@@ -1,6 +1,8 @@
-"""Migrations of customers from one billing provider to another: where each is; at most one of an organization is open.
+"""Migrations of customers from one billing provider to another: where each is; at most one of an
+organization is open.
 
-`db/migrations` is Alembic's. Every change is made while the caller holds the organization's standing.
+`db/migrations` is Alembic's. Every change is made while the caller holds the organization's
+standing.
 """
 
 from dataclasses import dataclass, replace
@@ -28,18 +30,25 @@ _LATE = (
     .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
     .where(subscriptions_table.c.provider == migrations.c.target_provider)
     .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
-    .where(~subscriptions_table.c.is_current, subscriptions_table.c.state.in_([one.value for one in BILLING]))
+    .where(
+        ~subscriptions_table.c.is_current,
+        subscriptions_table.c.state.in_([one.value for one in BILLING]),
+    )
     .exists()
 )
-"""It ended without its target, which was consented to afterwards, and bills beside the current one."""
+"""It ended without its target, which was consented to afterwards, and bills beside the current
+one.
+"""
 _TARGET_BILLS = tuple(one.value for one in STOPS | {Progress.COMPLETED, Progress.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """`target_subscription_id` is the checkout's until the customer has completed it. `outcome`: what undoing ends as.
+    """`target_subscription_id` is the checkout's until the customer has completed it. `outcome`:
+    what undoing ends as.
 
-    `first_charge_at` is the end of what was paid at the source when the checkout was made; `expires_at` the checkout's.
+    `first_charge_at` is the end of what was paid at the source when the checkout was made;
+    `expires_at` the checkout's.
     """
 
     organization_id: str
@@ -76,11 +85,20 @@ class Migration:
         return self.state is Progress.UNDOING and self.ended_at is not None
 
     def leads_to(self, subscription: Subscription) -> bool:
-        return (subscription.provider, subscription.id) == (self.target_provider, self.target_subscription_id)
+        return (subscription.provider, subscription.id) == (
+            self.target_provider,
+            self.target_subscription_id,
+        )
 
 
 async def start(
-    conn: AsyncConnection, source: Subscription, target: Provider, *, plan_id: str, return_url: str, cancel_url: str
+    conn: AsyncConnection,
+    source: Subscription,
+    target: Provider,
+    *,
+    plan_id: str,
+    return_url: str,
+    cancel_url: str,
 ) -> bool:
     """Begin one; False if one is open already."""
     started = await conn.execute(
@@ -104,12 +122,16 @@ async def start(
 async def newest(conn: AsyncConnection, organization_id: str) -> Migration | None:
     """The one that is open or, without one, the last."""
     query = select(migrations).where(migrations.c.organization_id == organization_id)
-    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    row = (
+        await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))
+    ).one_or_none()
     return None if row is None else _migration(row)
 
 
 async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    """The one that has something to do: any that was consented to after its end, to be undone; then the newest."""
+    """The one that has something to do: any that was consented to after its end, to be undone; then
+    the newest.
+    """
     query = select(migrations).where(migrations.c.organization_id == organization_id, _LATE)
     row = (await conn.execute(query.order_by(migrations.c.started_at).limit(1))).one_or_none()
     if row is None:
@@ -119,10 +141,14 @@ async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
     return replace(late, state=Progress.UNDOING, outcome=late.state, reason=reason)
 
 
-async def page(conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int) -> list[Migration]:
+async def page(
+    conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int
+) -> list[Migration]:
     """The newest of each organization, by its id, those after `after`."""
     last = select(migrations).ext(distinct_on(migrations.c.organization_id))
-    newest_ones = last.order_by(migrations.c.organization_id, migrations.c.started_at.desc()).subquery()
+    newest_ones = last.order_by(
+        migrations.c.organization_id, migrations.c.started_at.desc()
+    ).subquery()
     query = select(newest_ones).order_by(newest_ones.c.organization_id).limit(limit)
     if state is not None:
         query = query.where(newest_ones.c.state == state.value)
@@ -132,18 +158,35 @@ async def page(conn: AsyncConnection, *, state: Progress | None, after: str | No
 
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """The organizations with one that is open or was consented to after its end, the longest unchanged first."""
-    query = select(migrations.c.organization_id).where(_OPEN | _LATE).order_by(migrations.c.changed_at).limit(limit)
+    """The organizations with one that is open or was consented to after its end, the longest
+    unchanged first.
+    """
+    query = (
+        select(migrations.c.organization_id)
+        .where(_OPEN | _LATE)
+        .order_by(migrations.c.changed_at)
+        .limit(limit)
+    )
     return list((await conn.execute(query)).scalars())
 
 
-async def move(conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any) -> Migration:
-    """Take it to another state. The caller holds the standing, has read it under that, and commits."""
-    values = {name: value.value if isinstance(value, Progress) else value for name, value in changed.items()}
+async def move(
+    conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any
+) -> Migration:
+    """Take it to another state. The caller holds the standing, has read it under that, and
+    commits.
+    """
+    values = {
+        name: value.value if isinstance(value, Progress) else value
+        for name, value in changed.items()
+    }
     ended = func.clock_timestamp() if to in OVER else None
     moved = await conn.execute(
         update(migrations)
-        .where(migrations.c.organization_id == migration.organization_id, migrations.c.id == migration.id)
+        .where(
+            migrations.c.organization_id == migration.organization_id,
+            migrations.c.id == migration.id,
+        )
         .values(state=to.value, changed_at=func.clock_timestamp(), ended_at=ended, **values)
         .returning(migrations)
     )
@@ -157,7 +200,9 @@ async def open_one(conn: AsyncConnection, organization_id: str) -> Migration | N
 
 
 async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> None:
-    """The customer completed a checkout: what a migration knows by its id is the subscription from now on."""
+    """The customer completed a checkout: what a migration knows by its id is the subscription from
+    now on.
+    """
     await conn.execute(
         update(migrations)
         .where(migrations.c.organization_id == checkout.organization_id)
@@ -168,27 +213,40 @@ async def completed(conn: AsyncConnection, checkout: Subscription, subscription_
 
 
 async def not_to_charge(
-    conn: AsyncConnection, organization_id: str, provider: Provider, subscription_id: str, at: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    subscription_id: str,
+    at: datetime,
 ) -> Migration | None:
-    """The migration for which the subscription should not have charged at that time: it was left by then, or the
-    source was never stopped for it. None if there is no such one, or the subscription is the current one.
+    """The migration for which the subscription should not have charged at that time: it was left by
+    then, or the source was never stopped for it. None if there is no such one, or the subscription
+    is the current one.
     """
-    left = (migrations.c.source_provider == provider.value) & (migrations.c.source_subscription_id == subscription_id)
+    left = (migrations.c.source_provider == provider.value) & (
+        migrations.c.source_subscription_id == subscription_id
+    )
     left &= (migrations.c.state == Progress.COMPLETED.value) & (migrations.c.ended_at < at)
-    to_it = (migrations.c.target_provider == provider.value) & (migrations.c.target_subscription_id == subscription_id)
+    to_it = (migrations.c.target_provider == provider.value) & (
+        migrations.c.target_subscription_id == subscription_id
+    )
     to_it &= migrations.c.state.not_in(_TARGET_BILLS)
     current = await subscriptions.current(conn, organization_id)
     if current is not None and (current.provider, current.id) == (provider, subscription_id):
         return None
     query = select(migrations).where(migrations.c.organization_id == organization_id, left | to_it)
-    row = (await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))).one_or_none()
+    row = (
+        await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))
+    ).one_or_none()
     return None if row is None else _migration(row)
 
 
 async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
-    """Alert where we ended a source although its migration is being undone, or was: nobody will charge any more.
+    """Alert where we ended a source although its migration is being undone, or was: nobody will
+    charge any more.
 
-    As by an attempt that stood still between its commit and its call. What ended cannot be brought back.
+    As by an attempt that stood still between its commit and its call. What ended cannot be brought
+    back.
     """
     note = told.note or ""
     if told.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
@@ -200,7 +258,9 @@ async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told
         migrations.c.state.not_in(_TARGET_BILLS),
     )
     if any(note.startswith(marker(row.id)) for row in await conn.execute(query)):
-        detail = f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
+        detail = (
+            f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
+        )
         await alerts.raise_(conn, subscription.organization_id, AlertKind.NOBODY_BILLS, detail)
 
 

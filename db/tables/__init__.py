@@ -1,4 +1,5 @@
-"""The tables; CHECKs and unique constraints restate the guarantees, so that no code path can break them quietly.
+"""The tables; CHECKs and unique constraints restate the guarantees, so that no code path can break
+them quietly.
 
 A file for each subject; importing this package loads them all, so that the metadata is whole.
 """

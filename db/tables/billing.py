@@ -167,5 +167,7 @@ topups = Table(
     one_of("status", "open", "paid", "expired"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled"),
-    Index("topups_open_idx", "organization_id", "created_at", postgresql_where=text("status = 'open'")),
+    Index(
+        "topups_open_idx", "organization_id", "created_at", postgresql_where=text("status = 'open'")
+    ),
 )

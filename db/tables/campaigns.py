@@ -25,7 +25,9 @@ from db.tables.columns import TRUE, ZERO, metadata, one_of, time
 rates = Table(
     "rates",
     metadata,
-    Column("organization_id", Text, nullable=False),  # '*' stands for everybody, so it is no foreign key
+    Column(
+        "organization_id", Text, nullable=False
+    ),  # '*' stands for everybody, so it is no foreign key
     Column("country", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger, nullable=False),
@@ -88,7 +90,9 @@ campaign_changes = Table(
     Column("position", Integer),
     time("at", now=True),
     PrimaryKeyConstraint("organization_id", "id"),
-    ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
+    ForeignKeyConstraint(
+        ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]
+    ),
     one_of("by", "person", "tollgate"),
     Index("campaign_changes_campaign_idx", "organization_id", "campaign_id", "id"),
 )
@@ -170,7 +174,9 @@ attempts = Table(
 status_checks = Table(
     "status_checks",
     metadata,
-    Column("organization_id", Text, nullable=False),  # no foreign key: its check would wait for a locked message
+    Column(
+        "organization_id", Text, nullable=False
+    ),  # no foreign key: its check would wait for a locked message
     Column("message_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("message_sid", Text, nullable=False),
@@ -193,8 +199,15 @@ unpaid_sends = Table(
     time("found_at", now=True),
     time("charged_at"),
     PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
-    ForeignKeyConstraint(["organization_id", "message_id"], ["messages.organization_id", "messages.id"]),
-    Index("unpaid_sends_open_idx", "organization_id", "found_at", postgresql_where=text("charged_at IS NULL")),
+    ForeignKeyConstraint(
+        ["organization_id", "message_id"], ["messages.organization_id", "messages.id"]
+    ),
+    Index(
+        "unpaid_sends_open_idx",
+        "organization_id",
+        "found_at",
+        postgresql_where=text("charged_at IS NULL"),
+    ),
 )
 
 opt_outs = Table(

@@ -22,7 +22,12 @@ ZERO = text("0")
 
 
 def time(name: str, *, required: bool = False, now: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=not (required or now), server_default=NOW if now else None)
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=not (required or now),
+        server_default=NOW if now else None,
+    )
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:

@@ -1,6 +1,16 @@
 """The tables of customers' switches to another billing provider."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
 from db.tables.columns import metadata, one_of, time
 from domain.billing.subscription import Provider

@@ -1,4 +1,6 @@
-"""The tables of wallets: what they hold, their ledger with its seals, and what changed about them."""
+"""The tables of wallets: what they hold, their ledger with its seals, and what changed about
+them.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -92,7 +94,9 @@ holds = Table(
 ledger_seals = Table(
     "ledger_seals",
     metadata,
-    Column("organization_id", Text, nullable=False),  # no foreign key: its check would wait for a locked wallet
+    Column(
+        "organization_id", Text, nullable=False
+    ),  # no foreign key: its check would wait for a locked wallet
     Column("seq", BigInteger, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
     time("sealed_at", now=True),
@@ -124,7 +128,9 @@ money_changes = Table(
     Column("after_seq", BigInteger, nullable=False),
     time("at", now=True),
     PrimaryKeyConstraint("organization_id", "id"),
-    one_of("change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived"),
+    one_of(
+        "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived"
+    ),
     CheckConstraint("amount_micros > 0", name="amount"),
 )
 

@@ -1,6 +1,8 @@
-"""Holds: money that is set aside, then captured, released or expired, each once; every change under the wallet's lock.
+"""Holds: money that is set aside, then captured, released or expired, each once; every change under
+the wallet's lock.
 
-Nothing here looks at a hold before the wallet's row is locked, so two who come at once are decided one after the other.
+Nothing here looks at a hold before the wallet's row is locked, so two who come at once are decided
+one after the other.
 """
 
 from collections.abc import Sequence
@@ -29,11 +31,22 @@ from domain.wallet.holds import (
     Reserved,
     expires_well,
 )
-from domain.wallet.ledger import Conflict, Debited, Wallet, WalletNotFound, WrongCurrency, cannot_pay, debit
+from domain.wallet.ledger import (
+    Conflict,
+    Debited,
+    Wallet,
+    WalletNotFound,
+    WrongCurrency,
+    cannot_pay,
+    debit,
+)
 
 
-async def reserve(conn: AsyncConnection, organization_id: str, asked: Hold, *, now: datetime) -> Reserved:
-    """Set the amount aside, once by its reference, or say why not. A shut gate and a freeze refuse it, as a debit.
+async def reserve(
+    conn: AsyncConnection, organization_id: str, asked: Hold, *, now: datetime
+) -> Reserved:
+    """Set the amount aside, once by its reference, or say why not. A shut gate and a freeze refuse
+    it, as a debit.
 
     Locks the wallet's row; the caller commits.
     """
@@ -70,12 +83,18 @@ async def reserve(conn: AsyncConnection, organization_id: str, asked: Hold, *, n
 
 
 async def capture(
-    conn: AsyncConnection, organization_id: str, reference_id: str, micros: int | None, *, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    reference_id: str,
+    micros: int | None,
+    *,
+    now: datetime,
 ) -> Captured:
-    """Debit `micros` of what is held (None: all of it), once, and let go of the rest; or say why not.
+    """Debit `micros` of what is held (None: all of it), once, and let go of the rest; or say why
+    not.
 
-    It is a debit like any other: while the gate is shut or the wallet is frozen it is refused, and the hold stays
-    open. Locks the wallet's row; the caller commits.
+    It is a debit like any other: while the gate is shut or the wallet is frozen it is refused, and
+    the hold stays open. Locks the wallet's row; the caller commits.
     """
     wallet = await _lock(conn, organization_id, now)
     if wallet is None:
@@ -93,8 +112,12 @@ async def capture(
     return await _debit(conn, wallet, hold, taken, now)
 
 
-async def release(conn: AsyncConnection, organization_id: str, reference_id: str, *, now: datetime) -> Released:
-    """Let go of the whole hold, whatever the gate says. Once; one that has expired stays so. The caller commits."""
+async def release(
+    conn: AsyncConnection, organization_id: str, reference_id: str, *, now: datetime
+) -> Released:
+    """Let go of the whole hold, whatever the gate says. Once; one that has expired stays so. The
+    caller commits.
+    """
     wallet = await _lock(conn, organization_id, now)
     if wallet is None:
         return WalletNotFound(organization_id)
@@ -111,23 +134,34 @@ async def release(conn: AsyncConnection, organization_id: str, reference_id: str
 
 async def due(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
     """Organizations with an open hold whose time is over."""
-    overdue = select(holds.c.organization_id).where(holds.c.status == HoldStatus.OPEN.value, holds.c.expires_at <= now)
+    overdue = select(holds.c.organization_id).where(
+        holds.c.status == HoldStatus.OPEN.value, holds.c.expires_at <= now
+    )
     return list((await conn.execute(overdue.distinct().limit(limit))).scalars())
 
 
 async def expire(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
-    """Let go of the organization's holds whose time is over. Idempotent. Locks the wallet's row; the caller commits."""
+    """Let go of the organization's holds whose time is over. Idempotent. Locks the wallet's row;
+    the caller commits.
+    """
     await _lock(conn, organization_id, now)
 
 
 async def get(conn: AsyncConnection, organization_id: str, reference_id: str) -> Hold | None:
-    """The hold as last committed. One whose time is over may stand open still, until the next sweep."""
+    """The hold as last committed. One whose time is over may stand open still, until the next
+    sweep.
+    """
     wallet = await wallets.get(conn, organization_id)
     return None if wallet is None else await _find(conn, wallet, reference_id)
 
 
 async def page(
-    conn: AsyncConnection, wallet: Wallet, *, status: HoldStatus | None, after: str | None, limit: int
+    conn: AsyncConnection,
+    wallet: Wallet,
+    *,
+    status: HoldStatus | None,
+    after: str | None,
+    limit: int,
 ) -> Sequence[Hold]:
     """In the order of their references, those behind `after` if it is given."""
     query = select(holds).where(holds.c.organization_id == wallet.organization_id)
@@ -140,7 +174,9 @@ async def page(
 
 
 async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> Wallet | None:
-    """Lock the wallet and let go of what is overdue, so that what follows decides on the holds that still count."""
+    """Lock the wallet and let go of what is overdue, so that what follows decides on the holds that
+    still count.
+    """
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None or wallet.held_micros == 0:
         return wallet
@@ -158,11 +194,19 @@ async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> W
     for row in overdue:
         expiry = MoneyChange.HOLD_EXPIRED
         await money_changes.note(conn, organization_id, expiry, row.reference_id, row.amount_micros)
-    return await wallets.set_aside(conn, wallet, -sum(row.amount_micros for row in overdue)) if overdue else wallet
+    return (
+        await wallets.set_aside(conn, wallet, -sum(row.amount_micros for row in overdue))
+        if overdue
+        else wallet
+    )
 
 
-async def _debit(conn: AsyncConnection, wallet: Wallet, hold: Hold, micros: int, now: datetime) -> Captured:
-    async with conn.begin_nested() as attempt:  # the debit may take the held money only once that is let go of
+async def _debit(
+    conn: AsyncConnection, wallet: Wallet, hold: Hold, micros: int, now: datetime
+) -> Captured:
+    async with (
+        conn.begin_nested() as attempt
+    ):  # the debit may take the held money only once that is let go of
         freed = await wallets.set_aside(conn, wallet, -hold.amount.micros)
         posting = debit(hold.reference_id, Money(micros, wallet.currency), hold.description)
         [outcome] = await wallets.post_locked(conn, freed, [posting])
@@ -173,11 +217,19 @@ async def _debit(conn: AsyncConnection, wallet: Wallet, hold: Hold, micros: int,
 
 
 async def _close(
-    conn: AsyncConnection, wallet: Wallet, hold: Hold, status: HoldStatus, now: datetime, captured_micros: int = 0
+    conn: AsyncConnection,
+    wallet: Wallet,
+    hold: Hold,
+    status: HoldStatus,
+    now: datetime,
+    captured_micros: int = 0,
 ) -> Hold:
     await conn.execute(
         update(holds)
-        .where(holds.c.organization_id == wallet.organization_id, holds.c.reference_id == hold.reference_id)
+        .where(
+            holds.c.organization_id == wallet.organization_id,
+            holds.c.reference_id == hold.reference_id,
+        )
         .values(status=status.value, captured_micros=captured_micros, closed_at=now)
     )
     ended = MoneyChange(f"hold_{status.value}")
@@ -187,7 +239,9 @@ async def _close(
 
 
 async def _find(conn: AsyncConnection, wallet: Wallet, reference_id: str) -> Hold | None:
-    query = select(holds).where(holds.c.organization_id == wallet.organization_id, holds.c.reference_id == reference_id)
+    query = select(holds).where(
+        holds.c.organization_id == wallet.organization_id, holds.c.reference_id == reference_id
+    )
     row = (await conn.execute(query)).one_or_none()
     return None if row is None else _hold(row, wallet.currency)
 

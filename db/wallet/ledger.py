@@ -1,4 +1,6 @@
-"""The ledger as it is read: one entry, a page of them. It writes no money; `db/wallet/wallets` does."""
+"""The ledger as it is read: one entry, a page of them. It writes no money; `db/wallet/wallets`
+does.
+"""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -1,7 +1,8 @@
-"""What happened to a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven. Append-only.
+"""What happened to a wallet's money without a ledger entry: a hold opened or closed, a debt
+forgiven. Append-only.
 
-The caller holds the wallet's row, so the number of its entries says when it happened; `certify` compares, and seals
-cover it.
+The caller holds the wallet's row, so the number of its entries says when it happened; `certify`
+compares, and seals cover it.
 """
 
 from enum import StrEnum
@@ -25,7 +26,13 @@ class MoneyChange(StrEnum):
 
 
 async def note(
-    conn: AsyncConnection, organization_id: str, change: MoneyChange, reference_id: str, micros: int, *, by: str = ""
+    conn: AsyncConnection,
+    organization_id: str,
+    change: MoneyChange,
+    reference_id: str,
+    micros: int,
+    *,
+    by: str = "",
 ) -> None:
     """Of a hold `micros` is what it set aside, or what its capture took. The caller commits."""
     await conn.execute(

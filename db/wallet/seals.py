@@ -1,7 +1,9 @@
-"""Seals: a hash over each ledger entry and the seal before it, made behind the money's back so that no debit waits.
+"""Seals: a hash over each ledger entry and the seal before it, made behind the money's back so that
+no debit waits.
 
-A wallet's newest seal becomes a link of one chain over all wallets, a *head*, with what happened to the wallet between
-its entries. Sealing only adds; `certify` compares. What is sealed, byte by byte, is in docs/reference/ledger.md.
+A wallet's newest seal becomes a link of one chain over all wallets, a *head*, with what happened to
+the wallet between its entries. Sealing only adds; `certify` compares. What is sealed, byte by byte,
+is in docs/reference/ledger.md.
 """
 
 from collections.abc import Sequence
@@ -83,7 +85,8 @@ class Unsealed:
 
 
 async def seal(conn: AsyncConnection) -> int:
-    """Seal one batch of what is not sealed yet; how many. 0 also while somebody else seals. The caller commits.
+    """Seal one batch of what is not sealed yet; how many. 0 also while somebody else seals. The
+    caller commits.
 
     Takes no lock that money waits for.
     """
@@ -99,7 +102,9 @@ async def unsealed(conn: AsyncConnection) -> Unsealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One of the chain over all wallets; its hash, in hexadecimal digits, covers all that was sealed before it."""
+    """One of the chain over all wallets; its hash, in hexadecimal digits, covers all that was
+    sealed before it.
+    """
 
     number: int
     sha256: str
@@ -109,10 +114,16 @@ class Link:
 async def newest_link(conn: AsyncConnection) -> Link | None:
     query = select(ledger_heads).order_by(ledger_heads.c.number.desc()).limit(1)
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else Link(number=row.number, sha256=row.sha256.hex(), made_at=row.made_at)
+    return (
+        None
+        if row is None
+        else Link(number=row.number, sha256=row.sha256.hex(), made_at=row.made_at)
+    )
 
 
 async def links(conn: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:
     """The hashes of those of them that are there."""
-    query = select(ledger_heads.c.number, ledger_heads.c.sha256).where(ledger_heads.c.number.in_(numbers))
+    query = select(ledger_heads.c.number, ledger_heads.c.sha256).where(
+        ledger_heads.c.number.in_(numbers)
+    )
     return {row.number: row.sha256.hex() for row in await conn.execute(query)}

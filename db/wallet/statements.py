@@ -1,6 +1,8 @@
-"""The statements by which `db/wallet/wallets` books lists of postings, as PostgreSQL and pgbench take them.
+"""The statements by which `db/wallet/wallets` books lists of postings, as PostgreSQL and pgbench
+take them.
 
-Wherever one decides, it repeats what `domain.wallet.ledger.settle` says, and refuses to where it is not sure.
+Wherever one decides, it repeats what `domain.wallet.ledger.settle` says, and refuses to where it is
+not sure.
 """
 
 LOCK = """
@@ -11,7 +13,9 @@ LOCK = """
 """
 LOCK_FREE = LOCK + "SKIP LOCKED"
 BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
-"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when that has grown."""
+"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when
+that has grown.
+"""
 KNOWN = """
     SELECT asked.organization_id, e.*
     FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id) CROSS JOIN LATERAL (
@@ -23,7 +27,9 @@ KNOWN = """
         SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
         WHERE l.organization_id = returned.organization_id AND l.refunds = returned.refunds LIMIT 1) e
 """
-"""Each look-up by itself (LATERAL, LIMIT): no join of the ledger that reads more of it than was asked for."""
+"""Each look-up by itself (LATERAL, LIMIT): no join of the ledger that reads more of it than was
+asked for.
+"""
 WRITE = """
     WITH appended AS (
         INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id,

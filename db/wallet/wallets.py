@@ -1,4 +1,6 @@
-"""The only code that moves money: every balance change happens here, under the wallet's row lock, with its entry."""
+"""The only code that moves money: every balance change happens here, under the wallet's row lock,
+with its entry.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,14 +9,34 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import BigInteger, Insert, Text, bindparam, case, insert, literal, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    Insert,
+    Text,
+    bindparam,
+    case,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pipeline import own, together
 from db.tables.wallet import gate_changes, ledger_entries, wallets
 from db.wallet import statements
 from domain.money import LARGEST_MICROS
-from domain.wallet.ledger import Entry, EntryKind, Outcome, Posting, Wallet, WalletNotFound, posted, settle
+from domain.wallet.ledger import (
+    Entry,
+    EntryKind,
+    Outcome,
+    Posting,
+    Wallet,
+    WalletNotFound,
+    posted,
+    settle,
+)
 
 _WALLET = (
     wallets.c.organization_id,
@@ -27,7 +49,9 @@ _WALLET = (
     wallets.c.freeze_reason,
     wallets.c.held_micros,
 )
-_AS_COMMITTED = select(*_WALLET).where(wallets.c.organization_id == bindparam("organization_id", type_=Text))
+_AS_COMMITTED = select(*_WALLET).where(
+    wallets.c.organization_id == bindparam("organization_id", type_=Text)
+)
 _LOCKED = _AS_COMMITTED.with_for_update()
 _WATCHED = _AS_COMMITTED.with_for_update(read=True)
 _SET_ASIDE = (
@@ -72,12 +96,16 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Wallet | None:
 
 
 async def watch(conn: AsyncConnection, organization_id: str) -> Wallet | None:
-    """Hold the wallet's row still, shared with other watchers: no gate shuts before this transaction ends."""
+    """Hold the wallet's row still, shared with other watchers: no gate shuts before this
+    transaction ends.
+    """
     row = (await conn.execute(_WATCHED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
-async def post(conn: AsyncConnection, organization_id: str, postings: Sequence[Posting]) -> list[Outcome]:
+async def post(
+    conn: AsyncConnection, organization_id: str, postings: Sequence[Posting]
+) -> list[Outcome]:
     """Book each posting, once per reference, in order, or say why not; one outcome for each.
 
     Locks the wallet's row. The caller commits; no other row is locked after it.
@@ -88,27 +116,36 @@ async def post(conn: AsyncConnection, organization_id: str, postings: Sequence[P
 async def post_all(
     conn: AsyncConnection, asked: Mapping[str, Sequence[Posting]], *, wait: bool = True
 ) -> dict[str, list[Outcome]]:
-    """The same for many wallets in two round trips, however long the lists are; the lists are decided one by one.
+    """The same for many wallets in two round trips, however long the lists are; the lists are
+    decided one by one.
 
-    Locks the wallets' rows in the order of their ids. With `wait` false a wallet whose row somebody else holds is left
-    out of the answer, and so is one that is not there. The caller commits.
+    Locks the wallets' rows in the order of their ids. With `wait` false a wallet whose row somebody
+    else holds is left out of the answer, and so is one that is not there. The caller commits.
     """
     async with together(conn) as driver:
-        locked = await driver.execute(statements.LOCK if wait else statements.LOCK_FREE, (list(asked),))
+        locked = await driver.execute(
+            statements.LOCK if wait else statements.LOCK_FREE, (list(asked),)
+        )
         known = await _ask_known(driver, asked)
         held = {row[0]: _wallet(row) for row in await locked.fetchall()}
         books = await _read_known(known)
     outcomes, entries = _settle(held, books, asked)
     if wait:
-        outcomes |= {id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()}
+        outcomes |= {
+            id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()
+        }
     await _write(conn, entries)
     return outcomes
 
 
-async def post_alone(conn: AsyncConnection, organization_id: str, posting: Posting) -> Outcome | None:
-    """Book one posting in one statement, if nothing speaks against it. None: `post_all` knows what does.
+async def post_alone(
+    conn: AsyncConnection, organization_id: str, posting: Posting
+) -> Outcome | None:
+    """Book one posting in one statement, if nothing speaks against it. None: `post_all` knows what
+    does.
 
-    Waits for nobody. On a connection that commits by itself it is one round trip, else the caller commits.
+    Waits for nobody. On a connection that commits by itself it is one round trip, else the caller
+    commits.
     """
     if posting.refunds is not None:
         return None
@@ -124,10 +161,14 @@ async def post_alone(conn: AsyncConnection, organization_id: str, posting: Posti
     }
     async with own(conn) as driver:
         booked = await (await driver.execute(statements.ALONE, asked)).fetchone()
-    return None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
+    return (
+        None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
+    )
 
 
-async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]) -> list[Outcome]:
+async def post_locked(
+    conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]
+) -> list[Outcome]:
     """The same for a wallet that this transaction has locked already, as `lock` returned it."""
     asked = {wallet.organization_id: postings}
     async with together(conn) as driver:
@@ -138,41 +179,68 @@ async def post_locked(conn: AsyncConnection, wallet: Wallet, postings: Sequence[
 
 
 async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Wallet:
-    """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The caller commits."""
+    """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The
+    caller commits.
+    """
     held = replace(wallet, held_micros=wallet.held_micros + micros)
     await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": held.held_micros})
     return held
 
 
 async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
-    """Refuse every debit from this commit on. Locks the wallet's row; the caller holds the standing's. Idempotent."""
+    """Refuse every debit from this commit on. Locks the wallet's row; the caller holds the
+    standing's. Idempotent.
+    """
     await _change(conn, organization_id, "shut", epoch, cause, "gate_open", to=False)
 
 
 async def open_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
-    """Let debits through again and lift the suspension's freeze; an operator's freeze stays. Idempotent."""
-    await _change(conn, organization_id, "unfrozen_by_suspension", epoch, cause, "frozen_by_suspension", to=False)
+    """Let debits through again and lift the suspension's freeze; an operator's freeze stays.
+    Idempotent.
+    """
+    await _change(
+        conn,
+        organization_id,
+        "unfrozen_by_suspension",
+        epoch,
+        cause,
+        "frozen_by_suspension",
+        to=False,
+    )
     await _change(conn, organization_id, "opened", epoch, cause, "gate_open", to=True)
 
 
 async def freeze(
-    conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str, by_operator: bool = False
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    epoch: int,
+    cause: str,
+    by_operator: bool = False,
 ) -> None:
-    """Freeze the wallet, for the suspension or for an operator: either is enough. Idempotent; the caller commits."""
+    """Freeze the wallet, for the suspension or for an operator: either is enough. Idempotent; the
+    caller commits.
+    """
     column = "frozen_by_operator" if by_operator else "frozen_by_suspension"
     await _change(conn, organization_id, column, epoch, cause, column, to=True)
 
 
-async def unfreeze_by_operator(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
+async def unfreeze_by_operator(
+    conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str
+) -> None:
     """Lift the operator's freeze; the suspension's stays. Idempotent; the caller commits."""
-    await _change(conn, organization_id, "unfrozen_by_operator", epoch, cause, "frozen_by_operator", to=False)
+    await _change(
+        conn, organization_id, "unfrozen_by_operator", epoch, cause, "frozen_by_operator", to=False
+    )
 
 
 async def entries_page(
     conn: AsyncConnection, organization_id: str, *, before_seq: int | None, limit: int
 ) -> list[Booked]:
     """The newest entries first, those below `before_seq` if it is given."""
-    query = select(*_ENTRY, ledger_entries.c.created_at).where(ledger_entries.c.organization_id == organization_id)
+    query = select(*_ENTRY, ledger_entries.c.created_at).where(
+        ledger_entries.c.organization_id == organization_id
+    )
     if before_seq is not None:
         query = query.where(ledger_entries.c.seq < before_seq)
     rows = await conn.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit))
@@ -180,9 +248,18 @@ async def entries_page(
 
 
 async def _change(
-    conn: AsyncConnection, organization_id: str, change: str, epoch: int, cause: str, column: str, *, to: bool
+    conn: AsyncConnection,
+    organization_id: str,
+    change: str,
+    epoch: int,
+    cause: str,
+    column: str,
+    *,
+    to: bool,
 ) -> None:
-    """Set a flag and note after which entry it changed, in one statement, whose update locks the wallet's row."""
+    """Set a flag and note after which entry it changed, in one statement, whose update locks the
+    wallet's row.
+    """
     noted = {"of": organization_id, "at_epoch": epoch, "why": cause}
     await conn.execute(_changing(change, column, to=to), noted)
 
@@ -195,7 +272,9 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
     if column == "frozen_by_operator":
         values["freeze_reason"] = reason
     elif column == "frozen_by_suspension":  # an operator's reason outlives a suspension's
-        values["freeze_reason"] = case((wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason)
+        values["freeze_reason"] = case(
+            (wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason
+        )
     changed = (
         update(wallets)
         .where(wallets.c.organization_id == bindparam("of", type_=Text), wallets.c[column] != to)
@@ -204,17 +283,36 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
         .cte("changed")
     )
     noted = select(
-        changed.c.organization_id, literal(change), changed.c.entries, bindparam("at_epoch", type_=BigInteger), cause
+        changed.c.organization_id,
+        literal(change),
+        changed.c.entries,
+        bindparam("at_epoch", type_=BigInteger),
+        cause,
     )
-    return insert(gate_changes).from_select(["organization_id", "change", "after_seq", "epoch", "cause"], noted)
+    return insert(gate_changes).from_select(
+        ["organization_id", "change", "after_seq", "epoch", "cause"], noted
+    )
 
 
-async def _ask_known(driver: psycopg.AsyncConnection, asked: Mapping[str, Sequence[Posting]]) -> psycopg.AsyncCursor:
-    """What the references, and the debits to refund, stand for already. After the lock, so that it stays true."""
-    references = [(id_, posting.reference_id) for id_, postings in asked.items() for posting in postings]
-    returned = [(id_, posting.refunds) for id_, postings in asked.items() for posting in postings if posting.refunds]
+async def _ask_known(
+    driver: psycopg.AsyncConnection, asked: Mapping[str, Sequence[Posting]]
+) -> psycopg.AsyncCursor:
+    """What the references, and the debits to refund, stand for already. After the lock, so that it
+    stays true.
+    """
+    references = [
+        (id_, posting.reference_id) for id_, postings in asked.items() for posting in postings
+    ]
+    returned = [
+        (id_, posting.refunds)
+        for id_, postings in asked.items()
+        for posting in postings
+        if posting.refunds
+    ]
     await driver.execute(statements.BY_INDEX)
-    return await driver.execute(statements.KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2)))
+    return await driver.execute(
+        statements.KNOWN, (*_columns(references + returned, 2), *_columns(returned, 2))
+    )
 
 
 async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
@@ -225,7 +323,9 @@ async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
 
 
 def _settle(
-    held: Mapping[str, Wallet], books: Mapping[str, list[Entry]], asked: Mapping[str, Sequence[Posting]]
+    held: Mapping[str, Wallet],
+    books: Mapping[str, list[Entry]],
+    asked: Mapping[str, Sequence[Posting]],
 ) -> tuple[dict[str, list[Outcome]], dict[str, list[Entry]]]:
     outcomes: dict[str, list[Outcome]] = {}
     entries: dict[str, list[Entry]] = {}

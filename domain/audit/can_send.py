@@ -20,7 +20,9 @@ class Reason:
 
 
 def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
-    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the cheapest segment."""
+    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the
+    cheapest segment.
+    """
     found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
     if not found and not wallet.gate_open:
         found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
@@ -30,7 +32,9 @@ def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
         found.append(Reason("frozen", "the wallet is frozen by a suspension"))
     price = card.cheapest
     if price is None:
-        found.append(Reason("no_rate", "no country has a rate, and there is no price for all countries"))
+        found.append(
+            Reason("no_rate", "no country has a rate, and there is no price for all countries")
+        )
     elif wallet.available_micros < price.micros:
         left = Money(wallet.available_micros, wallet.currency)
         has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"

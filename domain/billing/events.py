@@ -1,4 +1,6 @@
-"""A verified webhook delivery in neutral words: a hint about where to look, never a fact about money."""
+"""A verified webhook delivery in neutral words: a hint about where to look, never a fact about
+money.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +42,9 @@ MAY_CLOSE = frozenset(
         EventKind.PAYMENT_FAILED,
     }
 )
-"""What may be bad news even where the event does not tell the state: then the provider is asked in the answer."""
+"""What may be bad news even where the event does not tell the state: then the provider is asked in
+the answer.
+"""
 
 
 class MoneyObject(StrEnum):
@@ -62,7 +66,9 @@ class MoneyReference:
 
 
 def brings_money(kind: EventKind, money: MoneyReference | None) -> bool:
-    """Whether an event may tell of money that moved. Of what is only approved, pending or refused, another one will."""
+    """Whether an event may tell of money that moved. Of what is only approved, pending or refused,
+    another one will.
+    """
     moved = kind not in (EventKind.PAYMENT_FAILED, EventKind.PAYMENT_PENDING)
     return moved and money is not None and money.kind is not MoneyObject.CHECKOUT
 
@@ -76,12 +82,15 @@ class PaymentStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-PAID_STATUSES = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
+PAID_STATUSES = frozenset(
+    {PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """A money object as a fresh GET told it. `amount` is never negative; `reference` is unique at its provider.
+    """A money object as a fresh GET told it. `amount` is never negative; `reference` is unique at
+    its provider.
 
     `reverses` is the id of the payment that a refund takes back.
     """
@@ -99,9 +108,9 @@ class Payment:
 class Dispute:
     """A dispute as a fresh GET told it. `payment_ids` are the disputed money objects' ids.
 
-    `amount` is what it is about, `withdrawn` whether that is taken from us as things stand: Stripe takes it at once and
-    gives it back with a dispute that is won, PayPal takes it with one that is lost. None: it does not say; then what
-    was booked stays.
+    `amount` is what it is about, `withdrawn` whether that is taken from us as things stand: Stripe
+    takes it at once and gives it back with a dispute that is won, PayPal takes it with one that is
+    lost. None: it does not say; then what was booked stays.
     """
 
     id: str
@@ -115,7 +124,8 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversal:
-    """What a payment's payer got back, by a `what`: a refund, a bank's reversal or a dispute, as a fresh GET told it.
+    """What a payment's payer got back, by a `what`: a refund, a bank's reversal or a dispute, as a
+    fresh GET told it.
 
     `stands` false: it was not taken, or has been given back to us.
     """
@@ -133,7 +143,10 @@ def refunded(told: Payment, *, by_bank: bool = False) -> Reversal | None:
 
     None where it is not decided yet, or the provider does not say which payment it takes back.
     """
-    if told.reverses is None or told.status not in (PaymentStatus.COMPLETED, PaymentStatus.DECLINED):
+    if told.reverses is None or told.status not in (
+        PaymentStatus.COMPLETED,
+        PaymentStatus.DECLINED,
+    ):
         return None
     return Reversal(
         id=told.reference.id,
@@ -161,11 +174,13 @@ def disputed(told: Dispute) -> Reversal | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingEvent:
-    """One webhook delivery, read leniently. `problem` says what could not be understood; then it is parked, not lost.
+    """One webhook delivery, read leniently. `problem` says what could not be understood; then it is
+    parked, not lost.
 
-    `occurred_at` is the time of the envelope. `snapshot` is the state that the event itself tells, if it tells one.
-    `concern` is what it shows of a wrong setting at the provider, though it was understood.
-    `payment_id` is the payment that a refund, a reversal or a dispute takes back, where the event names it.
+    `occurred_at` is the time of the envelope. `snapshot` is the state that the event itself tells,
+    if it tells one. `concern` is what it shows of a wrong setting at the provider, though it was
+    understood. `payment_id` is the payment that a refund, a reversal or a dispute takes back, where
+    the event names it.
     """
 
     provider: Provider

@@ -18,6 +18,8 @@ def after(begin: datetime, unit: str, count: int) -> datetime | None:
         if unit.upper() not in _MONTHS:
             return None
         year, month = divmod(begin.year * 12 + begin.month - 1 + _MONTHS[unit.upper()] * count, 12)
-        return begin.replace(year=year, month=month + 1, day=min(begin.day, monthrange(year, month + 1)[1]))
+        return begin.replace(
+            year=year, month=month + 1, day=min(begin.day, monthrange(year, month + 1)[1])
+        )
     except (ValueError, OverflowError):
         return None  # beyond the calendar

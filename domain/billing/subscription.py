@@ -1,4 +1,6 @@
-"""A subscription as the provider last told it, in neutral words; decides which of two tellings is the newer."""
+"""A subscription as the provider last told it, in neutral words; decides which of two tellings is
+the newer.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,17 +40,17 @@ OWING = frozenset({State.PAST_DUE, State.SUSPENDED_NONPAYMENT})
 class Snapshot:
     """A subscription's state at one provider.
 
-    `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave none.
-    `access_until` is when the provider will charge next, paid or not. `paid_until` is the end of the time that was paid
-    for by the payment of `paid_at`, or of the trial that was agreed on, as far as the answer tells; `paid_from` is when
-    that period began. `reckoned`: its end is not the provider's word, but follows from the plan as it is now.
-    `owes`: a payment of the customer's failed and is not paid (`failed_at`: the newest of them). False is evidence that
-    nothing is owed, None that the answer does not say.
-    `custom_id` is what the host application wrote into the subscription: our organization's id.
-    `subscription_id` is set where the provider names the subscription otherwise than it was asked for: a checkout
-    that the customer has completed.
-    `cancels`: it bills no further period, though the one that runs is not over. `note` is the reason that the provider
-    was given for its last change.
+    `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave
+    none. `access_until` is when the provider will charge next, paid or not. `paid_until` is the end
+    of the time that was paid for by the payment of `paid_at`, or of the trial that was agreed on,
+    as far as the answer tells; `paid_from` is when that period began. `reckoned`: its end is not
+    the provider's word, but follows from the plan as it is now. `owes`: a payment of the customer's
+    failed and is not paid (`failed_at`: the newest of them). False is evidence that nothing is
+    owed, None that the answer does not say. `custom_id` is what the host application wrote into the
+    subscription: our organization's id. `subscription_id` is set where the provider names the
+    subscription otherwise than it was asked for: a checkout that the customer has completed.
+    `cancels`: it bills no further period, though the one that runs is not over. `note` is the
+    reason that the provider was given for its last change.
     """
 
     state: State
@@ -73,7 +75,8 @@ class Snapshot:
 class Debt:
     """A payment of the subscription failed and is unpaid; `since` is when the first one did.
 
-    `shut`: the provider suspended the subscription for it. It stays, whatever the status, until it is paid or forgiven.
+    `shut`: the provider suspended the subscription for it. It stays, whatever the status, until it
+    is paid or forgiven.
     """
 
     since: datetime
@@ -82,10 +85,11 @@ class Debt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """What verified webhooks told of a subscription and no answer of its provider has confirmed: it may only close.
+    """What verified webhooks told of a subscription and no answer of its provider has confirmed: it
+    may only close.
 
-    `as_of` is the provider's time of the newest, `since` of the first failed payment among them. `until` is when it
-    suspends, None: at once.
+    `as_of` is the provider's time of the newest, `since` of the first failed payment among them.
+    `until` is when it suspends, None: at once.
     """
 
     state: State
@@ -96,7 +100,8 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """All that a decision is made from: confirmed by the provider's own answers, but for the `word`.
+    """All that a decision is made from: confirmed by the provider's own answers, but for the
+    `word`.
 
     `paid_until` is the end of the time that was really paid for.
     """
@@ -108,20 +113,27 @@ class Record:
 
 
 def add_word(before: Word | None, told: Word) -> Word:
-    """Both count until the provider answers: what suspends earlier, so that no word takes another one back."""
+    """Both count until the provider answers: what suspends earlier, so that no word takes another
+    one back.
+    """
     if before is None:
         return told
     at_once = before.until is None or (told.until is not None and before.until <= told.until)
     times = [at for at in (before.as_of, told.as_of) if at is not None]
     first = [at for at in (before.since, told.since) if at is not None]
-    return replace(before if at_once else told, as_of=max(times, default=None), since=min(first, default=None))
+    return replace(
+        before if at_once else told, as_of=max(times, default=None), since=min(first, default=None)
+    )
 
 
-def debt_after(before: Debt | None, told: Snapshot, *, word: Word | None, now: datetime) -> Debt | None:
-    """The debt that stands after the provider's answer `told`, which counts; `word` is what it confirms or outdates.
+def debt_after(
+    before: Debt | None, told: Snapshot, *, word: Word | None, now: datetime
+) -> Debt | None:
+    """The debt that stands after the provider's answer `told`, which counts; `word` is what it
+    confirms or outdates.
 
-    Only evidence of a payment or of forgiveness clears it, never a status alone. An ended subscription shows no zero
-    that means something: there only a payment after the failure counts.
+    Only evidence of a payment or of forgiveness clears it, never a status alone. An ended
+    subscription shows no zero that means something: there only a payment after the failure counts.
     """
     if told.owes:
         began = [told.failed_at or told.as_of or now] if before is None else [before.since]
@@ -139,8 +151,8 @@ def debt_after(before: Debt | None, told: Snapshot, *, word: Word | None, now: d
 def paid_until_after(before: Snapshot, told: Snapshot) -> datetime | None:
     """The end of the time that was paid for, after the provider's answer `told`, which counts.
 
-    The same payment lasts no longer because the subscription is not in order any more, and no shorter because its plan
-    became another one.
+    The same payment lasts no longer because the subscription is not in order any more, and no
+    shorter because its plan became another one.
     """
     if told.paid_until is None:
         return before.paid_until
@@ -175,11 +187,12 @@ SAME_PAYMENT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while it was never asked.
+    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while
+    it was never asked.
 
-    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted what has shut it and
-    was not believed at once. `paid_back_at` is the time of its newest payment, where what paid for the period is paid
-    back.
+    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted
+    what has shut it and was not believed at once. `paid_back_at` is the time of its newest payment,
+    where what paid for the period is paid back.
     """
 
     organization_id: str
@@ -198,15 +211,31 @@ class Subscription:
 
     @property
     def record(self) -> Record:
-        """What a decision is made from. A period is not paid for if what paid for it was paid back."""
-        paid_until, paid_at, back_at = self.snapshot.paid_until, self.snapshot.paid_at, self.paid_back_at
-        if paid_until is not None and back_at is not None and (paid_at is None or paid_at <= back_at + SAME_PAYMENT):
+        """What a decision is made from. A period is not paid for if what paid for it was paid
+        back.
+        """
+        paid_until, paid_at, back_at = (
+            self.snapshot.paid_until,
+            self.snapshot.paid_at,
+            self.paid_back_at,
+        )
+        if (
+            paid_until is not None
+            and back_at is not None
+            and (paid_at is None or paid_at <= back_at + SAME_PAYMENT)
+        ):
             paid_until = min(paid_until, back_at)
-        return Record(state=self.snapshot.state, debt=self.debt, paid_until=paid_until, word=self.word)
+        return Record(
+            state=self.snapshot.state, debt=self.debt, paid_until=paid_until, word=self.word
+        )
 
 
-def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime) -> Subscription:
-    """The subscription as it stands if the provider's answer `told` counts, which confirms or outdates the `word`."""
+def confirmed(
+    subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime
+) -> Subscription:
+    """The subscription as it stands if the provider's answer `told` counts, which confirms or
+    outdates the `word`.
+    """
     before = subscription.snapshot
     paid_until = paid_until_after(before, told)
     lasts = before if paid_until == before.paid_until else told
@@ -219,4 +248,12 @@ def confirmed(subscription: Subscription, told: Snapshot, *, word: Word | None, 
         paid_at=told.paid_at or before.paid_at,
     )
     debt = debt_after(subscription.debt, told, word=word, now=now)
-    return replace(subscription, snapshot=kept, debt=debt, word=None, doubted_at=None, confirmed_at=now, alert=None)
+    return replace(
+        subscription,
+        snapshot=kept,
+        debt=debt,
+        word=None,
+        doubted_at=None,
+        confirmed_at=now,
+        alert=None,
+    )

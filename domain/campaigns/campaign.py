@@ -11,7 +11,8 @@ LONGEST_BODY = 1600
 
 
 class CampaignStatus(StrEnum):
-    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a person resumes it.
+    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a
+    person resumes it.
 
     `SCHEDULED` begins by itself at its time; `CANCELED` never goes on.
     """
@@ -26,7 +27,8 @@ class CampaignStatus(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may have been taken.
+    """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may
+    have been taken.
 
     `SKIPPED` was neither paid for nor sent: its recipient has opted out.
     """
@@ -42,7 +44,9 @@ class MessageStatus(StrEnum):
 
 
 class Park(StrEnum):
-    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by what they were about."""
+    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by what they were
+    about.
+    """
 
     SUSPENDED = "suspended"
     FROZEN = "frozen"
@@ -63,11 +67,14 @@ OUTRANKS = {
     Park.SUSPENDED: frozenset({Park.FROZEN, Park.INSUFFICIENT_FUNDS}),
     Park.FROZEN: frozenset({Park.INSUFFICIENT_FUNDS}),
 }
-"""Of several that hold, this one is told, in the order of `kept_by`; when it passes, the others are."""
+"""Of several that hold, this one is told, in the order of `kept_by`; when it passes, the others
+are.
+"""
 
 
 def kept_by(wallet: Wallet) -> Park | None:
-    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance; None: nothing does.
+    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance;
+    None: nothing does.
 
     The only rule by which campaigns are parked and resumed.
     """
@@ -91,9 +98,10 @@ class Next(StrEnum):
 class Batch:
     """What a reservation came to. `position` is the first message not yet sent, counted from 1.
 
-    `per_second` is how fast it went lately; `begins_in` are the seconds until it is looked at again. `reason` is why it
-    does not go on, `detail` the same in words; of `unconfirmed` messages nobody knows whether Twilio took them.
-    `stays_paid`: what is reserved is not refunded while it waits.
+    `per_second` is how fast it went lately; `begins_in` are the seconds until it is looked at
+    again. `reason` is why it does not go on, `detail` the same in words; of `unconfirmed` messages
+    nobody knows whether Twilio took them. `stays_paid`: what is reserved is not refunded while it
+    waits.
     """
 
     next: Next

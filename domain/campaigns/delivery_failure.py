@@ -1,9 +1,10 @@
 """What is done about a message that Twilio refused or failed, by Twilio's error code: one table.
 
-A message that Twilio refused, or failed before it left, costs at most a tenth of a cent and is refunded;
-one that a carrier took and could not deliver is billed by Twilio, and is not. Sources: Twilio's "Error and
-Warning Dictionary" (twilio.com/docs/api/errors), which marks the codes of messages, and its pages "Failed
-message processing fee" and "How Twilio charges for undelivered messages".
+A message that Twilio refused, or failed before it left, costs at most a tenth of a cent and is
+refunded; one that a carrier took and could not deliver is billed by Twilio, and is not. Sources:
+Twilio's "Error and Warning Dictionary" (twilio.com/docs/api/errors), which marks the codes of
+messages, and its pages "Failed message processing fee" and "How Twilio charges for undelivered
+messages".
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,9 @@ class About(StrEnum):
 
 
 STOPS = frozenset({About.CONTENT, About.SENDER, About.ACCOUNT, About.REQUEST})
-"""Every other message of the campaign would be refused for the same reason: one refusal stops it."""
+"""Every other message of the campaign would be refused for the same reason: one refusal stops
+it.
+"""
 STOPS_IN_A_ROW = frozenset({About.DESTINATION, About.UNKNOWN})
 """May concern one message or all: several refusals in a row stop the campaign."""
 
@@ -55,7 +58,8 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """`refund_undelivered`: also what a carrier took. `again`: it is paid and sent once more when the account may.
+    """`refund_undelivered`: also what a carrier took. `again`: it is paid and sent once more when
+    the account may.
 
     `opt_out`: the recipient is remembered, and skipped by later campaigns.
     """
@@ -164,4 +168,6 @@ def wait(code: int | None) -> float:
 
 def refunded(status: DeliveryStatus, code: int | None) -> bool:
     """Whether the customer gets back what a message cost that ended like this."""
-    return status in _NEVER_LEFT or (status is DeliveryStatus.UNDELIVERED and remedy(code).refund_undelivered)
+    return status in _NEVER_LEFT or (
+        status is DeliveryStatus.UNDELIVERED and remedy(code).refund_undelivered
+    )

@@ -1,8 +1,10 @@
 """What a phone shows as one character (a grapheme), as Twilio's segment calculator splits a text.
 
-The calculator (npm `sms-segments-calculator`) leaves this to `grapheme-splitter` 1.0.4, which knows Unicode 10 (annex
+The calculator (npm `sms-segments-calculator`) leaves this to `grapheme-splitter` 1.0.4, which knows
+Unicode 10 (annex
 29) and deviates from it in two places. A newer Unicode counts otherwise: it joins a heart and a fire, which Unicode 10
-does not. So the table stands here, and does not come from Python's own Unicode, which differs with its version.
+does not. So the table stands here, and does not come from Python's own Unicode, which differs with
+its version.
 """
 
 from bisect import bisect_right
@@ -168,7 +170,9 @@ def graphemes(text: str) -> list[str]:
 
 
 def _begins(before: list[Break], following: Break, *, extended: bool) -> bool:
-    """Whether `following` begins a new grapheme behind `before`, the classes of the one that is open."""
+    """Whether `following` begins a new grapheme behind `before`, the classes of the one that is
+    open.
+    """
     previous = before[-1]
     if Break.CONTROL in (previous, following):
         return True
@@ -182,8 +186,8 @@ def _begins(before: list[Break], following: Break, *, extended: bool) -> bool:
 
 
 def _takes_modifier(before: list[Break], *, extended: bool) -> bool:
-    """Whether a skin tone stays with the emoji before it. A deviation: in a grapheme that has an EXTEND anywhere, the
-    emoji is to stand right before that, and that right before the skin tone.
+    """Whether a skin tone stays with the emoji before it. A deviation: in a grapheme that has an
+    EXTEND anywhere, the emoji is to stand right before that, and that right before the skin tone.
     """
     if not extended:
         return before[-1] in _BASES

@@ -1,7 +1,9 @@
-"""Which of Twilio's messages an unconfirmed one of ours is, by what nobody can erase or rewrite at Twilio.
+"""Which of Twilio's messages an unconfirmed one of ours is, by what nobody can erase or rewrite at
+Twilio.
 
-A body can be redacted, and a Messaging Service replaces characters of it and chooses the sender; digits of a number can
-be masked. So another text is no proof that a message is another one: what could be ours is never taken for absent.
+A body can be redacted, and a Messaging Service replaces characters of it and chooses the sender;
+digits of a number can be masked. So another text is no proof that a message is another one: what
+could be ours is never taken for absent.
 """
 
 import unicodedata
@@ -15,7 +17,9 @@ from domain.campaigns.telephony import SentMessage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """A message as it was handed over; `since` is the earliest time at which Twilio can have created it."""
+    """A message as it was handed over; `since` is the earliest time at which Twilio can have
+    created it.
+    """
 
     recipient: str
     body: str
@@ -25,7 +29,9 @@ class Handed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """`sent` is the message; without it, `possible` are those that could be it, none if it is surely not listed."""
+    """`sent` is the message; without it, `possible` are those that could be it, none if it is
+    surely not listed.
+    """
 
     sent: SentMessage | None = None
     possible: tuple[SentMessage, ...] = ()
@@ -34,10 +40,13 @@ class Match:
 def match(handed: Handed, unknown: Sequence[SentMessage], *, waiting: int = 1) -> Match:
     """Find a message among those of Twilio's that nothing of ours stands for.
 
-    `waiting` is how many of ours to the same recipient are looked for, this one included. One that failed is only
-    taken for ours where no other could be ours: else its refund might be paid for a message that was sent.
+    `waiting` is how many of ours to the same recipient are looked for, this one included. One that
+    failed is only taken for ours where no other could be ours: else its refund might be paid for a
+    message that was sent.
     """
-    possible = sorted((one for one in unknown if _could_be(one, handed)), key=lambda one: (_created(one), one.sid))
+    possible = sorted(
+        (one for one in unknown if _could_be(one, handed)), key=lambda one: (_created(one), one.sid)
+    )
     alike = [one for one in possible if _same(one, handed)]
     if not alike:
         rewritten = [one for one in possible if _rewritten(one, handed)]
@@ -50,11 +59,17 @@ def match(handed: Handed, unknown: Sequence[SentMessage], *, waiting: int = 1) -
 
 def _could_be(sent: SentMessage, handed: Handed) -> bool:
     created = sent.created_at
-    return sent.outbound and sent.may_be_to(handed.recipient) and (created is None or created >= handed.since)
+    return (
+        sent.outbound
+        and sent.may_be_to(handed.recipient)
+        and (created is None or created >= handed.since)
+    )
 
 
 def _same(sent: SentMessage, handed: Handed) -> bool:
-    return sent.to == handed.recipient and sent.body == handed.body and handed.sender in sent.senders
+    return (
+        sent.to == handed.recipient and sent.body == handed.body and handed.sender in sent.senders
+    )
 
 
 def _rewritten(sent: SentMessage, handed: Handed) -> bool:

@@ -20,7 +20,9 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`runs_dry_at` is the first message, counted from 1, that the wallet would not pay; None if it pays all."""
+    """`runs_dry_at` is the first message, counted from 1, that the wallet would not pay; None if it
+    pays all.
+    """
 
     recipients: int
     cost: Money
@@ -28,10 +30,16 @@ class Preview:
     runs_dry_at: int | None
 
 
-def preview(countries: Sequence[str | None], segments: int, card: RateCard, available: Money) -> Preview:
-    """Of one message to a number in each of `countries`, in this order; those that are not sent to are left out."""
+def preview(
+    countries: Sequence[str | None], segments: int, card: RateCard, available: Money
+) -> Preview:
+    """Of one message to a number in each of `countries`, in this order; those that are not sent to
+    are left out.
+    """
     rates = {country: card.per_segment(country) for country in set(countries)}
-    prices = {country: segments * rate.micros for country, rate in rates.items() if rate is not None}
+    prices = {
+        country: segments * rate.micros for country, rate in rates.items() if rate is not None
+    }
     numbers: Counter[str | None] = Counter()
     sent, cost, runs_dry_at = 0, 0, None
     for country in countries:

@@ -1,7 +1,7 @@
 """Quiet hours: when recipients of a country are left alone, by the clocks of that country.
 
-A country with several time zones is quiet while it is quiet in any of them; one whose zones are not known always is.
-Source: the IANA database's `zone.tab`.
+A country with several time zones is quiet while it is quiet in any of them; one whose zones are not
+known always is. Source: the IANA database's `zone.tab`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 NO_COUNTRY = ""
 """Stands for the country of a number where none is known."""
 _NOT_IN_ZONE_TAB = {"XK": "Europe/Belgrade", "AC": "Atlantic/St_Helena", "TA": "Atlantic/St_Helena"}
-"""Kosovo, Ascension and Tristan da Cunha have numbers and no ISO code of their own; zones by libphonenumber's data."""
+"""Kosovo, Ascension and Tristan da Cunha have numbers and no ISO code of their own; zones by
+libphonenumber's data.
+"""
 LONGEST = timedelta(hours=12)
 """A longer quiet would leave the widest countries no hour at all."""
 
@@ -33,7 +35,9 @@ class QuietHours:
 
     @property
     def span(self) -> timedelta:
-        begins, ends = (timedelta(hours=at.hour, minutes=at.minute) for at in (self.begins, self.ends))
+        begins, ends = (
+            timedelta(hours=at.hour, minutes=at.minute) for at in (self.begins, self.ends)
+        )
         return (ends - begins) % timedelta(days=1)
 
     def quiet_in(self, country: str, now: datetime) -> bool:
@@ -47,7 +51,9 @@ class QuietHours:
 
     def until(self, countries: Iterable[str], now: datetime) -> datetime | None:
         """When the first of these countries is not quiet any more; None if there is none."""
-        return min((at for country in countries for at in self._ends_of(country, now)), default=None)
+        return min(
+            (at for country in countries for at in self._ends_of(country, now)), default=None
+        )
 
     def _at(self, local: time) -> bool:
         if self.begins < self.ends:
@@ -59,7 +65,9 @@ class QuietHours:
         for zone in zones().get(country, ()):
             local = now.astimezone(zone)
             for days in (0, 1):
-                end = datetime.combine(local.date() + timedelta(days=days), self.ends, zone).astimezone(now.tzinfo)
+                end = datetime.combine(
+                    local.date() + timedelta(days=days), self.ends, zone
+                ).astimezone(now.tzinfo)
                 if end > now and not self.quiet_in(country, end):
                     yield end
 
@@ -68,7 +76,9 @@ class QuietHours:
 def zones() -> Mapping[str, tuple[ZoneInfo, ...]]:
     """The time zones of each country, by its ISO code."""
     found: dict[str, list[ZoneInfo]] = {}
-    for line in files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8").splitlines():
+    for line in (
+        files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8").splitlines()
+    ):
         if not line.startswith("#"):
             country, _, name, *_ = line.split("\t")
             found.setdefault(country, []).append(ZoneInfo(name))

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from domain.money import MICROS, Money
 
 LARGEST_PRICE_MICROS = 1_000_000 * MICROS
-"""Per segment, in any currency. The longest message, and the largest campaign's batches, then fit into 63 bits."""
+"""Per segment, in any currency. The longest message, and the largest campaign's batches, then fit
+into 63 bits.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
-    """`by_country` holds the organization's own rates before everybody's; `default` is for all other countries.
+    """`by_country` holds the organization's own rates before everybody's; `default` is for all
+    other countries.
 
-    Without a default only countries with a rate are sent to: nobody pays for a destination that was not priced.
+    Without a default only countries with a rate are sent to: nobody pays for a destination that was
+    not priced.
     """
 
     currency: str
@@ -21,7 +25,9 @@ class RateCard:
     default: int | None
 
     def per_segment(self, country: str | None) -> Money | None:
-        """None: it is not sent to. `country` is None where a number's is not known, which only a default prices."""
+        """None: it is not sent to. `country` is None where a number's is not known, which only a
+        default prices.
+        """
         micros = self.default if country is None else self.by_country.get(country, self.default)
         return None if micros is None else Money(micros, self.currency)
 

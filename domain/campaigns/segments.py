@@ -1,11 +1,12 @@
 """How many segments a text takes on the air: GSM-7 where every character allows it, else UCS-2.
 
-Counting follows 3GPP TS 23.038: 160 septets in one segment or 153 in each of several, extension characters taking two;
-70 UTF-16 units or 67 in each of several. No grapheme is split between two segments: neither an escape from its
-character, nor a surrogate from its pair, nor an accent from its letter. The count is that of Twilio's own calculator
-(npm sms-segments-calculator), which a test compares; only for a grapheme that no segment can hold it is higher, since
-the calculator puts it into one. Whoever splits graphemes, too, needs no more segments, so that the customer's price
-never falls short of Twilio's.
+Counting follows 3GPP TS 23.038: 160 septets in one segment or 153 in each of several, extension
+characters taking two; 70 UTF-16 units or 67 in each of several. No grapheme is split between two
+segments: neither an escape from its character, nor a surrogate from its pair, nor an accent from
+its letter. The count is that of Twilio's own calculator (npm sms-segments-calculator), which a test
+compares; only for a grapheme that no segment can hold it is higher, since the calculator puts it
+into one. Whoever splits graphemes, too, needs no more segments, so that the customer's price never
+falls short of Twilio's.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,9 @@ class Segments:
 
 
 def count_segments(body: str) -> Segments:
-    """Segments of a non-empty body; an empty one counts as one, since Twilio would refuse it anyway."""
+    """Segments of a non-empty body; an empty one counts as one, since Twilio would refuse it
+    anyway.
+    """
     if all(character in _BASIC or character in _EXTENSION for character in body):
         return Segments(Encoding.GSM_7, _count([1 + (one in _EXTENSION) for one in body], 160, 153))
     widths = [sum(1 + (ord(one) > 0xFFFF) for one in grapheme) for grapheme in graphemes(body)]
@@ -48,7 +51,9 @@ def _count(widths: Sequence[int], alone: int, joined: int) -> int:
     for width in widths:
         if room < min(width, joined):
             segments, room = segments + 1, joined
-        if width > joined:  # no segment holds it: it fills as many as it needs, and nothing shares the last of them
+        if (
+            width > joined
+        ):  # no segment holds it: it fills as many as it needs, and nothing shares the last of them
             segments, room = segments + (width - 1) // joined, 0
         else:
             room -= width

@@ -55,7 +55,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`blameless` are the indexes of messages that were refused and may be sent later, when the cause is mended."""
+    """`blameless` are the indexes of messages that were refused and may be sent later, when the
+    cause is mended.
+    """
 
     stop: Stop | None
     blameless: frozenset[int] = frozenset()
@@ -63,11 +65,12 @@ class Verdict:
 
 
 def judge(answers: Sequence[Answer], *, in_a_row: int = 0, several: int = SEVERAL) -> Verdict:
-    """Whether a window's answers, in order, stop its campaign. `in_a_row` refusals came right before it.
+    """Whether a window's answers, in order, stop its campaign. `in_a_row` refusals came right
+    before it.
 
-    A refusal for the sender, the account, the text or our request would meet every other message too. One
-    that may concern a single destination, or is of no known class, counts only when `several` follow one
-    another and Twilio takes none in between or behind.
+    A refusal for the sender, the account, the text or our request would meet every other message
+    too. One that may concern a single destination, or is of no known class, counts only when
+    `several` follow one another and Twilio takes none in between or behind.
     """
     blameless = [index for index, answer in enumerate(answers) if _about(answer) in STOPS]
     if blameless:
@@ -87,7 +90,8 @@ def judge(answers: Sequence[Answer], *, in_a_row: int = 0, several: int = SEVERA
 def judge_deliveries(answers: Iterable[Answer]) -> Stop | None:
     """Whether what became of messages that Twilio took, the latest first, stops their campaign.
 
-    Carriers judge one by one, so even a code about the sender counts only when several follow one another.
+    Carriers judge one by one, so even a code about the sender counts only when several follow one
+    another.
     """
     blamed: list[Refused] = []
     for answer in answers:

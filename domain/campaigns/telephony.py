@@ -8,7 +8,9 @@ from enum import StrEnum
 from domain.money import Money
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""So much earlier than by our clock Twilio may have created a message by its own, which tells whole seconds."""
+"""So much earlier than by our clock Twilio may have created a message by its own, which tells whole
+seconds.
+"""
 
 
 class AccountStatus(StrEnum):
@@ -72,11 +74,15 @@ TERMINAL = frozenset(
 """Nothing comes after these, but `READ` after `DELIVERED`."""
 ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 WENT_OUT = ARRIVED | {DeliveryStatus.SENT, DeliveryStatus.UNDELIVERED}
-"""What only a message can be that a carrier was given; but some that are undelivered never left, by their code."""
+"""What only a message can be that a carrier was given; but some that are undelivered never left, by
+their code.
+"""
 
 
 def rank(status: DeliveryStatus) -> int:
-    """A callback moves a message only to a higher rank: terminal statuses win, whatever order they come in."""
+    """A callback moves a message only to a higher rank: terminal statuses win, whatever order they
+    come in.
+    """
     return _RANK[status]
 
 
@@ -88,7 +94,9 @@ def exclude_each_other(one: DeliveryStatus | None, other: DeliveryStatus | None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
-    """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or an MG… service sid."""
+    """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or an
+    MG… service sid.
+    """
 
     account_sid: str
     sender: str
@@ -105,7 +113,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Twilio said no and charged nothing. `account_suspended`: it was the account, not the message."""
+    """Twilio said no and charged nothing. `account_suspended`: it was the account, not the
+    message.
+    """
 
     code: int
     message: str
@@ -114,7 +124,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotProcessed:
-    """Certainly not taken (429, or never connected): safe to send again, after `retry_after` seconds if it is told.
+    """Certainly not taken (429, or never connected): safe to send again, after `retry_after`
+    seconds if it is told.
 
     `code` is Twilio's. `unreachable`: never connected. `refused_us`: our own credentials are wrong.
     """
@@ -138,7 +149,8 @@ SendOutcome = Accepted | Refused | NotProcessed | Unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is known.
+    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is
+    known.
 
     `body` is empty and `to` is masked (`+1415555XXXX`) where they were redacted.
     """
@@ -157,7 +169,9 @@ class SentMessage:
     outbound: bool = True
 
     def may_be_to(self, recipient: str) -> bool:
-        """Whether it was sent to this E.164 number, as far as the digits that are left of `to` tell."""
+        """Whether it was sent to this E.164 number, as far as the digits that are left of `to`
+        tell.
+        """
         listed = self.to.rpartition(":")[2].strip()
         digits = re.match(r"\+?([0-9]*)", listed)
         assert digits is not None  # it matches the empty text, too
@@ -166,13 +180,17 @@ class SentMessage:
 
     @property
     def newest(self) -> datetime | None:
-        """By which Twilio's lists are sorted: when it was sent, or was created if it was not sent yet."""
+        """By which Twilio's lists are sorted: when it was sent, or was created if it was not sent
+        yet.
+        """
         return self.sent_at or self.created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSince:
-    """Messages created since a time. `complete`: there are no others, else the list was too long to be read."""
+    """Messages created since a time. `complete`: there are no others, else the list was too long to
+    be read.
+    """
 
     messages: tuple[SentMessage, ...]
     complete: bool
@@ -180,7 +198,9 @@ class SentSince:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePage:
-    """Part of a list of messages; `next` is what to ask for the following part with, None for the last."""
+    """Part of a list of messages; `next` is what to ask for the following part with, None for the
+    last.
+    """
 
     messages: tuple[SentMessage, ...]
     next: str | None

@@ -1,4 +1,6 @@
-"""Why a campaign that is not over does not move: one answer for the API, explain, logs, metrics and alerts. Pure."""
+"""Why a campaign that is not over does not move: one answer for the API, explain, logs, metrics and
+alerts. Pure.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,11 +17,15 @@ LONG = timedelta(minutes=5)
 
 
 LONGEST_PAID = timedelta(minutes=5)
-"""Messages stay paid during a pause of Twilio's; in a longer one they are refunded, and paid again after it."""
+"""Messages stay paid during a pause of Twilio's; in a longer one they are refunded, and paid again
+after it.
+"""
 
 
 class Waits(StrEnum):
-    """What a campaign waits for. A parked one waits for what parked it, by the name of its `Park`."""
+    """What a campaign waits for. A parked one waits for what parked it, by the name of its
+    `Park`.
+    """
 
     PACE = "pace"
     TWILIO_LIMIT = "twilio_limit"
@@ -44,7 +50,9 @@ NEEDS_A_PERSON = frozenset(
 )
 """When it lasts `LONG`; quiet hours, a pace and a time to come were asked for."""
 OUTLASTS_A_PARK = frozenset({Waits.TWILIO_LIMIT, Waits.TWILIO_UNREACHABLE})
-"""What Twilio asked for holds whatever happens here meanwhile; only a person does not have to wait for it."""
+"""What Twilio asked for holds whatever happens here meanwhile; only a person does not have to wait
+for it.
+"""
 _IN_WORDS: dict[str, str] = {
     Waits.PACE: "the pace: others of the account have their turn first",
     Waits.TWILIO_LIMIT: "Twilio asked to wait",
@@ -64,7 +72,8 @@ _IN_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is recorded of a campaign: `waits_for` is what its run noted last, `heard_at` when that run reported.
+    """What is recorded of a campaign: `waits_for` is what its run noted last, `heard_at` when that
+    run reported.
 
     `heard_at` may lie ahead, when the run said how long it would be silent.
     """
@@ -95,12 +104,16 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
         case CampaignStatus.PAUSED:
             return _wait(facts, Waits.PAUSED)
         case CampaignStatus.PARKED:
-            return _wait(replace(facts, until=None), facts.reason)  # that is when its run looks, once it may run
+            return _wait(
+                replace(facts, until=None), facts.reason
+            )  # that is when its run looks, once it may run
         case CampaignStatus.SCHEDULED:
             due = facts.scheduled_at
             if silent(due, now):
                 return Wait(code=Waits.NOT_HEARD, text=_IN_WORDS[Waits.NOT_HEARD], since=due)
-            return Wait(code=Waits.SCHEDULED, text=_IN_WORDS[Waits.SCHEDULED], until=due, since=facts.since)
+            return Wait(
+                code=Waits.SCHEDULED, text=_IN_WORDS[Waits.SCHEDULED], until=due, since=facts.since
+            )
         case CampaignStatus.RUNNING:
             return _running(facts, unconfirmed, now)
         case _:
@@ -148,4 +161,6 @@ def _running(facts: Facts, unconfirmed: int, now: datetime) -> Wait | None:
 
 
 def _wait(facts: Facts, code: str) -> Wait:
-    return Wait(code=code, text=facts.detail or in_words(code), until=facts.until, since=facts.since)
+    return Wait(
+        code=code, text=facts.detail or in_words(code), until=facts.until, since=facts.since
+    )

@@ -1,7 +1,8 @@
-"""Evidence: what a webhook's word may do by itself, and whether a provider's answer counts. Pure; no clock, no I/O.
+"""Evidence: what a webhook's word may do by itself, and whether a provider's answer counts. Pure;
+no clock, no I/O.
 
-A word may only close. An answer may open, if it is newer than what has shut the gate, or stays the same for as long as
-a provider's reads may lag behind its webhooks.
+A word may only close. An answer may open, if it is newer than what has shut the gate, or stays the
+same for as long as a provider's reads may lag behind its webhooks.
 """
 
 from dataclasses import replace
@@ -25,7 +26,9 @@ from domain.lifecycle.standing import Policy, Status, decide, opens
 
 CLOCKS_APART = timedelta(minutes=5)
 READS_LAG = timedelta(minutes=2)
-"""So far behind its webhooks a provider may answer. What is not newer opens when it was answered twice so far apart."""
+"""So far behind its webhooks a provider may answer. What is not newer opens when it was answered
+twice so far apart.
+"""
 SAME_SECOND = timedelta(seconds=10)
 """The same for two changes of one second: a read that shows that second lags behind it by less."""
 
@@ -34,7 +37,8 @@ SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
 
 
 class Heard(StrEnum):
-    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask the provider.
+    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask
+    the provider.
 
     It is stored as the delivery's outcome.
     """
@@ -47,20 +51,25 @@ class Heard(StrEnum):
 
 
 def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
-    """Of an event against the provider's own answers alone: no other event, true or forged, makes it old news."""
+    """Of an event against the provider's own answers alone: no other event, true or forged, makes
+    it old news.
+    """
     if told.as_of is not None and told.as_of > now + CLOCKS_APART:
         return Order.UNCLEAR  # a time that has not come yet proves nothing
     if told.as_of is not None and known.confirmed_at is not None:
         long_before = known.confirmed_at - READS_LAG - CLOCKS_APART
         if told.as_of < long_before:
-            return Order.OLDER  # it came late: the provider was asked so long after it that its answer knows of it
+            return (
+                Order.OLDER
+            )  # it came late: the provider was asked so long after it that its answer knows of it
     return order(told.as_of, known.snapshot.as_of)
 
 
 def word_of(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Word | None:
     """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing.
 
-    One that repeats what is known counts if it is newer: what was read in between may not open any more.
+    One that repeats what is known counts if it is newer: what was read in between may not open any
+    more.
     """
     record = known.record
     if told.state is record.state and event_order(told, known, now) is not Order.NEWER:
@@ -77,7 +86,9 @@ def word_of(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
 
 
 def may_be_paid_for(known: Subscription, word: Word, policy: Policy, now: datetime) -> bool:
-    """It would end service at once for want of paid time: the last payment may have come in the same moment."""
+    """It would end service at once for want of paid time: the last payment may have come in the
+    same moment.
+    """
     over = word.until is None or word.until <= now
     served = decide(known.record, (), policy, now).status is Status.ACTIVE
     return word.state in ENDED and over and served and known.debt is None
@@ -86,10 +97,11 @@ def may_be_paid_for(known: Subscription, word: Word, policy: Policy, now: dateti
 def effect(
     event: BillingEvent, subject: Subscription | None, policy: Policy, now: datetime, *, sure: bool
 ) -> tuple[Heard, Word | None]:
-    """What an event does by its own word to the subscription that it is about, and the word to be written down for it.
+    """What an event does by its own word to the subscription that it is about, and the word to be
+    written down for it.
 
-    A word of another subscription than the current one keeps that from taking over before its provider was asked.
-    `sure`: the provider was asked, and an unclear time shuts.
+    A word of another subscription than the current one keeps that from taking over before its
+    provider was asked. `sure`: the provider was asked, and an unclear time shuts.
     """
     told = event.snapshot
     if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
@@ -112,8 +124,8 @@ def effect(
 def knows(answer: Snapshot, told: Snapshot | None, now: datetime) -> bool:
     """Whether the provider's answer knows of what an event told.
 
-    It does if it says the same, is newer, or came long after the event; or if the event has a time to come, which
-    proves nothing.
+    It does if it says the same, is newer, or came long after the event; or if the event has a time
+    to come, which proves nothing.
     """
     at = None if told is None else told.as_of
     newer = order(answer.as_of, at)
@@ -122,11 +134,15 @@ def knows(answer: Snapshot, told: Snapshot | None, now: datetime) -> bool:
     return told is not None and answer.state is told.state and newer is not Order.OLDER
 
 
-def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Subscription | None:
-    """The subscription as the provider's answer makes it, if that counts. None: it may be a stale read, so ask again.
+def believe(
+    known: Subscription, told: Snapshot, policy: Policy, now: datetime
+) -> Subscription | None:
+    """The subscription as the provider's answer makes it, if that counts. None: it may be a stale
+    read, so ask again.
 
-    What closes counts at once. What opens is newer, by the provider's own times, than what has shut; or it is answered
-    twice, as far apart as reads may lag. An answer older than an earlier one counts only in the second way.
+    What closes counts at once. What opens is newer, by the provider's own times, than what has
+    shut; or it is answered twice, as far apart as reads may lag. An answer older than an earlier
+    one counts only in the second way.
     """
     after = confirmed(known, told, word=_borne_out(known, told), now=now)
     shut_at = known.snapshot.as_of if known.word is None else known.word.as_of
@@ -134,7 +150,10 @@ def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
         if decide(after.record, (), policy, now) == decide(known.record, (), policy, now):
             return replace(known, confirmed_at=now, alert=None)
         needed = READS_LAG
-    elif not opens(known.record, after.record, policy, now) or order(told.as_of, shut_at) is Order.NEWER:
+    elif (
+        not opens(known.record, after.record, policy, now)
+        or order(told.as_of, shut_at) is Order.NEWER
+    ):
         return after
     elif known.word is not None and known.word.state in ENDED and told.state in ENDED:
         return after  # an end is final: it is the webhook's own word, with what only the provider can tell
@@ -146,8 +165,14 @@ def believe(known: Subscription, told: Snapshot, policy: Policy, now: datetime) 
 
 
 def _borne_out(known: Subscription, told: Snapshot) -> Word | None:
-    """What the answer may take over from a word: that it was suspended for a debt, unless that may be forged."""
+    """What the answer may take over from a word: that it was suspended for a debt, unless that may
+    be forged.
+    """
     word = known.word
-    if word is None or known.provider not in SIGN_A_CHECKSUM or order(told.as_of, word.as_of) is Order.NEWER:
+    if (
+        word is None
+        or known.provider not in SIGN_A_CHECKSUM
+        or order(told.as_of, word.as_of) is Order.NEWER
+    ):
         return word
     return replace(word, state=State.PAST_DUE)

@@ -50,9 +50,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """The outcome at rest. `epoch` counts changes of mind; the world agrees once `applied_epoch` has caught up.
+    """The outcome at rest. `epoch` counts changes of mind; the world agrees once `applied_epoch`
+    has caught up.
 
-    `ask_again`: the provider's answer contradicts what has shut the gate, and is not believed before it says so again.
+    `ask_again`: the provider's answer contradicts what has shut the gate, and is not believed
+    before it says so again.
     """
 
     organization_id: str
@@ -69,7 +71,9 @@ class Standing:
 
 
 def decide(record: Record, held: Iterable[Block], policy: Policy, now: datetime) -> Decision:
-    """Whether the organization may send, from its current subscription and the blocks that stand by themselves."""
+    """Whether the organization may send, from its current subscription and the blocks that stand by
+    themselves.
+    """
     blocks = set(held)
     deadlines: list[datetime] = []
     for block, at in _reasons(record, policy, now):
@@ -82,7 +86,9 @@ def decide(record: Record, held: Iterable[Block], policy: Policy, now: datetime)
     return Decision(status=Status.ACTIVE, deadline=min(deadlines, default=None))
 
 
-def _reasons(record: Record, policy: Policy, now: datetime) -> Iterator[tuple[Block, datetime | None]]:
+def _reasons(
+    record: Record, policy: Policy, now: datetime
+) -> Iterator[tuple[Block, datetime | None]]:
     """Each block that follows from the subscription, and from when on; None: at once."""
     match record.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:
@@ -91,7 +97,10 @@ def _reasons(record: Record, policy: Policy, now: datetime) -> Iterator[tuple[Bl
             if record.debt is None:
                 yield Block.NONPAYMENT, now + policy.grace
         case State.CANCELED | State.EXPIRED:
-            yield Block.CANCELED, record.paid_until  # what was paid for is still owed to the customer, and no more
+            yield (
+                Block.CANCELED,
+                record.paid_until,
+            )  # what was paid for is still owed to the customer, and no more
         case State.ACTIVE | State.TRIALING | State.PENDING:
             pass
         case State.NONE | State.UNKNOWN:
@@ -99,12 +108,21 @@ def _reasons(record: Record, policy: Policy, now: datetime) -> Iterator[tuple[Bl
     if record.debt is not None:  # whatever the status is: it changes without any payment
         yield Block.NONPAYMENT, None if record.debt.shut else record.debt.since + policy.grace
     if record.word is not None:
-        yield Block.CANCELED if record.word.state in ENDED else Block.NONPAYMENT, _until(record.word, policy)
+        yield (
+            Block.CANCELED if record.word.state in ENDED else Block.NONPAYMENT,
+            _until(record.word, policy),
+        )
 
 
 def _until(word: Word, policy: Policy) -> datetime | None:
-    """Of a failed payment the grace period as it is now, which an operator may have changed since the word was told."""
-    return word.since + policy.grace if word.state is State.PAST_DUE and word.since is not None else word.until
+    """Of a failed payment the grace period as it is now, which an operator may have changed since
+    the word was told.
+    """
+    return (
+        word.since + policy.grace
+        if word.state is State.PAST_DUE and word.since is not None
+        else word.until
+    )
 
 
 def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
@@ -116,9 +134,11 @@ def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
 
 
 def nobody_bills(standing: Standing, states: Iterable[State]) -> bool:
-    """Whether it is served and nobody charges for it, though somebody did: no grace runs, and nothing paid for is left.
+    """Whether it is served and nobody charges for it, though somebody did: no grace runs, and
+    nothing paid for is left.
 
-    A checkout that was never completed has not begun to bill; an organization that has nothing else is the host's own.
+    A checkout that was never completed has not begun to bill; an organization that has nothing else
+    is the host's own.
     """
     begun = set(states) - {State.NONE, State.PENDING}
     served = standing.status is Status.ACTIVE and standing.deadline is None

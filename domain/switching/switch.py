@@ -1,7 +1,8 @@
 """The rules of moving a customer from one billing provider to another. Pure; no clock, no I/O.
 
-At every moment somebody will charge for the next period, and nobody else will: the target consents to a first charge
-at the end of the period that is paid at the source, and only then is the source stopped.
+At every moment somebody will charge for the next period, and nobody else will: the target consents
+to a first charge at the end of the period that is paid at the source, and only then is the source
+stopped.
 """
 
 import hashlib
@@ -18,7 +19,9 @@ CHECKOUT_LASTS = timedelta(hours=23)
 LAST_CALL = timedelta(hours=1)
 """So near to its renewal the source may be charging already: it is not stopped any more."""
 SAME_CHARGE = timedelta(days=1)
-"""Providers move the hour of a charge: PayPal charges at an hour of its own on the day that it was told."""
+"""Providers move the hour of a charge: PayPal charges at an hour of its own on the day that it was
+told.
+"""
 MARK = "mig:"
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 
@@ -82,7 +85,9 @@ class Ready(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Whether a checkout may be offered now. `until` is the renewal to wait for, or the first charge at the target."""
+    """Whether a checkout may be offered now. `until` is the renewal to wait for, or the first
+    charge at the target.
+    """
 
     ready: Ready
     reason: str = ""
@@ -105,14 +110,17 @@ class Recheck:
 
 
 def marker(migration_id: object) -> str:
-    """What the source is told as the reason of its end: it tells our stop from a customer who left."""
+    """What the source is told as the reason of its end: it tells our stop from a customer who
+    left.
+    """
     return f"{MARK}{migration_id}"
 
 
 def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:
     """Before anything is touched: is the source healthy, and is its renewal far enough away?
 
-    `waited_for` is the renewal that it was waited for before: a period that is too short would be waited for for ever.
+    `waited_for` is the renewal that it was waited for before: a period that is too short would be
+    waited for for ever.
     """
     if source.state is State.PAST_DUE:
         owed = f": {source.outstanding} is outstanding" if source.outstanding is not None else ""
@@ -122,18 +130,26 @@ def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None
     if _owes(source):
         return Check(ready=Ready.REFUSED, reason=f"{source.outstanding} is outstanding")
     if source.cancels:
-        return Check(ready=Ready.REFUSED, reason="the customer has canceled it to the end of its period")
+        return Check(
+            ready=Ready.REFUSED, reason="the customer has canceled it to the end of its period"
+        )
     if source.access_until is None:
         return Check(ready=Ready.REFUSED, reason="the provider does not say when it charges next")
     if source.access_until < now + NOTICE:
         if waited_for is not None and SAME_CHARGE <= source.access_until - waited_for <= NOTICE:
             return Check(ready=Ready.REFUSED, reason="it is renewed more often than every two days")
-        return Check(ready=Ready.WAIT, reason="the renewal is less than two days away", until=source.access_until)
+        return Check(
+            ready=Ready.WAIT,
+            reason="the renewal is less than two days away",
+            until=source.access_until,
+        )
     return Check(ready=Ready.READY, until=source.access_until)
 
 
 def _owes(source: Snapshot) -> bool:
-    """What a subscription owes is not collected any more once it is canceled, though it is active until then."""
+    """What a subscription owes is not collected any more once it is canceled, though it is active
+    until then.
+    """
     return source.outstanding is not None and source.outstanding.micros > 0
 
 
@@ -144,8 +160,12 @@ def left(source: Snapshot, mark: str) -> bool:
     return source.cancels
 
 
-def recheck(source: Snapshot, target: Snapshot, *, first_charge_at: datetime, mark: str, now: datetime) -> Recheck:
-    """Under the organization's lock, just before the source is stopped; and again after a crash in between."""
+def recheck(
+    source: Snapshot, target: Snapshot, *, first_charge_at: datetime, mark: str, now: datetime
+) -> Recheck:
+    """Under the organization's lock, just before the source is stopped; and again after a crash in
+    between.
+    """
     if left(source, mark):
         return Recheck(cut=Cut.LEFT, reason="the customer canceled the old subscription")
     if source.state in _ENDED:
@@ -153,15 +173,23 @@ def recheck(source: Snapshot, target: Snapshot, *, first_charge_at: datetime, ma
     if source.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the old subscription is {source.state.value}")
     if _owes(source):
-        return Recheck(cut=Cut.UNDO, reason=f"{source.outstanding} is outstanding at the old provider")
+        return Recheck(
+            cut=Cut.UNDO, reason=f"{source.outstanding} is outstanding at the old provider"
+        )
     if source.access_until is None or abs(source.access_until - first_charge_at) > SAME_CHARGE:
-        return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")  # two charges for one period
+        return Recheck(
+            cut=Cut.UNDO, reason="the old subscription was renewed meanwhile"
+        )  # two charges for one period
     if target.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the new subscription is {target.state.value}")
     if target.cancels:
-        return Recheck(cut=Cut.UNDO, reason="the customer canceled the new subscription")  # it would never charge
+        return Recheck(
+            cut=Cut.UNDO, reason="the customer canceled the new subscription"
+        )  # it would never charge
     if target.access_until is None or abs(target.access_until - first_charge_at) > SAME_CHARGE:
-        return Recheck(cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends")
+        return Recheck(
+            cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends"
+        )
     if now > first_charge_at - LAST_CALL:
         return Recheck(cut=Cut.UNDO, reason="the renewal came too near")
     return Recheck(cut=Cut.STOP)

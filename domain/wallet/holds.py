@@ -1,11 +1,21 @@
-"""Holds: money set aside for a debit whose amount is known later. Pure; `db/wallet` runs it under the wallet's lock."""
+"""Holds: money set aside for a debit whose amount is known later. Pure; `db/wallet` runs it under
+the wallet's lock.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.money import Money
-from domain.wallet.ledger import Conflict, Frozen, InsufficientFunds, Suspended, TooLarge, WalletNotFound, WrongCurrency
+from domain.wallet.ledger import (
+    Conflict,
+    Frozen,
+    InsufficientFunds,
+    Suspended,
+    TooLarge,
+    WalletNotFound,
+    WrongCurrency,
+)
 
 LONGEST = timedelta(days=366)
 
@@ -19,7 +29,9 @@ class HoldStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Counts against what is available as long as it is open. Its reference is that of the debit which captures it."""
+    """Counts against what is available as long as it is open. Its reference is that of the debit
+    which captures it.
+    """
 
     reference_id: str
     amount: Money
@@ -50,7 +62,9 @@ class HoldNotFound:
 
 @dataclass(frozen=True, slots=True)
 class HoldConflict:
-    """The reference stands for a hold with other content, or one that was captured for another amount."""
+    """The reference stands for a hold with other content, or one that was captured for another
+    amount.
+    """
 
     hold: Hold
 

@@ -1,4 +1,6 @@
-"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallet` runs it under the lock."""
+"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallet` runs it
+under the lock.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +18,19 @@ class EntryKind(StrEnum):
 
 
 TAKEN_BACK = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY})
-"""A top-up's money that its payer got back: it is gone, so neither a gate nor a freeze stands in the way of it."""
+"""A top-up's money that its payer got back: it is gone, so neither a gate nor a freeze stands in
+the way of it.
+"""
 TAKES = TAKEN_BACK | {EntryKind.DEBIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """One movement asked for. `amount` is positive whatever its kind; `refunds` names the debit that a refund returns.
+    """One movement asked for. `amount` is positive whatever its kind; `refunds` names the debit
+    that a refund returns.
 
-    A reference counts once per organization: asked again with the same content it is answered again, not booked again.
+    A reference counts once per organization: asked again with the same content it is answered
+    again, not booked again.
     """
 
     kind: EntryKind
@@ -45,31 +51,45 @@ class Posting:
 
 
 def debit(reference_id: str, amount: Money, description: str = "") -> Posting:
-    return Posting(kind=EntryKind.DEBIT, reference_id=reference_id, amount=amount, description=description)
+    return Posting(
+        kind=EntryKind.DEBIT, reference_id=reference_id, amount=amount, description=description
+    )
 
 
 def credit(reference_id: str, amount: Money, description: str = "") -> Posting:
-    return Posting(kind=EntryKind.CREDIT, reference_id=reference_id, amount=amount, description=description)
+    return Posting(
+        kind=EntryKind.CREDIT, reference_id=reference_id, amount=amount, description=description
+    )
 
 
 def refund(reference_id: str, refunds: str, amount: Money, description: str = "") -> Posting:
     return Posting(
-        kind=EntryKind.REFUND, reference_id=reference_id, amount=amount, refunds=refunds, description=description
+        kind=EntryKind.REFUND,
+        reference_id=reference_id,
+        amount=amount,
+        refunds=refunds,
+        description=description,
     )
 
 
 def reversal(reference_id: str, amount: Money, description: str = "") -> Posting:
-    return Posting(kind=EntryKind.REVERSAL, reference_id=reference_id, amount=amount, description=description)
+    return Posting(
+        kind=EntryKind.REVERSAL, reference_id=reference_id, amount=amount, description=description
+    )
 
 
 def recovery(reference_id: str, amount: Money, description: str = "") -> Posting:
     """Takes later what a reversal could not take."""
-    return Posting(kind=EntryKind.RECOVERY, reference_id=reference_id, amount=amount, description=description)
+    return Posting(
+        kind=EntryKind.RECOVERY, reference_id=reference_id, amount=amount, description=description
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A ledger entry. `amount_micros` is signed; `seq` counts the wallet's entries from 1 without a gap."""
+    """A ledger entry. `amount_micros` is signed; `seq` counts the wallet's entries from 1 without a
+    gap.
+    """
 
     seq: int
     kind: EntryKind
@@ -119,7 +139,9 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The gate is shut: the standing is SUSPENDED, or its reactivation has not reached the wallet yet."""
+    """The gate is shut: the standing is SUSPENDED, or its reactivation has not reached the wallet
+    yet.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +163,9 @@ class WrongCurrency:
 
 @dataclass(frozen=True, slots=True)
 class NothingToRefund:
-    """No debit has the reference, it was refunded already under another reference, or it was for less."""
+    """No debit has the reference, it was refunded already under another reference, or it was for
+    less.
+    """
 
     refunds: str
 
@@ -206,12 +230,17 @@ class Wallet:
 
 
 def settle(
-    wallet: Wallet, known: Mapping[str, Entry], refunded: frozenset[str], postings: Sequence[Posting]
+    wallet: Wallet,
+    known: Mapping[str, Entry],
+    refunded: frozenset[str],
+    postings: Sequence[Posting],
 ) -> tuple[list[Outcome], list[Entry]]:
-    """Decide each posting in order, each on the balance that the one before left; returns outcomes and new entries.
+    """Decide each posting in order, each on the balance that the one before left; returns outcomes
+    and new entries.
 
-    `known` are the entries that the postings' references and `refunds` already stand for; `refunded` the debits among
-    them that have a refund. A posting that is refused takes nothing from those behind it.
+    `known` are the entries that the postings' references and `refunds` already stand for;
+    `refunded` the debits among them that have a refund. A posting that is refused takes nothing
+    from those behind it.
     """
     entries: list[Entry] = []
     outcomes: list[Outcome] = []
@@ -219,7 +248,9 @@ def settle(
     returned = set(refunded)
     balance = wallet.balance_micros
     for posting in postings:
-        outcome = _decide(wallet, balance, wallet.entries + len(entries) + 1, book, returned, posting)
+        outcome = _decide(
+            wallet, balance, wallet.entries + len(entries) + 1, book, returned, posting
+        )
         outcomes.append(outcome)
         if isinstance(outcome, Posted) and not outcome.replayed:
             entries.append(outcome.entry)
@@ -246,13 +277,24 @@ def posted(posting: Posting, *, seq: int, balance_after_micros: int) -> Outcome:
 
 
 def _decide(
-    wallet: Wallet, balance: int, seq: int, book: Mapping[str, Entry], returned: set[str], posting: Posting
+    wallet: Wallet,
+    balance: int,
+    seq: int,
+    book: Mapping[str, Entry],
+    returned: set[str],
+    posting: Posting,
 ) -> Outcome:
     if posting.amount.currency != wallet.currency:
-        return WrongCurrency(wallet.currency)  # asked first: an entry does not say its currency, its wallet does
+        return WrongCurrency(
+            wallet.currency
+        )  # asked first: an entry does not say its currency, its wallet does
     before = book.get(posting.reference_id)
     if before is not None:
-        return _POSTED[posting.kind](before, replayed=True) if _same(before, posting) else Conflict(before)
+        return (
+            _POSTED[posting.kind](before, replayed=True)
+            if _same(before, posting)
+            else Conflict(before)
+        )
     refusal = _refusal(wallet, balance, book, returned, posting)
     if refusal is not None:
         return refusal
@@ -260,7 +302,11 @@ def _decide(
 
 
 def _same(entry: Entry, posting: Posting) -> bool:
-    return (entry.kind, entry.amount_micros, entry.refunds) == (posting.kind, posting.signed_micros, posting.refunds)
+    return (entry.kind, entry.amount_micros, entry.refunds) == (
+        posting.kind,
+        posting.signed_micros,
+        posting.refunds,
+    )
 
 
 def _refusal(
@@ -281,7 +327,9 @@ def _refusal(
     return None
 
 
-def cannot_pay(wallet: Wallet, balance: int, micros: int) -> Suspended | Frozen | InsufficientFunds | None:
+def cannot_pay(
+    wallet: Wallet, balance: int, micros: int
+) -> Suspended | Frozen | InsufficientFunds | None:
     """Why the wallet, at that balance, neither pays `micros` nor sets them aside; None: it does."""
     if not wallet.gate_open:
         return Suspended()

@@ -1,6 +1,8 @@
-"""What Tollgate calls its own ledger entries. The host application's references may not look like them.
+"""What Tollgate calls its own ledger entries. The host application's references may not look like
+them.
 
-`certify` asks of each such entry where the message, the payment or the reversal is that it was booked for.
+`certify` asks of each such entry where the message, the payment or the reversal is that it was
+booked for.
 """
 
 import re

@@ -1,7 +1,9 @@
-"""PayPal Subscriptions behind the words of `providers.billing`; it translates and neither retries, logs nor decides.
+"""PayPal Subscriptions behind the words of `providers.billing`; it translates and neither retries,
+logs nor decides.
 
-Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and capture honour `PayPal-Request-Id`, so the
-other commands are made repeatable by their state: act, and where PayPal says "not in this state", look.
+Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and capture honour
+`PayPal-Request-Id`, so the other commands are made repeatable by their state: act, and where PayPal
+says "not in this state", look.
 """
 
 import json
@@ -15,8 +17,25 @@ import httpx
 from domain.billing.events import BillingEvent, Dispute, MoneyObject, MoneyReference, Payment
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.money import Money
-from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
-from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
+from providers.billing import (
+    CheckoutLink,
+    Clues,
+    Collected,
+    Later,
+    Listed,
+    PlanChange,
+    Resumed,
+    TopUp,
+    TopUpLink,
+)
+from providers.errors import (
+    AlreadyTerminal,
+    NotAccepted,
+    NotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+    WrongState,
+)
 from providers.paypal import collecting, payments, reading, topups, webhooks
 from providers.paypal.calls import Calls, between, rfc3339, segment
 from providers.paypal.certificates import Certificates
@@ -34,15 +53,21 @@ _CANNOT_BE_ACTIVATED = "SUBSCRIPTION_CANNOT_BE_ACTIVATED"
 _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 _PLAN_REFUSED = frozenset(
-    {"PLAN_STATUS_INVALID", "PLAN_PRODUCT_NOT_COMPATIBLE", "CURRENCY_MISMATCH", "INVALID_PRICING_SCHEME"}
+    {
+        "PLAN_STATUS_INVALID",
+        "PLAN_PRODUCT_NOT_COMPATIBLE",
+        "CURRENCY_MISMATCH",
+        "INVALID_PRICING_SCHEME",
+    }
 )
 _LONGEST_REASON = 128
 _EVENTS_PER_PAGE = "100"
 
 
 class PayPal:
-    """`client` comes with PayPal's base URL and time limits. `online_fallback`: ask PayPal about a signature where its
-    certificate cannot be had or is not under our roots; it costs a call per event.
+    """`client` comes with PayPal's base URL and time limits. `online_fallback`: ask PayPal about a
+    signature where its certificate cannot be had or is not under our roots; it costs a call per
+    event.
     """
 
     name: Provider = Provider.PAYPAL
@@ -58,19 +83,29 @@ class PayPal:
         online_fallback: bool = False,
     ) -> None:
         self._calls = Calls(client, Tokens(client, client_id, client_secret))
-        self._signatures = Signatures(certificates, webhook_ids, self._calls if online_fallback else None)
+        self._signatures = Signatures(
+            certificates, webhook_ids, self._calls if online_fallback else None
+        )
 
-    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify_webhook(
+        self, raw: bytes, headers: Mapping[str, str], *, now: datetime
+    ) -> None:
         await self._signatures.verify(raw, headers, now=now)
 
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
         return webhooks.parse(raw, headers)
 
     async def get_subscription(self, subscription_id: str) -> Snapshot:
-        """With its plan, which says how long a payment lasts; asked for by itself where the answer leaves it out."""
+        """With its plan, which says how long a payment lasts; asked for by itself where the answer
+        leaves it out.
+        """
         told = await self._calls.get(_path(subscription_id), {"fields": "last_failed_payment,plan"})
         plan_id = reading.text(told, "plan_id")
-        if plan_id is not None and not reading.part(told, "plan") and reading.part(told, "billing_info"):
+        if (
+            plan_id is not None
+            and not reading.part(told, "plan")
+            and reading.part(told, "billing_info")
+        ):
             with suppress(NotFound):
                 told = {**told, "plan": await self._calls.get(f"{_PLANS}/{segment(plan_id)}")}
         return snapshot(told)
@@ -88,9 +123,13 @@ class PayPal:
                 raise ValueError("that is no payment: ask get_dispute or settle_topup")
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
-        return payments.dispute(await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}"))
+        return payments.dispute(
+            await self._calls.get(f"/v1/customer/disputes/{segment(dispute_id)}")
+        )
 
-    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+    async def trace(
+        self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
+    ) -> Clues:
         return await Tracing(self._calls).trace(subscription_id, money, payment_id)
 
     async def create_checkout(
@@ -103,14 +142,20 @@ class PayPal:
         idempotency_key: str,
         later: Later | None = None,
     ) -> CheckoutLink:
-        """PayPal's link cannot be given an end: what is approved too late has to be canceled then."""
+        """PayPal's link cannot be given an end: what is approved too late has to be canceled
+        then.
+        """
         context = {
             "return_url": return_url,
             "cancel_url": cancel_url,
             "user_action": "SUBSCRIBE_NOW",
             "shipping_preference": "NO_SHIPPING",
         }
-        body: dict[str, Any] = {"plan_id": plan_id, "custom_id": organization_id, "application_context": context}
+        body: dict[str, Any] = {
+            "plan_id": plan_id,
+            "custom_id": organization_id,
+            "application_context": context,
+        }
         if later is not None:
             body["start_time"] = rfc3339(later.first_charge_at)
         try:
@@ -121,11 +166,19 @@ class PayPal:
             raise
         id_, url = reading.text(told, "id"), reading.link(told, "approve")
         if id_ is None or url is None:
-            raise ProviderUnavailable("PayPal created a subscription without an id or an approve link")
+            raise ProviderUnavailable(
+                "PayPal created a subscription without an id or an approve link"
+            )
         return CheckoutLink(subscription_id=id_, url=url)
 
     async def create_topup(
-        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        amount: Money,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
     ) -> TopUpLink:
         return await topups.create(
             self._calls,
@@ -146,7 +199,9 @@ class PayPal:
         return await self._ensure(subscription_id, "cancel", reason, _ENDED)
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:
-        """Activates once. A subscription suspended for non-payment usually cannot be: then it says what is needed."""
+        """Activates once. A subscription suspended for non-payment usually cannot be: then it says
+        what is needed.
+        """
         refusal: ProviderRefused | None = None
         try:
             await self._calls.post(f"{_path(subscription_id)}/activate", _because(reason))
@@ -170,7 +225,9 @@ class PayPal:
         try:
             told = await self._calls.post(f"{_path(subscription_id)}/revise", {"plan_id": plan_id})
         except ProviderRefused as refused:
-            now = await self.get_subscription(subscription_id)  # or it is that which PayPal does not know
+            now = await self.get_subscription(
+                subscription_id
+            )  # or it is that which PayPal does not know
             if now.state not in BILLING | _SUSPENDED:
                 raise _wrong_state("revise", now, refused) from refused
             if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
@@ -182,17 +239,27 @@ class PayPal:
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
         return await collecting.collect(
-            self._calls, _path(subscription_id), amount, idempotency_key=idempotency_key, since=since
+            self._calls,
+            _path(subscription_id),
+            amount,
+            idempotency_key=idempotency_key,
+            since=since,
         )
 
-    async def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+    async def list_payments(
+        self, subscription_id: str, start: datetime, end: datetime
+    ) -> AsyncIterator[Payment]:
         told = await self._calls.get(f"{_path(subscription_id)}/transactions", between(start, end))
         for transaction in reading.parts(told, "transactions"):
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
-        """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no signature."""
-        page: Json = await self._calls.get(_EVENTS, {**between(start, end), "page_size": _EVENTS_PER_PAGE})
+        """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no
+        signature.
+        """
+        page: Json = await self._calls.get(
+            _EVENTS, {**between(start, end), "page_size": _EVENTS_PER_PAGE}
+        )
         seen: set[str] = set()
         while True:
             envelopes = reading.parts(page, "events")
@@ -202,13 +269,17 @@ class PayPal:
             if not envelopes or following is None or following in seen:
                 return
             seen.add(following)
-            page = await self._calls.get(_EVENTS, dict(httpx.URL(following).params))  # its host is not asked: our token
+            page = await self._calls.get(
+                _EVENTS, dict(httpx.URL(following).params)
+            )  # its host is not asked: our token
 
     async def resend_event(self, event_id: str) -> None:
         """Have PayPal deliver an event again, signed anew."""
         await self._calls.post(f"{_EVENTS}/{segment(event_id)}/resend", {})
 
-    async def _ensure(self, subscription_id: str, act: str, reason: str, wanted: frozenset[State]) -> Snapshot:
+    async def _ensure(
+        self, subscription_id: str, act: str, reason: str, wanted: frozenset[State]
+    ) -> Snapshot:
         refusal: ProviderRefused | None = None
         try:
             await self._calls.post(f"{_path(subscription_id)}/{act}", _because(reason))
@@ -257,4 +328,6 @@ def _plan_not_accepted(plan_id: str, refused: ProviderRefused) -> NotAccepted:
 
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
-    return ProviderUnavailable(f"PayPal took the {act}, but still says {now.raw_status}", code="NOT_YET")
+    return ProviderUnavailable(
+        f"PayPal took the {act}, but still says {now.raw_status}", code="NOT_YET"
+    )

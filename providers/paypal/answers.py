@@ -1,7 +1,8 @@
 """Turns PayPal's HTTP answers into JSON or into one of our errors; never into a retry.
 
-Sources: the error object of PayPal's OpenAPI documents (`name`, `debug_id`, `details[].issue`) and RFC 6749, 5.2, for
-the token endpoint (`error`, `error_description`). `description` texts change: only issues and names are passed on.
+Sources: the error object of PayPal's OpenAPI documents (`name`, `debug_id`, `details[].issue`) and
+RFC 6749, 5.2, for the token endpoint (`error`, `error_description`). `description` texts change:
+only issues and names are passed on.
 """
 
 import httpx
@@ -12,11 +13,15 @@ from providers.paypal import reading
 from providers.paypal.reading import Json
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})  # 409: the same PayPal-Request-Id is being worked on
-_IN_PROGRESS = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})  # told as 422
+_IN_PROGRESS = frozenset(
+    {"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"}
+)  # told as 422
 
 
 def body(response: httpx.Response) -> Json:
-    """The JSON object of a success (empty for 204 and for an empty 202); raises for everything else."""
+    """The JSON object of a success (empty for 204 and for an empty 202); raises for everything
+    else.
+    """
     if not response.is_success:
         raise failure(response)
     if not response.content:
@@ -25,12 +30,16 @@ def body(response: httpx.Response) -> Json:
         return reading.document(response.content)
     except reading.NotJson as error:
         raise ProviderUnavailable(
-            "PayPal answered a success that is not JSON", code="UNREADABLE", reference=_debug_id(response, {})
+            "PayPal answered a success that is not JSON",
+            code="UNREADABLE",
+            reference=_debug_id(response, {}),
         ) from error
 
 
 def failure(response: httpx.Response) -> ProviderError:
-    """A 403 or 404 without PayPal's error object comes from a gateway before it, and proves nothing."""
+    """A 403 or 404 without PayPal's error object comes from a gateway before it, and proves
+    nothing.
+    """
     told = _error(response)
     issue = _code(told)
     code = issue or f"HTTP_{response.status_code}"
@@ -38,7 +47,9 @@ def failure(response: httpx.Response) -> ProviderError:
     message = f"PayPal answered {response.status_code} {code} to {response.request.method} {response.request.url.path}"
     later = issue is None or issue in _IN_PROGRESS or response.status_code in _TRY_AGAIN
     if later or not 400 <= response.status_code < 500:
-        return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
+        return ProviderUnavailable(
+            message, code=code, reference=reference, retry_after=retry_after(response.headers)
+        )
     if response.status_code == 404:
         return NotFound(message, code=code, reference=reference)
     return ProviderRefused(message, code=code, reference=reference)

@@ -1,4 +1,6 @@
-"""Bounds how often something may be done in one process: some at once, and after that so many a second."""
+"""Bounds how often something may be done in one process: some at once, and after that so many a
+second.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,7 +9,9 @@ from collections.abc import Callable
 class Budget:
     """A token bucket."""
 
-    def __init__(self, *, at_once: int, each_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, at_once: int, each_second: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most = float(at_once)
         self._each_second = each_second
         self._clock = clock

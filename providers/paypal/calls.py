@@ -1,4 +1,6 @@
-"""Makes one authorized call to PayPal: a refused token is renewed and the call repeated once, nothing else is."""
+"""Makes one authorized call to PayPal: a refused token is renewed and the call repeated once,
+nothing else is.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,7 +23,9 @@ class Calls:
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
         return answers.body(await self._authorized("GET", path, params=params))
 
-    async def post(self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Json:
         """`idempotency_key` only where PayPal honours it (create, capture; kept for 72 hours)."""
         headers = {"PayPal-Request-Id": idempotency_key} if idempotency_key is not None else {}
         return answers.body(await self._authorized("POST", path, json=dict(body), headers=headers))
@@ -39,11 +43,20 @@ class Calls:
         return await self._once(method, path, await self._tokens.current(), **request)
 
     async def _once(
-        self, method: str, path: str, token: str, *, headers: Mapping[str, str] | None = None, **request: Any
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **request: Any,
     ) -> httpx.Response:
         try:
             return await self._client.request(
-                method, path, headers={"Authorization": f"Bearer {token}", **(headers or {})}, **request
+                method,
+                path,
+                headers={"Authorization": f"Bearer {token}", **(headers or {})},
+                **request,
             )
         except httpx.HTTPError as error:
             raise answers.no_answer(error) from error
@@ -58,7 +71,9 @@ def rfc3339(at: datetime) -> str:
 
 
 def segment(id_: str) -> str:
-    """An id as one segment of a path: ids come out of webhooks, and `..` or `/` would name another resource."""
+    """An id as one segment of a path: ids come out of webhooks, and `..` or `/` would name another
+    resource.
+    """
     if id_ in ("", ".", ".."):  # quoting does not help: clients resolve `%2E%2E`, too
         raise NotFound(f"{id_!r} is no id of PayPal's", code="NOT_AN_ID")
     return quote(id_, safe="")

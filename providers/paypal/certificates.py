@@ -1,8 +1,10 @@
-"""Fetches and keeps PayPal's signing certificates, from PayPal's own addresses only; follows no redirect.
+"""Fetches and keeps PayPal's signing certificates, from PayPal's own addresses only; follows no
+redirect.
 
 One that was found trusted is used on while it is valid, should it not be had again.
 
-The URL comes in a header that anyone can send, so it is matched whole against a list before anything is fetched.
+The URL comes in a header that anyone can send, so it is matched whole against a list before
+anything is fetched.
 """
 
 import asyncio
@@ -31,7 +33,9 @@ LIVE_AND_SANDBOX = (
 _HOST = r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])"
 _LOOPBACK = r"(?:127(?:\.[0-9]+){3}|localhost|\[::1\])"
 _PORT = r"(?::[0-9]{1,5})?"
-_URL = re.compile(rf"(https?://{_HOST}{_PORT})/v1/notifications/certs/[A-Za-z0-9_-]{{1,128}}", re.ASCII)
+_URL = re.compile(
+    rf"(https?://{_HOST}{_PORT})/v1/notifications/certs/[A-Za-z0-9_-]{{1,128}}", re.ASCII
+)
 _ORIGIN = re.compile(rf"(?:https://{_HOST}|http://{_LOOPBACK}){_PORT}", re.ASCII)
 _KEPT = 10
 _KEPT_FOR = timedelta(days=14)
@@ -47,7 +51,9 @@ class UntrustedCertificate(InvalidSignature):
 
 
 class TooMany(VerificationUnavailable):
-    """It could be looked up, and is not: somebody asks for too much. A genuine delivery comes again."""
+    """It could be looked up, and is not: somebody asks for too much. A genuine delivery comes
+    again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,13 @@ class _Kept:
 
 
 class Certificates:
-    """`client` needs no base URL and no credentials. `origins` are whole origins; plain http only on loopback."""
+    """`client` needs no base URL and no credentials. `origins` are whole origins; plain http only
+    on loopback.
+    """
 
-    def __init__(self, client: httpx.AsyncClient, trust: Trust, origins: Collection[str] = LIVE_AND_SANDBOX) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, trust: Trust, origins: Collection[str] = LIVE_AND_SANDBOX
+    ) -> None:
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is not an https origin (nor http on loopback)")
@@ -103,7 +113,9 @@ class Certificates:
         if url not in self._good and not self._budget.take():
             raise TooMany("too many unknown certificates are asked for")
         try:
-            chain = await self._issuers.chain(chains.candidates(await self._download(url), now), now)
+            chain = await self._issuers.chain(
+                chains.candidates(await self._download(url), now), now
+            )
         except VerificationUnavailable as error:
             return self._stale(url, now, error)
         except chains.Untrusted as error:
@@ -117,7 +129,9 @@ class Certificates:
         return chain.signer
 
     def _stale(self, url: str, now: datetime, error: VerificationUnavailable) -> Signer:
-        """What was found trusted before is used on for as long as it is valid; else the error is kept, and raised."""
+        """What was found trusted before is used on for as long as it is valid; else the error is
+        kept, and raised.
+        """
         before = self._good.get(url)
         if before is None or not isinstance(before.found, Signer) or not before.found.holds(now):
             self._keep(self._bad, url, error, now + _FAILURE_KEPT_FOR)
@@ -136,7 +150,9 @@ class Certificates:
             raise VerificationUnavailable(f"PayPal's certificate cannot be had: {why}") from error
 
     @staticmethod
-    def _keep(cache: "OrderedDict[str, _Kept]", url: str, found: Signer | WebhookError, until: datetime) -> None:
+    def _keep(
+        cache: "OrderedDict[str, _Kept]", url: str, found: Signer | WebhookError, until: datetime
+    ) -> None:
         cache[url] = _Kept(found, until)
         cache.move_to_end(url)
         while len(cache) > _KEPT:

@@ -1,7 +1,9 @@
-"""Checks that a certificate is PayPal's message signing certificate, issued under a trusted root; fetches nothing.
+"""Checks that a certificate is PayPal's message signing certificate, issued under a trusted root;
+fetches nothing.
 
-`cryptography`'s path building is used with a policy of our own: the certificate signs messages, so no server name and
-no key usage for TLS is asked of it; its name is checked here instead. The names are those in PayPal's signed samples.
+`cryptography`'s path building is used with a policy of our own: the certificate signs messages, so
+no server name and no key usage for TLS is asked of it; its name is checked here instead. The names
+are those in PayPal's signed samples.
 """
 
 import re
@@ -30,7 +32,9 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-SIGNER_NAMES = frozenset({"messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com"})
+SIGNER_NAMES = frozenset(
+    {"messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com"}
+)
 _LONGEST_CHAIN = 6
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -41,7 +45,9 @@ class Untrusted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A trusted key. It holds from `not_before` to `not_after`, the narrowest of its whole chain."""
+    """A trusted key. It holds from `not_before` to `not_after`, the narrowest of its whole
+    chain.
+    """
 
     key: RSAPublicKey
     not_before: datetime
@@ -60,7 +66,9 @@ class Trust:
 
     @classmethod
     def load(cls, extra_file: Path | None = None) -> "Trust":
-        """The public roots and the system's, and the certificates of `extra_file`: self-issued ones are believed."""
+        """The public roots and the system's, and the certificates of `extra_file`: self-issued ones
+        are believed.
+        """
         found = _certificates(Path(certifi.where()))
         system = ssl.get_default_verify_paths().cafile
         if system is not None:
@@ -98,7 +106,9 @@ def candidates(pem: bytes, now: datetime) -> list[x509.Certificate]:
     return served[:_LONGEST_CHAIN]
 
 
-def verify(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], trust: Trust, now: datetime) -> Chain:
+def verify(
+    leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], trust: Trust, now: datetime
+) -> Chain:
     """Raises `Untrusted`."""
     chain = _chain(leaf, list(intermediates), trust, now)
     key = leaf.public_key()
@@ -138,7 +148,9 @@ def holds(certificate: x509.Certificate, now: datetime) -> bool:
 def issuer_urls(certificate: x509.Certificate) -> list[str]:
     """Where a certificate says that its issuer's can be had."""
     try:
-        found = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        found = certificate.extensions.get_extension_for_class(
+            x509.AuthorityInformationAccess
+        ).value
     except (x509.ExtensionNotFound, ValueError):
         return []
     return [
@@ -150,7 +162,9 @@ def issuer_urls(certificate: x509.Certificate) -> list[str]:
 
 
 def certificates(file: bytes) -> list[x509.Certificate]:
-    """Those in a file of an authority: DER, PEM, or PKCS #7 in either. Raises `Untrusted` if there is none."""
+    """Those in a file of an authority: DER, PEM, or PKCS #7 in either. Raises `Untrusted` if there
+    is none.
+    """
     readers = (
         lambda raw: [x509.load_der_x509_certificate(raw)],
         x509.load_pem_x509_certificates,
@@ -172,8 +186,12 @@ def _chain(
 ) -> Sequence[x509.Certificate]:
     if not trust.roots:
         raise Untrusted("no root is trusted")
-    issuing = ExtensionPolicy.permit_all().require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _issues)
-    signing = ExtensionPolicy.permit_all().may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _only_signs)
+    issuing = ExtensionPolicy.permit_all().require_present(
+        x509.BasicConstraints, Criticality.AGNOSTIC, _issues
+    )
+    signing = ExtensionPolicy.permit_all().may_be_present(
+        x509.BasicConstraints, Criticality.AGNOSTIC, _only_signs
+    )
     verifier = (
         PolicyBuilder()
         .store(Store(list(trust.roots)))
@@ -185,10 +203,14 @@ def _chain(
     try:
         return verifier.verify(leaf, intermediates).chain
     except VerificationError as error:
-        raise Untrusted(f"the certificate is not under a trusted root, or not valid now: {error}") from error
+        raise Untrusted(
+            f"the certificate is not under a trusted root, or not valid now: {error}"
+        ) from error
 
 
-def _issues(_policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
+def _issues(
+    _policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints
+) -> None:
     if not constraints.ca:
         raise ValueError("an issuer in the chain is no certificate authority")
     try:
@@ -199,18 +221,24 @@ def _issues(_policy: Policy, certificate: x509.Certificate, constraints: x509.Ba
         raise ValueError("an issuer in the chain may not issue certificates")
 
 
-def _only_signs(_policy: Policy, _leaf: x509.Certificate, constraints: x509.BasicConstraints | None) -> None:
+def _only_signs(
+    _policy: Policy, _leaf: x509.Certificate, constraints: x509.BasicConstraints | None
+) -> None:
     if constraints is not None and constraints.ca:
         raise ValueError("the certificate is an authority's")
 
 
 def _check_name(leaf: x509.Certificate) -> None:
-    """The alternative names count where there are any: a root vouches for them, for a common name not always."""
+    """The alternative names count where there are any: a root vouches for them, for a common name
+    not always.
+    """
     try:
         alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = alternatives.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
-        names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        names = [
+            str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        ]
     except ValueError as error:
         raise Untrusted("the certificate's extensions cannot be read") from error
     if not SIGNER_NAMES.intersection(name.lower() for name in names):
@@ -218,7 +246,9 @@ def _check_name(leaf: x509.Certificate) -> None:
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
-    """Those of the file that keep to RFC 5280; one old root that does not must not cost us all the others."""
+    """Those of the file that keep to RFC 5280; one old root that does not must not cost us all the
+    others.
+    """
     found = []
     for block in _PEM.findall(path.read_bytes()):
         with warnings.catch_warnings():

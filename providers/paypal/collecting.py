@@ -1,7 +1,9 @@
-"""Captures what a subscription owes, and finds out what became of it: PayPal may accept the request without a body.
+"""Captures what a subscription owes, and finds out what became of it: PayPal may accept the request
+without a body.
 
-Source: PayPal's OpenAPI `billing_subscriptions_v1.json`: 200 with the transaction or 202 without a body, and the issues
-named here. A PayPal-Request-Id is kept for 72 hours; after that the same one would charge again.
+Source: PayPal's OpenAPI `billing_subscriptions_v1.json`: 200 with the transaction or 202 without a
+body, and the issues named here. A PayPal-Request-Id is kept for 72 hours; after that the same one
+would charge again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,14 +27,22 @@ _NOTHING_TO_COLLECT = {
 }
 
 
-async def collect(calls: Calls, path: str, amount: Money, *, idempotency_key: str, since: datetime) -> Collected:
+async def collect(
+    calls: Calls, path: str, amount: Money, *, idempotency_key: str, since: datetime
+) -> Collected:
     """`path` is the subscription's."""
     if datetime.now(UTC) - since > _KEY_KEPT_FOR:
         found = await _find(calls, path, amount, since)
         if found is None:
-            raise WrongState("the key was used first three days ago, and PayPal has forgotten it: take a new one")
+            raise WrongState(
+                "the key was used first three days ago, and PayPal has forgotten it: take a new one"
+            )
         return Collected.by(found)
-    body = {"note": "Outstanding balance", "capture_type": "OUTSTANDING_BALANCE", "amount": topups.money(amount)}
+    body = {
+        "note": "Outstanding balance",
+        "capture_type": "OUTSTANDING_BALANCE",
+        "amount": topups.money(amount),
+    }
     try:
         answer = await calls.post(f"{path}/capture", body, idempotency_key=idempotency_key)
     except ProviderRefused as refused:
@@ -40,19 +50,29 @@ async def collect(calls: Calls, path: str, amount: Money, *, idempotency_key: st
     if reading.text(answer, "id") is not None:
         return Collected.by(payments.payment(MoneyObject.SALE, answer))
     found = await _find(calls, path, amount, since)
-    return Collected(status=PaymentStatus.PENDING, amount=amount) if found is None else Collected.by(found)
+    return (
+        Collected(status=PaymentStatus.PENDING, amount=amount)
+        if found is None
+        else Collected.by(found)
+    )
 
 
-async def _refused(calls: Calls, path: str, amount: Money, since: datetime, refused: ProviderRefused) -> Collected:
+async def _refused(
+    calls: Calls, path: str, amount: Money, since: datetime, refused: ProviderRefused
+) -> Collected:
     if refused.code in _PAYER_CANNOT_PAY:
         return Collected(status=PaymentStatus.DECLINED, amount=amount)
     if refused.code == "CURRENCY_MISMATCH":
         raise NotAccepted(
-            f"the subscription is not in {amount.currency}", code=refused.code, reference=refused.reference
+            f"the subscription is not in {amount.currency}",
+            code=refused.code,
+            reference=refused.reference,
         ) from refused
     if refused.code not in _NOTHING_TO_COLLECT:
         raise refused
-    found = await _find(calls, path, amount, since)  # this attempt may have taken it, and its answer was lost
+    found = await _find(
+        calls, path, amount, since
+    )  # this attempt may have taken it, and its answer was lost
     if found is None:
         problem = _NOTHING_TO_COLLECT[refused.code]
         raise WrongState(problem, code=refused.code, reference=refused.reference) from refused
@@ -61,8 +81,12 @@ async def _refused(calls: Calls, path: str, amount: Money, since: datetime, refu
 
 async def _find(calls: Calls, path: str, amount: Money, since: datetime) -> Payment | None:
     """The first payment of the amount since the attempt: the list names no key."""
-    period = between(since - _CLOCKS_DIFFER, min(since + _KEY_KEPT_FOR, datetime.now(UTC) + _CLOCKS_DIFFER))
+    period = between(
+        since - _CLOCKS_DIFFER, min(since + _KEY_KEPT_FOR, datetime.now(UTC) + _CLOCKS_DIFFER)
+    )
     answer = await calls.get(f"{path}/transactions", period)
-    listed = [payments.payment(MoneyObject.SALE, one) for one in reading.parts(answer, "transactions")]
+    listed = [
+        payments.payment(MoneyObject.SALE, one) for one in reading.parts(answer, "transactions")
+    ]
     found = [one for one in listed if one.amount == amount and one.occurred_at is not None]
     return min(found, key=lambda one: (one.occurred_at, one.reference.id), default=None)

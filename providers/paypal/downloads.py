@@ -1,4 +1,6 @@
-"""Downloads a small file: of a limited size, and from no other address than the one that was asked for."""
+"""Downloads a small file: of a limited size, and from no other address than the one that was asked
+for.
+"""
 
 import httpx
 

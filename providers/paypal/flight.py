@@ -12,13 +12,17 @@ class Flight(Generic[T]):
         self._flying: dict[str, asyncio.Task[T]] = {}
 
     async def join(self, key: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result, or the error, of the fetch under way for `key`; starts one if there is none."""
+        """The result, or the error, of the fetch under way for `key`; starts one if there is
+        none.
+        """
         task = self._flying.get(key)
         if task is None:
             task = asyncio.create_task(fetch())
             self._flying[key] = task
             task.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(task)  # an asker who gives up must not take the others' answer away
+        return await asyncio.shield(
+            task
+        )  # an asker who gives up must not take the others' answer away
 
     def _land(self, key: str, done: "asyncio.Task[T]") -> None:
         self._flying.pop(key, None)

@@ -1,8 +1,10 @@
-"""Finds who issued a signing certificate, as PayPal serves the leaf alone: by the address that the leaf names for it.
+"""Finds who issued a signing certificate, as PayPal serves the leaf alone: by the address that the
+leaf names for it.
 
-What is fetched is not believed: it only helps to find the way to one of our roots (`chains`). So plain http is good
-enough, as usual for such addresses (RFC 5280, 4.2.2.1; a `.crt` in DER, or a `.p7c` in PKCS #7). Only authorities that
-PayPal is known to use, and the origins that are allowed for certificates, are asked; no redirect is followed.
+What is fetched is not believed: it only helps to find the way to one of our roots (`chains`). So
+plain http is good enough, as usual for such addresses (RFC 5280, 4.2.2.1; a `.crt` in DER, or a
+`.p7c` in PKCS #7). Only authorities that PayPal is known to use, and the origins that are allowed
+for certificates, are asked; no redirect is followed.
 """
 
 import asyncio
@@ -23,10 +25,15 @@ from providers.paypal.flight import Flight
 ISSUER_ORIGINS = frozenset(
     f"{scheme}://{host}"
     for scheme in ("http", "https")
-    for host in ("cacerts.digicert.com", "cacerts.geotrust.com", "cacerts.rapidssl.com", "cacerts.thawte.com")
+    for host in (
+        "cacerts.digicert.com",
+        "cacerts.geotrust.com",
+        "cacerts.rapidssl.com",
+        "cacerts.thawte.com",
+    )
 )
-"""DigiCert's, who issues PayPal's certificates as far as they were recorded. Of another authority the intermediate has
-to stand in the CA file.
+"""DigiCert's, who issues PayPal's certificates as far as they were recorded. Of another authority
+the intermediate has to stand in the CA file.
 """
 _MOST_STEPS = 3
 _KEPT = 10
@@ -34,7 +41,9 @@ _TIME_LIMIT = 5.0
 
 
 class Issuers:
-    """Keeps what led to a root, for as long as it is valid: a further leaf of the same issuer needs no fetch."""
+    """Keeps what led to a root, for as long as it is valid: a further leaf of the same issuer needs
+    no fetch.
+    """
 
     def __init__(self, client: httpx.AsyncClient, trust: Trust, origins: Collection[str]) -> None:
         self._client = client
@@ -44,28 +53,38 @@ class Issuers:
         self._flight: Flight[list[x509.Certificate]] = Flight()
 
     async def chain(self, served: Sequence[x509.Certificate], now: datetime) -> Chain:
-        """From the leaf to a root. Raises `Untrusted`, or `VerificationUnavailable` if an issuer cannot be had now."""
+        """From the leaf to a root. Raises `Untrusted`, or `VerificationUnavailable` if an issuer
+        cannot be had now.
+        """
         leaf, between = served[0], [*served[1:], *self._trust.intermediates, *self._kept.values()]
         for _ in range(_MOST_STEPS):
             try:
                 return self._keep(chains.verify(leaf, between, self._trust, now))
             except Untrusted as problem:
-                urls = self._missing(leaf, [one for one in between if chains.holds(one, now)], problem)
+                urls = self._missing(
+                    leaf, [one for one in between if chains.holds(one, now)], problem
+                )
             fetched = await self._fetch(urls)
             if all(one in between for one in fetched):
                 break
             between = [*fetched, *between]
         return self._keep(chains.verify(leaf, between, self._trust, now))
 
-    def _missing(self, leaf: x509.Certificate, between: list[x509.Certificate], problem: Untrusted) -> list[str]:
-        """Where the issuer is that is missing. Raises the problem where none is, or none can be asked for."""
+    def _missing(
+        self, leaf: x509.Certificate, between: list[x509.Certificate], problem: Untrusted
+    ) -> list[str]:
+        """Where the issuer is that is missing. Raises the problem where none is, or none can be
+        asked for.
+        """
         top = chains.top(leaf, between)
         if any(root.subject == top.issuer for root in self._trust.roots):
             raise problem  # it is not for want of an issuer
         urls = chains.issuer_urls(top)
         allowed = [url for url in urls if _origin(url) in self._origins]
         if urls and not allowed:
-            raise Untrusted(f"its issuer at {_origin(urls[0])} is not asked for; it can be put into the CA file")
+            raise Untrusted(
+                f"its issuer at {_origin(urls[0])} is not asked for; it can be put into the CA file"
+            )
         if not urls:
             raise problem
         return allowed
@@ -77,13 +96,21 @@ class Issuers:
                 return await self._flight.join(url, lambda url=url: self._download(url))  # type: ignore[misc]
             except VerificationUnavailable as problem:
                 unavailable = problem
-        raise unavailable or VerificationUnavailable("the issuer of PayPal's certificate cannot be had")
+        raise unavailable or VerificationUnavailable(
+            "the issuer of PayPal's certificate cannot be had"
+        )
 
     async def _download(self, url: str) -> list[x509.Certificate]:
         try:
             async with asyncio.timeout(_TIME_LIMIT):
                 return chains.certificates(await downloads.body(self._client, url))
-        except (httpx.HTTPError, TimeoutError, downloads.Refused, downloads.Unavailable, Untrusted) as error:
+        except (
+            httpx.HTTPError,
+            TimeoutError,
+            downloads.Refused,
+            downloads.Unavailable,
+            Untrusted,
+        ) as error:
             known = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
             problem = f"the issuer of PayPal's certificate cannot be had: {error if known else in_words(error)}"
             raise VerificationUnavailable(problem) from error

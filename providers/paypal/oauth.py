@@ -1,6 +1,8 @@
-"""Holds one OAuth token for all callers; fetches it once for many, before it expires; never logs or tells it.
+"""Holds one OAuth token for all callers; fetches it once for many, before it expires; never logs or
+tells it.
 
-Source: PayPal's "Get an access token" page (`POST /v1/oauth2/token`, Basic, `grant_type=client_credentials`).
+Source: PayPal's "Get an access token" page (`POST /v1/oauth2/token`, Basic,
+`grant_type=client_credentials`).
 """
 
 import time

@@ -1,4 +1,5 @@
-"""Translates PayPal's money objects (sale, capture, refund, transaction, dispute); refuses one without id or amount.
+"""Translates PayPal's money objects (sale, capture, refund, transaction, dispute); refuses one
+without id or amount.
 
 Sources: PayPal's OpenAPI `payments_payment_v2.json`, `billing_subscriptions_v1.json` (transaction),
 `customer_disputes_v1.json`, and the v1 payments reference (sale, refund).
@@ -22,16 +23,22 @@ _STATUSES = {
     "partially_refunded": PaymentStatus.PARTIALLY_REFUNDED,
 }
 _LOST = frozenset({"RESOLVED_BUYER_FAVOUR", "ACCEPTED"})
-_NOT_LOST = frozenset({"RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT", "CANCELED_BY_BUYER", "DENIED", "NONE"})
+_NOT_LOST = frozenset(
+    {"RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT", "CANCELED_BY_BUYER", "DENIED", "NONE"}
+)
 
 
 def payment(kind: MoneyObject, told: Json, *, subscription_id: str | None = None) -> Payment:
-    """A sale, capture or refund in either money shape, or a transaction of a subscription (which is a sale)."""
+    """A sale, capture or refund in either money shape, or a transaction of a subscription (which is
+    a sale).
+    """
     breakdown = reading.part(told, "amount_with_breakdown")
     amount = reading.amount(told, "amount") or reading.amount(breakdown, "gross_amount")
     id_ = reading.text(told, "id")
     if id_ is None or amount is None:
-        raise ProviderUnavailable(f"PayPal told a {kind.value} without an id or a readable amount", code="UNREADABLE")
+        raise ProviderUnavailable(
+            f"PayPal told a {kind.value} without an id or a readable amount", code="UNREADABLE"
+        )
     status = reading.text(told, "status") or reading.text(told, "state") or ""
     return Payment(
         reference=MoneyReference(kind=kind, id=id_),
@@ -58,10 +65,15 @@ def dispute(told: Json) -> Dispute:
     id_ = reading.text(told, "dispute_id")
     status = reading.text(told, "status")
     if id_ is None or status is None:
-        raise ProviderUnavailable("PayPal told a dispute without an id or a status", code="UNREADABLE")
+        raise ProviderUnavailable(
+            "PayPal told a dispute without an id or a status", code="UNREADABLE"
+        )
     result = reading.part(told, "dispute_outcome")
     outcome, is_open = reading.text(result, "outcome_code"), status.upper() != "RESOLVED"
-    ids = (reading.text(disputed, "seller_transaction_id") for disputed in reading.parts(told, "disputed_transactions"))
+    ids = (
+        reading.text(disputed, "seller_transaction_id")
+        for disputed in reading.parts(told, "disputed_transactions")
+    )
     return Dispute(
         id=id_,
         open=is_open,

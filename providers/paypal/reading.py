@@ -1,7 +1,8 @@
-"""Reads single fields of PayPal's JSON leniently: what is not there or not readable is None, never an exception.
+"""Reads single fields of PayPal's JSON leniently: what is not there or not readable is None, never
+an exception.
 
-Genuinely signed events carry month 19, missing fields and two shapes of money (PayPal's webhook simulator; v1 writes
-`{total|value, currency}`, v2 `{value, currency_code}`).
+Genuinely signed events carry month 19, missing fields and two shapes of money (PayPal's webhook
+simulator; v1 writes `{total|value, currency}`, v2 `{value, currency_code}`).
 """
 
 import re
@@ -12,7 +13,19 @@ from domain.money import BadAmount, Money
 from providers.reading import Json, NotJson, count, document, part, parts, text, token
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d.*", re.ASCII)
-__all__ = ["Json", "NotJson", "amount", "count", "document", "link", "part", "parts", "text", "time", "token"]
+__all__ = [
+    "Json",
+    "NotJson",
+    "amount",
+    "count",
+    "document",
+    "link",
+    "part",
+    "parts",
+    "text",
+    "time",
+    "token",
+]
 
 
 def time(parent: Json, name: str) -> datetime | None:

@@ -1,8 +1,9 @@
 """Verifies PayPal's webhook signature over the delivered bytes; refuses anything it cannot prove.
 
-The signed text is `transmission id|transmission time|webhook id|CRC-32 of the body, in decimal`, RSA PKCS#1 v1.5 with
-SHA-256 (PayPal-Python-SDK, `paypalrestsdk/notifications.py`; proven on genuinely signed events). Only the CRC of the
-body is signed, so a verified body is a hint and no more. PayPal sets no age limit, and retries go on for three days.
+The signed text is `transmission id|transmission time|webhook id|CRC-32 of the body, in decimal`,
+RSA PKCS#1 v1.5 with SHA-256 (PayPal-Python-SDK, `paypalrestsdk/notifications.py`; proven on
+genuinely signed events). Only the CRC of the body is signed, so a verified body is a hint and no
+more. PayPal sets no age limit, and retries go on for three days.
 """
 
 import base64
@@ -46,7 +47,13 @@ class Transmission:
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Transmission":
         """Header names are lower case."""
-        names = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
+        names = (
+            "transmission-id",
+            "transmission-time",
+            "transmission-sig",
+            "cert-url",
+            "auth-algo",
+        )
         values = [headers.get(f"paypal-{name}", "") for name in names]
         for name, value in zip(names, values, strict=True):
             if not value or len(value) > 2048 or not value.isascii() or not value.isprintable():
@@ -60,9 +67,13 @@ class Transmission:
 
 
 class Signatures:
-    """Checks offline by certificate; asks PayPal only with `calls`, and only where the certificate settles nothing."""
+    """Checks offline by certificate; asks PayPal only with `calls`, and only where the certificate
+    settles nothing.
+    """
 
-    def __init__(self, certificates: Certificates, webhook_ids: Sequence[str], online: Calls | None = None) -> None:
+    def __init__(
+        self, certificates: Certificates, webhook_ids: Sequence[str], online: Calls | None = None
+    ) -> None:
         if not webhook_ids or not all(webhook_ids):
             raise ValueError("a PayPal webhook id is needed to verify webhooks")
         self._certificates = certificates
@@ -87,21 +98,31 @@ class Signatures:
     def _check(self, signer: Signer, transmission: Transmission, raw: bytes) -> None:
         checksum = zlib.crc32(raw)
         for webhook_id in self._webhook_ids:
-            if _signed(signer, transmission.signed, f"{transmission.id}|{transmission.time}|{webhook_id}|{checksum}"):
+            if _signed(
+                signer,
+                transmission.signed,
+                f"{transmission.id}|{transmission.time}|{webhook_id}|{checksum}",
+            ):
                 return
         raise InvalidSignature("the signature does not match the body and our webhook ids")
 
     async def _ask(self, online: Calls, transmission: Transmission, raw: bytes) -> None:
-        """Each costs a call with our credentials, whoever made the delivery up: beyond the budget it is not made."""
+        """Each costs a call with our credentials, whoever made the delivery up: beyond the budget
+        it is not made.
+        """
         for webhook_id in self._webhook_ids:
             question = _question(transmission, webhook_id, raw)
             if not self._budget.take():
                 log.warning("webhook_verification_limited", transmission_id=transmission.id[:64])
                 raise TooMany("PayPal is asked about too many signatures already")
             try:
-                told = await online.post_verbatim("/v1/notifications/verify-webhook-signature", question)
+                told = await online.post_verbatim(
+                    "/v1/notifications/verify-webhook-signature", question
+                )
             except ProviderError as error:
-                raise VerificationUnavailable(f"PayPal cannot be asked about a signature: {error.code}") from error
+                raise VerificationUnavailable(
+                    f"PayPal cannot be asked about a signature: {error.code}"
+                ) from error
             if told.get("verification_status") == "SUCCESS":
                 return
         raise InvalidSignature("PayPal does not know this signature")
@@ -126,9 +147,13 @@ def _signed(signer: Signer, signature: bytes, text: str) -> bool:
 
 
 def _question(transmission: Transmission, webhook_id: str, raw: bytes) -> bytes:
-    """The delivered bytes go in verbatim: key order, `1.0` or `{}` written otherwise make PayPal answer FAILURE."""
+    """The delivered bytes go in verbatim: key order, `1.0` or `{}` written otherwise make PayPal
+    answer FAILURE.
+    """
     try:
-        reading.document(raw)  # one whole object, or it could close ours and write its own fields behind it
+        reading.document(
+            raw
+        )  # one whole object, or it could close ours and write its own fields behind it
     except reading.NotJson as error:
         raise InvalidSignature("the body is not a JSON object") from error
     fields = {

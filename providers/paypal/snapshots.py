@@ -1,7 +1,9 @@
-"""Translates a PayPal subscription, from a GET or from an event, into our snapshot; decides nothing about access.
+"""Translates a PayPal subscription, from a GET or from an event, into our snapshot; decides nothing
+about access.
 
-Source: PayPal's OpenAPI `billing_subscriptions_v1.json` (schemas subscription, billing_info, cycle_execution). Events
-of API v1 carry an `Agreement` with `state` and `agreement_details` instead.
+Source: PayPal's OpenAPI `billing_subscriptions_v1.json` (schemas subscription, billing_info,
+cycle_execution). Events of API v1 carry an `Agreement` with `state` and `agreement_details`
+instead.
 """
 
 from dataclasses import dataclass
@@ -25,15 +27,21 @@ _STATES = {
     "CANCEL": State.CANCELED,
     "EXPIRED": State.EXPIRED,
 }
-_NOT_THE_CUSTOMERS_FAULT = frozenset({"INTERNAL_SERVER_ERROR", "TRANSACTION_RECEIVING_LIMIT_EXCEEDED"})
+_NOT_THE_CUSTOMERS_FAULT = frozenset(
+    {"INTERNAL_SERVER_ERROR", "TRANSACTION_RECEIVING_LIMIT_EXCEEDED"}
+)
 
 
 def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
-    """`told_at` is the time of the envelope, for an event whose resource does not say when it last changed."""
+    """`told_at` is the time of the envelope, for an event whose resource does not say when it last
+    changed.
+    """
     raw_status = reading.text(resource, "status") or reading.text(resource, "state") or ""
     billing = reading.part(resource, "billing_info") or reading.part(resource, "agreement_details")
     outstanding = reading.amount(billing, "outstanding_balance")
-    failed = reading.count(billing, "failed_payments_count") or reading.count(billing, "failed_payment_count")
+    failed = reading.count(billing, "failed_payments_count") or reading.count(
+        billing, "failed_payment_count"
+    )
     missing = failed > 0 if outstanding is None else outstanding.micros > 0
     owes = _owes(resource, billing, missing=missing, counted=failed > 0)
     state = _STATES.get(raw_status.upper(), State.UNKNOWN)
@@ -41,7 +49,9 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
         state = State.PAST_DUE if owes else State.TRIALING if _in_trial(billing) else State.ACTIVE
     elif state is State.PAUSED and missing:
         state = State.SUSPENDED_NONPAYMENT
-    next_billing = reading.time(billing, "next_billing_time") or reading.time(billing, "next_billing_date")
+    next_billing = reading.time(billing, "next_billing_time") or reading.time(
+        billing, "next_billing_date"
+    )
     period = _paid_period(resource, billing, state, next_billing)
     return Snapshot(
         state=state,
@@ -62,17 +72,24 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
 
 
 def _owes(resource: Json, billing: Json, *, missing: bool, counted: bool) -> bool | None:
-    """Whether a payment of the customer's is missing; None: the answer does not say, or the fault is not theirs.
+    """Whether a payment of the customer's is missing; None: the answer does not say, or the fault
+    is not theirs.
 
-    PayPal tries a charge twice again, every five days, before it counts the failure and adds the amount to the balance.
-    Until then the balance is zero and nobody has forgiven anything: neither a suspension by hand nor an activation pays
-    for it. A balance of zero after a failure was counted is a forgiven one, though the count stands until the next
-    payment. Source: PayPal's page on payment failures and retries.
+    PayPal tries a charge twice again, every five days, before it counts the failure and adds the
+    amount to the balance. Until then the balance is zero and nobody has forgiven anything: neither
+    a suspension by hand nor an activation pays for it. A balance of zero after a failure was
+    counted is a forgiven one, though the count stands until the next payment. Source: PayPal's page
+    on payment failures and retries.
     """
     failure = reading.part(billing, "last_failed_payment")
-    failed_at, paid_at = reading.time(failure, "time"), reading.time(reading.part(billing, "last_payment"), "time")
+    failed_at, paid_at = (
+        reading.time(failure, "time"),
+        reading.time(reading.part(billing, "last_payment"), "time"),
+    )
     unpaid = failed_at is not None and (paid_at is None or failed_at > paid_at)
-    retry_at = reading.time(failure, "next_payment_retry_time") or reading.time(failure, "next_payment_retry_date")
+    retry_at = reading.time(failure, "next_payment_retry_time") or reading.time(
+        failure, "next_payment_retry_date"
+    )
     changed_at = _changed_at(resource, billing)
     is_retried = retry_at is not None and (changed_at is None or retry_at > changed_at)
     failing = missing or (unpaid and (is_retried or not counted))
@@ -84,7 +101,9 @@ def _owes(resource: Json, billing: Json, *, missing: bool, counted: bool) -> boo
 
 def _in_trial(billing: Json) -> bool:
     cycles = reading.parts(billing, "cycle_executions")
-    return any(cycle.get("tenure_type") == "TRIAL" for cycle in cycles) and not _begun(billing, "REGULAR")
+    return any(cycle.get("tenure_type") == "TRIAL" for cycle in cycles) and not _begun(
+        billing, "REGULAR"
+    )
 
 
 def _begun(billing: Json, tenure: str) -> bool:
@@ -96,18 +115,23 @@ def _begun(billing: Json, tenure: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Period:
-    """The time that was paid for. `reckoned`: its end follows from the plan as it is now, PayPal does not tell it."""
+    """The time that was paid for. `reckoned`: its end follows from the plan as it is now, PayPal
+    does not tell it.
+    """
 
     begins: datetime | None = None
     until: datetime | None = None
     reckoned: bool = False
 
 
-def _paid_period(resource: Json, billing: Json, state: State, next_billing: datetime | None) -> _Period:
-    """Until the next charge, or one interval after the last payment where PayPal does not tell that, or has moved it on
-    before it is paid. PayPal's own date knows the ends of months.
+def _paid_period(
+    resource: Json, billing: Json, state: State, next_billing: datetime | None
+) -> _Period:
+    """Until the next charge, or one interval after the last payment where PayPal does not tell
+    that, or has moved it on before it is paid. PayPal's own date knows the ends of months.
 
-    Where nothing was paid yet, a trial, or a beginning that was agreed for later, is free until its first charge.
+    Where nothing was paid yet, a trial, or a beginning that was agreed for later, is free until its
+    first charge.
     """
     paid_at = reading.time(reading.part(billing, "last_payment"), "time")
     begins = reading.time(resource, "start_time")
@@ -117,12 +141,21 @@ def _paid_period(resource: Json, billing: Json, state: State, next_billing: date
         agreed = next_billing is not None and begins is not None and next_billing <= begins
         return _Period(until=next_billing if agreed and state is State.ACTIVE else None)
     tells = state is State.ACTIVE and next_billing is not None and next_billing > paid_at
-    interval = _interval(resource, "REGULAR" if _begun(billing, "REGULAR") or not _begun(billing, "TRIAL") else "TRIAL")
+    interval = _interval(
+        resource,
+        "REGULAR" if _begun(billing, "REGULAR") or not _begun(billing, "TRIAL") else "TRIAL",
+    )
     paid_until = None if interval is None else intervals.after(paid_at, *interval)
     if interval is None or paid_until is None:
         return _Period(until=next_billing if tells else None)
-    if tells and next_billing is not None and next_billing < paid_until + (paid_until - paid_at) / 2:
-        return _Period(begins=intervals.after(next_billing, interval[0], -interval[1]), until=next_billing)
+    if (
+        tells
+        and next_billing is not None
+        and next_billing < paid_until + (paid_until - paid_at) / 2
+    ):
+        return _Period(
+            begins=intervals.after(next_billing, interval[0], -interval[1]), until=next_billing
+        )
     return _Period(begins=paid_at, until=paid_until, reckoned=True)
 
 

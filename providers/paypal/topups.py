@@ -44,16 +44,27 @@ _BAD_AMOUNT = frozenset(
 
 
 def money(amount: Money) -> Json:
-    """As PayPal takes it: two decimals, or none in some currencies. Raises `BadAmount` for anything finer."""
+    """As PayPal takes it: two decimals, or none in some currencies. Raises `BadAmount` for anything
+    finer.
+    """
     step = MICROS if amount.currency in _WITHOUT_DECIMALS else MICROS // 100
     if amount.micros % step:
         raise BadAmount(f"PayPal takes no fraction as fine as {amount}")
     value = to_decimal_string(amount.micros)
-    return {"currency_code": amount.currency, "value": value.removesuffix(".00") if step == MICROS else value}
+    return {
+        "currency_code": amount.currency,
+        "value": value.removesuffix(".00") if step == MICROS else value,
+    }
 
 
 async def create(
-    calls: Calls, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+    calls: Calls,
+    *,
+    organization_id: str,
+    amount: Money,
+    return_url: str,
+    cancel_url: str,
+    idempotency_key: str,
 ) -> TopUpLink:
     unit = {"custom_id": organization_id, "amount": money(amount), "description": "Top-up"}
     context = {
@@ -73,7 +84,10 @@ async def create(
         if refused.code in _BAD_AMOUNT:
             raise BadAmount(f"PayPal takes no payment of {amount}: {refused.code}") from refused
         raise
-    id_, url = reading.text(told, "id"), reading.link(told, "payer-action") or reading.link(told, "approve")
+    id_, url = (
+        reading.text(told, "id"),
+        reading.link(told, "payer-action") or reading.link(told, "approve"),
+    )
     if id_ is None or url is None:
         raise ProviderUnavailable("PayPal created an order without an id or a link to approve it")
     return TopUpLink(checkout_id=id_, url=url)
@@ -99,13 +113,16 @@ async def settle(calls: Calls, order_id: str) -> TopUp:
 
 
 async def get(calls: Calls, capture_id: str) -> Payment:
-    return payments.payment(MoneyObject.CAPTURE, await calls.get(f"/v2/payments/captures/{segment(capture_id)}"))
+    return payments.payment(
+        MoneyObject.CAPTURE, await calls.get(f"/v2/payments/captures/{segment(capture_id)}")
+    )
 
 
 async def _capture(calls: Calls, order_id: str) -> None:
-    """Each attempt has a key of its own, as PayPal answers a key that it knows with what it answered first: a payer
-    whose card was declined could never pay by another one. What keeps it from being captured twice is the order itself,
-    which PayPal captures once (`ORDER_ALREADY_CAPTURED`).
+    """Each attempt has a key of its own, as PayPal answers a key that it knows with what it
+    answered first: a payer whose card was declined could never pay by another one. What keeps it
+    from being captured twice is the order itself, which PayPal captures once
+    (`ORDER_ALREADY_CAPTURED`).
     """
     try:
         await calls.post(f"{_path(order_id)}/capture", {}, idempotency_key=str(uuid4()))

@@ -1,7 +1,9 @@
-"""Finds whose something at PayPal is, by what each object says of the ones it belongs to; believes no webhook.
+"""Finds whose something at PayPal is, by what each object says of the ones it belongs to; believes
+no webhook.
 
-Sources: PayPal's OpenAPI `customer_disputes_v1.json` (disputed_transactions), `payments_payment_v2.json` (custom_id,
-invoice_id), `checkout_orders_v2.json`, `billing_subscriptions_v1.json`, and the v1 payments reference (sale, refund).
+Sources: PayPal's OpenAPI `customer_disputes_v1.json` (disputed_transactions),
+`payments_payment_v2.json` (custom_id, invoice_id), `checkout_orders_v2.json`,
+`billing_subscriptions_v1.json`, and the v1 payments reference (sale, refund).
 """
 
 from domain.billing.events import MoneyObject, MoneyReference
@@ -22,7 +24,9 @@ class Tracing:
         self._gathered = Gathered()
         self._found = False
 
-    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+    async def trace(
+        self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
+    ) -> Clues:
         """Raises `NotFound` where PayPal has none of them."""
         match money:
             case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
@@ -93,6 +97,8 @@ class Tracing:
         self._gathered.custom_ids += [one for one in custom if one is not None]
         holders = [reading.part(told, name) for name in ("buyer", "payer", "subscriber")]
         known = [reading.text(told, name) for name in ("invoice_id", "invoice_number")]
-        known += [reading.text(one, "email_address") or reading.text(one, "email") for one in holders]
+        known += [
+            reading.text(one, "email_address") or reading.text(one, "email") for one in holders
+        ]
         known += [reading.text(one, "name") for one in holders]
         self._gathered.payer += [one for one in known if one is not None]

@@ -1,7 +1,8 @@
-"""Reads a verified PayPal webhook into a billing event; it never raises and never takes the event's word for money.
+"""Reads a verified PayPal webhook into a billing event; it never raises and never takes the event's
+word for money.
 
-Sources: PayPal's webhook event names, its signed samples (month 19 in `create_time`, v1 `Agreement` resources,
-hyphenated RE-ACTIVATED), and `notifications_webhooks_v1.json` for the envelope.
+Sources: PayPal's webhook event names, its signed samples (month 19 in `create_time`, v1 `Agreement`
+resources, hyphenated RE-ACTIVATED), and `notifications_webhooks_v1.json` for the envelope.
 """
 
 import hashlib
@@ -39,11 +40,17 @@ _DISPUTE_KINDS = {
     "UPDATED": EventKind.DISPUTE_OPENED,
     "RESOLVED": EventKind.DISPUTE_CLOSED,
 }
-_MONEY = {"PAYMENT.SALE.": MoneyObject.SALE, "PAYMENT.CAPTURE.": MoneyObject.CAPTURE, _DISPUTE: MoneyObject.DISPUTE}
+_MONEY = {
+    "PAYMENT.SALE.": MoneyObject.SALE,
+    "PAYMENT.CAPTURE.": MoneyObject.CAPTURE,
+    _DISPUTE: MoneyObject.DISPUTE,
+}
 
 
 def parse(raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
-    """`problem` is set where something needed is missing; all that could be read is filled in all the same."""
+    """`problem` is set where something needed is missing; all that could be read is filled in all
+    the same.
+    """
     transmission_id = reading.text(headers, "paypal-transmission-id")
     try:
         return event(reading.document(raw), transmission_id, fallback_id=_digest(raw))
@@ -58,9 +65,11 @@ def parse(raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
         )
 
 
-def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: str = "") -> BillingEvent:
-    """An envelope as it was delivered, or as PayPal lists it. Genuinely signed ones carry month 19 as their time: it is
-    left out, so that what would close is asked about.
+def event(
+    envelope: Json, transmission_id: str | None = None, *, fallback_id: str = ""
+) -> BillingEvent:
+    """An envelope as it was delivered, or as PayPal lists it. Genuinely signed ones carry month 19
+    as their time: it is left out, so that what would close is asked about.
     """
     resource = reading.part(envelope, "resource")
     event_type = reading.text(envelope, "event_type") or ""
@@ -74,7 +83,9 @@ def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: st
         event_id=event_id is None,
         event_type=not event_type,
         resource_id=about_subscription and subscription_id is None,
-        money_id=money is None and event_type.startswith(tuple(_MONEY)) and kind is not EventKind.IGNORED,
+        money_id=money is None
+        and event_type.startswith(tuple(_MONEY))
+        and kind is not EventKind.IGNORED,
     )
     return BillingEvent(
         provider=Provider.PAYPAL,
@@ -85,7 +96,9 @@ def event(envelope: Json, transmission_id: str | None = None, *, fallback_id: st
         occurred_at=occurred_at,
         subscription_id=subscription_id,
         custom_id=_custom_id(resource),
-        snapshot=snapshot(resource, told_at=occurred_at) if about_subscription and resource else None,
+        snapshot=snapshot(resource, told_at=occurred_at)
+        if about_subscription and resource
+        else None,
         money=money,
         payment_id=_payment_id(resource),
         problem=problems,
@@ -100,18 +113,26 @@ def kind_of(event_type: str) -> EventKind:
         return _PAYMENT_KINDS.get(event_type.split(".", 2)[2], EventKind.IGNORED)
     if event_type.startswith(_DISPUTE):
         return _DISPUTE_KINDS.get(event_type.removeprefix(_DISPUTE), EventKind.IGNORED)
-    return EventKind.CHECKOUT_COMPLETED if event_type == "CHECKOUT.ORDER.APPROVED" else EventKind.IGNORED
+    return (
+        EventKind.CHECKOUT_COMPLETED
+        if event_type == "CHECKOUT.ORDER.APPROVED"
+        else EventKind.IGNORED
+    )
 
 
 def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference | None:
     if kind is EventKind.CHECKOUT_COMPLETED:
         order_id = reading.text(resource, "id")
-        return MoneyReference(kind=MoneyObject.CHECKOUT, id=order_id) if order_id is not None else None
+        return (
+            MoneyReference(kind=MoneyObject.CHECKOUT, id=order_id) if order_id is not None else None
+        )
     named = next((one for prefix, one in _MONEY.items() if event_type.startswith(prefix)), None)
     if named is None or kind is EventKind.IGNORED:
         return None
     if kind in (EventKind.REFUNDED, EventKind.REVERSED):
-        named = MoneyObject.REFUND  # the resource is the refund or the reversal, not what it takes back
+        named = (
+            MoneyObject.REFUND
+        )  # the resource is the refund or the reversal, not what it takes back
     id_ = reading.text(resource, "id")
     if named is MoneyObject.DISPUTE:
         id_ = reading.text(resource, "dispute_id") or id_

@@ -1,8 +1,10 @@
-"""Stripe Billing behind the words of `providers.billing`; it translates and neither retries, logs nor decides.
+"""Stripe Billing behind the words of `providers.billing`; it translates and neither retries, logs
+nor decides.
 
-Creating and charging carry the caller's idempotency key. The other commands are repeatable by their state: look, act
-if it is not so, and look again. A key of theirs could not be the same each time: Stripe would answer a second
-suspension, after a reactivation, with the first one's answer, and do nothing.
+Creating and charging carry the caller's idempotency key. The other commands are repeatable by their
+state: look, act if it is not so, and look again. A key of theirs could not be the same each time:
+Stripe would answer a second suspension, after a reactivation, with the first one's answer, and do
+nothing.
 """
 
 import json
@@ -18,8 +20,25 @@ import stripe
 from domain.billing.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.money import Money
-from providers.billing import CheckoutLink, Clues, Collected, Later, Listed, PlanChange, Resumed, TopUp, TopUpLink
-from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
+from providers.billing import (
+    CheckoutLink,
+    Clues,
+    Collected,
+    Later,
+    Listed,
+    PlanChange,
+    Resumed,
+    TopUp,
+    TopUpLink,
+)
+from providers.errors import (
+    AlreadyTerminal,
+    NotAccepted,
+    NotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+    WrongState,
+)
 from providers.reading import Json, part, parts, text
 from providers.stripe import invoices, money, topups, webhooks
 from providers.stripe.calls import Declined, Unfit, between, named, pages, told, told_at
@@ -30,7 +49,9 @@ from providers.stripe.tracing import Tracing
 from providers.stripe.wire import Wire
 
 API_VERSION = "2026-10-28.endive"
-"""What the shapes of snapshots.py are; the webhook endpoint at Stripe has to be of the same version."""
+"""What the shapes of snapshots.py are; the webhook endpoint at Stripe has to be of the same
+version.
+"""
 _CHECKOUT = "cs_"
 _PAUSED = "paused"
 _UNPAID = "unpaid"
@@ -74,7 +95,9 @@ class Stripe:
         self._signatures = Signatures(webhook_secrets, live="_live_" in api_key, account=account)
         self._suspend_by = suspend_by
 
-    async def verify_webhook(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify_webhook(
+        self, raw: bytes, headers: Mapping[str, str], *, now: datetime
+    ) -> None:
         self._signatures.verify(raw, headers, now=now)
 
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:  # noqa: ARG002 - the protocol's
@@ -85,7 +108,9 @@ class Stripe:
         if subscription_id.startswith(_CHECKOUT):
             expand = ["subscription", "subscription.latest_invoice"]
             session, at = await told_at(
-                self._api.checkout.sessions.retrieve_async(named(subscription_id), {"expand": expand})
+                self._api.checkout.sessions.retrieve_async(
+                    named(subscription_id), {"expand": expand}
+                )
             )
             failed = await invoices.failed(self._api, part(session, "subscription"), at)
             return of_checkout(session, asked_at=at, failed=failed)
@@ -97,7 +122,9 @@ class Stripe:
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return await money.dispute(self._api, dispute_id)
 
-    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+    async def trace(
+        self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
+    ) -> Clues:
         return await Tracing(self._api).trace(subscription_id, money, payment_id)
 
     async def create_checkout(
@@ -110,7 +137,9 @@ class Stripe:
         idempotency_key: str,
         later: Later | None = None,
     ) -> CheckoutLink:
-        """`plan_id` is a price. The link stands for the subscription until the customer has completed it."""
+        """`plan_id` is a price. The link stands for the subscription until the customer has
+        completed it.
+        """
         asked: Any = {
             "mode": "subscription",
             "client_reference_id": organization_id,
@@ -122,10 +151,16 @@ class Stripe:
         }
         if later is not None:
             asked["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
-            asked["payment_method_collection"] = "always"  # a trial without a mandate would end in nobody's charging
+            asked["payment_method_collection"] = (
+                "always"  # a trial without a mandate would end in nobody's charging
+            )
             asked["expires_at"] = int(later.expires_at.timestamp())
         try:
-            made = await told(self._api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+            made = await told(
+                self._api.checkout.sessions.create_async(
+                    asked, {"idempotency_key": idempotency_key}
+                )
+            )
         except Unfit as refused:
             raise _not_accepted(refused) from refused
         id_, url = text(made, "id"), made.get("url")
@@ -134,7 +169,13 @@ class Stripe:
         return CheckoutLink(subscription_id=id_, url=url)
 
     async def create_topup(
-        self, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+        self,
+        *,
+        organization_id: str,
+        amount: Money,
+        return_url: str,
+        cancel_url: str,
+        idempotency_key: str,
     ) -> TopUpLink:
         return await topups.create(
             self._api,
@@ -149,14 +190,19 @@ class Stripe:
         return await topups.settle(self._api, checkout_id)
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
-        """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its metadata."""
+        """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its
+        metadata.
+        """
         subscription, now, _ = await self._look(subscription_id)
         collects = not subscription.get("pause_collection")
         if now.state in _ENDED:
             raise AlreadyTerminal(f"the subscription is {now.state.value}")
         if self._suspend_by is SuspendBy.COLLECTION:
             if collects:
-                asked: Any = {"pause_collection": {"behavior": "void"}, "metadata": {"suspended_for": reason[:500]}}
+                asked: Any = {
+                    "pause_collection": {"behavior": "void"},
+                    "metadata": {"suspended_for": reason[:500]},
+                }
                 try:
                     await told(self._api.subscriptions.update_async(subscription_id, asked))
                 except Unfit as refused:
@@ -166,21 +212,31 @@ class Stripe:
             return now
         refusal: ProviderRefused | None = None
         try:
-            await told(self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"}))
+            await told(
+                self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"})
+            )
         except ProviderRefused as refused:
             refusal = refused  # so Stripe answers for one that was paused meanwhile, too; the look below tells
         now = await self.get_subscription(subscription_id)
         if now.state not in _SUSPENDED:
-            raise _not_seen_yet("pause", now) if refusal is None else _wrong_state("pause", now, refusal)
+            raise (
+                _not_seen_yet("pause", now)
+                if refusal is None
+                else _wrong_state("pause", now, refusal)
+            )
         return now
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
-        """Resumes once what is paused and owes nothing: a payment alone does not, whoever paused it and why."""
+        """Resumes once what is paused and owes nothing: a payment alone does not, whoever paused it
+        and why.
+        """
         subscription, now, _ = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             return Resumed.NEEDS_NEW_CONSENT
         if subscription.get("pause_collection"):
-            await told(self._api.subscriptions.update_async(subscription_id, {"pause_collection": ""}))
+            await told(
+                self._api.subscriptions.update_async(subscription_id, {"pause_collection": ""})
+            )
         if now.raw_status == _PAUSED and now.outstanding is None:
             how: Any = {"payment_behavior": "resume_on_payment_success"}
             try:
@@ -199,7 +255,9 @@ class Stripe:
         raise _not_seen_yet("resume", now)
 
     async def ensure_canceled(self, subscription_id: str, reason: str) -> Snapshot:
-        """At once. `reason` can be read back in the subscription's `cancellation_details.comment`."""
+        """At once. `reason` can be read back in the subscription's
+        `cancellation_details.comment`.
+        """
         if subscription_id.startswith(_CHECKOUT):
             return await self._expire(subscription_id, reason)
         _, now, _ = await self._look(subscription_id)
@@ -213,7 +271,11 @@ class Stripe:
             refusal = refused  # so Stripe answers for one that was canceled meanwhile; the look below tells
         now = await self.get_subscription(subscription_id)
         if now.state not in _ENDED:
-            raise _not_seen_yet("cancel", now) if refusal is None else _wrong_state("cancel", now, refusal)
+            raise (
+                _not_seen_yet("cancel", now)
+                if refusal is None
+                else _wrong_state("cancel", now, refusal)
+            )
         return now
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
@@ -223,7 +285,9 @@ class Stripe:
             raise _wrong_state("change the plan of", now)
         items = parts(part(subscription, "items"), "data")
         if len(items) != 1:
-            raise WrongState(f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE")
+            raise WrongState(
+                f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE"
+            )
         item_id = text(items[0], "id") or ""
         asked: Any = {"items": [{"id": item_id, "price": plan_id}]}
         try:
@@ -235,8 +299,8 @@ class Stripe:
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
-        """Pays the newest invoice if it is open, or else the oldest that could not be paid. One that was paid since is
-        told, and nothing is charged.
+        """Pays the newest invoice if it is open, or else the oldest that could not be paid. One
+        that was paid since is told, and nothing is charged.
         """
         _, now, invoice_id = await self._look(subscription_id)
         if invoice_id is None:
@@ -248,33 +312,49 @@ class Stripe:
                 return Collected.by(sale)
             raise WrongState("nothing is outstanding", code="NOTHING_OUTSTANDING")
         if datetime.now(UTC) - since > _KEY_KEPT_FOR:
-            raise WrongState("the key was used first a day ago, and Stripe has forgotten it: take a new one")
+            raise WrongState(
+                "the key was used first a day ago, and Stripe has forgotten it: take a new one"
+            )
         if now.outstanding != amount:
             raise WrongState(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
         try:
-            await told(self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key}))
+            await told(
+                self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key})
+            )
         except ProviderRefused as refused:
             sale = await money.sale(self._api, invoice_id)  # it may have been paid meanwhile
             if sale.status is PaymentStatus.COMPLETED:
                 return Collected.by(sale)
             if isinstance(refused, Declined):
-                return Collected(status=PaymentStatus.DECLINED, amount=amount, payment_id=sale.reference.id)
+                return Collected(
+                    status=PaymentStatus.DECLINED, amount=amount, payment_id=sale.reference.id
+                )
             if isinstance(refused, Unfit):
-                raise WrongState(str(refused), code=refused.code, reference=refused.reference) from refused
+                raise WrongState(
+                    str(refused), code=refused.code, reference=refused.reference
+                ) from refused
             raise
         return Collected.by(await money.sale(self._api, invoice_id))
 
-    def list_payments(self, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+    def list_payments(
+        self, subscription_id: str, start: datetime, end: datetime
+    ) -> AsyncIterator[Payment]:
         return money.sales(self._api, subscription_id, start, end)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
-        """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30 days of it."""
+        """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30
+        days of it.
+        """
         async for envelope in pages(self._api.events.list_async, {"created": between(start, end)}):
-            yield Listed(event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode())
+            yield Listed(
+                event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode()
+            )
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot, str | None]:
         """And which invoice is the next to be paid."""
-        asked = self._api.subscriptions.retrieve_async(named(subscription_id), {"expand": ["latest_invoice"]})
+        asked = self._api.subscriptions.retrieve_async(
+            named(subscription_id), {"expand": ["latest_invoice"]}
+        )
         subscription, at = await told_at(asked)
         failed = await invoices.failed(self._api, subscription, at)
         due_id = text(due_invoice(subscription, failed), "id")
@@ -283,7 +363,9 @@ class Stripe:
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)
         if now.subscription_id is None and now.state not in _ENDED:
-            with suppress(ProviderRefused):  # so Stripe answers for one completed meanwhile; the look below tells
+            with suppress(
+                ProviderRefused
+            ):  # so Stripe answers for one completed meanwhile; the look below tells
                 await told(self._api.checkout.sessions.expire_async(session_id))
             now = await self.get_subscription(session_id)
         if now.subscription_id is not None:
@@ -296,7 +378,11 @@ class Stripe:
 def _wrong_state(act: str, now: Snapshot, refused: ProviderRefused | None = None) -> WrongState:
     error = AlreadyTerminal if now.state in _ENDED else WrongState
     problem = f"the subscription is {now.state.value}: Stripe does not {act} it"
-    return error(problem, code=refused.code if refused else "", reference=refused.reference if refused else "")
+    return error(
+        problem,
+        code=refused.code if refused else "",
+        reference=refused.reference if refused else "",
+    )
 
 
 def _not_accepted(refused: Unfit) -> NotAccepted:
@@ -305,4 +391,6 @@ def _not_accepted(refused: Unfit) -> NotAccepted:
 
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
-    return ProviderUnavailable(f"Stripe took the {act}, but still says {now.raw_status}", code="NOT_YET")
+    return ProviderUnavailable(
+        f"Stripe took the {act}, but still says {now.raw_status}", code="NOT_YET"
+    )

@@ -1,7 +1,7 @@
 """Turns the SDK's answers into plain JSON and its exceptions into ours; never into a retry.
 
-Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is being worked on; an
-answer is kept for its key for a day at least, a decline as well.
+Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is
+being worked on; an answer is kept for its key for a day at least, a decline as well.
 """
 
 import re
@@ -26,15 +26,21 @@ _MOST_ON_A_PAGE = 100
 
 
 class Declined(ProviderRefused):
-    """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an answer of it."""
+    """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an
+    answer of it.
+    """
 
 
 class Unfit(ProviderRefused):
-    """400: Stripe understood what was asked, and the object, or what was named, does not allow it."""
+    """400: Stripe understood what was asked, and the object, or what was named, does not allow
+    it.
+    """
 
 
 def named(id_: str) -> str:
-    """An id as the path of a call may name it; what is none of Stripe's would name another place (`..`)."""
+    """An id as the path of a call may name it; what is none of Stripe's would name another place
+    (`..`).
+    """
     if not _ID.fullmatch(id_):
         raise NotFound(f"{id_!r} is no id of Stripe's", code="NOT_AN_ID")
     return id_
@@ -46,7 +52,9 @@ async def told(asked: Awaitable[Any]) -> Json:
 
 
 async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
-    """And the second of Stripe's clock in which it was asked: what happened before that is in the answer."""
+    """And the second of Stripe's clock in which it was asked: what happened before that is in the
+    answer.
+    """
     with _translated():
         answer = getattr(await asked, "last_response", None)  # the SDK hands on a list as it is
     if answer is None or not isinstance(answer.data, dict):
@@ -54,7 +62,9 @@ async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
     return answer.data, _asked_at(answer.headers)
 
 
-async def pages(ask: Callable[[Any], Awaitable[Any]], asked: Mapping[str, Any]) -> AsyncIterator[Json]:
+async def pages(
+    ask: Callable[[Any], Awaitable[Any]], asked: Mapping[str, Any]
+) -> AsyncIterator[Json]:
     """Each object of a list, newest first."""
     wanted: dict[str, Any] = {**asked, "limit": _MOST_ON_A_PAGE}
     while True:
@@ -92,15 +102,21 @@ def _translated() -> Iterator[None]:
 def _failure(problem: stripe.StripeError) -> ProviderError:
     status = problem.http_status or 0
     error = part(problem.json_body, "error") if isinstance(problem.json_body, dict) else {}
-    code = text(error, "code") or text(error, "type") or f"HTTP_{status}"  # the SDK drops some errors' codes
+    code = (
+        text(error, "code") or text(error, "type") or f"HTTP_{status}"
+    )  # the SDK drops some errors' codes
     reference = problem.request_id or ""
     message = f"Stripe answered {status} {code}" if status else str(problem.user_message or problem)
     if status in _TRY_AGAIN or not 400 <= status < 500 or not error:
         wait = retry_after(httpx.Headers(dict(problem.headers or {})))
-        return ProviderUnavailable(message, code=code if status else "NO_ANSWER", reference=reference, retry_after=wait)
+        return ProviderUnavailable(
+            message, code=code if status else "NO_ANSWER", reference=reference, retry_after=wait
+        )
     if status == _PAYMENT_FAILED or code == "invoice_payment_intent_requires_action":
         return Declined(message, code=code, reference=reference)
-    if status == 404 and code == "resource_missing":  # any other is a wrong address, and says nothing of the object
+    if (
+        status == 404 and code == "resource_missing"
+    ):  # any other is a wrong address, and says nothing of the object
         return NotFound(message, code=code, reference=reference)
     if status == _BAD_REQUEST and code != "idempotency_error":
         return Unfit(f"{message}: {text(error, 'message') or ''}", code=code, reference=reference)

@@ -1,7 +1,9 @@
-"""Asks for the open invoices of a subscription that could not be paid: its status tells of the newest invoice alone.
+"""Asks for the open invoices of a subscription that could not be paid: its status tells of the
+newest invoice alone.
 
-Source: Stripe's page on subscription statuses. `active` does not say that all invoices are paid: one that is past due
-becomes active when its newest invoice is paid or written off, and others may stay open.
+Source: Stripe's page on subscription statuses. `active` does not say that all invoices are paid:
+one that is past due becomes active when its newest invoice is paid or written off, and others may
+stay open.
 """
 
 from datetime import datetime
@@ -17,14 +19,21 @@ _UNDER_WAY = frozenset({"processing", "succeeded", "requires_capture"})
 
 
 async def failed(api: Any, subscription: Json, at: datetime | None) -> list[Json] | None:
-    """Oldest first; None where there can be none. One call, and another one for each open invoice that was tried while
-    the subscription is in order: a payment by bank debit is under way for days, and has not failed.
+    """Oldest first; None where there can be none. One call, and another one for each open invoice
+    that was tried while the subscription is in order: a payment by bank debit is under way for
+    days, and has not failed.
     """
     status, id_ = text(subscription, "status"), text(subscription, "id")
     if id_ is None or status in _NOT_BILLED_YET or not subscription.get("latest_invoice"):
         return None
-    newest_first = [one async for one in pages(api.invoices.list_async, {"subscription": id_, "status": "open"})]
-    tried = [one for one in reversed(newest_first) if count(one, "attempt_count") > 0 or _is_overdue(one, at)]
+    newest_first = [
+        one async for one in pages(api.invoices.list_async, {"subscription": id_, "status": "open"})
+    ]
+    tried = [
+        one
+        for one in reversed(newest_first)
+        if count(one, "attempt_count") > 0 or _is_overdue(one, at)
+    ]
     if status in _OWING:
         return tried
     return [one for one in tried if not await _is_under_way(api, one)]

@@ -30,14 +30,18 @@ async def sale(api: Any, id_: str) -> Payment:
         if invoice_id is None:
             return await _capture(api, id_)
         id_ = invoice_id
-    return payments.of_invoice(await told(api.invoices.retrieve_async(id_, {"expand": ["payments"]})))
+    return payments.of_invoice(
+        await told(api.invoices.retrieve_async(id_, {"expand": ["payments"]}))
+    )
 
 
 async def dispute(api: Any, id_: str) -> Dispute:
     return payments.dispute(await told(api.disputes.retrieve_async(id_)))
 
 
-async def sales(api: Any, subscription_id: str, start: datetime, end: datetime) -> AsyncIterator[Payment]:
+async def sales(
+    api: Any, subscription_id: str, start: datetime, end: datetime
+) -> AsyncIterator[Payment]:
     asked = {
         "subscription": subscription_id,
         "status": "paid",
@@ -50,7 +54,9 @@ async def sales(api: Any, subscription_id: str, start: datetime, end: datetime) 
 
 
 async def _capture(api: Any, id_: str) -> Payment:
-    return payments.of_intent(await told(api.payment_intents.retrieve_async(id_, {"expand": ["latest_charge"]})))
+    return payments.of_intent(
+        await told(api.payment_intents.retrieve_async(id_, {"expand": ["latest_charge"]}))
+    )
 
 
 async def _refund(api: Any, id_: str) -> Payment:
@@ -68,5 +74,7 @@ async def _refund(api: Any, id_: str) -> Payment:
 async def _invoice_of(api: Any, intent_id: str) -> Json:
     """Empty for a payment without an invoice: a top-up."""
     paid = {"type": "payment_intent", "payment_intent": intent_id}
-    found = await told(api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]}))
+    found = await told(
+        api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]})
+    )
     return next((part(one, "invoice") for one in parts(found, "data")), {})

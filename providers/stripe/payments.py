@@ -1,7 +1,8 @@
-"""Translates Stripe's money objects (invoice, payment intent, refund, dispute); refuses one without id or amount.
+"""Translates Stripe's money objects (invoice, payment intent, refund, dispute); refuses one without
+id or amount.
 
-A subscription's payment is named by its payment intent, which refunds and disputes name too; an invoice that was paid
-outside of Stripe has none and is named by itself.
+A subscription's payment is named by its payment intent, which refunds and disputes name too; an
+invoice that was paid outside of Stripe has none and is named by itself.
 """
 
 from dataclasses import replace
@@ -37,7 +38,9 @@ _REFUNDS = {
 _CLOSED = frozenset({"won", "lost", "prevented", "warning_closed"})
 _WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
 _NOT_WITHDRAWN = _CLOSED - _WITHDRAWN | {"warning_needs_response", "warning_under_review"}
-"""An inquiry (`warning_…`) takes nothing; a dispute takes its amount at once, and gives it back if it is won."""
+"""An inquiry (`warning_…`) takes nothing; a dispute takes its amount at once, and gives it back if
+it is won.
+"""
 
 
 def of_invoice(told: Json) -> Payment:
@@ -62,7 +65,10 @@ def of_invoice(told: Json) -> Payment:
 
 def of_intent(told: Json) -> Payment:
     status = _INTENTS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
-    back, received = amount(part(told, "latest_charge"), "amount_refunded"), amount(told, "amount_received")
+    back, received = (
+        amount(part(told, "latest_charge"), "amount_refunded"),
+        amount(told, "amount_received"),
+    )
     if status is PaymentStatus.COMPLETED and back is not None and back.micros > 0:
         status = PaymentStatus.REFUNDED if back == received else PaymentStatus.PARTIALLY_REFUNDED
     paid = status not in (PaymentStatus.PENDING, PaymentStatus.DECLINED, PaymentStatus.UNKNOWN)
@@ -72,14 +78,23 @@ def of_intent(told: Json) -> Payment:
 
 def of_refund(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
     status = _REFUNDS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
-    refund = _payment(MoneyObject.REFUND, told, "amount", status, subscription_id=subscription_id, custom_id=custom_id)
+    refund = _payment(
+        MoneyObject.REFUND,
+        told,
+        "amount",
+        status,
+        subscription_id=subscription_id,
+        custom_id=custom_id,
+    )
     return replace(refund, reverses=id_of(told, "payment_intent") or id_of(told, "charge"))
 
 
 def dispute(told: Json) -> Dispute:
     id_, status = text(told, "id"), text(told, "status")
     if id_ is None or status is None:
-        raise ProviderUnavailable("Stripe told a dispute without an id or a status", code="UNREADABLE")
+        raise ProviderUnavailable(
+            "Stripe told a dispute without an id or a status", code="UNREADABLE"
+        )
     intent = id_of(told, "payment_intent") or id_of(told, "charge")
     return Dispute(
         id=id_,
@@ -104,7 +119,9 @@ def _payment(
 ) -> Payment:
     named, value = id_ or text(told, "id"), amount(told, amount_name)
     if named is None or value is None:
-        raise ProviderUnavailable(f"Stripe told a {kind.value} without an id or a readable amount", code="UNREADABLE")
+        raise ProviderUnavailable(
+            f"Stripe told a {kind.value} without an id or a readable amount", code="UNREADABLE"
+        )
     return Payment(
         reference=MoneyReference(kind=kind, id=named),
         status=status,

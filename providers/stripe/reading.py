@@ -1,8 +1,9 @@
-"""Reads what is Stripe's own way of writing: times in Unix seconds, amounts in a currency's smallest unit.
+"""Reads what is Stripe's own way of writing: times in Unix seconds, amounts in a currency's
+smallest unit.
 
-Source: Stripe's currencies page. Three-decimal currencies are charged in tens of their smallest unit. Icelandic krónur
-and Ugandan shillings are written with two decimals, which have to be zero. Forints and Taiwan dollars are special in
-payouts only.
+Source: Stripe's currencies page. Three-decimal currencies are charged in tens of their smallest
+unit. Icelandic krónur and Ugandan shillings are written with two decimals, which have to be zero.
+Forints and Taiwan dollars are special in payouts only.
 """
 
 from datetime import UTC, datetime
@@ -13,7 +14,23 @@ from providers.reading import Json, part, text
 ORGANIZATION = "organization_id"
 """The metadata key under which a subscription or a payment says whose it is."""
 _ZERO_DECIMALS = frozenset(
-    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
+    {
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "JPY",
+        "KMF",
+        "KRW",
+        "MGA",
+        "PYG",
+        "RWF",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    }
 )
 _THREE_DECIMALS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 _WHOLE = _ZERO_DECIMALS | {"ISK", "UGX"}

@@ -1,4 +1,6 @@
-"""Verifies Stripe's signature on the raw bytes, by the SDK's own check, and that the event is meant for us."""
+"""Verifies Stripe's signature on the raw bytes, by the SDK's own check, and that the event is meant
+for us.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +14,9 @@ TOLERANCE = timedelta(minutes=5)
 
 
 class Signatures:
-    """`secrets` are all that may sign: two while one is being rolled. `account` is ours, for Connect events."""
+    """`secrets` are all that may sign: two while one is being rolled. `account` is ours, for
+    Connect events.
+    """
 
     def __init__(self, secrets: Sequence[str], *, live: bool, account: str | None) -> None:
         if not secrets or not all(secret.strip() for secret in secrets):
@@ -31,7 +35,9 @@ class Signatures:
             raise InvalidSignature("its time cannot be read")
         apart = int(now.timestamp() - signed_at)
         if abs(now.timestamp() - signed_at) > TOLERANCE.total_seconds():
-            raise NotMeantForUs(f"signed too long ago, or in the future: {apart} s ago by our clock")
+            raise NotMeantForUs(
+                f"signed too long ago, or in the future: {apart} s ago by our clock"
+            )
         self._meant_for_us(raw)
 
     def _meant_for_us(self, raw: bytes) -> None:
@@ -41,7 +47,9 @@ class Signatures:
             return  # Stripe signed it: it is kept and looked at, not refused
         livemode, account = told.get("livemode"), text(told, "account")
         if isinstance(livemode, bool) and livemode is not self._live:
-            raise NotMeantForUs(f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint")
+            raise NotMeantForUs(
+                f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint"
+            )
         if account is not None and account != self._account:
             raise NotMeantForUs("an event of another account")
 
@@ -54,8 +62,12 @@ def _signed(raw: bytes, header: str, secret: str) -> bool:
 
 
 def _signed_at(header: str) -> int | None:
-    """The first `t`, which is the one that is signed; the header has been verified. None for more than a time."""
-    first = next(each.partition("=")[2] for each in header.split(",") if each.partition("=")[0] == "t")
+    """The first `t`, which is the one that is signed; the header has been verified. None for more
+    than a time.
+    """
+    first = next(
+        each.partition("=")[2] for each in header.split(",") if each.partition("=")[0] == "t"
+    )
     return int(first) if first.isascii() and first.isdigit() else None
 
 

@@ -1,7 +1,8 @@
-"""Translates a Stripe subscription or checkout, from a GET or from an event, into our snapshot; decides nothing.
+"""Translates a Stripe subscription or checkout, from a GET or from an event, into our snapshot;
+decides nothing.
 
-Source: Stripe's API 2026-10-28.endive: periods are told by the items, `paused` says by its reason what it means, and
-`pause_collection` leaves the status as it is.
+Source: Stripe's API 2026-10-28.endive: periods are told by the items, `paused` says by its reason
+what it means, and `pause_collection` leaves the status as it is.
 """
 
 from collections.abc import Sequence
@@ -33,9 +34,10 @@ def snapshot(
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
-    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may be older.
-    `failed` are the open invoices that could not be paid, oldest first; None: nobody asked for them. Stripe calls a
-    subscription active once its newest invoice is paid, whatever else is open; here it is past due while one is.
+    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may
+    be older. `failed` are the open invoices that could not be paid, oldest first; None: nobody
+    asked for them. Stripe calls a subscription active once its newest invoice is paid, whatever
+    else is open; here it is past due while one is.
     """
     raw_status = text(told, "status") or ""
     status = _STATES.get(raw_status, State.UNKNOWN)
@@ -66,7 +68,9 @@ def snapshot(
 def due_invoice(told: Json, failed: Sequence[Json] | None) -> Json:
     """The newest invoice; if that is settled, the oldest of those that could not be paid."""
     newest = part(told, "latest_invoice")
-    return newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
+    return (
+        newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
+    )
 
 
 def of_status(status: str, *, told_at: datetime | None, custom_id: str | None) -> Snapshot:
@@ -80,11 +84,13 @@ def is_status(name: str) -> bool:
 
 
 def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | None) -> bool | None:
-    """Stripe takes an invoice that was paid, voided or written off as settled. Where the open ones are known, and the
-    subscription is in order, none that failed proves that nothing is owed; an invoice of nothing alone does not.
+    """Stripe takes an invoice that was paid, voided or written off as settled. Where the open ones
+    are known, and the subscription is in order, none that failed proves that nothing is owed; an
+    invoice of nothing alone does not.
 
-    One that could not be charged and is paid with nothing was forgiven: credit notes took off all that was due.
-    Source: Stripe's pages on subscription statuses, on the transitions of invoices, and on credit notes.
+    One that could not be charged and is paid with nothing was forgiven: credit notes took off all
+    that was due. Source: Stripe's pages on subscription statuses, on the transitions of invoices,
+    and on credit notes.
     """
     if state in OWING or failed:
         return True
@@ -101,8 +107,9 @@ def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | N
 def _failed_at(
     state: State, invoice: Json, attempts: int, failed: Sequence[Json], asked_at: datetime | None
 ) -> datetime | None:
-    """When the oldest one failed. Where Stripe says that all is in order, and an older one turns out to be unpaid, that
-    is now: nobody is shut at once for an invoice that the merchant left open.
+    """When the oldest one failed. Where Stripe says that all is in order, and an older one turns
+    out to be unpaid, that is now: nobody is shut at once for an invoice that the merchant left
+    open.
     """
     newest_failed = any(text(one, "id") == text(invoice, "id") for one in failed)
     if failed and state not in OWING and not newest_failed:
@@ -112,15 +119,21 @@ def _failed_at(
 
 
 def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
-    """The newest time of anything that the object shows; when it was last changed it does not say."""
+    """The newest time of anything that the object shows; when it was last changed it does not
+    say.
+    """
     invoice = part(told, "latest_invoice")
     transitions = part(invoice, "status_transitions")
     times = [time(told, name) for name in ("created", "start_date", "canceled_at", "ended_at")]
     times += [time(item, "current_period_start") for item in parts(part(told, "items"), "data")]
     times += [time(invoice, "created"), *(time(transitions, name) for name in transitions)]
     times.append(time(part(part(told, "status_details"), "paused"), "transitioned_at"))
-    latest = None if asked_at is None else asked_at + _CLOCKS_APART  # a period may be told before it begins
-    return max((at for at in times if at is not None and (latest is None or at <= latest)), default=None)
+    latest = (
+        None if asked_at is None else asked_at + _CLOCKS_APART
+    )  # a period may be told before it begins
+    return max(
+        (at for at in times if at is not None and (latest is None or at <= latest)), default=None
+    )
 
 
 def of_checkout(
@@ -148,9 +161,13 @@ def of_checkout(
 
 
 def _cancels(told: Json) -> bool:
-    """Under flexible billing it is told as a time, which may be a later one than the period's end."""
+    """Under flexible billing it is told as a time, which may be a later one than the period's
+    end.
+    """
     at, end = time(told, "cancel_at"), _period_end(told)
-    return told.get("cancel_at_period_end") is True or (at is not None and end is not None and at <= end)
+    return told.get("cancel_at_period_end") is True or (
+        at is not None and end is not None and at <= end
+    )
 
 
 def _period_end(told: Json) -> datetime | None:
@@ -172,16 +189,24 @@ def _paused_by(told: Json) -> str | None:
 
 
 def _paid_until(told: Json, state: State, invoice: Json, failed: Sequence[Json]) -> datetime | None:
-    """The end of the period that runs, if its invoice was paid: Stripe moves it on before the customer pays.
+    """The end of the period that runs, if its invoice was paid: Stripe moves it on before the
+    customer pays.
 
-    None where it was not: what was recorded while it was paid stands. So, too, where another one of the period's
-    invoices could not be paid: the newest may be a small one. A trial lasts as agreed.
+    None where it was not: what was recorded while it was paid stands. So, too, where another one of
+    the period's invoices could not be paid: the newest may be a small one. A trial lasts as agreed.
     """
     if text(invoice, "status") != "paid":
         return time(told, "trial_end") if state is State.TRIALING else None
     begin = _period_begin(told)
-    ends = [time(part(line, "period"), "end") for one in failed for line in parts(part(one, "lines"), "data")]
+    ends = [
+        time(part(line, "period"), "end")
+        for one in failed
+        for line in parts(part(one, "lines"), "data")
+    ]
     if any(at is None or begin is None or at > begin for at in ends):
         return None
-    times = [_period_end(told), time(told, "trial_end") if invoice.get("amount_paid") == 0 else None]
+    times = [
+        _period_end(told),
+        time(told, "trial_end") if invoice.get("amount_paid") == 0 else None,
+    ]
     return max((at for at in times if at is not None), default=None)

@@ -1,6 +1,8 @@
-"""One-time payments by Stripe Checkout; Stripe takes the money itself when the customer completes the session.
+"""One-time payments by Stripe Checkout; Stripe takes the money itself when the customer completes
+the session.
 
-Source: Stripe's checkout sessions (`mode=payment`); a session's metadata is not copied to its payment.
+Source: Stripe's checkout sessions (`mode=payment`); a session's metadata is not copied to its
+payment.
 """
 
 from typing import Any
@@ -24,7 +26,13 @@ def minor(amount: Money) -> int:
 
 
 async def create(
-    api: Any, *, organization_id: str, amount: Money, return_url: str, cancel_url: str, idempotency_key: str
+    api: Any,
+    *,
+    organization_id: str,
+    amount: Money,
+    return_url: str,
+    cancel_url: str,
+    idempotency_key: str,
 ) -> TopUpLink:
     price = {
         "currency": amount.currency.lower(),
@@ -41,7 +49,9 @@ async def create(
         "cancel_url": cancel_url,
     }
     try:
-        made = await told(api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key}))
+        made = await told(
+            api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key})
+        )
     except ProviderRefused as refused:
         if refused.code in _OUT_OF_RANGE:
             raise BadAmount(f"Stripe takes no payment of {amount}: {refused.code}") from refused
@@ -60,6 +70,8 @@ async def settle(api: Any, session_id: str) -> TopUp:
     intent_id, status = id_of(session, "payment_intent"), text(session, "status")
     if status == "complete" and intent_id is not None:
         expand = {"expand": ["latest_charge"]}
-        payment = payments.of_intent(await told(api.payment_intents.retrieve_async(intent_id, expand)))
+        payment = payments.of_intent(
+            await told(api.payment_intents.retrieve_async(intent_id, expand))
+        )
         return TopUp(open=False, payment=payment)
     return TopUp(open=status not in ("complete", "expired"))

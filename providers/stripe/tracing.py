@@ -1,7 +1,9 @@
-"""Finds whose something at Stripe is, by what each object says of the ones it belongs to; believes no webhook.
+"""Finds whose something at Stripe is, by what each object says of the ones it belongs to; believes
+no webhook.
 
-Source: Stripe's API 2026-10-28.endive: a dispute and a refund name a payment intent, an invoice payment leads from that
-to the invoice and its subscription; subscriptions, intents, invoices and customers carry the host's metadata.
+Source: Stripe's API 2026-10-28.endive: a dispute and a refund name a payment intent, an invoice
+payment leads from that to the invoice and its subscription; subscriptions, intents, invoices and
+customers carry the host's metadata.
 """
 
 from collections.abc import Awaitable
@@ -26,13 +28,19 @@ class Tracing:
         self._gathered = Gathered()
         self._seen: set[str] = set()
 
-    async def trace(self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None) -> Clues:
+    async def trace(
+        self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
+    ) -> Clues:
         """Raises `NotFound` where Stripe has none of them."""
         match money:
             case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
-                await self._of_intent(await self._look(self._api.disputes.retrieve_async(named(id_))))
+                await self._of_intent(
+                    await self._look(self._api.disputes.retrieve_async(named(id_)))
+                )
             case MoneyReference(kind=MoneyObject.REFUND, id=id_):
-                await self._of_intent(await self._look(self._api.refunds.retrieve_async(named(id_))))
+                await self._of_intent(
+                    await self._look(self._api.refunds.retrieve_async(named(id_)))
+                )
             case MoneyReference(id=id_):
                 await self._payment(id_)
             case None if payment_id is not None:
@@ -58,7 +66,9 @@ class Tracing:
             return
         await self._look(self._api.payment_intents.retrieve_async(named(id_)))
         paid = {"type": "payment_intent", "payment_intent": id_}
-        found = await told(self._api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]}))
+        found = await told(
+            self._api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]})
+        )
         for one in parts(found, "data"):
             await self._invoice(part(one, "invoice"))
 
@@ -81,7 +91,9 @@ class Tracing:
         subscription = await self._look(self._api.subscriptions.retrieve_async(named(id_)))
         for item in parts(part(subscription, "items"), "data"):
             price = part(item, "price")
-            self._gathered.plan_ids += [one for one in (text(price, "id"), id_of(price, "product")) if one is not None]
+            self._gathered.plan_ids += [
+                one for one in (text(price, "id"), id_of(price, "product")) if one is not None
+            ]
 
     async def _look(self, asked: Awaitable[Any]) -> Json:
         """Empty where Stripe has no such thing; whose customer it is, is looked at, too."""
@@ -99,7 +111,13 @@ class Tracing:
     def _note(self, found: Json) -> None:
         names = (organization(found), text(found, "client_reference_id"))
         self._gathered.custom_ids += [one for one in names if one is not None]
-        known = [text(found, name) for name in ("receipt_email", "customer_email", "email", "number")]
-        self._gathered.payer += [one for one in [*known, id_of(found, "customer")] if one is not None]
+        known = [
+            text(found, name) for name in ("receipt_email", "customer_email", "email", "number")
+        ]
+        self._gathered.payer += [
+            one for one in [*known, id_of(found, "customer")] if one is not None
+        ]
         amounts = (amount(found, name) for name in _AMOUNTS)
-        self._gathered.amount = self._gathered.amount or next((one for one in amounts if one is not None), None)
+        self._gathered.amount = self._gathered.amount or next(
+            (one for one in amounts if one is not None), None
+        )

@@ -1,8 +1,10 @@
-"""Reads a verified Stripe webhook into a billing event; it never raises and never takes the event's word for money.
+"""Reads a verified Stripe webhook into a billing event; it never raises and never takes the event's
+word for money.
 
-Sources: Stripe's event types and objects of API 2026-10-28.endive. Events are told in whole seconds and come in any
-order. Of several events for one change only one counts: `invoice.paid`, not `invoice.payment_succeeded`;
-`refund.created`, not `charge.refunded`, whose amount is the sum of all refunds. A thin event names an object only.
+Sources: Stripe's event types and objects of API 2026-10-28.endive. Events are told in whole seconds
+and come in any order. Of several events for one change only one counts: `invoice.paid`, not
+`invoice.payment_succeeded`; `refund.created`, not `charge.refunded`, whose amount is the sum of all
+refunds. A thin event names an object only.
 """
 
 import hashlib
@@ -47,12 +49,15 @@ _KINDS = {
 _STATUS_BY_NAME = {"deleted": "canceled"}
 """Where an event's name is not the status that it tells of."""
 _PAST_DUE = frozenset({"invoice.payment_failed", "invoice.overdue"})
-"""Of a subscription's invoice: the subscription is past due. A first payment that fails makes nothing past due, nor is
-anything closed by it: only what was paid before can be."""
+"""Of a subscription's invoice: the subscription is past due. A first payment that fails makes
+nothing past due, nor is anything closed by it: only what was paid before can be.
+"""
 
 
 def parse(raw: bytes, version: str) -> BillingEvent:
-    """`problem` is set where something needed is missing; all that could be read is filled in all the same."""
+    """`problem` is set where something needed is missing; all that could be read is filled in all
+    the same.
+    """
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     try:
         return event(document(raw), version, fallback_id=digest)
@@ -67,8 +72,9 @@ def parse(raw: bytes, version: str) -> BillingEvent:
 
 
 def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEvent:
-    """An event as it was delivered, or as Stripe lists it. Of another API version, and of a thin event, the ids and the
-    status are all that is believed: enough to close, and nothing else is done on an event's word.
+    """An event as it was delivered, or as Stripe lists it. Of another API version, and of a thin
+    event, the ids and the status are all that is believed: enough to close, and nothing else is
+    done on an event's word.
     """
     thin = text(envelope, "object") == "v2.core.event"
     event_type = (text(envelope, "type") or "").removeprefix("v1.")
@@ -104,15 +110,23 @@ def _another_version(rendered: str, version: str) -> str:
     return f"events are of API version {rendered}: the webhook endpoint has to be of {version}"
 
 
-def _snapshot(event_type: str, subject: Json, occurred_at: datetime | None, *, whole: bool) -> Snapshot | None:
-    """What the event says of the subscription's state, by its object or, where that is left out, by its name."""
+def _snapshot(
+    event_type: str, subject: Json, occurred_at: datetime | None, *, whole: bool
+) -> Snapshot | None:
+    """What the event says of the subscription's state, by its object or, where that is left out, by
+    its name.
+    """
     if event_type.startswith(_SUBSCRIPTION):
         if whole:
             return snapshot(subject, told_at=occurred_at) if subject else None
         named = event_type.removeprefix(_SUBSCRIPTION)
         status = text(subject, "status") or _STATUS_BY_NAME.get(named, named)
         is_told = text(subject, "status") is not None or is_status(status)
-        return of_status(status, told_at=occurred_at, custom_id=organization(subject)) if is_told else None
+        return (
+            of_status(status, told_at=occurred_at, custom_id=organization(subject))
+            if is_told
+            else None
+        )
     if event_type in _PAST_DUE and _subscription_id(event_type, subject) is not None:
         return of_status("past_due", told_at=occurred_at, custom_id=_custom_id(subject))
     return None
@@ -140,11 +154,15 @@ def _subscription_id(event_type: str, subject: Json) -> str | None:
 def _money(event_type: str, kind: EventKind, subject: Json) -> MoneyReference | None:
     id_, named = text(subject, "id"), None
     if event_type == "invoice.paid":
-        named = MoneyObject.SALE if subject.get("amount_paid") != 0 else None  # a trial's first invoice is no payment
+        named = (
+            MoneyObject.SALE if subject.get("amount_paid") != 0 else None
+        )  # a trial's first invoice is no payment
     elif event_type.startswith("checkout.session.") and text(subject, "mode") == "payment":
         named, id_ = MoneyObject.CAPTURE, id_of(subject, "payment_intent")
     elif event_type.startswith("charge.dispute."):
-        named = MoneyObject.DISPUTE  # for what was withdrawn, too: a dispute is one fact, whichever event tells of it
+        named = (
+            MoneyObject.DISPUTE
+        )  # for what was withdrawn, too: a dispute is one fact, whichever event tells of it
     elif kind is EventKind.REFUNDED:
         named = MoneyObject.REFUND
     return MoneyReference(kind=named, id=id_) if named is not None and id_ is not None else None

@@ -1,4 +1,6 @@
-"""Lets Stripe's SDK speak over our own HTTP client, with its time limits; it never retries and never goes sync."""
+"""Lets Stripe's SDK speak over our own HTTP client, with its time limits; it never retries and
+never goes sync.
+"""
 
 from collections.abc import AsyncIterable, Mapping
 from typing import Any, NoReturn
@@ -8,7 +10,9 @@ import stripe
 
 from providers.http import in_words
 
-stripe.enable_telemetry = False  # it would keep an id in the home directory, and send it with every call
+stripe.enable_telemetry = (
+    False  # it would keep an id in the home directory, and send it with every call
+)
 _RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
 
 
@@ -25,7 +29,9 @@ class Wire(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            answer = await self._client.request(method, url, headers=dict(headers), content=post_data)
+            answer = await self._client.request(
+                method, url, headers=dict(headers), content=post_data
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             failure: Exception = stripe.APIConnectionError(  # type: ignore[no-untyped-call]
                 f"no answer from Stripe: {in_words(problem)}"

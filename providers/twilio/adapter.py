@@ -1,4 +1,5 @@
-"""Twilio subaccounts and messages in our words, with the parent's credentials; it never closes a subaccount.
+"""Twilio subaccounts and messages in our words, with the parent's credentials; it never closes a
+subaccount.
 
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
@@ -39,20 +40,31 @@ _MOST_LISTED = 1000
 
 
 class Twilio:
-    """`client` carries the time limits (providers.http.fast_client). `base_url` is another one for a simulator only."""
+    """`client` carries the time limits (providers.http.fast_client). `base_url` is another one for
+    a simulator only.
+    """
 
     def __init__(
-        self, *, client: httpx.AsyncClient, account_sid: str, auth_token: str, base_url: str = API_ORIGIN
+        self,
+        *,
+        client: httpx.AsyncClient,
+        account_sid: str,
+        auth_token: str,
+        base_url: str = API_ORIGIN,
     ) -> None:
         if not account_sid or not auth_token:
             raise ValueError("Twilio needs the parent's account sid and auth token")
-        self._accounts = Client(account_sid, auth_token, http_client=Wire(client, base_url)).api.v2010.accounts
+        self._accounts = Client(
+            account_sid, auth_token, http_client=Wire(client, base_url)
+        ).api.v2010.accounts
 
     async def get_account(self, sid: str) -> Account:
         return reading.account(await _told(lambda: self._account(sid).fetch_async()))
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
-        """Set it and read it back. A closed subaccount counts as suspended; it can never be active again."""
+        """Set it and read it back. A closed subaccount counts as suspended; it can never be active
+        again.
+        """
         if want is AccountStatus.CLOSED:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
         refusal: ProviderRefused | None = None
@@ -61,7 +73,9 @@ class Twilio:
         except ProviderRefused as refused:
             refusal = refused
         account = await self.get_account(sid)
-        if account.status is want or (account.status is AccountStatus.CLOSED and want is AccountStatus.SUSPENDED):
+        if account.status is want or (
+            account.status is AccountStatus.CLOSED and want is AccountStatus.SUSPENDED
+        ):
             return account
         raise _why_not(account, want, refusal)
 
@@ -72,7 +86,10 @@ class Twilio:
         try:
             told = await _told(
                 lambda: self._account(message.account_sid).messages.create_async(
-                    to=message.to, body=message.body, status_callback=message.status_callback, **sender
+                    to=message.to,
+                    body=message.body,
+                    status_callback=message.status_callback,
+                    **sender,
                 )
             )
         except NotTaken as problem:
@@ -88,42 +105,65 @@ class Twilio:
             return _refused(refusal)
         status = reading.delivery_status(told.status)
         if not told.sid or status is None:
-            return Unknown(reason="Twilio answered a success without a message sid or a known status")
+            return Unknown(
+                reason="Twilio answered a success without a message sid or a known status"
+            )
         return Accepted(sid=told.sid, status=status)
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
-        return reading.message(await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()))
+        return reading.message(
+            await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async())
+        )
 
     async def sent_since(
         self, account_sid: str, since: datetime, *, to: str | None = None, most_pages: int = 20
     ) -> SentSince:
-        """Outbound messages that were created since a time, to one number or to any, the newest first.
+        """Outbound messages that were created since a time, to one number or to any, the newest
+        first.
 
-        Twilio filters by the day of sending only, and not at all what was not sent yet, so the list is read from its
-        beginning: it is "sorted by the DateSent field, with the most recent messages appearing first". A page of older
-        messages alone is its end for us.
+        Twilio filters by the day of sending only, and not at all what was not sent yet, so the list
+        is read from its beginning: it is "sorted by the DateSent field, with the most recent
+        messages appearing first". A page of older messages alone is its end for us.
         """
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = self._account(account_sid).messages
-        page = await _told(lambda: messages.page_async(page_size=_MOST_LISTED, **({} if to is None else {"to": to})))
+        page = await _told(
+            lambda: messages.page_async(
+                page_size=_MOST_LISTED, **({} if to is None else {"to": to})
+            )
+        )
         found: list[SentMessage] = []
         for _ in range(most_pages):
             listed = [reading.message(one) for one in page]
-            found += [one for one in listed if one.outbound and (one.created_at is None or one.created_at >= oldest)]
+            found += [
+                one
+                for one in listed
+                if one.outbound and (one.created_at is None or one.created_at >= oldest)
+            ]
             following = page.next_page_url
-            if following is None or all(one.newest is not None and one.newest < oldest for one in listed):
+            if following is None or all(
+                one.newest is not None and one.newest < oldest for one in listed
+            ):
                 return SentSince(messages=tuple(found), complete=True)
             page = await _told(partial(messages.get_page_async, following))
         return SentSince(messages=tuple(found), complete=False)
 
-    async def list_messages(self, account_sid: str, day: date, *, page: str | None = None) -> MessagePage:
-        """What was sent on a day (UTC), a thousand at a time; `page` is the `next` of the page before."""
+    async def list_messages(
+        self, account_sid: str, day: date, *, page: str | None = None
+    ) -> MessagePage:
+        """What was sent on a day (UTC), a thousand at a time; `page` is the `next` of the page
+        before.
+        """
         messages = self._account(account_sid).messages
         if page is None:
-            told = await _told(lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED))
+            told = await _told(
+                lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED)
+            )
         else:
             told = await _told(lambda: messages.get_page_async(page))
-        return MessagePage(messages=tuple(reading.message(one) for one in told), next=told.next_page_url)
+        return MessagePage(
+            messages=tuple(reading.message(one) for one in told), next=told.next_page_url
+        )
 
     def _account(self, sid: str) -> Any:
         return self._accounts(_checked(sid))
@@ -133,11 +173,19 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
     if account.status is AccountStatus.CLOSED or (refusal is not None and refusal.code == _CLOSED):
         return AlreadyTerminal("the subaccount is closed", code=_CLOSED)
     if refusal is None:
-        return ProviderUnavailable(f"Twilio was told {want.value}, but still says {account.status.value}")
+        return ProviderUnavailable(
+            f"Twilio was told {want.value}, but still says {account.status.value}"
+        )
     if refusal.code == _SUSPENDED_BY_TWILIO:
-        return AlreadyTerminal("Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference)
-    if refusal.code == _PARENT_SUSPENDED or delivery_failure.suspended(reading.number(refusal.code)):
-        return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)  # ends when it is paid
+        return AlreadyTerminal(
+            "Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference
+        )
+    if refusal.code == _PARENT_SUSPENDED or delivery_failure.suspended(
+        reading.number(refusal.code)
+    ):
+        return ProviderUnavailable(
+            "Twilio suspended the parent account", code=refusal.code
+        )  # ends when it is paid
     return refusal
 
 
@@ -145,19 +193,27 @@ def _refused(refusal: ProviderRefused) -> Refused:
     if refusal.code in _WRONG_CREDENTIALS:
         raise refusal
     code = reading.number(refusal.code) or 0
-    return Refused(code=code, message=str(refusal), account_suspended=delivery_failure.suspended(code))
+    return Refused(
+        code=code, message=str(refusal), account_suspended=delivery_failure.suspended(code)
+    )
 
 
 def _checked(sid: str) -> str:
-    """The SDK writes sids into paths as they are, so one out of a webhook must not carry `/` or `..`."""
+    """The SDK writes sids into paths as they are, so one out of a webhook must not carry `/` or
+    `..`.
+    """
     if not reading.SID.fullmatch(sid):
         raise NotFound(f"{sid!r} is no sid of Twilio's", code="NOT_A_SID")
     return sid
 
 
 async def _told(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """The SDK's answer; where it cannot read Twilio's, that is an outage of Twilio's, not an accident of ours."""
+    """The SDK's answer; where it cannot read Twilio's, that is an outage of Twilio's, not an
+    accident of ours.
+    """
     try:
         return await ask()
     except (TwilioException, KeyError, TypeError, AttributeError) as error:
-        raise ProviderUnavailable(f"Twilio answered what its SDK cannot read: {error}", code="UNREADABLE") from error
+        raise ProviderUnavailable(
+            f"Twilio answered what its SDK cannot read: {error}", code="UNREADABLE"
+        ) from error

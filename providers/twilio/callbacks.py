@@ -1,7 +1,9 @@
-"""Verifies and reads Twilio's status callbacks; a callback that cannot be verified is false, never an exception.
+"""Verifies and reads Twilio's status callbacks; a callback that cannot be verified is false, never
+an exception.
 
-Sources: twilio 9.13.0 `twilio/request_validator.py`; Twilio's "Webhooks security" page: the key is the primary auth
-token of the account that owns the message, and the URL is the one Twilio called (before any proxy).
+Sources: twilio 9.13.0 `twilio/request_validator.py`; Twilio's "Webhooks security" page: the key is
+the primary auth token of the account that owns the message, and the URL is the one Twilio called
+(before any proxy).
 """
 
 from collections.abc import Sequence
@@ -19,29 +21,37 @@ _ASKED_TO_REPEAT = "#rc=5&rp=all"
 
 
 def callback_url(public_url: str, attempt_id: str) -> str:
-    """Where Twilio calls back about an attempt, and how often: at most five times more, within 15 seconds in all.
+    """Where Twilio calls back about an attempt, and how often: at most five times more, within 15
+    seconds in all.
 
-    Left to itself it tries once more, and only where it could not connect. The overrides stand in the fragment, which
-    is part of neither the request nor its signature (Twilio's "Webhooks: Connection Overrides": `rc`, 0 to 5, 1 unless
-    given; `rp`, one or more of 4xx, 5xx, ct, rt or all, `ct` unless given; `tt`, 15000 ms at most).
+    Left to itself it tries once more, and only where it could not connect. The overrides stand in
+    the fragment, which is part of neither the request nor its signature (Twilio's "Webhooks:
+    Connection Overrides": `rc`, 0 to 5, 1 unless given; `rp`, one or more of 4xx, 5xx, ct, rt or
+    all, `ct` unless given; `tt`, 15000 ms at most).
     """
     return f"{public_url}/webhooks/twilio/status?attempt={attempt_id}{_ASKED_TO_REPEAT}"
 
 
 def verify_callback(url: str, params: Params, signature: str, auth_token: str) -> bool:
-    """`params` are the form's pairs or its raw body; blank and repeated ones count for the signature."""
+    """`params` are the form's pairs or its raw body; blank and repeated ones count for the
+    signature.
+    """
     if not auth_token or not signature:
         return False  # an empty token signs with an empty key, which anyone can do
     try:
         if isinstance(params, bytes) and "bodySHA256" in parse_qs(urlsplit(url).query):
-            return bool(RequestValidator(auth_token).validate(url, params.decode("utf-8"), signature))
+            return bool(
+                RequestValidator(auth_token).validate(url, params.decode("utf-8"), signature)
+            )
         return bool(RequestValidator(auth_token).validate(url, _Form(pairs(params)), signature))
     except (ValueError, TypeError):  # a URL or a body that cannot be read
         return False
 
 
 def parse_callback(url: str, params: Params) -> StatusCallback | None:
-    """None where it is no status callback. Says nothing about who sent it: verify with the account's token first."""
+    """None where it is no status callback. Says nothing about who sent it: verify with the
+    account's token first.
+    """
     try:
         fields = dict(pairs(params))
         attempt = parse_qs(urlsplit(url).query).get("attempt", [None])[-1]
@@ -64,11 +74,15 @@ def pairs(params: Params) -> list[tuple[str, str]]:
     """Raises `ValueError` for a body that is no form."""
     if not isinstance(params, bytes):
         return list(params)
-    return parse_qsl(params.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    return parse_qsl(
+        params.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+    )
 
 
 class _Form:
-    """The form as the SDK's validator asks for it, so that a repeated field keeps all its values."""
+    """The form as the SDK's validator asks for it, so that a repeated field keeps all its
+    values.
+    """
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}

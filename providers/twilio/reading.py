@@ -1,4 +1,6 @@
-"""Translates what the Twilio SDK hands out into our words; an unknown status or price is None, never a guess."""
+"""Translates what the Twilio SDK hands out into our words; an unknown status or price is None,
+never a guess.
+"""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +19,9 @@ def account(told: Any) -> Account:
     try:
         status = AccountStatus(told.status)
     except ValueError as error:
-        raise ProviderUnavailable(f"Twilio told an account status unknown to us: {told.status!r}") from error
+        raise ProviderUnavailable(
+            f"Twilio told an account status unknown to us: {told.status!r}"
+        ) from error
     return Account(
         sid=told.sid or "",
         status=status,
@@ -36,10 +40,13 @@ def message(told: Any) -> SentMessage:
         status=delivery_status(told.status),
         error_code=number(told.error_code),
         price=price(told.price, told.price_unit),
-        segments=number(told.num_segments) or None,  # "0" until a Messaging Service has chosen its sender
+        segments=number(told.num_segments)
+        or None,  # "0" until a Messaging Service has chosen its sender
         created_at=_time(told.date_created),
         sent_at=_time(told.date_sent),
-        senders=tuple(one for one in (told.from_, told.messaging_service_sid) if isinstance(one, str) and one),
+        senders=tuple(
+            one for one in (told.from_, told.messaging_service_sid) if isinstance(one, str) and one
+        ),
         outbound=str(told.direction or "").startswith("outbound"),
     )
 

@@ -1,7 +1,9 @@
-"""Carries the Twilio SDK's requests over an httpx client, with its own time limits; it never retries.
+"""Carries the Twilio SDK's requests over an httpx client, with its own time limits; it never
+retries.
 
-The SDK's own asynchronous client passes `timeout=None` on every call, which for aiohttp is no limit at all, and its
-retry option repeats a POST after a 5xx, which may send twice (twilio 9.13.0, `twilio/http/async_http_client.py`).
+The SDK's own asynchronous client passes `timeout=None` on every call, which for aiohttp is no limit
+at all, and its retry option repeats a POST after a 5xx, which may send twice (twilio 9.13.0,
+`twilio/http/async_http_client.py`).
 """
 
 import json
@@ -21,7 +23,9 @@ NO_ANSWER = "NO_ANSWER"
 
 
 class NotTaken(ProviderUnavailable):
-    """Never connected, or 429: "never processed, always safe to retry" (Twilio's page on error 20429)."""
+    """Never connected, or 429: "never processed, always safe to retry" (Twilio's page on error
+    20429).
+    """
 
 
 class Wire(AsyncHttpClient):  # type: ignore[misc]
@@ -48,14 +52,22 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
         at = self._base_url + url.removeprefix(API_ORIGIN)
         try:
             response = await self._client.request(
-                method, at, params=params, data=data, headers=headers, auth=auth, follow_redirects=False
+                method,
+                at,
+                params=params,
+                data=data,
+                headers=headers,
+                auth=auth,
+                follow_redirects=False,
             )
         except httpx.TransportError as error:
             raise _no_answer(error) from error
         if not response.is_success:
             raise _failure(response)
         if not isinstance(_json(response), dict):
-            raise ProviderUnavailable("Twilio answered a success that is not JSON", code="UNREADABLE")
+            raise ProviderUnavailable(
+                "Twilio answered a success that is not JSON", code="UNREADABLE"
+            )
         return Response(response.status_code, response.text, response.headers)
 
 
@@ -65,7 +77,9 @@ def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
 
 
 def _failure(response: httpx.Response) -> ProviderError:
-    """A 4xx without a code of Twilio's comes from a gateway before it, and says nothing about what was asked."""
+    """A 4xx without a code of Twilio's comes from a gateway before it, and says nothing about what
+    was asked.
+    """
     told = _json(response)
     fields = told if isinstance(told, dict) else {}
     code = str(fields.get("code") or response.status_code)
@@ -73,11 +87,15 @@ def _failure(response: httpx.Response) -> ProviderError:
     message = f"Twilio answered {response.status_code} (code {code}): {words}"[:500]
     reference = response.headers.get("twilio-request-id", "")
     if response.status_code == 429:
-        return NotTaken(message, code=code, reference=reference, retry_after=retry_after(response.headers))
+        return NotTaken(
+            message, code=code, reference=reference, retry_after=retry_after(response.headers)
+        )
     if response.status_code == 401 or (400 <= response.status_code < 500 and "code" in fields):
         kind = NotFound if response.status_code == 404 else ProviderRefused
         return kind(message, code=code, reference=reference)
-    return ProviderUnavailable(message, code=code, reference=reference, retry_after=retry_after(response.headers))
+    return ProviderUnavailable(
+        message, code=code, reference=reference, retry_after=retry_after(response.headers)
+    )
 
 
 def _json(response: httpx.Response) -> Any:

@@ -34,7 +34,9 @@ _TOKEN = "/v1/oauth2/token"
 
 
 class PayPalSimulator:
-    """Serve it with `simulators.serving.serve`; state, deliveries, lifecycle, moves and faults may be used directly."""
+    """Serve it with `simulators.serving.serve`; state, deliveries, lifecycle, moves and faults may
+    be used directly.
+    """
 
     def __init__(
         self,
@@ -111,7 +113,9 @@ class PayPalSimulator:
                 Route(_TOKEN, self.tokens.issue, methods=["POST"]),
                 Route(_CERTIFICATES + "{id}", notifications.certificate),
                 Route(ISSUERS + "{name}", notifications.issuer),
-                *SubscriptionsApi(self.state, self.lifecycle, self.resources, self.deliveries).routes(),
+                *SubscriptionsApi(
+                    self.state, self.lifecycle, self.resources, self.deliveries
+                ).routes(),
                 *OrdersApi(self.state, self.moves, self.resources, self.deliveries).routes(),
                 *PaymentsApi(self.state, self.resources).routes(),
                 *notifications.routes(),

@@ -1,8 +1,9 @@
-"""The keys that sign webhooks: a root and an issuing authority made at the start, and the certificates they issue.
+"""The keys that sign webhooks: a root and an issuing authority made at the start, and the
+certificates they issue.
 
-As genuine ones do (recorded from two of PayPal's hosts), a certificate's URL serves the leaf alone. Who issued it is
-found by the leaf's authority information access, over plain http and in DER, as DigiCert's are
-(`http://cacerts.digicert.com/….crt`).
+As genuine ones do (recorded from two of PayPal's hosts), a certificate's URL serves the leaf alone.
+Who issued it is found by the leaf's authority information access, over plain http and in DER, as
+DigiCert's are (`http://cacerts.digicert.com/….crt`).
 """
 
 import zlib
@@ -41,7 +42,9 @@ class Leaf:
     pem: bytes
     """The certificate alone."""
 
-    def sign(self, transmission_id: str, transmission_time: str, webhook_id: str, body: bytes) -> str:
+    def sign(
+        self, transmission_id: str, transmission_time: str, webhook_id: str, body: bytes
+    ) -> str:
         text = signed_text(transmission_id, transmission_time, webhook_id, body)
         return b64encode(self.key.sign(text, PKCS1v15(), hashes.SHA256())).decode()
 
@@ -61,13 +64,17 @@ class _Signing:
     key: RSAPrivateKey
 
 
-def signed_text(transmission_id: str, transmission_time: str, webhook_id: str, body: bytes) -> bytes:
+def signed_text(
+    transmission_id: str, transmission_time: str, webhook_id: str, body: bytes
+) -> bytes:
     """Only the body's CRC-32 is signed, as a decimal number: so it is at PayPal."""
     return f"{transmission_id}|{transmission_time}|{webhook_id}|{zlib.crc32(body)}".encode()
 
 
 class Authority:
-    """Issues a certificate of each kind for each address, at the first use: a key takes a tenth of a second to make."""
+    """Issues a certificate of each kind for each address, at the first use: a key takes a tenth of
+    a second to make.
+    """
 
     def __init__(self, name: str = "Simulated PayPal webhook CA") -> None:
         self._root = _Signing(_common_name(f"{name} root"), _new_key())
@@ -128,7 +135,9 @@ class Authority:
             AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_url)
         )
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._issuing.key.public_key())
+        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            self._issuing.key.public_key()
+        )
         certificate = (
             _builder(subject, self._issuing.name, key, now - timedelta(days=365), ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -159,8 +168,12 @@ def _authority(one: _Signing, by: _Signing, *, path_length: int) -> x509.Certifi
         _builder(one.name, by.name, one.key, now - years, now + years)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(one.key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(one.key.public_key()), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False
+        )
         .sign(by.key, hashes.SHA256())
     )
 

@@ -1,4 +1,6 @@
-"""The PayPal simulator's control plane: what a buyer, dunning or an operator does, by one call under /_sim/."""
+"""The PayPal simulator's control plane: what a buyer, dunning or an operator does, by one call
+under /_sim/.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,10 +23,17 @@ Action = Callable[[Subscription, dict[str, Any]], list[Event]]
 
 
 class Control:
-    """Every answer is `{"object": …, "events": […]}`; `at` sets the time of it, `deliver` false keeps it back."""
+    """Every answer is `{"object": …, "events": […]}`; `at` sets the time of it, `deliver` false
+    keeps it back.
+    """
 
     def __init__(
-        self, state: State, lifecycle: Lifecycle, moves: MoneyMoves, deliveries: Deliveries, resources: Resources
+        self,
+        state: State,
+        lifecycle: Lifecycle,
+        moves: MoneyMoves,
+        deliveries: Deliveries,
+        resources: Resources,
     ) -> None:
         self.state = state
         self.lifecycle = lifecycle
@@ -38,9 +47,15 @@ class Control:
                 it, at_of(asked), by=asked.get("by", "nonpayment"), note=asked.get("note")
             ),
             "pay": lambda it, asked: lifecycle.pay(it, at_of(asked), amount_of(asked)),
-            "activate": lambda it, asked: lifecycle.activate(it, at_of(asked), note=asked.get("note")),
-            "cancel": lambda it, asked: lifecycle.end(it, "CANCELLED", at_of(asked), asked.get("note")),
-            "expire": lambda it, asked: lifecycle.end(it, "EXPIRED", at_of(asked), asked.get("note")),
+            "activate": lambda it, asked: lifecycle.activate(
+                it, at_of(asked), note=asked.get("note")
+            ),
+            "cancel": lambda it, asked: lifecycle.end(
+                it, "CANCELLED", at_of(asked), asked.get("note")
+            ),
+            "expire": lambda it, asked: lifecycle.end(
+                it, "EXPIRED", at_of(asked), asked.get("note")
+            ),
             "update": self._update,
             "freeze_reads": self._freeze_reads,
             "thaw_reads": self._thaw_reads,
@@ -65,7 +80,9 @@ class Control:
         ]
 
     async def create(self, request: Request) -> Response:
-        """An ACTIVE subscription with its first payment, or another status where one is asked for."""
+        """An ACTIVE subscription with its first payment, or another status where one is asked
+        for.
+        """
         asked = await read_json(request)
         subscription, events = self._create(asked)
         if "status" in asked:
@@ -92,14 +109,20 @@ class Control:
 
     async def list_all(self, _: Request) -> Response:
         return JSONResponse(
-            {"subscriptions": [self.resources.subscription(each) for each in self.state.subscriptions.values()]}
+            {
+                "subscriptions": [
+                    self.resources.subscription(each) for each in self.state.subscriptions.values()
+                ]
+            }
         )
 
     async def act(self, request: Request) -> Response:
         asked = await read_json(request)
         subscription = self.state.subscriptions[request.path_params["id"]]
         events = self.actions[request.path_params["action"]](subscription, asked)
-        return self._done(self.resources.subscription(subscription, "last_failed_payment"), events, asked)
+        return self._done(
+            self.resources.subscription(subscription, "last_failed_payment"), events, asked
+        )
 
     async def act_on_many(self, request: Request) -> Response:
         """The same to every subscription in `ids`, or to each whose id starts with I-{prefix}."""
@@ -109,7 +132,9 @@ class Control:
             chosen = [self.state.subscriptions[each] for each in asked["ids"]]
         else:
             start = f"I-{asked['prefix']}"
-            chosen = [each for name, each in self.state.subscriptions.items() if name.startswith(start)]
+            chosen = [
+                each for name, each in self.state.subscriptions.items() if name.startswith(start)
+            ]
         events = [event for subscription in chosen for event in action(subscription, asked)]
         if asked.get("deliver", True):
             self.deliveries.deliver(events)
@@ -131,7 +156,10 @@ class Control:
     async def sell_once(self, request: Request) -> Response:
         asked = await read_json(request)
         sale, events = self.moves.sell_once(
-            Decimal(asked["amount"]), asked.get("currency", "USD"), custom=asked.get("custom"), at=at_of(asked)
+            Decimal(asked["amount"]),
+            asked.get("currency", "USD"),
+            custom=asked.get("custom"),
+            at=at_of(asked),
         )
         return self._done(self.resources.sale(sale), events, asked)
 
@@ -145,7 +173,9 @@ class Control:
 
     async def list_payments(self, request: Request) -> Response:
         wanted = request.query_params.get("subscription_id")
-        sales = [each for each in self.state.sales.values() if wanted in (None, each.subscription_id)]
+        sales = [
+            each for each in self.state.sales.values() if wanted in (None, each.subscription_id)
+        ]
         return JSONResponse(
             {
                 "sales": [self.resources.sale(each) for each in sales],
@@ -164,21 +194,28 @@ class Control:
         asked = await read_json(request)
         payment = self.state.payment(request.path_params["id"])
         reason = asked.get("reason", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
-        dispute, events = self.moves.open_dispute(payment, reason=reason, amount=amount_of(asked), at=at_of(asked))
+        dispute, events = self.moves.open_dispute(
+            payment, reason=reason, amount=amount_of(asked), at=at_of(asked)
+        )
         return self._done(self.resources.dispute(dispute), events, asked)
 
     async def move_dispute(self, request: Request) -> Response:
         asked = await read_json(request)
         dispute = self.state.disputes[request.path_params["id"]]
         events = self.moves.move_dispute(
-            dispute, status=asked.get("status", "RESOLVED"), outcome=asked.get("outcome"), at=at_of(asked)
+            dispute,
+            status=asked.get("status", "RESOLVED"),
+            outcome=asked.get("outcome"),
+            at=at_of(asked),
         )
         return self._done(self.resources.dispute(dispute), events, asked)
 
     async def _pay_back(self, request: Request, *, reversal: bool) -> Response:
         asked = await read_json(request)
         payment = self.state.payment(request.path_params["id"])
-        refund, events = self.moves.refund(payment, amount_of(asked), at_of(asked), reversal=reversal)
+        refund, events = self.moves.refund(
+            payment, amount_of(asked), at_of(asked), reversal=reversal
+        )
         return self._done(self.resources.refund(refund), events, asked)
 
     def _create(self, asked: dict[str, Any]) -> tuple[Subscription, list[Event]]:
@@ -196,13 +233,18 @@ class Control:
 
     def _fail_payment(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
         """`counted` false: PayPal will try again before it counts the failure."""
-        reason, counted = asked.get("reason_code", "PAYMENT_DENIED"), bool(asked.get("counted", True))
+        reason, counted = (
+            asked.get("reason_code", "PAYMENT_DENIED"),
+            bool(asked.get("counted", True)),
+        )
         return self.lifecycle.fail_payment(
             it, at_of(asked), reason_code=reason, amount=amount_of(asked), counted=counted
         )
 
     def _update(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
-        """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture is refused with."""
+        """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture
+        is refused with.
+        """
         now = at_of(asked) or self.lifecycle.moment(it)
         it.custom_id = asked.get("custom_id", it.custom_id)
         it.capture_issue = asked.get("capture_issue", it.capture_issue)

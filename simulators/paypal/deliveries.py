@@ -1,4 +1,6 @@
-"""Signs deliveries as PayPal does: the CRC-32 of the body, with a certificate under the simulator's root."""
+"""Signs deliveries as PayPal does: the CRC-32 of the body, with a certificate under the simulator's
+root.
+"""
 
 import uuid
 from datetime import datetime
@@ -10,7 +12,9 @@ from simulators.paypal.state import State, to_time
 
 
 class Deliveries(deliveries.Deliveries):
-    def __init__(self, state: State, resources: Resources, authority: Authority, *, limit: int = 50) -> None:
+    def __init__(
+        self, state: State, resources: Resources, authority: Authority, *, limit: int = 50
+    ) -> None:
         super().__init__(limit=limit)
         self.state = state
         self.resources = resources

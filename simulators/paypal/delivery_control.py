@@ -1,4 +1,6 @@
-"""The control plane of webhook delivery: send, repeat, reorder, hold back, sign only, and look at what happened."""
+"""The control plane of webhook delivery: send, repeat, reorder, hold back, sign only, and look at
+what happened.
+"""
 
 from base64 import b64decode, b64encode
 from datetime import timedelta
@@ -19,7 +21,9 @@ from simulators.transmissions import Delivery
 
 
 class DeliveryControl:
-    def __init__(self, state: State, events: Events, deliveries: Deliveries, tokens: Tokens) -> None:
+    def __init__(
+        self, state: State, events: Events, deliveries: Deliveries, tokens: Tokens
+    ) -> None:
         self.state = state
         self.events = events
         self.deliveries = deliveries
@@ -49,24 +53,38 @@ class DeliveryControl:
 
     async def register(self, request: Request) -> Response:
         asked = await read_json(request)
-        webhook = self.deliveries.register(asked["url"], asked.get("event_types", ["*"]), asked.get("id"))
+        webhook = self.deliveries.register(
+            asked["url"], asked.get("event_types", ["*"]), asked.get("id")
+        )
         return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
 
     async def list_events(self, _: Request) -> Response:
         return JSONResponse({"events": [event.body for event in self.events.all.values()]})
 
     async def send(self, request: Request) -> Response:
-        """Any bytes as an event, signed as they are; `headers` replace or add to the signed ones."""
+        """Any bytes as an event, signed as they are; `headers` replace or add to the signed
+        ones.
+        """
         asked = await read_json(request)
         event = self.events.add_raw(_raw(asked))
-        sent = self.deliveries.deliver([event], headers=asked.get("headers")) if asked.get("deliver", True) else []
-        return JSONResponse({"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201)
+        sent = (
+            self.deliveries.deliver([event], headers=asked.get("headers"))
+            if asked.get("deliver", True)
+            else []
+        )
+        return JSONResponse(
+            {"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201
+        )
 
     async def redeliver(self, request: Request) -> Response:
         """`times` new transmissions of one event, at the same time."""
         asked = await read_json(request)
         event = self.events.all[request.path_params["id"]]
-        return _deliveries(self.deliveries.deliver([event] * int(asked.get("times", 1)), only=asked.get("webhook_ids")))
+        return _deliveries(
+            self.deliveries.deliver(
+                [event] * int(asked.get("times", 1)), only=asked.get("webhook_ids")
+            )
+        )
 
     async def deliver_in_order(self, request: Request) -> Response:
         """The events named, in this order, each posted once before the next is."""
@@ -91,7 +109,9 @@ class DeliveryControl:
 
     async def release(self, request: Request) -> Response:
         asked = await read_json(request)
-        return _deliveries(self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0)))
+        return _deliveries(
+            self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0))
+        )
 
     async def sign(self, request: Request) -> Response:
         """Headers and body for a caller that posts them itself; nothing is delivered."""
@@ -99,7 +119,11 @@ class DeliveryControl:
         raw = self.events.all[asked["event_id"]].raw if "event_id" in asked else _raw(asked)
         webhook_id = asked.get("webhook_id") or next(iter(self.deliveries.webhooks))
         headers = self.deliveries.signed_headers(
-            raw, webhook_id, at=at_of(asked), certificate=_kind(asked), transmission_id=asked.get("transmission_id")
+            raw,
+            webhook_id,
+            at=at_of(asked),
+            certificate=_kind(asked),
+            transmission_id=asked.get("transmission_id"),
         )
         return JSONResponse(
             {
@@ -133,7 +157,9 @@ class DeliveryControl:
 
     async def set_clock(self, request: Request) -> Response:
         """Every time that the simulator tells is the real one plus the offset."""
-        self.state.clock_offset = timedelta(seconds=float((await read_json(request))["offset_seconds"]))
+        self.state.clock_offset = timedelta(
+            seconds=float((await read_json(request))["offset_seconds"])
+        )
         return JSONResponse({"now": self.state.now().isoformat()})
 
     async def counts(self, _: Request) -> Response:

@@ -7,7 +7,10 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 _NAMES = {
-    400: ("INVALID_REQUEST", "Request is not well-formed, syntactically incorrect, or violates schema."),
+    400: (
+        "INVALID_REQUEST",
+        "Request is not well-formed, syntactically incorrect, or violates schema.",
+    ),
     401: ("AUTHENTICATION_FAILURE", "Authentication failed due to missing or invalid credentials."),
     403: ("NOT_AUTHORIZED", "Authorization failed due to insufficient permissions."),
     404: ("RESOURCE_NOT_FOUND", "The specified resource does not exist."),
@@ -37,9 +40,16 @@ class ApiError(Exception):
 
 def error_json(status: int, issue: str | None = None, **detail: str) -> dict[str, Any]:
     name, message = _NAMES[status]
-    body: dict[str, Any] = {"name": name, "message": message, "debug_id": uuid.uuid4().hex[:13], "links": []}
+    body: dict[str, Any] = {
+        "name": name,
+        "message": message,
+        "debug_id": uuid.uuid4().hex[:13],
+        "links": [],
+    }
     if issue is not None:
-        body["details"] = [{"issue": issue, "description": _DESCRIPTIONS.get(issue, issue), **detail}]
+        body["details"] = [
+            {"issue": issue, "description": _DESCRIPTIONS.get(issue, issue), **detail}
+        ]
     return body
 
 

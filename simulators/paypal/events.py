@@ -39,7 +39,9 @@ class Events:
             "resource": resource,
             "links": [
                 self.resources.link("self", f"/v1/notifications/webhooks-events/{event_id}"),
-                self.resources.link("resend", f"/v1/notifications/webhooks-events/{event_id}/resend", "POST"),
+                self.resources.link(
+                    "resend", f"/v1/notifications/webhooks-events/{event_id}/resend", "POST"
+                ),
             ],
         }
         if version is not None:
@@ -54,10 +56,14 @@ class Events:
             body = json.loads(raw)
         known = body if isinstance(body, dict) else {}
         event_id = str(known.get("id") or f"WH-{self.state.new_id()}-{self.state.new_id()}")
-        event = Event(event_id, str(known.get("event_type", "")), self.state.now(), raw, known or None)
+        event = Event(
+            event_id, str(known.get("event_type", "")), self.state.now(), raw, known or None
+        )
         return self._keep(event)
 
-    def between(self, start: datetime | None, end: datetime | None, event_type: str | None) -> list[Event]:
+    def between(
+        self, start: datetime | None, end: datetime | None, event_type: str | None
+    ) -> list[Event]:
         """Newest first, as PayPal lists them."""
         return [
             event

@@ -1,4 +1,6 @@
-"""How a subscription changes: by the buyer, by dunning, by the merchant. Each change returns its events."""
+"""How a subscription changes: by the buyer, by dunning, by the merchant. Each change returns its
+events.
+"""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -49,7 +51,9 @@ class Lifecycle:
         return [self._told(it, "CREATED", it.created)]
 
     def approve(self, it: Subscription, at: datetime | None = None) -> list[Event]:
-        """The buyer consents: ACTIVE, and the first payment is made unless it was agreed for later."""
+        """The buyer consents: ACTIVE, and the first payment is made unless it was agreed for
+        later.
+        """
         now = at or self.state.now()
         if it.revised_plan is not None:
             it.plan_id, it.revised_plan, it.updated = it.revised_plan, None, now
@@ -70,10 +74,11 @@ class Lifecycle:
         amount: Decimal | None = None,
         counted: bool = True,
     ) -> list[Event]:
-        """A charge fails, the subscription stays ACTIVE, and the time of the next charge moves on all the same.
+        """A charge fails, the subscription stays ACTIVE, and the time of the next charge moves on
+        all the same.
 
-        PayPal tries it twice again, every five days; only then it counts a failure, and the amount becomes outstanding.
-        Source: PayPal's page on payment failures and retries.
+        PayPal tries it twice again, every five days; only then it counts a failure, and the amount
+        becomes outstanding. Source: PayPal's page on payment failures and retries.
         """
         now = at or self.moment(it)
         due = amount if amount is not None else self.state.plans[it.plan_id].amount
@@ -92,7 +97,12 @@ class Lifecycle:
         return [self._told(it, "PAYMENT.FAILED", now)]
 
     def suspend(
-        self, it: Subscription, at: datetime | None = None, *, by: str = "nonpayment", note: str | None = None
+        self,
+        it: Subscription,
+        at: datetime | None = None,
+        *,
+        by: str = "nonpayment",
+        note: str | None = None,
     ) -> list[Event]:
         now = at or self.moment(it)
         if by == "nonpayment" and not it.outstanding:
@@ -102,13 +112,17 @@ class Lifecycle:
         self._move(it, "SUSPENDED", now, note)
         return [self._told(it, "SUSPENDED", now)]
 
-    def activate(self, it: Subscription, at: datetime | None = None, *, note: str | None = None) -> list[Event]:
+    def activate(
+        self, it: Subscription, at: datetime | None = None, *, note: str | None = None
+    ) -> list[Event]:
         now = at or self.moment(it)
         it.suspended_by = None
         self._move(it, "ACTIVE", now, note)
         return [self._told(it, "ACTIVATED", now)]
 
-    def pay(self, it: Subscription, at: datetime | None = None, amount: Decimal | None = None) -> list[Event]:
+    def pay(
+        self, it: Subscription, at: datetime | None = None, amount: Decimal | None = None
+    ) -> list[Event]:
         """Everything owed is paid; a suspended subscription becomes ACTIVE by it."""
         now = at or self.moment(it)
         due = amount or it.outstanding or self.state.plans[it.plan_id].amount
@@ -118,7 +132,9 @@ class Lifecycle:
             events += self.end(it, "EXPIRED", now)
         return [*events, self._sale_event(sale, "COMPLETED", now)]
 
-    def collect(self, it: Subscription, amount: Decimal, at: datetime | None = None) -> tuple[Sale, list[Event]]:
+    def collect(
+        self, it: Subscription, amount: Decimal, at: datetime | None = None
+    ) -> tuple[Sale, list[Event]]:
         """Capture of the outstanding balance: it is paid, but the status stays what it is."""
         now = at or self.moment(it)
         left = it.outstanding - amount
@@ -126,7 +142,9 @@ class Lifecycle:
         it.outstanding = max(left, Decimal(0))
         return sale, [self._sale_event(sale, "COMPLETED", now)]
 
-    def end(self, it: Subscription, status: str, at: datetime | None = None, note: str | None = None) -> list[Event]:
+    def end(
+        self, it: Subscription, status: str, at: datetime | None = None, note: str | None = None
+    ) -> list[Event]:
         """`status` is CANCELLED or EXPIRED."""
         now = at or self.moment(it)
         self._move(it, status, now, note)
@@ -137,7 +155,9 @@ class Lifecycle:
         return [self._told(it, "UPDATED", it.updated)]
 
     def moment(self, it: Subscription) -> datetime:
-        """Now, in a second of its own: two changes of one second have no order, as PayPal tells times."""
+        """Now, in a second of its own: two changes of one second have no order, as PayPal tells
+        times.
+        """
         return max(self.state.now(), it.updated.replace(microsecond=0) + timedelta(seconds=1))
 
     def _paid(self, it: Subscription, amount: Decimal, now: datetime) -> Sale:
@@ -179,4 +199,6 @@ class Lifecycle:
     def _sale_event(self, sale: Sale, what: str, at: datetime) -> Event:
         amount = self.resources.sale(sale)["amount"]
         summary = f"Payment {what.lower()} for $ {amount['total']} {sale.currency}"
-        return self.events.emit(f"PAYMENT.SALE.{what}", "sale", self.resources.sale(sale), at=at, summary=summary)
+        return self.events.emit(
+            f"PAYMENT.SALE.{what}", "sale", self.resources.sale(sale), at=at, summary=summary
+        )

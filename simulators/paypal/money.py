@@ -1,4 +1,6 @@
-"""What happens to money after it was paid: top-ups, refunds, reversals and disputes, each with its event."""
+"""What happens to money after it was paid: top-ups, refunds, reversals and disputes, each with its
+event.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -65,10 +67,20 @@ class MoneyMoves:
         if order.status != "PAYER_ACTION_REQUIRED":
             raise Refused
         order.status = "APPROVED"
-        return [self._event("CHECKOUT.ORDER.APPROVED", "checkout-order", self.resources.order(order), None, "2.0")]
+        return [
+            self._event(
+                "CHECKOUT.ORDER.APPROVED",
+                "checkout-order",
+                self.resources.order(order),
+                None,
+                "2.0",
+            )
+        ]
 
     def capture(self, order: Order) -> list[Event]:
-        capture, events = self.top_up(order.amount, order.currency, custom_id=order.custom_id, order_id=order.id)
+        capture, events = self.top_up(
+            order.amount, order.currency, custom_id=order.custom_id, order_id=order.id
+        )
         order.status, order.capture_id = "COMPLETED", capture.id
         return events
 
@@ -99,8 +111,12 @@ class MoneyMoves:
             body = self.resources.refund(refund)
             return refund, [self._event(f"PAYMENT.CAPTURE.{what}", "refund", body, at, "2.0")]
         if reversal:
-            return refund, [self._event("PAYMENT.SALE.REVERSED", "sale", self.resources.reversal(refund), at)]
-        return refund, [self._event("PAYMENT.SALE.REFUNDED", "refund", self.resources.refund(refund), at)]
+            return refund, [
+                self._event("PAYMENT.SALE.REVERSED", "sale", self.resources.reversal(refund), at)
+            ]
+        return refund, [
+            self._event("PAYMENT.SALE.REFUNDED", "refund", self.resources.refund(refund), at)
+        ]
 
     def open_dispute(
         self,
@@ -121,17 +137,28 @@ class MoneyMoves:
             updated=now,
         )
         self.state.disputes[dispute.id] = dispute
-        return dispute, [self._event("CUSTOMER.DISPUTE.CREATED", "dispute", self.resources.dispute(dispute), at)]
+        return dispute, [
+            self._event("CUSTOMER.DISPUTE.CREATED", "dispute", self.resources.dispute(dispute), at)
+        ]
 
     def move_dispute(
-        self, dispute: Dispute, *, status: str = "RESOLVED", outcome: str | None = None, at: datetime | None = None
+        self,
+        dispute: Dispute,
+        *,
+        status: str = "RESOLVED",
+        outcome: str | None = None,
+        at: datetime | None = None,
     ) -> list[Event]:
-        """RESOLVED takes an outcome: RESOLVED_SELLER_FAVOUR, RESOLVED_BUYER_FAVOUR, CANCELED_BY_BUYER, ..."""
+        """RESOLVED takes an outcome: RESOLVED_SELLER_FAVOUR, RESOLVED_BUYER_FAVOUR,
+        CANCELED_BY_BUYER, ...
+        """
         dispute.status = status
         dispute.outcome = (outcome or "RESOLVED_SELLER_FAVOUR") if status == "RESOLVED" else None
         dispute.updated = at or self.state.now()
         what = "RESOLVED" if status == "RESOLVED" else "UPDATED"
-        return [self._event(f"CUSTOMER.DISPUTE.{what}", "dispute", self.resources.dispute(dispute), at)]
+        return [
+            self._event(f"CUSTOMER.DISPUTE.{what}", "dispute", self.resources.dispute(dispute), at)
+        ]
 
     def _mark(self, payment: Sale | Capture, *, reversal: bool) -> None:
         whole = payment.refunded == payment.amount

@@ -63,7 +63,9 @@ class NotificationsApi:
         return JSONResponse(self._webhook(self.deliveries.register(body["url"], types)), 201)
 
     async def list_webhooks(self, _: Request) -> Response:
-        return JSONResponse({"webhooks": [self._webhook(each) for each in self.deliveries.webhooks.values()]})
+        return JSONResponse(
+            {"webhooks": [self._webhook(each) for each in self.deliveries.webhooks.values()]}
+        )
 
     async def unregister(self, request: Request) -> Response:
         if self.deliveries.webhooks.pop(request.path_params["id"], None) is None:
@@ -81,7 +83,9 @@ class NotificationsApi:
         if first + size < len(found):
             following = request.url.include_query_params(start_index=first + size)
             links.append(self.resources.link("next", f"{_EVENTS}?{following.query}"))
-        return JSONResponse({"events": [each.body for each in shown], "count": len(shown), "links": links})
+        return JSONResponse(
+            {"events": [each.body for each in shown], "count": len(shown), "links": links}
+        )
 
     async def get_event(self, request: Request) -> Response:
         return Response(self._event(request).raw, media_type="application/json")
@@ -96,7 +100,9 @@ class NotificationsApi:
         return JSONResponse(event.body, 202)
 
     async def verify(self, request: Request) -> Response:
-        """SUCCESS only for the delivered bytes verbatim, so `webhook_event` is cut out of the request unparsed."""
+        """SUCCESS only for the delivered bytes verbatim, so `webhook_event` is cut out of the
+        request unparsed.
+        """
         raw = await request.body()
         body = await read_json(request)
         known = body.get("webhook_id") in self.deliveries.webhooks
@@ -105,9 +111,13 @@ class NotificationsApi:
         return JSONResponse({"verification_status": "SUCCESS" if good else "FAILURE"})
 
     def _signature_holds(self, body: dict[str, Any], event: bytes) -> bool:
-        leaf = self.deliveries.authority.find(urlsplit(str(body.get("cert_url"))).path.rpartition("/")[2])
+        leaf = self.deliveries.authority.find(
+            urlsplit(str(body.get("cert_url"))).path.rpartition("/")[2]
+        )
         try:
-            text = signed_text(body["transmission_id"], body["transmission_time"], body["webhook_id"], event)
+            text = signed_text(
+                body["transmission_id"], body["transmission_time"], body["webhook_id"], event
+            )
             signature = b64decode(body["transmission_sig"], validate=True)
         except (KeyError, ValueError):
             return False

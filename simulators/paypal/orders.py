@@ -1,4 +1,6 @@
-"""The Orders API v2: payments that are made once, approved by their payer and captured by the merchant."""
+"""The Orders API v2: payments that are made once, approved by their payer and captured by the
+merchant.
+"""
 
 from decimal import Decimal, InvalidOperation
 
@@ -17,7 +19,9 @@ _ORDERS = "/v2/checkout/orders"
 
 
 class OrdersApi:
-    def __init__(self, state: State, moves: MoneyMoves, resources: Resources, deliveries: Deliveries) -> None:
+    def __init__(
+        self, state: State, moves: MoneyMoves, resources: Resources, deliveries: Deliveries
+    ) -> None:
         self.state = state
         self.moves = moves
         self.resources = resources

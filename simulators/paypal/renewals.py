@@ -13,13 +13,23 @@ class Renewals:
         self.lifecycle = lifecycle
 
     def bill_until(self, until: datetime, custom_id: str) -> list[Event]:
-        """Charge a customer what falls due up to `until`, each when it is due; not what was canceled or suspended."""
+        """Charge a customer what falls due up to `until`, each when it is due; not what was
+        canceled or suspended.
+        """
         told: list[Event] = []
-        for one in [each for each in self.state.subscriptions.values() if each.custom_id == custom_id]:
-            while one.status == "ACTIVE" and one.next_billing is not None and one.next_billing <= until:
+        for one in [
+            each for each in self.state.subscriptions.values() if each.custom_id == custom_id
+        ]:
+            while (
+                one.status == "ACTIVE"
+                and one.next_billing is not None
+                and one.next_billing <= until
+            ):
                 told += self.lifecycle.pay(one, one.next_billing)
         return told
 
     def charges(self, custom_id: str) -> list[datetime]:
         """When it was charged by whichever subscription; oldest first."""
-        return sorted(sale.created for sale in self.state.sales.values() if sale.custom == custom_id)
+        return sorted(
+            sale.created for sale in self.state.sales.values() if sale.custom == custom_id
+        )

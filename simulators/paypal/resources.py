@@ -1,10 +1,23 @@
-"""PayPal's objects as JSON. Two shapes of money: v1 `{total, currency}`, v2 `{value, currency_code}`."""
+"""PayPal's objects as JSON. Two shapes of money: v1 `{total, currency}`, v2 `{value,
+currency_code}`.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from simulators.paypal.state import Capture, Dispute, Order, Plan, Refund, Sale, State, Subscription, to_time, to_value
+from simulators.paypal.state import (
+    Capture,
+    Dispute,
+    Order,
+    Plan,
+    Refund,
+    Sale,
+    State,
+    Subscription,
+    to_time,
+    to_value,
+)
 
 Json = dict[str, Any]
 
@@ -78,7 +91,9 @@ class Resources:
         if it.note is not None:
             body["status_change_note"] = it.note
         if it.status not in ("APPROVAL_PENDING", "APPROVED"):
-            body["billing_info"] = self.billing_info(it, with_failure="last_failed_payment" in wanted)
+            body["billing_info"] = self.billing_info(
+                it, with_failure="last_failed_payment" in wanted
+            )
         if "plan" in wanted:
             body["plan"] = self.plan(self.state.plans[it.plan_id])
         return body
@@ -112,16 +127,27 @@ class Resources:
         path = f"/v1/billing/subscriptions/{it.id}"
         links = [self.link("self", path), self.link("edit", path, "PATCH")]
         if it.status == "APPROVAL_PENDING":
-            links.insert(0, self.link("approve", f"/webapps/billing/subscriptions?ba_token=BA-{it.id[2:]}"))
+            links.insert(
+                0, self.link("approve", f"/webapps/billing/subscriptions?ba_token=BA-{it.id[2:]}")
+            )
         if it.status == "ACTIVE":
-            links += [self.link(do, f"{path}/{do}", "POST") for do in ("cancel", "suspend", "capture")]
+            links += [
+                self.link(do, f"{path}/{do}", "POST") for do in ("cancel", "suspend", "capture")
+            ]
         if it.status == "SUSPENDED":
-            links += [self.link(do, f"{path}/{do}", "POST") for do in ("activate", "cancel", "capture")]
+            links += [
+                self.link(do, f"{path}/{do}", "POST") for do in ("activate", "cancel", "capture")
+            ]
         return links
 
     def transaction(self, sale: Sale) -> Json:
         """A sale as the subscription's transactions list it."""
-        states = {"completed": "COMPLETED", "pending": "PENDING", "denied": "DECLINED", "refunded": "REFUNDED"}
+        states = {
+            "completed": "COMPLETED",
+            "pending": "PENDING",
+            "denied": "DECLINED",
+            "refunded": "REFUNDED",
+        }
         status = states.get(sale.state, "PARTIALLY_REFUNDED")
         return {
             "status": status,
@@ -148,7 +174,10 @@ class Resources:
             "payment_mode": "INSTANT_TRANSFER",
             "protection_eligibility": "ELIGIBLE",
             "protection_eligibility_type": "ITEM_NOT_RECEIVED_ELIGIBLE,UNAUTHORIZED_PAYMENT_ELIGIBLE",
-            "transaction_fee": {"value": to_value(fee(sale.amount), sale.currency), "currency": sale.currency},
+            "transaction_fee": {
+                "value": to_value(fee(sale.amount), sale.currency),
+                "currency": sale.currency,
+            },
             "create_time": to_time(sale.created),
             "update_time": to_time(sale.created),
             "invoice_number": "",
@@ -173,7 +202,10 @@ class Resources:
             "status": order.status,
             "purchase_units": [unit],
             "create_time": to_time(order.created),
-            "links": [self.link("self", path), self.link("payer-action", f"/checkoutnow?token={order.id}")],
+            "links": [
+                self.link("self", path),
+                self.link("payer-action", f"/checkoutnow?token={order.id}"),
+            ],
         }
 
     def capture(self, capture: Capture) -> Json:
@@ -210,7 +242,10 @@ class Resources:
             "sale_id": payment.id,
             "state": refund.status.lower(),
             "amount": total(refund.amount, payment.currency),
-            "refund_to_payer": {"value": to_value(refund.amount, payment.currency), "currency": payment.currency},
+            "refund_to_payer": {
+                "value": to_value(refund.amount, payment.currency),
+                "currency": payment.currency,
+            },
             "total_refunded_amount": {
                 "value": to_value(refund.total, payment.currency),
                 "currency": payment.currency,
@@ -248,7 +283,9 @@ class Resources:
         return body
 
     def reversal(self, refund: Refund) -> Json:
-        """As the REVERSED event of a sale carries it: the reversal's own id and a negative amount."""
+        """As the REVERSED event of a sale carries it: the reversal's own id and a negative
+        amount.
+        """
         sale = refund.payment
         return {
             "id": refund.id,
@@ -280,7 +317,9 @@ class Resources:
             "reason": dispute.reason,
             "status": dispute.status,
             "dispute_amount": money(dispute.amount, payment.currency),
-            "dispute_life_cycle_stage": "CHARGEBACK" if dispute.reason == "UNAUTHORISED" else "INQUIRY",
+            "dispute_life_cycle_stage": "CHARGEBACK"
+            if dispute.reason == "UNAUTHORISED"
+            else "INQUIRY",
             "dispute_channel": "INTERNAL",
             "seller_response_due_date": to_time(dispute.created + timedelta(days=10)),
             "links": [self.link("self", f"/v1/customer/disputes/{dispute.id}")],

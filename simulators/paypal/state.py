@@ -27,7 +27,9 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Subscription:
-    """`suspended_by` is nonpayment, merchant or system; only a merchant's suspension can simply be activated."""
+    """`suspended_by` is nonpayment, merchant or system; only a merchant's suspension can simply be
+    activated.
+    """
 
     id: str
     plan_id: str
@@ -99,7 +101,9 @@ class Capture:
 
 @dataclass(slots=True, kw_only=True)
 class Refund:
-    """Of a sale or of a capture; `reversal` where the payer's bank took it back. `total` includes those before it."""
+    """Of a sale or of a capture; `reversal` where the payer's bank took it back. `total` includes
+    those before it.
+    """
 
     id: str
     payment: Sale | Capture
@@ -136,7 +140,9 @@ class State:
     """Sales that are told without their subscription: it happened (paypal/PayPal-PHP-SDK#1201)."""
     replays: dict[tuple[str, str], str] = field(default_factory=dict)
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
-    """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the previous request"."""
+    """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the
+    previous request".
+    """
     calls: dict[str, int] = field(default_factory=dict)
     frozen: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What reads of a subscription show, though it has changed: they lag behind."""

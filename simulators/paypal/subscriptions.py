@@ -22,7 +22,9 @@ _BASE = "/v1/billing/subscriptions"
 
 
 class SubscriptionsApi:
-    def __init__(self, state: State, lifecycle: Lifecycle, resources: Resources, deliveries: Deliveries) -> None:
+    def __init__(
+        self, state: State, lifecycle: Lifecycle, resources: Resources, deliveries: Deliveries
+    ) -> None:
         self.state = state
         self.lifecycle = lifecycle
         self.resources = resources
@@ -55,7 +57,9 @@ class SubscriptionsApi:
 
     async def list_plans(self, request: Request) -> Response:
         found = [self.resources.plan(plan) for plan in self.state.plans.values()]
-        return JSONResponse({"plans": found[: page_size(request)], "total_items": len(found), "links": []})
+        return JSONResponse(
+            {"plans": found[: page_size(request)], "total_items": len(found), "links": []}
+        )
 
     async def get_plan(self, request: Request) -> Response:
         return JSONResponse(self.resources.plan(self._plan(request.path_params["id"])))
@@ -64,7 +68,9 @@ class SubscriptionsApi:
         body = await read_json(request)
         known = self._replayed(request)
         if known:
-            return JSONResponse(represented(request, self.resources.subscription(self.state.subscriptions[known])))
+            return JSONResponse(
+                represented(request, self.resources.subscription(self.state.subscriptions[known]))
+            )
         subscription = self._new_subscription(body)
         self._remember(request, subscription.id)
         self.deliveries.deliver(self.lifecycle.created(subscription))
@@ -73,11 +79,14 @@ class SubscriptionsApi:
     async def list_all(self, request: Request) -> Response:
         asked = request.query_params
         statuses = [each for each in asked.get("statuses", "").split(",") if each]
-        after = from_time(asked["status_updated_after"]) if "status_updated_after" in asked else None
+        after = (
+            from_time(asked["status_updated_after"]) if "status_updated_after" in asked else None
+        )
         found = [
             self.resources.subscription(each)
             for each in self.state.subscriptions.values()
-            if (not statuses or each.status in statuses) and (after is None or each.status_updated > after)
+            if (not statuses or each.status in statuses)
+            and (after is None or each.status_updated > after)
         ]
         size, page = min(page_size(request), 20), int(asked.get("page", "1"))
         return JSONResponse({"subscriptions": found[(page - 1) * size : page * size], "links": []})
@@ -132,7 +141,9 @@ class SubscriptionsApi:
         return JSONResponse({"plan_id": plan.id, "plan_overridden": False, "links": links})
 
     async def capture(self, request: Request) -> Response:
-        """PayPal's OpenAPI allows 200 with the transaction and 202 without a body: this answers the harder one."""
+        """PayPal's OpenAPI allows 200 with the transaction and 202 without a body: this answers the
+        harder one.
+        """
         subscription, body = self._subscription(request), await read_json(request)
         if self._replayed(request):
             return Response(status_code=202)
@@ -155,7 +166,9 @@ class SubscriptionsApi:
             for sale in self.state.sales.values()
             if sale.subscription_id == subscription.id and start <= sale.created <= end
         ]
-        return JSONResponse({"transactions": found, "links": [self.resources.link("self", request.url.path)]})
+        return JSONResponse(
+            {"transactions": found, "links": [self.resources.link("self", request.url.path)]}
+        )
 
     def _capturable(self, subscription: Subscription, body: dict[str, Any]) -> Decimal:
         for name in ("note", "capture_type", "amount"):
@@ -179,7 +192,9 @@ class SubscriptionsApi:
             name, product = str(body["name"]), str(body["product_id"])
         except (KeyError, IndexError, TypeError) as error:
             raise ApiError(400, "MISSING_REQUIRED_PARAMETER", field=str(error)) from None
-        return self.state.add_plan(name=name, amount=amount, currency=currency, product_id=product, body=body)
+        return self.state.add_plan(
+            name=name, amount=amount, currency=currency, product_id=product, body=body
+        )
 
     def _new_subscription(self, body: dict[str, Any]) -> Subscription:
         if "plan_id" not in body:
@@ -195,7 +210,10 @@ class SubscriptionsApi:
             start=from_time(body["start_time"]) if "start_time" in body else None,
         )
         context = body.get("application_context", {})
-        subscription.return_url, subscription.cancel_url = context.get("return_url"), context.get("cancel_url")
+        subscription.return_url, subscription.cancel_url = (
+            context.get("return_url"),
+            context.get("cancel_url"),
+        )
         return subscription
 
     def _plan(self, plan_id: str) -> Plan:
@@ -219,7 +237,9 @@ class SubscriptionsApi:
         return Response(status_code=204)
 
     def _replayed(self, request: Request) -> str | None:
-        return self.state.replays.get((request.url.path, request.headers.get("paypal-request-id", "")))
+        return self.state.replays.get(
+            (request.url.path, request.headers.get("paypal-request-id", ""))
+        )
 
     def _remember(self, request: Request, object_id: str) -> None:
         key = request.headers.get("paypal-request-id")

@@ -60,7 +60,11 @@ class Api:
             Route("/v1/subscriptions" + one, self.get_subscription, methods=get),
             Route("/v1/subscriptions" + one, self._acts(self.lifecycle.change), methods=post),
             Route("/v1/subscriptions" + one, self.cancel, methods=["DELETE"]),
-            Route("/v1/subscriptions/{id}/pause", self._acts(lambda it, _: self.lifecycle.pause(it)), methods=post),
+            Route(
+                "/v1/subscriptions/{id}/pause",
+                self._acts(lambda it, _: self.lifecycle.pause(it)),
+                methods=post,
+            ),
             Route("/v1/subscriptions/{id}/resume", self._acts(self.lifecycle.resume), methods=post),
             Route("/v1/invoices", self.list_invoices, methods=get),
             Route("/v1/invoices/{id}/pay", self.pay_invoice, methods=post),
@@ -68,7 +72,10 @@ class Api:
             Route("/v1/refunds", self.create_refund, methods=post),
             Route("/v1/events", self.list_events, methods=get),
             Route("/v1/events" + one, self.get_event, methods=get),
-            *(Route(f"/v1/{path}/{{id}}", self._gets(kind), methods=get) for path, kind in plain.items()),
+            *(
+                Route(f"/v1/{path}/{{id}}", self._gets(kind), methods=get)
+                for path, kind in plain.items()
+            ),
         ]
         return [checked(route) for route in known]
 
@@ -80,22 +87,38 @@ class Api:
         mode = asked.get("mode")
         line = asked.get("line_items", {}).get("0", {})
         if mode not in ("subscription", "payment") or not line or "success_url" not in asked:
-            raise ApiError(400, "Missing required param: mode, line_items or success_url.", code="parameter_missing")
+            raise ApiError(
+                400,
+                "Missing required param: mode, line_items or success_url.",
+                code="parameter_missing",
+            )
         price = line.get("price")
         if price is not None and price not in self.state.objects:
             raise ApiError(400, f"No such price: '{price}'", code="resource_missing")
         data = asked.get("subscription_data", {})
         if "trial_end" in data and int(data["trial_end"]) < self.state.now() + 2 * _DAY:
             raise ApiError(400, "The `trial_end` date has to be at least 2 days in the future.")
-        if "expires_at" in asked and not 1800 <= int(asked["expires_at"]) - self.state.now() <= _DAY:
-            raise ApiError(400, "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.")
+        if (
+            "expires_at" in asked
+            and not 1800 <= int(asked["expires_at"]) - self.state.now() <= _DAY
+        ):
+            raise ApiError(
+                400,
+                "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.",
+            )
         once = line.get("price_data", {})
         minor, currency = int(once.get("unit_amount", 0)), once.get("currency", "usd")
         if mode == "payment" and minor < LEAST.get(currency, 1):
-            raise ApiError(400, "The Checkout Session's total amount due is too small.", code="amount_too_small")
+            raise ApiError(
+                400,
+                "The Checkout Session's total amount due is too small.",
+                code="amount_too_small",
+            )
         if minor % finest(currency):
             raise ApiError(
-                400, "Invalid integer: the currency is charged in whole units.", code="parameter_invalid_integer"
+                400,
+                "Invalid integer: the currency is charged in whole units.",
+                code="parameter_invalid_integer",
             )
         id_ = self.state.new_id("cs_test", 58)
         session = self.state.add(
@@ -113,7 +136,9 @@ class Api:
             amount_total=minor if mode == "payment" else None,
             currency=once.get("currency"),
             url=f"{self.url}/c/pay/{id_}",
-            expires_at=int(asked["expires_at"]) if "expires_at" in asked else self.state.now() + _DAY,
+            expires_at=int(asked["expires_at"])
+            if "expires_at" in asked
+            else self.state.now() + _DAY,
             _price=price,
             _subscription_data=data,
             _payment_intent_data=asked.get("payment_intent_data", {}),
@@ -130,7 +155,9 @@ class Api:
 
     async def create_customer(self, request: Request) -> Response:
         asked = await form(request)
-        made = self.state.add("customer", "cus", email=asked.get("email"), metadata=asked.get("metadata", {}))
+        made = self.state.add(
+            "customer", "cus", email=asked.get("email"), metadata=asked.get("metadata", {})
+        )
         return JSONResponse(made)
 
     async def get_subscription(self, request: Request) -> Response:
@@ -158,7 +185,9 @@ class Api:
             and status in (None, one["status"])
             and start <= one["created"] <= end
         ]
-        return JSONResponse(_page([self._invoice(one, request) for one in reversed(found)], request))
+        return JSONResponse(
+            _page([self._invoice(one, request) for one in reversed(found)], request)
+        )
 
     async def pay_invoice(self, request: Request) -> Response:
         invoice = self._one(request, "invoice")
@@ -174,14 +203,18 @@ class Api:
         found = [
             dict(one)
             for one in self.state.all("invoice_payment")
-            if wanted in (None, one["payment"].get("payment_intent")) and invoice in (None, one["invoice"])
+            if wanted in (None, one["payment"].get("payment_intent"))
+            and invoice in (None, one["invoice"])
         ]
         for each in found:
             if "data.invoice" in _expansions(request):
                 each["invoice"] = self.state.get(each["invoice"], "invoice")
             intent_id = each["payment"].get("payment_intent")
             if intent_id and "data.payment.payment_intent" in _expansions(request):
-                each["payment"] = {**each["payment"], "payment_intent": self.state.get(intent_id, "payment_intent")}
+                each["payment"] = {
+                    **each["payment"],
+                    "payment_intent": self.state.get(intent_id, "payment_intent"),
+                }
         return JSONResponse(_page(found, request))
 
     async def create_refund(self, request: Request) -> Response:
@@ -240,16 +273,24 @@ class Api:
         try:
             self.deliveries.deliver(act())
         except Impossible as problem:
-            status, kind = (402, "card_error") if isinstance(problem, Declined) else (400, "invalid_request_error")
+            status, kind = (
+                (402, "card_error")
+                if isinstance(problem, Declined)
+                else (400, "invalid_request_error")
+            )
             raise ApiError(status, str(problem), kind=kind, code=problem.code) from problem
 
     def _expanded(self, one: Json, request: Request) -> Json:
         wanted = _expansions(request)
-        if one["object"] == "checkout.session" and "subscription" in {each.split(".")[0] for each in wanted}:
+        if one["object"] == "checkout.session" and "subscription" in {
+            each.split(".")[0] for each in wanted
+        }:
             subscription = self.state.objects.get(one["subscription"] or "")
             one["subscription"] = subscription and dict(subscription)
             if subscription and "subscription.latest_invoice" in wanted:
-                one["subscription"]["latest_invoice"] = self.state.objects.get(subscription["latest_invoice"])
+                one["subscription"]["latest_invoice"] = self.state.objects.get(
+                    subscription["latest_invoice"]
+                )
         elif "latest_invoice" in wanted and one.get("latest_invoice"):
             one["latest_invoice"] = self.state.objects[one["latest_invoice"]]
         return one
@@ -267,7 +308,9 @@ async def form(request: Request) -> Json:
 
 
 def _expansions(request: Request) -> set[str]:
-    return {value for name, value in request.query_params.multi_items() if name.startswith("expand")}
+    return {
+        value for name, value in request.query_params.multi_items() if name.startswith("expand")
+    }
 
 
 def _range(request: Request) -> tuple[int, int]:
@@ -283,4 +326,9 @@ def _page(found: list[Json], request: Request) -> Json:
         raise ApiError(400, f"No such object: '{after}'", code="resource_missing")
     first = 0 if after is None else ids.index(after) + 1
     some = found[first : first + limit]
-    return {"object": "list", "data": some, "has_more": first + limit < len(found), "url": request.url.path}
+    return {
+        "object": "list",
+        "data": some,
+        "has_more": first + limit < len(found),
+        "url": request.url.path,
+    }

@@ -31,7 +31,9 @@ _Kept = tuple[bytes, int, list[tuple[bytes, bytes]], bytes]
 
 
 class StripeSimulator:
-    """Serve it with `simulators.serving.serve`; state, deliveries, lifecycle, moves and faults may be used directly."""
+    """Serve it with `simulators.serving.serve`; state, deliveries, lifecycle, moves and faults may
+    be used directly.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,9 @@ class StripeSimulator:
         self.renewals = Renewals(self.state, self.lifecycle)
         self.checkouts = Checkouts(self.state, self.events, self.lifecycle)
         self.moves = MoneyMoves(self.state, self.events)
-        self.api = Api(self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries)
+        self.api = Api(
+            self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries
+        )
         if webhook_url is not None:
             self.deliveries.register(webhook_url)
         self._answers: dict[str, _Kept] = {}
@@ -102,14 +106,18 @@ class StripeSimulator:
         await self._once(key, scope, receive, send)
 
     def _refusal(self, request: Request) -> ApiError | None:
-        if not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {self.api_key}"):
+        if not hmac.compare_digest(
+            request.headers.get("authorization", ""), f"Bearer {self.api_key}"
+        ):
             return ApiError(401, "Invalid API Key provided")
         if request.headers.get("stripe-version", API_VERSION) != API_VERSION:
             return ApiError(400, f"Invalid Stripe API version: this simulator speaks {API_VERSION}")
         return None
 
     async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """The first answer to a key is the answer, a decline too; what was refused as invalid is not kept."""
+        """The first answer to a key is the answer, a decline too; what was refused as invalid is
+        not kept.
+        """
         body = await read_body(receive)
         if len(key) > _LONGEST_KEY:
             too_long = ApiError(400, f"Idempotency keys have at most {_LONGEST_KEY} characters.")
@@ -119,7 +127,9 @@ class StripeSimulator:
         kept = self._answers.get(key)
         if kept is not None and kept[0] != asked:
             reused = ApiError(
-                400, "Keys for idempotent requests can only be used with the same parameters.", kind="idempotency_error"
+                400,
+                "Keys for idempotent requests can only be used with the same parameters.",
+                kind="idempotency_error",
             )
             await error_response(reused)(scope, receive, send)
             return
@@ -149,10 +159,14 @@ class StripeSimulator:
         return asked, status, headers, answer
 
     def _api_app(self) -> Starlette:
-        return Starlette(routes=self.api.routes(), exception_handlers={ApiError: _api_error, 404: _unknown_path})
+        return Starlette(
+            routes=self.api.routes(), exception_handlers={ApiError: _api_error, 404: _unknown_path}
+        )
 
     def _control_app(self) -> Starlette:
-        control = Control(self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries)
+        control = Control(
+            self.state, self.events, self.lifecycle, self.checkouts, self.moves, self.deliveries
+        )
         return Starlette(
             routes=[
                 *control.routes(),
@@ -173,4 +187,6 @@ async def _api_error(_: Request, error: Exception) -> Response:
 
 
 async def _unknown_path(request: Request, _: Exception) -> Response:
-    return error_response(ApiError(404, f"Unrecognized request URL ({request.method}: {request.url.path})"))
+    return error_response(
+        ApiError(404, f"Unrecognized request URL ({request.method}: {request.url.path})")
+    )

@@ -1,4 +1,6 @@
-"""What happens to checkout sessions: a customer completes one, and a subscription or a payment comes of it; or not."""
+"""What happens to checkout sessions: a customer completes one, and a subscription or a payment
+comes of it; or not.
+"""
 
 from simulators.stripe.events import Events
 from simulators.stripe.lifecycle import Impossible, Lifecycle
@@ -40,7 +42,9 @@ class Checkouts:
 
     def _complete_payment(self, session: Json) -> list[Event]:
         metadata = session["_payment_intent_data"].get("metadata", {})
-        intent = self.lifecycle.payment_intent(session["amount_total"], session["currency"], metadata=metadata)
+        intent = self.lifecycle.payment_intent(
+            session["amount_total"], session["currency"], metadata=metadata
+        )
         session["payment_intent"] = intent["id"]
         paid = self.events.emit("payment_intent.succeeded", intent)
         return [paid, self.events.emit("checkout.session.completed", seen(session))]

@@ -1,4 +1,6 @@
-"""The control plane: let customers, banks and dunning act, and watch, hold, repeat or forge what is delivered."""
+"""The control plane: let customers, banks and dunning act, and watch, hold, repeat or forge what is
+delivered.
+"""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -68,7 +70,9 @@ class Control:
     async def add_price(self, request: Request) -> Response:
         asked = await read_json(request)
         minor = to_minor(Decimal(asked["amount"]), asked["currency"])
-        return JSONResponse(self.state.add_price(asked["id"], minor, asked["currency"].lower()), 201)
+        return JSONResponse(
+            self.state.add_price(asked["id"], minor, asked["currency"].lower()), 201
+        )
 
     async def subscribe(self, request: Request) -> Response:
         asked = await read_json(request)
@@ -89,13 +93,17 @@ class Control:
             "fail_payment": lambda: happen.fail_payment(subscription),
             "give_up": lambda: happen.give_up(subscription, asked.get("outcome", "unpaid")),
             "pay": lambda: happen.pay(subscription),
-            "bill": lambda: happen.bill(subscription, asked["amount"], asked.get("outcome", "paid")),
+            "bill": lambda: happen.bill(
+                subscription, asked["amount"], asked.get("outcome", "paid")
+            ),
             "decline": lambda: happen.decline(subscription, asked.get("code", "card_declined")),
             "cancel": lambda: happen.cancel(subscription),
             "cancel_at_period_end": lambda: happen.cancel_at_period_end(subscription),
             "end_period": lambda: happen.end_period(subscription),
             "pause": lambda: happen.pause(subscription, by=asked.get("by", "pause_requested")),
-            "resume": lambda: happen.resume(subscription, {"payment_behavior": "resume_on_payment_success"}),
+            "resume": lambda: happen.resume(
+                subscription, {"payment_behavior": "resume_on_payment_success"}
+            ),
             "set_status": lambda: happen.set_status(subscription, asked["status"]),
             "freeze_reads": lambda: self._freeze_reads(subscription),
             "thaw_reads": lambda: self._thaw_reads(subscription),
@@ -106,7 +114,10 @@ class Control:
 
     async def invoice(self, request: Request) -> Response:
         """pay, void, or mark_uncollectible."""
-        invoice, asked = self.state.get(request.path_params["id"], "invoice"), await read_json(request)
+        invoice, asked = (
+            self.state.get(request.path_params["id"], "invoice"),
+            await read_json(request),
+        )
         actions: dict[str, Callable[[], list[Event]]] = {
             "pay": lambda: self.lifecycle.pay_invoice(invoice),
             "void": lambda: self.lifecycle.let_go(invoice, "void"),
@@ -119,7 +130,9 @@ class Control:
     def _freeze_reads(self, subscription: Json) -> list[Event]:
         """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
         invoice = self.state.objects.get(subscription["latest_invoice"] or "")
-        self.state.frozen[subscription["id"]] = deepcopy({**subscription, "latest_invoice": invoice})
+        self.state.frozen[subscription["id"]] = deepcopy(
+            {**subscription, "latest_invoice": invoice}
+        )
         self.state.frozen_invoices[subscription["id"]] = deepcopy(list(self.state.all("invoice")))
         return []
 
@@ -141,7 +154,10 @@ class Control:
         found = [
             self.state.get(paid["payment"]["payment_intent"], "payment_intent")
             for paid in self.state.all("invoice_payment")
-            if self.state.get(paid["invoice"], "invoice")["parent"]["subscription_details"]["subscription"] == wanted
+            if self.state.get(paid["invoice"], "invoice")["parent"]["subscription_details"][
+                "subscription"
+            ]
+            == wanted
             and "payment_intent" in paid["payment"]
         ]
         return JSONResponse({"payments": found})
@@ -149,7 +165,9 @@ class Control:
     async def refund(self, request: Request) -> Response:
         intent = self.state.get(request.path_params["id"], "payment_intent")
         asked = await read_json(request)
-        amount = to_minor(Decimal(asked["amount"]), intent["currency"]) if "amount" in asked else None
+        amount = (
+            to_minor(Decimal(asked["amount"]), intent["currency"]) if "amount" in asked else None
+        )
         refund, told = self.moves.refund(intent, amount)
         return self._told(refund, told, asked)
 
@@ -170,18 +188,28 @@ class Control:
 
     async def register(self, request: Request) -> Response:
         asked = await read_json(request)
-        webhook = self.deliveries.register(asked["url"], asked.get("event_types", ["*"]), asked.get("id"))
+        webhook = self.deliveries.register(
+            asked["url"], asked.get("event_types", ["*"]), asked.get("id")
+        )
         return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
 
     async def list_events(self, _: Request) -> Response:
         return JSONResponse({"events": [event.body for event in self.events.all.values()]})
 
     async def send(self, request: Request) -> Response:
-        """Any bytes as an event, signed as they are; `headers` replace or add to the signed ones."""
+        """Any bytes as an event, signed as they are; `headers` replace or add to the signed
+        ones.
+        """
         asked = await read_json(request)
         event = self.events.add_raw(_raw(asked))
-        sent = self.deliveries.deliver([event], headers=asked.get("headers")) if asked.get("deliver", True) else []
-        return JSONResponse({"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201)
+        sent = (
+            self.deliveries.deliver([event], headers=asked.get("headers"))
+            if asked.get("deliver", True)
+            else []
+        )
+        return JSONResponse(
+            {"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201
+        )
 
     async def redeliver(self, request: Request) -> Response:
         asked = await read_json(request)
@@ -190,11 +218,16 @@ class Control:
 
     async def deliver_in_order(self, request: Request) -> Response:
         asked = await read_json(request)
-        return _deliveries(self.deliveries.deliver_in_order(self.events.all[each] for each in asked["event_ids"]))
+        return _deliveries(
+            self.deliveries.deliver_in_order(self.events.all[each] for each in asked["event_ids"])
+        )
 
     async def list_deliveries(self, request: Request) -> Response:
         event_id = request.query_params.get("event_id")
-        return _deliveries([each for each in self.deliveries.all.values() if event_id in (None, each.event.id)], 200)
+        return _deliveries(
+            [each for each in self.deliveries.all.values() if event_id in (None, each.event.id)],
+            200,
+        )
 
     async def hold(self, _: Request) -> Response:
         self.deliveries.holding = True
@@ -202,14 +235,26 @@ class Control:
 
     async def release(self, request: Request) -> Response:
         asked = await read_json(request)
-        return _deliveries(self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0)))
+        return _deliveries(
+            self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0))
+        )
 
     async def sign(self, request: Request) -> Response:
-        """Headers and body for a caller that posts them itself; nothing is delivered. `at` is in Unix seconds."""
+        """Headers and body for a caller that posts them itself; nothing is delivered. `at` is in
+        Unix seconds.
+        """
         asked = await read_json(request)
         raw = self.events.all[asked["event_id"]].raw if "event_id" in asked else _raw(asked)
-        headers = self.deliveries.signed_headers(raw, "", at=asked.get("at"), secrets=asked.get("secrets"))
-        return JSONResponse({"headers": headers, "body": raw.decode("utf-8", "replace"), "body_base64": _base64(raw)})
+        headers = self.deliveries.signed_headers(
+            raw, "", at=asked.get("at"), secrets=asked.get("secrets")
+        )
+        return JSONResponse(
+            {
+                "headers": headers,
+                "body": raw.decode("utf-8", "replace"),
+                "body_base64": _base64(raw),
+            }
+        )
 
     async def schedule(self, request: Request) -> Response:
         if request.method == "PATCH":
@@ -220,7 +265,9 @@ class Control:
         statuses: dict[str, int] = {}
         for delivery in self.deliveries.all.values():
             statuses[delivery.status] = statuses.get(delivery.status, 0) + 1
-        return JSONResponse({"calls": self.state.calls, "events": len(self.events.all), "deliveries": statuses})
+        return JSONResponse(
+            {"calls": self.state.calls, "events": len(self.events.all), "deliveries": statuses}
+        )
 
     def _told(self, one: Json, told: list[Event], asked: dict[str, Any]) -> Response:
         if asked.get("deliver", True):

@@ -1,4 +1,6 @@
-"""Signs deliveries as Stripe does: HMAC-SHA256 over the time and the raw body, once for each secret that is valid."""
+"""Signs deliveries as Stripe does: HMAC-SHA256 over the time and the raw body, once for each secret
+that is valid.
+"""
 
 import hashlib
 import hmac
@@ -20,10 +22,18 @@ class Deliveries(deliveries.Deliveries):
         return self.state.new_id("we")
 
     def signed_headers(
-        self, raw: bytes, _webhook_id: str, *, at: int | None = None, secrets: Sequence[str] | None = None
+        self,
+        raw: bytes,
+        _webhook_id: str,
+        *,
+        at: int | None = None,
+        secrets: Sequence[str] | None = None,
     ) -> dict[str, str]:
         when = self.state.now() if at is None else at
-        signatures = [signature(raw, when, secret) for secret in (self.secrets if secrets is None else secrets)]
+        signatures = [
+            signature(raw, when, secret)
+            for secret in (self.secrets if secrets is None else secrets)
+        ]
         return {
             "Stripe-Signature": ",".join([f"t={when}", *(f"v1={each}" for each in signatures)]),
             "Content-Type": "application/json; charset=utf-8",

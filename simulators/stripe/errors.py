@@ -8,7 +8,12 @@ from starlette.responses import JSONResponse
 
 class ApiError(Exception):
     def __init__(
-        self, status: int, message: str, *, kind: str = "invalid_request_error", code: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -32,4 +37,6 @@ def error_response(error: ApiError) -> JSONResponse:
 def fault_body(status: int) -> bytes:
     kind = "api_error" if status >= 500 else "invalid_request_error"
     code = "rate_limit" if status == 429 else None
-    return json.dumps(error_json(ApiError(status, "Something went wrong on our end.", kind=kind, code=code))).encode()
+    return json.dumps(
+        error_json(ApiError(status, "Something went wrong on our end.", kind=kind, code=code))
+    ).encode()

@@ -1,4 +1,6 @@
-"""Webhook events of Stripe's shape: made once, kept as the exact bytes that are delivered, listed for replay."""
+"""Webhook events of Stripe's shape: made once, kept as the exact bytes that are delivered, listed
+for replay.
+"""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +33,9 @@ class Events:
         }
         raw = json.dumps(body, indent=2).encode()
         frozen = json.loads(raw)
-        return self._keep(Event(body["id"], event_type, datetime.fromtimestamp(created, UTC), raw, frozen))
+        return self._keep(
+            Event(body["id"], event_type, datetime.fromtimestamp(created, UTC), raw, frozen)
+        )
 
     def add_raw(self, raw: bytes) -> Event:
         """Keep arbitrary bytes as an event; its id and type are read from them if they can be."""
@@ -40,13 +44,19 @@ class Events:
             body = json.loads(raw)
         known = body if isinstance(body, dict) else {}
         event_id = str(known.get("id") or self.state.new_id("evt"))
-        return self._keep(Event(event_id, str(known.get("type", "")), datetime.now(UTC), raw, known or None))
+        return self._keep(
+            Event(event_id, str(known.get("type", "")), datetime.now(UTC), raw, known or None)
+        )
 
     def between(self, start: int | None, end: int | None) -> Iterator[Json]:
         """Newest first, as Stripe lists them."""
         for event in reversed(list(self.all.values())):
             at = int(event.created.timestamp())
-            if event.body is not None and (start is None or at >= start) and (end is None or at <= end):
+            if (
+                event.body is not None
+                and (start is None or at >= start)
+                and (end is None or at <= end)
+            ):
                 yield event.body
 
     def _keep(self, event: Event) -> Event:

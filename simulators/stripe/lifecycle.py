@@ -1,4 +1,6 @@
-"""What happens to subscriptions, their invoices and checkouts; each happening answers with its events."""
+"""What happens to subscriptions, their invoices and checkouts; each happening answers with its
+events.
+"""
 
 from typing import Any
 
@@ -31,9 +33,16 @@ class Lifecycle:
         """The customers' cards that are declined, and with which code; by their subscription."""
 
     def subscribe(
-        self, price_id: str, *, organization_id: str | None, customer: str | None = None, trial_end: int | None = None
+        self,
+        price_id: str,
+        *,
+        organization_id: str | None,
+        customer: str | None = None,
+        trial_end: int | None = None,
     ) -> tuple[Json, list[Event]]:
-        """An active subscription with its first invoice paid, or a trial that bills nothing until `trial_end`."""
+        """An active subscription with its first invoice paid, or a trial that bills nothing until
+        `trial_end`.
+        """
         price = self.state.get(price_id, "price")
         now = self.state.now()
         item = {
@@ -100,10 +109,14 @@ class Lifecycle:
         return self.pay_invoice(invoice)
 
     def pay_invoice(self, invoice: Json, *, out_of_band: bool = False) -> list[Event]:
-        """A paused subscription stays so, unless it is the invoice that its resumption waits for."""
+        """A paused subscription stays so, unless it is the invoice that its resumption waits
+        for.
+        """
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
-        subscription = self.state.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+        subscription = self.state.get(
+            invoice["parent"]["subscription_details"]["subscription"], "subscription"
+        )
         declined = self.declines.get(subscription["id"])
         if declined is not None and not out_of_band:
             invoice["attempt_count"] += 1
@@ -114,10 +127,16 @@ class Lifecycle:
             return told
         if subscription["status"] != "paused":
             return [*told, *self._as_its_newest_invoice(subscription)]
-        return [*self._resumed(subscription), *told] if subscription["pending_update"] is not None else told
+        return (
+            [*self._resumed(subscription), *told]
+            if subscription["pending_update"] is not None
+            else told
+        )
 
     def bill(self, subscription: Json, amount: int, outcome: str = "paid") -> list[Event]:
-        """A further invoice within the period, as for a proration: paid, failed, or processing as a bank debit is."""
+        """A further invoice within the period, as for a proration: paid, failed, or processing as a
+        bank debit is.
+        """
         self._must_live(subscription)
         invoice = self._bill(subscription, amount)
         if outcome == "paid":
@@ -130,7 +149,14 @@ class Lifecycle:
         intent = self.payment_intent(amount, invoice["currency"])
         intent |= {"status": "processing", "amount_received": 0}
         payment = {"type": "payment_intent", "payment_intent": intent["id"]}
-        self.state.add("invoice_payment", "inpay", invoice=invoice["id"], amount_paid=0, status="open", payment=payment)
+        self.state.add(
+            "invoice_payment",
+            "inpay",
+            invoice=invoice["id"],
+            amount_paid=0,
+            status="open",
+            payment=payment,
+        )
         return self._as_its_newest_invoice(subscription, taken=True)
 
     def let_go(self, invoice: Json, status: str) -> list[Event]:
@@ -138,7 +164,9 @@ class Lifecycle:
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
         invoice["status"] = status
-        subscription = self.state.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+        subscription = self.state.get(
+            invoice["parent"]["subscription_details"]["subscription"], "subscription"
+        )
         named = {"void": "voided", "uncollectible": "marked_uncollectible"}[status]
         told = [self.events.emit(f"invoice.{named}", invoice)]
         return (
@@ -148,11 +176,14 @@ class Lifecycle:
         )
 
     def _as_its_newest_invoice(self, subscription: Json, *, taken: bool = False) -> list[Event]:
-        """Stripe judges by the newest invoice that is not void, whatever else is open. Source: its page on statuses."""
+        """Stripe judges by the newest invoice that is not void, whatever else is open. Source: its
+        page on statuses.
+        """
         invoices = [
             one
             for one in self.state.all("invoice")
-            if one["parent"]["subscription_details"]["subscription"] == subscription["id"] and one["status"] != "void"
+            if one["parent"]["subscription_details"]["subscription"] == subscription["id"]
+            and one["status"] != "void"
         ]
         if taken or not invoices or invoices[-1]["status"] in ("paid", "uncollectible"):
             subscription["status"] = "active"
@@ -165,17 +196,28 @@ class Lifecycle:
             self.declines[subscription["id"]] = code
         return []
 
-    def cancel(self, subscription: Json, *, reason: str = "cancellation_requested", comment: str = "") -> list[Event]:
+    def cancel(
+        self, subscription: Json, *, reason: str = "cancellation_requested", comment: str = ""
+    ) -> list[Event]:
         self._must_live(subscription)
         now = self.state.now()
         details = {"comment": comment or None, "feedback": None, "reason": reason}
-        subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now, "cancellation_details": details}
+        subscription |= {
+            "status": "canceled",
+            "canceled_at": now,
+            "ended_at": now,
+            "cancellation_details": details,
+        }
         return [self._tell(subscription, "deleted")]
 
     def cancel_at_period_end(self, subscription: Json) -> list[Event]:
         self._must_live(subscription)
         end = subscription["items"]["data"][0]["current_period_end"]
-        subscription |= {"cancel_at_period_end": True, "cancel_at": end, "canceled_at": self.state.now()}
+        subscription |= {
+            "cancel_at_period_end": True,
+            "cancel_at": end,
+            "canceled_at": self.state.now(),
+        }
         return [self._tell(subscription)]
 
     def end_period(self, subscription: Json) -> list[Event]:
@@ -199,7 +241,9 @@ class Lifecycle:
         return [self._tell(subscription, "paused"), self._tell(subscription)]
 
     def resume(self, subscription: Json, asked: Json) -> list[Event]:
-        """A new period is billed at once; until it is paid the subscription stays paused, if that was asked for."""
+        """A new period is billed at once; until it is paid the subscription stays paused, if that
+        was asked for.
+        """
         if subscription["status"] != "paused":
             raise Impossible("You can only resume a subscription that is paused.")
         if subscription["pending_update"] is not None:
@@ -207,7 +251,10 @@ class Lifecycle:
         if asked.get("payment_behavior") != "resume_on_payment_success":
             raise Impossible("This simulator resumes on payment success only.")
         now = self.state.now()
-        subscription["items"]["data"][0] |= {"current_period_start": now, "current_period_end": now + MONTH}
+        subscription["items"]["data"][0] |= {
+            "current_period_start": now,
+            "current_period_end": now + MONTH,
+        }
         invoice = self._bill(subscription, self._price(subscription)["unit_amount"])
         subscription["pending_update"] = {"expires_at": now + 365 * 24 * 3600}
         try:
@@ -222,7 +269,9 @@ class Lifecycle:
     def change(self, subscription: Json, asked: Json) -> list[Event]:
         self._must_live(subscription)
         if "metadata" in asked:  # keys are added to those that are there; nothing takes all away
-            subscription["metadata"] = {**subscription["metadata"], **asked["metadata"]} if asked["metadata"] else {}
+            subscription["metadata"] = (
+                {**subscription["metadata"], **asked["metadata"]} if asked["metadata"] else {}
+            )
         if "pause_collection" in asked:
             subscription["pause_collection"] = asked["pause_collection"] or None
         if str(asked.get("cancel_at_period_end", "")).lower() == "true":
@@ -241,7 +290,9 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def payment_intent(self, amount: int, currency: str, *, metadata: Json | None = None) -> Json:
-        charge = self.state.add("charge", "ch", amount=amount, currency=currency, amount_refunded=0, status="succeeded")
+        charge = self.state.add(
+            "charge", "ch", amount=amount, currency=currency, amount_refunded=0, status="succeeded"
+        )
         intent = self.state.add(
             "payment_intent",
             "pi",
@@ -261,7 +312,10 @@ class Lifecycle:
 
     def _bill(self, subscription: Json, amount: int) -> Json:
         item = subscription["items"]["data"][0]
-        line = {"amount": amount, "period": {"start": item["current_period_start"], "end": item["current_period_end"]}}
+        line = {
+            "amount": amount,
+            "period": {"start": item["current_period_start"], "end": item["current_period_end"]},
+        }
         invoice = self.state.add(
             "invoice",
             "in",
@@ -329,4 +383,6 @@ class Lifecycle:
 
     def _must_live(self, subscription: Json) -> None:
         if subscription["status"] in _ENDED:
-            raise Impossible("A canceled subscription can only update its cancellation_details and metadata.")
+            raise Impossible(
+                "A canceled subscription can only update its cancellation_details and metadata."
+            )

@@ -19,7 +19,10 @@ class MoneyMoves:
         charge = self.state.get(intent["latest_charge"], "charge")
         back = charge["amount"] - charge["amount_refunded"] if amount is None else amount
         if back <= 0 or charge["amount_refunded"] + back > charge["amount"]:
-            raise Impossible("Refund amount is greater than unrefunded amount on charge", "charge_already_refunded")
+            raise Impossible(
+                "Refund amount is greater than unrefunded amount on charge",
+                "charge_already_refunded",
+            )
         charge["amount_refunded"] += back
         refund = self.state.add(
             "refund",
@@ -31,7 +34,10 @@ class MoneyMoves:
             status="succeeded",
             metadata=metadata or {},
         )
-        return refund, [self.events.emit("refund.created", refund), self.events.emit("charge.refunded", charge)]
+        return refund, [
+            self.events.emit("refund.created", refund),
+            self.events.emit("charge.refunded", charge),
+        ]
 
     def fail_refund(self, refund: Json) -> list[Event]:
         """The bank does not take it; the money is ours again."""

@@ -1,4 +1,5 @@
-"""Which parameters the API knows, by call: Stripe refuses one that it does not, and a property that cannot be expanded.
+"""Which parameters the API knows, by call: Stripe refuses one that it does not, and a property that
+cannot be expanded.
 
 Names are written with dots, places in lists left out; `metadata.*` stands for any key.
 """
@@ -51,7 +52,11 @@ def checked(route: Route) -> Route:
 
     async def answer(request: Request) -> Response:
         body = (await request.body()).decode()
-        _check(request.method, route.path.removeprefix("/v1"), body if request.method == "POST" else request.url.query)
+        _check(
+            request.method,
+            route.path.removeprefix("/v1"),
+            body if request.method == "POST" else request.url.query,
+        )
         told: Response = await route.endpoint(request)
         return told
 
@@ -68,7 +73,9 @@ def _check(method: str, path: str, asked: str) -> None:
         elif not known.intersection(_patterns(dotted)):
             raise ApiError(400, f"Received unknown parameter: {dotted}", code="parameter_unknown")
         elif dotted == "limit" and not (value.isdigit() and 1 <= int(value) <= 100):
-            raise ApiError(400, "This value must be between 1 and 100.", code="parameter_invalid_integer")
+            raise ApiError(
+                400, "This value must be between 1 and 100.", code="parameter_invalid_integer"
+            )
 
 
 def _patterns(dotted: str) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""What only time does: subscriptions that began earlier, and every charge that falls due until a moment to come."""
+"""What only time does: subscriptions that began earlier, and every charge that falls due until a
+moment to come.
+"""
 
 from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.state import MONTH, Json, State
@@ -15,14 +17,21 @@ class Renewals:
     def began(self, subscription: Json, at: int) -> None:
         """As if it had been made, and paid for the first time, at `at`."""
         subscription["created"] = at
-        subscription["items"]["data"][0] |= {"current_period_start": at, "current_period_end": at + MONTH}
+        subscription["items"]["data"][0] |= {
+            "current_period_start": at,
+            "current_period_end": at + MONTH,
+        }
         for invoice in self._invoices(subscription):
             self._dated(invoice, at)
 
     def bill_until(self, until: int, organization_id: str) -> list[Event]:
-        """Charge a customer what falls due up to `until`, each when it is due; not what was canceled."""
+        """Charge a customer what falls due up to `until`, each when it is due; not what was
+        canceled.
+        """
         told: list[Event] = []
-        for subscription in list(self.state.all("subscription", metadata={"organization_id": organization_id})):
+        for subscription in list(
+            self.state.all("subscription", metadata={"organization_id": organization_id})
+        ):
             while (due := self._due(subscription)) is not None and due <= until:
                 told += self.lifecycle.pay(subscription)
                 self._dated(self.state.get(subscription["latest_invoice"], "invoice"), due)

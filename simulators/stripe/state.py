@@ -16,7 +16,23 @@ DEFAULT_PRICE = "price_standard"
 MONTH = 30 * 24 * 3600
 _LETTERS = string.ascii_letters + string.digits
 _ZERO_DECIMALS = frozenset(
-    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+    {
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    }
 )
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 LEAST = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
@@ -30,7 +46,9 @@ class State:
     objects: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     frozen: dict[str, Json] = field(default_factory=dict)
-    """What reads of a subscription show, with its newest invoice, though it has changed: they lag behind."""
+    """What reads of a subscription show, with its newest invoice, though it has changed: they lag
+    behind.
+    """
     frozen_invoices: dict[str, list[Json]] = field(default_factory=dict)
     """And what reads of its invoices show."""
     changed: dict[str, int] = field(default_factory=dict)
@@ -55,7 +73,9 @@ class State:
 
     @contextmanager
     def moment_of(self, id_: str) -> Iterator[None]:
-        """What happens to an object happens in a second of its own: two changes of one second have no order."""
+        """What happens to an object happens in a second of its own: two changes of one second have
+        no order.
+        """
         self._moment = self.changed.get(id_, 0) + 1
         try:
             yield
@@ -76,13 +96,21 @@ class State:
     def add_price(self, id_: str, unit_amount: int, currency: str) -> Json:
         recurring = {"interval": "month", "interval_count": 1, "usage_type": "licensed"}
         return self.add(
-            "price", "price", id=id_, unit_amount=unit_amount, currency=currency, recurring=recurring, active=True
+            "price",
+            "price",
+            id=id_,
+            unit_amount=unit_amount,
+            currency=currency,
+            recurring=recurring,
+            active=True,
         )
 
     def all(self, kind: str, **where: Any) -> Iterator[Json]:
         """In the order in which they were made."""
         for one in self.objects.values():
-            if one["object"] == kind and all(one.get(name) == value for name, value in where.items()):
+            if one["object"] == kind and all(
+                one.get(name) == value for name, value in where.items()
+            ):
                 yield one
 
     def get(self, id_: str, kind: str) -> Json:

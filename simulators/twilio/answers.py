@@ -35,7 +35,9 @@ def ok(value: Any, status: int = 200) -> Answer:
 
 def error_body(status: int, code: int, message: str) -> bytes:
     more = f"https://www.twilio.com/docs/errors/{code}"
-    return json.dumps({"code": code, "message": message, "more_info": more, "status": status}).encode()
+    return json.dumps(
+        {"code": code, "message": message, "more_info": more, "status": status}
+    ).encode()
 
 
 def fault_body(status: int) -> bytes:
@@ -101,16 +103,20 @@ def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
     }
 
 
-def page_json(name: str, path: str, query: dict[str, str], items: list[dict[str, Any]]) -> dict[str, Any]:
+def page_json(
+    name: str, path: str, query: dict[str, str], items: list[dict[str, Any]]
+) -> dict[str, Any]:
     """One page of `items`, the newest first, with the addresses of its neighbours.
 
-    A following page is asked for by the token in `next_page_uri`, which names the last item of the page before: what
-    comes in meanwhile shifts nothing.
+    A following page is asked for by the token in `next_page_uri`, which names the last item of the
+    page before: what comes in meanwhile shifts nothing.
     """
     size = min(int(query.get("PageSize", "50")), 1000)
     number, token = int(query.get("Page", "0")), query.get("PageToken", "")
     if number and not token:
-        raise Refusal(400, 20006, "Page number out of range")  # pages by number alone are no longer served
+        raise Refusal(
+            400, 20006, "Page number out of range"
+        )  # pages by number alone are no longer served
     sids = [item["sid"] for item in items]
     start = sids.index(token[2:]) + 1 if token[2:] in sids else 0 if not token else len(items)
     shown = items[start : start + size]
@@ -128,6 +134,8 @@ def page_json(name: str, path: str, query: dict[str, str], items: list[dict[str,
         "end": start + max(len(shown) - 1, 0),
         "uri": uri(number, token[2:]),
         "first_page_uri": uri(0),
-        "next_page_uri": uri(number + 1, sids[start + size - 1]) if start + size < len(items) else None,
+        "next_page_uri": uri(number + 1, sids[start + size - 1])
+        if start + size < len(items)
+        else None,
         "previous_page_uri": None,
     }

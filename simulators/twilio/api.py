@@ -24,7 +24,9 @@ _STATUSES = ("active", "suspended", "closed")
 
 
 class Api:
-    """Answers one request at a time; `answer` never waits, so a request is one step of the event loop."""
+    """Answers one request at a time; `answer` never waits, so a request is one step of the event
+    loop.
+    """
 
     def __init__(self, state: State, messages: Messages) -> None:
         self.state = state
@@ -64,7 +66,9 @@ class Api:
             case ["Accounts", sid, "Messages"]:
                 return self._list_messages(self._readable(caller, sid, path), path, query)
             case ["Accounts", sid, "Messages", message_sid]:
-                return self._message(self._readable(caller, sid, path), message_sid, method, path, body)
+                return self._message(
+                    self._readable(caller, sid, path), message_sid, method, path, body
+                )
             case ["Accounts", sid, "Balance"]:
                 return self._balance(self._owned(caller, sid, path), path)
         raise not_found(path)
@@ -87,18 +91,25 @@ class Api:
             code = self.state.behaviour.suspended_code
             self.state.refused[code] += 1
             status = 401 if code == 20003 else 403
-            raise Refusal(status, code, "Account not active" if code == 20005 else "Account is not active")
+            raise Refusal(
+                status, code, "Account not active" if code == 20005 else "Account is not active"
+            )
 
     def _send(self, account: Account, body: bytes) -> Answer:
         self._must_be_active(account)
-        return ok(message_json(self.messages.accept(account, _form(body)), self.state.behaviour), 201)
+        return ok(
+            message_json(self.messages.accept(account, _form(body)), self.state.behaviour), 201
+        )
 
     def _accounts(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
         if caller is not self.state.main:
             raise Refusal(403, 20403, "Only the main account can manage subaccounts")
         if method == "POST":
             self._must_be_active(caller)
-            name = _form(body).get("FriendlyName") or f"SubAccount Created at {datetime.now(UTC):%Y-%m-%d %H:%M %p}"
+            name = (
+                _form(body).get("FriendlyName")
+                or f"SubAccount Created at {datetime.now(UTC):%Y-%m-%d %H:%M %p}"
+            )
             return ok(account_json(self.state.open_account(name)), 201)
         wanted = _form(query.encode())
         found = [
@@ -126,15 +137,21 @@ class Api:
         if status not in _STATUSES:
             raise Refusal(400, 20001, f"Invalid Status: {status}")
         if account is self.state.main:
-            raise Refusal(400, 20001, "The status of the main account cannot be changed through the API")
+            raise Refusal(
+                400, 20001, "The status of the main account cannot be changed through the API"
+            )
         if caller is not self.state.main:
             raise Refusal(403, 20403, "Only the main account can change the status of a subaccount")
         if self.state.main.status != "active":
-            raise Refusal(400, 21476, "Account status cannot be changed: the parent account is suspended")
+            raise Refusal(
+                400, 21476, "Account status cannot be changed: the parent account is suspended"
+            )
         if account.status == "closed":
             raise Refusal(400, 21479, "Account status cannot be changed: the account is closed")
         if account.held and status == "active":
-            raise Refusal(400, 21478, "Account status cannot be changed: the account was suspended by Twilio")
+            raise Refusal(
+                400, 21478, "Account status cannot be changed: the account was suspended by Twilio"
+            )
 
     def set_status(self, account: Account, status: str) -> int:
         """Returns how many queued messages failed for it."""
@@ -143,7 +160,9 @@ class Api:
         self.state.status_changes.append((account.sid, status))
         return 0 if status == "active" else self.messages.fail_queued(account)
 
-    def _message(self, account: Account, message_sid: str, method: str, path: str, body: bytes) -> Answer:
+    def _message(
+        self, account: Account, message_sid: str, method: str, path: str, body: bytes
+    ) -> Answer:
         message = self.state.messages.get(message_sid)
         if message is None or message.account_sid != account.sid:
             raise not_found(path)
@@ -152,7 +171,9 @@ class Api:
             return Answer(204, b"")
         if method == "POST":
             form = _form(body)
-            if ("Status" in form) == ("Body" in form) or form.get("Status", "canceled") != "canceled":
+            if ("Status" in form) == ("Body" in form) or form.get(
+                "Status", "canceled"
+            ) != "canceled":
                 raise Refusal(400, 30400, "Parameters are not valid")
             if "Status" in form:
                 self.messages.cancel(message)
@@ -165,12 +186,16 @@ class Api:
         behaviour = self.state.behaviour
         found = [each for each in reversed(account.messages) if _matches(each, wanted, behaviour)]
         found.sort(key=lambda each: each.sent or each.created, reverse=True)
-        return ok(page_json("messages", path, wanted, [message_json(each, behaviour) for each in found]))
+        return ok(
+            page_json("messages", path, wanted, [message_json(each, behaviour) for each in found])
+        )
 
     def _balance(self, account: Account, path: str) -> Answer:
         if account is not self.state.main:
             raise not_found(path)  # subaccounts have no balance of their own
-        return ok({"account_sid": account.sid, "balance": self.state.behaviour.balance, "currency": "USD"})
+        return ok(
+            {"account_sid": account.sid, "balance": self.state.behaviour.balance, "currency": "USD"}
+        )
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -178,16 +203,26 @@ def _form(body: bytes) -> dict[str, str]:
 
 
 def _matches(message: SentMessage, wanted: dict[str, str], behaviour: Behaviour) -> bool:
-    """DateSent filters by day (GMT), and never finds a message that was not sent yet; To finds no masked number."""
+    """DateSent filters by day (GMT), and never finds a message that was not sent yet; To finds no
+    masked number.
+    """
     to = wanted.get("To")
     if to is not None and _digits(to) != _digits(shown_to(message, behaviour)):
         return False
     if wanted.get("From") not in (None, message.sender):
         return False
-    day = None if message.sent is None else datetime.fromtimestamp(message.sent, UTC).date().isoformat()
+    day = (
+        None
+        if message.sent is None
+        else datetime.fromtimestamp(message.sent, UTC).date().isoformat()
+    )
     return all(
         day is not None and fits(day, wanted[name][:10])
-        for name, fits in (("DateSent", operator.eq), ("DateSent<", operator.le), ("DateSent>", operator.ge))
+        for name, fits in (
+            ("DateSent", operator.eq),
+            ("DateSent<", operator.le),
+            ("DateSent>", operator.ge),
+        )
         if name in wanted
     )
 

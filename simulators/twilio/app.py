@@ -1,4 +1,6 @@
-"""The Twilio simulator: one ASGI application, hand-routed because it takes thousands of posts a second."""
+"""The Twilio simulator: one ASGI application, hand-routed because it takes thousands of posts a
+second.
+"""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,10 +17,17 @@ MAIN_TOKEN = "11111111111111111111111111111111"
 
 
 class TwilioSimulator:
-    """Serve it with `simulators.serving.serve`; `state` is there to be read, `faults` to be scripted."""
+    """Serve it with `simulators.serving.serve`; `state` is there to be read, `faults` to be
+    scripted.
+    """
 
     def __init__(
-        self, *, account_sid: str = MAIN_SID, auth_token: str = MAIN_TOKEN, seed: int = 0, callback_limit: int = 64
+        self,
+        *,
+        account_sid: str = MAIN_SID,
+        auth_token: str = MAIN_TOKEN,
+        seed: int = 0,
+        callback_limit: int = 64,
     ) -> None:
         self.url = ""
         self.state = State(account_sid, auth_token, seed)
@@ -44,9 +53,15 @@ class TwilioSimulator:
         if not path.startswith(API):
             await self._control(scope, receive, send)
             return
-        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        authorization = next(
+            (value for name, value in scope["headers"] if name == b"authorization"), b""
+        )
         body = await read_body(receive) if scope["method"] == "POST" else b""
         answer = self.api.answer(
-            scope["method"], path, scope["query_string"].decode(), authorization.decode("latin-1"), body
+            scope["method"],
+            path,
+            scope["query_string"].decode(),
+            authorization.decode("latin-1"),
+            body,
         )
         await respond(send, answer.status, answer.body)

@@ -19,9 +19,9 @@ _LONGEST = 15_000
 class Overrides:
     """How often a callback is repeated, and after what: only where its URL asks for it.
 
-    Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides": `rc` is 0 to 5, 1 if it is not given; `rp` is one
-    or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So left alone a callback is repeated once, and
-    only where no connection came about.
+    Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides": `rc` is 0 to 5, 1 if it is
+    not given; `rp` is one or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So left
+    alone a callback is repeated once, and only where no connection came about.
     """
 
     retries: int = 1
@@ -32,12 +32,20 @@ class Overrides:
         given = dict(parse_qsl(fragment))
         retries, policy = given.get("rc", ""), frozenset(given.get("rp", "ct").split(","))
         count = int(retries) if retries.isdigit() and int(retries) <= 5 else 1
-        return cls(count, policy if policy <= {"4xx", "5xx", "ct", "rt", "all"} else frozenset({"ct"}))
+        return cls(
+            count, policy if policy <= {"4xx", "5xx", "ct", "rt", "all"} else frozenset({"ct"})
+        )
 
     def repeats(self, posted: Posted) -> bool:
         if posted.ok:
             return False
-        why = "ct" if not posted.connected else "rt" if posted.status == 0 else f"{posted.status // 100}xx"
+        why = (
+            "ct"
+            if not posted.connected
+            else "rt"
+            if posted.status == 0
+            else f"{posted.status // 100}xx"
+        )
         return why in self.policy or "all" in self.policy
 
 
@@ -59,7 +67,9 @@ def sign(auth_token: str, url: str, params: dict[str, str]) -> str:
 
 
 class Callbacks:
-    """Sends what `notify` is given, at most `limit` at a time; records every outcome in the state."""
+    """Sends what `notify` is given, at most `limit` at a time; records every outcome in the
+    state.
+    """
 
     def __init__(self, state: State, *, limit: int = 64) -> None:
         self.state = state
@@ -131,7 +141,9 @@ class Callbacks:
         }
         body = urlencode(params).encode()
         again = Overrides.of(fragment)
-        return Callback(message.account_sid, message.sid, message.status, target, body, headers, again)
+        return Callback(
+            message.account_sid, message.sid, message.status, target, body, headers, again
+        )
 
     def _params(self, message: SentMessage) -> dict[str, str]:
         params = {

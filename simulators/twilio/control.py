@@ -50,22 +50,34 @@ class Control:
         asked = await read_json(request)
         number, name = int(asked.get("count", 1)), str(asked.get("friendly_name", "org_{n}"))
         if number == 1:
-            opened = [self.state.open_account(name, sid=asked.get("sid"), auth_token=asked.get("auth_token"))]
+            opened = [
+                self.state.open_account(
+                    name, sid=asked.get("sid"), auth_token=asked.get("auth_token")
+                )
+            ]
         else:
-            opened = [self.state.open_account(name.replace("{n}", str(n))) for n in range(1, number + 1)]
+            opened = [
+                self.state.open_account(name.replace("{n}", str(n))) for n in range(1, number + 1)
+            ]
         return JSONResponse({"accounts": [account_json(each) for each in opened]}, 201)
 
     async def list_accounts(self, _: Request) -> Response:
-        return JSONResponse({"accounts": [account_json(each) for each in self.state.accounts.values()]})
+        return JSONResponse(
+            {"accounts": [account_json(each) for each in self.state.accounts.values()]}
+        )
 
     async def set_status(self, request: Request) -> Response:
-        """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here too."""
+        """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here
+        too.
+        """
         account, asked = self._account(request), await read_json(request)
         status = str(asked["status"])
         account.held = bool(asked.get("by_twilio", False)) and status == "suspended"
         failed = self.api.set_status(account, status)
         if account is self.state.main and status != "active":
-            failed += sum(self.api.messages.fail_queued(each) for each in self.state.accounts.values())
+            failed += sum(
+                self.api.messages.fail_queued(each) for each in self.state.accounts.values()
+            )
         return JSONResponse({"account": account_json(account), "failed_messages": failed})
 
     async def senders(self, request: Request) -> Response:
@@ -82,11 +94,15 @@ class Control:
         return JSONResponse({"senders": account.senders, "services": account.services})
 
     async def refuse(self, request: Request) -> Response:
-        """Refuse every message with a `code`, none for null, or those to the prefixes of `regions_off` with 21408."""
+        """Refuse every message with a `code`, none for null, or those to the prefixes of
+        `regions_off` with 21408.
+        """
         account, asked = self._account(request), await read_json(request)
         account.refuse_code = asked.get("code")
         account.regions_off = set(asked.get("regions_off", []))
-        return JSONResponse({"code": account.refuse_code, "regions_off": sorted(account.regions_off)})
+        return JSONResponse(
+            {"code": account.refuse_code, "regions_off": sorted(account.regions_off)}
+        )
 
     async def rotate_token(self, request: Request) -> Response:
         account = self._account(request)
@@ -167,7 +183,9 @@ class Control:
         sid, to = asked.get("account_sid"), str(asked["to"])
         for account in self.state.accounts.values():
             if sid in (None, account.sid):
-                (account.opted_out.add if request.method == "POST" else account.opted_out.discard)(to)
+                (account.opted_out.add if request.method == "POST" else account.opted_out.discard)(
+                    to
+                )
         return JSONResponse({"to": to})
 
     async def numbers(self, request: Request) -> Response:
@@ -180,7 +198,10 @@ class Control:
         if "refuse" in asked:
             self.state.refuse_to[asked["to"]] = int(asked["refuse"])
         if "fail" in asked:
-            self.state.fail_to[asked["to"]] = (asked.get("status", "undelivered"), int(asked["fail"]))
+            self.state.fail_to[asked["to"]] = (
+                asked.get("status", "undelivered"),
+                int(asked["fail"]),
+            )
         return JSONResponse(asked)
 
     async def settle_prices(self, _: Request) -> Response:

@@ -1,4 +1,6 @@
-"""Accepts messages, as `POST Messages` does, and moves them on: queued, sending, sent, delivered or failed."""
+"""Accepts messages, as `POST Messages` does, and moves them on: queued, sending, sent, delivered or
+failed.
+"""
 
 import asyncio
 import re
@@ -62,7 +64,9 @@ class Messages:
         self.callbacks = callbacks
 
     def accept(self, account: Account, form: Mapping[str, str]) -> SentMessage:
-        """Take the message or raise the refusal; nothing is remembered of a refused one but its code."""
+        """Take the message or raise the refusal; nothing is remembered of a refused one but its
+        code.
+        """
         to, body = _e164(form.get("To", "")), form.get("Body", "")
         sender, service = form.get("From") or None, form.get("MessagingServiceSid") or None
         if service is not None and self.state.behaviour.smart_encoding:
@@ -105,9 +109,13 @@ class Messages:
         self.callbacks.notify(message)
 
     def redact(self, message: SentMessage, body: str) -> None:
-        """Erase the body: only by an empty one, and when the message is through (Twilio's pages of 30400, 20009)."""
+        """Erase the body: only by an empty one, and when the message is through (Twilio's pages of
+        30400, 20009).
+        """
         if body:
-            raise Refusal(400, 30400, "Message body redaction request does not have empty Body parameter")
+            raise Refusal(
+                400, 30400, "Message body redaction request does not have empty Body parameter"
+            )
         self._must_be_through(message)
         message.body = ""
 
@@ -128,7 +136,9 @@ class Messages:
             self._fail(message, "failed", 30002)
         return len(queued)
 
-    def _refusal(self, account: Account, to: str, sender: str | None, service: str | None, body: str) -> int | None:
+    def _refusal(
+        self, account: Account, to: str, sender: str | None, service: str | None, body: str
+    ) -> int | None:
         if not to:
             return 21604
         if sender is None and service is None:
@@ -149,7 +159,9 @@ class Messages:
             return 21610
         return senders.refusal(self.state.accounts, account, to, sender, service)
 
-    def _later(self, seconds: float, step: Callable[[SentMessage], None], message: SentMessage) -> None:
+    def _later(
+        self, seconds: float, step: Callable[[SentMessage], None], message: SentMessage
+    ) -> None:
         asyncio.get_running_loop().call_later(seconds, step, message)
 
     def _sending(self, message: SentMessage) -> None:

@@ -1,9 +1,9 @@
 """How many segments Twilio bills for a body: GSM-7 where every character fits it, else UCS-2.
 
-Its published calculator keeps graphemes whole (TwilioDevEd/message-segment-calculator, by way of grapheme-splitter
-1.0.4). The pattern below says which classes of Unicode 10 stay together there. Flags and skin tones deviate from
-Unicode's own rules: behind a flag's two letters stands at most one mark, and a skin tone behind a mark stays only if
-its emoji is right before that mark.
+Its published calculator keeps graphemes whole (TwilioDevEd/message-segment-calculator, by way of
+grapheme-splitter 1.0.4). The pattern below says which classes of Unicode 10 stay together there.
+Flags and skin tones deviate from Unicode's own rules: behind a flag's two letters stands at most
+one mark, and a skin tone behind a mark stays only if its emoji is right before that mark.
 """
 
 import re
@@ -31,7 +31,9 @@ _LETTERS = {
     "V": "V",
     "T": "T",
 }
-"""A letter for each class; `H` is a Hangul syllable without a final consonant, `F` one with it, `-` everything else."""
+"""A letter for each class; `H` is a Hangul syllable without a final consonant, `F` one with it, `-`
+everything else.
+"""
 _GRAPHEME = re.compile(
     r"""
     C                                               # a control character stands alone
@@ -52,7 +54,9 @@ def _by_code() -> dict[int, str]:
         name, *ranges = line.split()
         for one in ranges if name in _LETTERS else ():
             first, _, last = one.partition("..")
-            table.update(dict.fromkeys(range(int(first, 16), int(last or first, 16) + 1), _LETTERS[name]))
+            table.update(
+                dict.fromkeys(range(int(first, 16), int(last or first, 16) + 1), _LETTERS[name])
+            )
     table.update(dict.fromkeys(range(0xAC00, 0xD7A4), "F"))
     table.update(dict.fromkeys(range(0xAC00, 0xD7A4, 28), "H"))
     return table
@@ -79,7 +83,9 @@ def _grapheme_widths(body: str) -> list[int]:
 
 
 def _pack(widths: list[int], alone: int, joined: int) -> int:
-    """A grapheme is not split over two segments. One that no segment holds has its segments for itself."""
+    """A grapheme is not split over two segments. One that no segment holds has its segments for
+    itself.
+    """
     if sum(widths) <= alone:
         return 1
     segments, room = 1, joined

@@ -1,9 +1,10 @@
-"""Who may send: numbers, short codes and alphanumeric ids of an account, messaging services, and what they may reach.
+"""Who may send: numbers, short codes and alphanumeric ids of an account, messaging services, and
+what they may reach.
 
-Every account owns the numbers +1 555 000 xxxx, which no real one has, so that a test need not buy one. Anything
-else is given to an account, taken from it, or made unable to send, by `/_sim/accounts/{sid}/senders`. Sources:
-Twilio's pages of errors 21212, 21408, 21612, 21659, 21660, 21661, 21701 and 21704, and "Permitted Sender ID
-characters".
+Every account owns the numbers +1 555 000 xxxx, which no real one has, so that a test need not buy
+one. Anything else is given to an account, taken from it, or made unable to send, by
+`/_sim/accounts/{sid}/senders`. Sources: Twilio's pages of errors 21212, 21408, 21612, 21659, 21660,
+21661, 21701 and 21704, and "Permitted Sender ID characters".
 """
 
 import re
@@ -20,9 +21,15 @@ TEST_NUMBER = "+15005550006"
 
 
 def refusal(
-    accounts: Mapping[str, Account], account: Account, to: str, sender: str | None, service: str | None
+    accounts: Mapping[str, Account],
+    account: Account,
+    to: str,
+    sender: str | None,
+    service: str | None,
 ) -> int | None:
-    """The code with which Twilio refuses the sender, alone or for this recipient; None: it may send."""
+    """The code with which Twilio refuses the sender, alone or for this recipient; None: it may
+    send.
+    """
     if account.refuse_code is not None:
         return account.refuse_code
     if any(to.startswith(prefix) for prefix in account.regions_off):

@@ -1,5 +1,7 @@
 # ruff: noqa: RUF001 - these characters are the point
-"""Smart encoding: what a Messaging Service makes of a text, so that it fits GSM-7 (Twilio's list of replacements)."""
+"""Smart encoding: what a Messaging Service makes of a text, so that it fits GSM-7 (Twilio's list of
+replacements).
+"""
 
 _REPLACED = str.maketrans(
     {

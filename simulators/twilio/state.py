@@ -13,10 +13,12 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """`owner` is the main account's sid, its own for the main account. `held` means suspended by Twilio itself.
+    """`owner` is the main account's sid, its own for the main account. `held` means suspended by
+    Twilio itself.
 
-    `senders` are its numbers and short codes, and whether they can send SMS; `services` the senders of its messaging
-    services; `regions_off` prefixes that it may not send to. With `refuse_code` every message is refused.
+    `senders` are its numbers and short codes, and whether they can send SMS; `services` the senders
+    of its messaging services; `regions_off` prefixes that it may not send to. With `refuse_code`
+    every message is refused.
     """
 
     sid: str
@@ -67,10 +69,11 @@ class SentMessage:
 class Behaviour:
     """Everything that `PATCH /_sim/behaviour` can set; times are seconds.
 
-    `callback_statuses` are those that call back on the way; a failure always does.
-    `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and `redact_numbers` are the
-    account's settings: bodies are erased, and the last four digits of recipients masked, wherever messages are read.
-    `smart_encoding` is a Messaging Service's, on unless it is switched off.
+    `callback_statuses` are those that call back on the way; a failure always does. `fail_share` of
+    the messages end with `fail_code` and `fail_status`. `redact_bodies` and `redact_numbers` are
+    the account's settings: bodies are erased, and the last four digits of recipients masked,
+    wherever messages are read. `smart_encoding` is a Messaging Service's, on unless it is switched
+    off.
     """
 
     sending_after: float = 0.05
@@ -139,7 +142,13 @@ class State:
 
     def reset(self) -> None:
         """Forget everything but the main account's credentials."""
-        for emptied in (self.accounts, self.messages, self.per_recipient, self.refuse_to, self.fail_to):
+        for emptied in (
+            self.accounts,
+            self.messages,
+            self.per_recipient,
+            self.refuse_to,
+            self.fail_to,
+        ):
             emptied.clear()
         self.callbacks.clear()
         self.callback_counts.clear()
@@ -148,7 +157,10 @@ class State:
         self.behaviour.change(Behaviour().to_json())
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.accounts[self.main_sid] = Account(
-            sid=self.main_sid, auth_token=self.main_token, friendly_name="Main account", owner=self.main_sid
+            sid=self.main_sid,
+            auth_token=self.main_token,
+            friendly_name="Main account",
+            owner=self.main_sid,
         )
 
     @property
@@ -158,7 +170,9 @@ class State:
     def new_sid(self, prefix: str) -> str:
         return f"{prefix}{self.chance.getrandbits(64):016x}{next(self._numbers):016x}"
 
-    def open_account(self, friendly_name: str, *, sid: str | None = None, auth_token: str | None = None) -> Account:
+    def open_account(
+        self, friendly_name: str, *, sid: str | None = None, auth_token: str | None = None
+    ) -> Account:
         account = Account(
             sid=sid or self.new_sid("AC"),
             auth_token=auth_token or f"{self.chance.getrandbits(128):032x}",
@@ -179,7 +193,12 @@ class State:
         """Give every finished message that has none its price, as Twilio does hours later."""
         settled = 0
         for message in self.messages.values() if messages is None else messages:
-            if message.price is None and message.status in ("sent", "delivered", "undelivered", "failed"):
+            if message.price is None and message.status in (
+                "sent",
+                "delivered",
+                "undelivered",
+                "failed",
+            ):
                 message.price = self._price(message)
                 settled += 1
         return settled

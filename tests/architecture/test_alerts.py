@@ -1,4 +1,6 @@
-"""Every alert that is raised has a kind that is explained; every kind is raised, and ends as its explanation says."""
+"""Every alert that is raised has a kind that is explained; every kind is raised, and ends as its
+explanation says.
+"""
 
 import ast
 from pathlib import Path
@@ -55,17 +57,30 @@ def aliases(tree: ast.Module) -> dict[str, set[str]]:
 
 
 def named(functions: set[str]) -> set[str]:
-    """The kinds that calls of these functions name. Constants count everywhere, other names in their module."""
+    """The kinds that calls of these functions name. Constants count everywhere, other names in
+    their module.
+    """
     found = set()
-    constants = {name: kinds for tree in trees() for name, kinds in aliases(tree).items() if name.isupper()}
+    constants = {
+        name: kinds for tree in trees() for name, kinds in aliases(tree).items() if name.isupper()
+    }
     for tree in trees():
         known = constants | aliases(tree)
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] not in functions:
+            if (
+                not isinstance(node, ast.Call)
+                or ast.unparse(node.func).rpartition(".")[2] not in functions
+            ):
                 continue
             for argument in node.args:
-                names = [ast.unparse(one) for one in ast.walk(argument) if isinstance(one, ast.Name | ast.Attribute)]
-                found |= kinds_in(argument).union(*(known.get(name.rpartition(".")[2], set()) for name in names))
+                names = [
+                    ast.unparse(one)
+                    for one in ast.walk(argument)
+                    if isinstance(one, ast.Name | ast.Attribute)
+                ]
+                found |= kinds_in(argument).union(
+                    *(known.get(name.rpartition(".")[2], set()) for name in names)
+                )
     return found
 
 
@@ -74,7 +89,10 @@ def test_every_kind_is_explained() -> None:
 
 
 def test_every_kind_is_raised_somewhere() -> None:
-    decided_before = {"callback_contradicted", "campaign_waits"}  # in a table, and raised together with others
+    decided_before = {
+        "callback_contradicted",
+        "campaign_waits",
+    }  # in a table, and raised together with others
 
     assert set(AlertKind) - named(RAISES) <= decided_before
 
@@ -91,5 +109,8 @@ def test_no_alert_is_raised_by_a_text() -> None:
     """Mypy refuses it as well; here it is seen without mypy."""
     for tree in trees():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("alerts.raise_", "alerts.clear"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "alerts.raise_",
+                "alerts.clear",
+            ):
                 assert not isinstance(node.args[2], ast.Constant | ast.JoinedStr), ast.unparse(node)

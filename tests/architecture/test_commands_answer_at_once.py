@@ -1,4 +1,6 @@
-"""Help, the version and a mistyped command import nothing of what the commands do: that takes seconds."""
+"""Help, the version and a mistyped command import nothing of what the commands do: that takes
+seconds.
+"""
 
 import subprocess
 import sys
@@ -10,7 +12,17 @@ from typer.main import get_command
 
 from cli.commands import app
 
-HEAVY = ["alembic", "fastapi", "httpx", "psycopg", "sqlalchemy", "stripe", "temporalio", "twilio", "uvicorn"]
+HEAVY = [
+    "alembic",
+    "fastapi",
+    "httpx",
+    "psycopg",
+    "sqlalchemy",
+    "stripe",
+    "temporalio",
+    "twilio",
+    "uvicorn",
+]
 TRY = f"""
 import os, sys
 from cli import main
@@ -33,9 +45,14 @@ HELP = [((*path, "--help"), 0) for path in every_command(get_command(app))]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"), [*HELP, (("--version",), 0), (("certfy",), 2), (("api", "--port", "x"), 2)]
+    ("arguments", "status"),
+    [*HELP, (("--version",), 0), (("certfy",), 2), (("api", "--port", "x"), 2)],
 )
-def test_what_is_answered_at_once_imports_nothing_heavy(arguments: tuple[str, ...], status: int) -> None:
-    done = subprocess.run([sys.executable, "-c", TRY, *arguments], capture_output=True, text=True, check=True)
+def test_what_is_answered_at_once_imports_nothing_heavy(
+    arguments: tuple[str, ...], status: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRY, *arguments], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.splitlines()[-1] == f"status {status} imported []"

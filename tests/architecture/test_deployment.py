@@ -1,4 +1,6 @@
-"""What is deployed is what is settled: the Compose file, its variables, and versions named in two places."""
+"""What is deployed is what is settled: the Compose file, its variables, and versions named in two
+places.
+"""
 
 import re
 import subprocess
@@ -16,7 +18,12 @@ from runtime import billing, settings
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 GROUPS: list[type[BaseSettings]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
-MADE_HERE = {"POSTGRES_PASSWORD", "TOLLGATE_DB_PASSWORD", "TEMPORAL_DB_PASSWORD", "TOLLGATE_API_PORT"}
+MADE_HERE = {
+    "POSTGRES_PASSWORD",
+    "TOLLGATE_DB_PASSWORD",
+    "TEMPORAL_DB_PASSWORD",
+    "TOLLGATE_API_PORT",
+}
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(:[-?][^}]*)?\}")
 
 
@@ -27,7 +34,14 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def test_the_compose_file_fits_the_published_schema() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(COMPOSE),
+    ]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert checked.returncode == 0, checked.stdout
@@ -36,7 +50,9 @@ def test_the_compose_file_fits_the_published_schema() -> None:
 def test_no_secret_has_a_default() -> None:
     for name, default in VARIABLE.findall(COMPOSE.read_text()):
         if re.search("PASSWORD|TOKEN|SECRET|SID|WEBHOOK|CLIENT|KEY", name):
-            assert default.startswith(":?") or default == ":-", name  # an empty one counts as missing
+            assert default.startswith(":?") or default == ":-", (
+                name
+            )  # an empty one counts as missing
 
 
 def test_the_example_names_every_variable_and_fills_in_no_required_one() -> None:
@@ -56,10 +72,17 @@ def test_every_variable_of_ours_is_a_setting(services: dict[str, dict[str, Any]]
     assert {name for name in given | asked if name.startswith("TOLLGATE_")} - MADE_HERE <= known
 
 
-def test_every_process_gets_the_secrets_it_refuses_to_start_without(services: dict[str, dict[str, Any]]) -> None:
+def test_every_process_gets_the_secrets_it_refuses_to_start_without(
+    services: dict[str, dict[str, Any]],
+) -> None:
     needs: dict[str, list[type[BaseSettings]]] = {"api": GROUPS, "worker": GROUPS}
     for process, groups in needs.items():
-        required = {_variable(g, name) for g in groups for name, field in g.model_fields.items() if field.is_required()}
+        required = {
+            _variable(g, name)
+            for g in groups
+            for name, field in g.model_fields.items()
+            if field.is_required()
+        }
         assert required <= set(services[process]["environment"]), process
 
 

@@ -27,7 +27,10 @@ ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 
 
 def test_every_import_contract_is_kept() -> None:
-    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+    assert (
+        lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+        == EXIT_STATUS_SUCCESS
+    )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -35,5 +38,9 @@ def test_only_settings_read_the_environment(module: Path) -> None:
     if module in MAY_TOUCH_IT:
         return
     for node in ast.walk(ast.parse(module.read_text())):
-        assert not (isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT), f"line {node.lineno}"
-        assert not (isinstance(node, ast.ImportFrom) and ENVIRONMENT & {name.name for name in node.names})
+        assert not (isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT), (
+            f"line {node.lineno}"
+        )
+        assert not (
+            isinstance(node, ast.ImportFrom) and ENVIRONMENT & {name.name for name in node.names}
+        )

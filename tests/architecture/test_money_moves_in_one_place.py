@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("activities", "api", "bench", "cli", "db", "devservers", "domain", "providers", "runtime", "workflows")
+PACKAGES = (
+    "activities",
+    "api",
+    "bench",
+    "cli",
+    "db",
+    "devservers",
+    "domain",
+    "providers",
+    "runtime",
+    "workflows",
+)
 THE_ONE_PLACE = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
 MODULES = [
     path
@@ -20,7 +31,9 @@ WRITES = re.compile(
     r"(UPDATE|INSERT\s+INTO|DELETE\s+FROM|TRUNCATE|ALTER\s+TABLE)\s+(wallets|ledger_entries|gate_changes)\b",
     re.IGNORECASE,
 )
-LOCKS = re.compile(r"\bFROM\s+wallets\b.*\bFOR\s+(NO\s+KEY\s+)?(UPDATE|SHARE)\b", re.IGNORECASE | re.DOTALL)
+LOCKS = re.compile(
+    r"\bFROM\s+wallets\b.*\bFOR\s+(NO\s+KEY\s+)?(UPDATE|SHARE)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

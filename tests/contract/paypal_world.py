@@ -25,7 +25,9 @@ class PayPalWorld:
     other_plan_id = "P-OTHER"
     plan_change_needs_consent = True
 
-    def __init__(self, provider: PayPal, simulator: PayPalSimulator, control: httpx.AsyncClient) -> None:
+    def __init__(
+        self, provider: PayPal, simulator: PayPalSimulator, control: httpx.AsyncClient
+    ) -> None:
         self.provider = provider
         self._simulator = simulator
         self._control = control
@@ -60,7 +62,9 @@ class PayPalWorld:
         return await self._signed(await self._act(f"/_sim/orders/{checkout_id}/approve"))
 
     async def refund_payment(self, payment_id: str, amount: Decimal) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/payments/{payment_id}/refund", amount=str(amount)))
+        return await self._signed(
+            await self._act(f"/_sim/payments/{payment_id}/refund", amount=str(amount))
+        )
 
     async def dispute(self, subscription_id: str) -> tuple[str, list[Delivery]]:
         return await self.dispute_payment(await self._newest_sale(subscription_id))
@@ -71,12 +75,15 @@ class PayPalWorld:
 
     async def settle_dispute(self, dispute_id: str, *, lost: bool) -> list[Delivery]:
         outcome = "RESOLVED_BUYER_FAVOUR" if lost else "RESOLVED_SELLER_FAVOUR"
-        return await self._signed(await self._act(f"/_sim/disputes/{dispute_id}/move", outcome=outcome))
+        return await self._signed(
+            await self._act(f"/_sim/disputes/{dispute_id}/move", outcome=outcome)
+        )
 
     async def forged(self, delivery: Delivery) -> list[Delivery]:
         raw = base64.b64encode(delivery.raw).decode()
         by_others = [
-            await self._sign(raw_base64=raw, certificate=kind) for kind in ("expired", "wrong_name", "other_ca")
+            await self._sign(raw_base64=raw, certificate=kind)
+            for kind in ("expired", "wrong_name", "other_ca")
         ]
         return [*by_others, await self._sign(raw_base64=raw, webhook_id="another-webhook")]
 
@@ -84,17 +91,27 @@ class PayPalWorld:
         await self._act("/_sim/faults", kind="503", path="/v1/(billing|payments|customer)")
 
     async def limit(self, wait: timedelta) -> None:
-        await self._act("/_sim/faults", kind="429", path="/v1/billing", times=1, retry_after=wait.total_seconds())
+        await self._act(
+            "/_sim/faults",
+            kind="429",
+            path="/v1/billing",
+            times=1,
+            retry_after=wait.total_seconds(),
+        )
 
     async def requests(self) -> int:
         calls = self._simulator.state.calls
         return sum(number for call, number in calls.items() if "/oauth2/" not in call)
 
     async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked))
+        return await self._signed(
+            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked)
+        )
 
     async def _newest_sale(self, subscription_id: str) -> str:
-        answer = await self._control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        answer = await self._control.get(
+            "/_sim/payments", params={"subscription_id": subscription_id}
+        )
         return str(answer.json()["sales"][-1]["id"])
 
     async def _signed(self, done: dict[str, Any]) -> list[Delivery]:
@@ -119,7 +136,9 @@ async def paypal_world() -> AsyncIterator[PayPalWorld]:
         fast_client(simulator.url, read=2.0) as client,
         fast_client(simulator.url) as control,
     ):
-        simulator.state.add_plan(id=PayPalWorld.other_plan_id, name="Other", amount=Decimal(99), currency="USD")
+        simulator.state.add_plan(
+            id=PayPalWorld.other_plan_id, name="Other", amount=Decimal(99), currency="USD"
+        )
         root = x509.load_pem_x509_certificate((await control.get("/_sim/ca")).content)
         paypal = PayPal(
             client=client,

@@ -22,7 +22,9 @@ class StripeWorld:
     other_plan_id = "price_other"
     plan_change_needs_consent = False
 
-    def __init__(self, provider: Stripe, simulator: StripeSimulator, control: httpx.AsyncClient) -> None:
+    def __init__(
+        self, provider: Stripe, simulator: StripeSimulator, control: httpx.AsyncClient
+    ) -> None:
         self.provider = provider
         self._simulator = simulator
         self._control = control
@@ -57,7 +59,9 @@ class StripeWorld:
         return await self._signed(await self._act(f"/_sim/checkout/{checkout_id}/complete"))
 
     async def refund_payment(self, payment_id: str, amount: Decimal) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/payments/{payment_id}/refund", amount=str(amount)))
+        return await self._signed(
+            await self._act(f"/_sim/payments/{payment_id}/refund", amount=str(amount))
+        )
 
     async def dispute(self, subscription_id: str) -> tuple[str, list[Delivery]]:
         return await self.dispute_payment(await self._newest_payment(subscription_id))
@@ -68,12 +72,16 @@ class StripeWorld:
 
     async def settle_dispute(self, dispute_id: str, *, lost: bool) -> list[Delivery]:
         outcome = "lost" if lost else "won"
-        return await self._signed(await self._act(f"/_sim/disputes/{dispute_id}/close", outcome=outcome))
+        return await self._signed(
+            await self._act(f"/_sim/disputes/{dispute_id}/close", outcome=outcome)
+        )
 
     async def forged(self, delivery: Delivery) -> list[Delivery]:
         now = self._simulator.state.now()
         live = delivery.raw.replace(b'"livemode": false', b'"livemode": true')
-        of_another = delivery.raw.replace(b'"object": "event"', b'"object": "event", "account": "acct_another"')
+        of_another = delivery.raw.replace(
+            b'"object": "event"', b'"object": "event", "account": "acct_another"'
+        )
         return [
             await self._sign(delivery.raw, secrets=["whsec_of_somebody_else"]),
             await self._sign(delivery.raw, secrets=[]),
@@ -87,23 +95,34 @@ class StripeWorld:
         await self._act("/_sim/faults", kind="503", path="/v1/")
 
     async def limit(self, wait: timedelta) -> None:
-        await self._act("/_sim/faults", kind="429", path="/v1/", times=1, retry_after=wait.total_seconds())
+        await self._act(
+            "/_sim/faults", kind="429", path="/v1/", times=1, retry_after=wait.total_seconds()
+        )
 
     async def requests(self) -> int:
         return sum(self._simulator.state.calls.values())
 
     async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
-        return await self._signed(await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked))
+        return await self._signed(
+            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked)
+        )
 
     async def _newest_payment(self, subscription_id: str) -> str:
-        answer = await self._control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        answer = await self._control.get(
+            "/_sim/payments", params={"subscription_id": subscription_id}
+        )
         return str(answer.json()["payments"][-1]["id"])
 
     async def _signed(self, done: dict[str, Any]) -> list[Delivery]:
-        return [_delivery(await self._act("/_sim/sign", event_id=event["id"])) for event in done["events"]]
+        return [
+            _delivery(await self._act("/_sim/sign", event_id=event["id"]))
+            for event in done["events"]
+        ]
 
     async def _sign(self, raw: bytes, **how: Any) -> Delivery:
-        return _delivery(await self._act("/_sim/sign", raw_base64=base64.b64encode(raw).decode(), **how))
+        return _delivery(
+            await self._act("/_sim/sign", raw_base64=base64.b64encode(raw).decode(), **how)
+        )
 
     async def _act(self, path: str, /, **asked: Any) -> dict[str, Any]:
         answer = await self._control.post(path, json=asked)
@@ -126,5 +145,7 @@ async def stripe_world() -> AsyncIterator[StripeWorld]:
     ):
         simulator.state.add_price(StripeWorld.other_plan_id, 9900, "usd")
         secrets = [WEBHOOK_SECRET, "whsec_the_one_after_it"]
-        stripe = Stripe(client=client, base_url=simulator.url, api_key=API_KEY, webhook_secrets=secrets)
+        stripe = Stripe(
+            client=client, base_url=simulator.url, api_key=API_KEY, webhook_secrets=secrets
+        )
         yield StripeWorld(stripe, simulator, control)

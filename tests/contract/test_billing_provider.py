@@ -1,4 +1,6 @@
-"""What every billing provider's adapter has to do alike; a new provider adds its world and nothing else."""
+"""What every billing provider's adapter has to do alike; a new provider adds its world and nothing
+else.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +15,14 @@ from domain.billing.events import EventKind, MoneyObject, MoneyReference, Paymen
 from domain.billing.subscription import BILLING, LAPSED, PAID, State
 from domain.money import Money
 from providers.billing import Later, Resumed
-from providers.errors import AlreadyTerminal, InvalidSignature, NotAccepted, NotFound, ProviderUnavailable, WrongState
+from providers.errors import (
+    AlreadyTerminal,
+    InvalidSignature,
+    NotAccepted,
+    NotFound,
+    ProviderUnavailable,
+    WrongState,
+)
 from tests.contract.paypal_world import paypal_world
 from tests.contract.stripe_world import stripe_world
 from tests.contract.world import Delivery, World, kinds
@@ -46,7 +55,9 @@ def money_of(world: World, deliveries: list[Delivery], kind: EventKind) -> Money
 
 async def payments_of(world: World, subscription_id: str) -> list[Payment]:
     now = datetime.now(UTC)
-    listed = world.provider.list_payments(subscription_id, now - timedelta(days=1), now + timedelta(days=1))
+    listed = world.provider.list_payments(
+        subscription_id, now - timedelta(days=1), now + timedelta(days=1)
+    )
     return [one async for one in listed]
 
 
@@ -99,11 +110,17 @@ async def test_a_failed_payment_is_past_due_and_a_paid_one_is_active_again(world
     await world.pay(subscription_id)
     paid = await world.provider.get_subscription(subscription_id)
 
-    assert (late.state, late.failed_payments, late.outstanding) == (State.PAST_DUE, 1, SUBSCRIPTION_PRICE)
+    assert (late.state, late.failed_payments, late.outstanding) == (
+        State.PAST_DUE,
+        1,
+        SUBSCRIPTION_PRICE,
+    )
     assert paid.state is State.ACTIVE
 
 
-async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_next_charge(world: World) -> None:
+async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_next_charge(
+    world: World,
+) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     told = [await world.provider.get_subscription(subscription_id)]
     for act in (world.fail_payment, world.lapse, world.pay):
@@ -129,10 +146,14 @@ async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -
 
     await world.lapse(subscription_id)
 
-    assert (await world.provider.get_subscription(subscription_id)).state is State.SUSPENDED_NONPAYMENT
+    assert (
+        await world.provider.get_subscription(subscription_id)
+    ).state is State.SUSPENDED_NONPAYMENT
 
 
-async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get(world: World) -> None:
+async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get(
+    world: World,
+) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     deliveries = await world.call_it(subscription_id, "HIBERNATING")
@@ -140,7 +161,9 @@ async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get
 
     events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
     told = [event.snapshot for event in events if event.snapshot is not None]
-    assert {(one.state, one.raw_status) for one in [asked, *told]} == {(State.UNKNOWN, "HIBERNATING")}
+    assert {(one.state, one.raw_status) for one in [asked, *told]} == {
+        (State.UNKNOWN, "HIBERNATING")
+    }
     assert told
 
 
@@ -188,7 +211,9 @@ async def test_a_checkout_repeated_with_its_key_is_the_same_checkout(world: Worl
     assert await checkout("k-1") != await checkout("k-2")
 
 
-async def test_a_checkout_for_later_charges_nothing_at_the_consent_and_says_when_it_will(world: World) -> None:
+async def test_a_checkout_for_later_charges_nothing_at_the_consent_and_says_when_it_will(
+    world: World,
+) -> None:
     later = Later(
         first_charge_at=datetime.now(UTC).replace(microsecond=0) + timedelta(days=10),
         expires_at=datetime.now(UTC) + timedelta(hours=23),
@@ -228,7 +253,9 @@ async def test_suspending_and_resuming_may_be_repeated(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     for _ in range(2):
-        assert (await world.provider.ensure_suspended(subscription_id, "by hand")).state is State.PAUSED
+        assert (
+            await world.provider.ensure_suspended(subscription_id, "by hand")
+        ).state is State.PAUSED
     for _ in range(2):
         assert await world.provider.ensure_resumed(subscription_id, "by hand") is Resumed.RESUMED
     assert (await world.provider.get_subscription(subscription_id)).state in BILLING
@@ -238,7 +265,9 @@ async def test_canceling_may_be_repeated_and_cannot_be_undone(world: World) -> N
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     for _ in range(2):
-        assert (await world.provider.ensure_canceled(subscription_id, "left")).state is State.CANCELED
+        assert (
+            await world.provider.ensure_canceled(subscription_id, "left")
+        ).state is State.CANCELED
     assert await world.provider.ensure_resumed(subscription_id, "back") is Resumed.NEEDS_NEW_CONSENT
 
 
@@ -317,7 +346,9 @@ async def test_a_change_of_plan_says_whether_the_customer_must_consent(world: Wo
 async def test_a_payment_is_the_same_in_the_webhook_the_get_and_the_list(world: World) -> None:
     subscription_id, deliveries = await world.subscribe(ORGANIZATION)
 
-    payment = await world.provider.get_payment(money_of(world, deliveries, EventKind.PAYMENT_SUCCEEDED))
+    payment = await world.provider.get_payment(
+        money_of(world, deliveries, EventKind.PAYMENT_SUCCEEDED)
+    )
     listed = await payments_of(world, subscription_id)
 
     assert (payment.amount, payment.status) == (SUBSCRIPTION_PRICE, PaymentStatus.COMPLETED)
@@ -331,7 +362,9 @@ async def test_partial_refunds_are_each_a_fact_of_their_own(world: World) -> Non
     for amount in ("10.00", "5.00"):
         deliveries = await world.refund(subscription_id, Decimal(amount))
         await verified(world, deliveries)
-        refunds.append(await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED)))
+        refunds.append(
+            await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED))
+        )
 
     assert [one.amount for one in refunds] == [Money(10_000_000, "USD"), Money(5_000_000, "USD")]
     assert {one.reference.kind for one in refunds} == {MoneyObject.REFUND}
@@ -361,7 +394,9 @@ async def test_the_events_of_an_outage_can_be_listed(world: World) -> None:
     listed = world.provider.list_events(now - timedelta(hours=1), now + timedelta(hours=1))
     ids = {one.event.event_id async for one in listed}
 
-    assert ids == {world.provider.parse_webhook(one.raw, one.headers).event_id for one in deliveries}
+    assert ids == {
+        world.provider.parse_webhook(one.raw, one.headers).event_id for one in deliveries
+    }
     assert subscription_id
 
 
@@ -396,7 +431,9 @@ async def test_what_does_not_exist_is_not_found(world: World) -> None:
         await world.provider.ensure_suspended(nobodys, "x")
 
 
-@pytest.mark.parametrize("path", ["..", ".", "../../v1/events", "x/pause", "x?expand[]=y", "x#y", "%2e%2e"])
+@pytest.mark.parametrize(
+    "path", ["..", ".", "../../v1/events", "x/pause", "x?expand[]=y", "x#y", "%2e%2e"]
+)
 async def test_an_id_never_names_another_place(world: World, path: str) -> None:
     with pytest.raises(NotFound):
         await world.provider.get_subscription(path)

@@ -46,7 +46,13 @@ def calculate(tmp_path_factory: pytest.TempPathFactory) -> Calculated:
     def calculated(texts: Sequence[str]) -> list[tuple[str, int, int]]:
         lines = "".join(f"{json.dumps(text)}\n" for text in texts)
         told = subprocess.run(
-            [node, "count.js"], cwd=here, input=lines, capture_output=True, text=True, timeout=600, check=True
+            [node, "count.js"],
+            cwd=here,
+            input=lines,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
         )
         return [tuple(json.loads(line)) for line in told.stdout.splitlines()]
 
@@ -54,7 +60,9 @@ def calculate(tmp_path_factory: pytest.TempPathFactory) -> Calculated:
 
 
 def compare(texts: Sequence[str], calculate: Calculated) -> None:
-    """Ours is the calculator's; where no segment holds a grapheme, which the calculator overlooks, it is not lower."""
+    """Ours is the calculator's; where no segment holds a grapheme, which the calculator overlooks,
+    it is not lower.
+    """
     for text, (encoding, segments, widest) in zip(texts, calculate(texts), strict=True):
         counted = count_segments(text)
         assert counted.encoding == encoding, ascii(text)

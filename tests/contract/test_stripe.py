@@ -1,4 +1,6 @@
-"""What only Stripe does: its errors, its pauses, its idempotency keys, each as API 2026-10-28.endive has it."""
+"""What only Stripe does: its errors, its pauses, its idempotency keys, each as API
+2026-10-28.endive has it.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class World:
     def stripe(self) -> Stripe:
         return self.adapter()
 
-    def adapter(self, *, api_key: str = API_KEY, suspend_by: SuspendBy = SuspendBy.PAUSE, base: str = "") -> Stripe:
+    def adapter(
+        self, *, api_key: str = API_KEY, suspend_by: SuspendBy = SuspendBy.PAUSE, base: str = ""
+    ) -> Stripe:
         return Stripe(
             client=self.client,
             base_url=self.simulator.url + base,
@@ -53,7 +57,9 @@ class World:
         return subscription
 
     def calls(self, end: str) -> int:
-        return sum(number for call, number in self.simulator.state.calls.items() if call.endswith(end))
+        return sum(
+            number for call, number in self.simulator.state.calls.items() if call.endswith(end)
+        )
 
 
 @pytest_asyncio.fixture
@@ -62,8 +68,12 @@ async def world() -> AsyncIterator[World]:
         yield World(simulator, client)
 
 
-@pytest.mark.parametrize("code", ["card_declined", "expired_card", "incorrect_cvc", "authentication_required"])
-async def test_a_decline_is_an_answer_and_stays_the_answer_to_its_key(world: World, code: str) -> None:
+@pytest.mark.parametrize(
+    "code", ["card_declined", "expired_card", "incorrect_cvc", "authentication_required"]
+)
+async def test_a_decline_is_an_answer_and_stays_the_answer_to_its_key(
+    world: World, code: str
+) -> None:
     subscription = world.subscribe()
     world.simulator.lifecycle.fail_payment(subscription)
     world.simulator.lifecycle.decline(subscription, code)
@@ -113,10 +123,15 @@ async def test_collecting_another_amount_or_from_nobody_charges_nothing(world: W
 
     with pytest.raises(ProviderRefused, match="is open, not"):
         await world.stripe.collect_outstanding(
-            subscription["id"], Money(1_000_000, "USD"), idempotency_key="k-1", since=datetime.now(UTC)
+            subscription["id"],
+            Money(1_000_000, "USD"),
+            idempotency_key="k-1",
+            since=datetime.now(UTC),
         )
     with pytest.raises(ProviderRefused, match="no invoice"):
-        await world.stripe.collect_outstanding(unbilled["id"], PRICE, idempotency_key="k-2", since=datetime.now(UTC))
+        await world.stripe.collect_outstanding(
+            unbilled["id"], PRICE, idempotency_key="k-2", since=datetime.now(UTC)
+        )
     assert world.calls("/pay") == 0
 
 
@@ -128,7 +143,11 @@ async def test_an_invoice_that_was_paid_elsewhere_is_named_by_itself(world: Worl
 
     told = await world.stripe.get_payment(MoneyReference(kind=MoneyObject.SALE, id=invoice["id"]))
 
-    assert (told.reference.id, told.status, told.amount) == (invoice["id"], PaymentStatus.COMPLETED, PRICE)
+    assert (told.reference.id, told.status, told.amount) == (
+        invoice["id"],
+        PaymentStatus.COMPLETED,
+        PRICE,
+    )
     assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
 
 
@@ -136,7 +155,9 @@ async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(wor
     subscription = world.paused_for_nonpayment()
 
     before = await world.stripe.ensure_resumed(subscription["id"], "please")
-    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC))
+    await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
     paid = await world.stripe.get_subscription(subscription["id"])
     after = await world.stripe.ensure_resumed(subscription["id"], "paid")
 
@@ -145,14 +166,18 @@ async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(wor
     assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
 
 
-async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_asked_for_once(world: World) -> None:
+async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_asked_for_once(
+    world: World,
+) -> None:
     subscription = world.subscribe()
     await world.stripe.ensure_suspended(subscription["id"], "by hand")
     world.simulator.lifecycle.decline(subscription, "card_declined")
 
     told = [await world.stripe.ensure_resumed(subscription["id"], "by hand") for _ in range(2)]
     world.simulator.lifecycle.decline(subscription, None)
-    await world.stripe.collect_outstanding(subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC))
+    await world.stripe.collect_outstanding(
+        subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
+    )
 
     assert told == [Resumed.NEEDS_PAYMENT] * 2
     assert world.calls("/resume") == 1
@@ -229,7 +254,11 @@ async def test_a_checkout_too_soon_to_charge_later_is_refused(world: World) -> N
 
     with pytest.raises(ProviderRefused):
         await world.stripe.create_checkout(
-            organization_id="acme", plan_id=DEFAULT_PRICE, idempotency_key="k-1", later=later, **URLS
+            organization_id="acme",
+            plan_id=DEFAULT_PRICE,
+            idempotency_key="k-1",
+            later=later,
+            **URLS,
         )
 
 
@@ -247,7 +276,9 @@ async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
     world: World, amount: str, currency: str, charged: int
 ) -> None:
     asked = parse(amount, currency)
-    made = await world.stripe.create_topup(organization_id="acme", amount=asked, idempotency_key="k-1", **URLS)
+    made = await world.stripe.create_topup(
+        organization_id="acme", amount=asked, idempotency_key="k-1", **URLS
+    )
     session = world.simulator.state.objects[made.checkout_id]
     world.simulator.checkouts.complete(session)
 
@@ -265,7 +296,9 @@ async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
 @pytest.mark.parametrize(
     ("amount", "currency"), [("500.50", "ISK"), ("0.50", "UGX"), ("1.255", "KWD"), ("0.10", "USD")]
 )
-async def test_an_amount_that_stripe_does_not_charge_is_told_as_one(world: World, amount: str, currency: str) -> None:
+async def test_an_amount_that_stripe_does_not_charge_is_told_as_one(
+    world: World, amount: str, currency: str
+) -> None:
     with pytest.raises(BadAmount):
         await world.stripe.create_topup(
             organization_id="acme", amount=parse(amount, currency), idempotency_key="k-1", **URLS
@@ -273,7 +306,9 @@ async def test_an_amount_that_stripe_does_not_charge_is_told_as_one(world: World
     assert not list(world.simulator.state.all("checkout.session"))
 
 
-async def test_credentials_that_are_wrong_are_refused_and_prove_nothing_of_the_object(world: World) -> None:
+async def test_credentials_that_are_wrong_are_refused_and_prove_nothing_of_the_object(
+    world: World,
+) -> None:
     subscription = world.subscribe()
 
     with pytest.raises(ProviderRefused) as failure:
@@ -289,7 +324,9 @@ async def test_an_address_that_is_wrong_says_nothing_of_the_object(world: World)
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "429", "timeout_before", "malformed_json"])
-async def test_what_may_go_better_the_next_time_is_unavailable_and_not_tried_twice(world: World, kind: str) -> None:
+async def test_what_may_go_better_the_next_time_is_unavailable_and_not_tried_twice(
+    world: World, kind: str
+) -> None:
     subscription = world.subscribe()
     world.simulator.faults.add(kind, path="/v1/subscriptions")
 
@@ -302,7 +339,10 @@ async def test_a_checkout_that_is_completed_while_it_is_ended_is_canceled(world:
     link = await world.stripe.create_checkout(
         organization_id="acme", plan_id=DEFAULT_PRICE, idempotency_key="k-1", later=None, **URLS
     )
-    checkouts, session = world.simulator.checkouts, world.simulator.state.objects[link.subscription_id]
+    checkouts, session = (
+        world.simulator.checkouts,
+        world.simulator.state.objects[link.subscription_id],
+    )
     expire = checkouts.expire
 
     def beaten_to_it(session: dict[str, Any]) -> Any:
@@ -313,7 +353,9 @@ async def test_a_checkout_that_is_completed_while_it_is_ended_is_canceled(world:
     told = await world.stripe.ensure_canceled(link.subscription_id, "mig:1")
 
     assert (told.state, told.note) == (State.CANCELED, "mig:1")
-    assert world.simulator.state.get(session["subscription"], "subscription")["status"] == "canceled"
+    assert (
+        world.simulator.state.get(session["subscription"], "subscription")["status"] == "canceled"
+    )
 
 
 async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> None:
@@ -321,14 +363,18 @@ async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> Non
         world.subscribe()
     now = datetime.now(UTC)
 
-    listed = [one.event.event_id async for one in world.stripe.list_events(now - timedelta(hours=1), now)]
+    listed = [
+        one.event.event_id async for one in world.stripe.list_events(now - timedelta(hours=1), now)
+    ]
 
     assert listed == list(reversed(world.simulator.events.all))
     assert len(listed) == 120
     assert world.calls("/v1/events") == 2
 
 
-async def owed_and_paid(world: World, outcome: str = "paid") -> tuple[dict[str, Any], dict[str, Any]]:
+async def owed_and_paid(
+    world: World, outcome: str = "paid"
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A renewal that failed, and a newer small invoice; the subscription and what is owed."""
     subscription = world.subscribe()
     world.simulator.lifecycle.fail_payment(subscription)
@@ -356,7 +402,9 @@ async def test_a_newer_small_invoice_that_is_paid_settles_no_older_one(world: Wo
 
 
 @pytest.mark.parametrize("status", ["void", "uncollectible"])
-async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(world: World, status: str) -> None:
+async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(
+    world: World, status: str
+) -> None:
     subscription, owed = await owed_and_paid(world)
 
     world.simulator.lifecycle.let_go(owed, status)
@@ -365,7 +413,9 @@ async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(world: W
     assert (told.state, told.owes) == (State.ACTIVE, False)
 
 
-async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_is_paid(world: World) -> None:
+async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_is_paid(
+    world: World,
+) -> None:
     subscription, owed = await owed_and_paid(world)
     world.simulator.lifecycle.cancel(subscription)
 

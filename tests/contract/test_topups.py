@@ -1,4 +1,6 @@
-"""Top-ups, and what payers get back of them: what every billing provider's adapter has to do alike."""
+"""Top-ups, and what payers get back of them: what every billing provider's adapter has to do
+alike.
+"""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -51,7 +53,11 @@ async def test_a_link_takes_nothing_until_the_customer_pays(world: World) -> Non
     payment = after[0].payment
     assert before == [TopUp(open=True)] * 2
     assert payment is not None
-    assert (payment.status, payment.amount, payment.custom_id) == (PaymentStatus.COMPLETED, TWENTY_FIVE, ORGANIZATION)
+    assert (payment.status, payment.amount, payment.custom_id) == (
+        PaymentStatus.COMPLETED,
+        TWENTY_FIVE,
+        ORGANIZATION,
+    )
     assert payment.reference.kind is MoneyObject.CAPTURE
     assert after == [TopUp(open=False, payment=payment)] * 3
     assert await world.provider.get_payment(payment.reference) == payment
@@ -102,11 +108,15 @@ async def test_each_refund_names_the_payment_that_it_takes_back(world: World) ->
         deliveries = await world.refund_payment(payment.reference.id, Decimal(amount))
         event = world.provider.parse_webhook(deliveries[0].raw, deliveries[0].headers)
         assert event.payment_id == payment.reference.id
-        refunds.append(await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED)))
+        refunds.append(
+            await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED))
+        )
     after = await world.provider.get_payment(payment.reference)
 
     assert [one.amount.micros for one in refunds] == [10_000_000, 5_000_000]
-    assert {(one.reverses, one.subscription_id) for one in refunds} == {(payment.reference.id, None)}
+    assert {(one.reverses, one.subscription_id) for one in refunds} == {
+        (payment.reference.id, None)
+    }
     assert (after.status, after.amount) == (PaymentStatus.PARTIALLY_REFUNDED, TWENTY_FIVE)
 
 
@@ -130,4 +140,8 @@ async def test_a_dispute_says_what_it_takes_of_which_payment(world: World, *, lo
     assert {(event.money.kind, event.money.id) for event in events if event.money} == {
         (MoneyObject.DISPUTE, dispute_id)
     }
-    assert (told.payment_ids, told.amount, told.withdrawn) == ((payment.reference.id,), TWENTY_FIVE, lost)
+    assert (told.payment_ids, told.amount, told.withdrawn) == (
+        (payment.reference.id,),
+        TWENTY_FIVE,
+        lost,
+    )

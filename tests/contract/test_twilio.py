@@ -37,7 +37,9 @@ class World:
     sub: str
 
     def message(self, to: str = "+15551230001") -> OutboundMessage:
-        return OutboundMessage(account_sid=self.sub, sender=FROM, to=to, body="Hello", status_callback="")
+        return OutboundMessage(
+            account_sid=self.sub, sender=FROM, to=to, body="Hello", status_callback=""
+        )
 
     async def fault(self, kind: str, **more: Any) -> None:
         asked = {"kind": kind, "method": "POST", "path": "/2010-04-01", "times": 1} | more
@@ -63,7 +65,9 @@ async def world() -> AsyncIterator[World]:
     ):
         opened = await control.post("/_sim/accounts", json={"friendly_name": "org_1"})
         sub = opened.json()["accounts"][0]["sid"]
-        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        twilio = Twilio(
+            client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url
+        )
         yield World(simulator, twilio, control, sub)
 
 
@@ -82,28 +86,40 @@ async def test_a_suspended_subaccount_sends_nothing_until_it_is_active_again(wor
 
 async def test_ensuring_a_status_twice_is_ensuring_it_once(world: World) -> None:
     for _ in range(2):
-        assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+        assert (
+            await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+        ).status is AccountStatus.SUSPENDED
 
 
 async def test_an_account_that_twilio_holds_cannot_be_reactivated(world: World) -> None:
-    await world.control.post(f"/_sim/accounts/{world.sub}/status", json={"status": "suspended", "by_twilio": True})
+    await world.control.post(
+        f"/_sim/accounts/{world.sub}/status", json={"status": "suspended", "by_twilio": True}
+    )
 
     with pytest.raises(AlreadyTerminal) as failure:
         await world.twilio.ensure_status(world.sub, AccountStatus.ACTIVE)
     assert failure.value.code == "21478"
-    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+    assert (
+        await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+    ).status is AccountStatus.SUSPENDED
 
 
 async def test_a_closed_account_is_as_good_as_suspended_and_never_active(world: World) -> None:
     await world.control.post(f"/_sim/accounts/{world.sub}/status", json={"status": "closed"})
 
-    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.CLOSED
+    assert (
+        await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+    ).status is AccountStatus.CLOSED
     with pytest.raises(AlreadyTerminal):
         await world.twilio.ensure_status(world.sub, AccountStatus.ACTIVE)
 
 
-@pytest.mark.parametrize("kind", ["timeout_after_acceptance", "reset_after_acceptance", "error_after_acceptance"])
-async def test_an_answer_lost_after_acceptance_is_unknown_and_the_message_can_be_found(world: World, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["timeout_after_acceptance", "reset_after_acceptance", "error_after_acceptance"]
+)
+async def test_an_answer_lost_after_acceptance_is_unknown_and_the_message_can_be_found(
+    world: World, kind: str
+) -> None:
     since = datetime.now(UTC)
     await world.fault(kind)
 
@@ -136,7 +152,9 @@ async def test_an_outage_while_suspending_is_tried_again_by_the_caller(world: Wo
 
     with pytest.raises(ProviderUnavailable):
         await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
-    assert (await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)).status is AccountStatus.SUSPENDED
+    assert (
+        await world.twilio.ensure_status(world.sub, AccountStatus.SUSPENDED)
+    ).status is AccountStatus.SUSPENDED
 
 
 async def test_the_price_comes_after_the_delivery(world: World) -> None:
@@ -158,10 +176,14 @@ async def test_a_message_never_sent_is_not_found(world: World) -> None:
 
 
 async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(world: World) -> None:
-    world.simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
+    world.simulator.state.behaviour.change(
+        {"sending_after": 0, "sent_after": 0, "delivered_after": 0}
+    )
     account = world.simulator.state.accounts[world.sub]
     sent = [
-        world.simulator.messages.accept(account, {"To": f"+1555{n:07d}", "From": FROM, "Body": "Hello"}).sid
+        world.simulator.messages.accept(
+            account, {"To": f"+1555{n:07d}", "From": FROM, "Body": "Hello"}
+        ).sid
         for n in range(1_200)
     ]
     await world.delivered(sent[-1])
@@ -178,12 +200,17 @@ async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(wor
     assert {one.price for page in (first, second) for one in page.messages} == {Money(7_500, "USD")}
 
 
-async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_comes_in(world: World) -> None:
+async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_comes_in(
+    world: World,
+) -> None:
     account = world.simulator.state.accounts[world.sub]
 
     def accept(count: int) -> list[str]:
         form = {"From": FROM, "Body": "Hello"}
-        return [world.simulator.messages.accept(account, {"To": f"+1555{n:07d}", **form}).sid for n in range(count)]
+        return [
+            world.simulator.messages.accept(account, {"To": f"+1555{n:07d}", **form}).sid
+            for n in range(count)
+        ]
 
     accept(3)
     await asyncio.sleep(0)
@@ -198,7 +225,9 @@ async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_
     assert listed.complete
 
 
-async def test_what_was_redacted_or_masked_is_listed_and_what_was_deleted_is_not(world: World) -> None:
+async def test_what_was_redacted_or_masked_is_listed_and_what_was_deleted_is_not(
+    world: World,
+) -> None:
     since = datetime.now(UTC)
     sids = []
     for n in range(2):

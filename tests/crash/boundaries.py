@@ -1,4 +1,6 @@
-"""Where a worker can die between two steps: each holds one organization there until it is let go."""
+"""Where a worker can die between two steps: each holds one organization there until it is let
+go.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,7 +32,9 @@ Held = Callable[[World, Staged], AbstractAsyncContextManager[Callable[[], Any]]]
 
 
 @asynccontextmanager
-async def _fault(faults: Faults, kind: str, method: str, path: str) -> AsyncIterator[Callable[[], Any]]:
+async def _fault(
+    faults: Faults, kind: str, method: str, path: str
+) -> AsyncIterator[Callable[[], Any]]:
     fault: Fault = faults.add(kind, method=method, path=path)
 
     async def struck() -> bool:
@@ -89,8 +93,11 @@ async def all_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], A
 
 
 @asynccontextmanager
-async def _locked(world: World, lock: str, staged: Staged, *, steps: int) -> AsyncIterator[Callable[[], Any]]:
-    """On the way back it is taken while Twilio does not answer: what comes before the first step takes it, too.
+async def _locked(
+    world: World, lock: str, staged: Staged, *, steps: int
+) -> AsyncIterator[Callable[[], Any]]:
+    """On the way back it is taken while Twilio does not answer: what comes before the first step
+    takes it, too.
 
     On the other way it is taken at once: a campaign that asks the gate before would park by itself.
     """
@@ -136,10 +143,17 @@ BOUNDARIES: dict[str, Held] = {
 
 
 @asynccontextmanager
-async def held(world: World, staged: Mapping[tuple[Status, str], Staged]) -> AsyncIterator[Callable[[], Any]]:
-    """Every organization at its boundary; the yielded function waits until the worker stands at all of them."""
+async def held(
+    world: World, staged: Mapping[tuple[Status, str], Staged]
+) -> AsyncIterator[Callable[[], Any]]:
+    """Every organization at its boundary; the yielded function waits until the worker stands at all
+    of them.
+    """
     async with AsyncExitStack() as stack:
-        waits = [await stack.enter_async_context(BOUNDARIES[name](world, one)) for (_, name), one in staged.items()]
+        waits = [
+            await stack.enter_async_context(BOUNDARIES[name](world, one))
+            for (_, name), one in staged.items()
+        ]
 
         async def all_reached() -> None:
             await asyncio.gather(*(wait() for wait in waits))

@@ -8,7 +8,9 @@ import httpx
 
 @dataclass(slots=True)
 class Debits:
-    """`answered` is what was said of each reference: the ledger entry's number, and the status. A refusal fails."""
+    """`answered` is what was said of each reference: the ledger entry's number, and the status. A
+    refusal fails.
+    """
 
     client: httpx.AsyncClient
     organization_id: str
@@ -24,12 +26,16 @@ class Debits:
         asked = {"reference_id": reference, "amount": "0.01", "currency": "USD"}
         while reference not in self.answered:
             try:
-                answer = await self.client.post(f"/v1/organizations/{self.organization_id}/wallet/debits", json=asked)
+                answer = await self.client.post(
+                    f"/v1/organizations/{self.organization_id}/wallet/debits", json=asked
+                )
             except httpx.TransportError:
                 answer = None
             if answer is not None and answer.is_success:
                 self.answered[reference] = (answer.json()["seq"], answer.status_code)
             else:
-                assert answer is None or answer.status_code == 503, f"{answer.status_code}: {answer.text}"
+                assert answer is None or answer.status_code == 503, (
+                    f"{answer.status_code}: {answer.text}"
+                )
                 self.unanswered += 1
                 await asyncio.sleep(0.25)  # the caller's own patience, no measure of ours

@@ -1,4 +1,6 @@
-"""Our processes as an operator runs them, in a test's world; each can be killed by its pid, and its log read."""
+"""Our processes as an operator runs them, in a test's world; each can be killed by its pid, and its
+log read.
+"""
 
 import asyncio
 import os
@@ -69,9 +71,13 @@ def environment(world: World, **changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def worker(world: World, name: str = "worker", *options: str, **changes: str) -> AsyncIterator[Running]:
+async def worker(
+    world: World, name: str = "worker", *options: str, **changes: str
+) -> AsyncIterator[Running]:
     """`python -m cli.main worker` on both queues, killed at the end if it still runs."""
-    async with _running(world, name, ["worker", *options], environment(world, **changes)) as started:
+    async with _running(
+        world, name, ["worker", *options], environment(world, **changes)
+    ) as started:
         await started.says("worker_started")
         yield started
 
@@ -84,11 +90,15 @@ async def api(world: World, port: int, name: str = "api") -> AsyncIterator[Runni
 
 
 @asynccontextmanager
-async def _running(world: World, name: str, arguments: list[str], given: Mapping[str, str]) -> AsyncIterator[Running]:
+async def _running(
+    world: World, name: str, arguments: list[str], given: Mapping[str, str]
+) -> AsyncIterator[Running]:
     log = world.services.settings.data_dir / f"{name}.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "cli.main", *arguments]
-        process = subprocesses.spawn(command, stop_signal=signal.SIGKILL, output=output, environment=given)
+        process = subprocesses.spawn(
+            command, stop_signal=signal.SIGKILL, output=output, environment=given
+        )
     running = Running(process, log)
     try:
         yield running

@@ -1,4 +1,6 @@
-"""kill -9 of the API under a hundred callers: what was answered is in the ledger, and nothing is in it twice."""
+"""kill -9 of the API under a hundred callers: what was answered is in the ledger, and nothing is in
+it twice.
+"""
 
 import asyncio
 import signal
@@ -35,7 +37,9 @@ async def test_every_answered_debit_is_in_the_ledger_once(world: World) -> None:
         answered_before = dict(debits.answered)
         in_ledger = {
             row.reference_id
-            for row in await rows(engine, "SELECT reference_id FROM ledger_entries WHERE kind = 'debit'")
+            for row in await rows(
+                engine, "SELECT reference_id FROM ledger_entries WHERE kind = 'debit'"
+            )
         }
         async with api(world, port, "second"):
             await calling
@@ -44,11 +48,21 @@ async def test_every_answered_debit_is_in_the_ledger_once(world: World) -> None:
     assert debits.unanswered > 0
     assert answered_before.keys() <= in_ledger
     assert len(debits.answered) == CALLERS * EACH
-    assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE kind = 'debit'") == CALLERS * EACH
-    assert (await world.wallet(organization_id)).balance_micros == 100_000_000 - CALLERS * EACH * ONE_CENT
+    assert (
+        await number(engine, "SELECT count(*) FROM ledger_entries WHERE kind = 'debit'")
+        == CALLERS * EACH
+    )
+    assert (
+        await world.wallet(organization_id)
+    ).balance_micros == 100_000_000 - CALLERS * EACH * ONE_CENT
     assert {seq for seq, _ in debits.answered.values()} == await _debit_seqs(world)
     await world.certify()
 
 
 async def _debit_seqs(here: World) -> set[int]:
-    return {row.seq for row in await rows(here.services.engine, "SELECT seq FROM ledger_entries WHERE kind = 'debit'")}
+    return {
+        row.seq
+        for row in await rows(
+            here.services.engine, "SELECT seq FROM ledger_entries WHERE kind = 'debit'"
+        )
+    }

@@ -1,4 +1,6 @@
-"""Twenty campaigns at twenty moments each time their worker is killed, while Twilio fails in every way it can."""
+"""Twenty campaigns at twenty moments each time their worker is killed, while Twilio fails in every
+way it can.
+"""
 
 import random
 from collections import Counter
@@ -30,7 +32,13 @@ async def test_every_recipient_once_and_paid_once_whatever_died(world: World) ->
     running = [await _campaign(world) for _ in range(CAMPAIGNS)]
     for number, (kind, share, times) in enumerate(FAULTS):
         world.twilio.faults.add(
-            kind, method="POST", path=MESSAGES, probability=share, times=times, seed=number, retry_after=0.2
+            kind,
+            method="POST",
+            path=MESSAGES,
+            probability=share,
+            times=times,
+            seed=number,
+            retry_after=0.2,
         )
     world.twilio.callbacks.faults.add("lost", probability=0.2)
 
@@ -57,7 +65,9 @@ async def test_every_recipient_once_and_paid_once_whatever_died(world: World) ->
 
 async def _campaign(world: World) -> tuple[str, UUID]:
     organization_id, _ = await world.organization()
-    pace = await world.api.put(f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": PER_SECOND})
+    pace = await world.api.put(
+        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": PER_SECOND}
+    )
     assert pace.is_success
     return organization_id, await world.campaign(organization_id, recipients=RECIPIENTS)
 
@@ -92,7 +102,9 @@ async def _resolve(world: World, running: list[tuple[str, UUID]]) -> None:
 
 
 async def _statuses(world: World) -> Counter[str]:
-    found = await rows(world.services.engine, "SELECT status, count(*) AS number FROM messages GROUP BY status")
+    found = await rows(
+        world.services.engine, "SELECT status, count(*) AS number FROM messages GROUP BY status"
+    )
     return Counter({row.status: row.number for row in found})
 
 

@@ -27,7 +27,16 @@ async def tollgate(world: World, *arguments: str) -> subprocess.CompletedProcess
 async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> None:
     world.start_worker()
     one, other = await customers.customer(world), await customers.customer(world)
-    asked = ("migrate-customers", "--to", "stripe", "--cohort", "100%", "--plan", "price_standard", *PAGES)
+    asked = (
+        "migrate-customers",
+        "--to",
+        "stripe",
+        "--cohort",
+        "100%",
+        "--plan",
+        "price_standard",
+        *PAGES,
+    )
 
     started = await tollgate(world, *asked, "--per-minute", "6000")
     for each in (one, other):
@@ -41,7 +50,10 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
     assert f"started {one.organization_id}" in started.stdout
     assert "started org" not in again.stdout
     figures = [line.split()[:2] for line in shown.stdout.splitlines()]
-    assert [one for one in figures if one[:1] in (["offered"], ["completed"])] == [["offered", "1"], ["completed", "1"]]
+    assert [one for one in figures if one[:1] in (["offered"], ["completed"])] == [
+        ["offered", "1"],
+        ["completed", "1"],
+    ]
 
 
 async def test_reconcile_prints_what_was_missed_and_takes_it_in(world: World) -> None:

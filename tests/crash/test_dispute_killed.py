@@ -1,4 +1,6 @@
-"""One SIGKILL finds the worker before, within and after the booking of refunds and disputes, at both providers."""
+"""One SIGKILL finds the worker before, within and after the booking of refunds and disputes, at
+both providers.
+"""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,7 +34,9 @@ Case = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Its last events are delivered while no worker runs; `object_id` is the refund or the dispute they are about."""
+    """Its last events are delivered while no worker runs; `object_id` is the refund or the dispute
+    they are about.
+    """
 
     organization_id: str
     object_id: str
@@ -46,12 +50,19 @@ class Crash:
 
 
 def actor_of(here: World, provider: str) -> Actor:
-    return AtPayPal(here, here.paypal_control) if provider == "paypal" else AtStripe(here, here.stripe_control)
+    return (
+        AtPayPal(here, here.paypal_control)
+        if provider == "paypal"
+        else AtStripe(here, here.stripe_control)
+    )
 
 
 @pytest_asyncio.fixture(scope="module")
 async def crash(
-    postgres: Postgres, temporal_client: Client, tmp_path_factory: pytest.TempPathFactory, authority: Authority
+    postgres: Postgres,
+    temporal_client: Client,
+    tmp_path_factory: pytest.TempPathFactory,
+    authority: Authority,
 ) -> AsyncIterator[Crash]:
     directory: Path = tmp_path_factory.mktemp("dispute")
     with fresh_database(postgres, f"dispute_{os.getpid()}") as url:
@@ -73,7 +84,9 @@ async def _staged(here: World) -> dict[Case, Staged]:
     here.start_worker()
     before = {case: await _prepare(here, actor_of(here, case[0]), case[1]) for case in CASES}
     await here.stop_workers()
-    return {case: await _tell(actor_of(here, case[0]), case[1], *told) for case, told in before.items()}
+    return {
+        case: await _tell(actor_of(here, case[0]), case[1], *told) for case, told in before.items()
+    }
 
 
 async def _prepare(here: World, actor: Actor, story: str) -> tuple[str, str, str]:
@@ -83,14 +96,18 @@ async def _prepare(here: World, actor: Actor, story: str) -> tuple[str, str, str
     if story == "refund of what is spent":
         spent = {"reference_id": "spent", "amount": "20.00", "currency": "USD"}
         await here.post(f"/v1/organizations/{organization_id}/wallet/debits", spent)
-    elif story == "dispute that is won" or actor.name == "paypal":  # which takes with the dispute that is lost
+    elif (
+        story == "dispute that is won" or actor.name == "paypal"
+    ):  # which takes with the dispute that is lost
         dispute_id = await actor.dispute_payment(payment_id)
         await here.applied(organization_id, "suspended")
         await here.at_rest(organization_id)
     return organization_id, payment_id, dispute_id
 
 
-async def _tell(actor: Actor, story: str, organization_id: str, payment_id: str, dispute_id: str) -> Staged:
+async def _tell(
+    actor: Actor, story: str, organization_id: str, payment_id: str, dispute_id: str
+) -> Staged:
     won = story == "dispute that is won"
     if story == "refund of what is spent":
         told = await actor.act(f"payments/{payment_id}/refund")
@@ -103,7 +120,9 @@ async def _tell(actor: Actor, story: str, organization_id: str, payment_id: str,
     return Staged(organization_id, dispute_id, won)
 
 
-async def _hold(stack: AsyncExitStack, here: World, case: Case, one: Staged) -> Callable[[], Awaitable[object]]:
+async def _hold(
+    stack: AsyncExitStack, here: World, case: Case, one: Staged
+) -> Callable[[], Awaitable[object]]:
     """Make the worker stop at the boundary; what is returned waits until it stands there."""
     provider, _, boundary = case
     if boundary == "asking":
@@ -135,7 +154,9 @@ async def _hold(stack: AsyncExitStack, here: World, case: Case, one: Staged) -> 
 async def _settled(here: World, case: Case, one: Staged) -> bool:
     """What is to be booked is booked: PayPal took nothing for a dispute that is won."""
     booked = await rows(
-        here.services.engine, "SELECT returned_at FROM reversals WHERE object_id = :id", id=one.object_id
+        here.services.engine,
+        "SELECT returned_at FROM reversals WHERE object_id = :id",
+        id=one.object_id,
     )
     if one.won and case[0] == "paypal":
         held = await here.read(lambda conn: standings.held_blocks(conn, one.organization_id))
@@ -155,8 +176,12 @@ async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, c
     await here.applied(one.organization_id, "active" if one.won else "suspended")
     await here.at_rest(one.organization_id)
 
-    page = await here.read(lambda conn: wallets.entries_page(conn, one.organization_id, before_seq=None, limit=100))
-    moved = [(entry.entry.kind.value, entry.entry.amount_micros // 1_000_000) for entry in reversed(page)]
+    page = await here.read(
+        lambda conn: wallets.entries_page(conn, one.organization_id, before_seq=None, limit=100)
+    )
+    moved = [
+        (entry.entry.kind.value, entry.entry.amount_micros // 1_000_000) for entry in reversed(page)
+    ]
     owed = await here.read(lambda conn: reversals.owed(conn, one.organization_id))
     expected = {
         "refund of what is spent": [("credit", 25), ("debit", -20), ("reversal", -5)],

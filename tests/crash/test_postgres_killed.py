@@ -1,4 +1,6 @@
-"""kill -9 of PostgreSQL under debits, webhooks and a campaign: what was answered stands, the rest comes again."""
+"""kill -9 of PostgreSQL under debits, webhooks and a campaign: what was answered stands, the rest
+comes again.
+"""
 
 import asyncio
 from collections import Counter
@@ -37,7 +39,10 @@ async def mortal(server_dir: Path) -> AsyncIterator[Postgres]:
 async def test_nothing_answered_is_lost_and_nothing_comes_twice(
     mortal: Postgres, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> None:
-    async with world(mortal.url(), temporal_client, tmp_path, authority) as here, worker(here) as working:
+    async with (
+        world(mortal.url(), temporal_client, tmp_path, authority) as here,
+        worker(here) as working,
+    ):
         paying, _ = await here.organization(balance="100.00")
         sending, _ = await here.organization()
         lapsing, subscription_id = await here.organization()
@@ -46,7 +51,9 @@ async def test_nothing_answered_is_lost_and_nothing_comes_twice(
         calling = asyncio.gather(*(debits.call(f"caller-{n}", EACH) for n in range(CALLERS)))
 
         async def under_load() -> bool:
-            return len(debits.answered) >= CALLERS * EACH // 4 and len(here.twilio.state.messages) > 20
+            return (
+                len(debits.answered) >= CALLERS * EACH // 4 and len(here.twilio.state.messages) > 20
+            )
 
         await until(under_load, "debits and a campaign under way")
         mortal.kill()
@@ -56,7 +63,9 @@ async def test_nothing_answered_is_lost_and_nothing_comes_twice(
         await until(lambda: _answered(here, event_ids, 200), "the webhook accepted at the retry")
         await calling
         await here.applied(lapsing, "suspended")
-        await until(lambda: _ended(here, sending, campaign_id), "the campaign's last message handed over")
+        await until(
+            lambda: _ended(here, sending, campaign_id), "the campaign's last message handed over"
+        )
 
         assert working.process.poll() is None
         assert debits.unanswered > 0
@@ -70,14 +79,20 @@ async def test_nothing_answered_is_lost_and_nothing_comes_twice(
             )
         }
         assert (await here.wallet(paying)).balance_micros == 100_000_000 - CALLERS * EACH * 10_000
-        assert await number(here.services.engine, "SELECT count(*) FROM inbox WHERE event_id = :id", id=event_ids[0])
+        assert await number(
+            here.services.engine, "SELECT count(*) FROM inbox WHERE event_id = :id", id=event_ids[0]
+        )
         assert max(Counter(one.to for one in here.twilio.state.messages.values()).values()) == 1
         await here.certify()
 
 
 async def _answered(here: World, event_ids: list[str], status: int) -> bool:
-    told = (await here.paypal_control.get("/_sim/deliveries", params={"event_id": event_ids[0]})).json()
-    attempts: list[dict[str, Any]] = [attempt for one in told["deliveries"] for attempt in one["attempts"]]
+    told = (
+        await here.paypal_control.get("/_sim/deliveries", params={"event_id": event_ids[0]})
+    ).json()
+    attempts: list[dict[str, Any]] = [
+        attempt for one in told["deliveries"] for attempt in one["attempts"]
+    ]
     return status in [attempt["status_code"] for attempt in attempts]
 
 

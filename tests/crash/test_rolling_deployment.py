@@ -1,4 +1,6 @@
-"""A worker is replaced by the next build in mid-suspension; docs/how-to/rolling-deployment.md tells how."""
+"""A worker is replaced by the next build in mid-suspension; docs/how-to/rolling-deployment.md tells
+how.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -72,10 +74,16 @@ def test_the_how_to_names_the_commands_that_were_run() -> None:
 
 
 @asynccontextmanager
-async def _twilio_down(here: World, organization_id: str, subscription_id: str) -> AsyncIterator[None]:
-    """Suspended while Twilio does not answer: the first step is tried again and again until the block ends."""
+async def _twilio_down(
+    here: World, organization_id: str, subscription_id: str
+) -> AsyncIterator[None]:
+    """Suspended while Twilio does not answer: the first step is tried again and again until the
+    block ends.
+    """
     account = await here.account_sid(organization_id)
-    fault = here.twilio.faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{account}.json")
+    fault = here.twilio.faults.add(
+        "503", method="POST", path=f"/2010-04-01/Accounts/{account}.json"
+    )
     for event_id in await here.happen(f"subscriptions/{subscription_id}/suspend"):
         assert await here.deliver(event_id) == 200
 
@@ -90,7 +98,9 @@ async def _twilio_down(here: World, organization_id: str, subscription_id: str) 
 async def _all_in_order(here: World, organization_id: str) -> None:
     """Each step was scheduled once and in order, and no task went back to the first build."""
     receipt = await here.receipt(organization_id)
-    history = await here.services.client.get_workflow_handle(organization_workflow_id(organization_id)).fetch_history()
+    history = await here.services.client.get_workflow_handle(
+        organization_workflow_id(organization_id)
+    ).fetch_history()
     asked = [
         event.activity_task_scheduled_event_attributes.activity_type.name
         for event in history.events
@@ -101,7 +111,9 @@ async def _all_in_order(here: World, organization_id: str) -> None:
         for event in history.events
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     ]
-    builds = [each.deployment_version.build_id or each.worker_version.build_id for each in completed]
+    builds = [
+        each.deployment_version.build_id or each.worker_version.build_id for each in completed
+    ]
 
     assert receipt.status is Status.SUSPENDED
     assert [step["step"] for step in receipt.steps] == STEPS
@@ -113,10 +125,15 @@ async def _all_in_order(here: World, organization_id: str) -> None:
 
 
 async def _promote(here: World, build: str) -> None:
-    """Refused until a worker of that build has polled. Other tests' queues on the same server are not ours."""
+    """Refused until a worker of that build has polled. Other tests' queues on the same server are
+    not ours.
+    """
 
     async def promoted() -> bool:
-        return await _temporal(here, f"{PROMOTE} {build} --yes --ignore-missing-task-queues") is not None
+        return (
+            await _temporal(here, f"{PROMOTE} {build} --yes --ignore-missing-task-queues")
+            is not None
+        )
 
     await until(promoted, f"{build} promoted")
 

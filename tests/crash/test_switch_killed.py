@@ -1,4 +1,6 @@
-"""One SIGKILL finds the worker at every step of a migration, for a customer each, in both directions."""
+"""One SIGKILL finds the worker at every step of a migration, for a customer each, in both
+directions.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -56,8 +58,14 @@ async def hold(world: World, one: Customer, at: At) -> Held:
         fault = faults.add(BEFORE, method="GET", path=path(one.source, one.subscription_id))
         await customers.migrate(world, one)
     elif at is At.OFFERED:
-        made = "/v1/checkout/sessions$" if one.target is Provider.STRIPE else "/v1/billing/subscriptions$"
-        fault = faults.add(AFTER if one.target is Provider.STRIPE else BEFORE, method="POST", path=made)
+        made = (
+            "/v1/checkout/sessions$"
+            if one.target is Provider.STRIPE
+            else "/v1/billing/subscriptions$"
+        )
+        fault = faults.add(
+            AFTER if one.target is Provider.STRIPE else BEFORE, method="POST", path=made
+        )
         await customers.migrate(world, one)
     else:
         await customers.migrate(world, one)
@@ -86,7 +94,9 @@ async def hold(world: World, one: Customer, at: At) -> Held:
 async def hold_between(world: World, one: Customer, state: Progress) -> Held:
     """A step that asks both: while the source takes its time to answer, the target ceases to."""
     sources, targets = world.simulator(one.source).faults, world.simulator(one.target).faults
-    slow = sources.add("slow", method="GET", path=path(one.source, one.subscription_id), seconds=2.0)
+    slow = sources.add(
+        "slow", method="GET", path=path(one.source, one.subscription_id), seconds=2.0
+    )
     await customers.consent(world, one, deliver=False)
     await world.services.doorbell.ring_migration(one.organization_id)
     target = (await reached(world, one, state)).target_subscription_id or ""
@@ -107,7 +117,9 @@ async def test_another_worker_ends_every_migration_that_a_killed_one_began(world
     async with worker(world, "first") as first:
         early = [stage for stage in stages if stage[1] is not At.OFFERED]
         held = await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in early))
-        late = [stage for stage in stages if stage[1] is At.OFFERED]  # their fault strikes every checkout
+        late = [
+            stage for stage in stages if stage[1] is At.OFFERED
+        ]  # their fault strikes every checkout
         held += await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in late))
         first.kill()
     for each in held:

@@ -1,4 +1,6 @@
-"""Temporal's database is deleted under a running worker: everything converges again from PostgreSQL."""
+"""Temporal's database is deleted under a running worker: everything converges again from
+PostgreSQL.
+"""
 
 import os
 import signal
@@ -27,13 +29,18 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
     async with temporal.serve(tmp_path / "first.log", cache, ui=False, db_file=db_file) as first:
         connected = await client.connect(first.connection)
         port = int(first.address.rpartition(":")[2])
-        async with world(database_url, connected, tmp_path, authority) as here, worker(here) as working:
+        async with (
+            world(database_url, connected, tmp_path, authority) as here,
+            worker(here) as working,
+        ):
             lapsed, lapsed_subscription = await here.organization()
             late, late_subscription = await here.organization(grace=6)
             sending, _ = await here.organization()
             for organization_id in (lapsed, late, sending):
                 await here.applied(organization_id, "active")
-            here.twilio.faults.add("slow", path=f"/2010-04-01/Accounts/{await here.account_sid(sending)}", seconds=0.5)
+            here.twilio.faults.add(
+                "slow", path=f"/2010-04-01/Accounts/{await here.account_sid(sending)}", seconds=0.5
+            )
             campaign_id = await here.campaign(sending, recipients=120)
             await until(lambda: _begun(here), "a campaign that sends")
             [failed] = await here.happen(f"subscriptions/{late_subscription}/fail_payment")
@@ -47,7 +54,9 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
 
             await working.says("relay_failed")
             here.twilio.faults.clear()
-            async with temporal.serve(tmp_path / "second.log", cache, ui=False, port=port, db_file=db_file):
+            async with temporal.serve(
+                tmp_path / "second.log", cache, ui=False, port=port, db_file=db_file
+            ):
                 # instead of waiting for two minutes
                 moved = (
                     f"UPDATE campaigns SET heard_at = heard_at - interval '{LONGER_THAN_SILENCE}',"
@@ -56,7 +65,9 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
                 await run(here.services.engine, moved)
                 await here.applied(lapsed, "suspended")
                 await here.applied(late, "suspended")
-                await until(lambda: _completed(here, sending, campaign_id), "the campaign completed")
+                await until(
+                    lambda: _completed(here, sending, campaign_id), "the campaign completed"
+                )
                 await until(lambda: _scheduled(connected), "the schedule")
 
                 assert working.process.poll() is None

@@ -1,4 +1,6 @@
-"""One SIGKILL finds the worker between any two steps, for as many organizations, and in the middle of a window."""
+"""One SIGKILL finds the worker between any two steps, for as many organizations, and in the middle
+of a window.
+"""
 
 import os
 from collections import Counter
@@ -30,7 +32,9 @@ BETWEEN = [(status, boundary) for status in STEPS for boundary in BOUNDARIES]
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A world after the first worker was killed and a second one started. `sending` was in the middle of a window."""
+    """A world after the first worker was killed and a second one started. `sending` was in the
+    middle of a window.
+    """
 
     world: World
     staged: dict[tuple[Status, str], Staged]
@@ -39,7 +43,10 @@ class Crash:
 
 @pytest_asyncio.fixture(scope="module")
 async def crash(
-    postgres: Postgres, temporal_client: Client, tmp_path_factory: pytest.TempPathFactory, authority: Authority
+    postgres: Postgres,
+    temporal_client: Client,
+    tmp_path_factory: pytest.TempPathFactory,
+    authority: Authority,
 ) -> AsyncIterator[Crash]:
     directory: Path = tmp_path_factory.mktemp("crash")
     with fresh_database(postgres, f"crash_{os.getpid()}") as url:
@@ -50,7 +57,10 @@ async def crash(
             campaign_id = await here.campaign(sending, recipients=RECIPIENTS)
             account = await here.account_sid(sending)
             unanswered = here.twilio.faults.add(
-                "timeout_after_acceptance", method="POST", path=f"/2010-04-01/Accounts/{account}/Messages", skip=30
+                "timeout_after_acceptance",
+                method="POST",
+                path=f"/2010-04-01/Accounts/{account}/Messages",
+                skip=30,
             )
 
             async def in_the_window() -> bool:
@@ -66,7 +76,9 @@ async def crash(
 
 
 async def _staged(here: World) -> dict[tuple[Status, str], Staged]:
-    """For each boundary an organization that is to be suspended, and one that is to be reactivated."""
+    """For each boundary an organization that is to be suspended, and one that is to be
+    reactivated.
+    """
     staged = {}
     for towards, boundary in BETWEEN:
         organization_id, subscription_id = await here.organization()
@@ -75,17 +87,23 @@ async def _staged(here: World) -> dict[tuple[Status, str], Staged]:
             organization_id=organization_id,
             subscription_id=subscription_id,
             account_sid=await here.account_sid(organization_id),
-            campaign_id=await here.campaign(organization_id, recipients=3, start=towards is Status.ACTIVE),
+            campaign_id=await here.campaign(
+                organization_id, recipients=3, start=towards is Status.ACTIVE
+            ),
         )
         if towards is Status.ACTIVE:
             await _deliver(here, staged[towards, boundary], "suspend")
     here.start_worker()
     for one in staged.values():
-        await here.applied(one.organization_id, "suspended" if one.towards is Status.ACTIVE else "active")
+        await here.applied(
+            one.organization_id, "suspended" if one.towards is Status.ACTIVE else "active"
+        )
     await here.stop_workers()
     for one in staged.values():
         if one.towards is Status.SUSPENDED:
-            await here.post(f"/v1/organizations/{one.organization_id}/campaigns/{one.campaign_id}/start")
+            await here.post(
+                f"/v1/organizations/{one.organization_id}/campaigns/{one.campaign_id}/start"
+            )
         await _deliver(here, one, "suspend" if one.towards is Status.SUSPENDED else "pay")
     return staged
 
@@ -95,20 +113,32 @@ async def _deliver(here: World, one: Staged, what: str) -> None:
         assert await here.deliver(event_id) == 200
 
 
-@pytest.mark.parametrize(("towards", "boundary"), BETWEEN, ids=[f"{status}-{name}" for status, name in BETWEEN])
-async def test_another_worker_ends_what_a_killed_one_began(crash: Crash, towards: Status, boundary: str) -> None:
+@pytest.mark.parametrize(
+    ("towards", "boundary"), BETWEEN, ids=[f"{status}-{name}" for status, name in BETWEEN]
+)
+async def test_another_worker_ends_what_a_killed_one_began(
+    crash: Crash, towards: Status, boundary: str
+) -> None:
     here, one = crash.world, crash.staged[towards, boundary]
 
     await here.applied(one.organization_id, towards)
-    receipt, wallet = await here.receipt(one.organization_id), await here.wallet(one.organization_id)
+    receipt, wallet = (
+        await here.receipt(one.organization_id),
+        await here.wallet(one.organization_id),
+    )
 
     assert [step["step"] for step in receipt.steps] == STEPS[towards]
     assert receipt.status is towards
     assert receipt.finished_at is not None
     assert await here.subaccount_status(one.organization_id) == towards
-    assert (wallet.gate_open, wallet.frozen) == (towards is Status.ACTIVE, towards is Status.SUSPENDED)
+    assert (wallet.gate_open, wallet.frozen) == (
+        towards is Status.ACTIVE,
+        towards is Status.SUSPENDED,
+    )
     assert (receipt.leaked_debits or 0, receipt.leaked_messages or 0) == (0, 0)
-    await _campaign_reaches(here, one.organization_id, one.campaign_id, "completed" if wallet.gate_open else "parked")
+    await _campaign_reaches(
+        here, one.organization_id, one.campaign_id, "completed" if wallet.gate_open else "parked"
+    )
     assert _accepted(here, one.account_sid) == (3 if wallet.gate_open else 0)
 
 
@@ -118,8 +148,12 @@ async def test_a_campaign_killed_in_a_window_reaches_each_recipient_once(crash: 
 
     await until(lambda: _are_unknown(here, campaign_id), "the window's messages unknown")
     here.twilio.callbacks.faults.clear()
-    for sid in [one.sid for one in here.twilio.state.messages.values() if one.account_sid == account]:
-        await here.twilio_control.post(f"/_sim/messages/{sid}/callback", json={"status": "delivered"})
+    for sid in [
+        one.sid for one in here.twilio.state.messages.values() if one.account_sid == account
+    ]:
+        await here.twilio_control.post(
+            f"/_sim/messages/{sid}/callback", json={"status": "delivered"}
+        )
     await until(lambda: _are_known(here, campaign_id), "the window's messages known")
     await here.services.doorbell.ring_campaign(organization_id, campaign_id)
     await _campaign_reaches(here, organization_id, campaign_id, "completed")
@@ -141,11 +175,15 @@ async def _are_known(here: World, campaign_id: UUID) -> bool:
 
 
 async def _statuses(here: World, campaign_id: UUID) -> set[str]:
-    found = await rows(here.services.engine, "SELECT status FROM messages WHERE campaign_id = :id", id=campaign_id)
+    found = await rows(
+        here.services.engine, "SELECT status FROM messages WHERE campaign_id = :id", id=campaign_id
+    )
     return {row.status for row in found}
 
 
-async def _campaign_reaches(here: World, organization_id: str, campaign_id: UUID, status: str) -> None:
+async def _campaign_reaches(
+    here: World, organization_id: str, campaign_id: UUID, status: str
+) -> None:
     async def reached() -> bool:
         return (await here.campaign_now(organization_id, campaign_id)).status == status
 
@@ -154,6 +192,8 @@ async def _campaign_reaches(here: World, organization_id: str, campaign_id: UUID
 
 def _accepted(here: World, account_sid: str) -> int:
     """How many messages Twilio took for the account; fails if any recipient's was taken twice."""
-    taken = Counter(one.to for one in here.twilio.state.messages.values() if one.account_sid == account_sid)
+    taken = Counter(
+        one.to for one in here.twilio.state.messages.values() if one.account_sid == account_sid
+    )
     assert not [to for to, times in taken.items() if times > 1]
     return taken.total()

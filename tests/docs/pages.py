@@ -6,7 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted(
-    [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "simulators/README.md")]
+    [
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "simulators/README.md")
+    ]
     + list((ROOT / "docs").rglob("*.md"))
 )
 GENERATED = {ROOT / "docs" / "reference" / name for name in ("api.md", "settings.md", "cli.md")}

@@ -46,14 +46,18 @@ class Shell:
             problem = differs(printed, wanted)
             if problem is None:
                 return
-            again = not CHANGES.search(commands.text) and asyncio.get_running_loop().time() < deadline
+            again = (
+                not CHANGES.search(commands.text) and asyncio.get_running_loop().time() < deadline
+            )
             assert again, f"line {wanted.line}: {problem}\nit printed:\n{printed}"
             await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
 async def shell(environment: Mapping[str, str], cwd: Path = ROOT) -> AsyncIterator[Shell]:
-    """bash, with our own commands first on its path; it stops at nothing, but every block's status is looked at."""
+    """bash, with our own commands first on its path; it stops at nothing, but every block's status
+    is looked at.
+    """
     programs = str(Path(sys.executable).parent)
     process = await asyncio.create_subprocess_exec(
         "bash",
@@ -76,7 +80,8 @@ async def shell(environment: Mapping[str, str], cwd: Path = ROOT) -> AsyncIterat
 def differs(printed: str, wanted: Block) -> str | None:
     """Why what was printed is not what the page shows; None if it is.
 
-    JSON: every field that is shown has the value that is shown. Text: each line is there, in order. … is anything.
+    JSON: every field that is shown has the value that is shown. Text: each line is there, in order.
+    … is anything.
     """
     if wanted.language == "json":
         try:
@@ -101,6 +106,8 @@ def _json_differs(found: object, shown: object, at: str) -> str | None:
                 return problem
         return None
     if isinstance(shown, list) and isinstance(found, list) and len(shown) == len(found):
-        problems = [_json_differs(one, other, f"{at}[]") for one, other in zip(found, shown, strict=True)]
+        problems = [
+            _json_differs(one, other, f"{at}[]") for one, other in zip(found, shown, strict=True)
+        ]
         return next((problem for problem in problems if problem is not None), None)
     return None if found == shown else f"{at} is {found!r}, the page shows {shown!r}"

@@ -22,7 +22,8 @@ def test_a_record_has_its_four_parts_on_one_page(record: Path) -> None:
 
 def test_records_are_numbered_without_a_gap_and_listed_in_their_order() -> None:
     listed = re.findall(
-        r"\((\d{4}-[\w-]+\.md)\)", (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+        r"\((\d{4}-[\w-]+\.md)\)",
+        (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8"),
     )
 
     assert listed == [record.name for record in RECORDS]

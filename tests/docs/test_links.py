@@ -1,4 +1,6 @@
-"""What the documentation points at is there: pages, headings, files, commands, settings, routes and tests."""
+"""What the documentation points at is there: pages, headings, files, commands, settings, routes and
+tests.
+"""
 
 import re
 from pathlib import Path
@@ -58,7 +60,9 @@ def test_every_route_that_is_named_exists(page: Path) -> None:
 def test_every_command_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
     assert set(re.findall(r"`(?:\.venv/bin/)?tollgate ([a-z]+)\b", text)) <= commands
     assert set(_MAKE.findall(text)) <= targets
@@ -73,7 +77,11 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", ["runbook.md", "deployment-checklist.md"])
 def test_every_alert_and_log_event_that_is_named_exists(page: str) -> None:
     told = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
-    code = "".join(path.read_text(encoding="utf-8") for package in LAYERS for path in (ROOT / package).rglob("*.py"))
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for package in LAYERS
+        for path in (ROOT / package).rglob("*.py")
+    )
 
     for word in set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", told)) - {"max_connections"}:
         assert re.search(rf"\b{word}\b", code), word

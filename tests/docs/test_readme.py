@@ -18,7 +18,9 @@ def test_the_demo_says_every_line_that_is_shown() -> None:
     for line in _block("One organization's story").text.splitlines():
         text = _STEP.sub("", line).strip()
         if text and text != "…":
-            assert any(pattern.fullmatch(text) or pattern.fullmatch(f"{text} ") for pattern in said), line
+            assert any(
+                pattern.fullmatch(text) or pattern.fullmatch(f"{text} ") for pattern in said
+            ), line
 
 
 def test_the_tree_is_whole() -> None:
@@ -56,7 +58,11 @@ def _block(holds: str) -> Block:
 
 
 def _is_ours(path: Path) -> bool:
-    return not path.name.startswith(".") and any(path.rglob("*.py")) and path.name not in {"build", "dist"}
+    return (
+        not path.name.startswith(".")
+        and any(path.rglob("*.py"))
+        and path.name not in {"build", "dist"}
+    )
 
 
 def _texts(path: Path) -> list[re.Pattern[str]]:
@@ -64,8 +70,15 @@ def _texts(path: Path) -> list[re.Pattern[str]]:
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-        literal = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        literal = [
+            part.value
+            for part in parts
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
         if sum(map(len, literal)) >= _LEAST_LITERAL:
-            pattern = "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts)
+            pattern = "".join(
+                re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+"
+                for part in parts
+            )
             found.append(re.compile(pattern.removeprefix("\\\n")))
     return found

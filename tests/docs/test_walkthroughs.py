@@ -1,4 +1,6 @@
-"""What README and the tutorial tell a reader to type is typed, against a whole Tollgate, and answers as they show."""
+"""What README and the tutorial tell a reader to type is typed, against a whole Tollgate, and
+answers as they show.
+"""
 
 import contextlib
 import os
@@ -19,7 +21,9 @@ from tests.docs.pages import ROOT, blocks
 from tests.docs.shell import Shell, shell
 from tests.world import World, world
 
-pytestmark = pytest.mark.skipif(not shutil.which("bash") or not shutil.which("curl"), reason="needs bash and curl")
+pytestmark = pytest.mark.skipif(
+    not shutil.which("bash") or not shutil.which("curl"), reason="needs bash and curl"
+)
 
 
 @pytest_asyncio.fixture
@@ -27,7 +31,9 @@ async def here(database_url: str, temporal_client: Client, tmp_path: Path) -> As
     async with world(database_url, temporal_client, tmp_path, Authority()) as made:
         made.start_worker()
         yield made
-    with contextlib.suppress(RPCError):  # every page calls its organization acme, and Temporal is shared
+    with contextlib.suppress(
+        RPCError
+    ):  # every page calls its organization acme, and Temporal is shared
         await temporal_client.get_workflow_handle(organization_workflow_id("acme")).terminate()
 
 
@@ -53,7 +59,9 @@ async def test_the_tutorial(terminal: Shell) -> None:
 
 
 async def test_the_readme(here: World, terminal: Shell) -> None:
-    await here.twilio_control.post("/_sim/accounts", json={"sid": "AC0123456789abcdef0123456789abcdef"})
+    await here.twilio_control.post(
+        "/_sim/accounts", json={"sid": "AC0123456789abcdef0123456789abcdef"}
+    )
     await here.act("subscriptions", {"id": "I-BW452GLLEP1G", "custom_id": "acme"})
 
     await _walk(terminal, ROOT / "README.md")
@@ -61,23 +69,40 @@ async def test_the_readme(here: World, terminal: Shell) -> None:
 
 async def test_the_emergency_of_the_runbook(here: World, terminal: Shell) -> None:
     opened = (await here.twilio_control.post("/_sim/accounts", json={})).json()["accounts"][0]
-    about = {"id": "acme", "name": "Acme Ltd", "currency": "USD", "sender": "+15550001000", "price_per_segment": "0.01"}
+    about = {
+        "id": "acme",
+        "name": "Acme Ltd",
+        "currency": "USD",
+        "sender": "+15550001000",
+        "price_per_segment": "0.01",
+    }
     await here.post("/v1/organizations", {**about, "twilio_account_sid": opened["sid"]})
 
     await _walk(terminal, ROOT / "docs" / "how-to" / "runbook.md")
 
 
 async def test_certify_on_a_new_database(postgres: Postgres) -> None:
-    [shown] = [block for block in blocks(ROOT / "README.md") if "wallets with a negative balance" in block.text][-1:]
+    [shown] = [
+        block
+        for block in blocks(ROOT / "README.md")
+        if "wallets with a negative balance" in block.text
+    ][-1:]
     with fresh_database(postgres, f"test_{os.getpid()}_certify_docs") as url:
         async with shell({"TOLLGATE_DATABASE_URL": url, "PYTHONIOENCODING": "utf-8"}) as terminal:
             await terminal.answers(
-                next(block for block in blocks(ROOT / "README.md") if block.text == "tollgate certify\n"), shown
+                next(
+                    block
+                    for block in blocks(ROOT / "README.md")
+                    if block.text == "tollgate certify\n"
+                ),
+                shown,
             )
 
 
 async def _walk(terminal: Shell, page: Path) -> None:
-    """Run each `sh` block; where a block of `json` or `text` follows it, that is what the commands have to print."""
+    """Run each `sh` block; where a block of `json` or `text` follows it, that is what the commands
+    have to print.
+    """
     found = blocks(page)
     for block, after in zip(found, [*found[1:], None], strict=True):
         if block.language != "sh":

@@ -1,4 +1,6 @@
-"""The demo as a newcomer runs it: the whole story from one command, and nothing left behind however it ends."""
+"""The demo as a newcomer runs it: the whole story from one command, and nothing left behind however
+it ends.
+"""
 
 import contextlib
 import os
@@ -76,12 +78,18 @@ def started(place: Path) -> Iterator[Run]:
 
 def processes_below(pid: int) -> dict[int, str]:
     """Every process that `pid` started, and those that they started: pid and command line."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     found: dict[int, str] = {}
     known = {pid}
     for _ in rows:
-        new = {int(one): args[0] for one, parent, *args in rows if int(parent) in known and int(one) not in known}
+        new = {
+            int(one): args[0]
+            for one, parent, *args in rows
+            if int(parent) in known and int(one) not in known
+        }
         if not new:
             break
         found |= new
@@ -100,7 +108,9 @@ def still_there(processes: dict[int, str], patience: float = 15.0) -> dict[int, 
 
 
 def _runs(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return bool(state.strip()) and not state.startswith("Z")
 
 
@@ -114,7 +124,10 @@ def test_the_demo_tells_the_whole_story_and_every_guarantee_holds(place: Path) -
     told = demo.seen.splitlines()
     assert [line for line in told if line in CHAPTERS] == list(CHAPTERS)
     assert "0 debits, 0 messages" in demo.seen
-    assert "every recipient got one message, every message was paid once: 300 x 0.0125 USD" in demo.seen
+    assert (
+        "every recipient got one message, every message was paid once: 300 x 0.0125 USD"
+        in demo.seen
+    )
     assert "all guarantees hold" in told
     assert "the Temporal UI was at http://127.0.0.1:" in demo.seen
     assert "docs at http://127.0.0.1:" in demo.seen
@@ -136,7 +149,9 @@ def test_ctrl_c_in_the_middle_of_the_campaign_leaves_nothing_behind(place: Path)
         assert list(place.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells children of their parent's death"
+)
 def test_a_killed_demo_takes_its_processes_with_it(place: Path) -> None:
     with started(place) as demo:
         demo.until("API and worker")

@@ -1,4 +1,6 @@
-"""The API over real HTTP, with PayPal and Twilio simulated over real HTTP; nothing answers as Temporal."""
+"""The API over real HTTP, with PayPal and Twilio simulated over real HTTP; nothing answers as
+Temporal.
+"""
 
 import asyncio
 import base64
@@ -82,7 +84,9 @@ class Tollgate:
         made = await self.http.post(f"{self.twilio.url}/_sim/accounts", json=about)
         return str(made.json()["accounts"][0]["sid"])
 
-    async def onboard(self, id_: str = "acme", *, balance: str | None = "10.00", **changed: object) -> str:
+    async def onboard(
+        self, id_: str = "acme", *, balance: str | None = "10.00", **changed: object
+    ) -> str:
         """An organization that pays a cent a segment, with money in its wallet."""
         self.accounts[id_] = await self.account(friendly_name=id_)
         made = await self.post("/v1/organizations", organization(id_, self.accounts[id_]) | changed)
@@ -92,7 +96,9 @@ class Tollgate:
         return id_
 
     async def subscribe(self, organization_id: str = "acme") -> str:
-        """An active subscription at PayPal, linked; what PayPal has to tell of it is not delivered."""
+        """An active subscription at PayPal, linked; what PayPal has to tell of it is not
+        delivered.
+        """
         about = {"custom_id": organization_id, "deliver": False}
         made = await self.http.post(f"{self.paypal.url}/_sim/subscriptions", json=about)
         id_ = str(made.json()["object"]["id"])
@@ -104,11 +110,15 @@ class Tollgate:
         body = {"provider": "paypal", "subscription_id": subscription_id}
         return await self.post(f"/v1/organizations/{organization_id}/subscription", body)
 
-    async def credit(self, amount: str, reference: str = "opening", organization_id: str = "acme") -> httpx.Response:
+    async def credit(
+        self, amount: str, reference: str = "opening", organization_id: str = "acme"
+    ) -> httpx.Response:
         body = {"reference_id": reference, "amount": amount, "currency": "USD"}
         return await self.post(f"/v1/organizations/{organization_id}/wallet/credits", body)
 
-    async def debit(self, amount: str, reference: str, organization_id: str = "acme") -> httpx.Response:
+    async def debit(
+        self, amount: str, reference: str, organization_id: str = "acme"
+    ) -> httpx.Response:
         body = {"reference_id": reference, "amount": amount, "currency": "USD"}
         return await self.post(f"/v1/organizations/{organization_id}/wallet/debits", body)
 
@@ -117,16 +127,22 @@ class Tollgate:
         url = f"{self.paypal.url}/_sim/subscriptions/{subscription_id}/{action}"
         told = await self.http.post(url, json={"deliver": False, **about})
         assert told.status_code < 300, told.text
-        return [event["id"] if isinstance(event, dict) else event for event in told.json()["events"]]
+        return [
+            event["id"] if isinstance(event, dict) else event for event in told.json()["events"]
+        ]
 
-    async def signed(self, event_id: str | None = None, **about: object) -> tuple[bytes, dict[str, str]]:
+    async def signed(
+        self, event_id: str | None = None, **about: object
+    ) -> tuple[bytes, dict[str, str]]:
         """An event's body and the headers that PayPal signs it with; or of any `raw` body."""
         asked = {**({"event_id": event_id} if event_id else {}), **about}
         told = (await self.http.post(f"{self.paypal.url}/_sim/sign", json=asked)).json()
         return base64.b64decode(told["body_base64"]), told["headers"]
 
     async def deliver(self, raw: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        return await self.http.post(f"{self.url}/webhooks/paypal", content=raw, headers=dict(headers))
+        return await self.http.post(
+            f"{self.url}/webhooks/paypal", content=raw, headers=dict(headers)
+        )
 
     async def deliver_event(self, event_id: str) -> httpx.Response:
         return await self.deliver(*await self.signed(event_id))
@@ -152,10 +168,14 @@ def authority() -> Authority:
 
 
 @pytest_asyncio.fixture
-async def tollgate(database_url: str, authority: Authority, tmp_path: Path) -> AsyncIterator[Tollgate]:
+async def tollgate(
+    database_url: str, authority: Authority, tmp_path: Path
+) -> AsyncIterator[Tollgate]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    simulated = PayPalSimulator(authority=authority, webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID)
+    simulated = PayPalSimulator(
+        authority=authority, webhook_url=f"{url}/webhooks/paypal", webhook_id=WEBHOOK_ID
+    )
     async with (
         at_once(
             serve(simulated),
@@ -171,9 +191,13 @@ async def tollgate(database_url: str, authority: Authority, tmp_path: Path) -> A
 
 @asynccontextmanager
 async def at_once(
-    first: AbstractAsyncContextManager[A], second: AbstractAsyncContextManager[B], third: AbstractAsyncContextManager[C]
+    first: AbstractAsyncContextManager[A],
+    second: AbstractAsyncContextManager[B],
+    third: AbstractAsyncContextManager[C],
 ) -> AsyncIterator[tuple[A, B, C]]:
-    """All three, which end together: each waits a moment for its connections, and they make up most of a test's end."""
+    """All three, which end together: each waits a moment for its connections, and they make up most
+    of a test's end.
+    """
     entered = await first.__aenter__(), await second.__aenter__(), await third.__aenter__()
     try:
         yield entered
@@ -201,10 +225,14 @@ async def built(
         ca_file=trusted,
         verify_online_fallback=False,
     )
-    to_stripe = settings.Stripe(api_key=API_KEY, webhook_secrets=(WEBHOOK_SECRET,), base_url=stripe.url)
+    to_stripe = settings.Stripe(
+        api_key=API_KEY, webhook_secrets=(WEBHOOK_SECRET,), base_url=stripe.url
+    )
     to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=twilio.url)
     temporal = await client.connect({"target_host": NOWHERE}, lazy=True)
-    async with services(Settings(public_url=url), [to_paypal, to_stripe], to_twilio, temporal, database_url) as made:
+    async with services(
+        Settings(public_url=url), [to_paypal, to_stripe], to_twilio, temporal, database_url
+    ) as made:
         yield made
 
 
@@ -229,13 +257,19 @@ async def database_away(tollgate: Tollgate, server: Postgres) -> AsyncIterator[N
     url = server.url("postgres").replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
         await conn.execute(sql.SQL("alter database {} allow_connections false").format(identifier))
-        await conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+        await conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+        )
         try:
             yield
         finally:
-            await conn.execute(sql.SQL("alter database {} allow_connections true").format(identifier))
+            await conn.execute(
+                sql.SQL("alter database {} allow_connections true").format(identifier)
+            )
 
 
 async def keys(made: Services) -> dict[Scope, str]:
     async with made.engine.begin() as conn:
-        return {scope: (await api_keys.create(conn, name=scope.word, scope=scope))[1] for scope in Scope}
+        return {
+            scope: (await api_keys.create(conn, name=scope.word, scope=scope))[1] for scope in Scope
+        }

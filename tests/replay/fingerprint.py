@@ -1,8 +1,8 @@
 """The commands that each workflow class gives, in the order of its source.
 
-A second net beside the replay, for the ways through a workflow that no recorded history takes. It sees the order in
-the text, not what decides between branches: a condition may be turned round unseen. To accept a change:
-`python -m tests.replay.fingerprint --accept`.
+A second net beside the replay, for the ways through a workflow that no recorded history takes. It
+sees the order in the text, not what decides between branches: a condition may be turned round
+unseen. To accept a change: `python -m tests.replay.fingerprint --accept`.
 """
 
 import ast
@@ -14,10 +14,33 @@ ACCEPTED = Path(__file__).parent / "commands.json"
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 COMMANDS = frozenset(
     {
-        *("execute_activity", "execute_activity_method", "execute_activity_class", "execute_local_activity"),
-        *("start_activity", "start_activity_method", "start_activity_class", "start_local_activity"),
-        *("execute_child_workflow", "start_child_workflow", "signal", "cancel", "sleep", "wait_condition"),
-        *("continue_as_new", "upsert_search_attributes", "upsert_memo", "patched", "deprecate_patch"),
+        *(
+            "execute_activity",
+            "execute_activity_method",
+            "execute_activity_class",
+            "execute_local_activity",
+        ),
+        *(
+            "start_activity",
+            "start_activity_method",
+            "start_activity_class",
+            "start_local_activity",
+        ),
+        *(
+            "execute_child_workflow",
+            "start_child_workflow",
+            "signal",
+            "cancel",
+            "sleep",
+            "wait_condition",
+        ),
+        *(
+            "continue_as_new",
+            "upsert_search_attributes",
+            "upsert_memo",
+            "patched",
+            "deprecate_patch",
+        ),
         *("uuid4", "random", "new_random"),
     }
 )
@@ -26,7 +49,9 @@ Commands = dict[str, list[str]]
 
 
 def commands(folder: Path = WORKFLOWS) -> Commands:
-    """By workflow class, with what its module defines beside it: activities are named in tables, too."""
+    """By workflow class, with what its module defines beside it: activities are named in tables,
+    too.
+    """
     found: Commands = {}
     for path in sorted(folder.rglob("*.py")):
         module = ast.parse(path.read_text())
@@ -43,8 +68,16 @@ def _lines(node: ast.AST, where: str) -> list[str]:
     """Every command and every activity named below the node, as `function: text`."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return [line for one in node.body for line in _lines(one, f"{node.name}: ")]
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in COMMANDS:
-        named = [] if node.func.attr in {"wait_condition", "sleep"} else [ast.unparse(one) for one in node.args[:1]]
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in COMMANDS
+    ):
+        named = (
+            []
+            if node.func.attr in {"wait_condition", "sleep"}
+            else [ast.unparse(one) for one in node.args[:1]]
+        )
         timed = ["timeout"] if any(each.arg == "timeout" for each in node.keywords) else []
         return [f"{where}{ast.unparse(node.func)}({', '.join([*named, *timed])})"]
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and _is_activity(node):

@@ -1,7 +1,7 @@
 """Records histories anew, on real servers of its own: `python -m tests.replay.record [scenario …]`.
 
-Each scenario has a world of its own, one after the other, so that faults do not meet. What a history need not have to
-be replayed, and nobody has to read, is left out: stack traces.
+Each scenario has a world of its own, one after the other, so that faults do not meet. What a
+history need not have to be replayed, and nobody has to read, is left out: stack traces.
 """
 
 import asyncio
@@ -38,7 +38,9 @@ async def record(names: Collection[str], directory: Path) -> None:
                     await _record_one(postgres.url(), connected, directory, authority, scenario)
 
 
-async def _record_one(url: str, connected: Client, directory: Path, authority: Authority, scenario: Any) -> None:
+async def _record_one(
+    url: str, connected: Client, directory: Path, authority: Authority, scenario: Any
+) -> None:
     async with world(url, connected, directory, authority, build_id="recorded") as here:
         here.start_worker()
         handle = await scenario(here)
@@ -53,7 +55,11 @@ async def _record_one(url: str, connected: Client, directory: Path, authority: A
 def _without_stack_traces(value: Any) -> Any:
     match value:
         case dict():
-            return {name: _without_stack_traces(one) for name, one in value.items() if name != "stackTrace"}
+            return {
+                name: _without_stack_traces(one)
+                for name, one in value.items()
+                if name != "stackTrace"
+            }
         case list():
             return [_without_stack_traces(one) for one in value]
         case _:

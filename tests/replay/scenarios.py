@@ -1,4 +1,6 @@
-"""What the recorded histories tell: one short story for each way through a workflow, on a world with a worker."""
+"""What the recorded histories tell: one short story for each way through a workflow, on a world
+with a worker.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -42,7 +44,9 @@ async def superseded_in_its_first_step(here: World) -> Handle:
     organization_id, subscription_id = await here.organization()
     await here.applied(organization_id, "active")
     account = await here.account_sid(organization_id)
-    fault = here.twilio.faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{account}.json")
+    fault = here.twilio.faults.add(
+        "503", method="POST", path=f"/2010-04-01/Accounts/{account}.json"
+    )
     await _deliver(here, subscription_id, "suspend")
 
     async def tried() -> bool:
@@ -61,7 +65,9 @@ async def superseded_in_its_first_step(here: World) -> Handle:
 
 
 async def stuck_and_freed(here: World) -> Handle:
-    """Twilio refuses our credentials for a while: the first step waits for a person, the others are taken."""
+    """Twilio refuses our credentials for a while: the first step waits for a person, the others are
+    taken.
+    """
     organization_id, subscription_id = await here.organization()
     await here.applied(organization_id, "active")
     account = here.twilio.state.accounts[MAIN_SID]
@@ -148,7 +154,9 @@ async def campaign_rung_in_a_pause(here: World) -> Handle:
     await here.post(f"{base}/start")
 
     async def waits() -> bool:
-        return (await here.campaign_now(organization_id, campaign_id)).waits_for == Waits.TWILIO_LIMIT
+        return (
+            await here.campaign_now(organization_id, campaign_id)
+        ).waits_for == Waits.TWILIO_LIMIT
 
     await until(waits)
     await here.post(f"{base}/pause")
@@ -158,12 +166,17 @@ async def campaign_rung_in_a_pause(here: World) -> Handle:
 
 
 async def campaign_with_unknown(here: World) -> Handle:
-    """Twilio takes a message and does not say so, nor calls back: it is looked up after a minute."""
+    """Twilio takes a message and does not say so, nor calls back: it is looked up after a
+    minute.
+    """
     here.twilio.callbacks.faults.add("lost")
     organization_id, campaign_id = await _sending(here, recipients=2, start=False)
     account = await here.account_sid(organization_id)
     here.twilio.faults.add(
-        "reset_after_acceptance", method="POST", path=f"/2010-04-01/Accounts/{account}/Messages", times=1
+        "reset_after_acceptance",
+        method="POST",
+        path=f"/2010-04-01/Accounts/{account}/Messages",
+        times=1,
     )
     await here.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/start")
     handle = await _run_of(here, organization_id, campaign_id)
@@ -274,7 +287,9 @@ async def _migration(here: World, organization_id: str) -> Handle:
     return handle
 
 
-async def _sending(here: World, *, recipients: int, balance: str = "10.00", start: bool = True) -> tuple[str, UUID]:
+async def _sending(
+    here: World, *, recipients: int, balance: str = "10.00", start: bool = True
+) -> tuple[str, UUID]:
     organization_id, _ = await here.organization(balance=balance)
     await here.applied(organization_id, "active")
     return organization_id, await here.campaign(organization_id, recipients=recipients, start=start)
@@ -288,4 +303,6 @@ async def _campaign_is(here: World, organization_id: str, campaign_id: UUID, sta
 
 
 async def _run_of(here: World, organization_id: str, campaign_id: UUID) -> Handle:
-    return here.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+    return here.services.client.get_workflow_handle(
+        campaign_workflow_id(organization_id, campaign_id)
+    )

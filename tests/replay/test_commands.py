@@ -23,7 +23,9 @@ def test_workflows_give_the_accepted_commands_in_the_accepted_order() -> None:
 
     assert found.keys() == accepted.keys()
     for name, lines in found.items():
-        assert lines == accepted[name], ADVICE.format(name=name, difference=_difference(accepted[name], lines))
+        assert lines == accepted[name], ADVICE.format(
+            name=name, difference=_difference(accepted[name], lines)
+        )
 
 
 def test_every_workflow_has_commands() -> None:
@@ -49,6 +51,8 @@ class Greeting:
 
 
 def _difference(accepted: list[str], found: list[str]) -> str:
-    at = next((n for n, pair in enumerate(zip(accepted, found, strict=False)) if pair[0] != pair[1]), None)
+    at = next(
+        (n for n, pair in enumerate(zip(accepted, found, strict=False)) if pair[0] != pair[1]), None
+    )
     at = min(len(accepted), len(found)) if at is None else at
     return f"  accepted: {accepted[at : at + 1]}\n  found:    {found[at : at + 1]}"

@@ -37,7 +37,9 @@ async def built(temporal_client: Client) -> AsyncIterator[Services]:
     """Nothing but Temporal is reached."""
     secret, unique = SecretStr("secret"), uuid.uuid4().hex
     async with services(
-        settings.Settings(lifecycle_task_queue=f"lifecycle-{unique}", campaign_task_queue=f"campaigns-{unique}"),
+        settings.Settings(
+            lifecycle_task_queue=f"lifecycle-{unique}", campaign_task_queue=f"campaigns-{unique}"
+        ),
         [settings.PayPal(client_id=secret, client_secret=secret, webhook_ids=("WH",))],
         settings.Twilio(account_sid=f"AC{0:032}", auth_token=secret),
         temporal_client,
@@ -57,7 +59,9 @@ def _name(method: Any) -> str:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=[one.__name__ for one in WORKFLOWS])
-async def test_what_a_workflow_asks_for_is_registered_on_its_queue(built: Services, workflow: type[Any]) -> None:
+async def test_what_a_workflow_asks_for_is_registered_on_its_queue(
+    built: Services, workflow: type[Any]
+) -> None:
     queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)
     workers = [create_worker(built, queue).config() for queue in queues]
 

@@ -1,4 +1,6 @@
-"""Histories recorded by earlier builds, replayed against today's workflows: what they did, they would do again."""
+"""Histories recorded by earlier builds, replayed against today's workflows: what they did, they
+would do again.
+"""
 
 import json
 import re
@@ -21,7 +23,11 @@ RECORDED = sorted(HISTORIES.glob("*.json"))
 
 def replayer() -> Replayer:
     """As the worker runs them."""
-    return Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter, workflow_runner=workflow_runner())
+    return Replayer(
+        workflows=WORKFLOWS,
+        data_converter=pydantic_data_converter,
+        workflow_runner=workflow_runner(),
+    )
 
 
 def history(path: Path) -> WorkflowHistory:
@@ -63,5 +69,7 @@ def test_a_recorded_history_is_small_real_and_tells_nothing_of_its_machine(path:
 
     assert len(text) < 300_000
     assert identities <= {IDENTITY, "history-service"}
-    assert any("sdkMetadata" in event.get("workflowTaskCompletedEventAttributes", {}) for event in events)
+    assert any(
+        "sdkMetadata" in event.get("workflowTaskCompletedEventAttributes", {}) for event in events
+    )
     assert not re.search(r"/work/|/home/|/root/|/tmp/|stackTrace|\d+@[a-z]", text)

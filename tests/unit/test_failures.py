@@ -16,7 +16,12 @@ from providers.errors import ProviderUnavailable
 
 ROOT = Path(__file__).parent.parent.parent
 LAYERS = ("activities", "api", "db", "domain", "workflows")
-MODULES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py")) if "migrations" not in path.parts]
+MODULES = [
+    path
+    for layer in LAYERS
+    for path in sorted((ROOT / layer).rglob("*.py"))
+    if "migrations" not in path.parts
+]
 STATEMENT = "INSERT INTO payments (id) VALUES (%(id)s)"
 PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(\)|\('", re.ASCII)
 
@@ -27,13 +32,26 @@ PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(
         (ProviderUnavailable("PayPal answered 503"), "PayPal answered 503"),
         (ProviderUnavailable(""), "an unexpected failure, which the log shows"),
         (
-            IntegrityError(STATEMENT, {"id": 1}, psycopg.errors.UniqueViolation("duplicate key\nDETAIL: Key (id)=(1)")),
+            IntegrityError(
+                STATEMENT,
+                {"id": 1},
+                psycopg.errors.UniqueViolation("duplicate key\nDETAIL: Key (id)=(1)"),
+            ),
             "the database refused it: duplicate key",
         ),
-        (DBAPIError(STATEMENT, None, psycopg.OperationalError("it is away")), "the database refused it: it is away"),
-        (NoConnectionFree("QueuePool limit"), "the database does not answer: no connection was free"),
+        (
+            DBAPIError(STATEMENT, None, psycopg.OperationalError("it is away")),
+            "the database refused it: it is away",
+        ),
+        (
+            NoConnectionFree("QueuePool limit"),
+            "the database does not answer: no connection was free",
+        ),
         (TimeoutError(), "no answer came in time"),
-        (ConnectionRefusedError(111, "Connection refused"), "the connection failed: Connection refused"),
+        (
+            ConnectionRefusedError(111, "Connection refused"),
+            "the connection failed: Connection refused",
+        ),
         (OSError("odd"), "the connection failed"),
         (RPCError("not there", RPCStatusCode.NOT_FOUND, b""), "Temporal refused it: not there"),
         (KeyError("amount"), "an unexpected failure, which the log shows"),
@@ -61,7 +79,9 @@ def test_why_an_activity_failed_is_told_without_the_name_of_its_error() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_of_errors_are_for_the_log_alone(path: Path) -> None:
-    """Wherever a module writes `type(problem).__name__` or `{problem!r}`, it is handed to the log."""
+    """Wherever a module writes `type(problem).__name__` or `{problem!r}`, it is handed to the
+    log.
+    """
     tree = ast.parse(path.read_text())
     logged = {
         id(inner)
@@ -70,7 +90,11 @@ def test_names_of_errors_are_for_the_log_alone(path: Path) -> None:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        named = isinstance(node, ast.Attribute) and node.attr == "__name__" and ast.unparse(node).startswith("type(")
+        named = (
+            isinstance(node, ast.Attribute)
+            and node.attr == "__name__"
+            and ast.unparse(node).startswith("type(")
+        )
         shown = isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
         shown = shown and ast.unparse(node.value) in ("problem", "error", "failure")  # type: ignore[attr-defined]
         if named or shown:

@@ -17,7 +17,9 @@ from tests.world import WEBHOOK_ID, World, until
 
 
 class Actor(ABC):
-    """A customer and its provider; each act's webhooks are delivered, newest first where `backwards`."""
+    """A customer and its provider; each act's webhooks are delivered, newest first where
+    `backwards`.
+    """
 
     name: str
     plan: str
@@ -83,7 +85,9 @@ class Actor(ABC):
             asked["webhook_id"] = WEBHOOK_ID
         signed = (await self.control.post("/_sim/sign", json=asked)).json()
         raw = base64.b64decode(signed["body_base64"])
-        answer = await self.world.api.post(f"/webhooks/{self.name}", content=raw, headers=signed["headers"])
+        answer = await self.world.api.post(
+            f"/webhooks/{self.name}", content=raw, headers=signed["headers"]
+        )
         assert answer.status_code == 200
 
     async def subscribe(self, organization_id: str) -> Subscription:
@@ -92,7 +96,9 @@ class Actor(ABC):
             "return_url": "https://host.test/done",
             "cancel_url": "https://host.test/not",
         }
-        checkout = await self.world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+        checkout = await self.world.post(
+            f"/v1/organizations/{organization_id}/subscription/checkout", asked
+        )
         before = await current(self.world, organization_id)
         await self.complete(checkout)
 
@@ -129,14 +135,20 @@ class Actor(ABC):
         await self.deliver(await self.pay_topup(await self.link(organization_id, amount, currency)))
 
         async def booked() -> list[str]:
-            return [one.object_id for one in await self.topups(organization_id) if one.object_id not in before]
+            return [
+                one.object_id
+                for one in await self.topups(organization_id)
+                if one.object_id not in before
+            ]
 
         [found] = await until(booked, f"{organization_id} topped up at {self.name}")
         await self.world.at_rest(organization_id)
         return found
 
     async def topups(self, organization_id: str) -> list[payments.BookedPayment]:
-        found = await self.world.read(lambda conn: payments.of_organization(conn, organization_id, limit=100))
+        found = await self.world.read(
+            lambda conn: payments.of_organization(conn, organization_id, limit=100)
+        )
         return [one for one in found if one.kind == "topup"]
 
 
@@ -163,7 +175,9 @@ class AtPayPal(Actor):
         await self.act(f"subscriptions/{subscription_id}/update", status=status)
 
     async def payment(self, subscription_id: str) -> str:
-        answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        answer = await self.control.get(
+            "/_sim/payments", params={"subscription_id": subscription_id}
+        )
         return str(answer.json()["sales"][-1]["id"])
 
     async def settle(self, dispute: str, *, lost: bool) -> None:
@@ -191,12 +205,16 @@ class AtStripe(Actor):
         return told["object"]["payment_intent"], ids_of(told)
 
     async def beside(self, organization_id: str) -> tuple[str, list[str]]:
-        """A subscription by a checkout that the customer completes beside another one: its id, and its events'."""
+        """A subscription by a checkout that the customer completes beside another one: its id, and
+        its events'.
+        """
         asked = {"provider": self.name, "plan_id": self.plan} | {
             "return_url": "https://host.test/done",
             "cancel_url": "https://host.test/not",
         }
-        checkout = await self.world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+        checkout = await self.world.post(
+            f"/v1/organizations/{organization_id}/subscription/checkout", asked
+        )
         told = await self.act(f"checkout/{checkout['subscription_id']}/complete")
         return told["object"]["subscription"], ids_of(told)
 
@@ -210,7 +228,9 @@ class AtStripe(Actor):
         await self.act(f"subscriptions/{subscription_id}/set_status", status=status)
 
     async def payment(self, subscription_id: str) -> str:
-        answer = await self.control.get("/_sim/payments", params={"subscription_id": subscription_id})
+        answer = await self.control.get(
+            "/_sim/payments", params={"subscription_id": subscription_id}
+        )
         return str(answer.json()["payments"][-1]["id"])
 
     async def settle(self, dispute: str, *, lost: bool) -> None:
@@ -227,7 +247,9 @@ def ids_of(told: dict[str, Any]) -> list[str]:
 
 async def onboard(world: World, currency: str = "USD", balance: str = "10.00") -> str:
     name = f"org-{uuid.uuid4().hex[:12]}"
-    opened = (await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+    opened = (
+        await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
+    ).json()
     asked = {
         "id": name,
         "name": name,

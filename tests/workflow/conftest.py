@@ -1,6 +1,8 @@
-"""One world for all of these tests, on the session's servers; each has organizations of its own in it.
+"""One world for all of these tests, on the session's servers; each has organizations of its own in
+it.
 
-Faults are cleared after every test. A test that breaks something for everybody takes a world of its own.
+Faults are cleared after every test. A test that breaks something for everybody takes a world of its
+own.
 """
 
 import os

@@ -24,7 +24,9 @@ _HIGH_BYTE = {value >> 24: index for index, value in enumerate(_TABLE)}
 
 
 def with_crc(body: Mapping[str, object], wanted: int) -> bytes:
-    """The body as JSON, with a first field that makes its CRC-32 the wanted one and is plain ASCII."""
+    """The body as JSON, with a first field that makes its CRC-32 the wanted one and is plain
+    ASCII.
+    """
     rest = json.dumps(body, separators=(",", ":")).encode()[1:]
     for salt in range(1 << 24):
         before = b'{"pad":"%06x' % salt
@@ -35,7 +37,9 @@ def with_crc(body: Mapping[str, object], wanted: int) -> bytes:
 
 
 def _four_bytes(before: bytes, after: bytes, wanted: int) -> bytes:
-    """What stands between `before` and `after` to give the CRC: the register is run backwards from the end."""
+    """What stands between `before` and `after` to give the CRC: the register is run backwards from
+    the end.
+    """
     register = _backwards(wanted ^ 0xFFFFFFFF, after)
     register = _backwards(register, bytes(4))
     return (register ^ zlib.crc32(before) ^ 0xFFFFFFFF).to_bytes(4, "little")

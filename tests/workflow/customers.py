@@ -1,4 +1,6 @@
-"""Customers of one provider who are moved to the other, and what both providers' books say of them afterwards."""
+"""Customers of one provider who are moved to the other, and what both providers' books say of them
+afterwards.
+"""
 
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -44,9 +46,17 @@ async def customer(
 ) -> Customer:
     """With money, and a subscription that is active and renews so soon."""
     name = f"org-{uuid.uuid4().hex[:12]}"
-    opened = (await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})).json()
+    opened = (
+        await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
+    ).json()
     account = opened["accounts"][0]["sid"]
-    told = {"id": name, "name": name, "currency": "USD", "sender": "+15550001111", "price_per_segment": "0.01"}
+    told = {
+        "id": name,
+        "name": name,
+        "currency": "USD",
+        "sender": "+15550001111",
+        "price_per_segment": "0.01",
+    }
     await world.post("/v1/organizations", {**told, "twilio_account_sid": account})
     paid_at = datetime.now(UTC).replace(microsecond=0) + renews_in - PERIOD
     if source is Provider.PAYPAL:
@@ -61,7 +71,9 @@ async def customer(
     money = {"reference_id": "first", "amount": "10.00", "currency": "USD"}
     await world.post(f"/v1/organizations/{name}/wallet/credits", money)
     await world.at_rest(name)
-    return Customer(organization_id=name, source=source, subscription_id=subscription_id, paid_at=paid_at)
+    return Customer(
+        organization_id=name, source=source, subscription_id=subscription_id, paid_at=paid_at
+    )
 
 
 async def migrate(world: World, one: Customer, *, plan: str | None = None) -> dict[str, Any]:
@@ -109,9 +121,15 @@ async def consent(world: World, one: Customer, *, deliver: bool = True) -> None:
 def new_one(world: World, one: Customer) -> str:
     """The subscription at the target that the customer has consented to."""
     if one.target is Provider.PAYPAL:
-        mine = [each for each in world.paypal.state.subscriptions.values() if each.custom_id == one.organization_id]
+        mine = [
+            each
+            for each in world.paypal.state.subscriptions.values()
+            if each.custom_id == one.organization_id
+        ]
         return mine[-1].id
-    [subscription] = world.stripe.state.all("subscription", metadata={"organization_id": one.organization_id})
+    [subscription] = world.stripe.state.all(
+        "subscription", metadata={"organization_id": one.organization_id}
+    )
     return str(subscription["id"])
 
 
@@ -123,8 +141,12 @@ async def cancel(world: World, one: Customer, *, deliver: bool = True) -> None:
 
 
 @asynccontextmanager
-async def consented_before(world: World, boundaries: Boundaries, one: Customer, step: str) -> AsyncIterator[None]:
-    """The customer has finished the checkout, and the step that comes then is held until the block ends."""
+async def consented_before(
+    world: World, boundaries: Boundaries, one: Customer, step: str
+) -> AsyncIterator[None]:
+    """The customer has finished the checkout, and the step that comes then is held until the block
+    ends.
+    """
     async with boundaries.held(step, one.organization_id) as stop:
         await consent(world, one)
         await stop.reached.wait()
@@ -140,7 +162,9 @@ async def current(world: World, one: Customer) -> Subscription:
 async def restart(world: World, one: Customer, **limits: int) -> None:
     """Replace the migration's workflow by one that starts with other limits."""
     id_ = migration_workflow_id(one.organization_id)
-    await world.services.client.get_workflow_handle(id_).terminate("a test starts it with other limits")
+    await world.services.client.get_workflow_handle(id_).terminate(
+        "a test starts it with other limits"
+    )
     await world.services.client.start_workflow(
         MIGRATION,
         Moving(organization_id=one.organization_id, **limits),
@@ -164,7 +188,8 @@ async def goes_on_as_before(world: World, one: Customer) -> None:
 
 
 def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
-    """When the customer is charged from `paid_at` for so many further periods, by whoever bills: the simulators' books.
+    """When the customer is charged from `paid_at` for so many further periods, by whoever bills:
+    the simulators' books.
 
     Moves their time on, so it comes last.
     """
@@ -173,7 +198,10 @@ def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
     world.stripe.renewals.bill_until(int(end.timestamp()), one.organization_id)
     at_stripe = world.stripe.renewals.charges(one.organization_id)
     return sorted(
-        [*world.paypal.renewals.charges(one.organization_id), *(datetime.fromtimestamp(at, UTC) for at in at_stripe)]
+        [
+            *world.paypal.renewals.charges(one.organization_id),
+            *(datetime.fromtimestamp(at, UTC) for at in at_stripe),
+        ]
     )
 
 
@@ -200,8 +228,13 @@ async def delivered(world: World, event_id: str) -> bool:
 def made_at_target(world: World, one: Customer) -> int:
     """How many subscriptions or checkouts the target has of this customer."""
     if one.target is Provider.PAYPAL:
-        return sum(each.custom_id == one.organization_id for each in world.paypal.state.subscriptions.values())
-    return len(list(world.stripe.state.all("checkout.session", client_reference_id=one.organization_id)))
+        return sum(
+            each.custom_id == one.organization_id
+            for each in world.paypal.state.subscriptions.values()
+        )
+    return len(
+        list(world.stripe.state.all("checkout.session", client_reference_id=one.organization_id))
+    )
 
 
 def consented(world: World, one: Customer) -> bool:
@@ -221,7 +254,9 @@ async def another_second() -> None:
 
 
 async def charged_again(world: World, one: Customer) -> list[str]:
-    """The source charges for one period more, though it may have ended: the ids of the events, not delivered."""
+    """The source charges for one period more, though it may have ended: the ids of the events, not
+    delivered.
+    """
     if one.source is Provider.PAYPAL:
         return await world.happen(f"subscriptions/{one.subscription_id}/pay")
     subscription = world.stripe.state.get(one.subscription_id, "subscription")

@@ -28,7 +28,9 @@ async def accepted(world: World, organization_id: str, number: int) -> None:
 
 
 async def recipients(world: World, organization_id: str) -> list[str]:
-    """Those whose messages Twilio accepted and did not fail, in the order in which it accepted them."""
+    """Those whose messages Twilio accepted and did not fail, in the order in which it accepted
+    them.
+    """
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
     return [message.to for message in account.messages if message.error_code != 30002]
 
@@ -41,7 +43,9 @@ async def comes_to(world: World, organization_id: str, campaign_id: UUID, status
 
 
 async def position(world: World, organization_id: str, campaign_id: UUID) -> int | None:
-    return await world.read(lambda conn: campaigns.next_position(conn, organization_id, campaign_id))
+    return await world.read(
+        lambda conn: campaigns.next_position(conn, organization_id, campaign_id)
+    )
 
 
 async def counts(world: World, organization_id: str, campaign_id: UUID) -> dict[str, int]:
@@ -49,7 +53,9 @@ async def counts(world: World, organization_id: str, campaign_id: UUID) -> dict[
 
 
 async def settled(world: World, organization_id: str, campaign_id: UUID) -> dict[str, int]:
-    """Wait until the parked campaign holds no money, nothing is on its way, and what Twilio gave back is refunded."""
+    """Wait until the parked campaign holds no money, nothing is on its way, and what Twilio gave
+    back is refunded.
+    """
     open_ones = (MessageStatus.RESERVED.value, MessageStatus.SENDING.value)
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
 
@@ -66,11 +72,15 @@ async def settled(world: World, organization_id: str, campaign_id: UUID) -> dict
 
 async def paid(world: World, organization_id: str) -> int:
     async with world.services.engine.connect() as conn:
-        found: int = (await conn.execute(text(LEDGER), {"organization_id": organization_id})).scalar_one()
+        found: int = (
+            await conn.execute(text(LEDGER), {"organization_id": organization_id})
+        ).scalar_one()
     return found
 
 
-async def ends_with_each_once(world: World, organization_id: str, campaign_id: UUID, total: int) -> None:
+async def ends_with_each_once(
+    world: World, organization_id: str, campaign_id: UUID, total: int
+) -> None:
     await comes_to(world, organization_id, campaign_id, "completed")
     sent = await recipients(world, organization_id)
 

@@ -1,4 +1,6 @@
-"""Ways to hold a step: at its boundary, at a row locked by somebody else, at a call to Twilio that fails or waits."""
+"""Ways to hold a step: at its boundary, at a row locked by somebody else, at a call to Twilio that
+fails or waits.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +30,9 @@ class Stop:
 
 
 class Boundaries(client.Interceptor, worker.Interceptor):
-    """Holds an organization's activities of a name after Temporal has handed them out and before they begin."""
+    """Holds an organization's activities of a name after Temporal has handed them out and before
+    they begin.
+    """
 
     def __init__(self) -> None:
         self.stops: dict[tuple[str, str], Stop] = {}
@@ -38,7 +42,9 @@ class Boundaries(client.Interceptor, worker.Interceptor):
         return _Held(next, self)
 
     def die_after(self, step: str, organization_id: str) -> None:
-        """The step is done and committed, once, and Temporal does not hear of it: as when its worker dies."""
+        """The step is done and committed, once, and Temporal does not hear of it: as when its
+        worker dies.
+        """
         self.deaths.add((step, organization_id))
 
     @asynccontextmanager
@@ -98,7 +104,9 @@ async def steps_taken(world: World, organization_id: str, epoch: int) -> list[st
     """The steps of an epoch's receipt, as far as they were taken."""
     async with world.services.engine.connect() as conn:
         found = await conn.execute(
-            text("SELECT steps FROM receipts WHERE organization_id = :organization_id AND epoch = :epoch"),
+            text(
+                "SELECT steps FROM receipts WHERE organization_id = :organization_id AND epoch = :epoch"
+            ),
             {"organization_id": organization_id, "epoch": epoch},
         )
         row = found.one_or_none()
@@ -109,7 +117,9 @@ async def restart_lifecycle(world: World, start: Lifecycle) -> None:
     """Replace the organization's lifecycle by one that starts with other limits."""
     to_temporal = world.services.client
     workflow_id = organization_workflow_id(start.organization_id)
-    await to_temporal.get_workflow_handle(workflow_id).terminate("a test starts it with other limits")
+    await to_temporal.get_workflow_handle(workflow_id).terminate(
+        "a test starts it with other limits"
+    )
     await to_temporal.start_workflow(
         LIFECYCLE, start, id=workflow_id, task_queue=world.services.settings.lifecycle_task_queue
     )
@@ -118,7 +128,9 @@ async def restart_lifecycle(world: World, start: Lifecycle) -> None:
 async def details(world: World, workflow_id: str) -> str:
     """What the Temporal UI shows as a workflow's current details."""
     handle = world.services.client.get_workflow_handle(workflow_id)
-    told: WorkflowMetadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    told: WorkflowMetadata = await handle.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
     return told.current_details
 
 
@@ -138,13 +150,19 @@ async def tried(world: World, path: str) -> None:
     """Wait until a fault on the path has struck."""
 
     async def struck() -> bool:
-        return any(fault.hits for fault in world.twilio.faults.standing if fault.path.pattern == path)
+        return any(
+            fault.hits for fault in world.twilio.faults.standing if fault.path.pattern == path
+        )
 
     await until(struck, f"a call to {path}")
 
 
-async def late_suspension(world: World, organization_id: str, subscription_id: str) -> asyncio.Task[None]:
-    """The organization was suspended and is paid again, while one more call of that suspension is under way."""
+async def late_suspension(
+    world: World, organization_id: str, subscription_id: str
+) -> asyncio.Task[None]:
+    """The organization was suspended and is paid again, while one more call of that suspension is
+    under way.
+    """
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     path = account_path(await world.account_sid(organization_id))

@@ -1,4 +1,6 @@
-"""Acknowledged means enforced: when a suspension's 200 is out, nothing passes, whatever is down behind it."""
+"""Acknowledged means enforced: when a suspension's 200 is out, nothing passes, whatever is down
+behind it.
+"""
 
 import asyncio
 import socket
@@ -26,7 +28,9 @@ WINDOWS = """
 
 
 @pytest_asyncio.fixture
-async def cut_off_world(database_url: str, tmp_path: Path, authority: Authority) -> AsyncIterator[World]:
+async def cut_off_world(
+    database_url: str, tmp_path: Path, authority: Authority
+) -> AsyncIterator[World]:
     """Its API knows a Temporal at an address where nobody listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -37,7 +41,9 @@ async def cut_off_world(database_url: str, tmp_path: Path, authority: Authority)
 
 async def count(world: World, query: str, organization_id: str) -> int:
     async with world.services.engine.connect() as conn:
-        found: int = (await conn.execute(text(query), {"organization_id": organization_id})).scalar_one()
+        found: int = (
+            await conn.execute(text(query), {"organization_id": organization_id})
+        ).scalar_one()
     return found
 
 
@@ -60,14 +66,19 @@ async def spend_for_ever(world: World, organization_id: str) -> None:
 
 
 async def nothing_passes(world: World, organization_id: str) -> None:
-    """Everything that could spend is tried; refused, with the ledger and the windows as they were at the answer."""
+    """Everything that could spend is tried; refused, with the ledger and the windows as they were
+    at the answer.
+    """
     draft = await world.campaign(organization_id, recipients=10, start=False)
     debits = await count(world, DEBITS, organization_id)
     base = f"/v1/organizations/{organization_id}"
     message = {"to": "+14155550199", "body": "Hello"}
     refused = await asyncio.gather(
         *(world.debit(organization_id) for _ in range(20)),
-        *(world.api.post(f"{base}/messages", json=message, headers={"idempotency-key": f"k{n}"}) for n in range(20)),
+        *(
+            world.api.post(f"{base}/messages", json=message, headers={"idempotency-key": f"k{n}"})
+            for n in range(20)
+        ),
     )
 
     assert {answer.status_code for answer in refused} == {423}

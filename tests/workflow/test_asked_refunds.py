@@ -1,4 +1,6 @@
-"""Refunds that a callback asks for: Twilio is read first, whoever signed it; and what no callback told is found."""
+"""Refunds that a callback asks for: Twilio is read first, whoever signed it; and what no callback
+told is found.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,8 +52,12 @@ async def nothing_to_read(world: World, organization_id: str) -> None:
     await until(reached, "everything read")
 
 
-async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_out(world: World) -> None:
-    organization_id, sent, taken = await one_sent(world, sending_after=0.5, callback_statuses=["sent", "delivered"])
+async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_out(
+    world: World,
+) -> None:
+    organization_id, sent, taken = await one_sent(
+        world, sending_after=0.5, callback_statuses=["sent", "delivered"]
+    )
 
     answers = [
         await sign(world, sent, taken, MessageStatus="failed", ErrorCode="30008"),
@@ -60,7 +66,9 @@ async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_
     ]
 
     await nothing_to_read(world, organization_id)
-    told = (await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")).json()
+    told = (
+        await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")
+    ).json()
     assert answers == [204] * 3
     assert (told["status"], told["delivery_status"], await balance(world, organization_id)) == (
         "accepted",
@@ -83,7 +91,9 @@ async def test_what_twilio_failed_is_refunded_within_a_moment_of_its_callback(wo
     await world.certify()
 
 
-async def test_a_refund_waits_while_twilio_cannot_be_read_and_no_other_organization_with_it(world: World) -> None:
+async def test_a_refund_waits_while_twilio_cannot_be_read_and_no_other_organization_with_it(
+    world: World,
+) -> None:
     for to in ("+14155550100", "+14155550101"):
         world.twilio.state.fail_to[to] = ("failed", 30008)
     held, _, taken = await one_sent(world, sending_after=0.2)
@@ -115,7 +125,11 @@ async def test_a_failure_whose_callbacks_were_all_lost_is_found_and_refunded(wor
         return taken.status == "failed"
 
     await until(failed, "failed")
-    await run(engine, "UPDATE messages SET sending_at = now() - interval '5 hours' WHERE id = :id", id=sent["id"])
+    await run(
+        engine,
+        "UPDATE messages SET sending_at = now() - interval '5 hours' WHERE id = :id",
+        id=sent["id"],
+    )
 
     async with engine.begin() as conn:
         await status_checks.add_undecided(conn, now=datetime.now(UTC))
@@ -131,7 +145,9 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
-    organization_id, sent, taken = await one_sent(world, sending_after=1.0, callback_statuses=["delivered"])
+    organization_id, sent, taken = await one_sent(
+        world, sending_after=1.0, callback_statuses=["delivered"]
+    )
     async with world.services.engine.begin() as conn:
         await stored.lock(conn, organization_id, [UUID(sent["id"])])
         tries = world.twilio.callbacks.tries
@@ -143,7 +159,9 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
         await until(refused, "a callback that could not be written")
 
     async def heard() -> bool:
-        told = (await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")).json()
+        told = (
+            await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")
+        ).json()
         return bool(told["delivery_status"] == "delivered")
 
     async def ended() -> list[int]:
@@ -154,7 +172,9 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
     assert tries_of_it > 1
 
 
-async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged_by_an_operator(world: World) -> None:
+async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged_by_an_operator(
+    world: World,
+) -> None:
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
     organization_id, sent, taken = await one_sent(world)
     path = f"/v1/organizations/{organization_id}/messages"
@@ -172,7 +192,9 @@ async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged
 
     assert (unpaid["message_id"], unpaid["provider_sid"]) == (sent["id"], taken.sid)
     assert "sent_after_refund" in alerts
-    assert [(one["status"], one["delivery_status"]) for one in charged] == [("refused", "delivered")] * 2
+    assert [(one["status"], one["delivery_status"]) for one in charged] == [
+        ("refused", "delivered")
+    ] * 2
     assert await balance(world, organization_id) == 9_990_000
     assert (await world.api.get(f"{path}/unpaid")).json()["messages"] == []
     assert "sent_after_refund" not in await world.alerts(organization_id)

@@ -1,4 +1,6 @@
-"""What people do to campaigns, and what recipients do: scheduled, canceled, opted out, side by side."""
+"""What people do to campaigns, and what recipients do: scheduled, canceled, opted out, side by
+side.
+"""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -26,7 +28,9 @@ async def balance(world: World, organization_id: str) -> int:
     return (await world.wallet(organization_id)).balance_micros
 
 
-async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_on(world: World) -> None:
+async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_on(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization(balance="100.00")
     campaign_id = await world.campaign(organization_id, recipients=3000)
     path = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
@@ -67,7 +71,9 @@ async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_n
     ]
     await settle_replies(engine, *replies, organization_id=organization_id)
     world.start_worker()
-    run = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+    run = world.services.client.get_workflow_handle(
+        campaign_workflow_id(organization_id, campaign_id)
+    )
     await run.result()
 
     now = await counts(world, organization_id, campaign_id)
@@ -82,7 +88,9 @@ async def test_what_a_canceled_campaign_had_reserved_is_refunded_in_the_answer_t
 ) -> None:
     organization_id, _ = await idle_world.organization()
     campaign_id = await idle_world.campaign(organization_id, recipients=5)
-    await reserve(idle_world.services.engine, await idle_world.campaign_now(organization_id, campaign_id))
+    await reserve(
+        idle_world.services.engine, await idle_world.campaign_now(organization_id, campaign_id)
+    )
     before = await balance(idle_world, organization_id)
 
     await idle_world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/cancel")
@@ -118,18 +126,24 @@ async def test_a_campaign_that_is_paused_before_its_time_waits_for_that_again(wo
     resumed = [await world.post(f"{path}/resume", {}) for _ in range(2)]
 
     assert paused["status"] == "paused"
-    assert [(one["status"], datetime.fromisoformat(one["scheduled_at"])) for one in resumed] == [("scheduled", at)] * 2
+    assert [(one["status"], datetime.fromisoformat(one["scheduled_at"])) for one in resumed] == [
+        ("scheduled", at)
+    ] * 2
     assert await recipients(world, organization_id) == []
 
     await world.post(f"{path}/start", {"at": datetime.now(UTC).isoformat()})
     await ends_with_each_once(world, organization_id, campaign_id, 10)
 
 
-async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_may(world: World) -> None:
+async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_may(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=10, start=False)
     at = datetime.now(UTC) + timedelta(seconds=1)
-    await world.post(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/start", {"at": at.isoformat()})
+    await world.post(
+        f"/v1/organizations/{organization_id}/campaigns/{campaign_id}/start", {"at": at.isoformat()}
+    )
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     await comes_to(world, organization_id, campaign_id, "parked")
@@ -141,7 +155,9 @@ async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_
     await ends_with_each_once(world, organization_id, campaign_id, 10)
 
 
-async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing(world: World) -> None:
+async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     first = await campaign_to(world, organization_id, ["+14155550100", OPTED_OUT])
     await comes_to(world, organization_id, first, "completed")
@@ -153,13 +169,19 @@ async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing
     await comes_to(world, organization_id, third, "completed")
 
     told = [await counts(world, organization_id, one) for one in (first, second, third)]
-    assert [(now["accepted"], now["refused"], now["skipped"]) for now in told] == [(1, 1, 0), (2, 0, 1), (0, 0, 1)]
+    assert [(now["accepted"], now["refused"], now["skipped"]) for now in told] == [
+        (1, 1, 0),
+        (2, 0, 1),
+        (0, 0, 1),
+    ]
     assert (asked, world.twilio.state.refused[21610]) == (1, 1)
     assert await balance(world, organization_id) == 9_970_000
     await world.certify()
 
 
-async def test_a_large_campaign_does_not_hold_up_another_organization_s_small_one(world: World) -> None:
+async def test_a_large_campaign_does_not_hold_up_another_organization_s_small_one(
+    world: World,
+) -> None:
     large, _ = await world.organization(balance="100.00")
     small, _ = await world.organization()
     of_large = await world.campaign(large, recipients=5000)

@@ -1,4 +1,6 @@
-"""Campaigns: parked at an exact message, going on there, each message accepted once and paid once."""
+"""Campaigns: parked at an exact message, going on there, each message accepted once and paid
+once.
+"""
 
 from uuid import UUID
 
@@ -86,7 +88,9 @@ async def test_without_a_subscription_it_goes_on_after_a_credit(world: World) ->
 
 
 async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> None:
-    """No event says that there is money again: what was paid for by a canceled campaign comes back."""
+    """No event says that there is money again: what was paid for by a canceled campaign comes
+    back.
+    """
     organization_id = await onboard(world, balance="0.05")
     other = await world.campaign(organization_id, recipients=5, start=False)
     campaign = await world.campaign_now(organization_id, other)
@@ -95,7 +99,11 @@ async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> 
     campaign_id = await world.campaign(organization_id, recipients=5, start=False)
     waiting = await world.campaign_now(organization_id, campaign_id)
     await change_campaign(
-        world.services.engine, waiting, CampaignStatus.PARKED, by="tollgate", reason="insufficient_funds"
+        world.services.engine,
+        waiting,
+        CampaignStatus.PARKED,
+        by="tollgate",
+        reason="insufficient_funds",
     )
 
     await world.post(f"/v1/organizations/{organization_id}/campaigns/{other}/cancel")
@@ -128,7 +136,9 @@ async def test_what_a_person_paused_is_resumed_by_nobody_else(world: World) -> N
 async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(world: World) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
-    fault = world.twilio.faults.add("429", method="POST", path=path, times=5, skip=10, retry_after=1)
+    fault = world.twilio.faults.add(
+        "429", method="POST", path=path, times=5, skip=10, retry_after=1
+    )
     campaign_id = await world.campaign(organization_id, recipients=60)
 
     await ends_with_each_once(world, organization_id, campaign_id, 60)
@@ -137,7 +147,8 @@ async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(worl
 
 
 async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
-    """A campaign of six messages that are paid for and not handed over, and what its sender is asked to do.
+    """A campaign of six messages that are paid for and not handed over, and what its sender is
+    asked to do.
 
     No callback tells what a sender is to write down by itself.
     """
@@ -145,7 +156,11 @@ async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=6)
     await reserve(world.services.engine, await world.campaign_now(organization_id, campaign_id))
-    return organization_id, campaign_id, BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
+    return (
+        organization_id,
+        campaign_id,
+        BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4),
+    )
 
 
 async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
@@ -164,7 +179,9 @@ async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_n
     await idle_world.certify()
 
 
-async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to_the_next(idle_world: World) -> None:
+async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to_the_next(
+    idle_world: World,
+) -> None:
     organization_id, campaign_id, asked = await reserved(idle_world)
     leaving = ActivityEnvironment()
     leaving.worker_shutdown()
@@ -177,7 +194,9 @@ async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to
 
 
 @pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance", "500"])
-async def test_what_twilio_did_not_confirm_is_unknown_and_never_sent_again(world: World, kind: str) -> None:
+async def test_what_twilio_did_not_confirm_is_unknown_and_never_sent_again(
+    world: World, kind: str
+) -> None:
     organization_id, _ = await world.organization()
     world.twilio.state.behaviour.change({"sending_after": 30.0})
     account_sid = await world.account_sid(organization_id)

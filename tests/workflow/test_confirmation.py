@@ -1,4 +1,6 @@
-"""A webhook is a hint, the provider's answer decides; while it does not answer, only what closes is believed."""
+"""A webhook is a hint, the provider's answer decides; while it does not answer, only what closes is
+believed.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,9 @@ async def impatient(world: World) -> tuple[str, str]:
     """An organization whose lifecycle waits two seconds for the provider."""
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
-    await restart_lifecycle(world, Lifecycle(organization_id=organization_id, confirm_for_seconds=2))
+    await restart_lifecycle(
+        world, Lifecycle(organization_id=organization_id, confirm_for_seconds=2)
+    )
     await world.look_again(organization_id)
     return organization_id, subscription_id
 
@@ -79,7 +83,9 @@ async def test_a_read_that_lags_behind_the_webhook_opens_nothing_however_often_i
     organization_id = await onboard(world)
     subscription = await actor.subscribe(organization_id)
     await actor.act(f"subscriptions/{subscription.id}/freeze_reads")
-    world.simulator(actor.name).faults.add("503", path=read_path(actor, subscription.id), times=failures)
+    world.simulator(actor.name).faults.add(
+        "503", path=read_path(actor, subscription.id), times=failures
+    )
     answered = partial(reads, world, actor, subscription.id)
     before = await answered()
 
@@ -120,7 +126,9 @@ def read_path(actor: Actor, subscription_id: str) -> str:
 
 
 async def reads(world: World, actor: Actor, subscription_id: str) -> int:
-    return world.simulator(actor.name).state.calls.get(f"GET {READS[actor.name]}/{subscription_id}", 0)
+    return world.simulator(actor.name).state.calls.get(
+        f"GET {READS[actor.name]}/{subscription_id}", 0
+    )
 
 
 async def at_least(count: Callable[[], Awaitable[int]], number: int) -> bool:

@@ -1,4 +1,6 @@
-"""What was shut for a debt stays shut until it is paid, and only time that was really paid for is served."""
+"""What was shut for a debt stays shut until it is paid, and only time that was really paid for is
+served.
+"""
 
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -33,11 +35,13 @@ async def suspended_for_a_debt(actor: Actor) -> tuple[str, str]:
 async def paid_a_month_ago(actor: Actor, organization_id: str, subscription_id: str) -> None:
     """Its period is over, and what falls due now is not paid yet; nothing newer is known here.
 
-    A look that was under way may still write down what it was told before: then it is forgotten again.
+    A look that was under way may still write down what it was told before: then it is forgotten
+    again.
     """
     begun = datetime.now(UTC) - MONTH - timedelta(hours=1)
     forget = (
-        "UPDATE subscriptions SET as_of = NULL, paid_until = NULL, paid_at = NULL WHERE provider_subscription_id = :id"
+        "UPDATE subscriptions SET as_of = NULL, paid_until = NULL, paid_at = NULL"
+        " WHERE provider_subscription_id = :id"
     )
     if isinstance(actor, AtPayPal):
         held = actor.world.paypal.state.subscriptions[subscription_id]
@@ -67,7 +71,9 @@ async def stays_shut(world: World, organization_id: str) -> Standing:
 
 
 @pytest.mark.parametrize("by", ["the customer", "hand"])
-async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(actor: Actor, by: str) -> None:
+async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
+    actor: Actor, by: str
+) -> None:
     organization_id, subscription_id = await suspended_for_a_debt(actor)
 
     if by == "hand":
@@ -105,7 +111,9 @@ async def test_who_is_active_again_without_paying_stays_shut_until_it_pays(actor
 
     for _ in range(2):
         if isinstance(actor, AtPayPal):
-            await actor.happen(f"subscriptions/{subscription_id}/update", status="ACTIVE", outstanding="49.00")
+            await actor.happen(
+                f"subscriptions/{subscription_id}/update", status="ACTIVE", outstanding="49.00"
+            )
         else:
             await actor.happen(f"subscriptions/{subscription_id}/set_status", status="past_due")
         await stays_shut(world, organization_id)
@@ -119,13 +127,21 @@ async def test_who_is_active_again_without_paying_stays_shut_until_it_pays(actor
 
 
 async def forged(world: World, event_id: str, **changed: object) -> int:
-    """POST another body under the genuine headers of an event, as whoever saw it can; the answer's status."""
+    """POST another body under the genuine headers of an event, as whoever saw it can; the answer's
+    status.
+    """
     headers, genuine = await world.sign(event_id)
     body = world.paypal.events.all[event_id].body
     assert body is not None
     resource = {**body["resource"], **changed}
     kind = f"BILLING.SUBSCRIPTION.{resource['status']}"
-    told = {**body, "id": f"WH-FORGED-{event_id}", "event_type": kind, "resource": resource, "summary": "0000"}
+    told = {
+        **body,
+        "id": f"WH-FORGED-{event_id}",
+        "event_type": kind,
+        "resource": resource,
+        "summary": "0000",
+    }
     raw = with_crc(told, zlib.crc32(genuine))
     return (await world.api.post("/webhooks/paypal", content=raw, headers=headers)).status_code
 
@@ -143,10 +159,15 @@ async def test_a_forged_cancellation_opens_nothing_while_paypal_is_away_and_an_o
     await world.applied(organization_id, "suspended")
     [genuine] = await world.happen(f"subscriptions/{subscription_id}/update")
     world.paypal.faults.add("down", path=subscription_path(subscription_id))
-    far = {"outstanding_balance": {"currency_code": "USD", "value": "0.0"}, "failed_payments_count": 0}
+    far = {
+        "outstanding_balance": {"currency_code": "USD", "value": "0.0"},
+        "failed_payments_count": 0,
+    }
     far |= {"next_billing_time": "2099-01-01T00:00:00Z", "last_payment": {"time": in_seconds(0)}}
 
-    answer = await forged(world, genuine, status="CANCELLED", status_update_time=in_seconds(5), billing_info=far)
+    answer = await forged(
+        world, genuine, status="CANCELLED", status_update_time=in_seconds(5), billing_info=far
+    )
     await world.post(f"/v1/organizations/{organization_id}/reinstate")
 
     assert answer == 200
@@ -163,7 +184,9 @@ async def test_a_forged_word_ahead_of_time_makes_no_genuine_suspension_old(world
     await world.applied(organization_id, "active")
     [genuine] = await world.happen(f"subscriptions/{subscription_id}/update")
     world.paypal.faults.add("down", path=subscription_path(subscription_id))
-    assert await forged(world, genuine, status="CANCELLED", status_update_time=in_seconds(290)) == 200
+    assert (
+        await forged(world, genuine, status="CANCELLED", status_update_time=in_seconds(290)) == 200
+    )
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
 
     assert await world.deliver(suspended) == 200
@@ -181,7 +204,9 @@ async def test_what_expires_with_its_last_payment_is_served_for_that_payment(wor
     await world.look_again(organization_id)
     at = datetime.now(UTC).replace(microsecond=0)
 
-    for event_id in await world.happen(f"subscriptions/{subscription_id}/pay", {"at": at.isoformat()}):
+    for event_id in await world.happen(
+        f"subscriptions/{subscription_id}/pay", {"at": at.isoformat()}
+    ):
         assert await world.deliver(event_id) == 200
     standing = await world.at_rest(organization_id)
 
@@ -228,7 +253,9 @@ async def test_a_newer_small_invoice_pays_no_older_one(world: World, settled: st
 async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(world: World) -> None:
     organization_id, subscription_id = await world.organization(age=MONTH)
     long_ago = (datetime.now(UTC) - timedelta(days=4)).isoformat()
-    failed = await world.happen(f"subscriptions/{subscription_id}/fail_payment", {"counted": False, "at": long_ago})
+    failed = await world.happen(
+        f"subscriptions/{subscription_id}/fail_payment", {"counted": False, "at": long_ago}
+    )
     for event_id in failed:
         assert await world.deliver(event_id) == 200
     await world.applied(organization_id, "suspended")
@@ -245,10 +272,18 @@ async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(wo
     await world.applied(organization_id, "active")
 
 
-async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_monthly_one(world: World) -> None:
-    year = {"frequency": {"interval_unit": "YEAR", "interval_count": 1}, "tenure_type": "REGULAR", "sequence": 1}
+async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_monthly_one(
+    world: World,
+) -> None:
+    year = {
+        "frequency": {"interval_unit": "YEAR", "interval_count": 1},
+        "tenure_type": "REGULAR",
+        "sequence": 1,
+    }
     state = world.paypal.state
-    yearly = state.add_plan(name="Yearly", amount=Decimal(490), currency="USD", body={"billing_cycles": [year]})
+    yearly = state.add_plan(
+        name="Yearly", amount=Decimal(490), currency="USD", body={"billing_cycles": [year]}
+    )
     organization_id, subscription_id = await world.organization(plan_id=yearly.id)
     told = state.subscriptions[subscription_id]
     assert told.last_payment is not None
@@ -268,13 +303,17 @@ async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_month
 
 
 @pytest.mark.parametrize("first", ["canceled", "refunded"])
-async def test_a_period_whose_payment_is_refunded_whole_is_not_served(actor: Actor, first: str) -> None:
+async def test_a_period_whose_payment_is_refunded_whole_is_not_served(
+    actor: Actor, first: str
+) -> None:
     world = actor.world
     organization_id = await onboard(world)
     subscription = await actor.subscribe(organization_id)
 
     async def booked() -> bool:
-        return bool(await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10)))
+        return bool(
+            await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        )
 
     await until(booked, "the payment booked")
     payment_id = await actor.payment(subscription.id)

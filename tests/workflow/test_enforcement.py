@@ -3,7 +3,9 @@
 from tests.world import World, until
 
 
-async def test_a_suspension_shuts_the_gate_before_its_answer_and_takes_the_steps_in_order(world: World) -> None:
+async def test_a_suspension_shuts_the_gate_before_its_answer_and_takes_the_steps_in_order(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     [event_id] = await world.happen(f"subscriptions/{subscription_id}/suspend")
@@ -15,13 +17,19 @@ async def test_a_suspension_shuts_the_gate_before_its_answer_and_takes_the_steps
 
     assert answer == 200
     assert not gate_open
-    assert [step["step"] for step in receipt.steps] == ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
+    assert [step["step"] for step in receipt.steps] == [
+        "suspend_twilio_subaccount",
+        "freeze_wallet",
+        "pause_campaigns",
+    ]
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert (await world.wallet(organization_id)).frozen
     await world.certify()
 
 
-async def test_paying_again_undoes_it_and_the_campaign_goes_on_where_it_stopped(world: World) -> None:
+async def test_paying_again_undoes_it_and_the_campaign_goes_on_where_it_stopped(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=300)
 

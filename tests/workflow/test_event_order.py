@@ -25,7 +25,9 @@ async def deliver_all(world: World, event_ids: Sequence[str], order: Sequence[in
 
 
 @pytest.mark.parametrize("ago", [(3, 2), (0, 0)], ids=["a second apart", "in the same second"])
-async def test_suspended_activated_and_paid_end_active_in_every_order(world: World, ago: tuple[int, int]) -> None:
+async def test_suspended_activated_and_paid_end_active_in_every_order(
+    world: World, ago: tuple[int, int]
+) -> None:
     async def play(order: Sequence[int]) -> None:
         organization_id, subscription_id = await world.organization()
         now = datetime.now(UTC)
@@ -59,7 +61,9 @@ async def test_activated_paid_and_suspended_end_suspended_in_every_order(world: 
     await world.certify()
 
 
-async def test_created_activated_and_paid_end_active_in_every_order_before_and_after_the_link(world: World) -> None:
+async def test_created_activated_and_paid_end_active_in_every_order_before_and_after_the_link(
+    world: World,
+) -> None:
     async def play(order: Sequence[int], linked_after: int) -> None:
         organization_id, _ = await world.organization()
         told = await world.act("subscriptions", {"custom_id": organization_id})
@@ -112,7 +116,9 @@ async def test_an_older_event_late_changes_nothing(world: World) -> None:
     await world.certify()
 
 
-async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_says_so_again(world: World) -> None:
+async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_says_so_again(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.at_rest(organization_id)
     moment = at(0)
@@ -134,11 +140,15 @@ async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_
     await world.certify()
 
 
-async def test_an_event_of_the_same_second_shuts_when_the_provider_does_not_answer(world: World) -> None:
+async def test_an_event_of_the_same_second_shuts_when_the_provider_does_not_answer(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.at_rest(organization_id)
     created = world.paypal.state.subscriptions[subscription_id].updated
-    [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend", {"at": created.isoformat()})
+    [suspended] = await world.happen(
+        f"subscriptions/{subscription_id}/suspend", {"at": created.isoformat()}
+    )
     world.paypal.faults.add("down", path=subscription_path(subscription_id))
 
     assert await world.deliver(suspended) == 200
@@ -152,7 +162,9 @@ async def test_an_event_of_the_same_second_shuts_when_the_provider_does_not_answ
 async def test_an_unknown_status_changes_nothing_and_alerts(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     before = await world.at_rest(organization_id)
-    [updated] = await world.happen(f"subscriptions/{subscription_id}/update", {"status": "ON_HOLIDAY"})
+    [updated] = await world.happen(
+        f"subscriptions/{subscription_id}/update", {"status": "ON_HOLIDAY"}
+    )
 
     assert await world.deliver(updated) == 200
 
@@ -181,11 +193,14 @@ async def test_a_subscription_that_the_provider_does_not_find_suspends_nobody(wo
     assert await world.alerts(organization_id) == {}
 
 
-async def test_an_event_of_another_subscription_of_the_organization_changes_nothing(world: World) -> None:
+async def test_an_event_of_another_subscription_of_the_organization_changes_nothing(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     other = (await world.act("subscriptions", {"custom_id": organization_id}))["object"]["id"]
     await world.post(
-        f"/v1/organizations/{organization_id}/subscription", {"provider": "paypal", "subscription_id": other}
+        f"/v1/organizations/{organization_id}/subscription",
+        {"provider": "paypal", "subscription_id": other},
     )
     before = await world.at_rest(organization_id)
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
@@ -198,7 +213,9 @@ async def test_an_event_of_another_subscription_of_the_organization_changes_noth
     await world.certify()
 
 
-async def test_an_event_of_a_lapsed_subscription_that_nobody_linked_changes_nothing(world: World) -> None:
+async def test_an_event_of_a_lapsed_subscription_that_nobody_linked_changes_nothing(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     before = await world.at_rest(organization_id)
     other = (await world.act("subscriptions", {"custom_id": organization_id}))["object"]["id"]

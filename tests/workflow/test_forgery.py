@@ -1,4 +1,6 @@
-"""PayPal signs only the CRC-32 of a body: one with the same CRC under genuine headers opens and books nothing."""
+"""PayPal signs only the CRC-32 of a body: one with the same CRC under genuine headers opens and
+books nothing.
+"""
 
 import json
 import zlib
@@ -31,12 +33,21 @@ async def test_a_forged_activation_opens_no_gate(world: World) -> None:
     before = await world.applied(organization_id, "suspended")
     genuine = world.paypal.events.all[suspended].body
     assert genuine is not None
-    resource = {**genuine["resource"], "status": "ACTIVE", "status_update_time": "2099-01-01T00:00:00Z"}
+    resource = {
+        **genuine["resource"],
+        "status": "ACTIVE",
+        "status_update_time": "2099-01-01T00:00:00Z",
+    }
 
     answer = await forge(
         world,
         suspended,
-        {**genuine, "id": "WH-FORGED-1", "event_type": "BILLING.SUBSCRIPTION.ACTIVATED", "resource": resource},
+        {
+            **genuine,
+            "id": "WH-FORGED-1",
+            "event_type": "BILLING.SUBSCRIPTION.ACTIVATED",
+            "resource": resource,
+        },
     )
 
     assert answer == 200  # it verifies: that is the trouble
@@ -46,7 +57,9 @@ async def test_a_forged_activation_opens_no_gate(world: World) -> None:
     await world.certify()
 
 
-@pytest.mark.parametrize("exists", [False, True], ids=["of a made-up capture", "of somebody else's capture"])
+@pytest.mark.parametrize(
+    "exists", [False, True], ids=["of a made-up capture", "of somebody else's capture"]
+)
 async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> None:
     organization_id, _ = await world.organization()
     victim, _ = await world.organization()
@@ -61,19 +74,28 @@ async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> No
         resource["id"] = "FORGED0123456789A"
     before = await world.wallet(organization_id)
 
-    answer = await forge(world, event["id"], {**event, "id": f"WH-FORGED-{exists}", "resource": resource})
+    answer = await forge(
+        world, event["id"], {**event, "id": f"WH-FORGED-{exists}", "resource": resource}
+    )
     await world.at_rest(organization_id)
 
     assert answer == 200
     assert await world.wallet(organization_id) == before
-    assert await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10)) == []
+    assert (
+        await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        == []
+    )
     if exists:  # the same body tells of it: whose it is, is who has it
-        booked = await until(lambda: world.read(lambda conn: payments.of_organization(conn, victim, limit=10)))
+        booked = await until(
+            lambda: world.read(lambda conn: payments.of_organization(conn, victim, limit=10))
+        )
         assert [one.amount.micros for one in booked] == [5_000_000]
     await world.certify()
 
 
-async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicted_it_for_a_while(world: World) -> None:
+async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicted_it_for_a_while(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     told = await world.act(f"subscriptions/{subscription_id}/update", {})
     [event] = told["events"]
@@ -83,19 +105,33 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
     answer = await forge(
         world,
         event["id"],
-        {**event, "id": "WH-FORGED-3", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "resource": resource},
+        {
+            **event,
+            "id": "WH-FORGED-3",
+            "event_type": "BILLING.SUBSCRIPTION.SUSPENDED",
+            "resource": resource,
+        },
     )
     standing = await world.settle_doubt(organization_id)
 
     assert answer == 200
-    assert (standing.status, standing.epoch) == (Status.ACTIVE, 2)  # it did shut: that harms for minutes only
+    assert (standing.status, standing.epoch) == (
+        Status.ACTIVE,
+        2,
+    )  # it did shut: that harms for minutes only
     assert (await world.wallet(organization_id)).pays
     await world.certify()
 
 
-@pytest.mark.parametrize("exists", [False, True], ids=["a made-up dispute", "somebody else's dispute"])
-async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(world: World, exists: bool) -> None:
-    """For a minute where the provider does not have it: a genuine one may be younger than what a GET sees."""
+@pytest.mark.parametrize(
+    "exists", [False, True], ids=["a made-up dispute", "somebody else's dispute"]
+)
+async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(
+    world: World, exists: bool
+) -> None:
+    """For a minute where the provider does not have it: a genuine one may be younger than what a
+    GET sees.
+    """
     organization_id, _ = await world.organization()
     victim, _ = await world.organization()
     told = await world.act("captures", {"amount": "5.00", "custom_id": victim})
@@ -107,7 +143,9 @@ async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(world: Wo
     if not exists:
         resource["dispute_id"] = "PP-D-FORGED"
 
-    answer = await forge(world, event["id"], {**event, "id": f"WH-FORGED-5-{exists}", "resource": resource})
+    answer = await forge(
+        world, event["id"], {**event, "id": f"WH-FORGED-5-{exists}", "resource": resource}
+    )
     gate_when_answered = (await world.wallet(organization_id)).gate_open
     if not exists:
         await world.at_rest(organization_id)
@@ -137,7 +175,11 @@ async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_suspension(
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
     told = json.loads(genuine)
-    ids = {"id": subscription_id} if whose == "its own" else {"id": others_subscription_id, "custom_id": other}
+    ids = (
+        {"id": subscription_id}
+        if whose == "its own"
+        else {"id": others_subscription_id, "custom_id": other}
+    )
     body = {**told, "resource": {**told["resource"], **ids, "status": "ACTIVE"}, "summary": "0000"}
     if event_id == "another":
         body["id"] = "WH-FORGED-4"
@@ -153,19 +195,28 @@ async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_suspension(
     assert (await world.debit(other)).status_code == 201
 
 
-async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_are_asked_about(world: World) -> None:
+async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_are_asked_about(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     other, others_subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
     told = json.loads(genuine)
     soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    resource = {**told["resource"], "id": others_subscription_id, "custom_id": other, "status_update_time": soon}
+    resource = {
+        **told["resource"],
+        "id": others_subscription_id,
+        "custom_id": other,
+        "status_update_time": soon,
+    }
     forged = with_crc({**told, "resource": resource, "summary": "0000"}, zlib.crc32(genuine))
 
     gates = []
     for body, of in ((genuine, organization_id), (forged, other)):
-        assert (await world.api.post("/webhooks/paypal", content=body, headers=headers)).status_code == 200
+        assert (
+            await world.api.post("/webhooks/paypal", content=body, headers=headers)
+        ).status_code == 200
         gates.append((await world.wallet(of)).gate_open)
 
     assert gates == [False, False]
@@ -176,7 +227,9 @@ async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_ar
 
 
 @pytest.mark.parametrize("first", ["forged", "genuine"])
-async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_payment(world: World, first: str) -> None:
+async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_payment(
+    world: World, first: str
+) -> None:
     organization_id, _ = await world.organization(balance="0")
     other, _ = await world.organization()
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
@@ -186,7 +239,9 @@ async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_paymen
     forged = with_crc(body, zlib.crc32(seen_body))
 
     async def bring_forged() -> int:
-        return (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code
+        return (
+            await world.api.post("/webhooks/paypal", content=forged, headers=headers)
+        ).status_code
 
     async def bring_genuine() -> int:
         return await world.deliver(told["events"][0]["id"])
@@ -200,7 +255,9 @@ async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_paymen
     await world.certify()
 
 
-async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stores_no_more(idle_world: World) -> None:
+async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stores_no_more(
+    idle_world: World,
+) -> None:
     world = idle_world
     organization_id, subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
@@ -208,8 +265,13 @@ async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stor
     told = json.loads(genuine)
     active = {**told["resource"], "status": "ACTIVE"}
     for number in range(MOST_BODIES):
-        forged = with_crc({**told, "id": f"WH-{number}", "resource": active, "summary": "0000"}, zlib.crc32(genuine))
-        assert (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code == 200
+        forged = with_crc(
+            {**told, "id": f"WH-{number}", "resource": active, "summary": "0000"},
+            zlib.crc32(genuine),
+        )
+        assert (
+            await world.api.post("/webhooks/paypal", content=forged, headers=headers)
+        ).status_code == 200
 
     answer = await world.api.post("/webhooks/paypal", content=genuine, headers=headers)
 

@@ -32,7 +32,9 @@ async def queued_when_suspended(world: World) -> tuple[str, str, UUID]:
     return organization_id, subscription_id, campaign_id
 
 
-async def test_what_our_own_suspension_failed_is_refunded_and_sent_after_the_reactivation(world: World) -> None:
+async def test_what_our_own_suspension_failed_is_refunded_and_sent_after_the_reactivation(
+    world: World,
+) -> None:
     organization_id, subscription_id, campaign_id = await queued_when_suspended(world)
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
     failed = [message for message in account.messages if message.error_code == 30002]
@@ -53,7 +55,9 @@ async def test_what_our_own_suspension_failed_is_refunded_and_sent_after_the_rea
     await ends_with_each_once(world, organization_id, campaign_id, 120)
 
 
-async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_without_a_hot_loop(world: World) -> None:
+async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_without_a_hot_loop(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=300)
     await accepted(world, organization_id, 20)
@@ -79,7 +83,9 @@ async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_wi
     await world.certify()
 
 
-async def test_after_twilio_s_own_suspension_the_campaign_goes_on_when_the_block_is_lifted(world: World) -> None:
+async def test_after_twilio_s_own_suspension_the_campaign_goes_on_when_the_block_is_lifted(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=200)
     await accepted(world, organization_id, 20)
@@ -96,12 +102,16 @@ async def test_after_twilio_s_own_suspension_the_campaign_goes_on_when_the_block
     await ends_with_each_once(world, organization_id, campaign_id, 200)
 
 
-async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign_waits(idle_world: World) -> None:
+async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign_waits(
+    idle_world: World,
+) -> None:
     world = idle_world
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=10)
     await reserve(world.services.engine, await world.campaign_now(organization_id, campaign_id))
-    await world.twilio_control.post(f"/_sim/accounts/{MAIN_SID}/status", json={"status": "suspended"})
+    await world.twilio_control.post(
+        f"/_sim/accounts/{MAIN_SID}/status", json={"status": "suspended"}
+    )
 
     asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
     sent = await ActivityEnvironment().run(world.services.sending.send_batch, asked)
@@ -115,12 +125,20 @@ async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign
 
 
 async def paid_for(world: World) -> tuple[Organization, str, Message]:
-    """An organization, its subscription and one message of it, marked as being sent and not posted yet."""
+    """An organization, its subscription and one message of it, marked as being sent and not posted
+    yet.
+    """
     organization_id, subscription_id = await world.organization()
     async with world.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
         message, _ = await reservations.pay_for_one(
-            conn, organization_id, recipient="+14155550100", body="hello", segments=1, price=ONE_CENT, key="k"
+            conn,
+            organization_id,
+            recipient="+14155550100",
+            body="hello",
+            segments=1,
+            price=ONE_CENT,
+            key="k",
         )
     assert organization is not None
     assert message is not None
@@ -146,7 +164,9 @@ async def test_a_refusal_by_our_own_suspension_that_comes_after_the_payment_is_n
     await world.certify()
 
 
-async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(idle_world: World) -> None:
+async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(
+    idle_world: World,
+) -> None:
     world, engine = idle_world, idle_world.services.engine
     organization, _, message = await paid_for(world)
     path = f"/_sim/accounts/{organization.twilio_account_sid}/status"

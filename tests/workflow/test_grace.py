@@ -1,4 +1,6 @@
-"""A past-due subscription keeps sending until its deadline, a cancelled one until the time that was paid for."""
+"""A past-due subscription keeps sending until its deadline, a cancelled one until the time that was
+paid for.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +49,9 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
     assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
     assert (standing.blocks, standing.deadline) == (frozenset({Block.NONPAYMENT}), None)
     assert receipt.decided_at >= deadline
-    assert any(seconds <= 3 for seconds in await timers(world, organization_id))  # not by the relay alone
+    assert any(
+        seconds <= 3 for seconds in await timers(world, organization_id)
+    )  # not by the relay alone
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert await world.subaccount_status(organization_id) == "suspended"
     await world.certify()
@@ -101,7 +105,9 @@ async def test_cancelled_keeps_access_until_paid_through(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     paid_through = (datetime.now(UTC) + timedelta(seconds=4)).replace(microsecond=0)
-    await world.act(f"subscriptions/{subscription_id}/update", {"next_billing": paid_through.isoformat()})
+    await world.act(
+        f"subscriptions/{subscription_id}/update", {"next_billing": paid_through.isoformat()}
+    )
     await world.look_again(organization_id)
     [cancelled] = await world.happen(f"subscriptions/{subscription_id}/cancel")
     assert await world.deliver(cancelled) == 200
@@ -118,20 +124,26 @@ async def test_cancelled_keeps_access_until_paid_through(world: World) -> None:
     await world.certify()
 
 
-async def test_a_grace_period_that_is_shortened_below_what_has_passed_ends_at_once(world: World) -> None:
+async def test_a_grace_period_that_is_shortened_below_what_has_passed_ends_at_once(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id, seconds_ago=30)
     await deadline_known(world, organization_id)
 
-    answer = await world.api.patch(f"/v1/organizations/{organization_id}", json={"grace_period": 20})
+    answer = await world.api.patch(
+        f"/v1/organizations/{organization_id}", json={"grace_period": 20}
+    )
     refused = await world.debit(organization_id)
 
     assert (answer.status_code, refused.status_code) == (200, 423)
     await world.applied(organization_id, "suspended")
 
 
-async def test_a_grace_period_that_is_lengthened_moves_its_end_and_no_timer_ends_it_early(world: World) -> None:
+async def test_a_grace_period_that_is_lengthened_moves_its_end_and_no_timer_ends_it_early(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id, seconds_ago=30)

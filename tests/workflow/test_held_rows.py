@@ -1,4 +1,6 @@
-"""What somebody holds of one organization, for as long as they like, keeps nobody else's work from its turn."""
+"""What somebody holds of one organization, for as long as they like, keeps nobody else's work from
+its turn.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -33,7 +35,9 @@ async def some_wait(world: World) -> bool:
     return await number(world.services.engine, WAITING) > 0
 
 
-async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_other(idle_world: World) -> None:
+async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_other(
+    idle_world: World,
+) -> None:
     held, _ = await idle_world.organization()
     free, _ = await idle_world.organization()
     async with idle_world.services.engine.begin() as conn:
@@ -49,14 +53,22 @@ async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_oth
     assert {status in (201, 503) for status in await asyncio.gather(*waiting)} == {True}
 
 
-async def test_batches_that_wait_for_one_wallet_leave_connections_for_every_other(idle_world: World) -> None:
+async def test_batches_that_wait_for_one_wallet_leave_connections_for_every_other(
+    idle_world: World,
+) -> None:
     sending = idle_world.services.sending
     both = [(await idle_world.organization())[0] for _ in range(2)]
     campaigns = [await idle_world.campaign(one, recipients=1) for one in both]
-    locked, free = (BatchOf(organization_id=of, campaign_id=id_) for of, id_ in zip(both, campaigns, strict=True))
+    locked, free = (
+        BatchOf(organization_id=of, campaign_id=id_)
+        for of, id_ in zip(both, campaigns, strict=True)
+    )
     async with idle_world.services.engine.begin() as conn:
         await wallets.lock(conn, locked.organization_id)
-        waiting = [asyncio.create_task(ActivityEnvironment().run(sending.reserve_batch, locked)) for _ in range(40)]
+        waiting = [
+            asyncio.create_task(ActivityEnvironment().run(sending.reserve_batch, locked))
+            for _ in range(40)
+        ]
         await until(lambda: some_wait(idle_world), "batches that wait")
 
         batch = await ActivityEnvironment().run(sending.reserve_batch, free)
@@ -91,7 +103,9 @@ async def test_look_ups_go_on_past_a_wallet_that_somebody_holds(idle_world: Worl
     assert [await number(built.engine, lost, of=one) for one in (held, free)] == [0, 1]
 
 
-async def test_the_reconciliation_goes_on_past_a_standing_that_somebody_holds(idle_world: World) -> None:
+async def test_the_reconciliation_goes_on_past_a_standing_that_somebody_holds(
+    idle_world: World,
+) -> None:
     built = idle_world.services
     both = [(await idle_world.organization())[0] for _ in range(2)]
     for one in both:
@@ -130,7 +144,9 @@ async def test_refunds_go_on_past_a_wallet_that_somebody_holds(idle_world: World
     assert (await world.wallet(both[0])).balance_micros == 10_000_000
 
 
-async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(idle_world: World) -> None:
+async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
+    idle_world: World,
+) -> None:
     world, built = idle_world, idle_world.services
     both = [await world.organization() for _ in range(2)]
     for _, subscription_id in both:
@@ -151,7 +167,9 @@ async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
     assert held
 
 
-async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(idle_world: World) -> None:
+async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
+    idle_world: World,
+) -> None:
     world, engine = idle_world, idle_world.services.engine
     held, of_held = await world.organization()
     others = [await world.organization() for _ in range(3)]
@@ -161,10 +179,15 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(i
         for action in ("suspend", "activate")
         for event_id in await world.happen(f"subscriptions/{of_held}/{action}")
     ]
-    news = [(await world.happen(f"subscriptions/{subscription_id}/suspend"))[0] for _, subscription_id in others]
+    news = [
+        (await world.happen(f"subscriptions/{subscription_id}/suspend"))[0]
+        for _, subscription_id in others
+    ]
     signed = {event_id: await world.sign(event_id) for event_id in (*flood, *news)}
     limits = httpx.Limits(max_connections=None)  # else the client itself would hold the others up
-    async with httpx.AsyncClient(base_url=world.api.base_url, timeout=LIMIT, limits=limits) as client:
+    async with httpx.AsyncClient(
+        base_url=world.api.base_url, timeout=LIMIT, limits=limits
+    ) as client:
 
         async def deliver(event_id: str) -> int:
             headers, raw = signed[event_id]
@@ -182,9 +205,15 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(i
             still = [task for task in waiting if not task.done()]
 
         first = await asyncio.gather(*waiting)
-        again = [await deliver(event_id) for event_id, status in zip(flood, first, strict=True) if status != 200]
+        again = [
+            await deliver(event_id)
+            for event_id, status in zip(flood, first, strict=True)
+            if status != 200
+        ]
     stored = await number(
-        engine, "SELECT count(*) FROM inbox WHERE organization_id = :of AND folded_at IS NOT NULL", of=held
+        engine,
+        "SELECT count(*) FROM inbox WHERE organization_id = :of AND folded_at IS NOT NULL",
+        of=held,
     )
     assert answers == [200] * 3
     assert len(still) > 80

@@ -1,4 +1,6 @@
-"""What a provider lists and never delivered is taken in as if it had been; what it delivered is counted."""
+"""What a provider lists and never delivered is taken in as if it had been; what it delivered is
+counted.
+"""
 
 import json
 import uuid
@@ -59,7 +61,9 @@ async def happens(world: World, one: Customer, what: str, *, deliver: bool) -> l
 
 
 async def stored(world: World, event_id: str) -> list[tuple[str, int, str | None]]:
-    query = text("SELECT status, deliveries, transmission_id FROM inbox WHERE event_id LIKE :id || '%' ORDER BY id")
+    query = text(
+        "SELECT status, deliveries, transmission_id FROM inbox WHERE event_id LIKE :id || '%' ORDER BY id"
+    )
     async with world.services.engine.connect() as conn:
         return [tuple(row) for row in await conn.execute(query, {"id": event_id})]
 
@@ -78,7 +82,9 @@ async def payments(world: World, one: Customer) -> int:
 
 
 @BOTH
-async def test_a_lost_suspension_is_taken_in_and_followed(own_world: World, provider: Provider) -> None:
+async def test_a_lost_suspension_is_taken_in_and_followed(
+    own_world: World, provider: Provider
+) -> None:
     world = own_world
     one = await customers.customer(world, provider)
     await compare(world, provider)
@@ -116,7 +122,9 @@ async def test_a_listed_event_opens_nothing_that_the_provider_does_not_confirm(
 
 
 @BOTH
-async def test_a_lost_payment_is_booked_once_however_often_it_comes(own_world: World, provider: Provider) -> None:
+async def test_a_lost_payment_is_booked_once_however_often_it_comes(
+    own_world: World, provider: Provider
+) -> None:
     world = own_world
     one = await customers.customer(world, provider)
     await compare(world, provider)
@@ -145,8 +153,12 @@ async def test_a_listed_event_is_taken_in_though_a_forgery_took_its_id(own_world
     [event_id] = await happens(world, one, "suspend", deliver=False)
     [seen, *_] = await happens(world, other, "pay", deliver=False)
     headers, genuine = await world.sign(seen)
-    forged = with_crc({**json.loads(genuine), "id": event_id, "summary": "0000"}, zlib.crc32(genuine))
-    assert (await world.api.post("/webhooks/paypal", content=forged, headers=headers)).status_code == 200
+    forged = with_crc(
+        {**json.loads(genuine), "id": event_id, "summary": "0000"}, zlib.crc32(genuine)
+    )
+    assert (
+        await world.api.post("/webhooks/paypal", content=forged, headers=headers)
+    ).status_code == 200
 
     tally = await compare(world, Provider.PAYPAL)
 
@@ -155,7 +167,9 @@ async def test_a_listed_event_is_taken_in_though_a_forgery_took_its_id(own_world
 
 
 @BOTH
-async def test_repeated_and_overtaken_deliveries_are_counted(own_world: World, provider: Provider) -> None:
+async def test_repeated_and_overtaken_deliveries_are_counted(
+    own_world: World, provider: Provider
+) -> None:
     world = own_world
     one = await customers.customer(world, provider)
     first = await happens(world, one, "fail_payment", deliver=False)
@@ -180,7 +194,9 @@ async def test_repeated_and_overtaken_deliveries_are_counted(own_world: World, p
     assert (again.duplicates, again.out_of_order) == (1, 0)
 
 
-async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(own_world: World) -> None:
+async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(
+    own_world: World,
+) -> None:
     world = own_world
     one = await customers.customer(world, Provider.STRIPE)
     event_ids = await happens(world, one, "give_up", deliver=False)
@@ -198,7 +214,9 @@ async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(own
 
 
 async def backlog(world: World, one: Customer, hours: int) -> list[str]:
-    """Events of as many hours ago, none of which was delivered; the last comparison is older than all."""
+    """Events of as many hours ago, none of which was delivered; the last comparison is older than
+    all.
+    """
     simulator, now, found = world.simulator(one.source), datetime.now(UTC), []
     for ago in range(hours, 0, -1):
         for event_id in await happens(world, one, "pay", deliver=False):
@@ -242,7 +260,9 @@ async def test_a_comparison_that_is_cut_short_goes_on_where_it_came_to_and_ends(
     await world.certify()
 
 
-async def test_the_workflow_goes_on_until_nothing_is_left(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_workflow_goes_on_until_nothing_is_left(
+    own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = own_world
     one = await customers.customer(world)
     await compare(world, Provider.PAYPAL)
@@ -266,7 +286,9 @@ async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
     assert tally.missed == 0
 
 
-async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(idle_world: World) -> None:
+async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(
+    idle_world: World,
+) -> None:
     world = idle_world
     schedule = world.services.client.get_schedule_handle("reconcile-events")
     with suppress(RPCError):  # there may be none yet
@@ -284,7 +306,9 @@ async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when
     await happens(world, one, "suspend", deliver=False)
     async with world.services.engine.begin() as conn:
         an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-        await conn.execute(text("UPDATE listings SET listed_until = :until"), {"until": an_hour_ago})
+        await conn.execute(
+            text("UPDATE listings SET listed_until = :until"), {"until": an_hour_ago}
+        )
     await schedule.trigger()
 
     async def listed() -> bool:

@@ -1,4 +1,6 @@
-"""A worker's relay and upkeep go on whatever happens; an organization that cannot be served holds up no other."""
+"""A worker's relay and upkeep go on whatever happens; an organization that cannot be served holds
+up no other.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +14,21 @@ from runtime.upkeep import Upkeep
 from tests.world import World, until
 
 LOOPS = {
-    *("relay_failed", "finding_failed", "expiry_failed", "recovery_failed", "resume_failed", "watch_failed"),
+    *(
+        "relay_failed",
+        "finding_failed",
+        "expiry_failed",
+        "recovery_failed",
+        "resume_failed",
+        "watch_failed",
+    ),
     *("sealing_failed", "checking_failed", "undecided_failed"),
 }
 
 
-async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(idle_world: World) -> None:
+async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(
+    idle_world: World,
+) -> None:
     engine = idle_world.services.engine
     await idle_world.organization()
 
@@ -36,7 +47,9 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(id
 
     async def sealed() -> bool:
         async with engine.connect() as conn:
-            return bool((await conn.exec_driver_sql("SELECT count(*) FROM ledger_seals")).scalar_one())
+            return bool(
+                (await conn.exec_driver_sql("SELECT count(*) FROM ledger_seals")).scalar_one()
+            )
 
     event.listen(engine.sync_engine, "before_cursor_execute", refuse)
     with structlog.testing.capture_logs() as logged:
@@ -49,7 +62,9 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(id
     await until(none_stands, "no loop's alert stands")
 
 
-async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(idle_world: World) -> None:
+async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(
+    idle_world: World,
+) -> None:
     engine = idle_world.services.engine
     poisoned, _ = await idle_world.organization()
     other, _ = await idle_world.organization()
@@ -64,9 +79,9 @@ async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(id
 
     event.listen(engine.sync_engine, "before_cursor_execute", refuse)
     with pytest.raises(KeyError, match=poisoned):
-        await Upkeep(engine, idle_world.services.doorbell, idle_world.services.checking).expire_holds(
-            now=datetime.now(UTC) + timedelta(days=2)
-        )
+        await Upkeep(
+            engine, idle_world.services.doorbell, idle_world.services.checking
+        ).expire_holds(now=datetime.now(UTC) + timedelta(days=2))
     event.remove(engine.sync_engine, "before_cursor_execute", refuse)
 
     assert (await idle_world.wallet(other)).held_micros == 0

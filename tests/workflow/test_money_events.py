@@ -22,7 +22,9 @@ async def test_a_captured_top_up_is_booked_once_whatever_the_repeats(world: Worl
 
     assert set(first + again) == {200}
     assert (await world.wallet(organization_id)).balance_micros == 25_000_000
-    [booked] = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+    [booked] = await world.read(
+        lambda conn: payments.of_organization(conn, organization_id, limit=10)
+    )
     assert booked.object_id == told["object"]["id"]
     await world.certify()
 
@@ -34,7 +36,9 @@ async def test_a_second_event_of_the_same_capture_books_nothing_more(world: Worl
     assert await world.deliver(event["id"]) == 200
     await world.at_rest(organization_id)
     raw = (await world.sign(event["id"]))[1].replace(event["id"].encode(), b"WH-ANOTHER-OF-IT")
-    sent = await world.paypal_control.post("/_sim/events", json={"raw": raw.decode(), "deliver": False})
+    sent = await world.paypal_control.post(
+        "/_sim/events", json={"raw": raw.decode(), "deliver": False}
+    )
 
     assert await world.deliver(sent.json()["event_id"]) == 200
     await world.at_rest(organization_id)
@@ -43,7 +47,9 @@ async def test_a_second_event_of_the_same_capture_books_nothing_more(world: Worl
     await world.certify()
 
 
-async def test_a_capture_that_is_only_pending_at_the_provider_books_nothing_yet(world: World) -> None:
+async def test_a_capture_that_is_only_pending_at_the_provider_books_nothing_yet(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization(balance="0")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     world.paypal.state.captures[told["object"]["id"]].status = "PENDING"
@@ -60,7 +66,9 @@ async def test_a_top_up_reaches_a_suspended_wallet_and_opens_nothing(world: Worl
     await world.lapse(subscription_id)
     before = await world.applied(organization_id, "suspended")
 
-    for event_id in await world.happen("captures", {"amount": "25.00", "custom_id": organization_id}):
+    for event_id in await world.happen(
+        "captures", {"amount": "25.00", "custom_id": organization_id}
+    ):
         assert await world.deliver(event_id) == 200
     after = await world.at_rest(organization_id)
 
@@ -76,13 +84,18 @@ async def test_a_refund_of_an_unknown_capture_is_parked_in_sight(world: World) -
 
     assert await world.deliver(refunded) == 200
 
-    parked = [one.delivery for one in await world.read(lambda conn: parking.page(conn, after=0, limit=500))]
+    parked = [
+        one.delivery
+        for one in await world.read(lambda conn: parking.page(conn, after=0, limit=500))
+    ]
     [delivery] = [delivery for delivery in parked if delivery.event_id == refunded]
     assert delivery.outcome.startswith("unknown refund")
     await world.certify()
 
 
-async def test_a_refund_of_our_top_up_leaves_the_wallet_once_whatever_the_repeats(world: World) -> None:
+async def test_a_refund_of_our_top_up_leaves_the_wallet_once_whatever_the_repeats(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization(balance="0")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     assert await world.deliver(told["events"][0]["id"]) == 200
@@ -99,7 +112,9 @@ async def test_a_refund_of_our_top_up_leaves_the_wallet_once_whatever_the_repeat
     await world.certify()
 
 
-async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(world: World) -> None:
+async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization(balance="50.00")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     assert await world.deliver(told["events"][0]["id"]) == 200
@@ -145,7 +160,9 @@ async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_i
     await world.certify()
 
 
-async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(world: World) -> None:
+async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(
+    world: World,
+) -> None:
     """PayPal has no event for a reversal that is canceled."""
     organization_id, _ = await world.organization(balance="0")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
@@ -165,7 +182,9 @@ async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(
     await world.certify()
 
 
-async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(world: World) -> None:
+async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(
+    world: World,
+) -> None:
     """Lost once more, it does not take what it gave back: a person has to."""
     organization_id, _ = await world.organization(balance="0")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
@@ -221,8 +240,12 @@ async def test_a_dispute_whose_outcome_is_not_known_lifts_nothing_and_gives_noth
     await world.certify()
 
 
-@pytest.mark.parametrize(("outcome", "opens"), [("RESOLVED_SELLER_FAVOUR", True), ("RESOLVED_BUYER_FAVOUR", False)])
-async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outcome: str, opens: bool) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "opens"), [("RESOLVED_SELLER_FAVOUR", True), ("RESOLVED_BUYER_FAVOUR", False)]
+)
+async def test_a_dispute_shuts_and_only_one_that_we_win_opens(
+    world: World, outcome: str, opens: bool
+) -> None:
     organization_id, _ = await world.organization()
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     assert await world.deliver(told["events"][0]["id"]) == 200
@@ -232,7 +255,9 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outc
     assert await world.deliver(dispute["events"][0]["id"]) == 200
     gate_when_answered = (await world.wallet(organization_id)).gate_open
     during = await world.applied(organization_id, "suspended")
-    [resolved] = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", {"outcome": outcome})
+    [resolved] = await world.happen(
+        f"disputes/{dispute['object']['dispute_id']}/move", {"outcome": outcome}
+    )
     assert await world.deliver(resolved) == 200
     standing = await world.at_rest(organization_id)
 
@@ -241,7 +266,9 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(world: World, outc
     assert (await world.wallet(organization_id)).gate_open is opens
     assert standing.status is (Status.ACTIVE if opens else Status.SUSPENDED)
     assert ("dispute_lost" in await world.alerts(organization_id)) is not opens
-    unhandled = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
+    unhandled = await world.read(
+        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+    )
     end = next(delivery.outcome for delivery in unhandled if delivery.event_id == resolved)
     assert end.startswith("not booked: " if opens else "booked as ")
     await world.certify()

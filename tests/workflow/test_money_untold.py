@@ -1,4 +1,6 @@
-"""Money objects of which a provider does not tell, or not yet: nothing is lost of them, and they hold up no others."""
+"""Money objects of which a provider does not tell, or not yet: nothing is lost of them, and they
+hold up no others.
+"""
 
 import pytest
 
@@ -32,13 +34,24 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
     """Wait until it is parked; why it is."""
 
     async def why() -> str:
-        known = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=100))
-        return next((one.outcome for one in known if one.event_id == event_id and one.status is InboxStatus.PARKED), "")
+        known = await world.read(
+            lambda conn: deliveries.of_organization(conn, organization_id, limit=100)
+        )
+        return next(
+            (
+                one.outcome
+                for one in known
+                if one.event_id == event_id and one.status is InboxStatus.PARKED
+            ),
+            "",
+        )
 
     return await until(why, f"{event_id} parked")
 
 
-async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(actor: Actor) -> None:
+async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(
+    actor: Actor,
+) -> None:
     """Such as disputes, for an application that was not given the permission."""
     world = actor.world
     organization_id = await onboard(world, balance="0")
@@ -55,13 +68,19 @@ async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(a
     assert (await parked(world, organization_id, ids_of(dispute)[0])).startswith("unknown dispute")
     await world.at_rest(organization_id)
     simulator.faults.clear()
-    await actor.settle(str(dispute["object"].get("dispute_id") or dispute["object"]["id"]), lost=True)
+    await actor.settle(
+        str(dispute["object"].get("dispute_id") or dispute["object"]["id"]), lost=True
+    )
     await has(world, organization_id, "0.00")
     await world.certify()
 
 
-async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked_for_again(world: World) -> None:
-    """It may be younger than what a GET sees; after that it is forged, or told in a shape that we do not know."""
+async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked_for_again(
+    world: World,
+) -> None:
+    """It may be younger than what a GET sees; after that it is forged, or told in a shape that we
+    do not know.
+    """
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
     refund = await actor.act(f"payments/{await actor.top_up(organization_id, '25.00')}/refund")
@@ -88,7 +107,9 @@ async def test_a_capture_that_is_refused_for_good_holds_up_no_other_top_up(world
     await actor.pay_topup(await actor.link(organization_id, "25.00"))
     latest = await actor.link(organization_id, "5.00")
     for checkout_id in (refused, latest):
-        world.paypal.faults.add("403", method="POST", path=f"/v2/checkout/orders/{checkout_id}/capture")
+        world.paypal.faults.add(
+            "403", method="POST", path=f"/v2/checkout/orders/{checkout_id}/capture"
+        )
     await actor.pay_topup(latest)
 
     told = await actor.pay_topup(refused)
@@ -101,7 +122,9 @@ async def test_a_capture_that_is_refused_for_good_holds_up_no_other_top_up(world
 
 
 @pytest.mark.parametrize("number", [1, BOOKED_AT_ONCE + 1])
-async def test_a_provider_that_is_down_holds_up_no_money_of_another(world: World, number: int) -> None:
+async def test_a_provider_that_is_down_holds_up_no_money_of_another(
+    world: World, number: int
+) -> None:
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
     payment_id = await stripe.top_up(organization_id, "25.00")
@@ -118,11 +141,17 @@ async def test_a_provider_that_is_down_holds_up_no_money_of_another(world: World
     await has(world, organization_id, f"{15 + 5 * number}.00")
     await world.at_rest(organization_id)
     assert asked > 0
-    assert (await entries(world, organization_id))[:3] == [("credit", 2500), ("reversal", -1000), ("credit", 500)]
+    assert (await entries(world, organization_id))[:3] == [
+        ("credit", 2500),
+        ("reversal", -1000),
+        ("credit", 500),
+    ]
     await world.certify()
 
 
-async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_money_of_another(world: World) -> None:
+async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_money_of_another(
+    world: World,
+) -> None:
     stripe = AtStripe(world, world.stripe_control)
     organization_id, subscription_id = await world.organization(balance="1.00")
     payment_id = await stripe.top_up(organization_id, "25.00")
@@ -141,7 +170,9 @@ async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_mon
 
 
 @pytest.mark.parametrize("what", ["payment", "refund"])
-async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(world: World, what: str) -> None:
+async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(
+    world: World, what: str
+) -> None:
     """PayPal has no event for a refund that was pending and is completed."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
@@ -167,7 +198,9 @@ async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(worl
 
 
 async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: World) -> None:
-    """As after all customers were moved; a worker that cannot ask must not stumble over it for ever."""
+    """As after all customers were moved; a worker that cannot ask must not stumble over it for
+    ever.
+    """
     actor = AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(idle_world, balance="0")
     _, told = await actor.paid_unheard(organization_id, "1.00")
@@ -180,7 +213,9 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     assert await parked(idle_world, organization_id, told[0]) == "paypal is not set up here"
 
 
-async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(idle_world: World) -> None:
+async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
+    idle_world: World,
+) -> None:
     organization_id = await onboard(idle_world, balance="0")
     links = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
     asked = {"provider": "paypal", "plan_id": DEFAULT_PLAN} | links

@@ -1,4 +1,6 @@
-"""Each money fact is settled on its own: one that cannot be holds up no other money, and no standing."""
+"""Each money fact is settled on its own: one that cannot be holds up no other money, and no
+standing.
+"""
 
 import json
 import re
@@ -22,19 +24,39 @@ BAD = ["another customer's", "not there", "of nothing", "always failing"]
 def paid_by_sale(subscription_id: str, sale_id: str) -> str:
     """What PayPal's webhook would say of a subscription's payment, in whatever body it is."""
     resource = {"id": sale_id, "state": "completed", "billing_agreement_id": subscription_id}
-    event = {"id": f"WH-{uuid.uuid4().hex}", "event_type": "PAYMENT.SALE.COMPLETED", "resource": resource}
+    event = {
+        "id": f"WH-{uuid.uuid4().hex}",
+        "event_type": "PAYMENT.SALE.COMPLETED",
+        "resource": resource,
+    }
     return json.dumps({**event, "create_time": datetime.now(UTC).isoformat()})
 
 
 def paid_by_invoice(subscription_id: str, invoice_id: str) -> str:
-    details = {"type": "subscription_details", "subscription_details": {"subscription": subscription_id}}
-    invoice = {"id": invoice_id, "object": "invoice", "amount_paid": 4900, "currency": "usd", "parent": details}
-    event = {"id": f"evt_{uuid.uuid4().hex}", "object": "event", "type": "invoice.paid", "livemode": False}
+    details = {
+        "type": "subscription_details",
+        "subscription_details": {"subscription": subscription_id},
+    }
+    invoice = {
+        "id": invoice_id,
+        "object": "invoice",
+        "amount_paid": 4900,
+        "currency": "usd",
+        "parent": details,
+    }
+    event = {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "object": "event",
+        "type": "invoice.paid",
+        "livemode": False,
+    }
     return json.dumps({**event, "created": int(time.time()), "data": {"object": invoice}})
 
 
 async def bad_sale(actor: Actor, subscription_id: str, bad: str) -> str:
-    """An event that names a payment of this subscription; its provider says otherwise, or nothing."""
+    """An event that names a payment of this subscription; its provider says otherwise, or
+    nothing.
+    """
     world = actor.world
     if isinstance(actor, AtPayPal):
         id_ = f"SALE{uuid.uuid4().hex[:12].upper()}"
@@ -67,11 +89,16 @@ async def bad_sale(actor: Actor, subscription_id: str, bad: str) -> str:
 
 
 @pytest.mark.parametrize("bad", BAD)
-async def test_a_payment_that_cannot_be_settled_holds_up_no_top_up_and_no_standing(actor: Actor, bad: str) -> None:
+async def test_a_payment_that_cannot_be_settled_holds_up_no_top_up_and_no_standing(
+    actor: Actor, bad: str
+) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     subscription = await actor.subscribe(organization_id)
-    first, second = await bad_sale(actor, subscription.id, bad), await bad_sale(actor, subscription.id, bad)
+    first, second = (
+        await bad_sale(actor, subscription.id, bad),
+        await bad_sale(actor, subscription.id, bad),
+    )
     confirmed = await world.confirmed_at(organization_id)
 
     await actor.deliver_raw(first)
@@ -83,15 +110,21 @@ async def test_a_payment_that_cannot_be_settled_holds_up_no_top_up_and_no_standi
     assert await world.confirmed_at(organization_id) != confirmed
     assert (await world.standing(organization_id)).status is Status.ACTIVE
     if bad == "another customer's":
-        assert "not this organization's" in await alerted(world, organization_id, "payment_of_another")
+        assert "not this organization's" in await alerted(
+            world, organization_id, "payment_of_another"
+        )
     await world.certify()
 
 
-async def test_a_subscription_that_its_provider_never_tells_holds_up_no_top_up(actor: Actor) -> None:
+async def test_a_subscription_that_its_provider_never_tells_holds_up_no_top_up(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     subscription = await actor.subscribe(organization_id)
-    world.simulator(actor.name).faults.add("500", method="GET", path=f"/v1/(billing/)?subscriptions/{subscription.id}")
+    world.simulator(actor.name).faults.add(
+        "500", method="GET", path=f"/v1/(billing/)?subscriptions/{subscription.id}"
+    )
 
     await actor.top_up(organization_id, "25.00")
 
@@ -99,7 +132,9 @@ async def test_a_subscription_that_its_provider_never_tells_holds_up_no_top_up(a
     await world.certify()
 
 
-async def test_what_keeps_failing_is_told_and_the_alert_goes_when_it_is_settled(actor: Actor) -> None:
+async def test_what_keeps_failing_is_told_and_the_alert_goes_when_it_is_settled(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     subscription = await actor.subscribe(organization_id)
@@ -155,7 +190,9 @@ async def test_what_the_database_refuses_holds_up_no_other_money(idle_world: Wor
 
     await has(world, organization_id, "25.00")
     assert refused in await alerted(world, organization_id, "payment_not_booked")
-    [row] = await rows(world.services.engine, "SELECT outcome FROM inbox WHERE money_id = :id", id=refused)
+    [row] = await rows(
+        world.services.engine, "SELECT outcome FROM inbox WHERE money_id = :id", id=refused
+    )
     assert row.outcome.startswith("unknown for now: ")
     await run(world.services.engine, "ALTER TABLE payments DROP CONSTRAINT refused")
     await has(world, organization_id, "32.00")
@@ -172,7 +209,9 @@ async def test_a_sale_that_names_no_subscription_is_credited_to_whom_it_names(wo
     await world.certify()
 
 
-async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_is_not_credited(world: World) -> None:
+async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_is_not_credited(
+    world: World,
+) -> None:
     """paypal/PayPal-PHP-SDK#1201: `billing_agreement_id` was missing for a time."""
     organization_id, subscription_id = await world.organization(balance="1.00")
     told = await world.act(f"subscriptions/{subscription_id}/pay")
@@ -193,7 +232,9 @@ async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_
     await has(world, organization_id, "1.00")
 
 
-async def test_an_invoice_that_is_no_subscription_s_and_names_an_organization_is_told(world: World) -> None:
+async def test_an_invoice_that_is_no_subscription_s_and_names_an_organization_is_told(
+    world: World,
+) -> None:
     """What a person does about it is up to the host: it may be a fee, and is no top-up of ours."""
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")

@@ -1,4 +1,6 @@
-"""An operator who knows only the Temporal UI sees who is suspended, why, and what is stuck; nothing stalls a run."""
+"""An operator who knows only the Temporal UI sees who is suspended, why, and what is stuck; nothing
+stalls a run.
+"""
 
 import asyncio
 
@@ -71,7 +73,10 @@ async def test_a_campaign_s_run_says_where_it_waits_and_why(world: World) -> Non
 
     async def said() -> bool:
         why = "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
-        return await details(world, workflow_id) == f"**PARKED**: insufficient_funds ({why}), at message 6 of 10"
+        return (
+            await details(world, workflow_id)
+            == f"**PARKED**: insufficient_funds ({why}), at message 6 of 10"
+        )
 
     await until(said, "the details")
     history = await world.services.client.get_workflow_handle(workflow_id).fetch_history()
@@ -86,7 +91,9 @@ async def test_the_steps_carry_their_epoch_as_their_summary(world: World) -> Non
     await world.applied(organization_id, "suspended")
 
     handle = world.services.client.get_workflow_handle(organization_workflow_id(organization_id))
-    summaries = {event.user_metadata.summary.data.decode() for event in (await handle.fetch_history()).events}
+    summaries = {
+        event.user_metadata.summary.data.decode() for event in (await handle.fetch_history()).events
+    }
 
     assert {'"epoch 1"', '"ask the provider, fold its answer"'} <= summaries
 
@@ -120,7 +127,12 @@ async def test_continuing_as_new_under_rings_loses_nothing(world: World) -> None
 async def test_a_new_run_takes_over_its_limits_and_what_is_applied(world: World) -> None:
     organization_id, _ = await world.organization()
     await world.applied(organization_id, "active")
-    start = Lifecycle(organization_id=organization_id, self_check_seconds=777, confirm_for_seconds=7, longest_history=3)
+    start = Lifecycle(
+        organization_id=organization_id,
+        self_check_seconds=777,
+        confirm_for_seconds=7,
+        longest_history=3,
+    )
     await restart_lifecycle(world, start)
     handle = world.services.client.get_workflow_handle(organization_workflow_id(organization_id))
     first_run = (await handle.describe()).run_id
@@ -131,7 +143,9 @@ async def test_a_new_run_takes_over_its_limits_and_what_is_applied(world: World)
     await until(renewed, "a new run")
     history = await world.services.client.get_workflow_handle(handle.id).fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
-    [carried] = await world.services.client.data_converter.decode(started.input.payloads, [Lifecycle])
+    [carried] = await world.services.client.data_converter.decode(
+        started.input.payloads, [Lifecycle]
+    )
     assert carried == Lifecycle(
         organization_id=organization_id,
         self_check_seconds=777,

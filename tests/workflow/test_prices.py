@@ -50,10 +50,30 @@ async def test_twilios_prices_and_the_margin_come_with_the_reconciliation(own_wo
     own_world.twilio.state.settle_prices()
     await reconcile(own_world)
     after = await told(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
-    one = (await own_world.read(lambda conn: messages.in_status(conn, organization_id, MessageStatus.ACCEPTED)))[0]
+    one = (
+        await own_world.read(
+            lambda conn: messages.in_status(conn, organization_id, MessageStatus.ACCEPTED)
+        )
+    )[0]
     message = await told(own_world, f"{organization_id}/messages/{one.id}")
 
-    assert (before["charged"], before["cost"], before["margin"], before["unpriced"]) == ("0.03", "0.00", "0.00", 3)
-    sums = {"messages": 3, "unpriced": 0, "incomparable": 0, "charged": "0.03", "cost": "0.0225", "margin": "0.0075"}
+    assert (before["charged"], before["cost"], before["margin"], before["unpriced"]) == (
+        "0.03",
+        "0.00",
+        "0.00",
+        3,
+    )
+    sums = {
+        "messages": 3,
+        "unpriced": 0,
+        "incomparable": 0,
+        "charged": "0.03",
+        "cost": "0.0225",
+        "margin": "0.0075",
+    }
     assert after == sums | {"currency": "USD", "countries": [sums | {"country": "US"}]}
-    assert (message["provider_price"], message["provider_currency"], message["country"]) == ("0.0075", "USD", "US")
+    assert (message["provider_price"], message["provider_currency"], message["country"]) == (
+        "0.0075",
+        "USD",
+        "US",
+    )

@@ -1,4 +1,6 @@
-"""One subscription's whole life, told once and lived at every provider: the same story has the same outcome."""
+"""One subscription's whole life, told once and lived at every provider: the same story has the same
+outcome.
+"""
 
 import pytest
 
@@ -23,7 +25,9 @@ async def test_subscribed_failed_and_recovered(actor: Actor, *, backwards: bool)
     subscription = await actor.subscribe(organization_id)
 
     async def booked() -> bool:
-        found = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        found = await world.read(
+            lambda conn: payments.of_organization(conn, organization_id, limit=10)
+        )
         return len(found) == 1
 
     await until(booked, "the first payment was booked once")

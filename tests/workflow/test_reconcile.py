@@ -1,4 +1,6 @@
-"""Reconcile: what was lost or drifted is rung, what is broken is told, and money is mended by nobody."""
+"""Reconcile: what was lost or drifted is rung, what is broken is told, and money is mended by
+nobody.
+"""
 
 import asyncio
 import uuid
@@ -88,7 +90,9 @@ async def not_confirmed(world: World) -> str:
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("500", method="POST", path=path, times=1)
     asked = {"to": "+14155550100", "body": "hello"}
-    assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))["status"] == "unknown"
+    assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))[
+        "status"
+    ] == "unknown"
     await change(world, OLDER, organization_id)
     return organization_id
 
@@ -98,7 +102,9 @@ async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_
 ) -> None:
     world = idle_world
     unreadable, readable = [await not_confirmed(world) for _ in range(2)]
-    world.twilio.faults.add("503", method="GET", path=messages_path(await world.account_sid(unreadable)))
+    world.twilio.faults.add(
+        "503", method="GET", path=messages_path(await world.account_sid(unreadable))
+    )
 
     settled = await ActivityEnvironment().run(world.services.reconciling.settle_unknown_messages)
 
@@ -113,24 +119,33 @@ async def test_looking_up_does_not_hold_up_the_reconciliation_for_long(
     monkeypatch.setattr(reconciliation, "LONGEST_CHECK", timedelta(0))
     await not_confirmed(idle_world)
 
-    assert await ActivityEnvironment().run(idle_world.services.reconciling.settle_unknown_messages) == 0
+    assert (
+        await ActivityEnvironment().run(idle_world.services.reconciling.settle_unknown_messages)
+        == 0
+    )
 
 
-async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_the_others(idle_world: World) -> None:
+async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_the_others(
+    idle_world: World,
+) -> None:
     world = idle_world
     (silent, silent_id), (other, other_id) = [await world.organization() for _ in range(2)]
     for subscription_id in (silent_id, other_id):
         await world.act(f"subscriptions/{subscription_id}/suspend")
     world.paypal.faults.add("503", method="GET", path=subscription_path(silent_id))
 
-    compared = await ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
+    compared = await ActivityEnvironment().run(
+        world.services.reconciling.compare_organizations, Page()
+    )
 
     assert (compared.compared, compared.differing) == (2, 1)
     assert "differs" in await world.alerts(other)
     assert "differs" not in await world.alerts(silent)
 
 
-async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(idle_world: World) -> None:
+async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(
+    idle_world: World,
+) -> None:
     world, engine = idle_world, idle_world.services.engine
     organization_id, _ = await world.organization()
     path = f"/_sim/accounts/{await world.account_sid(organization_id)}/status"
@@ -173,7 +188,9 @@ async def test_a_subaccount_that_somebody_reactivated_is_suspended_again(own_wor
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
     account_sid = await world.account_sid(organization_id)
-    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "active"})
+    await world.twilio_control.post(
+        f"/_sim/accounts/{account_sid}/status", json={"status": "active"}
+    )
 
     assert await reconcile(world) == 1
 
@@ -194,7 +211,9 @@ async def test_a_subaccount_that_somebody_suspended_shuts_our_gate_too_until_the
     organization_id, _ = await world.organization()
     await world.applied(organization_id, "active")
     account_sid = await world.account_sid(organization_id)
-    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"})
+    await world.twilio_control.post(
+        f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"}
+    )
 
     assert await reconcile(world) == 1
 
@@ -208,7 +227,9 @@ async def test_a_subaccount_that_somebody_suspended_shuts_our_gate_too_until_the
     await world.certify()
 
 
-async def test_a_suspension_of_ours_that_arrives_after_its_worker_died_blocks_nobody(own_world: World) -> None:
+async def test_a_suspension_of_ours_that_arrives_after_its_worker_died_blocks_nobody(
+    own_world: World,
+) -> None:
     world = own_world
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
@@ -218,7 +239,9 @@ async def test_a_suspension_of_ours_that_arrives_after_its_worker_died_blocks_no
         account_sid = await suspensions.send(conn, organization_id, 1, now=datetime.now(UTC))
     await world.pay(subscription_id)
     await world.applied(organization_id, "active")
-    await world.twilio_control.post(f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"})
+    await world.twilio_control.post(
+        f"/_sim/accounts/{account_sid}/status", json={"status": "suspended"}
+    )
 
     assert await reconcile(world) == 1
 
@@ -275,7 +298,9 @@ async def test_the_schedule_is_there_after_a_worker_s_start_and_runs_when_trigge
     await idle_world.certify()
 
 
-async def test_an_organization_at_a_provider_that_is_not_set_up_holds_up_nobody(own_world: World) -> None:
+async def test_an_organization_at_a_provider_that_is_not_set_up_holds_up_nobody(
+    own_world: World,
+) -> None:
     stranded = await onboard(own_world)
     await AtStripe(own_world, own_world.stripe_control).subscribe(stranded)
     organization_id, subscription_id = await own_world.organization()

@@ -1,4 +1,6 @@
-"""What Twilio refuses for the sender, the account or the text: the campaign parks, nobody is to blame or charged."""
+"""What Twilio refuses for the sender, the account or the text: the campaign parks, nobody is to
+blame or charged.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,15 @@ from db.campaigns import refusals
 from domain.campaigns.campaign import Park
 from simulators.twilio.state import Account
 from tests.builders import rows, run
-from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, recipients, settled
+from tests.workflow.sent import (
+    accepted,
+    comes_to,
+    counts,
+    ends_with_each_once,
+    paid,
+    recipients,
+    settled,
+)
 from tests.world import World, until
 
 SERVICE = "MG" + "0" * 32
@@ -84,14 +94,18 @@ async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_not
     assert str(code) in waiting["text"]
     assert str(code) in alerts["campaign_refused"]
     assert "+1555" not in alerts["campaign_refused"]
-    assert (await world.campaign_now(organization_id, campaign_id)).status == "parked"  # a credit does not mend it
+    assert (
+        await world.campaign_now(organization_id, campaign_id)
+    ).status == "parked"  # a credit does not mend it
 
     account.refuse_code = None
     await change(world, organization_id, sender="+15550002222")
     await ends_with_each_once(world, organization_id, campaign_id, 300)
 
 
-async def test_a_sender_that_is_lost_on_the_way_loses_nobody_and_nothing_is_paid_twice(world: World) -> None:
+async def test_a_sender_that_is_lost_on_the_way_loses_nobody_and_nothing_is_paid_twice(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=1000)
     await accepted(world, organization_id, 250)
@@ -137,7 +151,9 @@ async def test_whatever_else_would_meet_everybody_parks_it_too_and_a_person_resu
     await ends_with_each_once(world, organization_id, campaign_id, 20)
 
 
-async def test_destinations_that_are_not_permitted_are_left_out_while_the_others_go(world: World) -> None:
+async def test_destinations_that_are_not_permitted_are_left_out_while_the_others_go(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     (await account_of(world, organization_id)).regions_off = {"+44"}
     numbers = [f"+1415555{n:04d}" if n % 3 else f"+44771234{n:04d}" for n in range(60)]
@@ -150,7 +166,9 @@ async def test_destinations_that_are_not_permitted_are_left_out_while_the_others
     assert await paid(world, organization_id) == 40
 
 
-async def test_a_campaign_whose_destinations_are_all_not_permitted_parks_and_says_so(world: World) -> None:
+async def test_a_campaign_whose_destinations_are_all_not_permitted_parks_and_says_so(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     (await account_of(world, organization_id)).regions_off = {"+44"}
 
@@ -159,10 +177,14 @@ async def test_a_campaign_whose_destinations_are_all_not_permitted_parks_and_say
     parked = await settled(world, organization_id, campaign_id)
 
     assert (parked["pending"], parked["refused"]) == (3, 0)
-    assert (await world.campaign_now(organization_id, campaign_id)).reason == Park.DESTINATION_REFUSED
+    assert (
+        await world.campaign_now(organization_id, campaign_id)
+    ).reason == Park.DESTINATION_REFUSED
 
 
-async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again(world: World) -> None:
+async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     account = await account_of(world, organization_id)
     account.refuse_code = 21611
@@ -181,10 +203,16 @@ async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again
 
 
 async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: World) -> None:
-    """Twilio takes them all, and each fails a moment later, as those of an unregistered number do."""
-    world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": "failed", "fail_code": 30034})
+    """Twilio takes them all, and each fails a moment later, as those of an unregistered number
+    do.
+    """
+    world.twilio.state.behaviour.change(
+        {"fail_share": 1.0, "fail_status": "failed", "fail_code": 30034}
+    )
     organization_id, _ = await world.organization(balance="100.00")
-    await world.api.put(f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": 20})
+    await world.api.put(
+        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": 20}
+    )
 
     campaign_id = await world.campaign(organization_id, recipients=1500)
     await comes_to(world, organization_id, campaign_id, "parked")
@@ -192,13 +220,19 @@ async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: 
     assert (await world.campaign_now(organization_id, campaign_id)).reason == Park.SENDER_REFUSED
     assert (await settled(world, organization_id, campaign_id))["pending"] > 500
     world.heal()
-    await world.api.put(f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None})
-    await change(world, organization_id, sender="+15550002222")  # what failed before it counts no more
+    await world.api.put(
+        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None}
+    )
+    await change(
+        world, organization_id, sender="+15550002222"
+    )  # what failed before it counts no more
     await comes_to(world, organization_id, campaign_id, "completed")
     assert (await counts(world, organization_id, campaign_id))["refused"] < 500
 
 
-async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_raises_an_alert(world: World) -> None:
+async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_raises_an_alert(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     not_of_twilio(await account_of(world, organization_id))
     path = f"/v1/organizations/{organization_id}/messages"
@@ -206,7 +240,11 @@ async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_rais
     refused = await world.post(path, {"to": "+14155550100", "body": "hello"})
     wrong = await world.post(path, {"to": "+15005550001", "body": "hello"})
 
-    assert (refused["status"], refused["error_code"], wrong["error_code"]) == ("refused", 21659, 21211)
+    assert (refused["status"], refused["error_code"], wrong["error_code"]) == (
+        "refused",
+        21659,
+        21211,
+    )
     assert "21659" in (await world.alerts(organization_id))["sending_refused"]
     assert await paid(world, organization_id) == 0
     await change(world, organization_id, sender="+15550002222")
@@ -220,7 +258,9 @@ async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_rais
 async def test_what_carriers_refuse_for_the_sender_raises_an_alert_though_all_is_handed_over(
     world: World, status: str
 ) -> None:
-    world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": status, "fail_code": 30034})
+    world.twilio.state.behaviour.change(
+        {"fail_share": 1.0, "fail_status": status, "fail_code": 30034}
+    )
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=3)
     await comes_to(world, organization_id, campaign_id, "completed")
@@ -256,11 +296,15 @@ async def test_a_new_sender_of_an_organization_that_may_not_send_waits_for_that_
     await ends_with_each_once(world, organization_id, campaign_id, 20)
 
 
-async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refunded(world: World) -> None:
+async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refunded(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     (await account_of(world, organization_id)).refuse_code = 21611
 
-    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    sent = await world.post(
+        f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"}
+    )
 
     assert (sent["status"], sent["error_code"]) == ("refused", 21611)
     assert await paid(world, organization_id) == 0
@@ -268,7 +312,9 @@ async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refund
 
 
 @pytest.mark.parametrize("code", [21211, 21408, 21612, 21614])
-async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_name(world: World, code: int) -> None:
+async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_name(
+    world: World, code: int
+) -> None:
     """The recipient stands in its own field, and nowhere else."""
     organization_id, _ = await world.organization()
     (await account_of(world, organization_id)).refuse_code = code
@@ -277,7 +323,9 @@ async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_nam
 
     sent = await world.post(f"{base}/messages", {"to": to, "body": "hello"})
     entries = (await world.api.get(f"{base}/wallet/entries")).text
-    kept = await rows(world.services.engine, "SELECT problem FROM messages WHERE id = :id", id=sent["id"])
+    kept = await rows(
+        world.services.engine, "SELECT problem FROM messages WHERE id = :id", id=sent["id"]
+    )
     story = (await world.api.get(f"{base}/explain")).text
     alerts = (await world.api.get(f"{base}/alerts")).text
     await run(
@@ -290,5 +338,7 @@ async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_nam
 
     assert (sent["to"], sent["error_code"]) == (to, code)
     assert "+1415***23" in sent["problem"]
-    assert [to in text for text in (sent["problem"], entries, str(kept), story, alerts)] == [False] * 5
+    assert [to in text for text in (sent["problem"], entries, str(kept), story, alerts)] == [
+        False
+    ] * 5
     assert earlier["problem"] == "of an earlier release: +1415***23"

@@ -1,4 +1,6 @@
-"""Stripe promises no order, and may tell one change by several events: each ends the same, and is made once."""
+"""Stripe promises no order, and may tell one change by several events: each ends the same, and is
+made once.
+"""
 
 import asyncio
 import json
@@ -30,13 +32,17 @@ async def _completed_in(world: World, order: tuple[int, ...]) -> None:
     checkout = await world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
     done = await _act(actor, f"checkout/{checkout['subscription_id']}/complete")
     subscription_id = world.stripe.state.objects[checkout["subscription_id"]]["subscription"]
-    events = done + await _act(actor, f"subscriptions/{subscription_id}/set_status", status="active")
+    events = done + await _act(
+        actor, f"subscriptions/{subscription_id}/set_status", status="active"
+    )
 
     await actor.deliver(events[index] for index in order)
 
     async def settled() -> bool:
         subscription = await current(world, organization_id)
-        booked = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        booked = await world.read(
+            lambda conn: payments.of_organization(conn, organization_id, limit=10)
+        )
         return (
             subscription is not None
             and (subscription.id, subscription.snapshot.state) == (subscription_id, State.ACTIVE)
@@ -52,7 +58,8 @@ async def _completed_in(world: World, order: tuple[int, ...]) -> None:
 async def test_two_different_events_for_one_change_change_it_once(
     world: World, outcome: str, *, backwards: bool
 ) -> None:
-    """Of one second, and with ids of their own: neither the inbox nor the time tells that they are one.
+    """Of one second, and with ids of their own: neither the inbox nor the time tells that they are
+    one.
 
     Two of one type for `unpaid`; `paused` and `updated` for a pause.
     """
@@ -62,7 +69,10 @@ async def test_two_different_events_for_one_change_change_it_once(
     before = await world.at_rest(organization_id)
 
     told = await actor.act(f"subscriptions/{subscription.id}/give_up", outcome=outcome)
-    both = [told["events"][-1]["id"], _again(world, told["events"][-1]["id"], "customer.subscription.updated")]
+    both = [
+        told["events"][-1]["id"],
+        _again(world, told["events"][-1]["id"], "customer.subscription.updated"),
+    ]
     await actor.deliver(reversed(both) if backwards else both)
     after = await world.at_rest(organization_id)
 
@@ -78,13 +88,17 @@ async def test_two_different_events_for_one_payment_book_it_once(world: World) -
     subscription = await actor.subscribe(organization_id)
 
     async def booked(at_least: int) -> list[str]:
-        found = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        found = await world.read(
+            lambda conn: payments.of_organization(conn, organization_id, limit=10)
+        )
         return [one.object_id for one in found] if len(found) >= at_least else []
 
     await until(lambda: booked(1), "the first payment booked")
     events = await _act(actor, f"subscriptions/{subscription.id}/pay")
     [paid] = [one for one in events if world.stripe.events.all[one].type == "invoice.paid"]
-    await asyncio.gather(*(actor.deliver([one]) for one in (*events, _again(world, paid, "invoice.paid"))))
+    await asyncio.gather(
+        *(actor.deliver([one]) for one in (*events, _again(world, paid, "invoice.paid")))
+    )
     await until(lambda: booked(2), "the second payment booked")
     await world.at_rest(organization_id)
 
@@ -113,7 +127,9 @@ async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World)
 
     await world.applied(organization_id, "suspended")
     await world.at_rest(organization_id)
-    stored = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
+    stored = await world.read(
+        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+    )
     assert [one.status for one in stored if one.event_id == thin["id"]] == ["handled"]
 
 
@@ -121,7 +137,9 @@ def _again(world: World, event_id: str, event_type: str) -> str:
     """Another event for what an event tells, of the same second."""
     event = world.stripe.events.all[event_id]
     assert event.body is not None
-    again = world.stripe.events.emit(event_type, event.body["data"]["object"], at=event.body["created"])
+    again = world.stripe.events.emit(
+        event_type, event.body["data"]["object"], at=event.body["created"]
+    )
     return again.id
 
 

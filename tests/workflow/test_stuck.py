@@ -1,4 +1,6 @@
-"""What Twilio refuses for good: closed stays closed, a person is told, and a ring after the mending goes on."""
+"""What Twilio refuses for good: closed stays closed, a person is told, and a ring after the mending
+goes on.
+"""
 
 import pytest
 from temporalio.client import WorkflowHandle
@@ -21,7 +23,9 @@ async def says_stuck(world: World, organization_id: str, *, stuck: bool) -> None
     await until(told, f"Stuck is {stuck}")
 
 
-async def hold_at_twilio(world: World, organization_id: str, status: str, *, by_twilio: bool = False) -> None:
+async def hold_at_twilio(
+    world: World, organization_id: str, status: str, *, by_twilio: bool = False
+) -> None:
     account_sid = await world.account_sid(organization_id)
     answer = await world.twilio_control.post(
         f"/_sim/accounts/{account_sid}/status", json={"status": status, "by_twilio": by_twilio}
@@ -95,7 +99,9 @@ async def test_a_refused_reactivation_opens_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["suspended", "closed"])
-async def test_a_subaccount_that_twilio_holds_stays_shut_under_a_telephony_block(world: World, status: str) -> None:
+async def test_a_subaccount_that_twilio_holds_stays_shut_under_a_telephony_block(
+    world: World, status: str
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")

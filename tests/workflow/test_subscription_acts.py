@@ -1,4 +1,6 @@
-"""What the host application has done to a subscription: the same acts have the same outcome at every provider."""
+"""What the host application has done to a subscription: the same acts have the same outcome at
+every provider.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -14,13 +16,17 @@ from tests.world import until
 WHY = {"reason": "asked for"}
 
 
-async def ask(actor: Actor, organization_id: str, act: str, body: Any, *, key: str | None = None) -> httpx.Response:
+async def ask(
+    actor: Actor, organization_id: str, act: str, body: Any, *, key: str | None = None
+) -> httpx.Response:
     headers = {} if key is None else {"idempotency-key": key}
     path = f"/v1/organizations/{organization_id}/subscription/{act}"
     return await actor.world.api.post(path, json=body, headers=headers)
 
 
-async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resumed(actor: Actor) -> None:
+async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resumed(
+    actor: Actor,
+) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
     await actor.subscribe(organization_id)
 
@@ -40,7 +46,9 @@ async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resume
     await world.certify()
 
 
-async def test_what_is_owed_is_collected_once_for_a_key_and_then_it_can_be_resumed(actor: Actor) -> None:
+async def test_what_is_owed_is_collected_once_for_a_key_and_then_it_can_be_resumed(
+    actor: Actor,
+) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
     subscription = await actor.subscribe(organization_id)
     await actor.fail(subscription.id)
@@ -59,7 +67,9 @@ async def test_what_is_owed_is_collected_once_for_a_key_and_then_it_can_be_resum
     assert again["outcome"] == "resumed"
 
     async def booked() -> bool:
-        found = await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
+        found = await world.read(
+            lambda conn: payments.of_organization(conn, organization_id, limit=10)
+        )
         return len(found) == 2
 
     await until(booked, "the first payment and this one booked")
@@ -78,7 +88,9 @@ async def test_a_cancellation_serves_what_was_paid_for_and_cannot_be_undone(acto
     assert now is not None
     assert now.snapshot.state is State.CANCELED
     assert (standing.status, standing.deadline) == ("active", now.snapshot.access_until)
-    assert (await ask(actor, organization_id, "resume", WHY)).json()["outcome"] == "needs_new_consent"
+    assert (await ask(actor, organization_id, "resume", WHY)).json()[
+        "outcome"
+    ] == "needs_new_consent"
     assert (await ask(actor, organization_id, "suspend", WHY)).status_code == 409
 
 
@@ -96,7 +108,12 @@ async def test_a_change_of_plan_says_whether_the_customer_has_to_consent(actor: 
 
 @pytest.mark.parametrize(
     ("act", "body"),
-    [("suspend", WHY), ("resume", WHY), ("plan", {"plan_id": "any"}), ("collect", {"amount": "1", "currency": "USD"})],
+    [
+        ("suspend", WHY),
+        ("resume", WHY),
+        ("plan", {"plan_id": "any"}),
+        ("collect", {"amount": "1", "currency": "USD"}),
+    ],
 )
 async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     actor: Actor, act: str, body: dict[str, str]
@@ -113,7 +130,9 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     assert "nobody has consented" in told.json()["detail"]
 
 
-async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_not_know_is_422(actor: Actor) -> None:
+async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_not_know_is_422(
+    actor: Actor,
+) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
     await actor.subscribe(organization_id)
     much = {"amount": "7", "currency": "USD"}
@@ -122,9 +141,16 @@ async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_n
     nothing_owed = await ask(actor, organization_id, "collect", much, key="attempt-1")
     another = await ask(actor, organization_id, "collect", much | {"amount": "8"}, key="attempt-1")
     await ask(actor, organization_id, "cancel", WHY)
-    ended = [await ask(actor, organization_id, *one) for one in (("suspend", WHY), ("plan", {"plan_id": "x"}))]
+    ended = [
+        await ask(actor, organization_id, *one)
+        for one in (("suspend", WHY), ("plan", {"plan_id": "x"}))
+    ]
 
-    assert (unknown_plan.status_code, nothing_owed.status_code, another.status_code) == (422, 409, 409)
+    assert (unknown_plan.status_code, nothing_owed.status_code, another.status_code) == (
+        422,
+        409,
+        409,
+    )
     assert "the key stands for" in another.json()["detail"]
     assert [one.status_code for one in ended] == [409, 409]
     assert all("the subscription is canceled" in one.json()["detail"] for one in ended)

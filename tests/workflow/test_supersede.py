@@ -1,4 +1,6 @@
-"""A change of mind in the middle of the steps, both ways and at every boundary: the newer one wins at once."""
+"""A change of mind in the middle of the steps, both ways and at every boundary: the newer one wins
+at once.
+"""
 
 import asyncio
 
@@ -74,7 +76,9 @@ async def decided(world: World, organization_id: str, epoch: int) -> None:
 
 
 @pytest.mark.parametrize("fault", ["down", "500", "timeout_before"])
-async def test_a_payment_overtakes_a_suspension_that_twilio_does_not_take(world: World, fault: str) -> None:
+async def test_a_payment_overtakes_a_suspension_that_twilio_does_not_take(
+    world: World, fault: str
+) -> None:
     organization_id, subscription_id = await running_organization(world)
     path = account_path(await world.account_sid(organization_id))
     world.twilio.faults.add(fault, path=path, seconds=2)
@@ -89,7 +93,9 @@ async def test_a_payment_overtakes_a_suspension_that_twilio_does_not_take(world:
 
 
 @pytest.mark.parametrize("fault", ["down", "500", "timeout_before"])
-async def test_a_suspension_overtakes_a_reactivation_that_twilio_does_not_take(world: World, fault: str) -> None:
+async def test_a_suspension_overtakes_a_reactivation_that_twilio_does_not_take(
+    world: World, fault: str
+) -> None:
     organization_id, subscription_id = await running_organization(world)
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
@@ -108,7 +114,9 @@ async def test_a_suspension_overtakes_a_reactivation_that_twilio_does_not_take(w
 async def test_the_opposite_call_to_twilio_waits_for_the_one_under_way(world: World) -> None:
     organization_id, subscription_id = await running_organization(world)
     account_sid = await world.account_sid(organization_id)
-    world.twilio.faults.add("slow", method="POST", path=account_path(account_sid), times=1, seconds=1.5)
+    world.twilio.faults.add(
+        "slow", method="POST", path=account_path(account_sid), times=1, seconds=1.5
+    )
     before = len(world.twilio.state.status_changes)
     await world.lapse(subscription_id)
     await tried(world, account_path(account_sid))
@@ -116,7 +124,9 @@ async def test_the_opposite_call_to_twilio_waits_for_the_one_under_way(world: Wo
     await world.pay(subscription_id)
 
     await ends_open(world, organization_id)
-    changes = [status for sid, status in world.twilio.state.status_changes[before:] if sid == account_sid]
+    changes = [
+        status for sid, status in world.twilio.state.status_changes[before:] if sid == account_sid
+    ]
     assert changes == ["suspended", "active"]
 
 
@@ -191,7 +201,9 @@ async def test_a_suspension_that_waits_behind_the_opening_s_lock_ends_shut(world
 
 
 @pytest.mark.parametrize("name", SUSPENDING + REACTIVATING)
-async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(world: World, name: str) -> None:
+async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(
+    world: World, name: str
+) -> None:
     organization_id, subscription_id = await running_organization(world)
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
@@ -206,7 +218,9 @@ async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(world
     assert await world.subaccount_status(organization_id) == "suspended"
 
 
-async def test_a_suspension_that_arrives_after_the_reactivation_is_undone_by_who_sent_it(world: World) -> None:
+async def test_a_suspension_that_arrives_after_the_reactivation_is_undone_by_who_sent_it(
+    world: World,
+) -> None:
     """As by a worker that was taken for dead and is not."""
     organization_id, subscription_id = await running_organization(world)
 

@@ -1,4 +1,6 @@
-"""Customers are moved to the other provider: each period is charged for once, by somebody, and the service is on."""
+"""Customers are moved to the other provider: each period is charged for once, by somebody, and the
+service is on.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -13,11 +15,15 @@ from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, details
 from tests.world import World, until
 
-BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
+BOTH = pytest.mark.parametrize(
+    "source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"]
+)
 
 
 @BOTH
-async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: World, source: Provider) -> None:
+async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
+    world: World, source: Provider
+) -> None:
     one = await customers.customer(world, source)
     assert (await customers.migrate(world, one))["state"] == "started"
     offered = await reached(world, one, Progress.OFFERED)
@@ -27,10 +33,15 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(world: Wo
     await reached(world, one, Progress.COMPLETED)
 
     current = await customers.current(world, one)
-    assert (current.provider, current.snapshot.state in (State.TRIALING, State.ACTIVE)) == (one.target, True)
+    assert (current.provider, current.snapshot.state in (State.TRIALING, State.ACTIVE)) == (
+        one.target,
+        True,
+    )
     await customers.never_suspended(world, one)
     assert await world.alerts(one.organization_id) == {}
-    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()["story"]
+    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()[
+        "story"
+    ]
     assert any(f"migration to {one.target.value} is completed" in sentence for sentence in story)
     assert charges(world, one) == each_period_once(one)
     await world.certify()
@@ -139,18 +150,26 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
     found = await reached(world, one, Progress.WAITING)
     assert found.first_charge_at is not None
 
-    world.paypal.state.subscriptions[one.subscription_id].next_billing = found.first_charge_at + timedelta(days=1)
+    world.paypal.state.subscriptions[one.subscription_id].next_billing = (
+        found.first_charge_at + timedelta(days=1)
+    )
     await world.services.doorbell.ring_migration(one.organization_id)
 
-    assert (await reached(world, one, Progress.REFUSED)).reason == "it is renewed more often than every two days"
+    assert (
+        await reached(world, one, Progress.REFUSED)
+    ).reason == "it is renewed more often than every two days"
     await customers.goes_on_as_before(world, one)
 
 
 @BOTH
-async def test_a_late_word_of_the_old_provider_suspends_nobody(world: World, source: Provider) -> None:
+async def test_a_late_word_of_the_old_provider_suspends_nobody(
+    world: World, source: Provider
+) -> None:
     one = await customers.customer(world, source)
     deliveries, events = world.simulator(source).deliveries, world.simulator(source).events
-    lost = deliveries.faults.add("lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted")
+    lost = deliveries.faults.add(
+        "lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted"
+    )
     try:
         await customers.migrate(world, one)
         await reached(world, one, Progress.OFFERED)

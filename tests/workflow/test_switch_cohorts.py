@@ -42,7 +42,9 @@ async def counts(world: World) -> dict[Progress, int]:
     return await world.read(lambda conn: cohorts.counts(conn, Provider.STRIPE))
 
 
-async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(own_world: World) -> None:
+async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(
+    own_world: World,
+) -> None:
     world = own_world
     everybody = [await customers.customer(world) for _ in range(6)]
     already_there = await customers.customer(world, Provider.STRIPE)
@@ -62,7 +64,9 @@ async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(own_
     assert there.status_code == 404
 
 
-async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_asked_again(own_world: World) -> None:
+async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_asked_again(
+    own_world: World,
+) -> None:
     world = own_world
     one = await customers.customer(world)
     source = await customers.current(world, one)
@@ -106,7 +110,9 @@ async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world
     await reached(world, later, Progress.OFFERED)
 
 
-async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_it(own_world: World) -> None:
+async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_it(
+    own_world: World,
+) -> None:
     world = own_world
     first = await customers.customer(world)
     assert await start(world.services, plan(plan_id="price_of_nothing")) is None

@@ -1,4 +1,6 @@
-"""A migration that dies at any step goes on there: nothing is made twice, nothing is left half done."""
+"""A migration that dies at any step goes on there: nothing is made twice, nothing is left half
+done.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -20,8 +22,17 @@ from tests.workflow.stops import Boundaries, somebody_waits_for
 from tests.world import LIMIT, World, until
 from workflows import options
 
-BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
-STEPS = ("read_migration", "check_migration", "offer_checkout", "look_for_consent", "stop_source", "cut_over")
+BOTH = pytest.mark.parametrize(
+    "source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"]
+)
+STEPS = (
+    "read_migration",
+    "check_migration",
+    "offer_checkout",
+    "look_for_consent",
+    "stop_source",
+    "cut_over",
+)
 CREATE = {Provider.STRIPE: "/v1/checkout/sessions$", Provider.PAYPAL: "/v1/billing/subscriptions$"}
 
 
@@ -68,7 +79,9 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
         await handle.terminate("Temporal forgets it")
     await world.services.doorbell.ring_migration(one.organization_id)
     await reached(world, one, Progress.OFFERED, Progress.COMPLETED)
-    if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(world, one):
+    if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(
+        world, one
+    ):
         await customers.consent(world, one)
 
     await moved(world, one)
@@ -94,7 +107,9 @@ async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
     assert WorkflowExecutionStatus.CONTINUED_AS_NEW in await until(handed_over, "its runs")
 
 
-async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(world: World, boundaries: Boundaries) -> None:
+async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
+    world: World, boundaries: Boundaries
+) -> None:
     one = await customers.offered(world)
     handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
     async with boundaries.held("stop_source", one.organization_id) as stop:
@@ -126,7 +141,9 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(world: Wo
 async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     world: World, boundaries: Boundaries, step: str, to: Progress
 ) -> None:
-    """As by a worker that was taken for dead, and is not: what it was told holds no more when it has the lock."""
+    """As by a worker that was taken for dead, and is not: what it was told holds no more when it
+    has the lock.
+    """
     one = await customers.customer(world)
     handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
     async with boundaries.held(step, one.organization_id) as stop:
@@ -148,7 +165,10 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     await asyncio.wait_for(handle.result(), LIMIT)
 
     now = await customers.now(world, one)
-    assert (now.state, now.reason) == (Progress.UNDONE if to is Progress.UNDOING else to, "overtaken")
+    assert (now.state, now.reason) == (
+        Progress.UNDONE if to is Progress.UNDOING else to,
+        "overtaken",
+    )
     stopped = world.paypal.state.subscriptions[one.subscription_id].status != "ACTIVE"
     assert stopped == (step in ("cut_over", "undo_migration"))
 
@@ -171,7 +191,9 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
 
 
 @BOTH
-async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(world: World, source: Provider) -> None:
+async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(
+    world: World, source: Provider
+) -> None:
     one = await customers.customer(world, source)
     faults = world.simulator(source).faults
     path = {
@@ -214,7 +236,9 @@ async def test_the_same_migration_asked_for_many_times_at_once_is_one(world: Wor
     await moved(world, one)
 
 
-async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(idle_world: World) -> None:
+async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(
+    idle_world: World,
+) -> None:
     world = idle_world
     one = await customers.customer(world)
     await customers.migrate(world, one)
@@ -231,7 +255,10 @@ async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(i
     world.start_worker()
 
     await world.services.client.execute_workflow(
-        RECONCILE, Page(), id=f"reconcile/{id_}", task_queue=world.services.settings.lifecycle_task_queue
+        RECONCILE,
+        Page(),
+        id=f"reconcile/{id_}",
+        task_queue=world.services.settings.lifecycle_task_queue,
     )
 
     await reached(world, one, Progress.OFFERED)

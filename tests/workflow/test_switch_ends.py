@@ -1,4 +1,6 @@
-"""Migrations that end otherwise: let pass, left, refused, undone, failed. Mostly the old subscription goes on."""
+"""Migrations that end otherwise: let pass, left, refused, undone, failed. Mostly the old
+subscription goes on.
+"""
 
 import pytest
 from sqlalchemy import text
@@ -13,10 +15,14 @@ from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries
 from tests.world import World, until
 
-BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
+BOTH = pytest.mark.parametrize(
+    "source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"]
+)
 
 
-async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription_goes_on(world: World) -> None:
+async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription_goes_on(
+    world: World,
+) -> None:
     one = await customers.offered(world)
     found = await customers.now(world, one)
     checkout = f"/_sim/checkout/{found.target_subscription_id}/expire"
@@ -29,7 +35,9 @@ async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription
 
 
 @BOTH
-async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, source: Provider) -> None:
+async def test_a_checkout_whose_time_is_over_is_closed_by_us(
+    world: World, source: Provider
+) -> None:
     one = await customers.offered(world, source)
 
     await customers.time_is_over(world, one)
@@ -41,7 +49,9 @@ async def test_a_checkout_whose_time_is_over_is_closed_by_us(world: World, sourc
 
 
 @BOTH
-async def test_a_customer_who_cancels_instead_of_consenting_has_left(world: World, source: Provider) -> None:
+async def test_a_customer_who_cancels_instead_of_consenting_has_left(
+    world: World, source: Provider
+) -> None:
     one = await customers.offered(world, source)
 
     await customers.cancel(world, one)
@@ -68,7 +78,9 @@ async def test_a_customer_who_cancels_after_consenting_has_left_both(
     assert charges(world, one) == [one.paid_at]
 
 
-async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(world: World) -> None:
+async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(
+    world: World,
+) -> None:
     one = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
@@ -83,8 +95,12 @@ async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own
     assert charges(world, one) == [one.paid_at]
 
 
-async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(world: World) -> None:
-    """An attempt that is taken for dead may send its call late, and what it stops cannot be brought back."""
+async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(
+    world: World,
+) -> None:
+    """An attempt that is taken for dead may send its call late, and what it stops cannot be brought
+    back.
+    """
     one = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
@@ -99,7 +115,9 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
 
     assert (await customers.now(world, one)).state is Progress.STOPPING
     async with world.services.engine.begin() as conn:
-        long_ago = text("UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id")
+        long_ago = text(
+            "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id"
+        )
         await conn.execute(long_ago, {"id": one.organization_id})
     await world.services.doorbell.ring_migration(one.organization_id)
     await reached(world, one, Progress.UNDONE)
@@ -112,8 +130,12 @@ async def asked_again(world: World, call: str, times: int) -> bool:
     return world.stripe.state.calls.get(call, 0) >= times
 
 
-async def test_a_stop_that_comes_after_it_was_undone_is_noticed(world: World, boundaries: Boundaries) -> None:
-    """As by a worker that stood still between its commit and its call, longer than anybody waits for it."""
+async def test_a_stop_that_comes_after_it_was_undone_is_noticed(
+    world: World, boundaries: Boundaries
+) -> None:
+    """As by a worker that stood still between its commit and its call, longer than anybody waits
+    for it.
+    """
     one = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("slow", method="POST", path=path, times=1, seconds=2)
@@ -123,7 +145,9 @@ async def test_a_stop_that_comes_after_it_was_undone_is_noticed(world: World, bo
         await standings.lock(conn, one.organization_id)
         found = await switches.newest(conn, one.organization_id)
         assert found is not None
-        await switches.move(conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken")
+        await switches.move(
+            conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken"
+        )
 
     await reached(world, one, Progress.UNDONE)
 
@@ -142,7 +166,11 @@ async def alerted(world: World, one: customers.Customer) -> bool:
 
 def asked_of_stripe(world: World) -> dict[str, int]:
     """All but what only reads: other tests' customers are looked at meanwhile."""
-    return {call: times for call, times in world.stripe.state.calls.items() if not call.startswith("GET ")}
+    return {
+        call: times
+        for call, times in world.stripe.state.calls.items()
+        if not call.startswith("GET ")
+    }
 
 
 async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -> None:
@@ -162,7 +190,9 @@ async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -
 async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
     world: World, boundaries: Boundaries
 ) -> None:
-    """Our own account could not be paid: the customer is served and in good standing, and the period is owed still."""
+    """Our own account could not be paid: the customer is served and in good standing, and the
+    period is owed still.
+    """
     one = await customers.offered(world)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         ours = {"reason_code": "PAYEE_ACCOUNT_RESTRICTED"}
@@ -174,7 +204,9 @@ async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_
     await customers.goes_on_as_before(world, one)
 
 
-async def test_a_renewal_before_the_cut_over_undoes_it(world: World, boundaries: Boundaries) -> None:
+async def test_a_renewal_before_the_cut_over_undoes_it(
+    world: World, boundaries: Boundaries
+) -> None:
     """The new subscription would charge for the period that the old one has charged for."""
     one = await customers.offered(world)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
@@ -191,7 +223,9 @@ async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
 ) -> None:
     one = await customers.offered(world, Provider.STRIPE)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
-        await world.act(f"subscriptions/{(await customers.now(world, one)).target_subscription_id}/cancel")
+        await world.act(
+            f"subscriptions/{(await customers.now(world, one)).target_subscription_id}/cancel"
+        )
 
     undone = await reached(world, one, Progress.UNDONE)
 
@@ -207,7 +241,9 @@ async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone
     one = await customers.offered(world)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         new = (await customers.now(world, one)).target_subscription_id
-        canceled = await world.stripe_control.post(f"/_sim/subscriptions/{new}/cancel_at_period_end", json={})
+        canceled = await world.stripe_control.post(
+            f"/_sim/subscriptions/{new}/cancel_at_period_end", json={}
+        )
         assert canceled.is_success
 
     undone = await reached(world, one, Progress.UNDONE)
@@ -233,7 +269,9 @@ async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_
     await customers.never_suspended(world, one)
 
 
-async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: World, boundaries: Boundaries) -> None:
+async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(
+    world: World, boundaries: Boundaries
+) -> None:
     one = await customers.offered(world)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         another = await world.act("subscriptions", {"custom_id": one.organization_id})
@@ -247,7 +285,9 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(world: Wor
     assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
 
 
-async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(world: World) -> None:
+async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(
+    world: World,
+) -> None:
     one = await customers.customer(world)
 
     await customers.migrate(world, one, plan="price_of_nothing")

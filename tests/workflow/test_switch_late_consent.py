@@ -1,4 +1,6 @@
-"""PayPal's link cannot be closed: who uses it after the migration's end has two subscriptions for a moment."""
+"""PayPal's link cannot be closed: who uses it after the migration's end has two subscriptions for a
+moment.
+"""
 
 import pytest
 
@@ -38,9 +40,14 @@ async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: W
     await told(world, one)
     assert world.paypal.state.subscriptions[link].status == "CANCELLED"
     found = await reached(world, one, Progress.ABANDONED)
-    assert found.reason == "the checkout was not finished in its time; the new subscription was consented to too late"
+    assert (
+        found.reason
+        == "the checkout was not finished in its time; the new subscription was consented to too late"
+    )
     assert (await customers.current(world, one)).id == one.subscription_id
-    assert await world.alerts(one.organization_id) == {"late_consent": f"migration {found.id}: {found.reason}"}
+    assert await world.alerts(one.organization_id) == {
+        "late_consent": f"migration {found.id}: {found.reason}"
+    }
     assert charges(world, one) == each_period_once(one)
 
 
@@ -71,20 +78,28 @@ async def test_a_consent_by_the_link_of_an_older_migration_is_canceled_and_the_n
     assert charges(world, one) == each_period_once(one)
 
 
-async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_its_workflow(world: World) -> None:
+async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_its_workflow(
+    world: World,
+) -> None:
     one, link = await abandoned(world)
-    down = world.paypal.faults.add("503", method="POST", path=f"/v1/billing/subscriptions/{link}/cancel")
+    down = world.paypal.faults.add(
+        "503", method="POST", path=f"/v1/billing/subscriptions/{link}/cancel"
+    )
     await use(world, link)
 
     async def asked() -> bool:
         return down.hits > 0
 
     await until(asked, "the late one being canceled")
-    assert one.organization_id in await world.read(lambda conn: switches.open_ones(conn, limit=1000))
+    assert one.organization_id in await world.read(
+        lambda conn: switches.open_ones(conn, limit=1000)
+    )
     world.paypal.faults.standing.remove(down)
 
     await told(world, one)
-    assert one.organization_id not in await world.read(lambda conn: switches.open_ones(conn, limit=1000))
+    assert one.organization_id not in await world.read(
+        lambda conn: switches.open_ones(conn, limit=1000)
+    )
 
 
 async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended(
@@ -108,7 +123,9 @@ async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended
     assert not await stuck()
 
 
-async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(world: World) -> None:
+async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(
+    world: World,
+) -> None:
     one, link = await abandoned(world)
     await customers.cancel(world, one)
     await world.at_rest(one.organization_id)

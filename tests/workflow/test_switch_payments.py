@@ -1,4 +1,6 @@
-"""What a migration has left, or did not come to, may charge all the same: then a person is told, once a payment."""
+"""What a migration has left, or did not come to, may charge all the same: then a person is told,
+once a payment.
+"""
 
 from datetime import timedelta
 
@@ -14,7 +16,9 @@ from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries
 from tests.world import World, until
 
-BOTH = pytest.mark.parametrize("source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"])
+BOTH = pytest.mark.parametrize(
+    "source", [Provider.PAYPAL, Provider.STRIPE], ids=["to_stripe", "to_paypal"]
+)
 PAID = {Provider.PAYPAL: "PAYMENT.SALE.COMPLETED", Provider.STRIPE: "invoice.paid"}
 
 
@@ -48,11 +52,17 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
     first = await customers.charged_again(world, one)
     await booked(world, source, first)
     [alert] = await told(world, one)
-    assert f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
+    assert (
+        f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
+    )
     assert f"though the migration to {one.target.value} is completed" in alert.detail
 
-    async with world.services.engine.begin() as conn:  # as when the worker dies before it says that it is done
-        again = "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
+    async with (
+        world.services.engine.begin() as conn
+    ):  # as when the worker dies before it says that it is done
+        again = (
+            "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
+        )
         await conn.execute(text(again), {"ids": first})
     await world.ring(one.organization_id)
     await booked(world, source, first)
@@ -60,7 +70,9 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
 
     await booked(world, source, await customers.charged_again(world, one))
     assert [alert.times for alert in await told(world, one)] == [2]
-    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()["story"]
+    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()[
+        "story"
+    ]
     assert any("charged_by_other" in sentence for sentence in story)
     assert (await customers.current(world, one)).provider is one.target
 
@@ -72,14 +84,20 @@ async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordina
     one = await moved(world, source)
     events = world.simulator(source).events
     named = one.organization_id.encode()
-    [paid] = [event.id for event in events.all.values() if event.type == PAID[source] and named in event.raw]
+    [paid] = [
+        event.id
+        for event in events.all.values()
+        if event.type == PAID[source] and named in event.raw
+    ]
 
     await booked(world, source, [paid])
 
     assert await world.alerts(one.organization_id) == {}
 
 
-async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_linked_since(world: World) -> None:
+async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_linked_since(
+    world: World,
+) -> None:
     one = await moved(world, Provider.STRIPE)
     new = await customers.current(world, one)
     another = await world.act("subscriptions", {"custom_id": one.organization_id})
@@ -95,14 +113,18 @@ async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_lin
 async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewed_is_told(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    """Everything was down from the consent to past the renewal: both have charged for the same period."""
+    """Everything was down from the consent to past the renewal: both have charged for the same
+    period.
+    """
     one = await customers.offered(world, source)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         renewed = one.paid_at + customers.PERIOD + timedelta(hours=1)
         at_paypal = world.paypal.renewals.bill_until(renewed, one.organization_id)
         at_stripe = world.stripe.renewals.bill_until(int(renewed.timestamp()), one.organization_id)
         by_target = at_paypal if one.target is Provider.PAYPAL else at_stripe
-        await booked(world, one.target, [event.id for event in by_target if event.type == PAID[one.target]])
+        await booked(
+            world, one.target, [event.id for event in by_target if event.type == PAID[one.target]]
+        )
 
     await reached(world, one, Progress.UNDONE)
 

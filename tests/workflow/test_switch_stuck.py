@@ -45,7 +45,9 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
     assert await world.alerts(one.organization_id) == {}
 
 
-async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_alert_any_more(world: World) -> None:
+async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_alert_any_more(
+    world: World,
+) -> None:
     one = await customers.offered(world, Provider.STRIPE)
     key, world.stripe.api_key = world.stripe.api_key, "sk_test_another"
     try:
@@ -70,7 +72,9 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
         await stop.reached.wait()
         known = world.paypal.state.subscriptions.pop(new)
 
-    assert await stuck(world, one) == "consented: Stale: a provider says 'not found' of a subscription"
+    assert (
+        await stuck(world, one) == "consented: Stale: a provider says 'not found' of a subscription"
+    )
     assert world.stripe.state.get(one.subscription_id, "subscription")["status"] == "active"
     world.paypal.state.subscriptions[new] = known
     await freed(world, one)

@@ -1,4 +1,5 @@
-"""Many customers at once, while providers fail, webhooks are lost, doubled and overtaken, and the worker is replaced.
+"""Many customers at once, while providers fail, webhooks are lost, doubled and overtaken, and the
+worker is replaced.
 
 `TOLLGATE_TEST_CUSTOMERS=200` makes it the figure of the changelog; by itself it is smaller.
 """
@@ -26,9 +27,15 @@ LEAVES, FORGETS = 7, 5
 def break_everything(world: World) -> None:
     for simulator in (world.paypal, world.stripe):
         simulator.faults.add("503", path="/v1/(?!oauth2)", probability=0.04, seed=1)
-        simulator.faults.add("reset_after_acceptance", path="/v1/(?!oauth2)", probability=0.03, seed=2)
-        simulator.faults.add("error_after_acceptance", path="/v1/(?!oauth2)", probability=0.03, seed=3)
-        simulator.faults.add("429", path="/v1/(?!oauth2)", probability=0.02, retry_after=0.1, seed=4)
+        simulator.faults.add(
+            "reset_after_acceptance", path="/v1/(?!oauth2)", probability=0.03, seed=2
+        )
+        simulator.faults.add(
+            "error_after_acceptance", path="/v1/(?!oauth2)", probability=0.03, seed=3
+        )
+        simulator.faults.add(
+            "429", path="/v1/(?!oauth2)", probability=0.02, retry_after=0.1, seed=4
+        )
         simulator.deliveries.faults.add("lost", probability=0.1, seed=5)
         simulator.deliveries.faults.add("duplicate", probability=0.2, seed=6)
         simulator.deliveries.faults.add("reordered", probability=0.2, seconds=0.3, seed=7)
@@ -45,7 +52,9 @@ async def some_at_once(all_of_them: Iterable[Awaitable[None]]) -> None:
 
 
 async def act(world: World, one: Customer, number: int) -> None:
-    """Move the customer as far as it goes along, over and over rung as the hourly reconciliation rings."""
+    """Move the customer as far as it goes along, over and over rung as the hourly reconciliation
+    rings.
+    """
     await customers.migrate(world, one)
 
     async def offered() -> bool:
@@ -73,7 +82,9 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
     world = idle_world
     world.start_worker()
     sources = (Provider.PAYPAL, Provider.STRIPE)
-    everybody = [await customers.customer(world, sources[number % 2]) for number in range(CUSTOMERS)]
+    everybody = [
+        await customers.customer(world, sources[number % 2]) for number in range(CUSTOMERS)
+    ]
     break_everything(world)
 
     first, second = everybody[: CUSTOMERS // 2], everybody[CUSTOMERS // 2 :]
@@ -82,7 +93,11 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
     world.start_worker()
     await some_at_once(act(world, one, number) for number, one in enumerate(second, len(first)))
     await some_at_once(over(world, one) for one in everybody)
-    struck = sum(fault.hits for simulator in (world.paypal, world.stripe) for fault in simulator.faults.standing)
+    struck = sum(
+        fault.hits
+        for simulator in (world.paypal, world.stripe)
+        for fault in simulator.faults.standing
+    )
     world.heal()
     world.stripe.faults.clear()
 
@@ -92,12 +107,21 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
         ends[ended.state] += 1
         standing = await world.look_again(one.organization_id)
         left = number % LEAVES == 0
-        assert (standing.status, standing.epoch) == ("active", 0), f"{one.organization_id} was suspended"
+        assert (standing.status, standing.epoch) == ("active", 0), (
+            f"{one.organization_id} was suspended"
+        )
         assert standing.deadline == (one.paid_at + PERIOD if left else None)
         assert (ended.state is Progress.CANCELED) == left, f"{ended.state}: {ended.reason}"
-        assert charges(world, one) == ([one.paid_at] if left else each_period_once(one)), one.organization_id
+        assert charges(world, one) == ([one.paid_at] if left else each_period_once(one)), (
+            one.organization_id
+        )
     assert struck > 0
     assert set(ends) <= {Progress.COMPLETED, Progress.CANCELED, Progress.ABANDONED}, ends
     assert ends[Progress.COMPLETED] >= CUSTOMERS // 2, ends
     await world.certify()
-    log.info("migrated", customers=CUSTOMERS, faults=struck, **{end.value: number for end, number in ends.items()})
+    log.info(
+        "migrated",
+        customers=CUSTOMERS,
+        faults=struck,
+        **{end.value: number for end, number in ends.items()},
+    )

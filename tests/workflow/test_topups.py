@@ -24,7 +24,9 @@ from tests.world import World, until
 
 async def entries(world: World, organization_id: str) -> list[tuple[str, int]]:
     """The oldest first, in whole cents."""
-    page = await world.read(lambda conn: wallets.entries_page(conn, organization_id, before_seq=None, limit=100))
+    page = await world.read(
+        lambda conn: wallets.entries_page(conn, organization_id, before_seq=None, limit=100)
+    )
     return [(one.entry.kind.value, one.entry.amount_micros // 10_000) for one in reversed(page)]
 
 
@@ -46,7 +48,9 @@ async def blocked(world: World, organization_id: str) -> set[str]:
 
 async def handled(world: World, organization_id: str, event_id: str) -> None:
     async def is_handled() -> bool:
-        known = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=100))
+        known = await world.read(
+            lambda conn: deliveries.of_organization(conn, organization_id, limit=100)
+        )
         return any(one.event_id == event_id and one.status is InboxStatus.HANDLED for one in known)
 
     await until(is_handled, f"{event_id} handled")
@@ -70,8 +74,12 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
     await world.at_rest(organization_id)
     assert before == ("0.00", "0.00")
     assert await entries(world, organization_id) == [("credit", 2500)]
-    unhandled = await world.read(lambda conn: deliveries.of_organization(conn, organization_id, limit=10))
-    checkouts = [one.outcome for one in unhandled if one.money and one.money.kind is MoneyObject.CHECKOUT]
+    unhandled = await world.read(
+        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+    )
+    checkouts = [
+        one.outcome for one in unhandled if one.money and one.money.kind is MoneyObject.CHECKOUT
+    ]
     assert checkouts or isinstance(actor, AtStripe)  # whose session names the payment itself
     assert all(outcome.startswith("booked as ") for outcome in checkouts)
     await world.certify()
@@ -101,10 +109,16 @@ async def test_the_same_key_is_the_same_link_and_other_content_a_conflict(actor:
     }
     headers = {"idempotency-key": "k-1"}
 
-    answers = await asyncio.gather(*(world.api.post(path, json=asked, headers=headers) for _ in range(5)))
+    answers = await asyncio.gather(
+        *(world.api.post(path, json=asked, headers=headers) for _ in range(5))
+    )
     other = await world.api.post(path, json={**asked, "amount": "6.00"}, headers=headers)
-    too_fine = await world.api.post(path, json={**asked, "amount": "5.001"}, headers={"idempotency-key": "k-2"})
-    euros = await world.api.post(path, json={**asked, "currency": "EUR"}, headers={"idempotency-key": "k-3"})
+    too_fine = await world.api.post(
+        path, json={**asked, "amount": "5.001"}, headers={"idempotency-key": "k-2"}
+    )
+    euros = await world.api.post(
+        path, json={**asked, "currency": "EUR"}, headers={"idempotency-key": "k-3"}
+    )
 
     assert sorted(one.status_code for one in answers) == [200, 200, 200, 200, 201]
     assert len({one.json()["url"] for one in answers}) == 1
@@ -121,7 +135,11 @@ async def test_partial_refunds_are_each_taken_once(actor: Actor) -> None:
         await actor.deliver(event["id"] for event in told["events"])
     await world.at_rest(organization_id)
 
-    assert await entries(world, organization_id) == [("credit", 2500), ("reversal", -1000), ("reversal", -500)]
+    assert await entries(world, organization_id) == [
+        ("credit", 2500),
+        ("reversal", -1000),
+        ("reversal", -500),
+    ]
     assert (await world.standing(organization_id)).status is Status.ACTIVE
     await world.certify()
 
@@ -217,7 +235,9 @@ async def test_a_dispute_takes_the_money_once_and_gives_it_back_if_it_is_won(
         await actor.settle(dispute, lost=lost)
         await world.at_rest(organization_id)
 
-    assert during[0] == ("10.00" if isinstance(actor, AtStripe) else "35.00")  # Stripe takes it at once
+    assert during[0] == (
+        "10.00" if isinstance(actor, AtStripe) else "35.00"
+    )  # Stripe takes it at once
     assert await blocked(world, organization_id) == ({dispute} if lost else set())
     assert await wallet(world, organization_id) == ("10.00" if lost else "35.00", "0.00")
     assert ("dispute_lost" in await world.alerts(organization_id)) is lost
@@ -290,7 +310,9 @@ async def test_a_refund_that_fails_at_the_bank_is_given_back(world: World) -> No
     await world.certify()
 
 
-async def test_a_payment_that_was_paid_back_whole_before_we_looked_is_never_credited(actor: Actor) -> None:
+async def test_a_payment_that_was_paid_back_whole_before_we_looked_is_never_credited(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     payment_id, unheard = await actor.paid_unheard(organization_id, "25.00")
@@ -310,7 +332,13 @@ async def test_an_order_of_the_host_applications_own_is_not_captured_here(world:
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
     state = world.paypal.state
-    order = Order(id="HOSTS-OWN", amount=Decimal(25), currency="USD", created=state.now(), custom_id=organization_id)
+    order = Order(
+        id="HOSTS-OWN",
+        amount=Decimal(25),
+        currency="USD",
+        created=state.now(),
+        custom_id=organization_id,
+    )
     state.orders[order.id] = order
 
     told = await actor.happen(f"orders/{order.id}/approve")

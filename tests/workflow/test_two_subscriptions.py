@@ -1,4 +1,6 @@
-"""One organization, one subscription at each provider: one of them decides, and two that bill are an alert."""
+"""One organization, one subscription at each provider: one of them decides, and two that bill are
+an alert.
+"""
 
 from domain.billing.subscription import Provider, State
 from domain.lifecycle.standing import Status
@@ -6,7 +8,9 @@ from tests.workflow.actors import AtPayPal, AtStripe, current, onboard
 from tests.world import World, until
 
 
-async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert(world: World) -> None:
+async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert(
+    world: World,
+) -> None:
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
     organization_id = await onboard(world)
     first = await paypal.subscribe(organization_id)
@@ -71,5 +75,7 @@ async def test_what_the_old_provider_says_after_the_cut_over_suspends_nobody(wor
     standing = await world.at_rest(organization_id)
 
     assert (standing.status, standing.deadline) == (Status.ACTIVE, None)
-    assert {"two_subscriptions_bill", "nobody_bills"}.isdisjoint(await world.alerts(organization_id))
+    assert {"two_subscriptions_bill", "nobody_bills"}.isdisjoint(
+        await world.alerts(organization_id)
+    )
     await world.certify()

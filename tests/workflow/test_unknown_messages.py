@@ -1,4 +1,6 @@
-"""What Twilio did not confirm is found out: by its callback, by looking it up, or given up and refunded."""
+"""What Twilio did not confirm is found out: by its callback, by looking it up, or given up and
+refunded.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +26,9 @@ AT_ONCE = timedelta(0)
 
 
 async def with_unknown(world: World, kind: str) -> tuple[str, UUID]:
-    """A campaign of 40 with three messages that Twilio did not confirm, before it has called back."""
+    """A campaign of 40 with three messages that Twilio did not confirm, before it has called
+    back.
+    """
     organization_id, _ = await world.organization()
     world.twilio.state.behaviour.change({"sending_after": 1.0})
     account_sid = await world.account_sid(organization_id)
@@ -54,7 +58,9 @@ def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> S
     )
 
 
-async def resolve(world: World, organization_id: str, campaign_id: UUID, **patience: timedelta) -> int:
+async def resolve(
+    world: World, organization_id: str, campaign_id: UUID, **patience: timedelta
+) -> int:
     asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id)
     settled = await ActivityEnvironment().run(patient(world, **patience).resolve_unknown, asked)
     await world.services.doorbell.ring_campaign(organization_id, campaign_id)
@@ -86,7 +92,9 @@ async def test_by_looking_it_up(world: World, kind: str) -> None:
     await ends_with_each_once(world, organization_id, campaign_id, 40)
 
 
-async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_its_time_is_over(world: World) -> None:
+async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_its_time_is_over(
+    world: World,
+) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
     await three_unknown(world, organization_id, campaign_id)
 
@@ -101,8 +109,12 @@ async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_
     await world.certify()
 
 
-async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_was_lost(world: World) -> None:
-    world.twilio.state.behaviour.change({"fail_share": 1.0, "fail_status": "failed", "fail_code": 30008})
+async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_was_lost(
+    world: World,
+) -> None:
+    world.twilio.state.behaviour.change(
+        {"fail_share": 1.0, "fail_status": "failed", "fail_code": 30008}
+    )
     world.twilio.callbacks.faults.add("lost")
     organization_id, campaign_id = await with_unknown(world, "reset_after_acceptance")
     await three_unknown(world, organization_id, campaign_id)
@@ -120,7 +132,9 @@ async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_w
     await world.certify()
 
 
-async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_over(world: World) -> None:
+async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_over(
+    world: World,
+) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
     await three_unknown(world, organization_id, campaign_id)
 
@@ -140,8 +154,12 @@ async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_ov
     await world.certify()
 
 
-async def lost_answer_and_callbacks(world: World, *, sender: str | None = None) -> tuple[str, str, SentMessage]:
-    """A message that Twilio took and delivered, and of which we heard nothing; nothing else is sent."""
+async def lost_answer_and_callbacks(
+    world: World, *, sender: str | None = None
+) -> tuple[str, str, SentMessage]:
+    """A message that Twilio took and delivered, and of which we heard nothing; nothing else is
+    sent.
+    """
     world.twilio.state.behaviour.change({"callback_statuses": []})
     organization_id, _ = await world.organization()
     if sender is not None:
@@ -150,7 +168,9 @@ async def lost_answer_and_callbacks(world: World, *, sender: str | None = None) 
     account_sid = await world.account_sid(organization_id)
     if sender is not None:
         world.twilio.state.accounts[account_sid].services[sender] = ["+15550001111"]
-    world.twilio.faults.add("reset_after_acceptance", method="POST", path=messages_path(account_sid), times=1)
+    world.twilio.faults.add(
+        "reset_after_acceptance", method="POST", path=messages_path(account_sid), times=1
+    )
     asked = {"to": "+14155550100", "body": "Hello \u201cyou\u201d\u2026"}
     sent = await world.post(f"/v1/organizations/{organization_id}/messages", asked)
     [taken] = world.twilio.state.accounts[account_sid].messages
@@ -166,20 +186,30 @@ async def delivered(message: SentMessage) -> None:
 
 
 async def message_of(world: World, organization_id: str, message_id: str) -> dict[str, Any]:
-    told: dict[str, Any] = (await world.api.get(f"/v1/organizations/{organization_id}/messages/{message_id}")).json()
+    told: dict[str, Any] = (
+        await world.api.get(f"/v1/organizations/{organization_id}/messages/{message_id}")
+    ).json()
     return told
 
 
-@pytest.mark.parametrize("how", ["redacted by hand", "redacted by the account", "masked", "smart encoding"])
-async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refunded(world: World, how: str) -> None:
+@pytest.mark.parametrize(
+    "how", ["redacted by hand", "redacted by the account", "masked", "smart encoding"]
+)
+async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refunded(
+    world: World, how: str
+) -> None:
     sender = "MG" + "1" * 32 if how == "smart encoding" else None
     organization_id, message_id, taken = await lost_answer_and_callbacks(world, sender=sender)
     if how == "redacted by hand":
         path = f"/2010-04-01/Accounts/{taken.account_sid}/Messages/{taken.sid}.json"
-        redacted = await world.twilio_control.post(path, data={"Body": ""}, auth=(MAIN_SID, MAIN_TOKEN))
+        redacted = await world.twilio_control.post(
+            path, data={"Body": ""}, auth=(MAIN_SID, MAIN_TOKEN)
+        )
         assert redacted.is_success
     elif how != "smart encoding":
-        world.twilio.state.behaviour.change({"redact_bodies": True, "redact_numbers": how == "masked"})
+        world.twilio.state.behaviour.change(
+            {"redact_bodies": True, "redact_numbers": how == "masked"}
+        )
 
     settled = await patient(world, lost_after=AT_ONCE).resolve(organization_id)
 
@@ -189,10 +219,14 @@ async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refun
     await world.certify()
 
 
-async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it_up(world: World) -> None:
+async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it_up(
+    world: World,
+) -> None:
     organization_id, message_id, taken = await lost_answer_and_callbacks(world)
     account = world.twilio.state.accounts[taken.account_sid]
-    past_us = world.twilio.messages.accept(account, {"To": taken.to, "From": "+15550001111", "Body": "past us"})
+    past_us = world.twilio.messages.accept(
+        account, {"To": taken.to, "From": "+15550001111", "Body": "past us"}
+    )
     world.twilio.state.behaviour.change({"redact_bodies": True})
 
     too_soon = await patient(world).resolve(organization_id)
@@ -214,9 +248,13 @@ async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it
 
 async def test_what_twilio_confirmed_cannot_be_given_up_by_hand(world: World) -> None:
     organization_id, _ = await world.organization()
-    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    sent = await world.post(
+        f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"}
+    )
 
-    refused = await world.api.post(f"/v1/organizations/{organization_id}/messages/{sent['id']}/refund")
+    refused = await world.api.post(
+        f"/v1/organizations/{organization_id}/messages/{sent['id']}/refund"
+    )
 
     assert refused.status_code == 409
     assert (await world.wallet(organization_id)).balance_micros == 9_990_000
@@ -227,7 +265,9 @@ async def test_refused_credentials_do_not_end_the_run_that_looks_up(idle_world: 
     account = idle_world.twilio.state.accounts[MAIN_SID]
     path = messages_path(await idle_world.account_sid(organization_id))
     idle_world.twilio.faults.add("500", method="POST", path=path, times=1)
-    await idle_world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    await idle_world.post(
+        f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"}
+    )
     account.auth_token = "another"
 
     with pytest.raises(ApplicationError) as raised:
@@ -236,13 +276,19 @@ async def test_refused_credentials_do_not_end_the_run_that_looks_up(idle_world: 
     assert not raised.value.non_retryable
 
 
-async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so(world: World) -> None:
+async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so(
+    world: World,
+) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
     await three_unknown(world, organization_id, campaign_id)
     await resolve(world, organization_id, campaign_id, lost_after=AT_ONCE)
     await comes_to(world, organization_id, campaign_id, "completed")
-    found = await world.read(lambda conn: messages.in_status(conn, organization_id, MessageStatus.LOST))
-    lost = [f"/v1/organizations/{organization_id}/messages/{message.id}/resend" for message in found]
+    found = await world.read(
+        lambda conn: messages.in_status(conn, organization_id, MessageStatus.LOST)
+    )
+    lost = [
+        f"/v1/organizations/{organization_id}/messages/{message.id}/resend" for message in found
+    ]
 
     for path in lost:
         await world.post(path)
@@ -251,16 +297,22 @@ async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so
     assert again.status_code == 409
     await ends_with_each_once(world, organization_id, campaign_id, 40)
     kept = await rows(
-        world.services.engine, "SELECT attempt, status FROM attempts WHERE organization_id = :of", of=organization_id
+        world.services.engine,
+        "SELECT attempt, status FROM attempts WHERE organization_id = :of",
+        of=organization_id,
     )
     assert [tuple(row) for row in kept] == [(1, "lost")] * 3
 
 
-async def test_a_single_message_that_was_given_up_is_paid_again_when_it_is_sent_again(world: World) -> None:
+async def test_a_single_message_that_was_given_up_is_paid_again_when_it_is_sent_again(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("500", method="POST", path=path, times=1)
-    sent = await world.post(f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"})
+    sent = await world.post(
+        f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"}
+    )
     assert await patient(world, lost_after=AT_ONCE).resolve(organization_id) == 1
     refunded = (await world.wallet(organization_id)).balance_micros
 
@@ -280,7 +332,9 @@ async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_
     campaign_id = await world.campaign(organization_id, recipients=1)
     campaign = await world.campaign_now(organization_id, campaign_id)
     [message] = await hand_over(engine, campaign)
-    await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST), organization_id=organization_id)
+    await settle_replies(
+        engine, Reply(message=message, status=MessageStatus.LOST), organization_id=organization_id
+    )
     assert (await reserve(engine, campaign)).status == "completed"
     if reason == "suspended":
         await world.lapse(subscription_id)
@@ -295,11 +349,17 @@ async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_
 
 
 @pytest.mark.parametrize("end", ["failed", "delivered"])
-async def test_one_that_nobody_could_tell_is_settled_by_its_callback_as_twilio_says(world: World, end: str) -> None:
-    """Twilio's list had two that could be it when its time was over; later its genuine callback comes."""
+async def test_one_that_nobody_could_tell_is_settled_by_its_callback_as_twilio_says(
+    world: World, end: str
+) -> None:
+    """Twilio's list had two that could be it when its time was over; later its genuine callback
+    comes.
+    """
     organization_id, message_id, taken = await lost_answer_and_callbacks(world)
     account = world.twilio.state.accounts[taken.account_sid]
-    past_us = world.twilio.messages.accept(account, {"To": taken.to, "From": "+15550001111", "Body": "past us"})
+    past_us = world.twilio.messages.accept(
+        account, {"To": taken.to, "From": "+15550001111", "Body": "past us"}
+    )
     world.twilio.state.behaviour.change({"redact_bodies": True})
     assert await patient(world, lost_after=AT_ONCE).resolve(organization_id) == 1
     assert (await message_of(world, organization_id, message_id))["provider_sid"] is None

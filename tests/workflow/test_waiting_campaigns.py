@@ -1,4 +1,6 @@
-"""A campaign that waits says why, and until when: in the API, in explain, in the metrics, by an alert."""
+"""A campaign that waits says why, and until when: in the API, in explain, in the metrics, by an
+alert.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,7 +48,9 @@ async def story(world: World, organization_id: str) -> str:
     return "\n".join(answer.json()["story"])
 
 
-async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_money(world: World) -> None:
+async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_money(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=3600)
@@ -74,7 +78,9 @@ async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_mone
     assert "campaign_waits" not in await world.alerts(organization_id)
 
 
-async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(world: World) -> None:
+async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     fault = world.twilio.faults.add("500", method="POST", path=path)
@@ -100,7 +106,9 @@ async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
     await until(all_handed_over, "all handed over")
 
 
-async def test_refused_credentials_are_told_and_the_campaign_goes_on_with_the_right_ones(world: World) -> None:
+async def test_refused_credentials_are_told_and_the_campaign_goes_on_with_the_right_ones(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     account = world.twilio.state.accounts[MAIN_SID]
     token, account.auth_token = account.auth_token, "another"
@@ -124,7 +132,9 @@ async def test_what_twilio_has_not_confirmed_is_not_called_sent(world: World) ->
 
     assert now["waiting"]["text"].startswith("Twilio has not confirmed 3 messages")
     assert (now["progress"]["unconfirmed"], now["progress"]["seconds_left"]) == (3, None)
-    assert "with all 40 handed over, 3 of them not confirmed by Twilio" in await story(world, organization_id)
+    assert "with all 40 handed over, 3 of them not confirmed by Twilio" in await story(
+        world, organization_id
+    )
 
 
 async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: World) -> None:
@@ -147,7 +157,12 @@ async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: Wo
 
 @pytest.mark.parametrize(
     ("what", "code"),
-    [("pause", Waits.PAUSED), ("freeze", "frozen"), ("suspend", "suspended"), ("spend", "insufficient_funds")],
+    [
+        ("pause", Waits.PAUSED),
+        ("freeze", "frozen"),
+        ("suspend", "suspended"),
+        ("spend", "insufficient_funds"),
+    ],
 )
 async def test_whatever_stopped_it_is_told_in_one_place(world: World, what: str, code: str) -> None:
     organization_id, _ = await world.organization(balance="0.05" if what == "spend" else "10.00")
@@ -166,7 +181,10 @@ async def test_whatever_stopped_it_is_told_in_one_place(world: World, what: str,
     assert now["waiting"]["text"] in await story(world, organization_id)
     assert now["progress"]["seconds_left"] is None
     if what == "spend":
-        assert now["waiting"]["text"] == "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
+        assert (
+            now["waiting"]["text"]
+            == "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
+        )
 
 
 async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None:
@@ -178,7 +196,10 @@ async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None
 
     now = await told(world, organization_id, campaign_id)
 
-    assert (now["waiting"]["code"], datetime.fromisoformat(now["waiting"]["until"])) == (Waits.SCHEDULED, at)
+    assert (now["waiting"]["code"], datetime.fromisoformat(now["waiting"]["until"])) == (
+        Waits.SCHEDULED,
+        at,
+    )
 
 
 async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: World) -> None:
@@ -187,26 +208,35 @@ async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: 
     campaign_id = await world.campaign(organization_id, recipients=5, start=False)
     base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
     await world.post(f"{base}/start", {"at": (datetime.now(UTC) + timedelta(days=1)).isoformat()})
-    await run(world.services.engine, "UPDATE campaigns SET scheduled_at = now() - interval '6 minutes'")
+    await run(
+        world.services.engine, "UPDATE campaigns SET scheduled_at = now() - interval '6 minutes'"
+    )
 
     now = await told(world, organization_id, campaign_id)
     await watch(world)
 
     assert (now["status"], now["waiting"]["code"]) == ("scheduled", Waits.NOT_HEARD)
     assert "campaign_waits" in await world.alerts(organization_id)
-    assert 'tollgate_campaigns_waiting{reason="not_heard"} 1.0' in (await world.api.get("/metrics")).text
+    assert (
+        'tollgate_campaigns_waiting{reason="not_heard"} 1.0'
+        in (await world.api.get("/metrics")).text
+    )
 
 
 async def waits_an_hour(world: World, organization_id: str, **fault: Any) -> UUID:
     path = messages_path(await world.account_sid(organization_id))
-    world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=3600, **fault)
+    world.twilio.faults.add(
+        "429", method="POST", path=path, times=1, skip=5, retry_after=3600, **fault
+    )
     campaign_id = await world.campaign(organization_id, recipients=30)
     await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
     await settled(world, organization_id, campaign_id)
     return campaign_id
 
 
-async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(world: World) -> None:
+async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await waits_an_hour(world, organization_id)
     before = await told(world, organization_id, campaign_id)
@@ -227,12 +257,16 @@ async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(
     await ends_with_each_once(world, organization_id, campaign_id, 30)
 
 
-async def test_a_wait_that_is_over_when_a_campaign_is_resumed_is_not_told_any_more(world: World) -> None:
+async def test_a_wait_that_is_over_when_a_campaign_is_resumed_is_not_told_any_more(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await waits_an_hour(world, organization_id)
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
-    await run(world.services.engine, "UPDATE campaigns SET waits_until = now() - interval '1 second'")
+    await run(
+        world.services.engine, "UPDATE campaigns SET waits_until = now() - interval '1 second'"
+    )
 
     await world.pay(subscription_id)
 
@@ -243,14 +277,18 @@ async def test_another_sender_does_not_wait_for_the_limit_of_the_former_one(worl
     organization_id, _ = await world.organization()
     campaign_id = await waits_an_hour(world, organization_id)
 
-    answer = await world.api.patch(f"/v1/organizations/{organization_id}", json={"sender": "+15550002222"})
+    answer = await world.api.patch(
+        f"/v1/organizations/{organization_id}", json={"sender": "+15550002222"}
+    )
 
     assert answer.status_code == 200
     await ends_with_each_once(world, organization_id, campaign_id, 30)
 
 
 @pytest.mark.parametrize("seconds", [30, 280])
-async def test_a_campaign_that_is_canceled_during_a_pause_of_twilios_ends_at_once(world: World, seconds: int) -> None:
+async def test_a_campaign_that_is_canceled_during_a_pause_of_twilios_ends_at_once(
+    world: World, seconds: int
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=seconds)
@@ -263,7 +301,9 @@ async def test_a_campaign_that_is_canceled_during_a_pause_of_twilios_ends_at_onc
 
 
 async def is_over(world: World, organization_id: str, campaign_id: UUID) -> None:
-    handle = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+    handle = world.services.client.get_workflow_handle(
+        campaign_workflow_id(organization_id, campaign_id)
+    )
 
     async def ended() -> bool:
         return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
@@ -271,7 +311,9 @@ async def is_over(world: World, organization_id: str, campaign_id: UUID) -> None
     await until(ended, "a run that has ended")
 
 
-async def test_a_campaign_goes_on_at_once_when_a_person_resumes_it_during_a_pause_of_twilios(world: World) -> None:
+async def test_a_campaign_goes_on_at_once_when_a_person_resumes_it_during_a_pause_of_twilios(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=280)
@@ -285,7 +327,9 @@ async def test_a_campaign_goes_on_at_once_when_a_person_resumes_it_during_a_paus
     await ends_with_each_once(world, organization_id, campaign_id, 30)
 
 
-async def test_a_suspension_during_a_pause_of_twilios_gives_the_money_back_at_once(world: World) -> None:
+async def test_a_suspension_during_a_pause_of_twilios_gives_the_money_back_at_once(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=280)
@@ -301,28 +345,38 @@ async def test_a_suspension_during_a_pause_of_twilios_gives_the_money_back_at_on
     await until(given_back, "what is not sent is paid back")
 
 
-async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short_pause(world: World) -> None:
+async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short_pause(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("429", method="POST", path=path, times=1, skip=5, retry_after=120)
     campaign_id = await world.campaign(organization_id, recipients=30)
     await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
-    handle = world.services.client.get_workflow_handle(campaign_workflow_id(organization_id, campaign_id))
+    handle = world.services.client.get_workflow_handle(
+        campaign_workflow_id(organization_id, campaign_id)
+    )
 
     for _ in range(3):
         await handle.signal("ring")
 
     async def looked() -> bool:
         history = await handle.fetch_history()
-        return sum(event.HasField("timer_canceled_event_attributes") for event in history.events) > 0
+        return (
+            sum(event.HasField("timer_canceled_event_attributes") for event in history.events) > 0
+        )
 
     await until(looked, "a run that woke")
     now = await counts(world, organization_id, campaign_id)
     assert (now["accepted"] + now["reserved"], now["pending"]) == (30, 0)
-    assert (await told(world, organization_id, campaign_id))["waiting"]["code"] == Waits.TWILIO_LIMIT
+    assert (await told(world, organization_id, campaign_id))["waiting"][
+        "code"
+    ] == Waits.TWILIO_LIMIT
 
 
-async def test_a_freeze_that_is_lifted_during_a_suspension_leaves_the_suspension_to_be_told(world: World) -> None:
+async def test_a_freeze_that_is_lifted_during_a_suspension_leaves_the_suspension_to_be_told(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     base = f"/v1/organizations/{organization_id}"
     campaign_id = await world.campaign(organization_id, recipients=900)

@@ -1,4 +1,6 @@
-"""What names a known organization is never parked in silence: it is linked, blocked, credited or told."""
+"""What names a known organization is never parked in silence: it is linked, blocked, credited or
+told.
+"""
 
 import json
 import uuid
@@ -16,7 +18,9 @@ from tests.world import World, until
 async def subscribe_beside(
     actor: Actor, organization_id: str | None, *, plan: str | None = None
 ) -> tuple[str, list[str]]:
-    """A subscription made by the host itself, of which Tollgate knows nothing: its id, and its events'."""
+    """A subscription made by the host itself, of which Tollgate knows nothing: its id, and its
+    events'.
+    """
     if isinstance(actor, AtPayPal):
         asked = {"custom_id": organization_id} | ({"plan_id": plan} if plan else {})
     else:
@@ -36,7 +40,9 @@ async def parked_now(world: World, money_id: str) -> dict[str, Any]:
     """As the API shows it, once its provider was asked."""
 
     async def shown() -> dict[str, Any] | None:
-        told = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()["deliveries"]
+        told = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()[
+            "deliveries"
+        ]
         return next((one for one in told if one["money_id"] == money_id and one["amount"]), None)
 
     found = await until(shown, f"{money_id} parked")
@@ -44,7 +50,9 @@ async def parked_now(world: World, money_id: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_new_subscription_of_the_same_plan_takes_over_from_one_that_ends(actor: Actor) -> None:
+async def test_a_new_subscription_of_the_same_plan_takes_over_from_one_that_ends(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id = await onboard(world)
     before = await actor.subscribe(organization_id)
@@ -63,7 +71,9 @@ async def test_a_new_subscription_of_the_same_plan_takes_over_from_one_that_ends
     await world.certify()
 
 
-async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_stale_read(actor: Actor) -> None:
+async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_stale_read(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id = await onboard(world)
     before = await actor.subscribe(organization_id)
@@ -92,7 +102,9 @@ async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_sta
 
 
 async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(actor: Actor) -> None:
-    """Whoever can write an organization's id into a subscription for a cent must not be served for it."""
+    """Whoever can write an organization's id into a subscription for a cent must not be served for
+    it.
+    """
     world = actor.world
     organization_id = await onboard(world)
     await actor.subscribe(organization_id)
@@ -105,7 +117,8 @@ async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(acto
     assert found is not None
     assert found.id != new
     await world.post(
-        f"/v1/organizations/{organization_id}/subscription", {"provider": actor.name, "subscription_id": new}
+        f"/v1/organizations/{organization_id}/subscription",
+        {"provider": actor.name, "subscription_id": new},
     )
     assert "subscription_not_linked" not in await world.alerts(organization_id)
     await world.certify()
@@ -133,7 +146,8 @@ async def test_a_dispute_of_a_payment_from_before_the_link_shuts_the_gate(actor:
     id_, _ = await subscribe_beside(actor, None)
     payment_id = await actor.payment(id_)
     await world.post(
-        f"/v1/organizations/{organization_id}/subscription", {"provider": actor.name, "subscription_id": id_}
+        f"/v1/organizations/{organization_id}/subscription",
+        {"provider": actor.name, "subscription_id": id_},
     )
     await world.at_rest(organization_id)
 
@@ -151,7 +165,8 @@ async def test_a_refund_of_a_payment_from_before_the_link_is_told(actor: Actor) 
     id_, _ = await subscribe_beside(actor, None)
     payment_id = await actor.payment(id_)
     await world.post(
-        f"/v1/organizations/{organization_id}/subscription", {"provider": actor.name, "subscription_id": id_}
+        f"/v1/organizations/{organization_id}/subscription",
+        {"provider": actor.name, "subscription_id": id_},
     )
 
     await actor.happen(f"payments/{payment_id}/refund")
@@ -160,7 +175,9 @@ async def test_a_refund_of_a_payment_from_before_the_link_is_told(actor: Actor) 
     await world.certify()
 
 
-async def test_a_dispute_of_another_product_s_payment_blocks_nobody_whomever_a_webhook_names(world: World) -> None:
+async def test_a_dispute_of_another_product_s_payment_blocks_nobody_whomever_a_webhook_names(
+    world: World,
+) -> None:
     paypal = AtPayPal(world, world.paypal_control)
     organization_id, _ = await world.organization()
     told = await world.act("captures", {"amount": "5.00", "custom_id": "shop-7"})
@@ -168,7 +185,9 @@ async def test_a_dispute_of_another_product_s_payment_blocks_nobody_whomever_a_w
     [event] = dispute["events"]
     forged = {**event["resource"], "disputed_transactions": [{"custom": organization_id}]}
 
-    await paypal.deliver_raw(json.dumps({**event, "id": f"WH-{uuid.uuid4().hex}", "resource": forged}))
+    await paypal.deliver_raw(
+        json.dumps({**event, "id": f"WH-{uuid.uuid4().hex}", "resource": forged})
+    )
 
     assert (await world.applied(organization_id, "active")).status is Status.ACTIVE
     assert "blocks nothing" in await alerted(world, organization_id, "payment_of_another")
@@ -184,12 +203,21 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
         payment_id = told["object"]["id"]
     else:
         state = world.stripe.state
-        intent = world.stripe.lifecycle.payment_intent(700, "usd", metadata={"organization_id": who})
+        intent = world.stripe.lifecycle.payment_intent(
+            700, "usd", metadata={"organization_id": who}
+        )
         intent["receipt_email"] = "INV-7@example.com"
         session = state.add(
-            "checkout.session", "cs", mode="payment", payment_status="paid", payment_intent=intent["id"], metadata={}
+            "checkout.session",
+            "cs",
+            mode="payment",
+            payment_status="paid",
+            payment_intent=intent["id"],
+            metadata={},
         )
-        told = {"events": [{"id": world.stripe.events.emit("checkout.session.completed", session).id}]}
+        told = {
+            "events": [{"id": world.stripe.events.emit("checkout.session.completed", session).id}]
+        }
         payment_id = intent["id"]
 
     await actor.deliver(ids_of(told))
@@ -198,13 +226,21 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
     assert (shown["amount"], shown["currency"], shown["custom_id"]) == ("7.00", "USD", who)
     assert "INV-7" in shown["payer"]
     assert "credit it to its organization by hand" in shown["to_do"]
-    unplain = await world.api.post(f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "\x1b[2J"})
-    answer = await world.api.post(f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "settled by hand"})
-    again = await world.api.post(f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "settled by hand"})
+    unplain = await world.api.post(
+        f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "\x1b[2J"}
+    )
+    answer = await world.api.post(
+        f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "settled by hand"}
+    )
+    again = await world.api.post(
+        f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "settled by hand"}
+    )
     assert (unplain.status_code, answer.status_code, again.status_code) == (422, 204, 404)
 
 
-async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provider_names(world: World) -> None:
+async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provider_names(
+    world: World,
+) -> None:
     organization_id, _ = await world.organization(balance="1.00")
     told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     [event] = told["events"]
@@ -217,7 +253,9 @@ async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provid
     await world.certify()
 
 
-async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_more(actor: Actor) -> None:
+async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_more(
+    actor: Actor,
+) -> None:
     world = actor.world
     plan = await other_plan(actor)
     id_, told = await subscribe_beside(actor, "shop-1", plan=plan)
@@ -232,7 +270,9 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
         await finding.find(now=row.now)
         query = "SELECT outcome FROM inbox WHERE provider_subscription_id = :id"
         outcomes = [one.outcome for one in await rows(world.services.engine, query, id=id_)]
-        return bool(outcomes) and all(one.startswith("dismissed: of another product") for one in outcomes)
+        return bool(outcomes) and all(
+            one.startswith("dismissed: of another product") for one in outcomes
+        )
 
     await until(dismissed, "all is dismissed")
     query = "SELECT count(*) AS number FROM inbox WHERE provider_subscription_id = :id AND status <> 'handled'"
@@ -242,7 +282,11 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
 async def test_what_is_not_understood_of_a_known_organization_is_told(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     resource = {"state": "completed", "billing_agreement_id": subscription_id}
-    body = {"id": f"WH-{uuid.uuid4().hex}", "event_type": "PAYMENT.SALE.COMPLETED", "resource": resource}
+    body = {
+        "id": f"WH-{uuid.uuid4().hex}",
+        "event_type": "PAYMENT.SALE.COMPLETED",
+        "resource": resource,
+    }
 
     await AtPayPal(world, world.paypal_control).deliver_raw(json.dumps(body))
 
@@ -253,7 +297,11 @@ async def test_a_top_up_at_stripe_that_no_webhook_names_is_credited(world: World
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
     told = await stripe.act(f"checkout/{await stripe.link(organization_id, '25.00')}/complete")
-    [event] = [world.stripe.events.all[one] for one in ids_of(told) if "checkout" in world.stripe.events.all[one].type]
+    [event] = [
+        world.stripe.events.all[one]
+        for one in ids_of(told)
+        if "checkout" in world.stripe.events.all[one].type
+    ]
     assert event.body is not None
     session = {**event.body["data"]["object"], "metadata": {}, "client_reference_id": None}
     body = {**event.body, "id": f"evt_{uuid.uuid4().hex}", "data": {"object": session}}
@@ -263,7 +311,9 @@ async def test_a_top_up_at_stripe_that_no_webhook_names_is_credited(world: World
     await has(world, organization_id, "25.00")
 
 
-async def test_a_payment_of_an_organization_s_customer_that_names_nobody_is_told(world: World) -> None:
+async def test_a_payment_of_an_organization_s_customer_that_names_nobody_is_told(
+    world: World,
+) -> None:
     """It may be for anything that the host sells to that customer."""
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
@@ -271,7 +321,12 @@ async def test_a_payment_of_an_organization_s_customer_that_names_nobody_is_told
     intent = world.stripe.lifecycle.payment_intent(700, "usd")
     intent["customer"] = world.stripe.lifecycle.customer(organization_id)["id"]
     session = state.add(
-        "checkout.session", "cs", mode="payment", payment_status="paid", payment_intent=intent["id"], metadata={}
+        "checkout.session",
+        "cs",
+        mode="payment",
+        payment_status="paid",
+        payment_intent=intent["id"],
+        metadata={},
     )
     event = world.stripe.events.emit("checkout.session.completed", session)
 

@@ -1,4 +1,6 @@
-"""Reconcile, on one schedule: ring what waits, compare what we believe with the providers, audit the ledger."""
+"""Reconcile, on one schedule: ring what waits, compare what we believe with the providers, audit
+the ledger.
+"""
 
 from temporalio import workflow
 
@@ -17,7 +19,9 @@ class Reconcile:
     async def run(self, start: Page) -> int:
         if start.after is None:
             await workflow.execute_activity_method(
-                Reconciling.ring_waiting, start_to_close_timeout=options.PROVIDER, retry_policy=options.SOON
+                Reconciling.ring_waiting,
+                start_to_close_timeout=options.PROVIDER,
+                retry_policy=options.SOON,
             )
             await workflow.execute_activity_method(
                 Reconciling.settle_unknown_messages,

@@ -1,4 +1,6 @@
-"""One campaign's run: reserve a batch, hand it over, settle it; parks when the gate shuts and goes on when rung."""
+"""One campaign's run: reserve a batch, hand it over, settle it; parks when the gate shuts and goes
+on when rung.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +17,9 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=CAMPAIGN_RUN)
 class CampaignRun:
-    """Holds no state but the doorbell: which message is next, and whether it may go, is in the database."""
+    """Holds no state but the doorbell: which message is next, and whether it may go, is in the
+    database.
+    """
 
     @workflow.init
     def __init__(self, start: Campaign) -> None:
@@ -51,7 +55,10 @@ class CampaignRun:
                     await self._settle()  # what a window left reserved that was under way then
                 return
             info = workflow.info()
-            if info.is_continue_as_new_suggested() or info.get_current_history_length() > options.LONGEST_HISTORY:
+            if (
+                info.is_continue_as_new_suggested()
+                or info.get_current_history_length() > options.LONGEST_HISTORY
+            ):
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._start)
 
@@ -89,7 +96,9 @@ class CampaignRun:
         await self._wait(longest, f"{batch.status}: {batch.reason}")
 
     async def _pause(self, longest: timedelta) -> None:
-        """Until Twilio's pause is over or somebody rings: what the ring was for is in the database."""
+        """Until Twilio's pause is over or somebody rings: what the ring was for is in the
+        database.
+        """
         if workflow.patched("a-ring-ends-a-pause"):
             await self._wait(longest, "Twilio asked to wait")
         else:
@@ -121,7 +130,11 @@ class CampaignRun:
             self._rung = True
 
     def _tell(self, batch: Batch) -> None:
-        where = f"at message {batch.position} of {batch.total}" if batch.position else f"all {batch.total} handed over"
+        where = (
+            f"at message {batch.position} of {batch.total}"
+            if batch.position
+            else f"all {batch.total} handed over"
+        )
         if batch.unconfirmed:
             where += f", {batch.unconfirmed} of them not confirmed by Twilio"
         why = f": {batch.reason}" if batch.reason else ""

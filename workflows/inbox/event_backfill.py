@@ -35,7 +35,9 @@ class ReconcileEvents:
                 summary="list, compare, take in",
             )
             for one in tallies:
-                found[one.provider] = found[one.provider].followed_by(one) if one.provider in found else one
+                found[one.provider] = (
+                    found[one.provider].followed_by(one) if one.provider in found else one
+                )
             workflow.set_current_details(_in_words(list(found.values())))
             if not any(one.behind for one in tallies):
                 break

@@ -1,4 +1,6 @@
-"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world agree."""
+"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world
+agree.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +19,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options
 
 STEPS = {
-    Status.SUSPENDED: (Enforcement.suspend_twilio_subaccount, Enforcement.freeze_wallet, Enforcement.pause_campaigns),
+    Status.SUSPENDED: (
+        Enforcement.suspend_twilio_subaccount,
+        Enforcement.freeze_wallet,
+        Enforcement.pause_campaigns,
+    ),
     Status.ACTIVE: (
         Enforcement.reactivate_twilio_subaccount,
         Enforcement.unfreeze_wallet,
@@ -29,7 +35,9 @@ CALLS_TWILIO = ("suspend_twilio_subaccount", "reactivate_twilio_subaccount")
 
 @workflow.defn(name=LIFECYCLE)
 class OrganizationLifecycle:
-    """Signals only note; `run` alone decides and acts. It holds no rule and no money: those are in the database."""
+    """Signals only note; `run` alone decides and acts. It holds no rule and no money: those are in
+    the database.
+    """
 
     @workflow.init
     def __init__(self, start: Lifecycle) -> None:
@@ -70,7 +78,9 @@ class OrganizationLifecycle:
     async def _until_rung_or_due(self) -> None:
         due = self._due_in()
         try:
-            await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
+            await workflow.wait_condition(
+                lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}"
+            )
         except TimeoutError:
             self._rung = True
 
@@ -79,13 +89,17 @@ class OrganizationLifecycle:
             return options.ASK_AGAIN
         if self._doubts:
             return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
-        due = self._self_check * (1 + workflow.random().random() / 10)  # not all at once after a restart
+        due = self._self_check * (
+            1 + workflow.random().random() / 10
+        )  # not all at once after a restart
         if self._standing is not None and self._standing.deadline is not None:
             due = min(due, max(self._standing.deadline - workflow.now(), timedelta(seconds=1)))
         return due
 
     async def _confirm(self) -> None:
-        """Ask the provider afresh; when it does not answer for long, the newest verified event counts."""
+        """Ask the provider afresh; when it does not answer for long, the newest verified event
+        counts.
+        """
         self._rung = False
         self._stuck = ""
         asked = Organization(organization_id=self._organization_id)
@@ -100,25 +114,34 @@ class OrganizationLifecycle:
                 summary="ask the provider, fold its answer",
             )
             self._unconfirmed = False
-            self._doubts = self._doubts + 1 if self._standing is not None and self._standing.ask_again else 0
+            self._doubts = (
+                self._doubts + 1 if self._standing is not None and self._standing.ask_again else 0
+            )
         except ActivityError as problem:
             workflow.logger.warning("not confirmed: %s", problem.cause)
             self._unconfirmed = True
             self._standing = await workflow.execute_activity_method(
                 Billing.settle_standing,
-                replace(asked, problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says why"),
+                replace(
+                    asked,
+                    problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says why",
+                ),
                 start_to_close_timeout=options.DATABASE,
                 retry_policy=options.FOR_EVER,
                 summary="decide from what is recorded",
             )
 
     async def _converge(self) -> bool:
-        """Take the steps for the standing's epoch; False when it changed on the way and has to be taken anew."""
+        """Take the steps for the standing's epoch; False when it changed on the way and has to be
+        taken anew.
+        """
         assert self._standing is not None
         standing, complete = self._standing, True
         self._tell("converging")
         for activity_method in STEPS[standing.status]:
-            step = Step(organization_id=self._organization_id, epoch=standing.epoch, complete=complete)
+            step = Step(
+                organization_id=self._organization_id, epoch=standing.epoch, complete=complete
+            )
             try:
                 superseded = await self._take(activity_method, step)
             except ActivityError as problem:
@@ -126,7 +149,9 @@ class OrganizationLifecycle:
                     superseded = True
                 else:
                     superseded, complete = False, False
-                    await self._note_stuck(activity_method.__name__, standing.epoch, cause_of(problem))
+                    await self._note_stuck(
+                        activity_method.__name__, standing.epoch, cause_of(problem)
+                    )
                     if standing.status is Status.ACTIVE:
                         return True  # what is not open stays closed
             if superseded:
@@ -137,7 +162,9 @@ class OrganizationLifecycle:
         return True
 
     async def _take(self, activity_method: Any, step: Step) -> bool:
-        """Run one step to its end, or until the organization's mind changes: then cancel it and say True."""
+        """Run one step to its end, or until the organization's mind changes: then cancel it and say
+        True.
+        """
         twilio = activity_method.__name__ in CALLS_TWILIO
         handle = workflow.start_activity_method(
             activity_method,

@@ -1,4 +1,6 @@
-"""One customer's way from one billing provider to another: check, offer, await the consent, stop, cut over."""
+"""One customer's way from one billing provider to another: check, offer, await the consent, stop,
+cut over.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +31,9 @@ WAITS = (Progress.WAITING, Progress.OFFERED)
 
 @workflow.defn(name=MIGRATION)
 class SubscriptionMigration:
-    """Holds no state but the doorbell: which step is due is in the database, and any step may be taken again."""
+    """Holds no state but the doorbell: which step is due is in the database, and any step may be
+    taken again.
+    """
 
     @workflow.init
     def __init__(self, start: Moving) -> None:
@@ -56,7 +60,11 @@ class SubscriptionMigration:
             if where is not None:
                 self._tell(where)
             if not self._rung:
-                return "" if where is None else f"{where.progress.value}: {where.reason or IN_WORDS[where.progress]}"
+                return (
+                    ""
+                    if where is None
+                    else f"{where.progress.value}: {where.reason or IN_WORDS[where.progress]}"
+                )
 
     async def _read(self) -> Where | None:
         self._rung = False
@@ -87,11 +95,15 @@ class SubscriptionMigration:
         return found
 
     async def _stuck(self, where: Where, reason: str) -> None:
-        """A provider refuses for good: a person has to look. It is tried again when rung, or after a while."""
+        """A provider refuses for good: a person has to look. It is tried again when rung, or after
+        a while.
+        """
         workflow.set_current_details(f"**STUCK** at {where.progress.value}: {reason}")
         await workflow.execute_activity_method(
             Migrating.note_stuck_migration,
-            StuckAt(organization_id=self._start.organization_id, progress=where.progress, reason=reason),
+            StuckAt(
+                organization_id=self._start.organization_id, progress=where.progress, reason=reason
+            ),
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
         )
@@ -100,15 +112,21 @@ class SubscriptionMigration:
     async def _until_rung_or_due(self, where: Where) -> None:
         due = timedelta(seconds=self._start.look_seconds)
         if where.progress is Progress.WAITING and where.until is not None:
-            renewed = where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
-            due = renewed if renewed > timedelta() else due  # what is charged late is not asked for every second
+            renewed = (
+                where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
+            )
+            due = (
+                renewed if renewed > timedelta() else due
+            )  # what is charged late is not asked for every second
         elif where.until is not None:
             due = min(due, where.until - workflow.now())
         await self._until_rung_or(max(due, timedelta(seconds=1)))
 
     async def _until_rung_or(self, due: timedelta) -> None:
         try:
-            await workflow.wait_condition(lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}")
+            await workflow.wait_condition(
+                lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}"
+            )
         except TimeoutError:
             self._rung = True
 
@@ -117,7 +135,9 @@ class SubscriptionMigration:
         lines = [
             f"**{where.progress.value.upper()}** to {where.target}: {IN_WORDS[where.progress]}",
             where.reason,
-            f"waits until {_in_words(where.until)}" if where.until and where.progress in WAITS else "",
+            f"waits until {_in_words(where.until)}"
+            if where.until and where.progress in WAITS
+            else "",
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))
 

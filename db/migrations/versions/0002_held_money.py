@@ -14,9 +14,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("wallets", sa.Column("held_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.add_column(
+        "wallets",
+        sa.Column("held_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+    )
     op.create_check_constraint(op.f("wallets_held_check"), "wallets", "held_micros >= 0")
-    op.create_check_constraint(op.f("wallets_held_covered_check"), "wallets", "balance_micros - held_micros >= 0")
+    op.create_check_constraint(
+        op.f("wallets_held_covered_check"), "wallets", "balance_micros - held_micros >= 0"
+    )
 
 
 def downgrade() -> None:

@@ -24,21 +24,38 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), server_default="", nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
-            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
         ),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("amount_micros > 0", name=op.f("holds_amount_check")),
-        sa.CheckConstraint("captured_micros BETWEEN 0 AND amount_micros", name=op.f("holds_captured_amount_check")),
-        sa.CheckConstraint("(status = 'captured') = (captured_micros > 0)", name=op.f("holds_captured_check")),
-        sa.CheckConstraint("(status = 'open') = (closed_at IS NULL)", name=op.f("holds_closed_check")),
-        sa.CheckConstraint("length(reference_id) BETWEEN 1 AND 255", name=op.f("holds_reference_check")),
-        sa.CheckConstraint("status IN ('open', 'captured', 'released', 'expired')", name=op.f("holds_status_check")),
+        sa.CheckConstraint(
+            "captured_micros BETWEEN 0 AND amount_micros", name=op.f("holds_captured_amount_check")
+        ),
+        sa.CheckConstraint(
+            "(status = 'captured') = (captured_micros > 0)", name=op.f("holds_captured_check")
+        ),
+        sa.CheckConstraint(
+            "(status = 'open') = (closed_at IS NULL)", name=op.f("holds_closed_check")
+        ),
+        sa.CheckConstraint(
+            "length(reference_id) BETWEEN 1 AND 255", name=op.f("holds_reference_check")
+        ),
+        sa.CheckConstraint(
+            "status IN ('open', 'captured', 'released', 'expired')", name=op.f("holds_status_check")
+        ),
         sa.ForeignKeyConstraint(
-            ["organization_id"], ["wallets.organization_id"], name=op.f("holds_organization_id_fkey")
+            ["organization_id"],
+            ["wallets.organization_id"],
+            name=op.f("holds_organization_id_fkey"),
         ),
         sa.PrimaryKeyConstraint("organization_id", "reference_id", name=op.f("holds_pkey")),
     )
-    op.create_index("holds_due_idx", "holds", ["expires_at"], postgresql_where=sa.text("status = 'open'"))
+    op.create_index(
+        "holds_due_idx", "holds", ["expires_at"], postgresql_where=sa.text("status = 'open'")
+    )
 
 
 def downgrade() -> None:

@@ -28,7 +28,9 @@ LINK = """
 CREATE FUNCTION ledger_link(seal bytea, first bytea, entry bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
 RETURN sha256(coalesce(seal, first) || entry)
 """
-CHAIN = "CREATE AGGREGATE ledger_chain(first bytea, entry bytea) (SFUNC = ledger_link, STYPE = bytea)"
+CHAIN = (
+    "CREATE AGGREGATE ledger_chain(first bytea, entry bytea) (SFUNC = ledger_link, STYPE = bytea)"
+)
 APPEND_ONLY = """
 CREATE TRIGGER ledger_seals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_seals
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_changes()
@@ -41,7 +43,12 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("sealed_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column(
+            "sealed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
         sa.CheckConstraint("length(sha256) = 32", name=op.f("ledger_seals_sha256_check")),
         sa.PrimaryKeyConstraint("organization_id", "seq", name=op.f("ledger_seals_pkey")),
     )

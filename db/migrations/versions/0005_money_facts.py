@@ -14,13 +14,13 @@ depends_on = None
 
 KIND, SIGN = "ledger_entries_kind_check", "ledger_entries_sign_check"
 PAYMENT = "payments_kind_check"
-OWED = (
-    "payment_kind = 'topup' AND returned_at IS NULL AND taken_micros + recovered_micros + waived_micros < amount_micros"
-)
+OWED = "payment_kind = 'topup' AND returned_at IS NULL AND taken_micros + recovered_micros + waived_micros < amount_micros"
 
 
 def _micros(name: str, *, zero: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0") if zero else None)
+    return sa.Column(
+        name, sa.BigInteger(), nullable=False, server_default=sa.text("0") if zero else None
+    )
 
 
 def _time(name: str, *, now: bool = False) -> sa.Column[object]:
@@ -36,13 +36,19 @@ def upgrade() -> None:
     for name in (op.f(KIND), op.f(SIGN)):
         op.drop_constraint(name, "ledger_entries", type_="check")
     op.create_check_constraint(
-        op.f(KIND), "ledger_entries", "kind IN ('credit', 'debit', 'refund', 'reversal', 'recovery')"
+        op.f(KIND),
+        "ledger_entries",
+        "kind IN ('credit', 'debit', 'refund', 'reversal', 'recovery')",
     )
     op.create_check_constraint(
-        op.f(SIGN), "ledger_entries", "(kind IN ('debit', 'reversal', 'recovery')) = (amount_micros < 0)"
+        op.f(SIGN),
+        "ledger_entries",
+        "(kind IN ('debit', 'reversal', 'recovery')) = (amount_micros < 0)",
     )
     op.drop_constraint(op.f(PAYMENT), "payments", type_="check")
-    op.create_check_constraint(op.f(PAYMENT), "payments", "kind IN ('subscription', 'topup', 'returned')")
+    op.create_check_constraint(
+        op.f(PAYMENT), "payments", "kind IN ('subscription', 'topup', 'returned')"
+    )
     _create_reversals()
     _create_topups()
 
@@ -69,21 +75,36 @@ def _create_reversals() -> None:
         _check("reversals", "what", "what IN ('refund', 'dispute')"),
         _check("reversals", "payment_kind", "payment_kind IN ('subscription', 'topup')"),
         _check("reversals", "amount", "amount_micros BETWEEN 0 AND told_micros"),
-        _check("reversals", "parts", "taken_micros >= 0 AND recovered_micros >= 0 AND waived_micros >= 0"),
+        _check(
+            "reversals",
+            "parts",
+            "taken_micros >= 0 AND recovered_micros >= 0 AND waived_micros >= 0",
+        ),
         _check("reversals", "whole", f"{parts} <= amount_micros"),
         _check("reversals", "subscription", f"payment_kind = 'topup' OR {parts} = 0"),
         _check("reversals", "recoveries", "(recoveries > 0) = (recovered_micros > 0)"),
-        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("reversals_organization_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("reversals_organization_id_fkey")
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id", "provider", "payment_id"],
             ["payments.organization_id", "payments.provider", "payments.object_id"],
             name=op.f("reversals_organization_id_provider_payment_id_fkey"),
         ),
-        sa.PrimaryKeyConstraint("organization_id", "provider", "object_id", name=op.f("reversals_pkey")),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "provider", "object_id", name=op.f("reversals_pkey")
+        ),
         sa.UniqueConstraint("provider", "object_id", name=op.f("reversals_provider_object_id_key")),
     )
-    op.create_index("reversals_owed_idx", "reversals", ["organization_id", "booked_at"], postgresql_where=sa.text(OWED))
-    op.create_index("reversals_payment_idx", "reversals", ["organization_id", "provider", "payment_id"])
+    op.create_index(
+        "reversals_owed_idx",
+        "reversals",
+        ["organization_id", "booked_at"],
+        postgresql_where=sa.text(OWED),
+    )
+    op.create_index(
+        "reversals_payment_idx", "reversals", ["organization_id", "provider", "payment_id"]
+    )
 
 
 def _create_topups() -> None:
@@ -103,15 +124,26 @@ def _create_topups() -> None:
         _check("topups", "status", "status IN ('open', 'paid', 'expired')"),
         _check("topups", "amount", "amount_micros > 0"),
         _check("topups", "settled", "(status = 'open') = (settled_at IS NULL)"),
-        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("topups_organization_id_fkey")),
-        sa.PrimaryKeyConstraint("organization_id", "provider", "checkout_id", name=op.f("topups_pkey")),
-        sa.UniqueConstraint("provider", "checkout_id", name=op.f("topups_provider_checkout_id_key")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("topups_organization_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "provider", "checkout_id", name=op.f("topups_pkey")
+        ),
         sa.UniqueConstraint(
-            "organization_id", "idempotency_key", name=op.f("topups_organization_id_idempotency_key_key")
+            "provider", "checkout_id", name=op.f("topups_provider_checkout_id_key")
+        ),
+        sa.UniqueConstraint(
+            "organization_id",
+            "idempotency_key",
+            name=op.f("topups_organization_id_idempotency_key_key"),
         ),
     )
     op.create_index(
-        "topups_open_idx", "topups", ["organization_id", "created_at"], postgresql_where=sa.text("status = 'open'")
+        "topups_open_idx",
+        "topups",
+        ["organization_id", "created_at"],
+        postgresql_where=sa.text("status = 'open'"),
     )
 
 
@@ -122,5 +154,9 @@ def downgrade() -> None:
     op.create_check_constraint(op.f(PAYMENT), "payments", "kind IN ('subscription', 'topup')")
     for name in (op.f(KIND), op.f(SIGN)):
         op.drop_constraint(name, "ledger_entries", type_="check")
-    op.create_check_constraint(op.f(KIND), "ledger_entries", "kind IN ('credit', 'debit', 'refund')")
-    op.create_check_constraint(op.f(SIGN), "ledger_entries", "(kind = 'debit') = (amount_micros < 0)")
+    op.create_check_constraint(
+        op.f(KIND), "ledger_entries", "kind IN ('credit', 'debit', 'refund')"
+    )
+    op.create_check_constraint(
+        op.f(SIGN), "ledger_entries", "(kind = 'debit') = (amount_micros < 0)"
+    )

@@ -27,8 +27,15 @@ def upgrade() -> None:
         "opt_outs",
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("recipient", sa.Text(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
-        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("opt_outs_organization_id_fkey")),
+        sa.Column(
+            "since",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("opt_outs_organization_id_fkey")
+        ),
         sa.PrimaryKeyConstraint("organization_id", "recipient", name=op.f("opt_outs_pkey")),
     )
     op.create_table(
@@ -41,27 +48,43 @@ def upgrade() -> None:
         sa.Column("error_code", sa.Integer(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("sending_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("ended_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column(
+            "ended_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id", "message_id"],
             ["messages.organization_id", "messages.id"],
             name=op.f("attempts_organization_id_message_id_fkey"),
         ),
-        sa.PrimaryKeyConstraint("organization_id", "message_id", "attempt", name=op.f("attempts_pkey")),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "message_id", "attempt", name=op.f("attempts_pkey")
+        ),
     )
     op.add_column("organizations", sa.Column("messages_per_second", sa.Integer(), nullable=True))
-    op.create_check_constraint(op.f("organizations_pace_check"), "organizations", "messages_per_second > 0")
+    op.create_check_constraint(
+        op.f("organizations_pace_check"), "organizations", "messages_per_second > 0"
+    )
     op.add_column("campaigns", sa.Column("scheduled_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint(
-        op.f("campaigns_scheduled_check"), "campaigns", "status <> 'scheduled' OR scheduled_at IS NOT NULL"
+        op.f("campaigns_scheduled_check"),
+        "campaigns",
+        "status <> 'scheduled' OR scheduled_at IS NOT NULL",
     )
     op.create_index(
-        "campaigns_due_idx", "campaigns", ["scheduled_at"], postgresql_where=sa.text("status = 'scheduled'")
+        "campaigns_due_idx",
+        "campaigns",
+        ["scheduled_at"],
+        postgresql_where=sa.text("status = 'scheduled'"),
     )
     _allow("campaigns", (*CAMPAIGNS, "scheduled", "canceled"))
     _allow("messages", (*MESSAGES, "skipped"))
     _index_by("organization_id", "campaign_id", "status", "position")
-    op.execute("ALTER TABLE messages SET (fillfactor = 70)")  # a callback then changes a row within its page
+    op.execute(
+        "ALTER TABLE messages SET (fillfactor = 70)"
+    )  # a callback then changes a row within its page
 
 
 def downgrade() -> None:

@@ -45,11 +45,19 @@ def upgrade() -> None:
         _time("started_at", now=True),
         _time("changed_at", now=True),
         _time("ended_at"),
-        sa.CheckConstraint("source_provider IN ('paypal', 'stripe')", name=op.f("migrations_source_provider_check")),
-        sa.CheckConstraint("target_provider IN ('paypal', 'stripe')", name=op.f("migrations_target_provider_check")),
+        sa.CheckConstraint(
+            "source_provider IN ('paypal', 'stripe')", name=op.f("migrations_source_provider_check")
+        ),
+        sa.CheckConstraint(
+            "target_provider IN ('paypal', 'stripe')", name=op.f("migrations_target_provider_check")
+        ),
         sa.CheckConstraint(f"state IN ({STATES})", name=op.f("migrations_state_check")),
-        sa.CheckConstraint("source_provider <> target_provider", name=op.f("migrations_elsewhere_check")),
-        sa.CheckConstraint(f"(state IN ({OVER})) = (ended_at IS NOT NULL)", name=op.f("migrations_ended_check")),
+        sa.CheckConstraint(
+            "source_provider <> target_provider", name=op.f("migrations_elsewhere_check")
+        ),
+        sa.CheckConstraint(
+            f"(state IN ({OVER})) = (ended_at IS NOT NULL)", name=op.f("migrations_ended_check")
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("migrations_organization_id_fkey")
         ),
@@ -68,7 +76,8 @@ def upgrade() -> None:
         sa.Column("paused", sa.Text(), nullable=True),
         _time("counted_since", now=True),
         sa.CheckConstraint(
-            "target_provider IN ('paypal', 'stripe')", name=op.f("migration_cohorts_target_provider_check")
+            "target_provider IN ('paypal', 'stripe')",
+            name=op.f("migration_cohorts_target_provider_check"),
         ),
         sa.PrimaryKeyConstraint("target_provider", name=op.f("migration_cohorts_pkey")),
     )
@@ -76,7 +85,9 @@ def upgrade() -> None:
         "listings",
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("listed_until", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("provider IN ('paypal', 'stripe')", name=op.f("listings_provider_check")),
+        sa.CheckConstraint(
+            "provider IN ('paypal', 'stripe')", name=op.f("listings_provider_check")
+        ),
         sa.PrimaryKeyConstraint("provider", name=op.f("listings_pkey")),
     )
 

@@ -21,7 +21,10 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("price_per_segment_micros", sa.BigInteger(), nullable=False),
         sa.Column(
-            "changed_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+            "changed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
         ),
         sa.CheckConstraint("country ~ '^[A-Z]{2}$'", name=op.f("rates_country_check")),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("rates_currency_check")),

@@ -17,7 +17,10 @@ COUNTED = ("missed", "duplicates", "out_of_order")
 
 def upgrade() -> None:
     for name in COUNTED:
-        op.add_column("listings", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+        op.add_column(
+            "listings",
+            sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        )
     op.create_index("inbox_received_idx", "inbox", ["received_at"], postgresql_using="brin")
     op.create_index(
         "inbox_repeated_idx",

@@ -15,7 +15,10 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index(
-        "campaigns_parked_idx", "campaigns", ["organization_id"], postgresql_where=sa.text("status = 'parked'")
+        "campaigns_parked_idx",
+        "campaigns",
+        ["organization_id"],
+        postgresql_where=sa.text("status = 'parked'"),
     )
 
 

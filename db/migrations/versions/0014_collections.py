@@ -32,7 +32,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("collections_organization_id_fkey")
         ),
-        sa.PrimaryKeyConstraint("organization_id", "idempotency_key", name=op.f("collections_pkey")),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "idempotency_key", name=op.f("collections_pkey")
+        ),
     )
 
 

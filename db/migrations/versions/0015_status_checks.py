@@ -18,7 +18,10 @@ MESSAGE = ["messages.organization_id", "messages.id"]
 
 def upgrade() -> None:
     """What is stored already has its sids from Twilio's own answers or lists, or cannot be asked about any more."""
-    op.add_column("messages", sa.Column("sid_confirmed", sa.Boolean(), server_default=sa.text("true"), nullable=False))
+    op.add_column(
+        "messages",
+        sa.Column("sid_confirmed", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+    )
     op.create_table(
         "status_checks",
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -29,7 +32,9 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
-        sa.PrimaryKeyConstraint("organization_id", "message_id", "message_sid", name=op.f("status_checks_pkey")),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "message_id", "message_sid", name=op.f("status_checks_pkey")
+        ),
     )
     op.create_index("status_checks_due_idx", "status_checks", ["organization_id", "next_at"])
     op.create_table(
@@ -41,9 +46,13 @@ def upgrade() -> None:
         sa.Column("delivery_status", sa.Text(), nullable=False),
         sa.Column("found_at", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.Column("charged_at", sa.DateTime(timezone=True)),
-        sa.PrimaryKeyConstraint("organization_id", "message_id", "attempt", name=op.f("unpaid_sends_pkey")),
+        sa.PrimaryKeyConstraint(
+            "organization_id", "message_id", "attempt", name=op.f("unpaid_sends_pkey")
+        ),
         sa.ForeignKeyConstraint(
-            ["organization_id", "message_id"], MESSAGE, name=op.f("unpaid_sends_organization_id_fkey")
+            ["organization_id", "message_id"],
+            MESSAGE,
+            name=op.f("unpaid_sends_organization_id_fkey"),
         ),
     )
     op.create_index(

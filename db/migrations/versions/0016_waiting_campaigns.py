@@ -23,7 +23,10 @@ def upgrade() -> None:
     for name in TEXTS:
         op.add_column("campaigns", sa.Column(name, sa.Text(), server_default="", nullable=False))
     op.create_index(
-        "campaigns_open_idx", "campaigns", ["status", "reason", "waits_for"], postgresql_where=sa.text(OPEN)
+        "campaigns_open_idx",
+        "campaigns",
+        ["status", "reason", "waits_for"],
+        postgresql_where=sa.text(OPEN),
     )
 
 

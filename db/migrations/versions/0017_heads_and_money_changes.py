@@ -64,10 +64,17 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("made_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column(
+            "made_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
         sa.CheckConstraint("length(sha256) = 32", name=op.f("ledger_heads_sha256_check")),
         sa.PrimaryKeyConstraint("number", name=op.f("ledger_heads_pkey")),
-        sa.UniqueConstraint("organization_id", "seq", name=op.f("ledger_heads_organization_id_seq_key")),
+        sa.UniqueConstraint(
+            "organization_id", "seq", name=op.f("ledger_heads_organization_id_seq_key")
+        ),
     )
     op.create_table(
         "money_changes",
@@ -78,15 +85,32 @@ def upgrade() -> None:
         sa.Column("amount_micros", sa.BigInteger(), nullable=False),
         sa.Column("by", sa.Text(), server_default="", nullable=False),
         sa.Column("after_seq", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
-        sa.CheckConstraint("change IN ('" + "', '".join(CHANGES) + "')", name=op.f("money_changes_change_check")),
+        sa.Column(
+            "at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "change IN ('" + "', '".join(CHANGES) + "')", name=op.f("money_changes_change_check")
+        ),
         sa.CheckConstraint("amount_micros > 0", name=op.f("money_changes_amount_check")),
         sa.ForeignKeyConstraint(
-            ["organization_id"], ["wallets.organization_id"], name=op.f("money_changes_organization_id_fkey")
+            ["organization_id"],
+            ["wallets.organization_id"],
+            name=op.f("money_changes_organization_id_fkey"),
         ),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("money_changes_pkey")),
     )
-    for statement in (EARLIER_HOLDS, EARLIER_ENDS, EARLIER_WAIVED, GATE_CHANGE, MONEY_CHANGE, HISTORY, HEAD):
+    for statement in (
+        EARLIER_HOLDS,
+        EARLIER_ENDS,
+        EARLIER_WAIVED,
+        GATE_CHANGE,
+        MONEY_CHANGE,
+        HISTORY,
+        HEAD,
+    ):
         op.execute(statement)
     for table in ("ledger_heads", "money_changes"):
         op.execute(APPEND_ONLY.format(table=table))

@@ -23,7 +23,8 @@ def upgrade() -> None:
     for name in TIMES:
         op.add_column("subscriptions", sa.Column(name, sa.DateTime(timezone=True)))
     op.add_column(
-        "subscriptions", sa.Column("shut_for_debt", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+        "subscriptions",
+        sa.Column("shut_for_debt", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
     op.add_column("subscriptions", sa.Column("word_state", sa.Text()))
     op.create_check_constraint("word_state", "subscriptions", f"word_state IN ({CLOSING})")

@@ -31,4 +31,6 @@ async def twilio(simulator: TwilioSimulator) -> AsyncIterator[Twilio]:
 async def enforcement(engine: AsyncEngine, twilio: Twilio) -> Enforcement:
     """Its doorbell is connected to nothing: no campaign is rung in these tests."""
     client = await Client.connect("127.0.0.1:9", lazy=True)
-    return Enforcement(engine, twilio, Doorbell(client=client, lifecycle_task_queue="l", campaign_task_queue="c"))
+    return Enforcement(
+        engine, twilio, Doorbell(client=client, lifecycle_task_queue="l", campaign_task_queue="c")
+    )

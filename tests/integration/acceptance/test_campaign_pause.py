@@ -42,17 +42,27 @@ async def test_a_frozen_wallet_pauses_the_campaign_at_its_next_batch(engine: Asy
 
     batch = await reserve(engine, sending)
 
-    assert (batch.next, batch.status, batch.reason) == (Next.STOP, CampaignStatus.PARKED, Park.FROZEN)
+    assert (batch.next, batch.status, batch.reason) == (
+        Next.STOP,
+        CampaignStatus.PARKED,
+        Park.FROZEN,
+    )
     assert batch.position == 3
 
 
-async def test_an_empty_wallet_pauses_the_campaign_at_the_first_message_it_cannot_pay(engine: AsyncEngine) -> None:
+async def test_an_empty_wallet_pauses_the_campaign_at_the_first_message_it_cannot_pay(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0.02")
     sending = await campaign(engine)
     await send(engine, sending)
 
     batch = await reserve(engine, sending)
 
-    assert (batch.next, batch.status, batch.reason) == (Next.STOP, CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS)
+    assert (batch.next, batch.status, batch.reason) == (
+        Next.STOP,
+        CampaignStatus.PARKED,
+        Park.INSUFFICIENT_FUNDS,
+    )
     assert batch.position == 3
     assert await broken_claims(engine) == set()

@@ -1,4 +1,6 @@
-"""Suite 7 of the original system: a campaign resumes when every condition holds, and not when any one is missing."""
+"""Suite 7 of the original system: a campaign resumes when every condition holds, and not when any
+one is missing.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -39,7 +41,9 @@ from tests.builders import (
 
 
 async def suspended_and_paid_again(engine: AsyncEngine) -> None:
-    """Every condition holds: no block stands, the gate is open, nothing is frozen, there is money."""
+    """Every condition holds: no block stands, the gate is open, nothing is frozen, there is
+    money.
+    """
     await onboard(engine)
     await subscribe(engine)
     await block(engine)
@@ -94,7 +98,9 @@ async def test_whatever_the_subscription_is_it_resumes_exactly_where_a_debit_pas
 
 
 @pytest.mark.parametrize("reason", sorted(set(Park) - PASSES_BY_ITSELF))
-async def test_it_does_not_resume_what_twilio_s_refusals_stopped(engine: AsyncEngine, reason: Park) -> None:
+async def test_it_does_not_resume_what_twilio_s_refusals_stopped(
+    engine: AsyncEngine, reason: Park
+) -> None:
     await suspended_and_paid_again(engine)
     sending = await campaign(engine)
     await change_campaign(engine, sending, CampaignStatus.PARKED, by="tollgate", reason=reason)
@@ -104,7 +110,9 @@ async def test_it_does_not_resume_what_twilio_s_refusals_stopped(engine: AsyncEn
 
 async def blocked(engine: AsyncEngine) -> None:
     await block(engine, kind=Block.DISPUTE)
-    await run(engine, "UPDATE wallets SET gate_open = true")  # so that the block alone is what is missing
+    await run(
+        engine, "UPDATE wallets SET gate_open = true"
+    )  # so that the block alone is what is missing
 
 
 async def gate_shut(engine: AsyncEngine) -> None:
@@ -141,8 +149,12 @@ async def test_it_does_not_resume_when_one_condition_is_missing(
     assert (await campaign_now(engine, sending)).status is CampaignStatus.PARKED
 
 
-@pytest.mark.parametrize("status", [CampaignStatus.PAUSED, CampaignStatus.DRAFT, CampaignStatus.COMPLETED])
-async def test_it_does_not_resume_one_that_a_person_paused(engine: AsyncEngine, status: CampaignStatus) -> None:
+@pytest.mark.parametrize(
+    "status", [CampaignStatus.PAUSED, CampaignStatus.DRAFT, CampaignStatus.COMPLETED]
+)
+async def test_it_does_not_resume_one_that_a_person_paused(
+    engine: AsyncEngine, status: CampaignStatus
+) -> None:
     await suspended_and_paid_again(engine)
     sending = await campaign(engine)
     reason = "asked" if status is CampaignStatus.PAUSED else ""

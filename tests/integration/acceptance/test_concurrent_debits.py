@@ -8,10 +8,14 @@ from domain.wallet.ledger import Debited, InsufficientFunds, debit
 from tests.builders import balance, broken_claims, onboard, post_one, usd
 
 
-async def test_concurrent_debits_of_the_same_wallet_take_what_it_has_and_no_more(engine: AsyncEngine) -> None:
+async def test_concurrent_debits_of_the_same_wallet_take_what_it_has_and_no_more(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="10.00")
 
-    outcomes = await asyncio.gather(*(post_one(engine, debit(f"d{n}", usd("1"))) for n in range(25)))
+    outcomes = await asyncio.gather(
+        *(post_one(engine, debit(f"d{n}", usd("1"))) for n in range(25))
+    )
 
     assert sum(isinstance(one, Debited) for one in outcomes) == 10
     assert sum(isinstance(one, InsufficientFunds) for one in outcomes) == 15
@@ -19,13 +23,19 @@ async def test_concurrent_debits_of_the_same_wallet_take_what_it_has_and_no_more
     assert await broken_claims(engine) == set()
 
 
-async def test_concurrent_debits_across_wallets_leave_each_its_own_balance(engine: AsyncEngine) -> None:
+async def test_concurrent_debits_across_wallets_leave_each_its_own_balance(
+    engine: AsyncEngine,
+) -> None:
     names = [f"o{n}" for n in range(5)]
     for place, name in enumerate(names, start=1):
         await onboard(engine, name, balance=f"{place}.00")
 
     await asyncio.gather(
-        *(post_one(engine, debit(f"d{n}", usd("0.50")), organization_id=name) for n in range(4) for name in names)
+        *(
+            post_one(engine, debit(f"d{n}", usd("0.50")), organization_id=name)
+            for n in range(4)
+            for name in names
+        )
     )
 
     left = [await balance(engine, name) for name in names]

@@ -4,11 +4,24 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.wallet.ledger import Debited, Frozen, debit
-from tests.builders import balance, begin_window, campaign, freeze, onboard, post_one, reserve, unfreeze, usd, wallet
+from tests.builders import (
+    balance,
+    begin_window,
+    campaign,
+    freeze,
+    onboard,
+    post_one,
+    reserve,
+    unfreeze,
+    usd,
+    wallet,
+)
 
 
 @pytest.mark.parametrize("by_operator", [True, False])
-async def test_a_debit_of_a_frozen_wallet_is_refused(engine: AsyncEngine, by_operator: bool) -> None:
+async def test_a_debit_of_a_frozen_wallet_is_refused(
+    engine: AsyncEngine, by_operator: bool
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending, limit=1)

@@ -1,4 +1,6 @@
-"""Suite 8 of the original system: a second provider can be added without touching what is above the adapters."""
+"""Suite 8 of the original system: a second provider can be added without touching what is above the
+adapters.
+"""
 
 import ast
 import inspect
@@ -13,7 +15,9 @@ from providers.stripe import Stripe
 
 ROOT = Path(__file__).parent.parent.parent.parent
 NEUTRAL = [
-    path for package in ("domain", "db", "activities", "workflows") for path in sorted((ROOT / package).rglob("*.py"))
+    path
+    for package in ("domain", "db", "activities", "workflows")
+    for path in sorted((ROOT / package).rglob("*.py"))
 ]
 WORDS = re.compile(
     r"BILLING\.|PAYMENT\.(SALE|CAPTURE)|CUSTOMER\.DISPUTE|CHECKOUT\.|APPROVAL_PENDING|CANCELLED|REACTIVATE|billing_info"
@@ -23,13 +27,17 @@ WORDS = re.compile(
 
 
 def adapters() -> list[type[BillingProvider]]:
-    """The type checker is the judge: this is an error where an adapter does not meet the protocol."""
+    """The type checker is the judge: this is an error where an adapter does not meet the
+    protocol.
+    """
     return [PayPal, Stripe]
 
 
 @pytest.mark.parametrize("adapter", adapters())
 def test_the_adapter_meets_the_protocol(adapter: type[BillingProvider]) -> None:
-    asked = {name: member for name, member in vars(BillingProvider).items() if inspect.isfunction(member)}
+    asked = {
+        name: member for name, member in vars(BillingProvider).items() if inspect.isfunction(member)
+    }
     public = {name: member for name, member in asked.items() if not name.startswith("_")}
 
     assert "get_subscription" in public
@@ -43,7 +51,11 @@ def test_nothing_above_the_adapters_speaks_a_providers_words(path: Path) -> None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             assert not WORDS.search(node.value), f"line {node.lineno}: {node.value[:80]}"
         if isinstance(node, ast.ImportFrom):
-            assert not (node.module or "").startswith(("providers.paypal", "providers.stripe")), f"line {node.lineno}"
+            assert not (node.module or "").startswith(("providers.paypal", "providers.stripe")), (
+                f"line {node.lineno}"
+            )
         if isinstance(node, ast.Import):
             named = [name.name for name in node.names]
-            assert not any(one.startswith(("providers.paypal", "providers.stripe")) for one in named), node.lineno
+            assert not any(
+                one.startswith(("providers.paypal", "providers.stripe")) for one in named
+            ), node.lineno

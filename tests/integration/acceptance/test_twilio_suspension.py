@@ -1,4 +1,6 @@
-"""Suite 3 of the original system: the subaccount is suspended and reactivated at Twilio, and read back."""
+"""Suite 3 of the original system: the subaccount is suspended and reactivated at Twilio, and read
+back.
+"""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import ActivityEnvironment
@@ -25,7 +27,10 @@ from tests.builders import (
     wallet,
 )
 
-FIRST, SECOND = Step(organization_id=ORGANIZATION, epoch=1), Step(organization_id=ORGANIZATION, epoch=2)
+FIRST, SECOND = (
+    Step(organization_id=ORGANIZATION, epoch=1),
+    Step(organization_id=ORGANIZATION, epoch=2),
+)
 
 
 async def suspended(enforcement: Enforcement) -> None:
@@ -37,7 +42,11 @@ async def suspended(enforcement: Enforcement) -> None:
 
 def message(account_sid: str) -> OutboundMessage:
     return OutboundMessage(
-        account_sid=account_sid, sender="+15005550006", to="+14155550100", body="hello", status_callback=""
+        account_sid=account_sid,
+        sender="+15005550006",
+        to="+14155550100",
+        body="hello",
+        status_callback="",
     )
 
 
@@ -60,7 +69,11 @@ async def test_a_suspended_organization_is_suspended_at_twilio_and_read_back(
     assert (await twilio.get_account(account.sid)).status is AccountStatus.SUSPENDED
     assert isinstance(await twilio.send(message(account.sid)), Refused)
     assert await post_one(engine, debit("d", usd("1"))) == Suspended()
-    assert await receipt_lines(engine) == ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
+    assert await receipt_lines(engine) == [
+        "suspend_twilio_subaccount",
+        "freeze_wallet",
+        "pause_campaigns",
+    ]
     assert not (await standing(engine)).behind
     assert set(await statuses(engine, sending)) == {"pending"}
     assert await broken_claims(engine) == set()

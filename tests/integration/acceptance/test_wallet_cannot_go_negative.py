@@ -31,7 +31,16 @@ async def test_rounding_never_takes_a_balance_below_zero(engine: AsyncEngine) ->
     third = usd("0.033333")
 
     outcomes = await post(engine, *(debit(f"d{n}", third) for n in range(4)))
-    last = await post(engine, debit("rest", usd("0.000001")), debit("nothing left", usd("0.000001")))
+    last = await post(
+        engine, debit("rest", usd("0.000001")), debit("nothing left", usd("0.000001"))
+    )
 
-    assert [isinstance(one, Debited) for one in outcomes + last] == [True, True, True, False, True, False]
+    assert [isinstance(one, Debited) for one in outcomes + last] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert await balance(engine) == usd("0")

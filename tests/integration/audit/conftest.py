@@ -1,4 +1,6 @@
-"""A database that the tests of one module share: each looks at it, or breaks it in a transaction of its own."""
+"""A database that the tests of one module share: each looks at it, or breaks it in a transaction of
+its own.
+"""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,7 +15,9 @@ from tests.conftest import fresh_database
 
 
 @pytest_asyncio.fixture(scope="module")
-async def module_engine(postgres: Postgres, request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
+async def module_engine(
+    postgres: Postgres, request: pytest.FixtureRequest
+) -> AsyncIterator[AsyncEngine]:
     name = request.node.path.stem
     with fresh_database(postgres, f"test_{os.getpid()}_{name}") as url:
         engine = database.create_engine(url, pool_size=5, application_name="tests")

@@ -1,4 +1,6 @@
-"""A database that has lived through everything that `certify` looks at: what its tests start from."""
+"""A database that has lived through everything that `certify` looks at: what its tests start
+from.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +13,14 @@ from db.campaigns import resends, unpaid_sends
 from db.campaigns.send_results import Reply
 from db.inbox import deliveries, parking
 from db.wallet import holds, seals
-from domain.billing.events import EventKind, MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
+from domain.billing.events import (
+    EventKind,
+    MoneyObject,
+    MoneyReference,
+    Payment,
+    PaymentStatus,
+    Reversal,
+)
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
@@ -61,12 +70,16 @@ async def topped_up(
     )
     for _ in range(2):
         async with engine.begin() as conn:
-            booked = await payments.book_topup(conn, organization_id, Provider.PAYPAL, paid, now=NOON)
+            booked = await payments.book_topup(
+                conn, organization_id, Provider.PAYPAL, paid, now=NOON
+            )
             assert isinstance(booked, Credited)
 
 
 async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> None:
-    """A dispute that was won, a refund recovered from the next top-up, and one that is still owed."""
+    """A dispute that was won, a refund recovered from the next top-up, and one that is still
+    owed.
+    """
     await onboard(engine, organization_id, balance="0")
     for id_ in ("CAP-2", "CAP-3"):
         await topped_up(engine, id_, "5", organization_id)
@@ -134,7 +147,9 @@ async def set_aside(engine: AsyncEngine) -> None:
         await holds.expire(conn, ORGANIZATION, now=NOON + timedelta(minutes=2))
 
 
-async def told_of(engine: AsyncEngine, money: MoneyReference, subscription_id: str | None = SUBSCRIPTION) -> None:
+async def told_of(
+    engine: AsyncEngine, money: MoneyReference, subscription_id: str | None = SUBSCRIPTION
+) -> None:
     """A webhook told of a payment, and the lifecycle has acted on it."""
     heard = event(
         None,
@@ -154,16 +169,25 @@ async def told_of(engine: AsyncEngine, money: MoneyReference, subscription_id: s
 async def paid_for(engine: AsyncEngine) -> None:
     """A top-up and a subscription's payment, each told of by a webhook."""
     await topped_up(engine)
-    await told_of(engine, MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"), subscription_id=None)
+    await told_of(
+        engine, MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"), subscription_id=None
+    )
     sale = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
-    paid = Payment(reference=sale, status=PaymentStatus.COMPLETED, amount=usd("49"), subscription_id=SUBSCRIPTION)
+    paid = Payment(
+        reference=sale,
+        status=PaymentStatus.COMPLETED,
+        amount=usd("49"),
+        subscription_id=SUBSCRIPTION,
+    )
     async with engine.begin() as conn:
         await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
     await told_of(engine, sale)
 
 
 async def waiting(engine: AsyncEngine) -> None:
-    """Money of webhooks that is not settled yet, an event of nobody, and two checkouts, of which one is paid."""
+    """Money of webhooks that is not settled yet, an event of nobody, and two checkouts, of which
+    one is paid.
+    """
     for kind, money_kind, id_ in (
         (EventKind.DISPUTE_CLOSED, MoneyObject.DISPUTE, "D-8"),
         (EventKind.REFUNDED, MoneyObject.REFUND, "R-8"),
@@ -172,12 +196,24 @@ async def waiting(engine: AsyncEngine) -> None:
     ):
         money = MoneyReference(kind=money_kind, id=id_)
         await receive(
-            engine, event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None, custom_id="owing")
+            engine,
+            event(
+                None,
+                kind=kind,
+                id_=f"WH-{id_}",
+                money=money,
+                subscription_id=None,
+                custom_id="owing",
+            ),
         )
     await receive(engine, event(id_="I-NOBODY", subscription_id="I-NOBODY"))
     await onboard(engine, "checking-out", balance="0")
     made = TopUpCheckout(
-        organization_id="checking-out", provider=Provider.PAYPAL, checkout_id="CS-1", url="", amount=usd("5")
+        organization_id="checking-out",
+        provider=Provider.PAYPAL,
+        checkout_id="CS-1",
+        url="",
+        amount=usd("5"),
     )
     async with engine.begin() as conn:
         await topups.add(conn, made, "CS-1")
@@ -199,8 +235,8 @@ async def waiting(engine: AsyncEngine) -> None:
 
 
 async def sent_once_more(engine: AsyncEngine) -> None:
-    """One that failed and was refunded; one that was sent after its refund, and charged for; and one that was given up
-    and, by an operator's word, sent once more.
+    """One that failed and was refunded; one that was sent after its refund, and charged for; and
+    one that was given up and, by an operator's word, sent once more.
     """
     failed = await send_one(engine, "failed")
     await settle_replies(engine, accepted(failed))
@@ -220,11 +256,15 @@ async def sent_once_more(engine: AsyncEngine) -> None:
 
 
 async def live(engine: AsyncEngine) -> None:
-    """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one rests suspended."""
+    """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one
+    rests suspended.
+    """
     await onboard(engine)
     await subscribe(engine)
     await paid_for(engine)
-    await post(engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("a:b:c", usd("0.50")))
+    await post(
+        engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("a:b:c", usd("0.50"))
+    )
     await set_aside(engine)
     sending = await campaign(engine, messages=8)
     first, second, third, fourth = await hand_over(engine, sending, limit=4)

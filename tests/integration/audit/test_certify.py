@@ -1,4 +1,6 @@
-"""`certify` holds on a database that has lived through everything, and each check goes red when its claim is broken."""
+"""`certify` holds on a database that has lived through everything, and each check goes red when its
+claim is broken.
+"""
 
 import pytest
 import pytest_asyncio
@@ -38,7 +40,9 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
     return module_engine
 
 
-async def test_it_holds_on_a_database_that_has_lived_through_everything(lived_in: AsyncEngine) -> None:
+async def test_it_holds_on_a_database_that_has_lived_through_everything(
+    lived_in: AsyncEngine,
+) -> None:
     async with lived_in.connect() as conn:
         findings = await certify.certify(conn)
 
@@ -79,7 +83,10 @@ TAMPERINGS = [
             " UPDATE wallets SET balance_micros = -1 WHERE organization_id = 'resting'"
         ),
     ),
-    (ADD_UP, "UPDATE wallets SET balance_micros = balance_micros + 1 WHERE organization_id = 'acme'"),
+    (
+        ADD_UP,
+        "UPDATE wallets SET balance_micros = balance_micros + 1 WHERE organization_id = 'acme'",
+    ),
     (ADD_UP, "UPDATE wallets SET entries = entries + 1 WHERE organization_id = 'acme'"),
     (ADD_UP, "DELETE FROM ledger_entries WHERE organization_id = 'resting'"),
     (SET_ASIDE, "UPDATE wallets SET held_micros = held_micros + 1 WHERE organization_id = 'acme'"),
@@ -99,7 +106,10 @@ TAMPERINGS = [
         ),
     ),
     (FOLLOW, "UPDATE ledger_entries SET seq = 1000 WHERE organization_id = 'resting'"),
-    (TAKEN, "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1"),
+    (
+        TAKEN,
+        "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1",
+    ),
     (TAKEN, "UPDATE messages SET price_micros = 2 * price_micros WHERE idempotency_key = 'k1'"),
     (TAKEN, "UPDATE messages SET sending_at = '2000-01-01' WHERE idempotency_key = 'k1'"),
     (
@@ -184,14 +194,18 @@ TAMPERINGS = [
     ),
     (
         "debits booked while the suspension had frozen the wallet",
-        "DELETE FROM gate_changes WHERE change = 'shut' AND organization_id = 'resting';" + slipped_in("resting"),
+        "DELETE FROM gate_changes WHERE change = 'shut' AND organization_id = 'resting';"
+        + slipped_in("resting"),
     ),
     (
         "debits booked while an operator had frozen the wallet",
         "DELETE FROM gate_changes WHERE change = 'unfrozen_by_operator'",
     ),
     (REVERSED, "UPDATE reversals SET taken_micros = taken_micros - 1 WHERE object_id = 'R-2'"),
-    (REVERSED, "UPDATE reversals SET recovered_micros = recovered_micros - 1 WHERE object_id = 'R-2'"),
+    (
+        REVERSED,
+        "UPDATE reversals SET recovered_micros = recovered_micros - 1 WHERE object_id = 'R-2'",
+    ),
     (REVERSED, "UPDATE reversals SET returned_at = NULL WHERE object_id = 'D-1'"),
     (UNEXPLAINED, slipped_in("acme", "reversal")),
     (UNEXPLAINED, "UPDATE reversals SET recoveries = recoveries + 1 WHERE recoveries > 0"),
@@ -199,7 +213,10 @@ TAMPERINGS = [
         TOO_MUCH,
         "UPDATE reversals SET told_micros = 6000000, amount_micros = 6000000 WHERE object_id = 'R-3'",
     ),
-    (PAID_BACK, "UPDATE payments SET kind = 'returned', reference_id = NULL WHERE object_id = 'CAP-1'"),
+    (
+        PAID_BACK,
+        "UPDATE payments SET kind = 'returned', reference_id = NULL WHERE object_id = 'CAP-1'",
+    ),
     (REVERSED, "UPDATE reversals SET returned_at = clock_timestamp() WHERE object_id = 'R-2'"),
     (REVERSED, "UPDATE reversals SET object_id = 'R-9' WHERE object_id = 'R-2'"),
     (
@@ -208,7 +225,10 @@ TAMPERINGS = [
     ),
     (REVERSED, "UPDATE ledger_entries SET reference_id = 'x' WHERE reference_id LIKE 'returned:%'"),
     (OWING, "DELETE FROM blocks WHERE reference = 'receivable'"),
-    (OWING, "UPDATE reversals SET waived_micros = amount_micros - taken_micros WHERE object_id = 'R-3'"),
+    (
+        OWING,
+        "UPDATE reversals SET waived_micros = amount_micros - taken_micros WHERE object_id = 'R-3'",
+    ),
     (
         GATE_OPEN,
         (
@@ -227,13 +247,19 @@ TAMPERINGS = [
 
 
 def test_every_check_has_a_tampering_that_it_must_find() -> None:
-    assert {claim for claim, _ in (*TAMPERINGS, *test_certify_tampered.TAMPERINGS)} == {check.claim for check in CHECKS}
+    assert {claim for claim, _ in (*TAMPERINGS, *test_certify_tampered.TAMPERINGS)} == {
+        check.claim for check in CHECKS
+    }
 
 
 @pytest.mark.parametrize(("claim", "tampering"), TAMPERINGS)
-async def test_each_check_goes_red_when_its_claim_is_broken(lived_in: AsyncEngine, claim: str, tampering: str) -> None:
+async def test_each_check_goes_red_when_its_claim_is_broken(
+    lived_in: AsyncEngine, claim: str, tampering: str
+) -> None:
     async with lived_in.connect() as conn:  # never committed
-        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        await conn.execute(
+            text("SET LOCAL session_replication_role = replica")
+        )  # no trigger, no foreign key
         for statement in tampering.split(";"):
             await conn.execute(text(statement))
         findings = await certify.certify(conn)
@@ -250,7 +276,9 @@ async def test_each_check_goes_red_when_its_claim_is_broken(lived_in: AsyncEngin
         "message:01a206b4-db4a-7aa7-bfc6-436b01a868c2:99999999999999999999",
     ],
 )
-async def test_references_of_the_host_application_do_not_disturb_it(engine: AsyncEngine, reference: str) -> None:
+async def test_references_of_the_host_application_do_not_disturb_it(
+    engine: AsyncEngine, reference: str
+) -> None:
     await onboard(engine)
     await post(engine, debit(reference, usd("1")))
     for key in ("one", "two", "three"):

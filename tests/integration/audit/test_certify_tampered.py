@@ -1,4 +1,6 @@
-"""What somebody with a superuser's SQL changes so that sums still agree: `certify` sees that, too."""
+"""What somebody with a superuser's SQL changes so that sums still agree: `certify` sees that,
+too.
+"""
 
 import pytest
 import pytest_asyncio
@@ -13,7 +15,9 @@ from tests.integration.audit.story import live
 
 REFUNDS = "refunds of no earlier debit, or of more than it took"
 UNEXPLAINED_CREDIT = "credits for payments, or for what was given back, that nothing was noted of"
-REVERSAL_NOT_BOOKED = "refunds and disputes that a webhook told of, that were settled and are not booked"
+REVERSAL_NOT_BOOKED = (
+    "refunds and disputes that a webhook told of, that were settled and are not booked"
+)
 SETTLED_UNKNOWN = "webhook events that count as settled, though what they wait for is not known"
 CHECKOUT_NOT_BOOKED = "checkouts that were paid, for which there is no top-up and nobody was told"
 NOT_BOOKED = "payments that a webhook told of, that were settled and are not booked"
@@ -33,17 +37,23 @@ CLOSED = "suspensions that were closed without reading the subaccount back, or t
 FLAGS = "wallets whose gate or freezes are not what was last noted of them"
 CHANGES = "changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"
 NEVER_NOTED = "receipts whose suspension, freeze or opening was never noted of the wallet"
-SHOULD_SUSPEND = "active organizations that a block, or a subscription that is not paid, should suspend"
+SHOULD_SUSPEND = (
+    "active organizations that a block, or a subscription that is not paid, should suspend"
+)
 GONE_ROWS = "rows that refer to one that is gone"
 NEGATIVE = "wallets with a negative balance"
 LINKS = "links of the chain over all wallets that are gone, or are not what was sealed"
 CATALOGUE = "constraints, indexes, triggers and functions that are not as the migrations made them"
-COUNTED_LESS = "reversals that count for less, or for another purse, than the payment that they take back"
+COUNTED_LESS = (
+    "reversals that count for less, or for another purse, than the payment that they take back"
+)
 HOLDS = "holds that are not what was noted when they were opened and closed"
 FORGIVEN = "debts that were forgiven otherwise than it was noted"
 
 
-def booked(organization_id: str, kind: str, amount: str, reference: str, refunds: str = "NULL") -> str:
+def booked(
+    organization_id: str, kind: str, amount: str, reference: str, refunds: str = "NULL"
+) -> str:
     """An entry behind the code's back, with everything that has to agree with it."""
     return (
         "INSERT INTO ledger_entries"
@@ -78,7 +88,10 @@ TAMPERINGS = [
     (UNEXPLAINED_CREDIT, booked("acme", "credit", "5000000", "returned:paypal:D-99")),
     (UNEXPLAINED_CREDIT, booked("resting", "credit", "5000000", "returned:paypal:D-1")),
     (UNEXPLAINED_CREDIT, "DELETE FROM payments WHERE object_id = 'CAP-1'"),
-    (UNEXPLAINED_CREDIT, "UPDATE payments SET kind = 'subscription', reference_id = NULL WHERE object_id = 'CAP-1'"),
+    (
+        UNEXPLAINED_CREDIT,
+        "UPDATE payments SET kind = 'subscription', reference_id = NULL WHERE object_id = 'CAP-1'",
+    ),
     (NOT_BOOKED, "DELETE FROM payments WHERE object_id = 'SALE-1'"),
     (NOT_BOOKED, "UPDATE inbox SET money_id = 'CAP-99' WHERE money_id = 'CAP-1'"),
     (
@@ -105,7 +118,10 @@ TAMPERINGS = [
             "(SELECT 'message:' || id || ':1' FROM messages WHERE idempotency_key = 'k1')",
         ),
     ),
-    (TAKEN, "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1"),
+    (
+        TAKEN,
+        "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1",
+    ),
     (
         SENT_UNPAID,
         (
@@ -113,8 +129,14 @@ TAMPERINGS = [
             " WHERE organization_id = 'acme' AND status = 'refused' AND campaign_id IS NOT NULL"
         ),
     ),
-    (SENT_UNPAID, "UPDATE messages SET delivery_status = 'delivered' WHERE idempotency_key = 'failed'"),
-    (SENT_UNPAID, "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position = 1"),
+    (
+        SENT_UNPAID,
+        "UPDATE messages SET delivery_status = 'delivered' WHERE idempotency_key = 'failed'",
+    ),
+    (
+        SENT_UNPAID,
+        "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position = 1",
+    ),
     (
         SENT_UNPAID,
         "UPDATE messages SET status = 'lost', delivery_status = 'sent' WHERE organization_id = 'resting'",
@@ -128,14 +150,26 @@ TAMPERINGS = [
             " (SELECT 'message:' || message_id || ':' || attempt FROM attempts WHERE status = 'given_back')"
         ),
     ),
-    (SENT_SHUT, f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = 'given_back'"),
+    (
+        SENT_SHUT,
+        f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = 'given_back'",
+    ),
     (COUNTED, "DELETE FROM messages WHERE organization_id = 'resting' AND position = 3"),
     (COUNTED, "UPDATE campaigns SET total = total + 1 WHERE organization_id = 'resting'"),
     (COUNTED, "UPDATE messages SET position = position + 100 WHERE organization_id = 'resting'"),
-    (NOTED, "UPDATE campaigns SET status = 'completed', reason = '' WHERE organization_id = 'resting'"),
-    (NOTED, "DELETE FROM campaign_changes WHERE organization_id = 'resting' AND to_status = 'running'"),
+    (
+        NOTED,
+        "UPDATE campaigns SET status = 'completed', reason = '' WHERE organization_id = 'resting'",
+    ),
+    (
+        NOTED,
+        "DELETE FROM campaign_changes WHERE organization_id = 'resting' AND to_status = 'running'",
+    ),
     (NOTED, "UPDATE campaign_changes SET from_status = 'running' WHERE from_status = 'paused'"),
-    (STANDINGS, "UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'resting'"),
+    (
+        STANDINGS,
+        "UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'resting'",
+    ),
     (
         STANDINGS,
         "UPDATE standings SET status = 'suspended', blocks = '{admin}', epoch = 3 WHERE organization_id = 'acme'",
@@ -143,7 +177,10 @@ TAMPERINGS = [
     (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'resting'"),
     (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'acme' AND epoch = 1"),
     (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'acme' AND epoch = 2"),
-    (STANDINGS, "UPDATE receipts SET status = 'active' WHERE organization_id = 'acme' AND epoch = 1"),
+    (
+        STANDINGS,
+        "UPDATE receipts SET status = 'active' WHERE organization_id = 'acme' AND epoch = 1",
+    ),
     (STANDINGS, "DELETE FROM standings WHERE organization_id = 'acme'"),
     (
         SHOULD_SUSPEND,
@@ -152,7 +189,10 @@ TAMPERINGS = [
             " WHERE organization_id = 'resting'; UPDATE wallets SET gate_open = true WHERE organization_id = 'resting'"
         ),
     ),
-    (SHOULD_SUSPEND, "UPDATE subscriptions SET state = 'suspended_nonpayment' WHERE organization_id = 'acme'"),
+    (
+        SHOULD_SUSPEND,
+        "UPDATE subscriptions SET state = 'suspended_nonpayment' WHERE organization_id = 'acme'",
+    ),
     (
         SHOULD_SUSPEND,
         (
@@ -160,12 +200,27 @@ TAMPERINGS = [
             " WHERE organization_id = 'acme'"
         ),
     ),
-    (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 1"),
-    (RECEIPTS, "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 2"),
-    (RECEIPTS, "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND epoch = 2"),
-    (RECEIPTS, "UPDATE receipts SET steps = steps - 0 WHERE organization_id = 'acme' AND epoch = 2"),
+    (
+        RECEIPTS,
+        "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 1",
+    ),
+    (
+        RECEIPTS,
+        "UPDATE receipts SET finished_at = NULL WHERE organization_id = 'acme' AND epoch = 2",
+    ),
+    (
+        RECEIPTS,
+        "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND epoch = 2",
+    ),
+    (
+        RECEIPTS,
+        "UPDATE receipts SET steps = steps - 0 WHERE organization_id = 'acme' AND epoch = 2",
+    ),
     (CLOSED, "UPDATE receipts SET steps = steps - 1 WHERE organization_id = 'acme' AND epoch = 1"),
-    (CLOSED, "UPDATE receipts SET leaked_debits = NULL WHERE organization_id = 'acme' AND epoch = 1"),
+    (
+        CLOSED,
+        "UPDATE receipts SET leaked_debits = NULL WHERE organization_id = 'acme' AND epoch = 1",
+    ),
     (FLAGS, "UPDATE wallets SET gate_open = false WHERE organization_id = 'acme'"),
     (FLAGS, "UPDATE wallets SET frozen_by_suspension = false WHERE organization_id = 'resting'"),
     (FLAGS, "UPDATE wallets SET frozen_by_operator = true WHERE organization_id = 'acme'"),
@@ -189,11 +244,26 @@ TAMPERINGS = [
         ),
     ),
     (CHANGES, changed("shut", "resting", LAST.format(""), "1")),
-    (CHANGES, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change = 'frozen_by_operator'"),
-    (CHANGES, "UPDATE gate_changes SET after_seq = 1000 WHERE organization_id = 'acme' AND change = 'opened'"),
-    (CHANGES, "UPDATE gate_changes SET epoch = 7 WHERE organization_id = 'acme' AND change = 'opened'"),
-    (NEVER_NOTED, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change IN ('shut', 'opened')"),
-    (NEVER_NOTED, "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_suspension'"),
+    (
+        CHANGES,
+        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change = 'frozen_by_operator'",
+    ),
+    (
+        CHANGES,
+        "UPDATE gate_changes SET after_seq = 1000 WHERE organization_id = 'acme' AND change = 'opened'",
+    ),
+    (
+        CHANGES,
+        "UPDATE gate_changes SET epoch = 7 WHERE organization_id = 'acme' AND change = 'opened'",
+    ),
+    (
+        NEVER_NOTED,
+        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change IN ('shut', 'opened')",
+    ),
+    (
+        NEVER_NOTED,
+        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_suspension'",
+    ),
     (GONE_ROWS, "DELETE FROM organizations WHERE id = 'resting'"),
     (GONE_ROWS, "DELETE FROM standings WHERE organization_id = 'resting'"),
     (GONE_ROWS, "DELETE FROM campaigns WHERE organization_id = 'resting'"),
@@ -210,7 +280,10 @@ TAMPERINGS = [
 
 
 TAMPERINGS += [
-    (COUNTED_LESS, "UPDATE reversals SET amount_micros = 0, waived_micros = 0 WHERE object_id = 'R-6'"),
+    (
+        COUNTED_LESS,
+        "UPDATE reversals SET amount_micros = 0, waived_micros = 0 WHERE object_id = 'R-6'",
+    ),
     (
         COUNTED_LESS,
         "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = 'R-6'",
@@ -219,8 +292,14 @@ TAMPERINGS += [
     (CATALOGUE, "ALTER TABLE unpaid_sends SET UNLOGGED"),
     (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'R-7'"),
     (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'R-6'"),
-    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET payment_id = NULL, outcome = '' WHERE money_id = 'R-7'"),
-    (REVERSAL_NOT_BOOKED, "UPDATE inbox SET money_id = 'R-99', outcome = 'booked as R-99' WHERE money_id = 'R-6'"),
+    (
+        REVERSAL_NOT_BOOKED,
+        "UPDATE inbox SET payment_id = NULL, outcome = '' WHERE money_id = 'R-7'",
+    ),
+    (
+        REVERSAL_NOT_BOOKED,
+        "UPDATE inbox SET money_id = 'R-99', outcome = 'booked as R-99' WHERE money_id = 'R-6'",
+    ),
     (REVERSAL_NOT_BOOKED, "DELETE FROM reversals WHERE object_id = 'D-1'"),
     (REVERSAL_NOT_BOOKED, "UPDATE inbox SET outcome = '' WHERE money_id = 'D-7'"),
     (REVERSAL_NOT_BOOKED, settled("D-8")),
@@ -229,11 +308,17 @@ TAMPERINGS += [
     (NOT_BOOKED, settled("SALE-8")),
     (NOT_BOOKED, "UPDATE inbox SET outcome = 'booked as CAP-99' WHERE money_id = 'CS-1'"),
     (SETTLED_UNKNOWN, settled("I-NOBODY", "event_id")),
-    (CHECKOUT_NOT_BOOKED, "UPDATE topups SET status = 'paid', settled_at = clock_timestamp() WHERE status = 'open'"),
+    (
+        CHECKOUT_NOT_BOOKED,
+        "UPDATE topups SET status = 'paid', settled_at = clock_timestamp() WHERE status = 'open'",
+    ),
     (SENT_UNPAID, "DELETE FROM unpaid_sends"),
     (CHARGED, "DELETE FROM unpaid_sends"),
     (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
-    (CHARGED, "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE 'charge:message:%'"),
+    (
+        CHARGED,
+        "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE 'charge:message:%'",
+    ),
     (CHARGED, "UPDATE unpaid_sends SET attempt = attempt + 1"),
     (
         PAID,  # a message that is paid for, so that it can be charged again
@@ -266,10 +351,15 @@ TAMPERINGS += [
     (CATALOGUE, "ALTER TABLE ledger_entries ALTER COLUMN amount_micros DROP NOT NULL"),
     (CATALOGUE, "ALTER TABLE ledger_entries ALTER COLUMN created_at DROP DEFAULT"),
     (CATALOGUE, "DROP INDEX ledger_entries_refunds_once_idx"),
-    (CATALOGUE, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'subscriptions_one_current_idx'::regclass"),
     (
         CATALOGUE,
-        ("CREATE OR REPLACE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"),
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'subscriptions_one_current_idx'::regclass",
+    ),
+    (
+        CATALOGUE,
+        (
+            "CREATE OR REPLACE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"
+        ),
     ),
     (
         CATALOGUE,
@@ -294,7 +384,10 @@ TAMPERINGS += [
         LINKS,  # an operator's freeze that was lifted, as if it had never been
         "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_operator'",
     ),
-    (LINKS, "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND change = 'shut'"),
+    (
+        LINKS,
+        "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND change = 'shut'",
+    ),
     (LINKS, "UPDATE money_changes SET by = 'somebody else' WHERE change = 'hold_opened'"),
     (
         HOLDS,  # let go of with what it held
@@ -337,11 +430,16 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
 
 
 @pytest.mark.parametrize(("claim", "tampering"), TAMPERINGS)
-async def test_what_was_tampered_with_is_found(lived_in: AsyncEngine, claim: str, tampering: str) -> None:
+async def test_what_was_tampered_with_is_found(
+    lived_in: AsyncEngine, claim: str, tampering: str
+) -> None:
     async with lived_in.connect() as conn:  # never committed
-        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        await conn.execute(
+            text("SET LOCAL session_replication_role = replica")
+        )  # no trigger, no foreign key
         changed_rows = [
-            (await conn.execute(text(statement.replace(":", r"\:")))).rowcount for statement in tampering.split(";")
+            (await conn.execute(text(statement.replace(":", r"\:")))).rowcount
+            for statement in tampering.split(";")
         ]
         findings = await certify.certify(conn)
 
@@ -352,7 +450,9 @@ async def test_what_was_tampered_with_is_found(lived_in: AsyncEngine, claim: str
 async def test_what_is_sealed_anew_after_a_change_is_found_too(lived_in: AsyncEngine) -> None:
     async with lived_in.connect() as conn:
         await conn.execute(text("SET LOCAL session_replication_role = replica"))
-        await conn.execute(text("UPDATE ledger_entries SET description = 'x' WHERE reference_id = 'd'"))
+        await conn.execute(
+            text("UPDATE ledger_entries SET description = 'x' WHERE reference_id = 'd'")
+        )
         await conn.execute(text("DELETE FROM ledger_seals WHERE organization_id = 'acme'"))
         await wallets.post(conn, "acme", [credit("next", usd("1"))])
         assert await seals.seal(conn)

@@ -35,7 +35,9 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
     await onboard(module_engine)
     await onboard(module_engine, "other")
     await subscribe(module_engine)
-    await post(module_engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("d2", usd("1")))
+    await post(
+        module_engine, debit("d", usd("1")), refund("r", "d", usd("1")), debit("d2", usd("1"))
+    )
     await send(module_engine, await campaign(module_engine))
     await send_one(module_engine)
     hold = Hold(reference_id="h", amount=usd("1"), expires_at=NOON + timedelta(days=1))
@@ -65,7 +67,9 @@ async def try_to(engine: AsyncEngine, statements: str) -> None:
         "TRUNCATE organizations CASCADE",
     ],
 )
-async def test_history_can_only_be_added_to(lived_in: AsyncEngine, table: str, statement: str) -> None:
+async def test_history_can_only_be_added_to(
+    lived_in: AsyncEngine, table: str, statement: str
+) -> None:
     assert await number(lived_in, f"SELECT count(*) FROM {table}") > 0
 
     with pytest.raises(IntegrityError, match=r"append-only|refused"):
@@ -88,14 +92,27 @@ NEW_INBOX = (
 
 
 def entry(
-    *, seq: int = 99, kind: str = "credit", amount: int = 1, after: int = 1, reference: str = "new", refunds: str = ""
+    *,
+    seq: int = 99,
+    kind: str = "credit",
+    amount: int = 1,
+    after: int = 1,
+    reference: str = "new",
+    refunds: str = "",
 ) -> str:
     named = f"'{refunds}'" if refunds else "NULL"
-    return NEW_ENTRY.format(seq=seq, kind=kind, amount=amount, after=after, reference=reference, refunds=named)
+    return NEW_ENTRY.format(
+        seq=seq, kind=kind, amount=amount, after=after, reference=reference, refunds=named
+    )
 
 
 def message(
-    *, body: str = "'b'", segments: int = 1, price: int = 1, status: str = "sending", key: str = "'new'"
+    *,
+    body: str = "'b'",
+    segments: int = 1,
+    price: int = 1,
+    status: str = "sending",
+    key: str = "'new'",
 ) -> str:
     return NEW_MESSAGE.format(body=body, segments=segments, price=price, status=status, key=key)
 
@@ -131,9 +148,15 @@ def reversal(
 
 
 def delivery(
-    *, provider: str = "paypal", event: str = "e1", transmission: str = "t1", status: str = "unhandled"
+    *,
+    provider: str = "paypal",
+    event: str = "e1",
+    transmission: str = "t1",
+    status: str = "unhandled",
 ) -> str:
-    return NEW_INBOX.format(provider=provider, event=event, transmission=transmission, status=status)
+    return NEW_INBOX.format(
+        provider=provider, event=event, transmission=transmission, status=status
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,11 +194,20 @@ def delivery(
         (message(key="'k1'"), "messages_organization_id_idempotency_key_key"),
         (message(body="NULL"), "messages_body_check"),
         (message(key="NULL"), "messages_key_check"),
-        ("UPDATE messages SET campaign_id = NULL WHERE position = 1", "messages_body_check|messages_position_check"),
+        (
+            "UPDATE messages SET campaign_id = NULL WHERE position = 1",
+            "messages_body_check|messages_position_check",
+        ),
         ("UPDATE messages SET provider_sid = 'SM1'", "messages_organization_id_provider_sid_key"),
         ("UPDATE standings SET applied_epoch = epoch + 1", "standings_applied_check"),
-        ("UPDATE standings SET status = 'active' WHERE organization_id = 'acme'", "standings_blocked_check"),
-        ("UPDATE standings SET blocks = '{}' WHERE organization_id = 'acme'", "standings_blocked_check"),
+        (
+            "UPDATE standings SET status = 'active' WHERE organization_id = 'acme'",
+            "standings_blocked_check",
+        ),
+        (
+            "UPDATE standings SET blocks = '{}' WHERE organization_id = 'acme'",
+            "standings_blocked_check",
+        ),
         ("UPDATE standings SET status = 'maybe'", "standings_status_check"),
         ("UPDATE campaigns SET status = 'parked'", "campaigns_reason_check"),
         ("UPDATE campaigns SET status = 'running', reason = 'why'", "campaigns_reason_check"),
@@ -196,7 +228,10 @@ def delivery(
         ("UPDATE organizations SET currency = 'usd'", "organizations_currency_check"),
         ("UPDATE organizations SET price_per_segment_micros = 0", "organizations_price_check"),
         ("UPDATE organizations SET grace_seconds = -1", "organizations_grace_check"),
-        ("UPDATE organizations SET twilio_account_sid = 'AC1'", "organizations_twilio_account_sid_key"),
+        (
+            "UPDATE organizations SET twilio_account_sid = 'AC1'",
+            "organizations_twilio_account_sid_key",
+        ),
         (
             "INSERT INTO blocks (organization_id, kind, reason, placed_by) VALUES ('acme', 'nonpayment', 'r', 'b')",
             "blocks_kind_check",

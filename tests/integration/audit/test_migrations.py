@@ -36,7 +36,9 @@ def test_going_down_leaves_nothing_and_coming_up_again_leaves_the_same(database_
     with engine.begin() as connection:
         command.downgrade(database.alembic_config(database_url, connection), "base")
         left = inspect(connection).get_table_names()
-        functions = connection.execute(text("SELECT count(*) FROM pg_proc WHERE proname = 'refuse_changes'")).scalar()
+        functions = connection.execute(
+            text("SELECT count(*) FROM pg_proc WHERE proname = 'refuse_changes'")
+        ).scalar()
     database.migrate(database_url)
     with engine.connect() as connection:
         after = catalogue(connection)
@@ -70,7 +72,9 @@ def test_certify_knows_what_the_migrations_make(database_url: str) -> None:
         made = db.audit.catalogue.written(connection)
     engine.dispose()
 
-    assert made == db.audit.catalogue.FILE.read_text(encoding="utf-8"), "run python -m tools.catalogue"
+    assert made == db.audit.catalogue.FILE.read_text(encoding="utf-8"), (
+        "run python -m tools.catalogue"
+    )
 
 
 def test_every_append_only_table_has_its_trigger(database_url: str) -> None:

@@ -1,4 +1,6 @@
-"""A period that was paid for ends early only if what paid for it was paid back, whatever else was paid in it."""
+"""A period that was paid for ends early only if what paid for it was paid back, whatever else was
+paid in it.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -65,21 +67,27 @@ async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
     await onboard(engine)
     await subscribe(engine, told=TOLD)
     await pay(engine, "BEFORE", "49", NOON - MONTH + timedelta(minutes=4))
-    await pay(engine, "OWN", "49", NOON - timedelta(hours=8))  # PayPal rounds the period's beginning
+    await pay(
+        engine, "OWN", "49", NOON - timedelta(hours=8)
+    )  # PayPal rounds the period's beginning
     await pay(engine, "EXTRA", "5", NOON + 9 * DAY)
     now = NOON + 10 * DAY
     await confirm(engine, replace(TOLD, as_of=NOON + 9 * DAY, paid_at=NOON + 9 * DAY), now=now)
 
     for id_, amount in back.items():
         await pay_back(engine, id_, amount)
-    await confirm(engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + 9 * DAY), now=now)
+    await confirm(
+        engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + 9 * DAY), now=now
+    )
 
     decided = await standing(engine)
     assert decided.status is (Status.ACTIVE if served else Status.SUSPENDED)
     assert decided.deadline == (NOON + MONTH if served else None)
 
 
-@pytest.mark.parametrize(("back", "served"), [({"FIRST"}, True), ({"SECOND"}, True), ({"FIRST", "SECOND"}, False)])
+@pytest.mark.parametrize(
+    ("back", "served"), [({"FIRST"}, True), ({"SECOND"}, True), ({"FIRST", "SECOND"}, False)]
+)
 async def test_of_two_payments_for_one_period_one_may_be_paid_back(
     engine: AsyncEngine, back: set[str], served: bool
 ) -> None:
@@ -91,7 +99,9 @@ async def test_of_two_payments_for_one_period_one_may_be_paid_back(
     for id_ in sorted(back):
         await pay_back(engine, id_, "49")
     now = NOON + 2 * DAY
-    await confirm(engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + DAY), now=now)
+    await confirm(
+        engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + DAY), now=now
+    )
 
     assert (await standing(engine)).status is (Status.ACTIVE if served else Status.SUSPENDED)
 

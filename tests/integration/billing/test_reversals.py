@@ -1,4 +1,6 @@
-"""What payers get back: taken from the wallet once, never below zero, and the rest is owed and recovered first."""
+"""What payers get back: taken from the wallet once, never below zero, and the rest is owed and
+recovered first.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -64,7 +66,9 @@ def capture(amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CA
     )
 
 
-async def pay(engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE) -> None:
+async def pay(
+    engine: AsyncEngine, amount: str, id_: str = "CAP", *, kind: MoneyObject = MoneyObject.CAPTURE
+) -> None:
     paid = capture(amount, id_, kind=kind)
     if kind is MoneyObject.SALE:
         async with engine.begin() as conn:
@@ -83,7 +87,9 @@ async def take_back(
     what: str = "refund",
     organization_id: str = ORGANIZATION,
 ) -> Outcome:
-    told = Reversal(id=id_, what=what, payment_id=of, amount=amount, stands=stands, occurred_at=NOON)
+    told = Reversal(
+        id=id_, what=what, payment_id=of, amount=amount, stands=stands, occurred_at=NOON
+    )
     async with engine.begin() as conn:
         return await reversals.book(conn, organization_id, Provider.PAYPAL, told, now=NOON)
 
@@ -108,7 +114,10 @@ async def blocked(engine: AsyncEngine) -> bool:
 
 
 async def entries(engine: AsyncEngine) -> list[tuple[str, int]]:
-    return [tuple(row) for row in await rows(engine, "SELECT kind, amount_micros FROM ledger_entries ORDER BY seq")]
+    return [
+        tuple(row)
+        for row in await rows(engine, "SELECT kind, amount_micros FROM ledger_entries ORDER BY seq")
+    ]
 
 
 async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
@@ -126,7 +135,9 @@ async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
 async def test_a_payment_noted_for_no_named_subscription_and_then_credited_is_taken_back_by_its_refund(
     engine: AsyncEngine,
 ) -> None:
-    """As of a one-off invoice at Stripe, or of a one-time sale at PayPal: both are told as a capture, too."""
+    """As of a one-off invoice at Stripe, or of a one-time sale at PayPal: both are told as a
+    capture, too.
+    """
     await onboard(engine, balance="0")
     await pay(engine, "25", kind=MoneyObject.SALE)
     await pay(engine, "25")
@@ -135,18 +146,24 @@ async def test_a_payment_noted_for_no_named_subscription_and_then_credited_is_ta
 
     assert outcome == Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))
     assert await balance(engine) == usd("15")
-    assert await rows(engine, "SELECT kind, reference_id FROM payments") == [("topup", "paypal:capture:CAP")]
+    assert await rows(engine, "SELECT kind, reference_id FROM payments") == [
+        ("topup", "paypal:capture:CAP")
+    ]
     assert await broken_claims(engine) == set()
 
 
-async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_credit(engine: AsyncEngine) -> None:
+async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_credit(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25", kind=MoneyObject.SALE)
     assert await take_back(engine, usd("10")) == OfSubscription()
     await pay(engine, "25")
 
     assert await balance(engine) == usd("15")
-    assert await take_back(engine, usd("10")) == Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))
+    assert await take_back(engine, usd("10")) == Booked(
+        counted=usd("10"), told=usd("10"), owed=usd("0")
+    )
     assert await take_back(engine, usd("10"), stands=False) == Booked(
         counted=usd("0"), told=usd("10"), owed=usd("0"), returned=True
     )
@@ -155,7 +172,9 @@ async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_c
 
 
 async def test_a_payment_of_a_named_subscription_is_never_credited(engine: AsyncEngine) -> None:
-    """Whoever once saw genuine headers can name its id as a capture, under which PayPal finds it, too."""
+    """Whoever once saw genuine headers can name its id as a capture, under which PayPal finds it,
+    too.
+    """
     await onboard(engine, balance="0")
     sale = replace(capture("25", kind=MoneyObject.SALE), subscription_id="I-1")
     async with engine.begin() as conn:
@@ -166,7 +185,9 @@ async def test_a_payment_of_a_named_subscription_is_never_credited(engine: Async
     assert await broken_claims(engine) == set()
 
 
-async def test_a_payment_that_is_read_as_a_sale_and_as_a_capture_is_credited_once(engine: AsyncEngine) -> None:
+async def test_a_payment_that_is_read_as_a_sale_and_as_a_capture_is_credited_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     assert isinstance(await credited(engine, capture("25", kind=MoneyObject.SALE)), Credited)
 
@@ -201,7 +222,9 @@ async def test_only_what_takes_as_much_of_the_same_payment_without_being_a_refun
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(engine: AsyncEngine) -> None:
+async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     for stands in (True, False):
@@ -227,7 +250,9 @@ async def test_nothing_counts_of_a_refund_of_a_payment_that_is_told_smaller_than
     assert outcome.counted == usd("0")
 
 
-async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of_its_list(engine: AsyncEngine) -> None:
+async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of_its_list(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     for id_ in ("A", "B"):
         await pay(engine, "10", id_)
@@ -245,7 +270,9 @@ async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of
     assert await broken_claims(engine) == set()
 
 
-async def test_a_payment_of_the_same_id_at_another_provider_is_another_one(engine: AsyncEngine) -> None:
+async def test_a_payment_of_the_same_id_at_another_provider_is_another_one(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     for provider in Provider:
         async with engine.begin() as conn:
@@ -270,7 +297,9 @@ async def test_the_same_refund_by_many_at_once_is_taken_once(engine: AsyncEngine
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(engine: AsyncEngine) -> None:
+async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     await post(engine, debit("spent", usd("20")))
@@ -296,12 +325,18 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     assert isinstance(outcome, Booked)
     assert outcome.owed == usd("20")
     assert await balance(engine) == usd("20")
-    async with engine.connect() as conn:  # and it is not even tried, which would tell a person of a fault
-        assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [reversals.RECEIVABLE]
+    async with (
+        engine.connect() as conn
+    ):  # and it is not even tried, which would tell a person of a fault
+        assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
+            reversals.RECEIVABLE
+        ]
     assert await broken_claims(engine) == set()
 
 
-async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(engine: AsyncEngine) -> None:
+async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     await freeze(engine, by_operator=True)
@@ -315,7 +350,9 @@ async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(engine:
     assert await broken_claims(engine) == set()
 
 
-async def test_the_next_top_up_pays_what_is_owed_first_and_the_oldest_first(engine: AsyncEngine) -> None:
+async def test_the_next_top_up_pays_what_is_owed_first_and_the_oldest_first(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     for id_ in ("A", "B"):
         await pay(engine, "10", id_)
@@ -330,16 +367,23 @@ async def test_the_next_top_up_pays_what_is_owed_first_and_the_oldest_first(engi
     parts = [
         tuple(row)
         for row in await rows(
-            engine, "SELECT object_id, recovered_micros, recoveries FROM reversals ORDER BY object_id"
+            engine,
+            "SELECT object_id, recovered_micros, recoveries FROM reversals ORDER BY object_id",
         )
     ]
     assert half == (usd("5"), usd("0"), True)
     assert parts == [("R-A", 10_000_000, 1), ("R-B", 10_000_000, 2)]
-    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("10"), False)
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (
+        usd("0"),
+        usd("10"),
+        False,
+    )
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_covered_lifts_the_block_and_leaves_opening_to_the_steps(engine: AsyncEngine) -> None:
+async def test_what_is_covered_lifts_the_block_and_leaves_opening_to_the_steps(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await subscribe(engine)
     await pay(engine, "10")
@@ -381,7 +425,9 @@ async def test_who_owes_and_has_something_to_take_it_from_is_found(engine: Async
             await take_back(engine, usd("10"), name, of=name, organization_id=name)
     for name in ("owes-and-has", "holds"):
         await post(engine, credit("some", usd("4")), organization_id=name)
-    await run(engine, "UPDATE wallets SET held_micros = balance_micros WHERE organization_id = 'holds'")
+    await run(
+        engine, "UPDATE wallets SET held_micros = balance_micros WHERE organization_id = 'holds'"
+    )
 
     async with engine.connect() as conn:
         assert await unnotified.owing(conn, limit=10) == ["owes-and-has"]
@@ -409,7 +455,9 @@ async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngi
     await take_back(engine, usd("25"), "D-1", what="dispute")
     during = await owed(engine), await balance(engine)
 
-    outcomes = [await take_back(engine, usd("25"), "D-1", what="dispute", stands=False) for _ in range(3)]
+    outcomes = [
+        await take_back(engine, usd("25"), "D-1", what="dispute", stands=False) for _ in range(3)
+    ]
 
     assert during == (usd("5"), usd("0"))
     assert outcomes == [Booked(counted=usd("0"), told=usd("25"), owed=usd("0"), returned=True)] * 3
@@ -417,7 +465,9 @@ async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngi
     assert await broken_claims(engine) == set()
 
 
-async def test_what_one_dispute_gives_back_covers_what_another_one_owes(engine: AsyncEngine) -> None:
+async def test_what_one_dispute_gives_back_covers_what_another_one_owes(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     for id_ in ("A", "B"):
         await pay(engine, "10", id_)
@@ -427,11 +477,17 @@ async def test_what_one_dispute_gives_back_covers_what_another_one_owes(engine: 
 
     await take_back(engine, usd("10"), "D-A", of="A", what="dispute", stands=False)
 
-    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("0"), False)
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (
+        usd("0"),
+        usd("0"),
+        False,
+    )
     assert await broken_claims(engine) == set()
 
 
-async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so(engine: AsyncEngine) -> None:
+async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so(
+    engine: AsyncEngine,
+) -> None:
     """A person has to see that."""
     await onboard(engine, balance="0")
     await pay(engine, "25")
@@ -445,7 +501,9 @@ async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_told_of_another_amount_counts_as_before_and_says_so(engine: AsyncEngine) -> None:
+async def test_what_is_told_of_another_amount_counts_as_before_and_says_so(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     await take_back(engine, usd("10"), "D-1", what="dispute")
@@ -465,17 +523,24 @@ async def test_what_was_never_taken_is_not_given_back(engine: AsyncEngine) -> No
     assert await balance(engine) == usd("25")
 
 
-async def test_a_refund_of_a_subscription_payment_takes_nothing_and_is_noted(engine: AsyncEngine) -> None:
+async def test_a_refund_of_a_subscription_payment_takes_nothing_and_is_noted(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await pay(engine, "49", "SALE", kind=MoneyObject.SALE)
 
     assert await take_back(engine, usd("49"), of="SALE") == OfSubscription()
     assert await balance(engine) == usd("10")
-    assert (await rows(engine, "SELECT amount_micros, taken_micros FROM reversals"))[0] == (49_000_000, 0)
+    assert (await rows(engine, "SELECT amount_micros, taken_micros FROM reversals"))[0] == (
+        49_000_000,
+        0,
+    )
     assert await broken_claims(engine) == set()
 
 
-async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(engine: AsyncEngine) -> None:
+async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
 
@@ -484,8 +549,12 @@ async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(en
     assert await rows(engine, "SELECT * FROM reversals") == []
 
 
-async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(engine: AsyncEngine) -> None:
-    """Its refund may fail later, and the payment be told as completed; no refund of it could be taken any more."""
+async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(
+    engine: AsyncEngine,
+) -> None:
+    """Its refund may fail later, and the payment be told as completed; no refund of it could be
+    taken any more.
+    """
     await onboard(engine, balance="0")
     paid = capture("25")
     async with engine.begin() as conn:
@@ -497,7 +566,9 @@ async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(en
     assert await broken_claims(engine) == set()
 
 
-async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(engine: AsyncEngine) -> None:
+async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     async with engine.connect() as holder:
         await payments.note_returned(holder, ORGANIZATION, Provider.PAYPAL, capture("25"))
@@ -509,7 +580,9 @@ async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(engi
     assert await balance(engine) == usd("0")
 
 
-async def credited(engine: AsyncEngine, paid: Payment, organization_id: str = ORGANIZATION) -> object:
+async def credited(
+    engine: AsyncEngine, paid: Payment, organization_id: str = ORGANIZATION
+) -> object:
     async with engine.begin() as conn:
         return await payments.book_topup(conn, organization_id, Provider.PAYPAL, paid, now=NOON)
 
@@ -525,7 +598,9 @@ async def test_a_reference_that_somebody_took_before_books_nothing(engine: Async
     assert await broken_claims(engine) == set()
 
 
-async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_up_nothing(engine: AsyncEngine) -> None:
+async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_up_nothing(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     for id_ in ("A", "B"):
         await pay(engine, "10", id_)
@@ -536,13 +611,21 @@ async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_
     await pay(engine, "5", "NEXT")
     await take_back(engine, usd("10"), "R-B", of="B")
 
-    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("14"), usd("0"), True)
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (
+        usd("14"),
+        usd("0"),
+        True,
+    )
     async with engine.connect() as conn:
-        assert "reversal_not_booked" in {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+        assert "reversal_not_booked" in {
+            one.kind for one in await alerts.standing(conn, ORGANIZATION)
+        }
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out(engine: AsyncEngine) -> None:
+async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out(
+    engine: AsyncEngine,
+) -> None:
     await owing_ten(engine)
     await post(engine, credit("some", usd("4")))
     async with engine.connect() as holder:
@@ -578,7 +661,11 @@ async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> N
     await waived(engine)
     await pay(engine, "10", "NEXT")
 
-    assert (await owed(engine), await balance(engine), await blocked(engine)) == (usd("0"), usd("10"), False)
+    assert (await owed(engine), await balance(engine), await blocked(engine)) == (
+        usd("0"),
+        usd("10"),
+        False,
+    )
     assert (await standing(engine)).status is Status.ACTIVE
     assert await broken_claims(engine) == set()
 
@@ -600,7 +687,9 @@ async def test_a_reversal_and_debits_at_once_never_overdraw(engine: AsyncEngine)
 
 ACTS = st.lists(
     st.tuples(
-        st.sampled_from(["topup", "spend", "refund", "win", "credit", "hold", "let go", "recover", "waive"]),
+        st.sampled_from(
+            ["topup", "spend", "refund", "win", "credit", "hold", "let go", "recover", "waive"]
+        ),
         st.integers(1, 9),
         st.integers(0, 2),
     ),
@@ -625,7 +714,9 @@ _lives = iter(range(10_000))
 
 
 async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
-    """One organization a life: paid in is spent, taken back, left, still owed or forgiven; nothing else."""
+    """One organization a life: paid in is spent, taken back, left, still owed or forgiven; nothing
+    else.
+    """
     from runtime import database  # noqa: PLC0415 - an engine belongs to the loop that it was made in
 
     engine = database.create_engine(database_url, pool_size=2, application_name="tests")
@@ -639,7 +730,9 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
             async with engine.begin() as conn:
                 if act == "topup":
                     reference = MoneyReference(kind=MoneyObject.CAPTURE, id=f"{name}-{which}")
-                    told = Payment(reference=reference, status=PaymentStatus.COMPLETED, amount=money)
+                    told = Payment(
+                        reference=reference, status=PaymentStatus.COMPLETED, amount=money
+                    )
                     outcome = await payments.book_topup(conn, name, Provider.STRIPE, told, now=NOON)
                     paid += amount if isinstance(outcome, Credited) and not outcome.replayed else 0
                 elif act in ("spend", "credit"):
@@ -648,7 +741,11 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                     spent += amount if isinstance(done, Debited) else 0
                     paid += amount if isinstance(done, Credited) else 0
                 elif act == "hold":
-                    asked = Hold(reference_id=f"hold-{which}", amount=money, expires_at=NOON + timedelta(days=1))
+                    asked = Hold(
+                        reference_id=f"hold-{which}",
+                        amount=money,
+                        expires_at=NOON + timedelta(days=1),
+                    )
                     await holds.reserve(conn, name, asked, now=NOON)
                 elif act == "let go":
                     await holds.release(conn, name, f"hold-{which}", now=NOON)
@@ -659,7 +756,11 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 else:
                     id_ = f"{name}-{which}-{amount % 3}"
                     taken = Reversal(
-                        id=id_, what="dispute", payment_id=f"{name}-{which}", amount=money, stands=act == "refund"
+                        id=id_,
+                        what="dispute",
+                        payment_id=f"{name}-{which}",
+                        amount=money,
+                        stands=act == "refund",
                     )
                     booked = await reversals.book(conn, name, Provider.STRIPE, taken, now=NOON)
                     if isinstance(booked, Booked):

@@ -16,7 +16,9 @@ CHECKOUT = {
 
 
 async def made(tollgate: Tollgate, **about: object) -> str:
-    answer = await tollgate.http.post(f"{tollgate.paypal.url}/_sim/subscriptions", json={"deliver": False, **about})
+    answer = await tollgate.http.post(
+        f"{tollgate.paypal.url}/_sim/subscriptions", json={"deliver": False, **about}
+    )
     return str(answer.json()["object"]["id"])
 
 
@@ -56,7 +58,9 @@ async def test_a_provider_that_is_not_set_up_is_422_and_has_no_webhook(tollgate:
 
 async def test_linking_waits_for_the_provider(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    await tollgate.http.post(f"{tollgate.paypal.url}/_sim/faults", json={"kind": "503", "path": "/v1/billing"})
+    await tollgate.http.post(
+        f"{tollgate.paypal.url}/_sim/faults", json={"kind": "503", "path": "/v1/billing"}
+    )
 
     answer = await tollgate.link("I-1")
 
@@ -132,7 +136,9 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
 
 
 @pytest.mark.parametrize("other", [{"provider": "stripe"}, {"plan_id": "P-ANOTHER"}])
-async def test_the_key_of_one_checkout_makes_no_other(tollgate: Tollgate, other: dict[str, str]) -> None:
+async def test_the_key_of_one_checkout_makes_no_other(
+    tollgate: Tollgate, other: dict[str, str]
+) -> None:
     await tollgate.onboard()
     await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
 
@@ -143,7 +149,9 @@ async def test_the_key_of_one_checkout_makes_no_other(tollgate: Tollgate, other:
     assert not list(tollgate.stripe.state.all("checkout.session"))
 
 
-async def test_a_checkout_needs_a_key_and_leaves_the_current_subscription_alone(tollgate: Tollgate) -> None:
+async def test_a_checkout_needs_a_key_and_leaves_the_current_subscription_alone(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     current = await tollgate.subscribe()
 

@@ -24,17 +24,29 @@ def asked(provider: str = "paypal", **changed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_link_is_made_once_per_key_and_credits_nothing(tollgate: Tollgate, provider: str) -> None:
+async def test_a_link_is_made_once_per_key_and_credits_nothing(
+    tollgate: Tollgate, provider: str
+) -> None:
     await tollgate.onboard()
 
     first = await tollgate.post(TOPUPS, asked(provider), key="k-1")
-    again = await asyncio.gather(*(tollgate.post(TOPUPS, asked(provider), key="k-1") for _ in range(5)))
+    again = await asyncio.gather(
+        *(tollgate.post(TOPUPS, asked(provider), key="k-1") for _ in range(5))
+    )
     other = await tollgate.post(TOPUPS, asked(provider), key="k-2")
     wallet = (await tollgate.get("/v1/organizations/acme/wallet")).json()
 
-    assert (first.status_code, {one.status_code for one in again}, other.status_code) == (201, {200}, 201)
+    assert (first.status_code, {one.status_code for one in again}, other.status_code) == (
+        201,
+        {200},
+        201,
+    )
     assert {one.json()["url"] for one in again} == {first.json()["url"]} != {other.json()["url"]}
-    assert (first.json()["status"], first.json()["amount"], first.json()["currency"]) == ("open", "25.00", "USD")
+    assert (first.json()["status"], first.json()["amount"], first.json()["currency"]) == (
+        "open",
+        "25.00",
+        "USD",
+    )
     assert (wallet["balance"], wallet["receivable"]) == ("10.00", "0.00")
 
 
@@ -88,7 +100,9 @@ async def test_a_key_an_organization_and_a_provider_are_needed(tollgate: Tollgat
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_provider_that_is_down_is_503_and_the_same_key_may_ask_again(tollgate: Tollgate, provider: str) -> None:
+async def test_a_provider_that_is_down_is_503_and_the_same_key_may_ask_again(
+    tollgate: Tollgate, provider: str
+) -> None:
     await tollgate.onboard()
     simulator = tollgate.paypal if provider == "paypal" else tollgate.stripe
     simulator.faults.add("error_after_acceptance", method="POST", path="/v[12]/checkout", times=1)

@@ -1,4 +1,6 @@
-"""Callbacks that somebody made up, or that come in an order that Twilio never uses: each ends in what Twilio says."""
+"""Callbacks that somebody made up, or that come in an order that Twilio never uses: each ends in
+what Twilio says.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -69,7 +71,9 @@ async def kinds(engine: AsyncEngine) -> set[str]:
         return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
 
 
-async def test_an_alert_by_a_made_up_sid_goes_when_twilio_does_not_know_that_sid(engine: AsyncEngine) -> None:
+async def test_an_alert_by_a_made_up_sid_goes_when_twilio_does_not_know_that_sid(
+    engine: AsyncEngine,
+) -> None:
     message = await given_up(engine)
     await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
     raised = await kinds(engine)
@@ -78,12 +82,18 @@ async def test_an_alert_by_a_made_up_sid_goes_when_twilio_does_not_know_that_sid
     too_soon = await kinds(engine)
     await read_at_twilio(engine, None, now=datetime.now(UTC) + AN_HOUR)
 
-    assert (raised, too_soon, await kinds(engine)) == ({"sent_after_refund"}, {"sent_after_refund"}, set())
+    assert (raised, too_soon, await kinds(engine)) == (
+        {"sent_after_refund"},
+        {"sent_after_refund"},
+        set(),
+    )
     assert await checks(engine, now=datetime.now(UTC) + timedelta(days=9)) == []
     assert await balance(engine) == usd("10")
 
 
-async def test_an_alert_by_the_sid_of_another_message_goes_when_that_is_read(engine: AsyncEngine) -> None:
+async def test_an_alert_by_the_sid_of_another_message_goes_when_that_is_read(
+    engine: AsyncEngine,
+) -> None:
     message = await given_up(engine)
     await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
 
@@ -92,7 +102,9 @@ async def test_an_alert_by_the_sid_of_another_message_goes_when_that_is_read(eng
     assert await kinds(engine) == set()
 
 
-async def test_an_alert_stays_while_another_callback_that_raised_it_is_still_to_be_read(engine: AsyncEngine) -> None:
+async def test_an_alert_stays_while_another_callback_that_raised_it_is_still_to_be_read(
+    engine: AsyncEngine,
+) -> None:
     message = await given_up(engine)
     for sid in (MADE_UP, sid_of(message)):
         await apply(engine, replace(callback(message, DELIVERED), message_sid=sid))
@@ -135,7 +147,9 @@ async def test_of_two_ends_twilio_says_which_one_it_is(
     assert await broken_claims(engine) == set()
 
 
-async def test_a_made_up_sid_hides_no_genuine_failure_of_what_twilio_did_not_confirm(engine: AsyncEngine) -> None:
+async def test_a_made_up_sid_hides_no_genuine_failure_of_what_twilio_did_not_confirm(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, Reply(message=message, status=MessageStatus.UNKNOWN))
@@ -148,7 +162,9 @@ async def test_a_made_up_sid_hides_no_genuine_failure_of_what_twilio_did_not_con
     assert "callback_contradicted" not in await kinds(engine)
 
 
-async def test_a_second_sid_for_one_message_is_an_alert_if_twilio_has_it(engine: AsyncEngine) -> None:
+async def test_a_second_sid_for_one_message_is_an_alert_if_twilio_has_it(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
 
     await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
@@ -166,7 +182,11 @@ async def test_a_second_sid_that_twilio_does_not_have_changes_nothing(engine: As
     await apply(engine, callback(message, DELIVERED))
 
     now = await message_now(engine, message)
-    assert (await kinds(engine), now.delivery_status, now.provider_sid) == (set(), DELIVERED, sid_of(message))
+    assert (await kinds(engine), now.delivery_status, now.provider_sid) == (
+        set(),
+        DELIVERED,
+        sid_of(message),
+    )
 
 
 async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncEngine) -> None:
@@ -184,15 +204,24 @@ async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncE
 
 
 @pytest.mark.parametrize("told", [SENT, DELIVERED])
-async def test_what_goes_on_meanwhile_contradicts_no_callback(engine: AsyncEngine, told: DeliveryStatus) -> None:
-    """A second sid was read because it was unclear whose it is; Twilio's answer to the hand-over came meanwhile."""
+async def test_what_goes_on_meanwhile_contradicts_no_callback(
+    engine: AsyncEngine, told: DeliveryStatus
+) -> None:
+    """A second sid was read because it was unclear whose it is; Twilio's answer to the hand-over
+    came meanwhile.
+    """
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await apply(engine, replace(callback(message, SENT), message_sid=MADE_UP))
     await apply(engine, callback(message, told))
     await settle_replies(
         engine,
-        Reply(message=message, status=MessageStatus.ACCEPTED, provider_sid=sid_of(message), delivery_status="queued"),
+        Reply(
+            message=message,
+            status=MessageStatus.ACCEPTED,
+            provider_sid=sid_of(message),
+            delivery_status="queued",
+        ),
     )
 
     await read_at_twilio(engine, listed(message, READ))
@@ -201,12 +230,19 @@ async def test_what_goes_on_meanwhile_contradicts_no_callback(engine: AsyncEngin
     assert (await message_now(engine, message)).delivery_status == READ
 
 
-async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_up_one(engine: AsyncEngine) -> None:
+async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_up_one(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await apply(engine, replace(callback(message, SENT), message_sid=MADE_UP))
 
-    back = Reply(message=message, status=MessageStatus.PENDING, provider_sid=sid_of(message), error_code=30002)
+    back = Reply(
+        message=message,
+        status=MessageStatus.PENDING,
+        provider_sid=sid_of(message),
+        error_code=30002,
+    )
     await settle_replies(engine, back)
 
     [attempt] = await rows(engine, "SELECT provider_sid FROM attempts")

@@ -1,4 +1,6 @@
-"""Status callbacks: in any order and any number, a message ends the same, and what came back unsent is refunded."""
+"""Status callbacks: in any order and any number, a message ends the same, and what came back unsent
+is refunded.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -92,7 +94,10 @@ async def test_the_first_end_stays_unless_twilio_says_otherwise_when_it_is_read(
     second = await apply(engine, callback(message, late))
 
     other_end = late in (DELIVERED, UNDELIVERED, FAILED) and late is not end
-    assert (first, second) == (Applied.CHANGED, Applied.TO_BE_READ if other_end else Applied.NOTHING_NEW)
+    assert (first, second) == (
+        Applied.CHANGED,
+        Applied.TO_BE_READ if other_end else Applied.NOTHING_NEW,
+    )
     assert (await message_now(engine, message)).delivery_status == end
 
 
@@ -152,7 +157,9 @@ async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None
 
 
 @pytest.mark.parametrize("seed", seeds(5, soaking=100))
-async def test_callbacks_that_come_together_end_as_one_by_one(engine: AsyncEngine, seed: int) -> None:
+async def test_callbacks_that_come_together_end_as_one_by_one(
+    engine: AsyncEngine, seed: int
+) -> None:
     await onboard(engine)
     messages = await send(engine, await campaign(engine, messages=12))
     ends = [DELIVERED, FAILED, UNDELIVERED]
@@ -173,7 +180,9 @@ async def test_callbacks_that_come_together_end_as_one_by_one(engine: AsyncEngin
     assert await broken_claims(engine) == set()
 
 
-async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(engine: AsyncEngine) -> None:
+async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first, second = await send(engine, await campaign(engine, messages=2))
     batches = Callbacks(engine)
@@ -204,8 +213,13 @@ async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callb
             await wallets.lock(conn, "held")
         else:
             await stored.lock(conn, "held", [message.id for message in held])
-        late = [asyncio.create_task(batches.apply(Told("held", given_back(message)))) for message in held]
-        told = [callback(message, SENT) for message in free] + [given_back(message) for message in free]
+        late = [
+            asyncio.create_task(batches.apply(Told("held", given_back(message))))
+            for message in held
+        ]
+        told = [callback(message, SENT) for message in free] + [
+            given_back(message) for message in free
+        ]
         answers = await asyncio.gather(*(batches.apply(Told("free", one)) for one in told))
         waiting = [task for task in late if not task.done()]
 
@@ -230,7 +244,9 @@ async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_th
     assert await batches.apply(Told(ORGANIZATION, callback(message))) is Applied.CHANGED
 
 
-async def test_a_callback_that_overtakes_the_answer_settles_the_message(engine: AsyncEngine) -> None:
+async def test_a_callback_that_overtakes_the_answer_settles_the_message(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
 
@@ -240,7 +256,11 @@ async def test_a_callback_that_overtakes_the_answer_settles_the_message(engine: 
 
     now = await message_now(engine, message)
     assert (settled, on_trust, now.sid_confirmed) == (0, False, True)
-    assert (now.status, now.delivery_status, now.provider_sid) == (MessageStatus.ACCEPTED, DELIVERED, sid_of(message))
+    assert (now.status, now.delivery_status, now.provider_sid) == (
+        MessageStatus.ACCEPTED,
+        DELIVERED,
+        sid_of(message),
+    )
 
 
 async def test_a_callback_settles_what_was_unknown(engine: AsyncEngine) -> None:
@@ -253,11 +273,16 @@ async def test_a_callback_settles_what_was_unknown(engine: AsyncEngine) -> None:
     assert await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST)) == 0
 
 
-async def test_a_callback_without_our_attempt_finds_the_message_by_twilios_id(engine: AsyncEngine) -> None:
+async def test_a_callback_without_our_attempt_finds_the_message_by_twilios_id(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
 
     assert await apply(engine, replace(callback(message), attempt_id=None)) is Applied.CHANGED
-    assert await apply(engine, replace(callback(message, READ), attempt_id="rubbish")) is Applied.CHANGED
+    assert (
+        await apply(engine, replace(callback(message, READ), attempt_id="rubbish"))
+        is Applied.CHANGED
+    )
 
 
 async def test_a_callback_about_another_message_changes_nothing(engine: AsyncEngine) -> None:
@@ -283,10 +308,14 @@ async def test_a_callback_alone_returns_no_money(engine: AsyncEngine) -> None:
     assert answers == [Applied.TO_BE_READ] * 3
     assert (await message_now(engine, message)).status is MessageStatus.ACCEPTED
     assert await balance(engine) == usd("9.99")
-    assert [(one.message_sid, one.told) for one in await checks(engine)] == [(sid_of(message), FAILED)]
+    assert [(one.message_sid, one.told) for one in await checks(engine)] == [
+        (sid_of(message), FAILED)
+    ]
 
 
-async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(engine: AsyncEngine) -> None:
+async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
 
     answers = [await give_back(engine, message) for _ in range(3)]
@@ -299,7 +328,9 @@ async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(eng
     assert await broken_claims(engine) == set()
 
 
-async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_before(engine: AsyncEngine) -> None:
+async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_before(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await apply(engine, callback(message, DELIVERED))
 
@@ -316,7 +347,9 @@ async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_
     message = await one_sent(engine)
     await apply(engine, given_back(message))
 
-    await read_at_twilio(engine, listed(message, end, error_code=30003 if end is UNDELIVERED else None))
+    await read_at_twilio(
+        engine, listed(message, end, error_code=30003 if end is UNDELIVERED else None)
+    )
 
     now = await message_now(engine, message)
     assert (now.status, now.delivery_status) == (MessageStatus.ACCEPTED, end)
@@ -325,7 +358,9 @@ async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_
     assert await checks(engine, now=datetime.now(UTC) + timedelta(days=9)) == []
 
 
-async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_end(engine: AsyncEngine) -> None:
+async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_end(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await apply(engine, given_back(message))
 
@@ -333,14 +368,22 @@ async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_
     before = await message_now(engine, message)
     at_once = await checks(engine)
     await read_at_twilio(
-        engine, listed(message, FAILED, error_code=30002), now=datetime.now(UTC) + timedelta(minutes=1)
+        engine,
+        listed(message, FAILED, error_code=30002),
+        now=datetime.now(UTC) + timedelta(minutes=1),
     )
 
-    assert (before.status, before.delivery_status, at_once) == (MessageStatus.ACCEPTED, DeliveryStatus.SENDING, [])
+    assert (before.status, before.delivery_status, at_once) == (
+        MessageStatus.ACCEPTED,
+        DeliveryStatus.SENDING,
+        [],
+    )
     assert (await message_now(engine, message)).status is MessageStatus.PENDING
 
 
-async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_is_told(engine: AsyncEngine) -> None:
+async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_is_told(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await apply(engine, given_back(message))
 
@@ -352,7 +395,9 @@ async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_i
     assert await balance(engine) == usd("9.99")
 
 
-async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_a_refund(engine: AsyncEngine) -> None:
+async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_a_refund(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     other = "SM" + "9" * 32  # one that failed, and that somebody sent past us to the same number
@@ -367,18 +412,26 @@ async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_
 
     now = await message_now(engine, message)
     assert (outcome.refunded, outcome.look_up, on_trust.provider_sid) == (0, (message.id,), other)
-    assert (now.status, now.provider_sid, now.sid_confirmed) == (MessageStatus.ACCEPTED, sid_of(message), True)
+    assert (now.status, now.provider_sid, now.sid_confirmed) == (
+        MessageStatus.ACCEPTED,
+        sid_of(message),
+        True,
+    )
     assert await balance(engine) == usd("9.99")
     assert await kinds(engine) == {"callback_contradicted"}
     assert await broken_claims(engine) == set()
 
 
-async def test_twilios_answer_takes_back_what_a_callback_gave_to_another_message(engine: AsyncEngine) -> None:
+async def test_twilios_answer_takes_back_what_a_callback_gave_to_another_message(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await apply(engine, replace(callback(second, SENT), message_sid=sid_of(first)))
 
-    await settle_replies(engine, accepted(first), Reply(message=second, status=MessageStatus.UNKNOWN))
+    await settle_replies(
+        engine, accepted(first), Reply(message=second, status=MessageStatus.UNKNOWN)
+    )
 
     now = [await message_now(engine, one) for one in (first, second)]
     assert [(one.status, one.provider_sid) for one in now] == [
@@ -387,28 +440,39 @@ async def test_twilios_answer_takes_back_what_a_callback_gave_to_another_message
     ]
 
 
-async def test_a_callback_cannot_give_a_message_what_stands_for_another(engine: AsyncEngine) -> None:
+async def test_a_callback_cannot_give_a_message_what_stands_for_another(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await settle_replies(engine, accepted(first))
 
-    assert await apply(engine, replace(callback(second), message_sid=sid_of(first))) is Applied.TO_BE_READ
+    assert (
+        await apply(engine, replace(callback(second), message_sid=sid_of(first)))
+        is Applied.TO_BE_READ
+    )
     assert (await message_now(engine, second)).status is MessageStatus.SENDING
 
 
-async def test_twilios_refusal_counts_though_a_callback_said_that_it_took_the_message(engine: AsyncEngine) -> None:
+async def test_twilios_refusal_counts_though_a_callback_said_that_it_took_the_message(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await apply(engine, callback(message, SENT))
 
-    await settle_replies(engine, Reply(message=message, status=MessageStatus.REFUSED, error_code=21211))
+    await settle_replies(
+        engine, Reply(message=message, status=MessageStatus.REFUSED, error_code=21211)
+    )
 
     assert (await message_now(engine, message)).status is MessageStatus.REFUSED
     assert await balance(engine) == usd("10")
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_late(engine: AsyncEngine) -> None:
+async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_late(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [first] = await send(engine, sending)
@@ -426,7 +490,9 @@ async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_l
     assert await broken_claims(engine) == set()
 
 
-async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(engine: AsyncEngine) -> None:
+async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     first, _ = await send(engine, sending)
@@ -440,7 +506,9 @@ async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(engin
     assert (change.by, change.position) == (campaigns.TOLLGATE, 1)
 
 
-async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(engine: AsyncEngine) -> None:
+async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     first, _ = await send(engine, sending)
@@ -451,7 +519,9 @@ async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(engin
     assert (await campaign_now(engine, sending)).status is CampaignStatus.PAUSED
 
 
-async def test_one_message_failed_by_the_suspension_is_refunded_and_ends(engine: AsyncEngine) -> None:
+async def test_one_message_failed_by_the_suspension_is_refunded_and_ends(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     message = await send_one(engine)
     await settle_replies(engine, accepted(message))
@@ -488,7 +558,12 @@ async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_
     assert (now.status, now.delivery_status, now.provider_sid) == (end, DELIVERED, sid_of(message))
     assert (left, await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], [], set())
     assert (refunded, await balance(engine)) == (usd("10"), usd("9.99"))
-    assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE reference_id LIKE 'charge:%'") == 1
+    assert (
+        await number(
+            engine, "SELECT count(*) FROM ledger_entries WHERE reference_id LIKE 'charge:%'"
+        )
+        == 1
+    )
 
 
 async def test_what_was_given_back_and_went_out_all_the_same_is_an_alert_though_it_is_sent_again(
@@ -508,7 +583,9 @@ async def test_what_was_given_back_and_went_out_all_the_same_is_an_alert_though_
     assert (await message_now(engine, second)).provider_sid == sid_of(second)
 
 
-async def test_a_charge_is_refused_where_nothing_is_unpaid_or_the_gate_is_shut(engine: AsyncEngine) -> None:
+async def test_a_charge_is_refused_where_nothing_is_unpaid_or_the_gate_is_shut(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first, second = await send(engine, await campaign(engine, messages=2))
     await give_back(engine, first, 30008)
@@ -526,7 +603,9 @@ async def test_a_charge_is_refused_where_nothing_is_unpaid_or_the_gate_is_shut(e
     assert await unpaid(engine) == [(first.id, 1)]
 
 
-async def test_an_alert_that_only_a_callback_raised_clears_when_twilio_denies_it(engine: AsyncEngine) -> None:
+async def test_an_alert_that_only_a_callback_raised_clears_when_twilio_denies_it(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await give_back(engine, message, 30008)
     await apply(engine, callback(message, DELIVERED))
@@ -548,7 +627,8 @@ async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncE
 
 
 @pytest.mark.parametrize(
-    ("age", "status", "read"), [(5, SENT, True), (5, DELIVERED, False), (1, SENT, False), (80, SENT, False)]
+    ("age", "status", "read"),
+    [(5, SENT, True), (5, DELIVERED, False), (1, SENT, False), (80, SENT, False)],
 )
 async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
     engine: AsyncEngine, age: int, status: DeliveryStatus, read: bool
@@ -572,10 +652,15 @@ async def kinds(engine: AsyncEngine) -> set[str]:
 
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
-        return [(one.message_id, one.attempt) for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)]
+        return [
+            (one.message_id, one.attempt)
+            for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
+        ]
 
 
-async def test_what_could_not_be_read_is_due_again_in_a_minute_however_often_it_was_tried(engine: AsyncEngine) -> None:
+async def test_what_could_not_be_read_is_due_again_in_a_minute_however_often_it_was_tried(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await apply(engine, given_back(message))
     await run(engine, "UPDATE status_checks SET tries = 20")

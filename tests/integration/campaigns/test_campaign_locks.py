@@ -1,4 +1,6 @@
-"""The campaign's lock: who decides about a campaign, or about messages of it, sees what was decided before."""
+"""The campaign's lock: who decides about a campaign, or about messages of it, sees what was decided
+before.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -32,21 +34,30 @@ from tests.builders import (
 )
 
 
-async def test_a_campaign_that_a_person_is_pausing_is_not_parked_over_it(engine: AsyncEngine) -> None:
+async def test_a_campaign_that_a_person_is_pausing_is_not_parked_over_it(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await shut_gate(engine)
     async with engine.begin() as conn:
         held = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert held is not None
-        await campaigns.change(conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked")
+        await campaigns.change(
+            conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked"
+        )
         asked = asyncio.create_task(reserve(engine, sending))
         await until_it_waits_for(engine, conn, asked)
 
-    assert ((await asked).next, (await campaign_now(engine, sending)).status) == (Next.STOP, CampaignStatus.PAUSED)
+    assert ((await asked).next, (await campaign_now(engine, sending)).status) == (
+        Next.STOP,
+        CampaignStatus.PAUSED,
+    )
 
 
-async def test_a_campaign_does_not_complete_while_a_message_of_it_is_given_back(engine: AsyncEngine) -> None:
+async def test_a_campaign_does_not_complete_while_a_message_of_it_is_given_back(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [message] = await send(engine, sending)
@@ -67,13 +78,17 @@ async def test_what_is_being_handed_over_is_not_released_with_the_rest(engine: A
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        window = await reservations.next_window(conn, ORGANIZATION, sending.id, (), limit=2, now=datetime.now(UTC))
+        window = await reservations.next_window(
+            conn, ORGANIZATION, sending.id, (), limit=2, now=datetime.now(UTC)
+        )
         released = asyncio.create_task(_release(engine, sending))
         await until_it_waits_for(engine, conn, released)
 
     assert window is not None
     assert (len(window), await released) == (2, 3)
-    assert await statuses(engine, sending) == [MessageStatus.SENDING] * 2 + [MessageStatus.PENDING] * 3
+    assert (
+        await statuses(engine, sending) == [MessageStatus.SENDING] * 2 + [MessageStatus.PENDING] * 3
+    )
     assert await balance(engine) == usd("9.98")
     assert await broken_claims(engine) == set()
 
@@ -83,11 +98,19 @@ async def _release(engine: AsyncEngine, sending: campaigns.Campaign) -> int:
         return await reservations.release(conn, ORGANIZATION, sending.id)
 
 
-async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(engine: AsyncEngine) -> None:
+async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
-    first, second = sorted([await campaign(engine, name=f"c{n}") for n in range(2)], key=lambda one: one.id)
+    first, second = sorted(
+        [await campaign(engine, name=f"c{n}") for n in range(2)], key=lambda one: one.id
+    )
     await run(engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour'")
-    await run(engine, "UPDATE campaigns SET heard_at = now() - interval '2 hours' WHERE id = :id", id=second.id)
+    await run(
+        engine,
+        "UPDATE campaigns SET heard_at = now() - interval '2 hours' WHERE id = :id",
+        id=second.id,
+    )
     async with engine.begin() as conn:
         await standings.lock(conn, ORGANIZATION)
         await campaigns.lock(conn, ORGANIZATION, first.id)  # as parking does, which goes by id
@@ -95,14 +118,18 @@ async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
         await parked_campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
 
     assert marked == [(ORGANIZATION, second.id)]
-    assert [(await campaign_now(engine, one)).status for one in (first, second)] == [CampaignStatus.PARKED] * 2
+    assert [(await campaign_now(engine, one)).status for one in (first, second)] == [
+        CampaignStatus.PARKED
+    ] * 2
 
 
 async def test_a_silent_campaign_is_marked_once_for_all_relays(engine: AsyncEngine) -> None:
     await onboard(engine)
     silent = await campaign(engine)
     later = await campaign(engine, name="later", running=False)
-    await run(engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour' WHERE status = 'running'")
+    await run(
+        engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour' WHERE status = 'running'"
+    )
     await run(
         engine,
         "UPDATE campaigns SET status = 'scheduled', scheduled_at = now() - interval '1 hour' WHERE id = :id",
@@ -115,4 +142,6 @@ async def test_a_silent_campaign_is_marked_once_for_all_relays(engine: AsyncEngi
 
 async def _mark_silent(engine: AsyncEngine) -> list[tuple[str, UUID]]:
     async with engine.begin() as conn:
-        return await runs.mark_silent(conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200)
+        return await runs.mark_silent(
+            conn, before=datetime.now(UTC) - timedelta(minutes=2), limit=200
+        )

@@ -1,4 +1,6 @@
-"""Campaigns through the API: created once, started and resumed only by who may send, paused until a person resumes."""
+"""Campaigns through the API: created once, started and resumed only by who may send, paused until a
+person resumes.
+"""
 
 import pytest
 
@@ -33,7 +35,11 @@ async def test_a_campaign_is_created_once_per_key(tollgate: Tollgate) -> None:
 
     assert [one.status_code for one in (first, again, other, missing)] == [201, 200, 409, 422]
     assert first.json() == again.json()
-    assert (first.json()["total"], first.json()["duplicates_dropped"], first.json()["status"]) == (3, 1, "draft")
+    assert (first.json()["total"], first.json()["duplicates_dropped"], first.json()["status"]) == (
+        3,
+        1,
+        "draft",
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,9 @@ async def test_a_campaign_is_created_once_per_key(tollgate: Tollgate) -> None:
         ({"recipients": ["+1415555010\u0660"]}, "recipients.0"),
     ],
 )
-async def test_a_wrong_campaign_names_the_field(tollgate: Tollgate, changed: dict[str, object], field: str) -> None:
+async def test_a_wrong_campaign_names_the_field(
+    tollgate: Tollgate, changed: dict[str, object], field: str
+) -> None:
     await tollgate.onboard()
 
     answer = await tollgate.post(CAMPAIGNS, campaign(**changed), key="k1")
@@ -64,7 +72,9 @@ async def test_a_hundred_thousand_recipients_are_taken(tollgate: Tollgate) -> No
     many = [f"+1415{number:07d}" for number in range(2_000_000, 2_100_000)]
 
     answer = await tollgate.post(CAMPAIGNS, campaign(recipients=many), key="k1", timeout=60)
-    more = await tollgate.post(CAMPAIGNS, campaign(recipients=[*many, "+14155550100"]), key="k2", timeout=60)
+    more = await tollgate.post(
+        CAMPAIGNS, campaign(recipients=[*many, "+14155550100"]), key="k2", timeout=60
+    )
 
     assert (answer.status_code, answer.json()["total"]) == (201, 100_000)
     assert (more.status_code, more.json()["errors"][0]["field"]) == (422, "recipients")
@@ -75,7 +85,10 @@ async def test_start_pause_and_resume_can_be_repeated(tollgate: Tollgate) -> Non
     id_ = await created(tollgate)
 
     before = await act(tollgate, id_, "pause"), await act(tollgate, id_, "resume")
-    answers = [await act(tollgate, id_, action) for action in ("start", "start", "pause", "pause", "start", "resume")]
+    answers = [
+        await act(tollgate, id_, action)
+        for action in ("start", "start", "pause", "pause", "start", "resume")
+    ]
 
     assert [status for status, _ in before] == [409, 409]
     assert answers == [
@@ -168,7 +181,10 @@ async def test_an_unknown_campaign_is_404(tollgate: Tollgate, id_: str) -> None:
 
     answers = [
         await tollgate.get(f"{CAMPAIGNS}/{id_}"),
-        *[await tollgate.post(f"{CAMPAIGNS}/{id_}/{action}") for action in ("start", "pause", "resume")],
+        *[
+            await tollgate.post(f"{CAMPAIGNS}/{id_}/{action}")
+            for action in ("start", "pause", "resume")
+        ],
     ]
 
     assert [one.status_code for one in answers] == [404] * 4
@@ -187,10 +203,14 @@ async def test_quiet_hours_are_kept_and_belong_to_the_request(tollgate: Tollgate
 
 
 @pytest.mark.parametrize("hours", [("08:00", "08:00"), ("08:00", "20:01"), ("nine", "08:00")])
-async def test_quiet_hours_that_are_none_are_refused(tollgate: Tollgate, hours: tuple[str, str]) -> None:
+async def test_quiet_hours_that_are_none_are_refused(
+    tollgate: Tollgate, hours: tuple[str, str]
+) -> None:
     await tollgate.onboard()
 
-    answer = await tollgate.post(CAMPAIGNS, campaign(quiet_hours={"begins": hours[0], "ends": hours[1]}), key="k1")
+    answer = await tollgate.post(
+        CAMPAIGNS, campaign(quiet_hours={"begins": hours[0], "ends": hours[1]}), key="k1"
+    )
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"].startswith("quiet_hours")

@@ -41,7 +41,11 @@ async def test_an_end_that_no_callback_told_is_taken_from_the_list(engine: Async
     differing = await compare(engine, listed(first), listed(second, SENT), failed)
 
     now = [await message_now(engine, one) for one in (first, second, other)]
-    assert [one.delivery_status for one in now] == [DELIVERED, DELIVERED, DeliveryStatus.UNDELIVERED]
+    assert [one.delivery_status for one in now] == [
+        DELIVERED,
+        DELIVERED,
+        DeliveryStatus.UNDELIVERED,
+    ]
     assert (differing, now[2].error_code, await balance(engine)) == (2, 30003, usd("9.97"))
 
 
@@ -56,7 +60,11 @@ async def test_an_end_that_a_callback_made_up_is_corrected_by_the_list(
     differing = await compare(engine, listed(message, DeliveryStatus.UNDELIVERED, error_code=30003))
 
     now = await message_now(engine, message)
-    assert (differing, now.delivery_status, now.error_code) == (1, DeliveryStatus.UNDELIVERED, 30003)
+    assert (differing, now.delivery_status, now.error_code) == (
+        1,
+        DeliveryStatus.UNDELIVERED,
+        30003,
+    )
 
 
 async def test_a_failure_that_no_callback_told_is_read_and_refunded(engine: AsyncEngine) -> None:

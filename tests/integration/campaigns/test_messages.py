@@ -1,4 +1,6 @@
-"""One message: paid for, handed over once, answered with what became of it, and told of by Twilio's callbacks."""
+"""One message: paid for, handed over once, answered with what became of it, and told of by Twilio's
+callbacks.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,9 @@ async def behave(tollgate: Tollgate, **changed: object) -> None:
 
 
 async def fault(tollgate: Tollgate, **about: object) -> None:
-    await tollgate.http.post(f"{tollgate.twilio.url}/_sim/faults", json={"path": ".*Messages", **about})
+    await tollgate.http.post(
+        f"{tollgate.twilio.url}/_sim/faults", json={"path": ".*Messages", **about}
+    )
 
 
 async def balance(tollgate: Tollgate) -> str:
@@ -39,13 +43,23 @@ async def quiet(tollgate: Tollgate) -> None:
 
 
 async def call_back(
-    tollgate: Tollgate, message: dict[str, object], status: str, *, token: str | None = None, **more: str
+    tollgate: Tollgate,
+    message: dict[str, object],
+    status: str,
+    *,
+    token: str | None = None,
+    **more: str,
 ) -> httpx.Response:
     """A status callback, as Twilio signs it with the subaccount's token."""
     account = tollgate.accounts["acme"]
     attempt = more.pop("attempt", f"{message['id']}.1")
     url = f"{tollgate.url}/webhooks/twilio/status?attempt={attempt}"
-    form = {"AccountSid": account, "MessageSid": str(message["provider_sid"]), "MessageStatus": status, **more}
+    form = {
+        "AccountSid": account,
+        "MessageSid": str(message["provider_sid"]),
+        "MessageStatus": status,
+        **more,
+    }
     signer = RequestValidator(token or tollgate.twilio.state.accounts[account].auth_token)
     headers = {"X-Twilio-Signature": signer.compute_signature(url, form)}
     return await tollgate.http.post(url, data=form, headers=headers)
@@ -126,7 +140,11 @@ async def test_a_message_that_cannot_be_paid_is_402(tollgate: Tollgate) -> None:
 async def test_a_wrong_message_names_the_field(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
-    for changed, field in (({"to": "4155550100"}, "to"), ({"body": " "}, "body"), ({"body": "x" * 1601}, "body")):
+    for changed, field in (
+        ({"to": "4155550100"}, "to"),
+        ({"body": " "}, "body"),
+        ({"body": "x" * 1601}, "body"),
+    ):
         answer = await tollgate.post(MESSAGES, MESSAGE | changed, key="m1")
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
     assert (await tollgate.get(f"{MESSAGES}/x")).status_code == 404
@@ -194,7 +212,11 @@ async def test_a_wrongly_signed_callback_is_400_and_changes_nothing(tollgate: To
     forged = await call_back(tollgate, message, "delivered", token="f" * 32)
     unsigned = await tollgate.http.post(
         f"{tollgate.url}/webhooks/twilio/status",
-        data={"AccountSid": tollgate.accounts["acme"], "MessageSid": "SM1", "MessageStatus": "sent"},
+        data={
+            "AccountSid": tollgate.accounts["acme"],
+            "MessageSid": "SM1",
+            "MessageStatus": "sent",
+        },
     )
     empty = await tollgate.http.post(f"{tollgate.url}/webhooks/twilio/status")
 
@@ -214,7 +236,9 @@ async def test_a_callback_is_503_while_the_accounts_token_cannot_be_had(tollgate
     await tollgate.onboard()
     await quiet(tollgate)
     message = await sent(tollgate)
-    await tollgate.http.post(f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"})
+    await tollgate.http.post(
+        f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"}
+    )
 
     refused = await call_back(tollgate, message, "delivered")
     await tollgate.http.delete(f"{tollgate.twilio.url}/_sim/faults")
@@ -228,7 +252,9 @@ async def test_callbacks_of_unknown_messages_and_statuses_are_taken(tollgate: To
     await quiet(tollgate)
     message = await sent(tollgate)
 
-    nobodys = await call_back(tollgate, {"id": "x", "provider_sid": "SM" + "2" * 32}, "delivered", attempt="x.1")
+    nobodys = await call_back(
+        tollgate, {"id": "x", "provider_sid": "SM" + "2" * 32}, "delivered", attempt="x.1"
+    )
     unheard_of = await call_back(tollgate, message, "teleported")
 
     assert (nobodys.status_code, unheard_of.status_code) == (204, 204)
@@ -256,7 +282,9 @@ async def test_wrong_signatures_do_not_make_us_ask_twilio_each_time(tollgate: To
     await quiet(tollgate)
     message = await sent(tollgate)
     await call_back(tollgate, message, "sent")
-    await tollgate.http.post(f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"})
+    await tollgate.http.post(
+        f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"}
+    )
 
     answers = [await call_back(tollgate, message, "delivered", token="f" * 32) for _ in range(5)]
 

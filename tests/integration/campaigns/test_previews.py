@@ -1,4 +1,6 @@
-"""Previews: what a campaign would cost, told before anything is stored, and the same as it then does cost."""
+"""Previews: what a campaign would cost, told before anything is stored, and the same as it then
+does cost.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +18,13 @@ def campaign(*recipients: str, body: str = "Hello") -> dict[str, object]:
 async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Tollgate) -> None:
     await tollgate.onboard(price_per_segment=None, balance="0.20")
     for country, price in (("US", "0.01"), ("DE", "0.07")):
-        await tollgate.ask("PUT", f"/v1/rates/{country}", {"price_per_segment": price, "currency": "USD"})
+        await tollgate.ask(
+            "PUT", f"/v1/rates/{country}", {"price_per_segment": price, "currency": "USD"}
+        )
 
-    answer = await tollgate.post(PREVIEW, campaign(US, INMARSAT, GERMANY, US, "4711", GERMANY[:-1], body="я" * 71))
+    answer = await tollgate.post(
+        PREVIEW, campaign(US, INMARSAT, GERMANY, US, "4711", GERMANY[:-1], body="я" * 71)
+    )
 
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
@@ -26,7 +32,10 @@ async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Toll
         "duplicates": 1,
         "bad": 2,
         "bad_recipients": [
-            {"index": 1, "problem": "the number's country is not known, and there is no price for all countries"},
+            {
+                "index": 1,
+                "problem": "the number's country is not known, and there is no price for all countries",
+            },
             {"index": 4, "problem": "not in E.164, such as +14155550100"},
         ],
         "encoding": "UCS-2",
@@ -54,13 +63,19 @@ async def test_a_preview_asks_what_no_hold_has_set_aside(tollgate: Tollgate) -> 
     assert (answer["available"], answer["cost"], answer["runs_dry_at"]) == ("0.01", "0.02", 2)
 
 
-async def test_a_preview_of_a_hundred_thousand_names_the_message_that_is_not_paid(tollgate: Tollgate) -> None:
+async def test_a_preview_of_a_hundred_thousand_names_the_message_that_is_not_paid(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(balance="412.00")
     many = [f"+1415{number:07d}" for number in range(2_000_000, 2_100_000)]
 
     answer = (await tollgate.post(PREVIEW, campaign(*many))).json()
 
-    assert (answer["recipients"], answer["cost"], answer["runs_dry_at"]) == (100_000, "1000.00", 41_201)
+    assert (answer["recipients"], answer["cost"], answer["runs_dry_at"]) == (
+        100_000,
+        "1000.00",
+        41_201,
+    )
 
 
 async def test_a_preview_refuses_what_the_creation_refuses(tollgate: Tollgate) -> None:

@@ -10,14 +10,27 @@ from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.prices import Margin
 from domain.money import Money
-from tests.builders import ORGANIZATION, campaign, give_back, hand_over, message_now, onboard, run, send, usd
+from tests.builders import (
+    ORGANIZATION,
+    campaign,
+    give_back,
+    hand_over,
+    message_now,
+    onboard,
+    run,
+    send,
+    usd,
+)
 
 NOW = datetime.now(UTC)
 
 
 async def record(engine: AsyncEngine, *told: tuple[Message, str, str]) -> int:
     async with engine.begin() as conn:
-        by_sid = {str(one.provider_sid): Money(usd(amount).micros, currency) for one, amount, currency in told}
+        by_sid = {
+            str(one.provider_sid): Money(usd(amount).micros, currency)
+            for one, amount, currency in told
+        }
         return await prices.record(conn, ORGANIZATION, by_sid)
 
 
@@ -26,11 +39,16 @@ async def margins(engine: AsyncEngine, of: Campaign) -> list[Margin]:
         return await prices.margins(conn, of.organization_id, of.id, "USD")
 
 
-async def unpriced(engine: AsyncEngine, after: str = "", *, since: int = 72, before: int = 1) -> str | None:
+async def unpriced(
+    engine: AsyncEngine, after: str = "", *, since: int = 72, before: int = 1
+) -> str | None:
     """The next organization, of messages handed over between so many hours ago."""
     async with engine.connect() as conn:
         found = await prices.next_unpriced(
-            conn, after=after, since=NOW - timedelta(hours=since), before=NOW - timedelta(hours=before)
+            conn,
+            after=after,
+            since=NOW - timedelta(hours=since),
+            before=NOW - timedelta(hours=before),
         )
     return None if found is None else found.organization_id
 
@@ -39,14 +57,19 @@ async def test_a_price_is_recorded_once_and_for_its_own_message(engine: AsyncEng
     await onboard(engine)
     first, second = await send(engine, await campaign(engine, messages=2))
 
-    recorded = [await record(engine, (first, "0.0079", "USD")), await record(engine, (first, "0.01", "USD"))]
+    recorded = [
+        await record(engine, (first, "0.0079", "USD")),
+        await record(engine, (first, "0.01", "USD")),
+    ]
 
     assert recorded == [1, 0]
     assert (await message_now(engine, first)).provider_price == Money(7_900, "USD")
     assert (await message_now(engine, second)).provider_price is None
 
 
-async def test_a_message_that_somebody_holds_is_priced_in_the_next_pass_and_not_waited_for(engine: AsyncEngine) -> None:
+async def test_a_message_that_somebody_holds_is_priced_in_the_next_pass_and_not_waited_for(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     locked, free = await send(engine, await campaign(engine, messages=2))
     prices_of_both = (locked, "0.0079", "USD"), (free, "0.0079", "USD")
@@ -60,14 +83,18 @@ async def test_a_message_that_somebody_holds_is_priced_in_the_next_pass_and_not_
     assert (await message_now(engine, locked)).provider_price == Money(7_900, "USD")
 
 
-async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(engine: AsyncEngine) -> None:
+async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     of = await campaign(engine, messages=5)
     await run(engine, "UPDATE messages SET country = CASE WHEN position < 5 THEN 'US' END")
     sent = await send(engine, of, limit=4)
     await hand_over(engine, of)  # not accepted yet: neither charged for good nor a cost
 
-    await record(engine, (sent[0], "0.0079", "USD"), (sent[1], "0.012", "USD"), (sent[2], "0.008", "EUR"))
+    await record(
+        engine, (sent[0], "0.0079", "USD"), (sent[1], "0.012", "USD"), (sent[2], "0.008", "EUR")
+    )
 
     assert await margins(engine, of) == [
         Margin(
@@ -91,7 +118,9 @@ async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(engine: 
     ]
 
 
-async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(engine: AsyncEngine) -> None:
+async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     of = await campaign(engine, messages=1)
     [first] = await send(engine, of)
@@ -104,7 +133,9 @@ async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(en
     assert await record(engine, (again, "0.0085", "USD")) == 1
 
 
-async def test_organizations_with_unpriced_messages_are_found_one_by_one(engine: AsyncEngine) -> None:
+async def test_organizations_with_unpriced_messages_are_found_one_by_one(
+    engine: AsyncEngine,
+) -> None:
     for name in ("acme", "beta", "gamma"):
         await onboard(engine, name)
         await send(engine, await campaign(engine, organization_id=name, messages=2))

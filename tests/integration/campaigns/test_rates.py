@@ -1,4 +1,6 @@
-"""Rates through the API: which price counts, when it counts, and what is told where there is none."""
+"""Rates through the API: which price counts, when it counts, and what is told where there is
+none.
+"""
 
 import pytest
 
@@ -17,7 +19,9 @@ async def everybody(tollgate: Tollgate, country: str, price: str, currency: str 
 
 
 async def own(tollgate: Tollgate, country: str, price: str) -> None:
-    assert (await tollgate.ask("PUT", f"{OWN}/{country}", {"price_per_segment": price})).status_code == 200
+    assert (
+        await tollgate.ask("PUT", f"{OWN}/{country}", {"price_per_segment": price})
+    ).status_code == 200
 
 
 async def price_of(tollgate: Tollgate, to: str, key: str) -> str:
@@ -63,21 +67,32 @@ async def test_without_a_default_only_countries_with_a_rate_are_sent_to(tollgate
     assert [reason["code"] for reason in before["reasons"]] == ["no_rate"]
     assert (await tollgate.get("/v1/organizations/acme/can-send")).json()["can_send"] is True
     assert refused.status_code == 422
-    assert [error["field"] for error in refused.json()["errors"]] == ["recipients.1", "recipients.2"]
+    assert [error["field"] for error in refused.json()["errors"]] == [
+        "recipients.1",
+        "recipients.2",
+    ]
     assert "no rate for US" in refused.json()["errors"][0]["message"]
     assert (message.status_code, message.json()["errors"][0]["field"]) == (422, "to")
     assert await price_of(tollgate, GERMANY, "k3") == "0.07"
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "9.93"
 
 
-async def test_what_was_done_before_its_rate_was_removed_can_be_repeated(tollgate: Tollgate) -> None:
+async def test_what_was_done_before_its_rate_was_removed_can_be_repeated(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(price_per_segment=None)
     await own(tollgate, "US", "0.01")
     campaign, message = {"name": "a", "body": "b", "recipients": [US]}, {"to": US, "body": "Hello"}
-    done = [await tollgate.post(CAMPAIGNS, campaign, key="k1"), await tollgate.post(MESSAGES, message, key="k2")]
+    done = [
+        await tollgate.post(CAMPAIGNS, campaign, key="k1"),
+        await tollgate.post(MESSAGES, message, key="k2"),
+    ]
     await tollgate.ask("DELETE", f"{OWN}/US")
 
-    again = [await tollgate.post(CAMPAIGNS, campaign, key="k1"), await tollgate.post(MESSAGES, message, key="k2")]
+    again = [
+        await tollgate.post(CAMPAIGNS, campaign, key="k1"),
+        await tollgate.post(MESSAGES, message, key="k2"),
+    ]
     other = await tollgate.post(MESSAGES, message | {"body": "Other"}, key="k2")
 
     assert [one.status_code for one in (*done, *again, other)] == [201, 201, 200, 200, 409]
@@ -97,13 +112,27 @@ async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
     mine = (await tollgate.get(OWN)).json()
     gone = [
         (await tollgate.ask("DELETE", path)).status_code
-        for path in ("/v1/rates/DE?currency=EUR", "/v1/rates/DE?currency=EUR", f"{OWN}/FR", f"{OWN}/FR")
+        for path in (
+            "/v1/rates/DE?currency=EUR",
+            "/v1/rates/DE?currency=EUR",
+            f"{OWN}/FR",
+            f"{OWN}/FR",
+        )
     ]
-    missing = [await tollgate.get(f"{OWN}/FR"), await tollgate.get("/v1/rates/DE", params={"currency": "EUR"})]
+    missing = [
+        await tollgate.get(f"{OWN}/FR"),
+        await tollgate.get("/v1/rates/DE", params={"currency": "EUR"}),
+    ]
 
-    assert [(one["country"], one["currency"]) for one in listed] == [("DE", "EUR"), ("DE", "USD"), ("US", "USD")]
+    assert [(one["country"], one["currency"]) for one in listed] == [
+        ("DE", "EUR"),
+        ("DE", "USD"),
+        ("US", "USD"),
+    ]
     assert (told["price_per_segment"], told["organization_id"]) == ("0.06", None)
-    assert [(one["organization_id"], one["country"], one["currency"]) for one in mine] == [("acme", "FR", "USD")]
+    assert [(one["organization_id"], one["country"], one["currency"]) for one in mine] == [
+        ("acme", "FR", "USD")
+    ]
     assert gone == [204, 404, 204, 404]
     assert [one.status_code for one in missing] == [404, 404]
 
@@ -120,12 +149,17 @@ async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
         (f"{OWN}/DE", {"price_per_segment": "1", "currency": "USD"}, "currency"),
     ],
 )
-async def test_a_wrong_rate_names_the_field(tollgate: Tollgate, path: str, body: dict[str, object], field: str) -> None:
+async def test_a_wrong_rate_names_the_field(
+    tollgate: Tollgate, path: str, body: dict[str, object], field: str
+) -> None:
     await tollgate.onboard()
 
     answer = await tollgate.ask("PUT", path, body)
 
-    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [field])
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (
+        422,
+        [field],
+    )
 
 
 async def test_rates_need_a_scope_and_an_organization(tollgate: Tollgate) -> None:
@@ -142,31 +176,51 @@ async def test_rates_need_a_scope_and_an_organization(tollgate: Tollgate) -> Non
     assert [one.status_code for one in answers] == [403, 403, 404, 404]
 
 
-async def test_a_price_that_no_message_could_cost_is_refused_and_the_largest_works(tollgate: Tollgate) -> None:
+async def test_a_price_that_no_message_could_cost_is_refused_and_the_largest_works(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     refused = [
         await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": price, "currency": "USD"})
         for price in ("4000000000000", "1000000.000001")
     ]
-    refused.append(await tollgate.ask("PUT", "/v1/organizations/acme/rates/US", {"price_per_segment": "4e12"}))
-    largest = await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": "1000000", "currency": "USD"})
+    refused.append(
+        await tollgate.ask("PUT", "/v1/organizations/acme/rates/US", {"price_per_segment": "4e12"})
+    )
+    largest = await tollgate.ask(
+        "PUT", "/v1/rates/US", {"price_per_segment": "1000000", "currency": "USD"}
+    )
     longest = {"to": "+14155550100", "body": "я" * 1600}
-    many = {"name": "A", "body": "я" * 1600, "recipients": [f"+1415{2_000_000 + one}" for one in range(100)]}
+    many = {
+        "name": "A",
+        "body": "я" * 1600,
+        "recipients": [f"+1415{2_000_000 + one}" for one in range(100)],
+    }
 
     message = await tollgate.post("/v1/organizations/acme/messages", longest, key="m1")
     previewed = await tollgate.post("/v1/organizations/acme/campaigns/preview", many)
     created = await tollgate.post("/v1/organizations/acme/campaigns", many, key="c1")
 
     assert [answer.status_code for answer in refused] == [422, 422, 422]
-    assert [answer.status_code for answer in (largest, message, previewed, created)] == [200, 402, 200, 201]
+    assert [answer.status_code for answer in (largest, message, previewed, created)] == [
+        200,
+        402,
+        200,
+        201,
+    ]
     assert previewed.json()["cost"] == "2400000000.00"
 
 
-async def test_amounts_at_their_bound_are_answered_and_never_an_error_of_ours(tollgate: Tollgate) -> None:
+async def test_amounts_at_their_bound_are_answered_and_never_an_error_of_ours(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     largest = "4611686018427.387904"
     wallet = "/v1/organizations/acme/wallet"
-    asked = [("credits", {"reference_id": f"c{n}", "amount": largest, "currency": "USD"}) for n in range(3)] + [
+    asked = [
+        ("credits", {"reference_id": f"c{n}", "amount": largest, "currency": "USD"})
+        for n in range(3)
+    ] + [
         ("debits", {"reference_id": "d", "amount": largest, "currency": "USD"}),
         ("debits", {"reference_id": "e", "amount": largest, "currency": "USD"}),
     ]

@@ -1,4 +1,6 @@
-"""Loading recipients: each number once in a campaign, positions without a gap, prices as they were."""
+"""Loading recipients: each number once in a campaign, positions without a gap, prices as they
+were.
+"""
 
 import asyncio
 
@@ -13,7 +15,10 @@ from tests.builders import campaign, campaign_now, onboard, rows, run
 
 
 def to(*numbers: int) -> list[Recipient]:
-    return [Recipient(number=f"+1415555{one:04d}", country="US", segments=1, price_micros=10_000) for one in numbers]
+    return [
+        Recipient(number=f"+1415555{one:04d}", country="US", segments=1, price_micros=10_000)
+        for one in numbers
+    ]
 
 
 async def draft(engine: AsyncEngine) -> Campaign:
@@ -36,7 +41,11 @@ async def loaded(engine: AsyncEngine) -> list[tuple[int, int]]:
 async def test_a_number_comes_in_once_and_positions_have_no_gap(engine: AsyncEngine) -> None:
     of = await draft(engine)
 
-    added = [await load(engine, of, 5, 6, 7), await load(engine, of, 6, 8, 5, 9), await load(engine, of, 9, 8, 7)]
+    added = [
+        await load(engine, of, 5, 6, 7),
+        await load(engine, of, 6, 8, 5, 9),
+        await load(engine, of, 9, 8, 7),
+    ]
 
     assert added == [3, 2, 0]
     assert await loaded(engine) == [(1, 5), (2, 6), (3, 7), (4, 8), (5, 9)]
@@ -46,7 +55,9 @@ async def test_a_number_comes_in_once_and_positions_have_no_gap(engine: AsyncEng
 async def test_two_uploads_at_once_come_out_as_one(engine: AsyncEngine) -> None:
     of = await draft(engine)
 
-    added = await asyncio.gather(*(load(engine, of, *range(start, start + 60)) for start in (0, 30, 60, 90)))
+    added = await asyncio.gather(
+        *(load(engine, of, *range(start, start + 60)) for start in (0, 30, 60, 90))
+    )
 
     assert sum(added) == 150
     assert [position for position, _ in await loaded(engine)] == list(range(1, 151))
@@ -56,7 +67,9 @@ async def test_two_uploads_at_once_come_out_as_one(engine: AsyncEngine) -> None:
 async def test_more_than_one_statement_holds(engine: AsyncEngine) -> None:
     of = await draft(engine)
     many = recipients.AT_ONCE + 10
-    numbers = [Recipient(number=f"+1{2000000000 + one}", segments=1, price_micros=1) for one in range(many)]
+    numbers = [
+        Recipient(number=f"+1{2000000000 + one}", segments=1, price_micros=1) for one in range(many)
+    ]
 
     async with engine.begin() as conn:
         added = await recipients.add(conn, of.organization_id, of.id, numbers)

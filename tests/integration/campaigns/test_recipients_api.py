@@ -1,4 +1,6 @@
-"""Uploading recipients: a stream of lines into a draft; bad ones are named, duplicates dropped, a cut file heals."""
+"""Uploading recipients: a stream of lines into a draft; bad ones are named, duplicates dropped, a
+cut file heals.
+"""
 
 import asyncio
 import json
@@ -23,11 +25,17 @@ async def draft(tollgate: Tollgate, **changed: object) -> str:
 
 
 async def upload(
-    tollgate: Tollgate, id_: str, content: bytes | str | AsyncIterator[bytes], media_type: str = NDJSON, query: str = ""
+    tollgate: Tollgate,
+    id_: str,
+    content: bytes | str | AsyncIterator[bytes],
+    media_type: str = NDJSON,
+    query: str = "",
 ) -> httpx.Response:
     sent = content.encode() if isinstance(content, str) else content
     headers = {"Content-Type": media_type}
-    return await tollgate.post(f"{CAMPAIGNS}/{id_}/recipients{query}", content=sent, headers=headers)
+    return await tollgate.post(
+        f"{CAMPAIGNS}/{id_}/recipients{query}", content=sent, headers=headers
+    )
 
 
 def ndjson(numbers: Iterable[str]) -> str:
@@ -46,7 +54,9 @@ def told(answer: httpx.Response) -> dict[str, Any]:
 
 async def stored(tollgate: Tollgate) -> list[tuple[int, str, str]]:
     async with tollgate.services.engine.connect() as conn:
-        found = await conn.exec_driver_sql("SELECT position, recipient, country FROM messages ORDER BY position")
+        found = await conn.exec_driver_sql(
+            "SELECT position, recipient, country FROM messages ORDER BY position"
+        )
         return [(row.position, row.recipient, row.country) for row in found]
 
 
@@ -54,7 +64,9 @@ async def test_lines_of_ndjson_become_recipients(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate, recipients=["+14155550100"])
 
-    answer = told(await upload(tollgate, id_, ndjson(["+14155550100", "+4915112345678", "+4915112345678"])))
+    answer = told(
+        await upload(tollgate, id_, ndjson(["+14155550100", "+4915112345678", "+4915112345678"]))
+    )
 
     assert answer == {"total": 2, "rows": 3, "added": 1, "duplicates": 2, "bad": 0, "bad_lines": []}
     assert await stored(tollgate) == [(1, "+14155550100", "US"), (2, "+4915112345678", "DE")]
@@ -69,13 +81,19 @@ async def test_a_column_of_csv_becomes_recipients(tollgate: Tollgate) -> None:
     answer = told(await upload(tollgate, id_, rows, f"{CSV}; charset=utf-8", IGNORE))
 
     assert (answer["total"], answer["rows"], answer["bad"]) == (3, 3, 0)
-    assert [number for _, number, _ in await stored(tollgate)] == ["+14155550100", "+14155550101", "+14155550102"]
+    assert [number for _, number, _ in await stored(tollgate)] == [
+        "+14155550100",
+        "+14155550101",
+        "+14155550102",
+    ]
 
 
 async def test_a_file_in_windows_1252_is_read_whole(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate)
-    file = "to;name\r\n+14155550100;Ann\r\n+14155550101;Jürgen\r\n+14155550102;Zoë\r\n+14155550103;Bob"
+    file = (
+        "to;name\r\n+14155550100;Ann\r\n+14155550101;Jürgen\r\n+14155550102;Zoë\r\n+14155550103;Bob"
+    )
 
     answer = told(await upload(tollgate, id_, file.encode("cp1252"), CSV, IGNORE))
 
@@ -86,7 +104,14 @@ async def test_bad_numbers_are_named_and_kept_out(tollgate: Tollgate) -> None:
     await tollgate.onboard(price_per_segment=None)
     await tollgate.ask("PUT", "/v1/rates/US", {"price_per_segment": "0.01", "currency": "USD"})
     id_ = await draft(tollgate)
-    lines = ["+14155550100", "4155550101", "+141555501010", "+4915112345678", "+870773111632", "+14155550102"]
+    lines = [
+        "+14155550100",
+        "4155550101",
+        "+141555501010",
+        "+4915112345678",
+        "+870773111632",
+        "+14155550102",
+    ]
 
     answer = told(await upload(tollgate, id_, "\n" + ndjson(lines) + "\n"))
 
@@ -114,8 +139,16 @@ async def test_only_a_hundred_bad_lines_are_named_and_all_are_counted(tollgate: 
 @pytest.mark.parametrize(
     ("media_type", "content", "why"),
     [
-        (NDJSON, ndjson(["4155550101", "0151 12345678"]), "line 1: not in E.164, such as +14155550100"),
-        (NDJSON, ndjson(["+870773111632"]), "line 1: the number's country is not known, and there is no price"),
+        (
+            NDJSON,
+            ndjson(["4155550101", "0151 12345678"]),
+            "line 1: not in E.164, such as +14155550100",
+        ),
+        (
+            NDJSON,
+            ndjson(["+870773111632"]),
+            "line 1: the number's country is not known, and there is no price",
+        ),
         (NDJSON, "\n \n", "it has no recipients"),
         (CSV, "to\n0151 12345678\n\n#NAME?\n", "line 2: not in E.164, such as +14155550100"),
         (CSV, "to\n\n", "it has no recipients"),
@@ -170,7 +203,9 @@ async def test_columns_that_nothing_uses_are_refused(tollgate: Tollgate, query: 
     id_ = await draft(tollgate)
 
     as_csv = await upload(tollgate, id_, "to,first_name\n+14155550100,Ann\n", CSV, query)
-    as_ndjson = await upload(tollgate, id_, '{"to": "+14155550100", "first_name": "Ann"}\n', NDJSON, query)
+    as_ndjson = await upload(
+        tollgate, id_, '{"to": "+14155550100", "first_name": "Ann"}\n', NDJSON, query
+    )
 
     assert [answer.status_code for answer in (as_csv, as_ndjson)] == [422, 422]
     assert "nothing uses `first_name`" in as_csv.json()["detail"]
@@ -213,7 +248,11 @@ async def test_a_client_that_hangs_up_leaves_nothing_in_the_draft(tollgate: Toll
     await asyncio.gather(uploading, return_exceptions=True)
     answer = told(await upload(tollgate, id_, ndjson(numbers(uploads.AT_ONCE + 20))))
 
-    assert (answer["added"], answer["duplicates"], answer["total"]) == (uploads.AT_ONCE + 20, 0, uploads.AT_ONCE + 20)
+    assert (answer["added"], answer["duplicates"], answer["total"]) == (
+        uploads.AT_ONCE + 20,
+        0,
+        uploads.AT_ONCE + 20,
+    )
 
 
 async def test_only_a_draft_takes_recipients(tollgate: Tollgate) -> None:
@@ -230,7 +269,9 @@ async def test_only_a_draft_takes_recipients(tollgate: Tollgate) -> None:
     assert len(await stored(tollgate)) == 1
 
 
-async def test_a_draft_that_is_started_while_its_file_arrives_takes_nothing_of_it(tollgate: Tollgate) -> None:
+async def test_a_draft_that_is_started_while_its_file_arrives_takes_nothing_of_it(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate, recipients=numbers(1, 90_000))
     sent, started = asyncio.Event(), asyncio.Event()
@@ -334,14 +375,24 @@ async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate:
     to = ["+870773111632", "+38344123456"]
 
     uploaded = told(await upload(tollgate, id_, ndjson(to)))
-    created = await tollgate.post(CAMPAIGNS, {"name": "A", "body": "B", "recipients": to} | night, key="k2")
+    created = await tollgate.post(
+        CAMPAIGNS, {"name": "A", "body": "B", "recipients": to} | night, key="k2"
+    )
     previewed = (
-        await tollgate.post(f"{CAMPAIGNS}/preview", {"name": "A", "body": "B", "recipients": to} | night)
+        await tollgate.post(
+            f"{CAMPAIGNS}/preview", {"name": "A", "body": "B", "recipients": to} | night
+        )
     ).json()
     without = await tollgate.post(CAMPAIGNS, {"name": "A", "body": "B", "recipients": to}, key="k3")
 
     why = "the number's country is not known, so nobody knows when it is quiet there"
     assert (uploaded["added"], uploaded["bad_lines"]) == (1, [{"line": 1, "problem": why}])
-    assert (created.status_code, created.json()["errors"]) == (422, [{"field": "recipients.0", "message": why}])
-    assert (previewed["recipients"], previewed["bad_recipients"]) == (1, [{"index": 0, "problem": why}])
+    assert (created.status_code, created.json()["errors"]) == (
+        422,
+        [{"field": "recipients.0", "message": why}],
+    )
+    assert (previewed["recipients"], previewed["bad_recipients"]) == (
+        1,
+        [{"index": 0, "problem": why}],
+    )
     assert without.status_code == 201

@@ -1,4 +1,6 @@
-"""Recording Twilio's prices: an attempt reads some pages, and the next one goes on where it stopped."""
+"""Recording Twilio's prices: an attempt reads some pages, and the next one goes on where it
+stopped.
+"""
 
 from datetime import UTC, datetime
 
@@ -19,12 +21,16 @@ WITHOUT = "SELECT organization_id FROM messages WHERE provider_price_micros IS N
 UNPRICED = "SELECT count(*) FROM messages WHERE provider_price_micros IS NULL"
 
 
-async def a_message_each(engine: AsyncEngine, simulator: TwilioSimulator, organizations: int = ORGANIZATIONS) -> None:
+async def a_message_each(
+    engine: AsyncEngine, simulator: TwilioSimulator, organizations: int = ORGANIZATIONS
+) -> None:
     """One to every organization, accepted by Twilio, hours ago by our own record."""
     simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
     for one in range(organizations):
         account = simulator.state.open_account(f"o{one}")
-        taken = simulator.messages.accept(account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"})
+        taken = simulator.messages.accept(
+            account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"}
+        )
         await onboard(engine, f"o{one}", account=account.sid)
         await send(engine, await campaign(engine, messages=1, organization_id=f"o{one}"))
         query = "UPDATE messages SET provider_sid = :sid WHERE organization_id = :of"
@@ -40,7 +46,9 @@ async def a_message_each(engine: AsyncEngine, simulator: TwilioSimulator, organi
 
 async def test_the_next_attempt_goes_on_where_one_stopped(engine: AsyncEngine) -> None:
     async with serve(TwilioSimulator()) as simulator, fast_client() as client:
-        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        twilio = Twilio(
+            client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url
+        )
         await a_message_each(engine, simulator)
         at: PricesFrom | None = PricesFrom()
         left = []
@@ -52,11 +60,19 @@ async def test_the_next_attempt_goes_on_where_one_stopped(engine: AsyncEngine) -
     assert (left[-1], len(left) > 1) == (0, True)
 
 
-async def test_an_organization_that_twilio_does_not_know_does_not_hold_up_those_behind_it(engine: AsyncEngine) -> None:
+async def test_an_organization_that_twilio_does_not_know_does_not_hold_up_those_behind_it(
+    engine: AsyncEngine,
+) -> None:
     async with serve(TwilioSimulator()) as simulator, fast_client() as client:
-        twilio = Twilio(client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url)
+        twilio = Twilio(
+            client=client, account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=simulator.url
+        )
         await a_message_each(engine, simulator, 3)
-        [gone] = [sid for sid, account in simulator.state.accounts.items() if account.friendly_name == "o1"]
+        [gone] = [
+            sid
+            for sid, account in simulator.state.accounts.items()
+            if account.friendly_name == "o1"
+        ]
         del simulator.state.accounts[gone]
 
         at = await ActivityEnvironment().run(_record, engine, twilio, PricesFrom())

@@ -1,4 +1,6 @@
-"""A sender that is changed while a window is open: what the old one was refused for does not park the campaign."""
+"""A sender that is changed while a window is open: what the old one was refused for does not park
+the campaign.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +47,8 @@ async def change_sender(engine: AsyncEngine, sender: str = NEW) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "sent_with", "park"), [(21606, OLD, None), (21606, NEW, Park.SENDER_REFUSED), (21619, OLD, "content")]
+    ("code", "sent_with", "park"),
+    [(21606, OLD, None), (21606, NEW, Park.SENDER_REFUSED), (21619, OLD, "content")],
 )
 async def test_a_sender_that_was_changed_while_a_window_is_open_is_not_blamed(
     engine: AsyncEngine, code: int, sent_with: str, park: str | None
@@ -57,7 +60,9 @@ async def test_a_sender_that_was_changed_while_a_window_is_open_is_not_blamed(
     replies = [Reply(message=one, status=MessageStatus.PENDING, error_code=code) for one in window]
 
     async with engine.begin() as conn:
-        parked = await refusals.stop(conn, ORGANIZATION, sending.id, replies, send_refusal.of(code), sender=sent_with)
+        parked = await refusals.stop(
+            conn, ORGANIZATION, sending.id, replies, send_refusal.of(code), sender=sent_with
+        )
 
     now = await campaign_now(engine, sending)
     assert (parked, now.status is CampaignStatus.PARKED) == (park is not None, park is not None)
@@ -88,7 +93,11 @@ async def undelivered(engine: AsyncEngine, messages: Sequence[Message], code: in
 
 
 async def sending_refused(engine: AsyncEngine) -> bool:
-    return bool(await rows(engine, "SELECT 1 FROM alerts WHERE kind = 'sending_refused' AND cleared_at IS NULL"))
+    return bool(
+        await rows(
+            engine, "SELECT 1 FROM alerts WHERE kind = 'sending_refused' AND cleared_at IS NULL"
+        )
+    )
 
 
 @pytest.mark.parametrize("code", [30034, 30007, 30024, 39999])
@@ -118,7 +127,8 @@ async def test_what_was_refused_in_a_row_with_a_former_sender_is_not_counted_wit
     sending = await campaign(engine, messages=20)
     window = await hand_over(engine, sending, limit=4)
     await settle_replies(
-        engine, *(Reply(message=one, status=MessageStatus.REFUSED, error_code=39999) for one in window)
+        engine,
+        *(Reply(message=one, status=MessageStatus.REFUSED, error_code=39999) for one in window),
     )
     before = await in_a_row(engine, sending.id)
 
@@ -127,7 +137,9 @@ async def test_what_was_refused_in_a_row_with_a_former_sender_is_not_counted_wit
     assert (before, await in_a_row(engine, sending.id)) == (4, 0)
 
 
-async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sender(engine: AsyncEngine) -> None:
+async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sender(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     former = [await send_one(engine, "k1"), await send_one(engine, "k2")]
     await settle_replies(engine, *(accepted(one) for one in former))

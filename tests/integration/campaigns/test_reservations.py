@@ -1,4 +1,6 @@
-"""Paying for messages before they go: in order, once, and back again where Twilio did not take them."""
+"""Paying for messages before they go: in order, once, and back again where Twilio did not take
+them.
+"""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -12,7 +14,15 @@ from db.campaigns.reservations import DifferentMessage
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
-from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Outcome, Suspended, WalletNotFound, credit
+from domain.wallet.ledger import (
+    Debited,
+    Frozen,
+    InsufficientFunds,
+    Outcome,
+    Suspended,
+    WalletNotFound,
+    credit,
+)
 from tests.builders import (
     ONE_CENT,
     ORGANIZATION,
@@ -70,7 +80,9 @@ async def test_a_batch_is_paid_for_one_entry_a_message(engine: AsyncEngine) -> N
     assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE kind = 'debit'") == 3
 
 
-async def test_asked_again_after_a_lost_answer_it_pays_for_nothing_twice(engine: AsyncEngine) -> None:
+async def test_asked_again_after_a_lost_answer_it_pays_for_nothing_twice(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
 
@@ -127,7 +139,9 @@ async def test_a_wallet_that_pays_to_the_last_micro_is_not_short(engine: AsyncEn
 
 
 @pytest.mark.parametrize("frozen_by_operator", [True, False])
-async def test_a_frozen_wallet_parks_the_campaign(engine: AsyncEngine, frozen_by_operator: bool) -> None:
+async def test_a_frozen_wallet_parks_the_campaign(
+    engine: AsyncEngine, frozen_by_operator: bool
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await freeze(engine, by_operator=frozen_by_operator)
@@ -137,7 +151,9 @@ async def test_a_frozen_wallet_parks_the_campaign(engine: AsyncEngine, frozen_by
     assert (batch.next, batch.reason, batch.position) == (Next.STOP, Park.FROZEN, 1)
 
 
-async def test_a_shut_gate_parks_the_campaign_even_where_messages_are_paid_for(engine: AsyncEngine) -> None:
+async def test_a_shut_gate_parks_the_campaign_even_where_messages_are_paid_for(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending, limit=2)
@@ -163,7 +179,10 @@ async def test_a_campaign_of_nobody_is_none(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     async with engine.begin() as conn:
-        assert await reservations.reserve(conn, "nobody", sending.id, limit=1, now=datetime.now(UTC)) is None
+        assert (
+            await reservations.reserve(conn, "nobody", sending.id, limit=1, now=datetime.now(UTC))
+            is None
+        )
 
 
 async def test_a_campaign_is_done_when_the_last_message_is_settled(engine: AsyncEngine) -> None:
@@ -180,7 +199,9 @@ async def test_a_campaign_is_done_when_the_last_message_is_settled(engine: Async
     assert await broken_claims(engine) == set()
 
 
-async def test_a_window_takes_what_is_reserved_in_order_and_tells_the_attempt(engine: AsyncEngine) -> None:
+async def test_a_window_takes_what_is_reserved_in_order_and_tells_the_attempt(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending)
@@ -194,7 +215,9 @@ async def test_a_window_takes_what_is_reserved_in_order_and_tells_the_attempt(en
     assert await statuses(engine, sending) == [SENDING] * 2 + [RESERVED] * 3
 
 
-async def test_a_window_is_empty_when_nothing_is_reserved_and_none_when_it_may_not_go(engine: AsyncEngine) -> None:
+async def test_a_window_is_empty_when_nothing_is_reserved_and_none_when_it_may_not_go(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     assert await begin_window(engine, sending) == []
@@ -227,7 +250,9 @@ async def test_a_campaign_that_a_person_stopped_hands_nothing_over_though_it_is_
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending)
-    await change_campaign(engine, sending, to, reason="by a person" if to is CampaignStatus.PAUSED else "")
+    await change_campaign(
+        engine, sending, to, reason="by a person" if to is CampaignStatus.PAUSED else ""
+    )
 
     assert await begin_window(engine, sending) is None
     assert await statuses(engine, sending) == [RESERVED] * 5
@@ -248,7 +273,9 @@ async def test_what_was_not_handed_over_is_refunded_and_pending_again(engine: As
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_released_is_paid_for_anew_under_its_next_attempt(engine: AsyncEngine) -> None:
+async def test_what_was_released_is_paid_for_anew_under_its_next_attempt(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     await reserve(engine, sending)
@@ -303,7 +330,9 @@ async def test_an_attempt_that_was_settled_before_is_left_alone(
     assert await balance(engine) == before
 
 
-async def test_the_answer_to_an_earlier_attempt_does_not_settle_a_later_one(engine: AsyncEngine) -> None:
+async def test_the_answer_to_an_earlier_attempt_does_not_settle_a_later_one(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [first] = await hand_over(engine, sending)
@@ -331,7 +360,9 @@ async def test_what_may_have_been_taken_is_never_sent_again(engine: AsyncEngine)
     assert await statuses(engine, sending) == [UNKNOWN, ACCEPTED]
 
 
-async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(engine: AsyncEngine) -> None:
+async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=3)
     await reserve(engine, sending)
@@ -346,7 +377,9 @@ async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(engin
     assert await broken_claims(engine) == set()
 
 
-async def test_what_twilio_did_not_process_is_sent_again_without_being_paid_again(engine: AsyncEngine) -> None:
+async def test_what_twilio_did_not_process_is_sent_again_without_being_paid_again(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [message] = await hand_over(engine, sending)
@@ -401,7 +434,13 @@ async def pay_for_one(
 ) -> tuple[Message | None, Outcome | None]:
     async with engine.begin() as conn:
         return await reservations.pay_for_one(
-            conn, organization_id, recipient="+15005550010", body=body, segments=1, price=ONE_CENT, key="k"
+            conn,
+            organization_id,
+            recipient="+15005550010",
+            body=body,
+            segments=1,
+            price=ONE_CENT,
+            key="k",
         )
 
 
@@ -421,7 +460,9 @@ async def test_one_message_that_is_not_paid_for_is_not_stored(engine: AsyncEngin
     assert await number(engine, "SELECT count(*) FROM messages") == 0
 
 
-async def test_one_message_that_was_refused_once_may_be_asked_for_again(engine: AsyncEngine) -> None:
+async def test_one_message_that_was_refused_once_may_be_asked_for_again(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     refused, _ = await pay_for_one(engine)
     await post(engine, credit("c", usd("1")))
@@ -433,7 +474,9 @@ async def test_one_message_that_was_refused_once_may_be_asked_for_again(engine: 
     assert isinstance(outcome, Debited)
 
 
-async def test_a_campaign_goes_on_where_it_was_parked_and_every_message_goes_once(engine: AsyncEngine) -> None:
+async def test_a_campaign_goes_on_where_it_was_parked_and_every_message_goes_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     sending = await campaign(engine, messages=6)
@@ -455,7 +498,9 @@ async def test_a_campaign_goes_on_where_it_was_parked_and_every_message_goes_onc
     assert await broken_claims(engine) == set()
 
 
-async def test_organizations_with_open_hand_overs_are_found_by_their_age(engine: AsyncEngine) -> None:
+async def test_organizations_with_open_hand_overs_are_found_by_their_age(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     assert message.sending_at is not None
@@ -468,7 +513,9 @@ async def test_organizations_with_open_hand_overs_are_found_by_their_age(engine:
     assert (early, due) == ([], [ORGANIZATION])
 
 
-async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_others_go(engine: AsyncEngine) -> None:
+async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_others_go(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     quiet = QuietHours(time(21), time(8))
     sending = await campaign(engine, countries=["DE", "US", "DE", "US", None], quiet_hours=quiet)
@@ -482,26 +529,44 @@ async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_ot
     morning = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 16, 7, tzinfo=UTC))
 
     assert (first.next, first.reserved, [one.position for one in window]) == (Next.SEND, 2, [2, 4])
-    assert (waits.next, waits.reason, waits.position, waits.begins_in) == (Next.STOP, "quiet_hours", 1, 9 * 3600)
+    assert (waits.next, waits.reason, waits.position, waits.begins_in) == (
+        Next.STOP,
+        "quiet_hours",
+        1,
+        9 * 3600,
+    )
     assert (morning.next, morning.reserved) == (Next.SEND, 2)
     assert await broken_claims(engine) == set()
 
 
 async def test_a_number_without_a_known_time_zone_is_held_at_any_hour(engine: AsyncEngine) -> None:
     await onboard(engine)
-    sending = await campaign(engine, countries=["XK", None], quiet_hours=QuietHours(time(21), time(8)))
+    sending = await campaign(
+        engine, countries=["XK", None], quiet_hours=QuietHours(time(21), time(8))
+    )
 
     night = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 2, tzinfo=UTC))
     noon = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 12, tzinfo=UTC))
-    window = await begin_window(engine, sending, limit=10, now=datetime(2026, 1, 15, 12, tzinfo=UTC))
+    window = await begin_window(
+        engine, sending, limit=10, now=datetime(2026, 1, 15, 12, tzinfo=UTC)
+    )
 
     assert window is not None
-    assert (night.next, night.reserved, noon.reserved, [one.position for one in window]) == (Next.STOP, 0, 1, [1])
+    assert (night.next, night.reserved, noon.reserved, [one.position for one in window]) == (
+        Next.STOP,
+        0,
+        1,
+        [1],
+    )
 
 
-async def test_what_was_reserved_before_the_night_is_not_handed_over_in_it(engine: AsyncEngine) -> None:
+async def test_what_was_reserved_before_the_night_is_not_handed_over_in_it(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
-    sending = await campaign(engine, countries=["DE", "DE"], quiet_hours=QuietHours(time(21), time(8)))
+    sending = await campaign(
+        engine, countries=["DE", "DE"], quiet_hours=QuietHours(time(21), time(8))
+    )
     await reserve(engine, sending, limit=10, now=datetime(2026, 1, 15, 19, 59, tzinfo=UTC))
     after = datetime(2026, 1, 15, 20, tzinfo=UTC)
 

@@ -1,4 +1,6 @@
-"""Sending in the order that chance gives it: whatever a sender, people, a suspension and Twilio do, it adds up."""
+"""Sending in the order that chance gives it: whatever a sender, people, a suspension and Twilio do,
+it adds up.
+"""
 
 import asyncio
 from collections import Counter
@@ -64,7 +66,15 @@ JOURNEYS: list[list[Word]] = [
     [SENT, (DeliveryStatus.UNDELIVERED, 21610)],
 ]
 """What Twilio says of a message that it took, in this order; the last word holds."""
-ANSWERS = {"taken": 50, "taken, unanswered": 20, "unanswered": 10, "429": 10, "21610": 4, "21211": 8, "20005": 8}
+ANSWERS = {
+    "taken": 50,
+    "taken, unanswered": 20,
+    "unanswered": 10,
+    "429": 10,
+    "21610": 4,
+    "21211": 8,
+    "20005": 8,
+}
 """How often a POST ends like this."""
 PAID = """
     SELECT m.id, m.recipient, m.campaign_id, m.status, m.attempt,
@@ -140,7 +150,9 @@ class Play:
     def _some_answers(self, of: Campaign | None = None) -> list[Reply]:
         """They come in, and are not heard again."""
         coming = [one for one in self.answers if of is None or one.message.campaign_id == of.id]
-        some = coming if self.calm else self.chance.sample(coming, self.chance.randint(0, len(coming)))
+        some = (
+            coming if self.calm else self.chance.sample(coming, self.chance.randint(0, len(coming)))
+        )
         self.answers = [one for one in self.answers if one not in some]
         return some
 
@@ -148,7 +160,9 @@ class Play:
         await settle_replies(self.engine, *self._some_answers())
 
     async def die(self) -> None:
-        """A sender dies with what it was answered, or is only thought to be dead; its successor begins."""
+        """A sender dies with what it was answered, or is only thought to be dead; its successor
+        begins.
+        """
         of = self.one()
         if self.chance.random() < 0.7:
             self.answers = [one for one in self.answers if one.message.campaign_id != of.id]
@@ -172,7 +186,9 @@ class Play:
         self.told.append(f"{one.message.attempt_id}: {status} {code}, {outcome}")
 
     async def read(self) -> None:
-        """What callbacks asked for is read at Twilio; where only they name the message, it is looked up."""
+        """What callbacks asked for is read at Twilio; where only they name the message, it is
+        looked up.
+        """
         due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=1))
         by_sid = {sid_of(one.message): one for one in self.taken.values()}
         read = [Reading(check=one, sent=_sent(by_sid[one.message_sid])) for one in due]
@@ -218,7 +234,9 @@ class Play:
             held = await campaigns.lock(conn, ORGANIZATION, of.id)
             if held is None or held.status not in allowed:
                 return
-            await campaigns.change(conn, held, to, by=PERSON, reason="asked" if to is PAUSED else "")
+            await campaigns.change(
+                conn, held, to, by=PERSON, reason="asked" if to is PAUSED else ""
+            )
             if to is CANCELED:
                 await reservations.release(conn, ORGANIZATION, of.id)
 
@@ -249,13 +267,28 @@ class Play:
         """Some that may go at once, or one that goes by itself."""
         if self.chance.random() < 0.1:
             return [self.chance.choice([self.look_up, self.send_again, self.cancel])]
-        often = {self.reserve: 12, self.hand_over: 20, self.answer: 8, self.call_back: 8, self.read: 4, self.go_on: 4}
-        rarely = {self.reactivate: 8, self.die: 2, self.settle_batch: 1, self.pause: 1, self.suspend: 1}
+        often = {
+            self.reserve: 12,
+            self.hand_over: 20,
+            self.answer: 8,
+            self.call_back: 8,
+            self.read: 4,
+            self.go_on: 4,
+        }
+        rarely = {
+            self.reactivate: 8,
+            self.die: 2,
+            self.settle_batch: 1,
+            self.pause: 1,
+            self.suspend: 1,
+        }
         steps = often | rarely
         return self.chance.choices([*steps], [*steps.values()], k=self.chance.randint(1, 3))
 
     async def to_the_end(self) -> None:
-        """All is well from now on. What Twilio has it ends, some of it before the campaigns end and some after."""
+        """All is well from now on. What Twilio has it ends, some of it before the campaigns end and
+        some after.
+        """
         self.calm = True
         await self.answer()
         for of in self.both:
@@ -287,7 +320,11 @@ async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_no
     chance = Random(seed)
     await onboard(engine, balance=chance.choice(["10.00", "0.20"]))
     await subscribe(engine)
-    play = Play(engine, chance, [await campaign(engine, name=name, messages=MESSAGES) for name in ("a", "b")])
+    play = Play(
+        engine,
+        chance,
+        [await campaign(engine, name=name, messages=MESSAGES) for name in ("a", "b")],
+    )
 
     for step in range(STEPS):
         await asyncio.gather(*(act() for act in play.some_steps()))
@@ -301,11 +338,17 @@ async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_no
     assert all(end in (COMPLETED, CANCELED) or (poor and end is PARKED) for end in ends)
     for row in await rows(engine, PAID):
         over = dict(zip((of.id for of in play.both), ends, strict=True))[row.campaign_id]
-        assert _adds_up(row, play, over), [row, over, *(one for one in play.told if one.startswith(str(row.id)))]
+        assert _adds_up(row, play, over), [
+            row,
+            over,
+            *(one for one in play.told if one.startswith(str(row.id))),
+        ]
 
 
 def _adds_up(row: Any, play: Play, end: CampaignStatus) -> bool:
-    """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator sent again what was given up."""
+    """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator sent again what
+    was given up.
+    """
     kept = [name for name, one in play.taken.items() if one.message.id == row.id and one.costs]
     once = len(kept) <= 1 + play.sent_again[row.id]
     match MessageStatus(row.status):

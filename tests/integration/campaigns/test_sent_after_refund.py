@@ -1,4 +1,6 @@
-"""Callbacks around refunds: which attempt one is about Twilio says, and only what it sent unpaid can be charged."""
+"""Callbacks around refunds: which attempt one is about Twilio says, and only what it sent unpaid
+can be charged.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,7 +72,10 @@ async def charge(engine: AsyncEngine, message: Message) -> None:
 
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
-        return [(one.message_id, one.attempt) for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)]
+        return [
+            (one.message_id, one.attempt)
+            for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
+        ]
 
 
 async def kinds(engine: AsyncEngine) -> set[str]:
@@ -101,7 +106,9 @@ async def test_a_failure_is_refunded_whatever_attempt_a_callback_names(engine: A
     assert await broken_claims(engine) == set()
 
 
-async def test_a_callback_that_calls_the_paid_attempt_an_earlier_one_makes_nothing_unpaid(engine: AsyncEngine) -> None:
+async def test_a_callback_that_calls_the_paid_attempt_an_earlier_one_makes_nothing_unpaid(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=1)
     [first] = await send(engine, sending)
@@ -132,7 +139,9 @@ async def test_what_was_given_up_and_sent_once_more_can_be_charged_when_the_firs
     assert await balance(engine) == usd("9.98")
 
 
-async def test_the_second_attempt_is_not_taken_for_the_first_that_was_given_up(engine: AsyncEngine) -> None:
+async def test_the_second_attempt_is_not_taken_for_the_first_that_was_given_up(
+    engine: AsyncEngine,
+) -> None:
     first = await given_up(engine)
     again = await sent_once_more(engine, first)
 
@@ -153,7 +162,9 @@ async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is
     async with engine.begin() as conn:
         await resends.in_its_campaign(conn, await message_now(engine, message), sending.id)
     if opted_out:
-        await run(engine, "INSERT INTO opt_outs VALUES (:of, :to)", of=ORGANIZATION, to=message.recipient)
+        await run(
+            engine, "INSERT INTO opt_outs VALUES (:of, :to)", of=ORGANIZATION, to=message.recipient
+        )
         await reserve(engine, sending)
         assert (await message_now(engine, message)).status is MessageStatus.SKIPPED
 
@@ -165,14 +176,20 @@ async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is
 
 
 @pytest.mark.parametrize("by", ["an operator", "Twilio"])
-async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(engine: AsyncEngine, by: str) -> None:
+async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(
+    engine: AsyncEngine, by: str
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     message, _ = await send(engine, sending)
     if by == "Twilio":
         await give_back(engine, message)
     else:
-        await run(engine, "UPDATE messages SET status = 'unknown', provider_sid = NULL WHERE id = :id", id=message.id)
+        await run(
+            engine,
+            "UPDATE messages SET status = 'unknown', provider_sid = NULL WHERE id = :id",
+            id=message.id,
+        )
         await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
         async with engine.begin() as conn:
             await resends.in_its_campaign(conn, await message_now(engine, message), sending.id)
@@ -183,7 +200,11 @@ async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(en
 
     assert (await reserve(engine, sending)).next is Next.DONE
     now = await message_now(engine, message)
-    assert (now.status, now.delivery_status, now.provider_sid) == (MessageStatus.LOST, DELIVERED, sid_of(message))
+    assert (now.status, now.delivery_status, now.provider_sid) == (
+        MessageStatus.LOST,
+        DELIVERED,
+        sid_of(message),
+    )
     assert await unpaid(engine) == [(message.id, 1)]
     assert await broken_claims(engine) == set()
     await charge(engine, message)
@@ -192,7 +213,9 @@ async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(en
 
 
 @pytest.mark.parametrize("charged", [False, True])
-async def test_what_turned_out_sent_is_not_sent_once_more(engine: AsyncEngine, charged: bool) -> None:
+async def test_what_turned_out_sent_is_not_sent_once_more(
+    engine: AsyncEngine, charged: bool
+) -> None:
     message = await given_up(engine)
     await apply(engine, callback(message, DELIVERED))
     await read_at_twilio(engine, listed(message, DELIVERED))
@@ -203,7 +226,9 @@ async def test_what_turned_out_sent_is_not_sent_once_more(engine: AsyncEngine, c
         await sent_once_more(engine, message)
 
 
-async def test_callbacks_that_come_after_the_charge_raise_no_alert_that_stays(engine: AsyncEngine) -> None:
+async def test_callbacks_that_come_after_the_charge_raise_no_alert_that_stays(
+    engine: AsyncEngine,
+) -> None:
     message = await one_sent(engine)
     await give_back(engine, message, 30008)
     await apply(engine, callback(message, SENT))

@@ -24,7 +24,11 @@ NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 def tollgate(
     *arguments: str, database_url: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOLLGATE_", "TEMPORAL_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TOLLGATE_", "TEMPORAL_"))
+    }
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         capture_output=True,
@@ -51,7 +55,9 @@ async def book_a_topup_without_its_credit(engine: AsyncEngine) -> None:
         )
 
 
-async def test_certify_says_that_all_guarantees_hold(engine: AsyncEngine, database_url: str) -> None:
+async def test_certify_says_that_all_guarantees_hold(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await builders.onboard(engine)
 
     done = tollgate("certify", database_url=database_url)
@@ -63,7 +69,9 @@ async def test_certify_says_that_all_guarantees_hold(engine: AsyncEngine, databa
         assert any(line.startswith(f"✓   {number}  ") for line in lines), done.stdout
 
 
-async def test_certify_names_what_fails_and_ends_with_1(engine: AsyncEngine, database_url: str) -> None:
+async def test_certify_names_what_fails_and_ends_with_1(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await builders.onboard(engine)
     await book_a_topup_without_its_credit(engine)
 
@@ -110,7 +118,9 @@ async def test_certify_shows_its_progress_and_takes_a_reader_that_leaves(
         check=False,
     )
 
-    assert [(done, of) for done, of, _ in seen] == [(n, len(certify.CHECKS)) for n in range(len(certify.CHECKS))]
+    assert [(done, of) for done, of, _ in seen] == [
+        (n, len(certify.CHECKS)) for n in range(len(certify.CHECKS))
+    ]
     assert (left.returncode, left.stderr) == (141, "")
 
 
@@ -140,11 +150,16 @@ async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
 
 def test_a_key_needs_a_name_and_a_scope_that_there_is(database_url: str) -> None:
     nameless = tollgate("keys", "create", "--name", " ", database_url=database_url)
-    unknown = tollgate("keys", "create", "--name", "x", "--scope", "admin", database_url=database_url)
+    unknown = tollgate(
+        "keys", "create", "--name", "x", "--scope", "admin", database_url=database_url
+    )
 
     assert (nameless.returncode, unknown.returncode) == (2, 2)
     assert "Invalid value for '--name': is empty" in nameless.stderr
-    assert "Invalid value for '--scope': 'admin' is not one of 'read', 'write', 'operator'." in unknown.stderr
+    assert (
+        "Invalid value for '--scope': 'admin' is not one of 'read', 'write', 'operator'."
+        in unknown.stderr
+    )
 
 
 async def test_explain_tells_in_sentences_first(engine: AsyncEngine, database_url: str) -> None:
@@ -166,7 +181,9 @@ def test_explain_of_nobody_ends_with_1(database_url: str) -> None:
 
 
 def test_a_key_is_printed_once_alone_listed_and_revoked(database_url: str) -> None:
-    made = tollgate("keys", "create", "--scope", "operator", "--name", "runbook", database_url=database_url)
+    made = tollgate(
+        "keys", "create", "--scope", "operator", "--name", "runbook", database_url=database_url
+    )
     [plain] = made.stdout.split()
     key_id = next(word for word in made.stderr.split() if word.startswith("key_"))
     listed = tollgate("keys", "list", database_url=database_url)
@@ -227,14 +244,20 @@ def test_a_database_that_does_not_answer_is_one_line() -> None:
 def test_the_worker_script_passes_its_queues_on() -> None:
     script = Path(__file__).parents[3] / "worker.py"
     done = subprocess.run(
-        [sys.executable, str(script), "nonsense"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(script), "nonsense"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.returncode == 2
     assert "'nonsense' is not one of" in done.stderr
 
 
-async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(engine: AsyncEngine, database_url: str) -> None:
+async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await builders.onboard(engine)
 
     paused = tollgate("migrate-customers", "--to", "stripe", "--pause", database_url=database_url)
@@ -248,7 +271,9 @@ async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(engine: A
 
 def test_a_cohort_says_what_it_lacks() -> None:
     nothing = tollgate("migrate-customers", "--to", "stripe", database_url=NO_DATABASE)
-    no_plan = tollgate("migrate-customers", "--to", "stripe", "--cohort", "5%", database_url=NO_DATABASE)
+    no_plan = tollgate(
+        "migrate-customers", "--to", "stripe", "--cohort", "5%", database_url=NO_DATABASE
+    )
     too_much = tollgate(
         *("migrate-customers", "--to", "stripe", "--cohort", "500%", "--plan", "p"),
         *("--return-url", "https://a.test", "--cancel-url", "https://a.test"),
@@ -260,7 +285,12 @@ def test_a_cohort_says_what_it_lacks() -> None:
         database_url=NO_DATABASE,
     )
 
-    assert (nothing.returncode, no_plan.returncode, too_much.returncode, no_address.returncode) == (2, 2, 2, 2)
+    assert (nothing.returncode, no_plan.returncode, too_much.returncode, no_address.returncode) == (
+        2,
+        2,
+        2,
+        2,
+    )
     assert no_address.stderr.startswith("--return-url: ")
     assert nothing.stderr.strip() == "say --cohort, --status, --pause or --resume"
     assert "--plan" in no_plan.stderr
@@ -300,13 +330,17 @@ async def test_a_witness_file_knows_what_the_database_was_made_to_forget(
     assert (first.returncode, again.returncode, len(lines)) == (0, 0, 1), first.stderr
     assert blind.returncode == 0
     assert seen.returncode == 1
-    [broken] = [one for of in json.loads(seen.stdout)["guarantees"] for one in of["checks"] if one["broken"]]
+    [broken] = [
+        one for of in json.loads(seen.stdout)["guarantees"] for one in of["checks"] if one["broken"]
+    ]
     assert broken["check"] == "links that the witness file has and the database does not"
     assert broken["first"].startswith("link 1, noted at ")
     assert witness.read_text("utf-8").splitlines() == lines
 
 
-async def test_a_file_that_is_no_witness_file_is_not_added_to(database_url: str, tmp_path: Path) -> None:
+async def test_a_file_that_is_no_witness_file_is_not_added_to(
+    database_url: str, tmp_path: Path
+) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("remember the milk\n", "utf-8")
 

@@ -1,4 +1,6 @@
-"""What a person settles by hand, at a shell: parked deliveries, alerts, messages sent after their refund."""
+"""What a person settles by hand, at a shell: parked deliveries, alerts, messages sent after their
+refund.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,16 +20,25 @@ from tests.integration.cli.test_commands import tollgate
 
 
 async def parked(engine: AsyncEngine, subscription_id: str = "I-NOBODY") -> int:
-    delivery = await builders.receive(engine, builders.event(subscription_id=subscription_id, id_=subscription_id))
+    delivery = await builders.receive(
+        engine, builders.event(subscription_id=subscription_id, id_=subscription_id)
+    )
     async with engine.begin() as conn:
         await parking.describe(
-            conn, delivery.id, "unknown capture CAP-1", amount=usd("7"), custom_id="shop-4", payer="[red]Jo\x1b[2J"
+            conn,
+            delivery.id,
+            "unknown capture CAP-1",
+            amount=usd("7"),
+            custom_id="shop-4",
+            payer="[red]Jo\x1b[2J",
         )
     return delivery.id
 
 
 async def outcome(engine: AsyncEngine, delivery_id: int) -> tuple[str, str]:
-    [row] = await builders.rows(engine, f"SELECT status, outcome FROM inbox WHERE id = {delivery_id}")
+    [row] = await builders.rows(
+        engine, f"SELECT status, outcome FROM inbox WHERE id = {delivery_id}"
+    )
     return row.status, row.outcome
 
 
@@ -42,7 +53,9 @@ async def sent_after_refund(engine: AsyncEngine) -> Message:
     return message
 
 
-async def test_parked_deliveries_are_listed_with_what_to_do(engine: AsyncEngine, database_url: str) -> None:
+async def test_parked_deliveries_are_listed_with_what_to_do(
+    engine: AsyncEngine, database_url: str
+) -> None:
     delivery_id = await parked(engine)
 
     shown = tollgate("parked", database_url=database_url, environment={"COLUMNS": "250"})
@@ -52,11 +65,17 @@ async def test_parked_deliveries_are_listed_with_what_to_do(engine: AsyncEngine,
     assert "7.00 USD" in " ".join(shown.stdout.split())
     assert "\x1b" not in shown.stdout
     [delivery] = json.loads(listed.stdout)["deliveries"]
-    assert (delivery["id"], delivery["amount"], delivery["custom_id"]) == (delivery_id, "7.00", "shop-4")
+    assert (delivery["id"], delivery["amount"], delivery["custom_id"]) == (
+        delivery_id,
+        "7.00",
+        "shop-4",
+    )
     assert delivery["to_do"].startswith("link the subscription")
 
 
-async def test_no_parked_delivery_is_left_out_of_the_list(engine: AsyncEngine, database_url: str) -> None:
+async def test_no_parked_delivery_is_left_out_of_the_list(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await builders.run(
         engine,
         "INSERT INTO inbox (provider, event_id, event_type, kind, body, headers, status)"
@@ -69,7 +88,9 @@ async def test_no_parked_delivery_is_left_out_of_the_list(engine: AsyncEngine, d
     assert len(ids) == len(set(ids)) == 1001
 
 
-async def test_a_parked_delivery_is_dismissed_once_with_the_reason(engine: AsyncEngine, database_url: str) -> None:
+async def test_a_parked_delivery_is_dismissed_once_with_the_reason(
+    engine: AsyncEngine, database_url: str
+) -> None:
     delivery_id = await parked(engine)
     how = ("--reason", "credited as invoice 4711")
 
@@ -81,16 +102,22 @@ async def test_a_parked_delivery_is_dismissed_once_with_the_reason(engine: Async
     assert await outcome(engine, delivery_id) == ("handled", "dismissed: credited as invoice 4711")
 
 
-async def test_a_reason_that_is_none_dismisses_nothing(engine: AsyncEngine, database_url: str) -> None:
+async def test_a_reason_that_is_none_dismisses_nothing(
+    engine: AsyncEngine, database_url: str
+) -> None:
     delivery_id = await parked(engine)
     before = await outcome(engine, delivery_id)
 
     for reason in ("", "  ", "x\x1b[2J", "x" * 201):
-        done = tollgate("parked", "dismiss", str(delivery_id), "--reason", reason, database_url=database_url)
+        done = tollgate(
+            "parked", "dismiss", str(delivery_id), "--reason", reason, database_url=database_url
+        )
 
         assert (done.returncode, "--reason" in done.stderr) == (2, True), reason
     without = tollgate("parked", "dismiss", str(delivery_id), database_url=database_url)
-    too_large = tollgate("parked", "dismiss", str(2**63), "--reason", "x", database_url=database_url)
+    too_large = tollgate(
+        "parked", "dismiss", str(2**63), "--reason", "x", database_url=database_url
+    )
 
     assert (without.returncode, too_large.returncode) == (2, 2), too_large.stderr
     assert await outcome(engine, delivery_id) == before
@@ -104,9 +131,14 @@ async def test_alerts_are_listed_and_closed(engine: AsyncEngine, database_url: s
 
     listed = tollgate("alerts", "--json", database_url=database_url)
     shown = tollgate("alerts", database_url=database_url)
-    closed = [tollgate("alerts", "close", ORGANIZATION, "refund", database_url=database_url) for _ in range(2)]
+    closed = [
+        tollgate("alerts", "close", ORGANIZATION, "refund", database_url=database_url)
+        for _ in range(2)
+    ]
 
-    found = [(alert["organization_id"], alert["kind"]) for alert in json.loads(listed.stdout)["alerts"]]
+    found = [
+        (alert["organization_id"], alert["kind"]) for alert in json.loads(listed.stdout)["alerts"]
+    ]
     assert found == [(ORGANIZATION, "refund"), (None, "relay_failed")]
     assert "(installation)" in shown.stdout
     assert [done.returncode for done in closed] == [0, 1]
@@ -121,7 +153,10 @@ async def test_a_message_sent_after_its_refund_is_listed_and_charged_once(
     message = await sent_after_refund(engine)
 
     before = tollgate("unpaid", "list", ORGANIZATION, "--json", database_url=database_url)
-    charged = [tollgate("unpaid", "charge", ORGANIZATION, str(message.id), database_url=database_url) for _ in range(2)]
+    charged = [
+        tollgate("unpaid", "charge", ORGANIZATION, str(message.id), database_url=database_url)
+        for _ in range(2)
+    ]
     after = tollgate("unpaid", "list", ORGANIZATION, "--json", database_url=database_url)
 
     assert [one["message_id"] for one in json.loads(before.stdout)["messages"]] == [str(message.id)]
@@ -130,7 +165,9 @@ async def test_a_message_sent_after_its_refund_is_listed_and_charged_once(
     assert await builders.balance(engine) == usd("9.99")
 
 
-async def test_a_charge_that_the_wallet_refuses_says_why(engine: AsyncEngine, database_url: str) -> None:
+async def test_a_charge_that_the_wallet_refuses_says_why(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await builders.onboard(engine)
     message = await sent_after_refund(engine)
     await builders.freeze(engine)
@@ -138,7 +175,11 @@ async def test_a_charge_that_the_wallet_refuses_says_why(engine: AsyncEngine, da
     refused = tollgate("unpaid", "charge", ORGANIZATION, str(message.id), database_url=database_url)
     nobody = tollgate("unpaid", "list", "nobody", database_url=database_url)
     other = tollgate(
-        "unpaid", "charge", ORGANIZATION, "01a228f2-0529-7144-bdd1-69c8b0d2ad7c", database_url=database_url
+        "unpaid",
+        "charge",
+        ORGANIZATION,
+        "01a228f2-0529-7144-bdd1-69c8b0d2ad7c",
+        database_url=database_url,
     )
 
     assert (refused.returncode, nobody.returncode, other.returncode) == (1, 1, 1)

@@ -1,4 +1,6 @@
-"""What a process refuses to start with, or waits for: one line on standard error, a status, and no traceback."""
+"""What a process refuses to start with, or waits for: one line on standard error, a status, and no
+traceback.
+"""
 
 import socket
 from collections.abc import Iterator
@@ -42,7 +44,9 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def one_line(*arguments: str, database_url: str = "", status: int = 2, changed: dict[str, str] | None = None) -> str:
+def one_line(
+    *arguments: str, database_url: str = "", status: int = 2, changed: dict[str, str] | None = None
+) -> str:
     """What the command says on standard error before it ends with this status."""
     done = tollgate(*arguments, database_url=database_url, environment=SET | (changed or {}))
 
@@ -63,11 +67,19 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (FIRST, f"the database's schema is at {FIRST}, and this build needs {LAST}: run `tollgate migrate` first"),
-        ("9999", "the database's schema is at 9999, which this build does not know: a newer build than this is needed"),
+        (
+            FIRST,
+            f"the database's schema is at {FIRST}, and this build needs {LAST}: run `tollgate migrate` first",
+        ),
+        (
+            "9999",
+            "the database's schema is at 9999, which this build does not know: a newer build than this is needed",
+        ),
     ],
 )
-@pytest.mark.parametrize("command", [("api", "--port", "0"), ("worker",), ("certify",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("api", "--port", "0"), ("worker",), ("certify",)], ids=" ".join
+)
 async def test_another_build_s_schema_is_refused(
     engine: AsyncEngine, database_url: str, command: tuple[str, ...], found: str, told: str
 ) -> None:
@@ -76,7 +88,9 @@ async def test_another_build_s_schema_is_refused(
     assert one_line(*command, database_url=database_url) == told
 
 
-async def test_migrate_refuses_a_schema_that_it_does_not_know(engine: AsyncEngine, database_url: str) -> None:
+async def test_migrate_refuses_a_schema_that_it_does_not_know(
+    engine: AsyncEngine, database_url: str
+) -> None:
     await run(engine, "UPDATE alembic_version SET version_num = '9999'")
 
     assert "which this build does not know" in one_line("migrate", database_url=database_url)
@@ -109,7 +123,9 @@ def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres) -> None:
 
 @pytest.mark.parametrize("option", ["sslmod=require", "sslmode=nonsense"])
 def test_a_wrong_option_of_the_url_is_a_wrong_setting(option: str) -> None:
-    assert one_line("certify", database_url=f"{NO_DATABASE}?{option}").startswith("TOLLGATE_DATABASE_URL: invalid ")
+    assert one_line("certify", database_url=f"{NO_DATABASE}?{option}").startswith(
+        "TOLLGATE_DATABASE_URL: invalid "
+    )
 
 
 def test_a_port_in_use_is_refused(database_url: str, taken: int) -> None:
@@ -119,19 +135,28 @@ def test_a_port_in_use_is_refused(database_url: str, taken: int) -> None:
 
 
 def test_a_host_that_is_none_is_refused(database_url: str) -> None:
-    assert one_line("api", "--host", "nowhere.invalid", database_url=database_url).startswith("--host nowhere.invalid")
-    assert one_line("api", "--host", "a" * 64, database_url=database_url) == "--host: is no name of a host"
+    assert one_line("api", "--host", "nowhere.invalid", database_url=database_url).startswith(
+        "--host nowhere.invalid"
+    )
+    assert (
+        one_line("api", "--host", "a" * 64, database_url=database_url)
+        == "--host: is no name of a host"
+    )
 
 
 def test_a_port_for_metrics_that_is_in_use_is_refused(database_url: str, taken: int) -> None:
-    done = tollgate("worker", "--metrics", f"127.0.0.1:{taken}", database_url=database_url, environment=SET)
+    done = tollgate(
+        "worker", "--metrics", f"127.0.0.1:{taken}", database_url=database_url, environment=SET
+    )
 
     assert done.returncode == 2
     assert "Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_namespace_that_temporal_does_not_have_is_refused(database_url: str, temporal_client: Client) -> None:
+def test_a_namespace_that_temporal_does_not_have_is_refused(
+    database_url: str, temporal_client: Client
+) -> None:
     address = temporal_client.service_client.config.target_host
     changed = {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": "nothing-like-it"}
     told = one_line("worker", database_url=database_url, changed=changed)
@@ -153,7 +178,11 @@ def test_a_file_that_is_missing_is_refused(database_url: str) -> None:
 
 
 def test_a_tls_file_of_temporal_that_is_missing_is_refused(database_url: str) -> None:
-    told = one_line("worker", database_url=database_url, changed={"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere.pem"})
+    told = one_line(
+        "worker",
+        database_url=database_url,
+        changed={"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere.pem"},
+    )
 
     assert told.startswith("TEMPORAL_TLS_*: ")
 
@@ -166,7 +195,9 @@ def test_a_directory_that_cannot_be_written_is_refused(name: str, tmp_path: Path
     assert told == f"{name}: {tmp_path / 'file' / 'below'} cannot be written: Not a directory"
 
 
-@pytest.mark.parametrize("command", [("api",), ("worker",), ("certify",), ("migrate",), ("dev",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("api",), ("worker",), ("certify",), ("migrate",), ("dev",)], ids=" ".join
+)
 def test_every_command_refuses_a_variable_that_nothing_reads(command: tuple[str, ...]) -> None:
     told = one_line(*command, database_url=NO_DATABASE, changed={"TOLLGATE_GRACE_PERIODE": "P1D"})
 

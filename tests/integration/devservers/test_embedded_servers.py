@@ -41,7 +41,9 @@ def data_dir() -> Iterator[Path]:
 async def test_each_test_has_a_migrated_database_of_postgres_18(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         version = await connection.scalar(text("show server_version_num"))
-        tables = await connection.scalar(text("select count(*) from pg_tables where schemaname = 'public'"))
+        tables = await connection.scalar(
+            text("select count(*) from pg_tables where schemaname = 'public'")
+        )
         lock_timeout = await connection.scalar(text("show lock_timeout"))
 
     assert int(version or 0) >= 180000
@@ -78,7 +80,9 @@ def test_a_long_data_directory_still_gets_a_socket(data_dir: Path) -> None:
 
 
 def test_postgres_ends_with_its_parent(data_dir: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(data_dir)], stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(data_dir)], stdout=subprocess.PIPE
+    ) as parent:
         assert parent.stdout is not None
         server = int(parent.stdout.readline())
         parent.kill()

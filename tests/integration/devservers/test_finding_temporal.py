@@ -35,7 +35,13 @@ async def test_when_nothing_works_the_error_names_all_four_ways(tmp_path: Path) 
         await find_program(tmp_path / "cache", say=lambda _line: None)
 
     message = str(refusal.value)
-    for way in ("TEMPORAL_ADDRESS", "on PATH", "our cache", "the SDK's download", "a build with Go"):
+    for way in (
+        "TEMPORAL_ADDRESS",
+        "on PATH",
+        "our cache",
+        "the SDK's download",
+        "a build with Go",
+    ):
         assert way in message
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -70,8 +70,13 @@ async def test_a_missing_field_is_422_and_named(tollgate: Tollgate) -> None:
 
 async def test_what_is_not_json_is_400(tollgate: Tollgate) -> None:
     for content in (b"{", b"\xff", b'{"amount": "1.00",}', b"[" * 50_000):
-        answer = await tollgate.post(f"{WALLET}/debits", content=content, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["type"]) == (400, "urn:tollgate:problem:malformed"), content[:20]
+        answer = await tollgate.post(
+            f"{WALLET}/debits", content=content, headers={"Content-Type": "application/json"}
+        )
+        assert (answer.status_code, answer.json()["type"]) == (
+            400,
+            "urn:tollgate:problem:malformed",
+        ), content[:20]
 
 
 async def test_a_body_over_the_limit_is_413(tollgate: Tollgate) -> None:
@@ -115,14 +120,22 @@ async def test_unknown_paths_and_methods_are_problems_too(tollgate: Tollgate) ->
     method = await tollgate.ask("PATCH", "/v1/organizations")
 
     assert (path.status_code, method.status_code) == (404, 405)
-    assert {path.headers["content-type"], method.headers["content-type"]} == {"application/problem+json"}
+    assert {path.headers["content-type"], method.headers["content-type"]} == {
+        "application/problem+json"
+    }
 
 
 async def test_no_key_is_401_and_says_how_to_bring_one(tollgate: Tollgate) -> None:
     missing = await tollgate.get("/v1/organizations", scope=None)
-    unknown = await tollgate.get("/v1/organizations", scope=None, headers={"Authorization": "Bearer tg_made-up"})
-    other = await tollgate.get("/v1/organizations", scope=None, headers={"Authorization": "Basic dTpw"})
-    odd = await tollgate.get("/v1/organizations", scope=None, headers={"Authorization": b"Bearer tg_\xff"})
+    unknown = await tollgate.get(
+        "/v1/organizations", scope=None, headers={"Authorization": "Bearer tg_made-up"}
+    )
+    other = await tollgate.get(
+        "/v1/organizations", scope=None, headers={"Authorization": "Basic dTpw"}
+    )
+    odd = await tollgate.get(
+        "/v1/organizations", scope=None, headers={"Authorization": b"Bearer tg_\xff"}
+    )
 
     for answer in (missing, unknown, other, odd):
         assert answer.status_code == 401
@@ -138,7 +151,9 @@ async def test_a_revoked_key_is_401_within_seconds(tollgate: Tollgate) -> None:
     async with engine.begin() as conn:
         assert await api_keys.revoke(conn, key.id)
 
-    answer = await tollgate.get("/v1/organizations", scope=None, headers={"Authorization": f"Bearer {plain}"})
+    answer = await tollgate.get(
+        "/v1/organizations", scope=None, headers={"Authorization": f"Bearer {plain}"}
+    )
 
     assert answer.status_code == 401
 
@@ -161,7 +176,9 @@ async def test_each_scope_opens_what_it_says(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for scope, method, path, allowed in SCOPES:
-        answer = await tollgate.ask(method, path, posting() if method == "POST" else None, scope=scope)
+        answer = await tollgate.ask(
+            method, path, posting() if method == "POST" else None, scope=scope
+        )
         assert (answer.status_code == 403) is not allowed, (scope, method, path, answer.text)
         if not allowed:
             assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
@@ -217,7 +234,9 @@ async def test_a_database_that_is_down_is_503_and_tells_nothing_of_our_inside(
         assert answer.status_code == 503
         assert "retry-after" in answer.headers
         assert answer.headers["content-type"] == "application/problem+json"
-        assert not any(word in answer.text for word in ("Traceback", "psycopg", "connection", "127.0.0.1"))
+        assert not any(
+            word in answer.text for word in ("Traceback", "psycopg", "connection", "127.0.0.1")
+        )
     assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
     assert after.status_code == 201
 

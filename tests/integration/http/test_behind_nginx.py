@@ -29,7 +29,9 @@ SAMPLE = Path(__file__).parent.parent.parent.parent / "docs" / "how-to" / "nginx
 NAME = "sms.example.com"
 NGINX = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ.get('PATH')}:/usr/sbin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx)")
+pytestmark = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed (apt-get install nginx)"
+)
 
 
 def certify(directory: Path) -> None:
@@ -49,7 +51,11 @@ def certify(directory: Path) -> None:
     )
     (directory / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (directory / "privkey.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
 
 
@@ -57,7 +63,9 @@ def configuration(directory: Path, api: str, port: int, read_timeout: str) -> st
     """The sample with this machine's ports and files, in what Debian puts around it."""
     sample = SAMPLE.read_text()
     sample = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", sample, flags=re.DOTALL)
-    sample = sample.replace("    listen [::]:443 ssl;\n", "").replace("listen 443", f"listen 127.0.0.1:{port}")
+    sample = sample.replace("    listen [::]:443 ssl;\n", "").replace(
+        "listen 443", f"listen 127.0.0.1:{port}"
+    )
     sample = sample.replace("127.0.0.1:8000", urlsplit(api).netloc)
     sample = sample.replace(f"/etc/letsencrypt/live/{NAME}", str(directory))
     sample = sample.replace("proxy_read_timeout 60s", f"proxy_read_timeout {read_timeout}")
@@ -79,7 +87,9 @@ async def listening(port: int) -> bool:
 
 
 @asynccontextmanager
-async def nginx(tollgate: Tollgate, directory: Path, read_timeout: str = "60s") -> AsyncIterator[Tollgate]:
+async def nginx(
+    tollgate: Tollgate, directory: Path, read_timeout: str = "60s"
+) -> AsyncIterator[Tollgate]:
     assert NGINX is not None
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
@@ -111,13 +121,20 @@ async def test_the_api_is_served_through_the_sample(tollgate: Tollgate, tmp_path
         webhook = await outside.deliver(raw, headers)
         refused = await outside.debit("1.00", "d1")
         draft = await outside.post(
-            "/v1/organizations/acme/campaigns", {"name": "x", "body": "x", "recipients": []}, key="c1"
+            "/v1/organizations/acme/campaigns",
+            {"name": "x", "body": "x", "recipients": []},
+            key="c1",
         )
         lines = b'{"to": "+14155550100"}\n' * 100_000
         path = f"/v1/organizations/acme/campaigns/{draft.json()['id']}/recipients"
-        loaded = await outside.post(path, content=lines, headers={"Content-Type": "application/x-ndjson"}, key="r1")
+        loaded = await outside.post(
+            path, content=lines, headers={"Content-Type": "application/x-ndjson"}, key="r1"
+        )
         large = await outside.post("/v1/organizations", {"id": "x" * 5_000_000})
-        hidden = [(await outside.get(path)).status_code for path in ("/docs", "/metrics", "/openapi.json", "/")]
+        hidden = [
+            (await outside.get(path)).status_code
+            for path in ("/docs", "/metrics", "/openapi.json", "/")
+        ]
 
     assert (live.status_code, webhook.status_code, refused.status_code) == (200, 200, 423)
     assert (draft.status_code, loaded.status_code) == (201, 200), loaded.text
@@ -127,7 +144,9 @@ async def test_the_api_is_served_through_the_sample(tollgate: Tollgate, tmp_path
 
 async def test_paths_and_queries_pass_unchanged(tollgate: Tollgate, tmp_path: Path) -> None:
     account = await tollgate.account()
-    assert (await tollgate.post("/v1/organizations", organization("a.b-c_d", account))).status_code == 201
+    assert (
+        await tollgate.post("/v1/organizations", organization("a.b-c_d", account))
+    ).status_code == 201
 
     async with nginx(tollgate, tmp_path) as outside:
         encoded = await outside.get("/v1/organizations/a%2Eb-c_d/can-send")
@@ -136,18 +155,25 @@ async def test_paths_and_queries_pass_unchanged(tollgate: Tollgate, tmp_path: Pa
     assert (encoded.status_code, doubled.status_code) == (200, 404)
 
 
-async def test_an_upload_may_take_longer_than_any_other_request(tollgate: Tollgate, tmp_path: Path) -> None:
+async def test_an_upload_may_take_longer_than_any_other_request(
+    tollgate: Tollgate, tmp_path: Path
+) -> None:
     await tollgate.onboard()
     draft = await tollgate.post(
         "/v1/organizations/acme/campaigns", {"name": "x", "body": "x", "recipients": []}, key="c1"
     )
     campaign = f"/v1/organizations/acme/campaigns/{draft.json()['id']}"
-    recipients = {"content": b'{"to": "+14155550100"}\n', "headers": {"Content-Type": "application/x-ndjson"}}
+    recipients = {
+        "content": b'{"to": "+14155550100"}\n',
+        "headers": {"Content-Type": "application/x-ndjson"},
+    }
 
     async with nginx(tollgate, tmp_path, read_timeout="1s") as outside:
         async with tollgate.services.engine.begin() as conn:
             await conn.execute(text("SELECT FROM campaigns FOR UPDATE"))
-            upload = asyncio.create_task(outside.post(f"{campaign}/recipients", key="r1", **recipients))
+            upload = asyncio.create_task(
+                outside.post(f"{campaign}/recipients", key="r1", **recipients)
+            )
             given_up = await outside.post(f"{campaign}/pause")
         loaded = await upload
 

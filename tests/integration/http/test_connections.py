@@ -18,7 +18,9 @@ LIMIT = 60.0
 
 
 @asynccontextmanager
-async def connected(tollgate: Tollgate) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    tollgate: Tollgate,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     at = urlsplit(tollgate.url)
     reader, writer = await asyncio.open_connection(at.hostname, at.port)
     try:
@@ -28,7 +30,9 @@ async def connected(tollgate: Tollgate) -> AsyncIterator[tuple[asyncio.StreamRea
 
 
 async def answered(tollgate: Tollgate, parts: Iterable[bytes]) -> bytes:
-    """All that is answered until the server closes, which it does by itself; it may do so in the midst of the parts."""
+    """All that is answered until the server closes, which it does by itself; it may do so in the
+    midst of the parts.
+    """
     async with connected(tollgate) as (reader, writer), asyncio.timeout(LIMIT):
         told = bytearray()
         try:
@@ -75,7 +79,9 @@ HEADS = {
 
 
 @pytest.mark.parametrize("what", HEADS)
-async def test_a_head_without_an_end_is_refused_after_its_limit(tollgate: Tollgate, what: str) -> None:
+async def test_a_head_without_an_end_is_refused_after_its_limit(
+    tollgate: Tollgate, what: str
+) -> None:
     taken = 0
 
     def parts() -> Iterable[bytes]:
@@ -94,7 +100,11 @@ async def test_a_head_without_an_end_is_refused_after_its_limit(tollgate: Tollga
 
 async def test_a_head_over_the_limit_is_431_and_below_it_served(tollgate: Tollgate) -> None:
     def head(size: int) -> bytes:
-        return b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA: " + b"x" * size + b"\r\n\r\n"
+        return (
+            b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA: "
+            + b"x" * size
+            + b"\r\n\r\n"
+        )
 
     assert status(await answered(tollgate, [head(connections.HEAD_BYTES - 200)])) == 200
     over = await answered(tollgate, [head(connections.HEAD_BYTES)])
@@ -127,7 +137,9 @@ SLOW = {
     "nothing": [],
     "half a line": [b"GET /hea"],
     "half the headers": [b"GET /health/live HTTP/1.1\r\nHost: x\r\n"],
-    "half a body": [b"POST /webhooks/twilio/status HTTP/1.1\r\nContent-Length: 1000\r\n\r\nAccountSid=AC"],
+    "half a body": [
+        b"POST /webhooks/twilio/status HTTP/1.1\r\nContent-Length: 1000\r\n\r\nAccountSid=AC"
+    ],
     "half a chunk": [CHUNKED, b"100\r\nAccount"],
     "half a second request": [b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /hea"],
     "no second request": [b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"],
@@ -135,7 +147,9 @@ SLOW = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-async def test_whoever_falls_silent_is_cut(tollgate: Tollgate, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whoever_falls_silent_is_cut(
+    tollgate: Tollgate, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(connections, "BODY_SECONDS", 0.3)
 
@@ -230,7 +244,11 @@ async def test_what_is_no_http_is_answered_with_a_problem(tollgate: Tollgate) ->
 
 async def test_nobody_is_read_before_he_has_shown_a_key(tollgate: Tollgate) -> None:
     head = "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n"
-    for path in ("/v1/organizations", "/v1/organizations/acme/wallet/debits", "/v1/organizations/acme/campaigns"):
+    for path in (
+        "/v1/organizations",
+        "/v1/organizations/acme/wallet/debits",
+        "/v1/organizations/acme/campaigns",
+    ):
         answer = await answered(tollgate, [head.format(path).encode()])  # not one byte of its body
         assert (status(answer), kind(answer)) == (401, "unauthenticated"), path
 
@@ -265,15 +283,22 @@ async def test_made_up_keys_take_one_connection_together(tollgate: Tollgate) -> 
     made_up = [{"Authorization": f"Bearer tg_{n}"} for n in range(200)]
 
     with watched(tollgate) as used:
-        answers = await gather(*(tollgate.get("/v1/organizations", scope=None, headers=one) for one in made_up))
+        answers = await gather(
+            *(tollgate.get("/v1/organizations", scope=None, headers=one) for one in made_up)
+        )
         genuine = await tollgate.get("/v1/organizations")
 
     assert {answer.status_code for answer in answers} == {401}
     assert (genuine.status_code, used.most) == (200, 1)
 
 
-async def test_callbacks_for_made_up_accounts_take_one_connection_together(tollgate: Tollgate) -> None:
-    asked = [{"AccountSid": f"AC{n:032x}", "MessageSid": "SM1", "MessageStatus": "sent"} for n in range(200)]
+async def test_callbacks_for_made_up_accounts_take_one_connection_together(
+    tollgate: Tollgate,
+) -> None:
+    asked = [
+        {"AccountSid": f"AC{n:032x}", "MessageSid": "SM1", "MessageStatus": "sent"}
+        for n in range(200)
+    ]
 
     with watched(tollgate) as used:
         url = f"{tollgate.url}/webhooks/twilio/status"
@@ -310,6 +335,8 @@ async def test_it_is_ready_while_the_work_has_all_connections(tollgate: Tollgate
 
 
 async def test_a_status_callback_is_short(tollgate: Tollgate) -> None:
-    answer = await tollgate.http.post(f"{tollgate.url}/webhooks/twilio/status", content=b"a=" + b"x" * 20_000)
+    answer = await tollgate.http.post(
+        f"{tollgate.url}/webhooks/twilio/status", content=b"a=" + b"x" * 20_000
+    )
 
     assert answer.status_code == 413

@@ -22,7 +22,9 @@ ACME = "/v1/organizations/acme"
 
 
 @contextmanager
-def behind_each_statement(tollgate: Tollgate, then: Callable[[Connection, str], None]) -> Iterator[None]:
+def behind_each_statement(
+    tollgate: Tollgate, then: Callable[[Connection, str], None]
+) -> Iterator[None]:
     """Call `then` behind each statement that a request makes, except for finding its key."""
 
     def executed(conn: Connection, _cursor: object, statement: str, *_: object) -> None:
@@ -77,21 +79,44 @@ async def test_a_suspension_between_two_reads_is_not_told_by_half(
 async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None:
     ids = await _one_of_each(tollgate)
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
-    paths = [path for path, at in schema["paths"].items() if "get" in at and path.startswith(("/v1", "/metrics"))]
+    paths = [
+        path
+        for path, at in schema["paths"].items()
+        if "get" in at and path.startswith(("/v1", "/metrics"))
+    ]
 
     for path in paths:
         statements: list[tuple[str, object, object]] = []
 
-        def note(conn: Connection, _statement: str, statements: list[tuple[str, object, object]] = statements) -> None:
+        def note(
+            conn: Connection,
+            _statement: str,
+            statements: list[tuple[str, object, object]] = statements,
+        ) -> None:
             request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-            statements.append((request_id, conn.get_transaction(), conn.get_execution_options().get("isolation_level")))
+            statements.append(
+                (
+                    request_id,
+                    conn.get_transaction(),
+                    conn.get_execution_options().get("isolation_level"),
+                )
+            )
 
         asked = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
         with behind_each_statement(tollgate, note):
             answer = await tollgate.get(path.format(**ids), params=asked)
-        assert answer.status_code == (404 if path.endswith("/migration") else 200), (path, answer.text)
-        own = answer.headers["x-request-id"]  # what an earlier request left for later runs beside this one
-        made = [(transaction, isolation) for request_id, transaction, isolation in statements if request_id == own]
+        assert answer.status_code == (404 if path.endswith("/migration") else 200), (
+            path,
+            answer.text,
+        )
+        own = answer.headers[
+            "x-request-id"
+        ]  # what an earlier request left for later runs beside this one
+        made = [
+            (transaction, isolation)
+            for request_id, transaction, isolation in statements
+            if request_id == own
+        ]
         assert len(set(made)) == 1, path
         assert len(made) == 1 or made[0][1] == "REPEATABLE READ", path
     assert len(paths) > 15
@@ -102,7 +127,9 @@ async def _one_of_each(tollgate: Tollgate) -> dict[str, Any]:
     await tollgate.subscribe()
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     money = {"amount": "1.00", "currency": "USD"}
-    hold = await tollgate.post(f"{ACME}/wallet/holds", {"reference_id": "h1", "expires_at": tomorrow, **money})
+    hold = await tollgate.post(
+        f"{ACME}/wallet/holds", {"reference_id": "h1", "expires_at": tomorrow, **money}
+    )
     assert hold.status_code == 201, hold.text
     body = {"name": "x", "body": "x", "recipients": ["+14155550100"]}
     campaign = await tollgate.post(f"{ACME}/campaigns", body, key="c1")
@@ -127,7 +154,9 @@ async def test_an_operators_note_is_told_to_operators_alone(tollgate: Tollgate) 
     debited = await tollgate.debit("1.00", "d1")
     await tollgate.post(f"{ACME}/suspend", {"reason": note})
     sent = await tollgate.post(f"{ACME}/messages", {"to": "+14155550100", "body": "x"}, key="m1")
-    listed = await tollgate.post(f"{ACME}/wallet/debits", [{"reference_id": "r", "amount": "1.00", "currency": "USD"}])
+    listed = await tollgate.post(
+        f"{ACME}/wallet/debits", [{"reference_id": "r", "amount": "1.00", "currency": "USD"}]
+    )
 
     for refused in (debited, sent, listed, await tollgate.get(f"{ACME}/can-send")):
         assert note not in refused.text

@@ -23,7 +23,10 @@ async def test_all_that_the_page_loads_is_served_here(tollgate: Tollgate) -> Non
     for path in loaded:
         answer = await tollgate.get(path, scope=None)
         assert path.startswith("/docs/"), path
-        assert (answer.status_code, answer.headers["content-type"]) == (200, TYPES[path.removeprefix("/docs/")])
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            200,
+            TYPES[path.removeprefix("/docs/")],
+        )
 
 
 async def test_the_page_may_run_nothing_but_its_own_files(tollgate: Tollgate) -> None:
@@ -35,11 +38,20 @@ async def test_the_page_may_run_nothing_but_its_own_files(tollgate: Tollgate) ->
 
 
 async def test_nothing_else_is_served_beside_it(tollgate: Tollgate) -> None:
-    for path in ("/docs/", "/docs/LICENSE", "/docs/..%2Fapp.py", "/docs/%00", "/redoc", "/docs/oauth2-redirect"):
+    for path in (
+        "/docs/",
+        "/docs/LICENSE",
+        "/docs/..%2Fapp.py",
+        "/docs/%00",
+        "/redoc",
+        "/docs/oauth2-redirect",
+    ):
         assert (await tollgate.get(path, scope=None)).status_code == 404, path
 
 
 def test_the_files_are_those_that_were_published() -> None:
     for name, digest in PUBLISHED.items():
-        assert base64.b64encode(hashlib.sha384((HERE / name).read_bytes()).digest()).decode() == digest, name
+        assert (
+            base64.b64encode(hashlib.sha384((HERE / name).read_bytes()).digest()).decode() == digest
+        ), name
     assert "Apache License" in (HERE / "LICENSE").read_text()

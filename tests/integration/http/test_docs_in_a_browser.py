@@ -16,7 +16,9 @@ from tests.integration.conftest import Tollgate
 
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="chromium is not installed (apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="chromium is not installed (apt-get install chromium)"
+)
 
 
 async def shown(url: str, directory: Path) -> tuple[str, dict[str, Any]]:
@@ -52,14 +54,18 @@ def requests(network: dict[str, Any]) -> Iterator[str]:
             yield about["url"]
 
 
-async def test_every_operation_is_shown_and_nothing_comes_from_elsewhere(tollgate: Tollgate, tmp_path: Path) -> None:
+async def test_every_operation_is_shown_and_nothing_comes_from_elsewhere(
+    tollgate: Tollgate, tmp_path: Path
+) -> None:
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
 
     page, network = await shown(f"{tollgate.url}/docs", tmp_path)
 
     asked = list(requests(network))
     assert f"{tollgate.url}/openapi.json" in asked
-    assert {urlsplit(url).netloc for url in asked if url.startswith("http")} == {urlsplit(tollgate.url).netloc}
+    assert {urlsplit(url).netloc for url in asked if url.startswith("http")} == {
+        urlsplit(tollgate.url).netloc
+    }
     operations = [(method.upper(), path) for path, at in schema["paths"].items() for method in at]
     assert len(re.findall(r'class="opblock ', page)) == len(operations)
     for _, path in operations:

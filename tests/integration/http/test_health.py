@@ -5,12 +5,18 @@ from sqlalchemy import text
 from tests.integration.conftest import Tollgate
 
 
-async def test_ready_is_degraded_while_temporal_is_away_since_webhooks_must_be_taken(tollgate: Tollgate) -> None:
+async def test_ready_is_degraded_while_temporal_is_away_since_webhooks_must_be_taken(
+    tollgate: Tollgate,
+) -> None:
     answer = await tollgate.get("/health/ready", scope=None)
 
     told = answer.json()
     assert (answer.status_code, told["status"]) == (200, "degraded")
-    assert (told["database"]["ok"], told["migrations"]["ok"], told["temporal"]["ok"]) == (True, True, False)
+    assert (told["database"]["ok"], told["migrations"]["ok"], told["temporal"]["ok"]) == (
+        True,
+        True,
+        False,
+    )
 
 
 async def test_ready_is_503_when_the_schema_is_an_older_one(tollgate: Tollgate) -> None:
@@ -22,7 +28,9 @@ async def test_ready_is_503_when_the_schema_is_an_older_one(tollgate: Tollgate) 
     assert (answer.status_code, answer.json()["migrations"]["ok"]) == (503, False)
 
 
-async def test_a_running_process_stays_ready_when_the_next_release_migrates(tollgate: Tollgate) -> None:
+async def test_a_running_process_stays_ready_when_the_next_release_migrates(
+    tollgate: Tollgate,
+) -> None:
     async with tollgate.services.engine.begin() as conn:
         await conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
@@ -37,7 +45,9 @@ async def test_ready_shows_what_waits(tollgate: Tollgate) -> None:
     [event_id] = await tollgate.happen(subscription_id, "suspend")
     await tollgate.deliver_event(event_id)
     async with tollgate.services.engine.begin() as conn:
-        await conn.execute(text("UPDATE inbox SET received_at = received_at - interval '5 minutes'"))
+        await conn.execute(
+            text("UPDATE inbox SET received_at = received_at - interval '5 minutes'")
+        )
 
     relay = (await tollgate.get("/health/ready", scope=None)).json()["relay"]
 
@@ -48,12 +58,20 @@ async def test_ready_shows_what_waits(tollgate: Tollgate) -> None:
 async def test_every_operation_is_described(tollgate: Tollgate) -> None:
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
 
-    operations = [(path, method, operation) for path, at in schema["paths"].items() for method, operation in at.items()]
+    operations = [
+        (path, method, operation)
+        for path, at in schema["paths"].items()
+        for method, operation in at.items()
+    ]
     for path, method, operation in operations:
         assert {"summary", "tags"} <= operation.keys(), (method, path)
         assert path.startswith(("/v1/", "/metrics")) == ("security" in operation), (method, path)
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and not path.startswith("/health"):
-                assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+                assert list(answer["content"]) == ["application/problem+json"], (
+                    method,
+                    path,
+                    status,
+                )
     assert len(operations) >= 30
     assert "HTTPValidationError" not in schema["components"]["schemas"]

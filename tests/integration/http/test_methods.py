@@ -23,7 +23,11 @@ async def test_options_and_405_name_all_methods_of_a_path(tollgate: Tollgate) ->
         options = await tollgate.ask("OPTIONS", path, scope=None)
         other = await tollgate.ask("TRACE", path)
 
-        assert (options.status_code, options.headers["allow"], options.content) == (204, allowed, b""), path
+        assert (options.status_code, options.headers["allow"], options.content) == (
+            204,
+            allowed,
+            b"",
+        ), path
         assert (other.status_code, other.headers["allow"]) == (405, allowed), path
         assert other.headers["content-type"] == "application/problem+json"
 
@@ -49,7 +53,11 @@ async def test_every_method_that_is_named_is_served(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
     for path, at in schema["paths"].items():
-        allowed = (await tollgate.ask("OPTIONS", path.format_map(_Any()), scope=None)).headers["allow"].split(", ")
+        allowed = (
+            (await tollgate.ask("OPTIONS", path.format_map(_Any()), scope=None))
+            .headers["allow"]
+            .split(", ")
+        )
         assert {method.upper() for method in at} <= set(allowed), path
 
 
@@ -70,13 +78,24 @@ async def test_head_is_get_without_the_body(tollgate: Tollgate) -> None:
 
 async def test_a_path_with_a_control_character_is_no_path(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    for path in ("/health/live%0a", "/v1/organizations/acme/can-send%0A", "/health/%1b", "/docs%e2%80%ae"):
+    for path in (
+        "/health/live%0a",
+        "/v1/organizations/acme/can-send%0A",
+        "/health/%1b",
+        "/docs%e2%80%ae",
+    ):
         assert (await tollgate.get(path)).status_code == 404, path
     assert (await tollgate.ask("OPTIONS", "/health/live%0a")).status_code == 404
 
 
 async def test_nobody_is_redirected(tollgate: Tollgate) -> None:
-    for path in ("/v1/organizations/", "/health/live/", "/docs/", "//evil.example/", "/v1/organizations/acme/wallet/"):
+    for path in (
+        "/v1/organizations/",
+        "/health/live/",
+        "/docs/",
+        "//evil.example/",
+        "/v1/organizations/acme/wallet/",
+    ):
         answer = await tollgate.get(path, headers={"Host": "evil.example"}, follow_redirects=False)
 
         assert answer.status_code == 404, path

@@ -1,4 +1,6 @@
-"""Metrics: a scrape tells what waits, what went wrong and how requests were answered, and no name of a customer."""
+"""Metrics: a scrape tells what waits, what went wrong and how requests were answered, and no name
+of a customer.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,11 @@ async def scraped(tollgate: Tollgate) -> Series:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = text_string_to_metric_families(answer.text)
-    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+    return {
+        (one.name, frozenset(one.labels.items())): one.value
+        for family in families
+        for one in family.samples
+    }
 
 
 def value(series: Series, name: str, **labels: str) -> float | None:
@@ -29,7 +35,9 @@ def value(series: Series, name: str, **labels: str) -> float | None:
 
 
 async def test_what_waits_and_what_stands_is_told(tollgate: Tollgate) -> None:
-    """Nothing answers as Temporal here, so that a suspension stays behind and its webhook unhandled."""
+    """Nothing answers as Temporal here, so that a suspension stays behind and its webhook
+    unhandled.
+    """
     await tollgate.onboard("acme")
     await tollgate.onboard("globex")
     subscription_id = await tollgate.subscribe("acme")
@@ -61,16 +69,26 @@ async def test_what_comparisons_found_adds_up_and_is_counted_once(tollgate: Toll
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
     found = Counts(missed=1, duplicates=2, out_of_order=3)
     async with tollgate.services.engine.begin() as conn:
-        for before, hours in ((None, 1), (None, 1), (1, 2), (1, 2)):  # each once more, as by two who compare at once
+        for before, hours in (
+            (None, 1),
+            (None, 1),
+            (1, 2),
+            (1, 2),
+        ):  # each once more, as by two who compare at once
             seen = None if before is None else start + timedelta(hours=before)
-            await listed_events.advance(conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours))
+            await listed_events.advance(
+                conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours)
+            )
 
     series = await scraped(tollgate)
 
     assert value(series, "events_missed_total", provider="stripe") == 2
     assert value(series, "events_duplicates_total", provider="stripe") == 4
     assert value(series, "events_out_of_order_total", provider="stripe") == 6
-    assert value(series, "events_compared_until_seconds", provider="stripe") == (start + timedelta(hours=2)).timestamp()
+    assert (
+        value(series, "events_compared_until_seconds", provider="stripe")
+        == (start + timedelta(hours=2)).timestamp()
+    )
     assert value(series, "events_missed_total", provider="paypal") is None
 
 
@@ -98,7 +116,9 @@ async def test_answers_are_counted_by_route_and_status(tollgate: Tollgate) -> No
 async def test_the_how_to_names_every_series(tollgate: Tollgate) -> None:
     """But for those that are there after the first comparison only, or while an alert stands."""
     families = text_string_to_metric_families((await tollgate.get("/metrics")).text)
-    told = {one.name.removesuffix("_created") for one in families if one.name.startswith("tollgate_")}
+    told = {
+        one.name.removesuffix("_created") for one in families if one.name.startswith("tollgate_")
+    }
     page = HOW_TO.read_text()
 
     assert len(told) >= 10

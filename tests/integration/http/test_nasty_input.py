@@ -1,4 +1,6 @@
-"""What nobody sends by mistake, to every route that there is: refused with a problem, never a 500."""
+"""What nobody sends by mistake, to every route that there is: refused with a problem, never a
+500.
+"""
 
 import base64
 import json
@@ -97,7 +99,10 @@ def sample(  # noqa: C901 - one case for each form
         return KNOWN[name]
     match schema.get("type"):
         case "object":
-            return {key: sample(value, schemas, key) for key, value in schema.get("properties", {}).items()}
+            return {
+                key: sample(value, schemas, key)
+                for key, value in schema.get("properties", {}).items()
+            }
         case "array":
             return [sample(schema.get("items", {}), schemas)]
         case "integer" | "number":
@@ -108,7 +113,12 @@ def sample(  # noqa: C901 - one case for each form
             return "2030-01-01T00:00:00Z" if schema.get("format") == "date-time" else "x"
 
 
-KNOWN: dict[str, object] = {"currency": "USD", "country": "US", "recipients": ["+14155550100"], "to": "+14155550100"}
+KNOWN: dict[str, object] = {
+    "currency": "USD",
+    "country": "US",
+    "recipients": ["+14155550100"],
+    "to": "+14155550100",
+}
 
 
 def operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -140,7 +150,13 @@ async def schema(tollgate: Tollgate) -> dict[str, Any]:
     return described
 
 
-PLACES = {"organization_id": "acme", "country": "US", "kind": "admin", "reference_id": "r", "reference": "r"}
+PLACES = {
+    "organization_id": "acme",
+    "country": "US",
+    "kind": "admin",
+    "reference_id": "r",
+    "reference": "r",
+}
 
 
 def at(path: str, **changed: str) -> str:
@@ -163,7 +179,9 @@ async def test_nasty_paths(tollgate: Tollgate, schema: dict[str, Any], soaking: 
 
 
 @also_soaking
-async def test_nasty_queries_and_headers(tollgate: Tollgate, schema: dict[str, Any], soaking: bool) -> None:
+async def test_nasty_queries_and_headers(
+    tollgate: Tollgate, schema: dict[str, Any], soaking: bool
+) -> None:
     some = thinned(soaking=soaking)
     for method, path, operation in operations(schema):
         for name in parameters(operation, "query"):
@@ -202,7 +220,15 @@ async def test_nasty_fields(tollgate: Tollgate, schema: dict[str, Any], soaking:
             for value in some(VALUES):
                 nasty = json.dumps({**body, name: value}).encode()
                 headers = {"Content-Type": "application/json"}
-                await refused(tollgate, method, at(path), (name, value), content=nasty, headers=headers, key="k")
+                await refused(
+                    tollgate,
+                    method,
+                    at(path),
+                    (name, value),
+                    content=nasty,
+                    headers=headers,
+                    key="k",
+                )
 
 
 SIGNATURES = [
@@ -217,16 +243,34 @@ async def test_nasty_signatures(tollgate: Tollgate, soaking: bool) -> None:
     for raw in (*RAW, b'{"id": "evt_1"}'):
         for signature in some(SIGNATURES):
             headers = {"Stripe-Signature": signature.encode("latin-1")}
-            await refused(tollgate, "POST", "/webhooks/stripe", signature, content=raw, headers=headers, scope=None)
+            await refused(
+                tollgate,
+                "POST",
+                "/webhooks/stripe",
+                signature,
+                content=raw,
+                headers=headers,
+                scope=None,
+            )
             headers = {"X-Twilio-Signature": signature.encode("latin-1")}
             path = "/webhooks/twilio/status?attempt=%00"
-            await refused(tollgate, "POST", path, signature, content=raw, headers=headers, scope=None)
+            await refused(
+                tollgate, "POST", path, signature, content=raw, headers=headers, scope=None
+            )
     genuine = (await tollgate.signed(raw="{}"))[1]
     for name in genuine:
-        for value in some((*SIGNATURES, "http://[", "https://127.0.0.1:99999/x", "https://\xff", "x" * 3_000)):
+        for value in some(
+            (*SIGNATURES, "http://[", "https://127.0.0.1:99999/x", "https://\xff", "x" * 3_000)
+        ):
             headers = {**genuine, name: value.encode("latin-1")}  # type: ignore[dict-item]
             await refused(
-                tollgate, "POST", "/webhooks/paypal", (name, value), content=b"{}", headers=headers, scope=None
+                tollgate,
+                "POST",
+                "/webhooks/paypal",
+                (name, value),
+                content=b"{}",
+                headers=headers,
+                scope=None,
             )
 
 
@@ -247,14 +291,26 @@ async def test_nasty_bodies_that_are_signed(tollgate: Tollgate, soaking: bool) -
             raw = json.dumps({**event, name: value})
             signed, headers = await tollgate.signed(raw=raw)
             await refused(
-                tollgate, "POST", "/webhooks/paypal", (name, value), content=signed, headers=headers, scope=None
+                tollgate,
+                "POST",
+                "/webhooks/paypal",
+                (name, value),
+                content=signed,
+                headers=headers,
+                scope=None,
             )
     for name in ("id", "custom_id", "status", "billing_info", "amount"):
         for value in some(VALUES):
             raw = json.dumps({**event, "resource": {**resource, name: value}})
             signed, headers = await tollgate.signed(raw=raw)
             await refused(
-                tollgate, "POST", "/webhooks/paypal", (name, value), content=signed, headers=headers, scope=None
+                tollgate,
+                "POST",
+                "/webhooks/paypal",
+                (name, value),
+                content=signed,
+                headers=headers,
+                scope=None,
             )
 
 
@@ -263,39 +319,64 @@ async def test_nasty_callbacks_that_are_signed(tollgate: Tollgate, soaking: bool
     some = thinned(soaking=soaking)
     await tollgate.onboard()
     account = tollgate.twilio.state.accounts[tollgate.accounts["acme"]]
-    fields = {"AccountSid": account.sid, "MessageSid": "SM" + "0" * 32, "MessageStatus": "failed", "ErrorCode": "30007"}
+    fields = {
+        "AccountSid": account.sid,
+        "MessageSid": "SM" + "0" * 32,
+        "MessageStatus": "failed",
+        "ErrorCode": "30007",
+    }
     for name in fields:
         for text in TEXTS:
-            for query in some(("", "?attempt=%00", "?attempt=" + quote("\U0010ffff"), "?attempt=a&attempt=b")):
+            for query in some(
+                ("", "?attempt=%00", "?attempt=" + quote("\U0010ffff"), "?attempt=a&attempt=b")
+            ):
                 changed = {**fields, name: text}
                 path = f"/webhooks/twilio/status{query}"
-                signature = RequestValidator(account.auth_token).compute_signature(tollgate.url + path, changed)
+                signature = RequestValidator(account.auth_token).compute_signature(
+                    tollgate.url + path, changed
+                )
                 headers = {"X-Twilio-Signature": signature}
-                await refused(tollgate, "POST", path, (name, text), data=changed, headers=headers, scope=None)
+                await refused(
+                    tollgate, "POST", path, (name, text), data=changed, headers=headers, scope=None
+                )
 
 
 async def test_a_genuine_signature_with_more_than_a_time_is_refused(tollgate: Tollgate) -> None:
-    signed = (await tollgate.http.post(f"{tollgate.stripe.url}/_sim/sign", json={"raw": "{}"})).json()
+    signed = (
+        await tollgate.http.post(f"{tollgate.stripe.url}/_sim/sign", json={"raw": "{}"})
+    ).json()
     raw, headers = base64.b64decode(signed["body_base64"]), signed["headers"]
     [name] = [name for name in headers if name.lower() == "stripe-signature"]
     time, _, rest = headers[name].partition(",")
     for changed in (f"{time}=2", f"{time}=", f"t= {time[2:]}", f"t=+{time[2:]}"):
         about = {**headers, name: f"{changed},{rest}"}
-        answer = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=raw, headers=about)
+        answer = await tollgate.http.post(
+            f"{tollgate.url}/webhooks/stripe", content=raw, headers=about
+        )
         assert answer.status_code == 400, (changed, answer.text)
 
 
 @pytest.mark.parametrize("sign", ["\0", "\x1b", "\x9b", "\u202e", "\u2028"])
-async def test_control_characters_are_refused_where_they_enter(tollgate: Tollgate, sign: str) -> None:
+async def test_control_characters_are_refused_where_they_enter(
+    tollgate: Tollgate, sign: str
+) -> None:
     await tollgate.onboard()
     text, money = f"a{sign}b", {"amount": "1.00", "currency": "USD"}
     acme = "/v1/organizations/acme"
     asked: list[tuple[str, dict[str, object], str]] = [
-        ("/v1/organizations", organization("b", tollgate.accounts["acme"]) | {"name": text}, "name"),
+        (
+            "/v1/organizations",
+            organization("b", tollgate.accounts["acme"]) | {"name": text},
+            "name",
+        ),
         (f"{acme}/suspend", {"reason": text}, "reason"),
         (f"{acme}/wallet/freeze", {"reason": text}, "reason"),
         (f"{acme}/wallet/credits", {"reference_id": text, **money}, "reference_id"),
-        (f"{acme}/wallet/credits", {"reference_id": "r", "description": text, **money}, "description"),
+        (
+            f"{acme}/wallet/credits",
+            {"reference_id": "r", "description": text, **money},
+            "description",
+        ),
         (f"{acme}/campaigns", {"name": text, "body": "x", "recipients": []}, "name"),
         (f"{acme}/subscription/cancel", {"reason": text}, "reason"),
     ]

@@ -1,4 +1,6 @@
-"""The inbox stores every delivery once, whatever comes twice, at once, forged or before its organization is known."""
+"""The inbox stores every delivery once, whatever comes twice, at once, forged or before its
+organization is known.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -7,7 +9,15 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.inbox import deliveries, listed_events, parking
-from db.inbox.deliveries import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery, InboxStatus, backoff
+from db.inbox.deliveries import (
+    FIRST_RETRY,
+    LAST_RETRY,
+    MOST_BODIES,
+    UNDECIDED,
+    Delivery,
+    InboxStatus,
+    backoff,
+)
 from db.lifecycle import unnotified
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
@@ -71,7 +81,9 @@ async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -
     assert (await only(engine)).deliveries == 25
 
 
-async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(engine: AsyncEngine) -> None:
+async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     first = await receive(engine, event(id_="WH-1", transmission_id=None))
@@ -84,7 +96,9 @@ async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(en
     assert [tuple(row) for row in counted] == [("WH-1", 1), ("WH-2", 2)]
 
 
-async def test_an_event_id_that_comes_again_with_another_body_and_transmission_is_kept(engine: AsyncEngine) -> None:
+async def test_an_event_id_that_comes_again_with_another_body_and_transmission_is_kept(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event(transmission_id="t-1"), b"one")
@@ -101,21 +115,30 @@ async def test_two_bodies_under_one_event_id_at_once_are_both_kept(engine: Async
     await subscribe(engine)
 
     answers = await asyncio.gather(
-        *(receive(engine, event(transmission_id=f"t-{n % 2}"), b"one" if n % 2 else b"two") for n in range(10))
+        *(
+            receive(engine, event(transmission_id=f"t-{n % 2}"), b"one" if n % 2 else b"two")
+            for n in range(10)
+        )
     )
 
     assert sum(delivery.deliveries == 1 for delivery in answers) == 2
     assert await stored(engine) == 2
 
 
-async def test_each_body_of_a_transmission_is_kept_whichever_came_first(engine: AsyncEngine) -> None:
+async def test_each_body_of_a_transmission_is_kept_whichever_came_first(
+    engine: AsyncEngine,
+) -> None:
     """PayPal signs a checksum: nobody can tell which of them is genuine."""
     await onboard(engine)
     await subscribe(engine)
-    await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"forged, with the same event id")
+    await receive(
+        engine, event(id_="WH-1", transmission_id="t-1"), b"forged, with the same event id"
+    )
 
     same_id = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
-    other_id = await receive(engine, event(id_="WH-2", transmission_id="t-1"), b"forged, with another event id")
+    other_id = await receive(
+        engine, event(id_="WH-2", transmission_id="t-1"), b"forged, with another event id"
+    )
     again = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"genuine")
 
     assert (same_id.deliveries, other_id.deliveries, again.deliveries) == (1, 1, 2)
@@ -124,28 +147,40 @@ async def test_each_body_of_a_transmission_is_kept_whichever_came_first(engine: 
     assert await broken_claims(engine) == set()
 
 
-async def test_of_a_transmission_no_more_bodies_are_stored_than_a_forger_may_make(engine: AsyncEngine) -> None:
+async def test_of_a_transmission_no_more_bodies_are_stored_than_a_forger_may_make(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     for one in range(MOST_BODIES):
-        assert (await receive(engine, event(id_=f"WH-{one % 3}", transmission_id="t-1"), b"%d" % one)).kept
+        assert (
+            await receive(engine, event(id_=f"WH-{one % 3}", transmission_id="t-1"), b"%d" % one)
+        ).kept
 
     one_more = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"one more")
-    another = await receive(engine, event(id_="WH-1", transmission_id="t-2"), b"of another transmission")
+    another = await receive(
+        engine, event(id_="WH-1", transmission_id="t-2"), b"of another transmission"
+    )
     known = await receive(engine, event(id_="WH-0", transmission_id="t-1"), b"0")
 
     assert (one_more.kept, another.kept, known.kept) == (False, True, True)
     assert await stored(engine) == MOST_BODIES + 1
 
 
-async def test_what_comes_again_after_its_subscription_was_linked_is_handled(engine: AsyncEngine) -> None:
+async def test_what_comes_again_after_its_subscription_was_linked_is_handled(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     assert (await receive(engine, event())).status is InboxStatus.PARKED
     await note_subscription(engine, "I-ACME")
 
     again = await receive(engine, event())
 
-    assert (again.deliveries, again.organization_id, again.status) == (2, ORGANIZATION, InboxStatus.UNHANDLED)
+    assert (again.deliveries, again.organization_id, again.status) == (
+        2,
+        ORGANIZATION,
+        InboxStatus.UNHANDLED,
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,9 +216,21 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
         (event(subscription_id=None, money=SALE), InboxStatus.PARKED, "unknown sale SALE-1"),
         (event(subscription_id=None), InboxStatus.PARKED, "unknown subject"),
         (event(problem="no time"), InboxStatus.PARKED, "not understood: no time"),
-        (event(kind=EventKind.IGNORED), InboxStatus.HANDLED, "nothing to do for this type of event"),
-        (event(subscription_id=None, custom_id="acme:order 7", money=CAPTURE), InboxStatus.UNHANDLED, ""),
-        (event(subscription_id=None, custom_id="nobody", money=CAPTURE), InboxStatus.PARKED, "unknown capture CAP-1"),
+        (
+            event(kind=EventKind.IGNORED),
+            InboxStatus.HANDLED,
+            "nothing to do for this type of event",
+        ),
+        (
+            event(subscription_id=None, custom_id="acme:order 7", money=CAPTURE),
+            InboxStatus.UNHANDLED,
+            "",
+        ),
+        (
+            event(subscription_id=None, custom_id="nobody", money=CAPTURE),
+            InboxStatus.PARKED,
+            "unknown capture CAP-1",
+        ),
         (event(custom_id="acme"), InboxStatus.UNHANDLED, ""),
     ],
 )
@@ -199,14 +246,21 @@ async def test_what_becomes_of_a_delivery_at_first(
 
 async def test_only_headers_that_tell_of_the_delivery_are_kept(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        headers = {"paypal-transmission-id": "t", "authorization": "secret", "cookie": "c", "user-agent": "PayPal"}
+        headers = {
+            "paypal-transmission-id": "t",
+            "authorization": "secret",
+            "cookie": "c",
+            "user-agent": "PayPal",
+        }
         await deliveries.receive(conn, event(), b"", headers, None)
 
     [row] = await rows(engine, "SELECT headers FROM inbox")
     assert row.headers == {"paypal-transmission-id": "t", "user-agent": "PayPal"}
 
 
-async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(engine: AsyncEngine) -> None:
+async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await receive(engine, event())
     assert await adopt(engine, LAST_RETRY) == []
@@ -217,11 +271,18 @@ async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(engine:
     assert (await only(engine)).status is InboxStatus.UNHANDLED
 
 
-async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(engine: AsyncEngine) -> None:
-    """A refund that waited for its payment for a day takes the money back as soon as that is booked."""
+async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(
+    engine: AsyncEngine,
+) -> None:
+    """A refund that waited for its payment for a day takes the money back as soon as that is
+    booked.
+    """
     await onboard(engine)
     await receive(engine, event())
-    await run(engine, "UPDATE inbox SET attempts = 15, next_attempt_at = clock_timestamp() + interval '20 hours'")
+    await run(
+        engine,
+        "UPDATE inbox SET attempts = 15, next_attempt_at = clock_timestamp() + interval '20 hours'",
+    )
     await subscribe(engine)  # what was parked for it is due
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
 
@@ -285,7 +346,9 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
         assert await adopt(engine, LAST_RETRY) == ["other"]
 
 
-async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(engine: AsyncEngine) -> None:
+async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     first = await receive(engine, event(id_="WH-1"))
@@ -298,7 +361,9 @@ async def test_a_handled_delivery_waits_no_more_and_a_parked_one_stays_parked(en
     assert [tuple(row) for row in found] == [("handled", "done"), ("parked", "for a person")]
 
 
-async def test_an_event_of_a_payment_finds_the_organization_by_our_own_row(engine: AsyncEngine) -> None:
+async def test_an_event_of_a_payment_finds_the_organization_by_our_own_row(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await onboard(engine, "other")
     await run(
@@ -314,7 +379,13 @@ async def test_an_event_of_a_payment_finds_the_organization_by_our_own_row(engin
 
 @pytest.mark.parametrize(
     ("attempts", "expected"),
-    [(0, FIRST_RETRY), (1, 2 * FIRST_RETRY), (14, 16384 * FIRST_RETRY), (15, LAST_RETRY), (10**6, LAST_RETRY)],
+    [
+        (0, FIRST_RETRY),
+        (1, 2 * FIRST_RETRY),
+        (14, 16384 * FIRST_RETRY),
+        (15, LAST_RETRY),
+        (10**6, LAST_RETRY),
+    ],
 )
 def test_retries_back_off_from_seconds_to_a_day(attempts: int, expected: timedelta) -> None:
     assert backoff(attempts) == expected
@@ -332,7 +403,9 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await subscribe(engine)
     await receive(engine, event())
     await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY", money=SALE))
-    await receive(engine, event(id_="WH-3", subscription_id="I-NOBODY"))  # of no money, and of nobody
+    await receive(
+        engine, event(id_="WH-3", subscription_id="I-NOBODY")
+    )  # of no money, and of nobody
     pending = await receive(engine, event(id_="WH-4", money=CAPTURE))
     async with engine.begin() as conn:
         await parking.park(conn, pending.id, f"{UNDECIDED}capture CAP-1 is pending")

@@ -1,4 +1,6 @@
-"""A webhook that is answered with 200 is stored, and what it suspends cannot spend; Temporal is away all the time."""
+"""A webhook that is answered with 200 is stored, and what it suspends cannot spend; Temporal is
+away all the time.
+"""
 
 import asyncio
 import json
@@ -19,9 +21,14 @@ ANY = "2026-11-01T12:00:00Z"
 
 async def rows(tollgate: Tollgate) -> list[tuple[str, str, str, int]]:
     """Event type, status, outcome and the number of deliveries of what is in the inbox."""
-    query = select(inbox.c.event_type, inbox.c.status, inbox.c.outcome, inbox.c.deliveries).order_by(inbox.c.id)
+    query = select(
+        inbox.c.event_type, inbox.c.status, inbox.c.outcome, inbox.c.deliveries
+    ).order_by(inbox.c.id)
     async with tollgate.services.engine.connect() as conn:
-        return [(row.event_type, row.status, row.outcome, row.deliveries) for row in await conn.execute(query)]
+        return [
+            (row.event_type, row.status, row.outcome, row.deliveries)
+            for row in await conn.execute(query)
+        ]
 
 
 async def gate(tollgate: Tollgate) -> str:
@@ -32,7 +39,11 @@ def suspended(subscription_id: str, at: str | None, id_: str = "WH-1") -> dict[s
     told = {"id": subscription_id, "status": "SUSPENDED", "custom_id": "acme"}
     if at is not None:
         told["status_update_time"] = at
-    event: dict[str, object] = {"id": id_, "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "resource": told}
+    event: dict[str, object] = {
+        "id": id_,
+        "event_type": "BILLING.SUBSCRIPTION.SUSPENDED",
+        "resource": told,
+    }
     return event | {"create_time": at or "2026-11-23T00:00:00Z"}
 
 
@@ -46,7 +57,9 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
     after = await tollgate.debit("1.00", "after")
 
     assert (before.status_code, answer.status_code, after.status_code) == (201, 200, 423)
-    assert after.json()["reasons"] == [{"code": "nonpayment", "text": "the subscription is not paid"}]
+    assert after.json()["reasons"] == [
+        {"code": "nonpayment", "text": "the subscription is not paid"}
+    ]
 
 
 async def test_a_suspension_is_enforced_while_paypals_api_is_down_from_its_certificate_alone(
@@ -89,7 +102,9 @@ async def test_debits_in_flight_stop_at_the_answer(tollgate: Tollgate) -> None:
     assert set(late) == {423}
 
 
-async def test_the_same_event_25_times_at_once_is_200_each_time_and_suspends_once(tollgate: Tollgate) -> None:
+async def test_the_same_event_25_times_at_once_is_200_each_time_and_suspends_once(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
     [event_id] = await tollgate.happen(subscription_id, "suspend")
@@ -137,7 +152,9 @@ async def test_an_event_of_a_second_that_is_known_asks_the_provider_and_shuts_un
     assert "paypal was asked and says ACTIVE" in (await rows(tollgate))[0][2]
 
 
-async def test_an_unclear_suspension_that_the_provider_confirms_shuts_the_gate(tollgate: Tollgate) -> None:
+async def test_an_unclear_suspension_that_the_provider_confirms_shuts_the_gate(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
     now = (await tollgate.get("/v1/organizations/acme/subscription")).json()["current"]["as_of"]
@@ -149,7 +166,9 @@ async def test_an_unclear_suspension_that_the_provider_confirms_shuts_the_gate(t
     assert "says SUSPENDED" in (await rows(tollgate))[0][2]
 
 
-async def test_an_unclear_suspension_shuts_the_gate_when_the_provider_does_not_answer(tollgate: Tollgate) -> None:
+async def test_an_unclear_suspension_shuts_the_gate_when_the_provider_does_not_answer(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
     now = (await tollgate.get("/v1/organizations/acme/subscription")).json()["current"]["as_of"]
@@ -163,7 +182,9 @@ async def test_an_unclear_suspension_shuts_the_gate_when_the_provider_does_not_a
     assert await gate(tollgate) == "shut"
 
 
-async def test_a_forged_event_of_the_future_does_not_suspend_while_the_provider_says_active(tollgate: Tollgate) -> None:
+async def test_a_forged_event_of_the_future_does_not_suspend_while_the_provider_says_active(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
 
@@ -217,14 +238,34 @@ async def test_a_body_over_the_limit_is_413(tollgate: Tollgate, declared: bool) 
 
 
 ODD_EVENTS: list[tuple[dict[str, object], str, str]] = [
-    ({"id": "1", "event_type": "VAULT.SOMETHING.NEW", "create_time": ANY, "resource": {}}, "handled", "nothing"),
+    (
+        {"id": "1", "event_type": "VAULT.SOMETHING.NEW", "create_time": ANY, "resource": {}},
+        "handled",
+        "nothing",
+    ),
     (suspended("I-UNKNOWN", ANY, "2"), "parked", "unknown subscription I-UNKNOWN"),
-    (suspended("I-UNKNOWN", ANY, "3") | {"create_time": "2026-19-45"}, "parked", "unknown subscription"),
-    ({"id": "4", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "create_time": ANY}, "parked", "not understood"),
+    (
+        suspended("I-UNKNOWN", ANY, "3") | {"create_time": "2026-19-45"},
+        "parked",
+        "unknown subscription",
+    ),
+    (
+        {"id": "4", "event_type": "BILLING.SUBSCRIPTION.SUSPENDED", "create_time": ANY},
+        "parked",
+        "not understood",
+    ),
     ({"event_type": "BILLING.SUBSCRIPTION.SUSPENDED"}, "parked", "not understood"),
     ({}, "parked", "not understood"),
-    ({"id": 7, "event_type": ["x"], "create_time": 1, "resource": "text"}, "parked", "not understood"),
-    ({"id": "W\0H", "event_type": "BILLING.\ud800", "resource": {"id": "\0"}}, "parked", "not understood"),
+    (
+        {"id": 7, "event_type": ["x"], "create_time": 1, "resource": "text"},
+        "parked",
+        "not understood",
+    ),
+    (
+        {"id": "W\0H", "event_type": "BILLING.\ud800", "resource": {"id": "\0"}},
+        "parked",
+        "not understood",
+    ),
 ]
 
 
@@ -238,7 +279,9 @@ async def test_what_cannot_be_acted_on_is_stored_and_answered_with_200(tollgate:
         assert (row[1], row[2][: len(outcome)]) == (status, outcome)
 
 
-async def test_a_signed_body_that_is_no_event_is_stored_and_answered_with_200(tollgate: Tollgate) -> None:
+async def test_a_signed_body_that_is_no_event_is_stored_and_answered_with_200(
+    tollgate: Tollgate,
+) -> None:
     for raw in ("not json", "[1,2]", "", "[" * 100_000):
         assert (await tollgate.deliver(*await tollgate.signed(raw=raw))).status_code == 200
 
@@ -262,7 +305,9 @@ async def test_a_database_that_is_down_is_503_and_the_next_delivery_suspends(
     assert await gate(tollgate) == "shut"
 
 
-async def test_a_delivery_that_was_stored_and_not_folded_is_folded_when_it_comes_again(tollgate: Tollgate) -> None:
+async def test_a_delivery_that_was_stored_and_not_folded_is_folded_when_it_comes_again(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
     [event_id] = await tollgate.happen(subscription_id, "suspend")
@@ -286,8 +331,17 @@ async def test_a_webhook_never_opens_a_gate(tollgate: Tollgate) -> None:
     subscription_id = await tollgate.subscribe()
     [event_id] = await tollgate.happen(subscription_id, "suspend")
     await tollgate.deliver_event(event_id)
-    told = {"id": subscription_id, "status": "ACTIVE", "status_update_time": datetime.now(UTC).isoformat()}
-    activated = {"id": "WH-9", "event_type": "BILLING.SUBSCRIPTION.ACTIVATED", "create_time": ANY, "resource": told}
+    told = {
+        "id": subscription_id,
+        "status": "ACTIVE",
+        "status_update_time": datetime.now(UTC).isoformat(),
+    }
+    activated = {
+        "id": "WH-9",
+        "event_type": "BILLING.SUBSCRIPTION.ACTIVATED",
+        "create_time": ANY,
+        "resource": told,
+    }
 
     answer = await tollgate.deliver_json(activated)
 
@@ -296,7 +350,9 @@ async def test_a_webhook_never_opens_a_gate(tollgate: Tollgate) -> None:
     assert (await tollgate.debit("0.01", "d")).status_code == 423
 
 
-async def test_events_of_a_subscription_that_is_not_the_current_one_change_nothing(tollgate: Tollgate) -> None:
+async def test_events_of_a_subscription_that_is_not_the_current_one_change_nothing(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     first = await tollgate.subscribe()
     await tollgate.subscribe()

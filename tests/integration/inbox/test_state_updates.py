@@ -1,4 +1,6 @@
-"""Folding: a webhook may only close, the provider's answer may open, and the order of arrival decides nothing."""
+"""Folding: a webhook may only close, the provider's answer may open, and the order of arrival
+decides nothing.
+"""
 
 import random
 from dataclasses import replace
@@ -103,13 +105,19 @@ async def test_every_order_of_created_activated_paid_ends_active_and_never_shuts
     assert await state(engine) is State.ACTIVE
 
 
-async def test_the_gate_is_shut_in_the_transaction_that_hears_the_suspension(engine: AsyncEngine) -> None:
+async def test_the_gate_is_shut_in_the_transaction_that_hears_the_suspension(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
 
     assert await hear(engine, SUSPENDED) is Heard.SHUT
     after = await standing(engine)
-    assert (after.status, after.blocks, after.epoch) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), 1)
+    assert (after.status, after.blocks, after.epoch) == (
+        Status.SUSPENDED,
+        frozenset({Block.NONPAYMENT}),
+        1,
+    )
     assert not (await wallet(engine)).gate_open
     [receipt] = await rows(engine, "SELECT status, cause FROM receipts")
     assert tuple(receipt) == ("suspended", "BILLING.SUSPENDED WH-suspended")
@@ -133,11 +141,15 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
     assert await state(engine) is State.ACTIVE
 
 
-@pytest.mark.parametrize(("late", "heard"), [(minutes(7), Heard.SHUT), (minutes(7) + timedelta(seconds=1), Heard.OLD)])
+@pytest.mark.parametrize(
+    ("late", "heard"), [(minutes(7), Heard.SHUT), (minutes(7) + timedelta(seconds=1), Heard.OLD)]
+)
 async def test_an_event_from_long_before_the_provider_was_asked_is_old(
     engine: AsyncEngine, late: timedelta, heard: Heard
 ) -> None:
-    """Though the answer has no time that is newer: one that was missed and is listed hours later shuts nobody."""
+    """Though the answer has no time that is newer: one that was missed and is listed hours later
+    shuts nobody.
+    """
     await onboard(engine)
     await subscribe(engine)
     await confirm(engine, snapshot(State.ACTIVE, NOON), now=NOON + timedelta(hours=1))
@@ -146,7 +158,9 @@ async def test_an_event_from_long_before_the_provider_was_asked_is_old(
 
 
 @pytest.mark.parametrize("at", [NOON, None, NOON + timedelta(hours=1, minutes=5, microseconds=1)])
-async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(engine: AsyncEngine, at: datetime | None) -> None:
+async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(
+    engine: AsyncEngine, at: datetime | None
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
     told = event(State.SUSPENDED_NONPAYMENT, at)
@@ -176,7 +190,10 @@ async def test_even_then_what_is_older_changes_nothing(engine: AsyncEngine) -> N
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
 
-    assert await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)), sure=True) is Heard.OLD
+    assert (
+        await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)), sure=True)
+        is Heard.OLD
+    )
     assert (await standing(engine)).status is Status.ACTIVE
 
 
@@ -192,7 +209,9 @@ async def test_an_unknown_status_changes_nothing_and_alerts(engine: AsyncEngine)
     assert await standing_alerts(engine) == {"unknown_status"}
 
 
-async def test_an_unknown_answer_of_the_provider_changes_nothing_and_alerts(engine: AsyncEngine) -> None:
+async def test_an_unknown_answer_of_the_provider_changes_nothing_and_alerts(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
 
@@ -203,7 +222,9 @@ async def test_an_unknown_answer_of_the_provider_changes_nothing_and_alerts(engi
     assert "ON_HOLIDAY" in ((await subscription(engine)).alert or "")
 
 
-async def test_an_unknown_status_that_is_understood_again_is_no_alert_any_more(engine: AsyncEngine) -> None:
+async def test_an_unknown_status_that_is_understood_again_is_no_alert_any_more(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await confirm(engine, snapshot(State.UNKNOWN, raw_status="not found"))
@@ -232,23 +253,36 @@ async def test_an_unknown_status_of_another_subscription_is_an_alert_until_that_
     assert await standing_alerts(engine) == set()
 
 
-async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(engine: AsyncEngine) -> None:
+async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
-        await state_updates.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
+        await state_updates.block_telephony(
+            conn, ORGANIZATION, "Twilio says it is suspended", now=NOON
+        )
         for reference in ("D-1", "D-2"):
-            await state_updates.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
+            await state_updates.block(
+                conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON
+            )
         await alerts.raise_(conn, ORGANIZATION, AlertKind.DISPUTE_LOST, "D-1")
     standing_at_first = await standing_alerts(engine)
 
     await unblock(engine, kind=Block.TELEPHONY)
     async with engine.begin() as conn:
-        await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON)
+        await state_updates.unblock(
+            conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON
+        )
     while_one_is_left = await standing_alerts(engine)
     async with engine.begin() as conn:
-        await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON)
+        await state_updates.unblock(
+            conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON
+        )
 
-    assert (standing_at_first, while_one_is_left) == ({"telephony", "dispute_lost"}, {"dispute_lost"})
+    assert (standing_at_first, while_one_is_left) == (
+        {"telephony", "dispute_lost"},
+        {"dispute_lost"},
+    )
     assert await standing_alerts(engine) == set()
 
 
@@ -260,12 +294,16 @@ async def test_an_unknown_answer_does_not_lift_a_suspension(engine: AsyncEngine)
     assert (await confirm(engine, snapshot(State.UNKNOWN))).status is Status.SUSPENDED
 
 
-async def test_an_event_of_another_subscription_never_changes_the_standing(engine: AsyncEngine) -> None:
+async def test_an_event_of_another_subscription_never_changes_the_standing(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await note_subscription(engine, "I-OLD")
 
-    heard = await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON + minutes(1), subscription_id="I-OLD"))
+    heard = await hear(
+        engine, event(State.SUSPENDED_NONPAYMENT, NOON + minutes(1), subscription_id="I-OLD")
+    )
 
     assert heard is Heard.OTHER
     assert (await standing(engine)).status is Status.ACTIVE
@@ -293,7 +331,9 @@ async def test_a_webhook_that_cancels_what_was_suspended_opens_nothing(engine: A
     assert (await standing(engine)).status is Status.SUSPENDED
 
 
-async def test_a_confirmed_payment_lifts_the_block_but_the_gate_waits_for_its_step(engine: AsyncEngine) -> None:
+async def test_a_confirmed_payment_lifts_the_block_but_the_gate_waits_for_its_step(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
@@ -321,28 +361,41 @@ async def test_an_answer_that_is_not_newer_than_what_shut_opens_when_it_is_given
     await hear(engine, SUSPENDED)
     stale = snapshot(State.ACTIVE, at)
 
-    early = [await confirm(engine, stale, now=LATER + after) for after in (needed * 0, needed / 2, needed - INSTANT)]
+    early = [
+        await confirm(engine, stale, now=LATER + after)
+        for after in (needed * 0, needed / 2, needed - INSTANT)
+    ]
     late = await confirm(engine, stale, now=LATER + needed)
 
-    assert {(one.status, one.ask_again, one.epoch) for one in early} == {(Status.SUSPENDED, True, 1)}
+    assert {(one.status, one.ask_again, one.epoch) for one in early} == {
+        (Status.SUSPENDED, True, 1)
+    }
     assert (late.status, late.ask_again, late.epoch) == (Status.ACTIVE, False, 2)
 
 
-@pytest.mark.parametrize("state", [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.CANCELED, State.EXPIRED])
-async def test_a_read_from_between_two_suspensions_does_not_open(engine: AsyncEngine, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.CANCELED, State.EXPIRED]
+)
+async def test_a_read_from_between_two_suspensions_does_not_open(
+    engine: AsyncEngine, state: State
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await confirm(engine, snapshot(state, NOON + minutes(10)), now=NOON + minutes(10))
     await hear(engine, event(state, NOON + minutes(20)), now=NOON + minutes(20))
 
-    stale = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(15)), now=NOON + minutes(20))
+    stale = await confirm(
+        engine, snapshot(State.ACTIVE, NOON + minutes(15)), now=NOON + minutes(20)
+    )
     paid = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(21)), now=NOON + minutes(21))
 
     assert (stale.status, stale.ask_again) == (Status.SUSPENDED, True)
     assert (paid.status, paid.ask_again) == (Status.ACTIVE, False)
 
 
-async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_one(engine: AsyncEngine) -> None:
+async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_one(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
@@ -355,13 +408,17 @@ async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_on
     assert (again.status, again.ask_again) == (Status.SUSPENDED, True)
 
 
-async def test_a_stale_answer_says_nothing_once_the_provider_has_caught_up(engine: AsyncEngine) -> None:
+async def test_a_stale_answer_says_nothing_once_the_provider_has_caught_up(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
     stale = snapshot(State.ACTIVE, NOON + minutes(9))
     await confirm(engine, stale, now=LATER)
-    caught_up = await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)), now=LATER + minutes(1))
+    caught_up = await confirm(
+        engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)), now=LATER + minutes(1)
+    )
 
     again = await confirm(engine, stale, now=LATER + minutes(3))
 
@@ -385,7 +442,9 @@ async def test_a_stale_answer_that_an_operators_block_hides_does_not_open_when_t
     assert (await unblock(engine)).blocks == {Block.NONPAYMENT}
 
 
-async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(engine: AsyncEngine) -> None:
+async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
 
@@ -420,7 +479,9 @@ async def test_a_webhook_opens_nothing_though_an_operator_lifts_his_block(
     assert Block.NONPAYMENT in lifted.blocks
 
 
-async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(engine: AsyncEngine) -> None:
+async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
     await hear(engine, SUSPENDED)
@@ -433,10 +494,14 @@ async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(e
 
 @pytest.mark.parametrize("seed", seeds(10, soaking=200))
 async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine, seed: int) -> None:
-    """True ones and forged ones, of any time, with whatever end of paid time they claim, and asked about in vain."""
+    """True ones and forged ones, of any time, with whatever end of paid time they claim, and asked
+    about in vain.
+    """
     chance = random.Random(seed)
     await onboard(engine, grace=timedelta(0))
-    confirmed = chance.choice([State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE, State.CANCELED, State.ACTIVE])
+    confirmed = chance.choice(
+        [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE, State.CANCELED, State.ACTIVE]
+    )
     await subscribe(engine, told=snapshot(confirmed))
     if confirmed is State.ACTIVE:
         await hear(engine, SUSPENDED)
@@ -444,7 +509,13 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
         at = chance.choice([None, LATER + minutes(chance.uniform(-90, 9))])
         state = chance.choice(list(State))
         told = event(state, at, id_=f"WH-{number}")
-        far = Snapshot(state=state, as_of=at, access_until=LATER + 90 * DAY, paid_until=LATER + 90 * DAY, owes=False)
+        far = Snapshot(
+            state=state,
+            as_of=at,
+            access_until=LATER + 90 * DAY,
+            paid_until=LATER + 90 * DAY,
+            owes=False,
+        )
         await hear(engine, replace(told, snapshot=far), now=LATER, sure=chance.random() < 0.5)
         if chance.random() < 0.3:
             await block(engine)
@@ -456,15 +527,23 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
     assert not (await wallet(engine)).gate_open
 
 
-async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(engine: AsyncEngine) -> None:
+async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
     await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
 
     await hear(engine, event(State.CANCELED, NOON + minutes(20)))
-    canceled = await confirm(engine, snapshot(State.CANCELED, NOON + minutes(20), paid_until=NOON + 60 * DAY))
+    canceled = await confirm(
+        engine, snapshot(State.CANCELED, NOON + minutes(20), paid_until=NOON + 60 * DAY)
+    )
 
-    assert (canceled.status, canceled.blocks, canceled.epoch) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), 1)
+    assert (canceled.status, canceled.blocks, canceled.epoch) == (
+        Status.SUSPENDED,
+        frozenset({Block.NONPAYMENT}),
+        1,
+    )
 
 
 async def test_who_was_suspended_for_a_debt_and_is_active_again_without_paying_is_not_served(
@@ -477,11 +556,17 @@ async def test_who_was_suspended_for_a_debt_and_is_active_again_without_paying_i
     owing = await confirm(engine, snapshot(State.PAST_DUE, NOON + minutes(20)))
     paid = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(30)))
 
-    assert (owing.status, owing.blocks, owing.epoch) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), 1)
+    assert (owing.status, owing.blocks, owing.epoch) == (
+        Status.SUSPENDED,
+        frozenset({Block.NONPAYMENT}),
+        1,
+    )
     assert (paid.status, paid.epoch) == (Status.ACTIVE, 2)
 
 
-async def test_it_is_not_served_either_when_no_answer_came_between_the_two(engine: AsyncEngine) -> None:
+async def test_it_is_not_served_either_when_no_answer_came_between_the_two(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
@@ -554,10 +639,14 @@ async def test_one_whose_payment_was_paid_back_takes_over_from_no_debt(engine: A
     assert (await subscription(engine)).is_current
 
 
-async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says(engine: AsyncEngine) -> None:
+async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.PAST_DUE))
-    await confirm(engine, replace(snapshot(State.ACTIVE, NOON + minutes(10)), owes=None, paid_at=None))
+    await confirm(
+        engine, replace(snapshot(State.ACTIVE, NOON + minutes(10)), owes=None, paid_at=None)
+    )
     await note_subscription(engine, "I-NEW")
 
     after = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-NEW")
@@ -576,17 +665,23 @@ async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_only_heard
     await hear(engine, event(told, NOON + minutes(10)), now=NOON + minutes(10))
     heard = await standing(engine)
 
-    trial = await confirm(engine, snapshot(State.TRIALING, NOON + minutes(20)), id_="I-TRIAL", now=NOON + minutes(20))
+    trial = await confirm(
+        engine, snapshot(State.TRIALING, NOON + minutes(20)), id_="I-TRIAL", now=NOON + minutes(20)
+    )
 
     assert trial == heard
     assert (await subscription(engine)).is_current
 
 
-async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_was_asked(engine: AsyncEngine) -> None:
+async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_was_asked(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await note_subscription(engine, "I-OTHER")
-    await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(5)), id_="I-OTHER", now=NOON + minutes(5))
+    await confirm(
+        engine, snapshot(State.ACTIVE, NOON + minutes(5)), id_="I-OTHER", now=NOON + minutes(5)
+    )
     await hear(engine, event(State.CANCELED, NOON + minutes(6), subscription_id="I-OTHER"))
 
     lapsed = await confirm(engine, snapshot(State.PAUSED, NOON + minutes(10)))
@@ -600,17 +695,26 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
     engine: AsyncEngine, told: State
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=replace(snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)))
+    await subscribe(
+        engine,
+        told=replace(snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)),
+    )
     ended = event(told, NOON + minutes(10))
 
     heard = await hear(engine, ended, now=NOON + minutes(11))
-    answer = replace(snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10))
+    answer = replace(
+        snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10)
+    )
     async with engine.begin() as conn:
         delivery = await deliveries.receive(conn, ended, b"{}", {}, ORGANIZATION)
     async with engine.begin() as conn:
-        await state_updates.clear_up(conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11))
+        await state_updates.clear_up(
+            conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11)
+        )
 
-    assert heard is Heard.UNCLEAR  # only the provider knows whether it was paid: it is asked before the answer
+    assert (
+        heard is Heard.UNCLEAR
+    )  # only the provider knows whether it was paid: it is asked before the answer
     after = await standing(engine)
     assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
 
@@ -627,7 +731,16 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
         (None, snapshot(State.ACTIVE, LATER), Status.SUSPENDED),
         (LATER + minutes(7), snapshot(State.ACTIVE, LATER), Status.ACTIVE),
     ],
-    ids=["says the same", "long after", "newer", "same second", "older", "unknown", "undated", "of a time to come"],
+    ids=[
+        "says the same",
+        "long after",
+        "newer",
+        "same second",
+        "older",
+        "unknown",
+        "undated",
+        "of a time to come",
+    ],
 )
 async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     engine: AsyncEngine, at: datetime | None, answered: Snapshot, status: Status
@@ -640,7 +753,9 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     async with engine.begin() as conn:
         delivery = await deliveries.receive(conn, told, b"{}", {}, ORGANIZATION)
     async with engine.begin() as conn:
-        await state_updates.clear_up(conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1))
+        await state_updates.clear_up(
+            conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1)
+        )
 
     assert (await standing(engine)).status is status
 
@@ -676,7 +791,11 @@ async def test_the_deadline_suspends_by_itself(engine: AsyncEngine) -> None:
     due = await settle(engine, now=deadline, may_open=False)
 
     assert early.status is Status.ACTIVE
-    assert (due.status, due.blocks, due.deadline) == (Status.SUSPENDED, frozenset({Block.NONPAYMENT}), None)
+    assert (due.status, due.blocks, due.deadline) == (
+        Status.SUSPENDED,
+        frozenset({Block.NONPAYMENT}),
+        None,
+    )
     assert not (await wallet(engine)).gate_open
 
 
@@ -692,7 +811,9 @@ async def test_paying_in_between_clears_the_deadline(engine: AsyncEngine) -> Non
     assert later.status is Status.ACTIVE
 
 
-async def test_the_next_failure_after_a_payment_has_a_grace_period_of_its_own(engine: AsyncEngine) -> None:
+async def test_the_next_failure_after_a_payment_has_a_grace_period_of_its_own(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, grace=3 * DAY)
     await subscribe(engine)
     await hear(engine, event(State.PAST_DUE, NOON + minutes(10)))
@@ -715,7 +836,9 @@ async def test_what_was_canceled_is_served_until_it_is_paid_for(engine: AsyncEng
     assert (ended.status, ended.blocks) == (Status.SUSPENDED, frozenset({Block.CANCELED}))
 
 
-async def test_what_was_canceled_without_a_paid_through_time_ends_at_once(engine: AsyncEngine) -> None:
+async def test_what_was_canceled_without_a_paid_through_time_ends_at_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
 
@@ -761,10 +884,13 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
     disputes = [MoneyReference(kind=MoneyObject.DISPUTE, id=f"D-{n}") for n in (1, 2)]
 
     heard = [
-        await hear(engine, event(None, id_=money.id, kind=EventKind.DISPUTE_OPENED, money=money)) for money in disputes
+        await hear(engine, event(None, id_=money.id, kind=EventKind.DISPUTE_OPENED, money=money))
+        for money in disputes
     ]
     async with engine.begin() as conn:
-        after = await state_updates.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON)
+        after = await state_updates.unblock(
+            conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON
+        )
 
     assert heard == [Heard.SHUT, Heard.NOTED]
     assert after is not None
@@ -784,8 +910,12 @@ async def test_a_new_paid_subscription_takes_over_from_a_lapsed_one(engine: Asyn
     assert await hear(engine, event(State.CANCELED, NOON + minutes(30))) is Heard.OTHER
 
 
-@pytest.mark.parametrize("told", [State.PENDING, State.PAUSED, State.SUSPENDED_NONPAYMENT, State.PAST_DUE])
-async def test_a_new_subscription_that_is_not_paid_takes_over_from_nobody(engine: AsyncEngine, told: State) -> None:
+@pytest.mark.parametrize(
+    "told", [State.PENDING, State.PAUSED, State.SUSPENDED_NONPAYMENT, State.PAST_DUE]
+)
+async def test_a_new_subscription_that_is_not_paid_takes_over_from_nobody(
+    engine: AsyncEngine, told: State
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
@@ -797,7 +927,9 @@ async def test_a_new_subscription_that_is_not_paid_takes_over_from_nobody(engine
     assert (await subscription(engine)).is_current
 
 
-async def test_a_paid_subscription_takes_over_from_one_that_is_past_due_and_both_bill(engine: AsyncEngine) -> None:
+async def test_a_paid_subscription_takes_over_from_one_that_is_past_due_and_both_bill(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.PAST_DUE))
     await note_subscription(engine, "I-NEW")
@@ -810,7 +942,9 @@ async def test_a_paid_subscription_takes_over_from_one_that_is_past_due_and_both
 
 
 @pytest.mark.parametrize("current", [State.ACTIVE, State.TRIALING])
-async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(engine: AsyncEngine, current: State) -> None:
+async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(
+    engine: AsyncEngine, current: State
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(current))
     await note_subscription(engine, "I-NEW")
@@ -832,7 +966,9 @@ async def named_current(engine: AsyncEngine, id_: str, told: State) -> None:
     await confirm(engine, snapshot(told, NOON + minutes(20)), id_=id_)
 
 
-async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(engine: AsyncEngine) -> None:
+async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.CANCELED, paid_until=NOON - DAY))
     suspended = await standing_alerts(engine)
@@ -857,7 +993,9 @@ async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine
 
 
 @pytest.mark.parametrize("told", [State.PAST_DUE, State.CANCELED, State.PENDING])
-async def test_grace_paid_time_and_a_first_checkout_are_no_alert(engine: AsyncEngine, told: State) -> None:
+async def test_grace_paid_time_and_a_first_checkout_are_no_alert(
+    engine: AsyncEngine, told: State
+) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(told, paid_until=NOON + DAY))
 
@@ -915,7 +1053,9 @@ async def test_linking_a_lapsed_subscription_suspends(engine: AsyncEngine) -> No
     assert not (await wallet(engine)).gate_open
 
 
-async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(engine: AsyncEngine) -> None:
+async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
 
@@ -930,5 +1070,8 @@ async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: A
 
 async def test_nobody_there_is_an_answer(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        assert await state_updates.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON) is None
+        assert (
+            await state_updates.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON)
+            is None
+        )
         assert await subscriptions.find(conn, Provider.STRIPE, "sub_1") is None

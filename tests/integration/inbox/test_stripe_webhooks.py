@@ -1,4 +1,6 @@
-"""Stripe's webhooks at our door: answered means enforced, and what is not meant for us is refused."""
+"""Stripe's webhooks at our door: answered means enforced, and what is not meant for us is
+refused.
+"""
 
 import asyncio
 import base64
@@ -22,7 +24,9 @@ ORGANIZATION = "acme"
 
 
 async def act(tollgate: Tollgate, path: str, **asked: Any) -> dict[str, Any]:
-    answer = await tollgate.http.post(f"{tollgate.stripe.url}/_sim/{path}", json={"deliver": False, **asked})
+    answer = await tollgate.http.post(
+        f"{tollgate.stripe.url}/_sim/{path}", json={"deliver": False, **asked}
+    )
     assert answer.is_success, answer.text
     told: dict[str, Any] = answer.json()
     return told
@@ -41,7 +45,9 @@ async def deliver(tollgate: Tollgate, **what: Any) -> httpx.Response:
     """An event by its id, or `raw` bytes, as Stripe would sign them."""
     signed = (await tollgate.http.post(f"{tollgate.stripe.url}/_sim/sign", json=what)).json()
     raw = base64.b64decode(signed["body_base64"])
-    return await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=raw, headers=signed["headers"])
+    return await tollgate.http.post(
+        f"{tollgate.url}/webhooks/stripe", content=raw, headers=signed["headers"]
+    )
 
 
 async def gate(tollgate: Tollgate) -> str:
@@ -73,11 +79,15 @@ async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_strip
 ) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [unpaid] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid"))["events"]
+    [unpaid] = (
+        await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
+    )["events"]
     await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active")
     body = tollgate.stripe.events.all[unpaid["id"]].body
     assert body is not None
-    known = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/subscription")).json()["current"]["as_of"]
+    known = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/subscription")).json()[
+        "current"
+    ]["as_of"]
     body["created"] = int(datetime.fromisoformat(known).timestamp())
 
     answer = await deliver(tollgate, raw=json.dumps(body))
@@ -90,9 +100,13 @@ async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_strip
 async def test_an_event_that_opens_waits_for_the_get(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [unpaid] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid"))["events"]
+    [unpaid] = (
+        await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
+    )["events"]
     await deliver(tollgate, event_id=unpaid["id"])
-    events = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))["events"]
+    events = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
+        "events"
+    ]
 
     answer = await deliver(tollgate, event_id=events[0]["id"])
 
@@ -106,7 +120,9 @@ async def test_an_event_that_is_not_meant_for_us_is_400_and_not_stored(
 ) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [unpaid] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid"))["events"]
+    [unpaid] = (
+        await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
+    )["events"]
     body = tollgate.stripe.events.all[unpaid["id"]].body
 
     answer = await deliver(tollgate, raw=json.dumps({**(body or {}), **changed}))
@@ -119,7 +135,9 @@ async def test_an_event_that_is_not_meant_for_us_is_400_and_not_stored(
 async def test_an_unknown_status_changes_nothing_and_alerts(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [odd] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="hibernating"))["events"]
+    [odd] = (
+        await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="hibernating")
+    )["events"]
 
     answer = await deliver(tollgate, event_id=odd["id"])
 
@@ -159,9 +177,19 @@ async def test_a_thin_event_is_stored_for_the_provider_to_be_asked(tollgate: Tol
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "[]", "null", "{", '{"id": 7}', '{"id": "evt_1", "type": "customer.subscription.updated"}']
+    "raw",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"id": 7}',
+        '{"id": "evt_1", "type": "customer.subscription.updated"}',
+    ],
 )
-async def test_what_stripe_signed_but_nobody_understands_is_kept(tollgate: Tollgate, raw: str) -> None:
+async def test_what_stripe_signed_but_nobody_understands_is_kept(
+    tollgate: Tollgate, raw: str
+) -> None:
     answer = await deliver(tollgate, raw=raw)
 
     [stored] = await in_the_inbox(tollgate)
@@ -171,12 +199,15 @@ async def test_what_stripe_signed_but_nobody_understands_is_kept(tollgate: Tollg
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "t=1", "v1=aa", "t=x,v1=aa", "t=1,v1=\u00e9", "t=" + "9" * 5000 + ",v1=aa", "v1"]
+    "header",
+    [None, "", "t=1", "v1=aa", "t=x,v1=aa", "t=1,v1=\u00e9", "t=" + "9" * 5000 + ",v1=aa", "v1"],
 )
 async def test_a_signature_that_is_none_is_400(tollgate: Tollgate, header: str | None) -> None:
     headers = {} if header is None else {b"stripe-signature": header.encode("latin-1")}
 
-    answer = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b'{"id": "evt_1"}', headers=headers)
+    answer = await tollgate.http.post(
+        f"{tollgate.url}/webhooks/stripe", content=b'{"id": "evt_1"}', headers=headers
+    )
 
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("application/problem+json")
@@ -186,8 +217,15 @@ OLD = "2024-06-20"
 
 
 async def negative(tollgate: Tollgate, subscription_id: str, how: str) -> str:
-    """A genuinely signed event by which Stripe says that the subscription is not paid; nothing newer was heard."""
-    statuses = {"past_due": "past_due", "thin": "unpaid", "deleted": "canceled", "uncollectible": "unpaid"}
+    """A genuinely signed event by which Stripe says that the subscription is not paid; nothing
+    newer was heard.
+    """
+    statuses = {
+        "past_due": "past_due",
+        "thin": "unpaid",
+        "deleted": "canceled",
+        "uncollectible": "unpaid",
+    }
     status = statuses.get(how, how)
     await act(tollgate, f"subscriptions/{subscription_id}/set_status", status=status)
     subject: dict[str, Any] = {"id": subscription_id, "status": status, "metadata": {}}
@@ -196,15 +234,25 @@ async def negative(tollgate: Tollgate, subscription_id: str, how: str) -> str:
     if how == "deleted":
         event_type, subject = "customer.subscription.deleted", {"id": subscription_id}
     if how == "thin":
-        related = {"id": subscription_id, "type": "subscription", "url": f"/v1/subscriptions/{subscription_id}"}
+        related = {
+            "id": subscription_id,
+            "type": "subscription",
+            "url": f"/v1/subscriptions/{subscription_id}",
+        }
         soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
-        thin = {"id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.unpaid"}
+        thin = {
+            "id": "evt_thin",
+            "object": "v2.core.event",
+            "type": "v1.customer.subscription.unpaid",
+        }
         return json.dumps({**thin, "livemode": False, "created": soon, "related_object": related})
     event = {"id": f"evt_{how}", "object": "event", "livemode": False, "type": event_type, **at}
     return json.dumps({**event, "data": {"object": subject}})
 
 
-@pytest.mark.parametrize("how", ["unpaid", "paused", "canceled", "incomplete_expired", "deleted", "thin"])
+@pytest.mark.parametrize(
+    "how", ["unpaid", "paused", "canceled", "incomplete_expired", "deleted", "thin"]
+)
 async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_stripe_is_away(
     tollgate: Tollgate, how: str
 ) -> None:
@@ -212,7 +260,9 @@ async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_strip
     subscription_id = await subscribe(tollgate)
     async with tollgate.services.engine.begin() as conn:  # what was paid for is over
         await conn.execute(
-            text("UPDATE subscriptions SET access_until = clock_timestamp(), paid_until = clock_timestamp()")
+            text(
+                "UPDATE subscriptions SET access_until = clock_timestamp(), paid_until = clock_timestamp()"
+            )
         )
     raw = await negative(tollgate, subscription_id, how)
     tollgate.stripe.faults.add("503", method="GET", path="/v1/subscriptions")
@@ -233,10 +283,17 @@ async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is
     if event_type.startswith("customer"):
         subject = {"id": subscription_id, "status": "past_due"}
     tollgate.stripe.faults.add("503", method="GET", path="/v1/subscriptions")
-    event = {"id": "evt_failed", "object": "event", "api_version": OLD, "livemode": False, "type": event_type}
+    event = {
+        "id": "evt_failed",
+        "object": "event",
+        "api_version": OLD,
+        "livemode": False,
+        "type": event_type,
+    }
 
     answer = await deliver(
-        tollgate, raw=json.dumps({**event, "created": int(time.time()) + 2, "data": {"object": subject}})
+        tollgate,
+        raw=json.dumps({**event, "created": int(time.time()) + 2, "data": {"object": subject}}),
     )
 
     told = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/explain")).json()
@@ -244,13 +301,20 @@ async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is
     assert told["standing"]["deadline"] is not None
 
 
-async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(tollgate: Tollgate) -> None:
+async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
     await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
     invoice = {"id": "in_1", "subscription": subscription_id, "status": "uncollectible"}
     event = {"id": "evt_1", "object": "event", "api_version": API_VERSION, "livemode": False}
-    told = {**event, "created": int(time.time()), "type": "invoice.marked_uncollectible", "data": {"object": invoice}}
+    told = {
+        **event,
+        "created": int(time.time()),
+        "type": "invoice.marked_uncollectible",
+        "data": {"object": invoice},
+    }
 
     answer = await deliver(tollgate, raw=json.dumps(told))
 
@@ -264,10 +328,14 @@ async def setup_alerts(tollgate: Tollgate) -> list[tuple[str, int]]:
     return [(one.detail, one.times) for one in standing if one.kind.startswith("stripe_")]
 
 
-async def test_events_of_another_version_raise_one_alert_which_goes_when_they_are_right(tollgate: Tollgate) -> None:
+async def test_events_of_another_version_raise_one_alert_which_goes_when_they_are_right(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))["events"]
+    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
+        "events"
+    ]
     body = tollgate.stripe.events.all[told["id"]].body or {}
     for number in range(3):
         wrong = {**body, "id": f"evt_{number}", "api_version": OLD}
@@ -287,29 +355,43 @@ async def test_events_of_another_version_raise_one_alert_which_goes_when_they_ar
 async def test_what_stripe_signed_and_we_refuse_is_told(tollgate: Tollgate, wrong: str) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))["events"]
+    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
+        "events"
+    ]
     body = tollgate.stripe.events.all[told["id"]].body or {}
-    all_changes: dict[str, dict[str, Any]] = {"livemode": {"livemode": True}, "account": {"account": "acct_another"}}
+    all_changes: dict[str, dict[str, Any]] = {
+        "livemode": {"livemode": True},
+        "account": {"account": "acct_another"},
+    }
     changed = all_changes.get(wrong, {})
     at = {"at": int(time.time()) - 3600} if wrong == "clock" else {}
 
-    answers = {(await deliver(tollgate, raw=json.dumps({**body, **changed}), **at)).status_code for _ in range(3)}
+    answers = {
+        (await deliver(tollgate, raw=json.dumps({**body, **changed}), **at)).status_code
+        for _ in range(3)
+    }
 
     [(detail, times)] = raised = await setup_alerts(tollgate)
     assert (await deliver(tollgate, event_id=told["id"])).status_code == 200
     still = await setup_alerts(tollgate)
     async with tollgate.services.engine.begin() as conn:
-        await conn.execute(text("UPDATE alerts SET last_seen_at = last_seen_at - interval '2 hours'"))
+        await conn.execute(
+            text("UPDATE alerts SET last_seen_at = last_seen_at - interval '2 hours'")
+        )
     await Setups(tollgate.services.engine).note_refused(Provider.STRIPE, None)
     assert (answers, times, still) == ({400}, 1, raised)
     assert await setup_alerts(tollgate) == []
-    assert {"livemode": "live event", "account": "another account", "clock": "clock"}[wrong] in detail
+    assert {"livemode": "live event", "account": "another account", "clock": "clock"}[
+        wrong
+    ] in detail
 
 
 async def test_a_signature_that_anybody_could_have_made_raises_no_alert(tollgate: Tollgate) -> None:
     headers = {"stripe-signature": f"t={int(time.time())},v1={'0' * 64}"}
 
-    answer = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b"{}", headers=headers)
+    answer = await tollgate.http.post(
+        f"{tollgate.url}/webhooks/stripe", content=b"{}", headers=headers
+    )
 
     assert answer.status_code == 400
     assert await setup_alerts(tollgate) == []

@@ -1,4 +1,6 @@
-"""Changing an organization: its name, sender, price and grace period, each by itself, the last change counts."""
+"""Changing an organization: its name, sender, price and grace period, each by itself, the last
+change counts.
+"""
 
 from typing import Any
 
@@ -35,7 +37,9 @@ async def test_each_is_changed_by_itself_and_again_is_the_same(tollgate: Tollgat
         answers = [await change(tollgate, **{field: value}) for _ in range(2)]
 
         assert [one.status_code for one in answers] == [200, 200]
-        assert answers[0].json() == answers[1].json() == await now(tollgate) == before | {field: value}
+        assert (
+            answers[0].json() == answers[1].json() == await now(tollgate) == before | {field: value}
+        )
 
 
 async def test_what_is_left_out_stays_and_nothing_at_all_is_refused(tollgate: Tollgate) -> None:
@@ -81,25 +85,33 @@ async def test_a_sender_may_be_an_alphanumeric_id_and_no_nonsense(tollgate: Toll
     assert "alphanumeric sender id" in refused.text
 
 
-async def test_a_new_price_counts_for_what_is_loaded_or_sent_from_now_on(tollgate: Tollgate) -> None:
+async def test_a_new_price_counts_for_what_is_loaded_or_sent_from_now_on(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     campaign = {"name": "spring", "body": "Hello", "recipients": ["+14155550100"]}
     before = await tollgate.post(f"{ACME}/campaigns", campaign, key="before")
 
     await change(tollgate, price_per_segment="0.05")
     after = await tollgate.post(f"{ACME}/campaigns", campaign, key="after")
-    single = await tollgate.post(f"{ACME}/messages", {"to": "+14155550101", "body": "Hello"}, key="one")
+    single = await tollgate.post(
+        f"{ACME}/messages", {"to": "+14155550101", "body": "Hello"}, key="one"
+    )
 
     prices = {
         str(row.campaign_id): row.price_micros
-        for row in await rows(tollgate.services.engine, "SELECT campaign_id, price_micros FROM messages")
+        for row in await rows(
+            tollgate.services.engine, "SELECT campaign_id, price_micros FROM messages"
+        )
     }
     assert prices[after.json()["id"]] == 50_000
     assert prices[before.json()["id"]] != 50_000
     assert single.json()["price"] == "0.05"
 
 
-async def test_a_text_with_a_placeholder_is_refused_wherever_it_comes_in(tollgate: Tollgate) -> None:
+async def test_a_text_with_a_placeholder_is_refused_wherever_it_comes_in(
+    tollgate: Tollgate,
+) -> None:
     """There are no templates: it would reach everybody as it stands."""
     await tollgate.onboard()
     campaign = {"name": "spring", "body": "Hello {{name}}", "recipients": ["+14155550100"]}

@@ -8,12 +8,19 @@ from tests.integration.conftest import Tollgate, organization
 ACME = "/v1/organizations/acme"
 
 
-async def test_onboarding_again_is_answered_again_and_other_content_is_a_conflict(tollgate: Tollgate) -> None:
+async def test_onboarding_again_is_answered_again_and_other_content_is_a_conflict(
+    tollgate: Tollgate,
+) -> None:
     wanted = organization("acme", await tollgate.account())
 
     answers = [
         await tollgate.post("/v1/organizations", body)
-        for body in (wanted, wanted, wanted | {"name": "Other"}, wanted | {"price_per_segment": "0.02"})
+        for body in (
+            wanted,
+            wanted,
+            wanted | {"name": "Other"},
+            wanted | {"price_per_segment": "0.02"},
+        )
     ]
 
     assert [one.status_code for one in answers] == [201, 200, 409, 409]
@@ -24,7 +31,9 @@ async def test_onboarding_again_is_answered_again_and_other_content_is_a_conflic
 async def test_a_subaccount_belongs_to_one_organization(tollgate: Tollgate) -> None:
     await tollgate.onboard("acme")
 
-    answer = await tollgate.post("/v1/organizations", organization("rival", tollgate.accounts["acme"]))
+    answer = await tollgate.post(
+        "/v1/organizations", organization("rival", tollgate.accounts["acme"])
+    )
 
     assert answer.status_code == 409
 
@@ -44,9 +53,15 @@ async def test_organizations_are_listed_page_by_page(tollgate: Tollgate) -> None
         await tollgate.onboard(id_, balance=None)
 
     first = (await tollgate.get("/v1/organizations", params={"limit": 2})).json()
-    second = (await tollgate.get("/v1/organizations", params={"limit": 2, "after": first["next"]})).json()
+    second = (
+        await tollgate.get("/v1/organizations", params={"limit": 2, "after": first["next"]})
+    ).json()
 
-    assert [one["id"] for one in first["organizations"] + second["organizations"]] == ["a", "b", "c"]
+    assert [one["id"] for one in first["organizations"] + second["organizations"]] == [
+        "a",
+        "b",
+        "c",
+    ]
     assert second["next"] is None
 
 
@@ -138,7 +153,9 @@ async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
     assert older == found[1:]
 
 
-async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(tollgate: Tollgate) -> None:
+async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     async with tollgate.services.engine.begin() as conn:
         await alerts.raise_(conn, "acme", AlertKind.REFUND, "refund R-1 of a subscription payment")

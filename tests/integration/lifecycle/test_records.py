@@ -1,4 +1,6 @@
-"""What is written beside the money: organizations, payments, receipts, alerts, stuck steps, checkouts."""
+"""What is written beside the money: organizations, payments, receipts, alerts, stuck steps,
+checkouts.
+"""
 
 from datetime import timedelta
 
@@ -55,9 +57,13 @@ def captured(amount: Money, id_: str = "CAP-1") -> Payment:
     )
 
 
-async def top_up(engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION) -> TopUpOutcome:
+async def top_up(
+    engine: AsyncEngine, amount: Money, organization_id: str = ORGANIZATION
+) -> TopUpOutcome:
     async with engine.begin() as conn:
-        return await payments.book_topup(conn, organization_id, Provider.PAYPAL, captured(amount), now=NOON)
+        return await payments.book_topup(
+            conn, organization_id, Provider.PAYPAL, captured(amount), now=NOON
+        )
 
 
 async def newest(engine: AsyncEngine) -> Receipt:
@@ -111,7 +117,9 @@ async def test_a_capture_is_credited_once_and_noted_once(engine: AsyncEngine) ->
     assert await number(engine, "SELECT count(*) FROM payments") == 1
 
 
-async def test_a_capture_that_comes_again_with_another_amount_is_a_conflict(engine: AsyncEngine) -> None:
+async def test_a_capture_that_comes_again_with_another_amount_is_a_conflict(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0")
     await top_up(engine, usd("5"))
 
@@ -129,7 +137,12 @@ async def test_one_capture_is_credited_to_one_organization(engine: AsyncEngine) 
 
     assert isinstance(first, Credited)
     assert second == BookedFor(ORGANIZATION)
-    assert await number(engine, "SELECT sum(balance_micros) FROM wallets WHERE organization_id = 'other'") == 0
+    assert (
+        await number(
+            engine, "SELECT sum(balance_micros) FROM wallets WHERE organization_id = 'other'"
+        )
+        == 0
+    )
 
 
 async def test_a_capture_that_is_not_credited_is_not_noted(engine: AsyncEngine) -> None:
@@ -145,7 +158,9 @@ async def test_a_subscriptions_payment_does_not_touch_the_wallet(engine: AsyncEn
     await onboard(engine)
     for _ in range(2):
         async with engine.begin() as conn:
-            await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, captured(usd("49")))
+            await payments.book_subscription_payment(
+                conn, ORGANIZATION, Provider.PAYPAL, captured(usd("49"))
+            )
 
     async with engine.connect() as conn:
         [booked] = await payments.of_organization(conn, ORGANIZATION, limit=10)
@@ -171,7 +186,9 @@ async def test_a_receipt_has_each_step_once_in_order(engine: AsyncEngine) -> Non
 async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -> None:
     await onboard(engine)
     await block(engine)
-    await run(engine, "UPDATE wallets SET gate_open = true")  # a broken guarantee, that must not go unseen
+    await run(
+        engine, "UPDATE wallets SET gate_open = true"
+    )  # a broken guarantee, that must not go unseen
     await post_one(engine, debit("leak", usd("1")))
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await settle_replies(engine, accepted(first), accepted(second))
@@ -184,7 +201,9 @@ async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -
     assert (receipt.leaked_debits, receipt.leaked_messages) == (3, 2)
 
 
-async def test_a_receipt_counts_nothing_of_before_its_gate_shut_and_no_credit(engine: AsyncEngine) -> None:
+async def test_a_receipt_counts_nothing_of_before_its_gate_shut_and_no_credit(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await block(engine)
     await unblock(engine)
@@ -225,7 +244,9 @@ async def test_an_alert_is_logged_each_time(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize("kind", AlertKind)
-async def test_an_alert_of_every_kind_is_closed_and_raised_again(engine: AsyncEngine, kind: AlertKind) -> None:
+async def test_an_alert_of_every_kind_is_closed_and_raised_again(
+    engine: AsyncEngine, kind: AlertKind
+) -> None:
     found = []
     async with engine.begin() as conn:
         for act in ("raise", "clear", "raise", "close", "raise"):
@@ -236,7 +257,9 @@ async def test_an_alert_of_every_kind_is_closed_and_raised_again(engine: AsyncEn
                     assert await alerts.clear(conn, ORGANIZATION, kind)
                 case _:
                     assert await alerts.close(conn, ORGANIZATION, kind.value)
-            found.append([(one.kind, one.times) for one in await alerts.standing(conn, ORGANIZATION)])
+            found.append(
+                [(one.kind, one.times) for one in await alerts.standing(conn, ORGANIZATION)]
+            )
 
     assert found == [[(kind, 1)], [], [(kind, 2)], [], [(kind, 3)]]
 
@@ -256,7 +279,9 @@ async def test_an_alert_is_raised_once_counted_and_cleared(engine: AsyncEngine) 
     assert (again.times, again.detail) == (4, "again")
 
 
-async def test_a_stuck_step_is_shown_until_the_mind_changes_or_it_succeeds(engine: AsyncEngine) -> None:
+async def test_a_stuck_step_is_shown_until_the_mind_changes_or_it_succeeds(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await block(engine)
     async with engine.begin() as conn:
@@ -293,7 +318,12 @@ async def test_a_checkout_is_found_again_by_its_key(engine: AsyncEngine) -> None
     async with engine.begin() as conn:
         added = [
             await subscriptions.add(
-                conn, ORGANIZATION, Provider.PAYPAL, "I-1", checkout_url="https://pay", checkout_key="k"
+                conn,
+                ORGANIZATION,
+                Provider.PAYPAL,
+                "I-1",
+                checkout_url="https://pay",
+                checkout_key="k",
             )
             for _ in range(2)
         ]

@@ -1,4 +1,6 @@
-"""The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two relays share."""
+"""The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two
+relays share.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
@@ -71,18 +73,24 @@ async def test_nobody_waits_at_rest(engine: AsyncEngine) -> None:
     assert await due(engine, NOON + 9999 * DAY) == []
 
 
-async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_time(engine: AsyncEngine) -> None:
+async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_time(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event(id_="WH-1"))
     await receive(engine, event(id_="WH-2"))
-    [row] = await rows(engine, "SELECT max(next_attempt_at) AS at, max(received_at) AS received FROM inbox")
+    [row] = await rows(
+        engine, "SELECT max(next_attempt_at) AS at, max(received_at) AS received FROM inbox"
+    )
 
     assert await due(engine, row.received) == []
     assert await due(engine, row.at) == [ORGANIZATION]
 
 
-async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_minutes(engine: AsyncEngine) -> None:
+async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_minutes(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event())
@@ -95,7 +103,11 @@ async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_
         waits.append(later.at - row.at)
 
     assert waits == sorted(waits)
-    assert (waits[0], waits[1], waits[-1]) == (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=10))
+    assert (waits[0], waits[1], waits[-1]) == (
+        timedelta(minutes=1),
+        timedelta(minutes=2),
+        timedelta(minutes=10),
+    )
 
 
 async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
@@ -109,7 +121,9 @@ async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> No
     assert await due(engine, NOON + 9999 * DAY) == []
 
 
-async def test_a_standing_that_is_not_applied_is_named_ever_more_rarely_until_it_is(engine: AsyncEngine) -> None:
+async def test_a_standing_that_is_not_applied_is_named_ever_more_rarely_until_it_is(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await block(engine)
     moment = timedelta(microseconds=1)
@@ -202,7 +216,9 @@ async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine
     assert await due(engine, NOON + DAY) == [ORGANIZATION]
 
 
-async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(engine: AsyncEngine) -> None:
+async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(
+    engine: AsyncEngine,
+) -> None:
     """Whatever let it: here a credit that no request resumed anything for."""
     await onboard(engine, balance="0.01")
     await send(engine, await campaign(engine, messages=1, name="first"))
@@ -218,7 +234,9 @@ async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(
     assert await may_go_on(engine) == [ORGANIZATION]
 
 
-@pytest.mark.parametrize("missing", [block, freeze, shut_gate], ids=lambda missing: missing.__name__)
+@pytest.mark.parametrize(
+    "missing", [block, freeze, shut_gate], ids=lambda missing: missing.__name__
+)
 async def test_a_parked_campaign_that_may_not_send_is_not_named(
     engine: AsyncEngine, missing: Callable[[AsyncEngine], Awaitable[Any]]
 ) -> None:
@@ -268,7 +286,9 @@ async def parked_in_the_night(engine: AsyncEngine) -> Campaign:
     """Its first message is affordable and in quiet hours, the second may go and is too dear."""
     await onboard(engine, balance="0.05")
     prices = [usd("0.01"), usd("0.10")]
-    sending = await campaign(engine, prices=prices, countries=["DE", "US"], quiet_hours=QuietHours(time(21), time(8)))
+    sending = await campaign(
+        engine, prices=prices, countries=["DE", "US"], quiet_hours=QuietHours(time(21), time(8))
+    )
     assert (await reserve(engine, sending, now=NIGHT)).reason == Park.INSUFFICIENT_FUNDS
     return sending
 
@@ -286,10 +306,15 @@ async def test_a_campaign_whose_affordable_message_is_in_quiet_hours_is_not_resu
 
     assert (events, await changes(engine)) == ([], before)
     assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS)
-    assert await text_of(engine, sending) == "the wallet has 0.05 USD available, and the next message costs 0.10 USD"
+    assert (
+        await text_of(engine, sending)
+        == "the wallet has 0.05 USD available, and the next message costs 0.10 USD"
+    )
 
 
-async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(engine: AsyncEngine) -> None:
+async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(
+    engine: AsyncEngine,
+) -> None:
     sending = await parked_in_the_night(engine)
     in_the_morning = await may_go_on(engine, MORNING)
 
@@ -305,7 +330,9 @@ async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(eng
     assert (batch.next, batch.reserved) == (Next.SEND, 1)
 
 
-async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(engine: AsyncEngine) -> None:
+async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(
+    engine: AsyncEngine,
+) -> None:
     """Its money is back: what it waits for is the morning, no more the wallet."""
     await onboard(engine, balance="0.05")
     quiet = QuietHours(time(21), time(8))
@@ -318,14 +345,22 @@ async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(engin
     now = await campaign_now(engine, sending)
 
     assert before == []
-    assert (now.status, now.waits_for, now.waits_until) == (CampaignStatus.RUNNING, "quiet_hours", MORNING)
+    assert (now.status, now.waits_for, now.waits_until) == (
+        CampaignStatus.RUNNING,
+        "quiet_hours",
+        MORNING,
+    )
 
 
-async def test_one_whose_dear_message_is_to_somebody_who_opted_out_since_goes_on(engine: AsyncEngine) -> None:
+async def test_one_whose_dear_message_is_to_somebody_who_opted_out_since_goes_on(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="0.05")
     sending = await campaign(engine, prices=[usd("0.10"), usd("0.01")])
     assert (await reserve(engine, sending)).reason == Park.INSUFFICIENT_FUNDS
-    await run(engine, "INSERT INTO opt_outs (organization_id, recipient) VALUES ('acme', '+15005550001')")
+    await run(
+        engine, "INSERT INTO opt_outs (organization_id, recipient) VALUES ('acme', '+15005550001')"
+    )
 
     await go_round(engine, sending, NOON)
 
@@ -370,4 +405,11 @@ async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: Asy
     await resume(engine)
     await tell()
 
-    assert told == ["insufficient_funds", "frozen", "suspended", "suspended", "frozen", "insufficient_funds"]
+    assert told == [
+        "insufficient_funds",
+        "frozen",
+        "suspended",
+        "suspended",
+        "frozen",
+        "insufficient_funds",
+    ]

@@ -1,4 +1,6 @@
-"""Loops that never end by themselves: whatever a step raises, it is told, and the step is tried again."""
+"""Loops that never end by themselves: whatever a step raises, it is told, and the step is tried
+again.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -71,7 +73,13 @@ async def run_until(loop: Loop, condition: Callable[[], Awaitable[bool]]) -> asy
     return running
 
 
-PROBLEMS = [KeyError("x"), RuntimeError(), TimeoutError(), ValueError("a\nb"), ExceptionGroup("two", [KeyError("x")])]
+PROBLEMS = [
+    KeyError("x"),
+    RuntimeError(),
+    TimeoutError(),
+    ValueError("a\nb"),
+    ExceptionGroup("two", [KeyError("x")]),
+]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
@@ -81,16 +89,22 @@ async def test_a_loop_goes_on_after_any_exception_and_ends_when_it_is_cancelled(
     step = Step(problem, problem)
 
     with structlog.testing.capture_logs() as logged:
-        running = await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
+        running = await run_until(
+            Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded
+        )
 
     assert running.cancelled()
-    assert [(one["event"], one["reason"], one["failures"]) for one in logged if "reason" in one] == [
+    assert [
+        (one["event"], one["reason"], one["failures"]) for one in logged if "reason" in one
+    ] == [
         ("relay_failed", type(problem).__name__, 1),
         ("relay_failed", type(problem).__name__, 2),
     ]
 
 
-async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_next_success(engine: AsyncEngine) -> None:
+async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_next_success(
+    engine: AsyncEngine,
+) -> None:
     seen: list[dict[str, int]] = []
     step = Step(KeyError("x"))
 
@@ -98,7 +112,9 @@ async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_nex
         seen.append(await alerts(engine))
         return await step()
 
-    await run_until(Loop(AlertKind.SEALING_FAILED, look_and_succeed, engine, longest_rest=0), step.succeeded)
+    await run_until(
+        Loop(AlertKind.SEALING_FAILED, look_and_succeed, engine, longest_rest=0), step.succeeded
+    )
 
     assert seen[:2] == [{}, {"sealing_failed": 1}]
     assert await alerts(engine) == {}
@@ -112,14 +128,22 @@ async def test_a_server_that_is_away_is_an_alert_after_a_minute(engine: AsyncEng
 
     step = Step(*[away] * PATIENCE)
     await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
-    assert await builders.number(engine, "SELECT count(*) FROM alerts WHERE kind = 'relay_failed'") == 1
+    assert (
+        await builders.number(engine, "SELECT count(*) FROM alerts WHERE kind = 'relay_failed'")
+        == 1
+    )
 
 
 async def test_a_loop_goes_on_although_its_alert_cannot_be_raised(engine: AsyncEngine) -> None:
     step = Step(KeyError("x"))
 
-    with no_connection(engine, RuntimeError("no connection")), structlog.testing.capture_logs() as logged:
-        running = asyncio.create_task(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0).run())
+    with (
+        no_connection(engine, RuntimeError("no connection")),
+        structlog.testing.capture_logs() as logged,
+    ):
+        running = asyncio.create_task(
+            Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0).run()
+        )
         await until(step.succeeded)
     running.cancel()
 

@@ -76,7 +76,9 @@ async def test_what_a_server_answers_wrongly_is_not_waited_for() -> None:
         raise BadSettings("TOLLGATE_DATABASE_URL: is wrong")
 
     with pytest.raises(BadSettings):
-        await until_it_answers("the server", wrong, away=(OSError,), reason=str, patience=LONG, say=print)
+        await until_it_answers(
+            "the server", wrong, away=(OSError,), reason=str, patience=LONG, say=print
+        )
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> None:
@@ -108,7 +110,10 @@ def failover_url(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def test_the_second_database_server_is_used_when_the_first_is_away(failover_url: str) -> None:
-    assert await await_database(failover_url, patience=NONE, say=print) == database.known_revisions()[-1]
+    assert (
+        await await_database(failover_url, patience=NONE, say=print)
+        == database.known_revisions()[-1]
+    )
 
 
 async def test_a_standby_is_not_used(failover_url: str, postgres: Postgres) -> None:

@@ -17,7 +17,9 @@ from tests.world import until
 TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM ledger_entries"
 
 
-def one(coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATION) -> asyncio.Task[list[Outcome]]:
+def one(
+    coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATION
+) -> asyncio.Task[list[Outcome]]:
     """A caller who takes a cent."""
     return asyncio.create_task(coalescer.post(organization_id, [debit(reference, usd("0.01"))]))
 
@@ -46,19 +48,26 @@ async def test_a_hundred_callers_share_a_transaction(engine: AsyncEngine) -> Non
     assert await balance(engine) == usd("9.66")
 
 
-async def test_callers_get_their_own_outcomes_in_the_order_in_which_they_came(engine: AsyncEngine) -> None:
+async def test_callers_get_their_own_outcomes_in_the_order_in_which_they_came(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="1.00")
     coalescer = Coalescer(engine)
 
     asked = [
-        coalescer.post(ORGANIZATION, [debit(f"{n}", usd("0.40")), debit(f"{n} too", usd("0.30"))]) for n in range(3)
+        coalescer.post(ORGANIZATION, [debit(f"{n}", usd("0.40")), debit(f"{n} too", usd("0.30"))])
+        for n in range(3)
     ]
     first, second, third = await asyncio.gather(*asked)
     nobody = await coalescer.post("nobody", [credit("c", usd("1"))])
 
     assert [type(outcome) for outcome in first] == [Debited, Debited]
     assert second == [InsufficientFunds(usd("0.30").micros, usd("0.40").micros), second[1]]
-    assert [type(outcome) for outcome in (second[1], *third)] == [Debited, InsufficientFunds, InsufficientFunds]
+    assert [type(outcome) for outcome in (second[1], *third)] == [
+        Debited,
+        InsufficientFunds,
+        InsufficientFunds,
+    ]
     assert nobody == [WalletNotFound("nobody")]
 
 
@@ -77,7 +86,10 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
         assert not any(task.done() for task in held)
 
     assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 4
-    entries = await rows(engine, "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq")
+    entries = await rows(
+        engine,
+        "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq",
+    )
     assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2", "d3"]
 
 
@@ -143,7 +155,9 @@ async def test_past_its_limit_it_says_so_and_books_what_it_took(engine: AsyncEng
         await wallets.lock(holder, ORGANIZATION)
         under_way = one(coalescer, "under way")
         await until(lambda: waits_for_a_lock(engine), "the first waits for the lock")
-        lists = [[debit(f"{n} {m}", usd("0.01")) for m in range(1000)] for n in range(WAITING // 1000)]
+        lists = [
+            [debit(f"{n} {m}", usd("0.01")) for m in range(1000)] for n in range(WAITING // 1000)
+        ]
         taken = [asyncio.create_task(coalescer.post(ORGANIZATION, asked)) for asked in lists]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
@@ -160,14 +174,18 @@ async def test_when_the_transaction_fails_every_caller_is_told_and_the_next_are_
     coalescer = Coalescer(engine)
     await run(engine, "ALTER TABLE ledger_entries RENAME TO away")
 
-    failed = await asyncio.gather(*(one(coalescer, f"d{n}") for n in range(5)), return_exceptions=True)
+    failed = await asyncio.gather(
+        *(one(coalescer, f"d{n}") for n in range(5)), return_exceptions=True
+    )
     await run(engine, "ALTER TABLE away RENAME TO ledger_entries")
 
     assert {type(problem) for problem in failed} == {ProgrammingError}
     assert isinstance((await one(coalescer, "d0"))[0], Debited)
 
 
-async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(engine: AsyncEngine) -> None:
+async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
     await one(coalescer, "d0")
@@ -182,7 +200,9 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(e
     assert isinstance((await one(coalescer, "d1"))[0], Debited)
 
 
-async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_tells(engine: AsyncEngine) -> None:
+async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_tells(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
     await run(
@@ -197,7 +217,9 @@ async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_te
     )
     asked = [debit("d", usd("0.01")), debit("e", usd("0.01"))]
     caller = asyncio.create_task(coalescer.post(ORGANIZATION, asked))
-    committing = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    committing = (
+        "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    )
     await until(lambda: _some(engine, f"SELECT count(*) {committing}"), "the commit is under way")
 
     await run(engine, f"SELECT pg_terminate_backend(pid) {committing}")
@@ -206,10 +228,15 @@ async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_te
         await caller
     await run(engine, "DROP TRIGGER linger ON ledger_entries")
     again = await coalescer.post(ORGANIZATION, asked)
-    assert [isinstance(outcome, Debited) and outcome.replayed for outcome in again] == [False, False]
+    assert [isinstance(outcome, Debited) and outcome.replayed for outcome in again] == [
+        False,
+        False,
+    ]
 
 
-async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again(engine: AsyncEngine) -> None:
+async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again(
+    engine: AsyncEngine,
+) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def impatient(connection: object, _: object) -> None:
         connection.cursor().execute("SET lock_timeout = '100ms'")  # type: ignore[attr-defined]
@@ -227,7 +254,9 @@ async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again
     assert await balance(engine) == usd("10")
 
 
-async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(engine: AsyncEngine) -> None:
+async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
     asked = [one(coalescer, f"d{n}") for n in range(10)]
@@ -240,7 +269,9 @@ async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(engine:
         await coalescer.post(ORGANIZATION, [debit("late", usd("1"))])
 
 
-async def test_two_processes_on_one_wallet_take_turns_and_never_overdraw(engine: AsyncEngine) -> None:
+async def test_two_processes_on_one_wallet_take_turns_and_never_overdraw(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="1.00")
     coalescers = [Coalescer(engine), Coalescer(engine)]
 

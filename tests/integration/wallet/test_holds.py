@@ -72,7 +72,9 @@ async def test_two_releases_at_once_let_go_of_it_once(engine: AsyncEngine) -> No
     assert await broken_claims(engine) == set()
 
 
-async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(engine: AsyncEngine) -> None:
+async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="10")
     await reserve(engine, "overdue", usd("10"))
     later = NOON + minutes(61)
@@ -104,7 +106,9 @@ async def test_what_was_let_go_of_before_does_not_expire_besides(engine: AsyncEn
     assert await broken_claims(engine) == set()
 
 
-async def test_another_organizations_hold_of_the_same_reference_stays_open(engine: AsyncEngine) -> None:
+async def test_another_organizations_hold_of_the_same_reference_stays_open(
+    engine: AsyncEngine,
+) -> None:
     for name in (ORGANIZATION, "other"):
         await onboard(engine, name, balance="10")
         async with engine.begin() as conn:

@@ -1,4 +1,6 @@
-"""Holds over HTTP: money set aside, captured whole or in part, released, expired; each of it once."""
+"""Holds over HTTP: money set aside, captured whole or in part, released, expired; each of it
+once.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,12 @@ WALLET = "/v1/organizations/acme/wallet"
 
 def hold(reference: str = "ride", amount: str = "6.00", **changed: object) -> dict[str, Any]:
     expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    return {"reference_id": reference, "amount": amount, "currency": "USD", "expires_at": expires} | changed
+    return {
+        "reference_id": reference,
+        "amount": amount,
+        "currency": "USD",
+        "expires_at": expires,
+    } | changed
 
 
 async def money(tollgate: Tollgate) -> tuple[str, str, str]:
@@ -38,7 +45,9 @@ async def test_what_is_held_is_no_longer_available(tollgate: Tollgate) -> None:
     assert await broken_claims(tollgate.services.engine) == set()
 
 
-async def test_a_reservation_again_is_answered_again_and_another_one_is_a_conflict(tollgate: Tollgate) -> None:
+async def test_a_reservation_again_is_answered_again_and_another_one_is_a_conflict(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(balance="10.00")
     asked = hold()
 
@@ -51,7 +60,9 @@ async def test_a_reservation_again_is_answered_again_and_another_one_is_a_confli
     assert await money(tollgate) == ("10.00", "6.00", "4.00")
 
 
-async def test_a_capture_of_a_part_debits_it_once_and_lets_go_of_the_rest(tollgate: Tollgate) -> None:
+async def test_a_capture_of_a_part_debits_it_once_and_lets_go_of_the_rest(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(balance="10.00")
     await tollgate.post(f"{WALLET}/holds", hold("a/b"))
 
@@ -66,7 +77,10 @@ async def test_a_capture_of_a_part_debits_it_once_and_lets_go_of_the_rest(tollga
     assert (other.status_code, released.status_code) == (409, 409)
     assert await money(tollgate) == ("7.50", "0.00", "7.50")
     entries = (await tollgate.get(f"{WALLET}/entries")).json()["entries"]
-    assert [(one["reference_id"], one["amount"]) for one in entries] == [("a/b", "-2.50"), ("opening", "10.00")]
+    assert [(one["reference_id"], one["amount"]) for one in entries] == [
+        ("a/b", "-2.50"),
+        ("opening", "10.00"),
+    ]
     assert (await tollgate.get(f"{WALLET}/holds/a/b")).json()["status"] == "captured"
     assert await broken_claims(tollgate.services.engine) == set()
 
@@ -117,8 +131,12 @@ async def test_a_hold_whose_time_is_over_is_let_go_of(tollgate: Tollgate) -> Non
     await tollgate.post(f"{WALLET}/holds", hold("soon"))
     await tollgate.post(f"{WALLET}/holds", hold("late", "1.00", expires_at=_in(days=9)))
 
-    upkeep = Upkeep(tollgate.services.engine, tollgate.services.doorbell, tollgate.services.checking)
-    expired = [await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) for _ in range(2)]
+    upkeep = Upkeep(
+        tollgate.services.engine, tollgate.services.doorbell, tollgate.services.checking
+    )
+    expired = [
+        await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) for _ in range(2)
+    ]
 
     assert expired == [1, 0]
     assert (await tollgate.get(f"{WALLET}/holds/soon")).json()["status"] == "expired"
@@ -127,12 +145,16 @@ async def test_a_hold_whose_time_is_over_is_let_go_of(tollgate: Tollgate) -> Non
     assert await broken_claims(tollgate.services.engine) == set()
 
 
-async def test_a_wallet_that_somebody_keeps_locked_holds_up_no_other_expiry(tollgate: Tollgate) -> None:
+async def test_a_wallet_that_somebody_keeps_locked_holds_up_no_other_expiry(
+    tollgate: Tollgate,
+) -> None:
     engine = tollgate.services.engine
     await tollgate.onboard("acme")
     await tollgate.onboard("beta")
     for name in ("acme", "beta"):
-        assert (await tollgate.post(f"/v1/organizations/{name}/wallet/holds", hold())).status_code == 201
+        assert (
+            await tollgate.post(f"/v1/organizations/{name}/wallet/holds", hold())
+        ).status_code == 201
 
     async with engine.connect() as holder:
         await wallets.lock(holder, "acme")

@@ -1,4 +1,6 @@
-"""The ledger against its pure model, on a real database: any sequence of postings and gate changes."""
+"""The ledger against its pure model, on a real database: any sequence of postings and gate
+changes.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -63,8 +65,12 @@ class Gate(StrEnum):
 EFFECTS: dict[Gate, Callable[[Wallet], Wallet]] = {
     Gate.SHUT: lambda of: replace(of, gate_open=False),
     Gate.OPEN: lambda of: replace(of, gate_open=True, frozen_by_suspension=False),
-    Gate.FREEZE: lambda of: of if of.frozen_by_suspension else replace(of, frozen_by_suspension=True),
-    Gate.FREEZE_BY_OPERATOR: lambda of: of if of.frozen_by_operator else replace(of, frozen_by_operator=True),
+    Gate.FREEZE: lambda of: (
+        of if of.frozen_by_suspension else replace(of, frozen_by_suspension=True)
+    ),
+    Gate.FREEZE_BY_OPERATOR: lambda of: (
+        of if of.frozen_by_operator else replace(of, frozen_by_operator=True)
+    ),
     Gate.UNFREEZE_BY_OPERATOR: lambda of: replace(of, frozen_by_operator=False),
 }
 
@@ -94,7 +100,9 @@ async def change(conn: AsyncConnection, organization_id: str, gate: Gate) -> Non
             await wallets.open_gate(conn, organization_id, epoch=1, cause="why")
         case Gate.FREEZE | Gate.FREEZE_BY_OPERATOR:
             by_operator = gate is Gate.FREEZE_BY_OPERATOR
-            await wallets.freeze(conn, organization_id, epoch=1, cause="why", by_operator=by_operator)
+            await wallets.freeze(
+                conn, organization_id, epoch=1, cause="why", by_operator=by_operator
+            )
         case Gate.UNFREEZE_BY_OPERATOR:
             await wallets.unfreeze_by_operator(conn, organization_id, epoch=1, cause="why")
 
@@ -141,10 +149,15 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
     assert stored.balance_micros == sum(entry.amount_micros for entry in model.entries) >= 0
     assert all(entry.balance_after_micros >= 0 for entry in model.entries)
     assert len({entry.reference_id for entry in model.entries}) == len(model.entries)
-    assert await broken_claims(engine) <= {"wallets with entries of reversals that no reversal explains"} | NO_RECEIPT
+    assert (
+        await broken_claims(engine)
+        <= {"wallets with entries of reversals that no reversal explains"} | NO_RECEIPT
+    )
 
 
-together = st.dictionaries(st.sampled_from(["x", "y", "z"]), st.lists(postings, min_size=1, max_size=5), min_size=1)
+together = st.dictionaries(
+    st.sampled_from(["x", "y", "z"]), st.lists(postings, min_size=1, max_size=5), min_size=1
+)
 
 
 @also_soaking
@@ -164,25 +177,37 @@ async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
         models[name] = Model(await wallet(engine, f"{name}{number}"))
     for step in asked:
         async with engine.begin() as conn:
-            outcomes = await wallets.post_all(conn, {f"{name}{number}": lists for name, lists in step.items()})
+            outcomes = await wallets.post_all(
+                conn, {f"{name}{number}": lists for name, lists in step.items()}
+            )
 
-        assert outcomes == {f"{name}{number}": models[name].post(lists) for name, lists in step.items()}
+        assert outcomes == {
+            f"{name}{number}": models[name].post(lists) for name, lists in step.items()
+        }
     for name, model in models.items():
         assert await wallet(engine, f"{name}{number}") == model.wallet
         assert await _entries(engine, f"{name}{number}") == model.entries
 
 
-async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(engine: AsyncEngine) -> None:
+async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="1.00")
     async with engine.begin() as conn:
         booked = await wallets.post_alone(conn, ORGANIZATION, debit("d", usd("0.40")))
         others = [
             await wallets.post_alone(conn, ORGANIZATION, one)
-            for one in (debit("d", usd("0.40")), debit("e", usd("0.61")), refund("r", "d", usd("0.40")))
+            for one in (
+                debit("d", usd("0.40")),
+                debit("e", usd("0.61")),
+                refund("r", "d", usd("0.40")),
+            )
         ]
         others.append(await wallets.post_alone(conn, "nobody", credit("c", usd("1"))))
         others.append(await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(1, "EUR"))))
-        others.append(await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(LARGEST_MICROS, "USD"))))
+        others.append(
+            await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(LARGEST_MICROS, "USD")))
+        )
     async with engine.begin() as conn:
         held = await wallets.lock(conn, ORGANIZATION)
         assert held is not None
@@ -213,7 +238,9 @@ async def test_a_gate_that_is_shut_or_a_freeze_speaks_against_a_debit_and_not_a_
     assert isinstance(received, Credited)
 
 
-async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(engine: AsyncEngine) -> None:
+async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(
+    engine: AsyncEngine,
+) -> None:
     for name in ("held", "free"):
         await onboard(engine, name)
     async with engine.connect() as holder, engine.begin() as conn:
@@ -236,7 +263,9 @@ async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncE
         generic = statements.KNOWN
         for number in range(1, 5):
             generic = generic.replace("%s", f"${number}", 1)
-        plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}")).scalars())
+        plan = "\n".join(
+            (await conn.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}")).scalars()
+        )
 
     assert plan.count("Index Cond") == 2
     assert "Seq Scan" not in plan
@@ -255,22 +284,33 @@ async def _entries(engine: AsyncEngine, organization_id: str) -> list[Entry]:
     return [booked.entry for booked in reversed(page)]
 
 
-async def test_the_same_reference_with_other_content_is_a_conflict_and_books_nothing(engine: AsyncEngine) -> None:
+async def test_the_same_reference_with_other_content_is_a_conflict_and_books_nothing(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first = await post_one(engine, debit("d", usd("1")))
     assert isinstance(first, Debited)
 
     again = await post(engine, debit("d", usd("2")), credit("d", usd("1")), debit("d", usd("1")))
 
-    assert again == [Conflict(first.entry), Conflict(first.entry), Debited(first.entry, replayed=True)]
+    assert again == [
+        Conflict(first.entry),
+        Conflict(first.entry),
+        Debited(first.entry, replayed=True),
+    ]
     assert await balance(engine) == usd("9")
 
 
-async def test_the_same_reference_counts_in_every_organization_by_itself(engine: AsyncEngine) -> None:
+async def test_the_same_reference_counts_in_every_organization_by_itself(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, "one")
     await onboard(engine, "two")
 
-    outcomes = [await post_one(engine, debit("d", usd("1")), organization_id=name) for name in ("one", "two")]
+    outcomes = [
+        await post_one(engine, debit("d", usd("1")), organization_id=name)
+        for name in ("one", "two")
+    ]
 
     assert [type(outcome) for outcome in outcomes] == [Debited, Debited]
     assert not any(isinstance(outcome, Debited) and outcome.replayed for outcome in outcomes)
@@ -294,20 +334,26 @@ async def test_a_debit_is_refunded_once_and_for_no_more_than_it_took(engine: Asy
         NothingToRefund, Refunded, Refunded, NothingToRefund, NothingToRefund, NothingToRefund,
     ]  # fmt: skip
     assert await balance(engine) == usd("10")
-    assert [type(one) for one in await post(engine, refund("later", "d", usd("1")))] == [NothingToRefund]
+    assert [type(one) for one in await post(engine, refund("later", "d", usd("1")))] == [
+        NothingToRefund
+    ]
 
 
 async def test_a_debit_and_its_refund_may_stand_in_one_list(engine: AsyncEngine) -> None:
     await onboard(engine)
 
-    outcomes = await post(engine, debit("d", usd("10")), refund("r", "d", usd("10")), debit("e", usd("10")))
+    outcomes = await post(
+        engine, debit("d", usd("10")), refund("r", "d", usd("10")), debit("e", usd("10"))
+    )
 
     assert [type(outcome) for outcome in outcomes] == [Debited, Refunded, Debited]
     assert await balance(engine) == usd("0")
 
 
 async def test_a_wallet_that_is_not_there_is_an_answer(engine: AsyncEngine) -> None:
-    assert await post(engine, credit("c", usd("1")), organization_id="nobody") == [WalletNotFound("nobody")]
+    assert await post(engine, credit("c", usd("1")), organization_id="nobody") == [
+        WalletNotFound("nobody")
+    ]
 
 
 async def test_another_currency_books_nothing(engine: AsyncEngine) -> None:
@@ -322,12 +368,16 @@ async def test_another_currency_books_nothing(engine: AsyncEngine) -> None:
 async def test_a_wallet_holds_up_to_its_limit_and_not_a_micro_more(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
 
-    outcomes = await post(engine, credit("all", Money(LARGEST_MICROS, "USD")), credit("one", Money(1, "USD")))
+    outcomes = await post(
+        engine, credit("all", Money(LARGEST_MICROS, "USD")), credit("one", Money(1, "USD"))
+    )
 
     assert [type(outcome) for outcome in outcomes] == [Credited, TooLarge]
 
 
-async def test_every_gate_change_is_written_once_with_the_entries_before_it(engine: AsyncEngine) -> None:
+async def test_every_gate_change_is_written_once_with_the_entries_before_it(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await post(engine, debit("d", usd("1")))
     for _ in range(3):
@@ -337,11 +387,17 @@ async def test_every_gate_change_is_written_once_with_the_entries_before_it(engi
 
     changes = await rows(engine, "SELECT change, after_seq FROM gate_changes ORDER BY id")
 
-    assert [tuple(row) for row in changes] == [("frozen_by_operator", 2), ("shut", 2), ("unfrozen_by_operator", 2)]
+    assert [tuple(row) for row in changes] == [
+        ("frozen_by_operator", 2),
+        ("shut", 2),
+        ("unfrozen_by_operator", 2),
+    ]
     assert await post_one(engine, debit("e", usd("1"))) == Suspended()
 
 
-async def test_the_reason_told_is_that_of_the_freeze_which_still_stands(engine: AsyncEngine) -> None:
+async def test_the_reason_told_is_that_of_the_freeze_which_still_stands(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await freeze(engine, by_operator=True)
     async with engine.begin() as conn:

@@ -23,7 +23,15 @@ from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next
 from domain.campaigns.telephony import DeliveryStatus
 from domain.money import Money
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Suspended, credit, debit, refund
+from domain.wallet.ledger import (
+    Debited,
+    Frozen,
+    InsufficientFunds,
+    Suspended,
+    credit,
+    debit,
+    refund,
+)
 from runtime.coalescer import Coalescer
 from tests.builders import (
     NO_RECEIPT,
@@ -87,14 +95,18 @@ async def freeze_by_operator(engine: AsyncEngine) -> None:
 async def test_ten_concurrent_debits_never_overdraw(engine: AsyncEngine) -> None:
     await onboard(engine, balance="10.00")
 
-    outcomes = await asyncio.gather(*(post_one(engine, debit(f"k{n}", usd("3"))) for n in range(10)))
+    outcomes = await asyncio.gather(
+        *(post_one(engine, debit(f"k{n}", usd("3"))) for n in range(10))
+    )
 
     assert sum(isinstance(one, Debited) for one in outcomes) == 3
     assert sum(isinstance(one, InsufficientFunds) for one in outcomes) == 7
     assert await balance(engine) == usd("1")
 
 
-async def test_concurrent_lists_of_more_than_the_balance_take_all_of_it_and_no_more(engine: AsyncEngine) -> None:
+async def test_concurrent_lists_of_more_than_the_balance_take_all_of_it_and_no_more(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine, balance="1.00")
 
     outcomes = await asyncio.gather(
@@ -126,7 +138,9 @@ async def test_one_debit_refunded_by_many_at_once_is_refunded_once(engine: Async
 
 
 @pytest.mark.parametrize("close", [shut_gate, freeze_for_suspension, freeze_by_operator])
-async def test_a_debit_waits_for_a_gate_that_is_being_shut_and_is_refused(engine: AsyncEngine, close: Shut) -> None:
+async def test_a_debit_waits_for_a_gate_that_is_being_shut_and_is_refused(
+    engine: AsyncEngine, close: Shut
+) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
         if close is shut_gate:
@@ -159,7 +173,9 @@ async def test_a_gate_waits_for_a_debit_that_has_the_wallet_and_shuts_behind_it(
 
 
 @pytest.mark.parametrize("close", [shut_gate, freeze_for_suspension, freeze_by_operator, block])
-async def test_no_debit_commits_after_the_gate_that_shut_among_many(engine: AsyncEngine, close: Shut) -> None:
+async def test_no_debit_commits_after_the_gate_that_shut_among_many(
+    engine: AsyncEngine, close: Shut
+) -> None:
     await onboard(engine)
 
     async def closing() -> None:
@@ -177,7 +193,9 @@ async def test_no_debit_commits_after_the_gate_that_shut_among_many(engine: Asyn
     assert await broken_claims(engine) <= NO_RECEIPT
 
 
-async def test_shutting_and_opening_again_and_again_leaves_no_debit_in_between(engine: AsyncEngine) -> None:
+async def test_shutting_and_opening_again_and_again_leaves_no_debit_in_between(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
 
     async def flapping() -> None:
@@ -198,7 +216,9 @@ async def test_shutting_and_opening_again_and_again_leaves_no_debit_in_between(e
     assert await broken_claims(engine) == set()
 
 
-async def test_a_window_waits_for_a_gate_that_is_being_shut_and_is_refused(engine: AsyncEngine) -> None:
+async def test_a_window_waits_for_a_gate_that_is_being_shut_and_is_refused(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending)
@@ -216,7 +236,9 @@ async def test_a_gate_waits_for_a_window_that_is_being_marked(engine: AsyncEngin
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        window = await reservations.next_window(conn, ORGANIZATION, sending.id, (), limit=5, now=datetime.now(UTC))
+        window = await reservations.next_window(
+            conn, ORGANIZATION, sending.id, (), limit=5, now=datetime.now(UTC)
+        )
         shutting = asyncio.create_task(shut_gate(engine))
         await until_it_waits_for(engine, conn, shutting)
     await shutting
@@ -231,7 +253,9 @@ async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: A
     sending = await campaign(engine, messages=6)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        first = await reservations.next_window(conn, ORGANIZATION, sending.id, (), limit=4, now=datetime.now(UTC))
+        first = await reservations.next_window(
+            conn, ORGANIZATION, sending.id, (), limit=4, now=datetime.now(UTC)
+        )
         other = asyncio.create_task(begin_window(engine, sending, limit=4))
         await until_it_waits_for(engine, conn, other)
     second = await other
@@ -242,14 +266,18 @@ async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: A
     assert [one.position for one in second] == [5, 6]
 
 
-async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(engine: AsyncEngine) -> None:
+async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
         held = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert held is not None
-        await campaigns.change(conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked")
+        await campaigns.change(
+            conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked"
+        )
         asked = asyncio.create_task(begin_window(engine, sending))
         await until_it_waits_for(engine, conn, asked)
 
@@ -276,7 +304,9 @@ async def test_two_reservations_at_once_pay_for_each_message_once(engine: AsyncE
     assert await balance(engine) == usd("9.90")
 
 
-async def test_decisions_about_one_organization_are_taken_one_after_the_other(engine: AsyncEngine) -> None:
+async def test_decisions_about_one_organization_are_taken_one_after_the_other(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
         await state_updates.block(conn, ORGANIZATION, admin_block(), now=NOON)
@@ -309,12 +339,17 @@ class Storm:
     async def debits(self) -> None:
         first, second = self.next_name(), self.next_name()
         await post(
-            self.engine, debit(first, usd("0.01")), debit(second, usd("0.02")), refund("r" + first, first, usd("0.01"))
+            self.engine,
+            debit(first, usd("0.01")),
+            debit(second, usd("0.02")),
+            refund("r" + first, first, usd("0.01")),
         )
 
     async def debits_with_others(self) -> None:
         asked = [debit(self.next_name(), usd("0.01")), credit(self.next_name(), usd("0.01"))]
-        await asyncio.gather(*(self.coalescer.post(name, asked) for name in ("another", ORGANIZATION)))
+        await asyncio.gather(
+            *(self.coalescer.post(name, asked) for name in ("another", ORGANIZATION))
+        )
 
     async def debits_many_wallets(self) -> None:
         asked = [debit(self.next_name(), usd("0.01"))]
@@ -342,8 +377,8 @@ class Storm:
             await seals.seal(conn)
 
     async def tops_up(self) -> None:
-        """Each payment by two at once; some are taken back, whole or in part, by two at once, and some of these given
-        back again.
+        """Each payment by two at once; some are taken back, whole or in part, by two at once, and
+        some of these given back again.
         """
         name = self.next_name()
         reference = MoneyReference(kind=MoneyObject.CAPTURE, id=name)
@@ -353,14 +388,22 @@ class Storm:
             amount = usd(self.random.choice(["0.10", "0.30"]))
             await asyncio.gather(*(self._take_back(name, amount, stands=True) for _ in range(2)))
         if self.random.random() < 0.3:
-            await asyncio.gather(*(self._take_back(name, usd("0.10"), stands=False) for _ in range(2)))
+            await asyncio.gather(
+                *(self._take_back(name, usd("0.10"), stands=False) for _ in range(2))
+            )
 
     async def _book(self, paid: Payment) -> None:
         async with self.engine.begin() as conn:
             await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON)
 
     async def _take_back(self, payment_id: str, amount: Money, *, stands: bool) -> None:
-        told = Reversal(id=f"r-{payment_id}", what="dispute", payment_id=payment_id, amount=amount, stands=stands)
+        told = Reversal(
+            id=f"r-{payment_id}",
+            what="dispute",
+            payment_id=payment_id,
+            amount=amount,
+            stands=stands,
+        )
         async with self.engine.begin() as conn:
             await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
 
@@ -399,9 +442,18 @@ class Storm:
 
     def _reply(self, message: Message) -> Reply:
         status = self.random.choice(
-            [*[MessageStatus.ACCEPTED] * 6, MessageStatus.REFUSED, MessageStatus.UNKNOWN, MessageStatus.PENDING]
+            [
+                *[MessageStatus.ACCEPTED] * 6,
+                MessageStatus.REFUSED,
+                MessageStatus.UNKNOWN,
+                MessageStatus.PENDING,
+            ]
         )
-        return accepted(message) if status is MessageStatus.ACCEPTED else Reply(message=message, status=status)
+        return (
+            accepted(message)
+            if status is MessageStatus.ACCEPTED
+            else Reply(message=message, status=status)
+        )
 
     async def releases(self) -> None:
         sending = self.random.choice(self.sending)
@@ -411,10 +463,15 @@ class Storm:
     async def calls_back(self) -> None:
         if self.sent:
             message = self.random.choice(self.sent)
-            told = self.random.choice([given_back(message), callback(message), callback(message, DeliveryStatus.SENT)])
+            told = self.random.choice(
+                [given_back(message), callback(message), callback(message, DeliveryStatus.SENT)]
+            )
             await apply(self.engine, told)
             if due := await checks(self.engine):
-                failed = {sid_of(one): listed(one, DeliveryStatus.FAILED, error_code=30002) for one in self.sent}
+                failed = {
+                    sid_of(one): listed(one, DeliveryStatus.FAILED, error_code=30002)
+                    for one in self.sent
+                }
                 read = [Reading(check=one, sent=failed.get(one.message_sid)) for one in due]
                 async with self.engine.begin() as conn:
                     await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
@@ -426,16 +483,26 @@ class Storm:
 
     async def marks_unanswered(self) -> None:
         async with self.engine.begin() as conn:
-            await reservations.mark_unanswered(conn, ORGANIZATION, self.random.choice(self.sending).id)
+            await reservations.mark_unanswered(
+                conn, ORGANIZATION, self.random.choice(self.sending).id
+            )
 
     async def sends_one(self) -> None:
         async with self.engine.begin() as conn:
             await reservations.pay_for_one(
-                conn, ORGANIZATION, recipient="+1", body="b", segments=1, price=usd("0.01"), key=self.next_name()
+                conn,
+                ORGANIZATION,
+                recipient="+1",
+                body="b",
+                segments=1,
+                price=usd("0.01"),
+                key=self.next_name(),
             )
 
     async def hears(self) -> None:
-        state = self.random.choice([State.SUSPENDED_NONPAYMENT, State.ACTIVE, State.ACTIVE, State.ACTIVE])
+        state = self.random.choice(
+            [State.SUSPENDED_NONPAYMENT, State.ACTIVE, State.ACTIVE, State.ACTIVE]
+        )
         self.count += 1
         told = event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}")
         await asyncio.gather(*(hear(self.engine, told) for _ in range(2)))
@@ -491,7 +558,9 @@ async def test_organizations_do_not_wait_for_one_another(engine: AsyncEngine) ->
     async with engine.begin() as conn:
         await wallets.lock(conn, "slow")
 
-        outcome = await asyncio.wait_for(post_one(engine, debit("d", usd("1")), organization_id="quick"), 4)
+        outcome = await asyncio.wait_for(
+            post_one(engine, debit("d", usd("1")), organization_id="quick"), 4
+        )
 
     assert isinstance(outcome, Debited)
 
@@ -512,14 +581,19 @@ async def test_two_senders_hand_over_a_whole_campaign_once(engine: AsyncEngine) 
     assert not await begin_window(engine, sending)
 
 
-async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says_so(engine: AsyncEngine) -> None:
+async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says_so(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, accepted(message))
 
     await apply(engine, given_back(message))
     due = await checks(engine)
-    read = [Reading(check=one, sent=listed(message, DeliveryStatus.FAILED, error_code=30002)) for one in due]
+    read = [
+        Reading(check=one, sent=listed(message, DeliveryStatus.FAILED, error_code=30002))
+        for one in due
+    ]
 
     async def reads() -> None:
         async with engine.begin() as conn:
@@ -538,7 +612,9 @@ async def test_answers_that_come_in_any_order_at_once_do_not_deadlock(engine: As
 
     async def answers() -> None:
         for _ in range(10):
-            unknown = [Reply(message=one, status=MessageStatus.UNKNOWN) for one in shuffle(window, 20)]
+            unknown = [
+                Reply(message=one, status=MessageStatus.UNKNOWN) for one in shuffle(window, 20)
+            ]
             assert await settle_replies(engine, *unknown) == 20
 
     await asyncio.gather(*(answers() for _ in range(8)))
@@ -546,7 +622,9 @@ async def test_answers_that_come_in_any_order_at_once_do_not_deadlock(engine: As
     assert await broken_claims(engine) == set()
 
 
-async def test_a_suspension_that_holds_the_wallet_waits_for_no_campaign(engine: AsyncEngine) -> None:
+async def test_a_suspension_that_holds_the_wallet_waits_for_no_campaign(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await park(engine)

@@ -1,4 +1,6 @@
-"""Lists of debits and credits: one answer for each, in order; what is wrong with one is said before any is booked."""
+"""Lists of debits and credits: one answer for each, in order; what is wrong with one is said before
+any is booked.
+"""
 
 from typing import Any
 
@@ -9,7 +11,9 @@ from tests.integration.conftest import Tollgate
 WALLET = "/v1/organizations/acme/wallet"
 
 
-def posting(reference: str | None = "r", amount: str = "1.00", currency: str = "USD") -> dict[str, Any]:
+def posting(
+    reference: str | None = "r", amount: str = "1.00", currency: str = "USD"
+) -> dict[str, Any]:
     told = {"amount": amount, "currency": currency}
     return told if reference is None else told | {"reference_id": reference}
 
@@ -33,9 +37,21 @@ async def test_each_of_a_list_is_decided_on_what_the_one_before_left(tollgate: T
 
     outcomes = answer.json()["outcomes"]
     assert answer.status_code == 200
-    assert [one["outcome"] for one in outcomes] == ["booked", "refused", "booked", "replayed", "refused"]
+    assert [one["outcome"] for one in outcomes] == [
+        "booked",
+        "refused",
+        "booked",
+        "replayed",
+        "refused",
+    ]
     assert [one["reference_id"] for one in outcomes] == ["a", "b", "c", "a", "a"]
-    assert [one["problem"] and one["problem"]["status"] for one in outcomes] == [None, 402, None, None, 409]
+    assert [one["problem"] and one["problem"]["status"] for one in outcomes] == [
+        None,
+        402,
+        None,
+        None,
+        409,
+    ]
     assert outcomes[2]["entry"]["balance_after"] == "0.00"
     assert outcomes[3]["entry"] == outcomes[0]["entry"]
     assert await entries(tollgate) == ["opening", "a", "c"]
@@ -45,7 +61,9 @@ async def test_a_list_again_is_replayed(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance=None)
     asked = [posting(f"c{n}") for n in range(1000)]
 
-    first, again = [(await tollgate.post(f"{WALLET}/credits", asked)).json()["outcomes"] for _ in range(2)]
+    first, again = [
+        (await tollgate.post(f"{WALLET}/credits", asked)).json()["outcomes"] for _ in range(2)
+    ]
 
     assert {one["outcome"] for one in first} == {"booked"}
     assert {one["outcome"] for one in again} == {"replayed"}
@@ -79,7 +97,9 @@ async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: T
         (7, "body"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_booked(tollgate: Tollgate, asked: object, field: str) -> None:
+async def test_what_is_wrong_is_named_and_nothing_is_booked(
+    tollgate: Tollgate, asked: object, field: str
+) -> None:
     await tollgate.onboard(balance=None)
 
     answer = await tollgate.post(f"{WALLET}/credits", asked)
@@ -89,11 +109,16 @@ async def test_what_is_wrong_is_named_and_nothing_is_booked(tollgate: Tollgate, 
     assert await entries(tollgate) == []
 
 
-async def test_the_idempotency_key_stands_for_a_reference_that_is_not_given(tollgate: Tollgate) -> None:
+async def test_the_idempotency_key_stands_for_a_reference_that_is_not_given(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(balance=None)
 
     one = [await tollgate.post(f"{WALLET}/credits", posting(None), key="k") for _ in range(2)]
-    many = [await tollgate.post(f"{WALLET}/credits", [posting(None), posting("own")], key="m") for _ in range(2)]
+    many = [
+        await tollgate.post(f"{WALLET}/credits", [posting(None), posting("own")], key="m")
+        for _ in range(2)
+    ]
     other = await tollgate.post(f"{WALLET}/credits", posting(None, "2.00"), key="k")
 
     assert [answer.status_code for answer in (*one, *many, other)] == [201, 200, 200, 200, 409]

@@ -14,7 +14,18 @@ from db.audit import certify
 from db.wallet import holds, seals
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import credit, debit, refund
-from tests.builders import NOON, ORGANIZATION, broken_claims, freeze, number, onboard, post, rows, unfreeze, usd
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    broken_claims,
+    freeze,
+    number,
+    onboard,
+    post,
+    rows,
+    unfreeze,
+    usd,
+)
 
 SEALED = "sealed entries that are gone, or are not what was sealed"
 FOLLOW = "entries whose balance does not follow from the entry before"
@@ -33,7 +44,11 @@ async def reserve_hold(engine: AsyncEngine) -> None:
 
 async def of_five_entries(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await post(engine, debit("caf\u00e9", usd("1"), "a, b\n\u20ac"), *(debit(f"d{n}", usd("1")) for n in range(2)))
+    await post(
+        engine,
+        debit("caf\u00e9", usd("1"), "a, b\n\u20ac"),
+        *(debit(f"d{n}", usd("1")) for n in range(2)),
+    )
     await post(engine, refund("r", "d0", usd("1")))
 
 
@@ -48,7 +63,14 @@ def chain(entries: Iterable[Any]) -> list[bytes]:
     for e in entries:
         since = e.created_at - datetime(1970, 1, 1, tzinfo=UTC)
         micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        fields = (e.organization_id, e.seq, e.kind, e.amount_micros, e.balance_after_micros, e.reference_id)
+        fields = (
+            e.organization_id,
+            e.seq,
+            e.kind,
+            e.amount_micros,
+            e.balance_after_micros,
+            e.reference_id,
+        )
         parts = (*fields, e.refunds or "", e.description, micros)
         seal = hashlib.sha256(seal + b"".join(netstring(part) for part in parts)).digest()
         found.append(seal)
@@ -84,13 +106,20 @@ async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: Asyn
     await unfreeze(engine)
     await onboard(engine, "beta", balance="0")
     await post(engine, credit("first", usd("1")), organization_id="beta")
-    await seal(engine)  # an entry may still come before or behind the freeze: it is sealed with the next one
+    await seal(
+        engine
+    )  # an entry may still come before or behind the freeze: it is sealed with the next one
     await reserve_hold(engine)
     await post(engine, debit("later", usd("1")))
     await seal(engine)
 
-    links = await rows(engine, "SELECT organization_id, seq, sha256 FROM ledger_heads ORDER BY number")
-    seals_of = {(row.organization_id, row.seq): row.sha256 for row in await rows(engine, "SELECT * FROM ledger_seals")}
+    links = await rows(
+        engine, "SELECT organization_id, seq, sha256 FROM ledger_heads ORDER BY number"
+    )
+    seals_of = {
+        (row.organization_id, row.seq): row.sha256
+        for row in await rows(engine, "SELECT * FROM ledger_seals")
+    }
     gate = [
         (one.change, one.after_seq, one.epoch, one.cause, micros(one.at))
         for one in await rows(engine, "SELECT * FROM gate_changes ORDER BY id")
@@ -155,7 +184,9 @@ async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngin
 
     async with engine.connect() as conn:
         tail = await seals.unsealed(conn)
-    [(since,)] = await rows(engine, "SELECT created_at FROM ledger_entries WHERE reference_id = 'x'")
+    [(since,)] = await rows(
+        engine, "SELECT created_at FROM ledger_entries WHERE reference_id = 'x'"
+    )
 
     assert (tail.entries, tail.since) == (2, since)
 
@@ -170,16 +201,22 @@ async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
         await post(engine, *(debit(f"d{n}", usd("0.01")) for n in range(2)), organization_id=name)
     async with engine.begin() as conn:
         await conn.execute(text("SET LOCAL session_replication_role = replica"))
-        await conn.execute(text("DELETE FROM ledger_entries WHERE seq = :missing"), {"missing": missing})
+        await conn.execute(
+            text("DELETE FROM ledger_entries WHERE seq = :missing"), {"missing": missing}
+        )
     for name in ("x", "y", "z"):
         await onboard(engine, name)
 
     for _ in range(4):
         await seal(engine)
 
-    whole = await rows(engine, "SELECT organization_id FROM ledger_heads WHERE organization_id > 'd' ORDER BY 1")
+    whole = await rows(
+        engine, "SELECT organization_id FROM ledger_heads WHERE organization_id > 'd' ORDER BY 1"
+    )
     assert [row.organization_id for row in whole] == ["x", "y", "z"]
-    assert await number(engine, "SELECT count(*) FROM ledger_seals WHERE organization_id < 'd'") == 3 * (missing - 1)
+    assert await number(
+        engine, "SELECT count(*) FROM ledger_seals WHERE organization_id < 'd'"
+    ) == 3 * (missing - 1)
     async with engine.connect() as conn:
         broken = [finding for finding in await certify.certify(conn) if not finding.holds]
         unsealed = await seals.unsealed(conn)
@@ -189,8 +226,16 @@ async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
 
 TAMPERINGS = [
     ("UPDATE ledger_entries SET description = 'x' WHERE seq = 3", {SEALED}, 3),
-    ("UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE seq = 3", {SEALED, FOLLOW}, 3),
-    ("UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = 5", {SEALED}, 5),
+    (
+        "UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE seq = 3",
+        {SEALED, FOLLOW},
+        3,
+    ),
+    (
+        "UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = 5",
+        {SEALED},
+        5,
+    ),
     ("DELETE FROM ledger_entries WHERE seq = 2", {SEALED, FOLLOW}, 2),
     ("DELETE FROM ledger_seals WHERE seq = 2", {SEALED}, 3),
     (
@@ -205,11 +250,15 @@ TAMPERINGS = [
 
 
 @pytest.mark.parametrize(("tampering", "claims", "seq"), TAMPERINGS)
-async def test_the_first_wrong_entry_is_named(engine: AsyncEngine, tampering: str, claims: set[str], seq: int) -> None:
+async def test_the_first_wrong_entry_is_named(
+    engine: AsyncEngine, tampering: str, claims: set[str], seq: int
+) -> None:
     await of_five_entries(engine)
     await seal(engine)
     async with engine.connect() as conn:
-        await conn.execute(text("SET LOCAL session_replication_role = replica"))  # no trigger, no foreign key
+        await conn.execute(
+            text("SET LOCAL session_replication_role = replica")
+        )  # no trigger, no foreign key
         for statement in tampering.split(";"):
             await conn.execute(text(statement))
         findings = await certify.certify(conn)
@@ -219,11 +268,15 @@ async def test_the_first_wrong_entry_is_named(engine: AsyncEngine, tampering: st
     assert broken[SEALED] == f"{ORGANIZATION}, entry {seq}"
 
 
-async def test_an_amount_that_changed_before_its_seal_is_found_by_the_balances(engine: AsyncEngine) -> None:
+async def test_an_amount_that_changed_before_its_seal_is_found_by_the_balances(
+    engine: AsyncEngine,
+) -> None:
     await of_five_entries(engine)
     async with engine.connect() as conn:
         await conn.execute(text("SET LOCAL session_replication_role = replica"))
-        await conn.execute(text("UPDATE ledger_entries SET amount_micros = amount_micros + 1 WHERE seq = 2"))
+        await conn.execute(
+            text("UPDATE ledger_entries SET amount_micros = amount_micros + 1 WHERE seq = 2")
+        )
         assert await seals.seal(conn) == 5
         findings = await certify.certify(conn)
 

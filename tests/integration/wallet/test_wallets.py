@@ -72,7 +72,9 @@ async def test_the_ledger_is_read_page_by_page(tollgate: Tollgate) -> None:
         await tollgate.debit("0.10", f"d{number}")
 
     first = (await tollgate.get(f"{WALLET}/entries", params={"limit": 3})).json()
-    second = (await tollgate.get(f"{WALLET}/entries", params={"limit": 3, "before": first["next"]})).json()
+    second = (
+        await tollgate.get(f"{WALLET}/entries", params={"limit": 3, "before": first["next"]})
+    ).json()
 
     assert [entry["seq"] for entry in first["entries"] + second["entries"]] == [5, 4, 3, 2, 1]
     assert second["next"] is None
@@ -123,7 +125,9 @@ async def test_an_organization_without_money_is_told_so(tollgate: Tollgate) -> N
         "recovery:paypal:R-1:1",
     ],
 )
-async def test_a_reference_of_tollgates_own_entries_is_refused(tollgate: Tollgate, reference: str) -> None:
+async def test_a_reference_of_tollgates_own_entries_is_refused(
+    tollgate: Tollgate, reference: str
+) -> None:
     await tollgate.onboard(balance="10.00")
     one = {"amount": "1.00", "currency": "USD"}
     hold = one | {"expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}

@@ -45,6 +45,8 @@ def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
 
 
 def test_a_temporal_that_does_not_answer_is_one_line() -> None:
-    told = in_words(RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b""))
+    told = in_words(
+        RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b"")
+    )
 
     assert told == ("Temporal does not do what it should: tcp connect error", Status.UNAVAILABLE)

@@ -94,9 +94,12 @@ def test_a_log_line_stays_one_line(form: str) -> None:
 
 
 def test_which_characters_are_plain() -> None:
-    assert all(is_plain(text) for text in ("Ümläut €", "👨‍👩‍👧", "می‌خواهم", "日本", "[bold]", "a\u00a0b"))
+    assert all(
+        is_plain(text) for text in ("Ümläut €", "👨‍👩‍👧", "می‌خواهم", "日本", "[bold]", "a\u00a0b")
+    )
     assert not any(
-        is_plain(f"a{sign}b") for sign in "\0\t\n\r\x1b\x7f\x85\x9b\u061c\u200f\u2028\u202e\u2066\ufeff\ud800"
+        is_plain(f"a{sign}b")
+        for sign in "\0\t\n\r\x1b\x7f\x85\x9b\u061c\u200f\u2028\u202e\u2066\ufeff\ud800"
     )
     assert all(is_message(text) for text in ("a\nb", "a\r\nb", "\u200fשלם", "a\fb", "a\tb"))
     assert not any(is_message(f"a{sign}b") for sign in "\0\x07\x1b\x7f\x85\x9b\udfff")

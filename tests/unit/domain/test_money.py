@@ -57,7 +57,9 @@ def test_whatever_is_finer_than_a_micro_is_refused(whole: int, finer: int) -> No
         parse_micros(f"{whole}.000001{finer:012d}")
 
 
-@pytest.mark.parametrize("text", ["4611686018427.387905", "-4611686018427.387905", "9999999999999999999"])
+@pytest.mark.parametrize(
+    "text", ["4611686018427.387905", "-4611686018427.387905", "9999999999999999999"]
+)
 def test_more_than_a_wallet_can_hold_is_refused(text: str) -> None:
     with pytest.raises(BadAmount, match="larger"):
         parse_micros(text)

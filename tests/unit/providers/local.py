@@ -1,4 +1,6 @@
-"""A small real HTTP server, a certificate authority and PayPal-like signatures, for tests of the adapters."""
+"""A small real HTTP server, a certificate authority and PayPal-like signatures, for tests of the
+adapters.
+"""
 
 import asyncio
 import base64
@@ -46,7 +48,11 @@ SILENCE = Told(-1)
 
 
 def told(value: object, status: int = 200, **headers: str) -> Told:
-    return Told(status, json.dumps(value).encode(), {name.replace("_", "-"): text for name, text in headers.items()})
+    return Told(
+        status,
+        json.dumps(value).encode(),
+        {name.replace("_", "-"): text for name, text in headers.items()},
+    )
 
 
 class Server:
@@ -112,13 +118,21 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines)
+        if name
+    }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Asked(method, target, headers, body)
 
 
 def _written(answer: Told) -> bytes:
-    headers = {"content-type": "application/json", "content-length": str(len(answer.body)), **answer.headers}
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(answer.body)),
+        **answer.headers,
+    }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {answer.status} Whatever\r\n{lines}\r\n".encode() + answer.body
 
@@ -160,14 +174,21 @@ def issue(
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
     if alternative is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(alternative)]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(alternative)]), critical=False
+        )
     if issuer_at:
-        places = [x509.AccessDescription(CA_ISSUERS, x509.UniformResourceIdentifier(url)) for url in issuer_at]
+        places = [
+            x509.AccessDescription(CA_ISSUERS, x509.UniformResourceIdentifier(url))
+            for url in issuer_at
+        ]
         builder = builder.add_extension(x509.AuthorityInformationAccess(places), critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
 
 
-def signed(raw: bytes, signer: Issued, url: str, *, webhook_id: str = WEBHOOK_ID, id_: str = "t-1") -> dict[str, str]:
+def signed(
+    raw: bytes, signer: Issued, url: str, *, webhook_id: str = WEBHOOK_ID, id_: str = "t-1"
+) -> dict[str, str]:
     """The headers PayPal sends with `raw`."""
     time = "2026-11-23T11:59:58Z"
     text = f"{id_}|{time}|{webhook_id}|{zlib.crc32(raw)}".encode()

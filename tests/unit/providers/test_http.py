@@ -1,4 +1,6 @@
-"""What a failed request means is pinned against real sockets, because it decides about sending again."""
+"""What a failed request means is pinned against real sockets, because it decides about sending
+again.
+"""
 
 import asyncio
 import socket
@@ -38,7 +40,9 @@ async def test_a_connection_closed_without_an_answer_may_have_been_processed() -
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_what_is_safe_to_repeat_is_asked_once_more_when_its_connection_closes(method: str) -> None:
+async def test_what_is_safe_to_repeat_is_asked_once_more_when_its_connection_closes(
+    method: str,
+) -> None:
     async with serving(lambda _: HANG_UP) as server, fast_client() as client:
         with pytest.raises(httpx.ReadError):
             await client.request(method, server.url)
@@ -73,7 +77,11 @@ async def raw_answer(answer: bytes, *, reset: bool = False) -> httpx.TransportEr
 
 @pytest.mark.parametrize(
     "answer",
-    [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\ncontent-le"],
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\ncontent-le",
+    ],
     ids=["nonsense", "cut-in-the-body", "cut-in-the-head"],
 )
 async def test_a_broken_answer_may_have_been_processed(answer: bytes) -> None:
@@ -85,7 +93,10 @@ async def test_a_reset_connection_may_have_been_processed() -> None:
 
 
 async def test_waiting_for_a_free_connection_in_vain_was_never_connected() -> None:
-    async with serving(lambda _: SILENCE) as server, fast_client(connect=0.2, read=3.0, connections=1) as client:
+    async with (
+        serving(lambda _: SILENCE) as server,
+        fast_client(connect=0.2, read=3.0, connections=1) as client,
+    ):
         holding = asyncio.create_task(client.get(server.url))
         await asyncio.sleep(0.1)
         with pytest.raises(httpx.TransportError) as failure:

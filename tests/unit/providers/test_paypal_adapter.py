@@ -1,4 +1,6 @@
-"""The PayPal adapter against a real server: what it asks, what it makes of the answer, and that it never retries."""
+"""The PayPal adapter against a real server: what it asks, what it makes of the answer, and that it
+never retries.
+"""
 
 import asyncio
 import json
@@ -15,11 +17,27 @@ from domain.billing.events import EventKind, MoneyObject, MoneyReference, Paymen
 from domain.billing.subscription import State
 from domain.money import BadAmount, Money, parse
 from providers.billing import Collected, PlanChange, Resumed
-from providers.errors import AlreadyTerminal, NotAccepted, NotFound, ProviderRefused, ProviderUnavailable, WrongState
+from providers.errors import (
+    AlreadyTerminal,
+    NotAccepted,
+    NotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+    WrongState,
+)
 from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust, payments, topups
 from providers.paypal.oauth import Tokens
-from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
+from tests.unit.providers.local import (
+    HANG_UP,
+    SILENCE,
+    Asked,
+    Server,
+    Told,
+    closed_port,
+    serving,
+    told,
+)
 
 SUB = "/v1/billing/subscriptions/I-1"
 EVENTS = "/v1/notifications/webhooks-events"
@@ -34,7 +52,11 @@ def subscription(status: str, **billing: Any) -> Told:
 
 def refusal(issue: str, status: int = 422) -> Told:
     return told(
-        {"name": "UNPROCESSABLE_ENTITY", "debug_id": "dbg", "details": [{"issue": issue, "description": "words"}]},
+        {
+            "name": "UNPROCESSABLE_ENTITY",
+            "debug_id": "dbg",
+            "details": [{"issue": issue, "description": "words"}],
+        },
         status,
     )
 
@@ -46,7 +68,11 @@ class World:
     answers: dict[str, Told | list[Told]] = field(default_factory=dict)
 
     def bodies(self, path: str) -> list[Any]:
-        return [json.loads(asked.body) for asked in self.server.asked if asked.path == path and asked.body]
+        return [
+            json.loads(asked.body)
+            for asked in self.server.asked
+            if asked.path == path and asked.body
+        ]
 
     def without_token(self) -> list[str]:
         return [path for path in self.server.paths() if not path.endswith("/oauth2/token")]
@@ -84,11 +110,17 @@ async def test_many_callers_share_one_token(world: World) -> None:
     assert world.server.asked[-1].headers["authorization"] == "Bearer A1"
 
 
-async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(world: World) -> None:
+async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(
+    world: World,
+) -> None:
     now = [0.0]
     async with fast_client(world.server.url) as client:
         tokens = Tokens(client, "id", "secret", clock=lambda: now[0])
-        world.answers["POST /v1/oauth2/token"] = [TOKEN, Told(503), told({"access_token": "A2", "expires_in": 3600})]
+        world.answers["POST /v1/oauth2/token"] = [
+            TOKEN,
+            Told(503),
+            told({"access_token": "A2", "expires_in": 3600}),
+        ]
         assert await tokens.current() == "A1"
         now[0] = 3600 * 0.8
         assert await tokens.current() == "A1"
@@ -100,7 +132,10 @@ async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(
 
 
 async def test_a_refused_token_is_renewed_once_and_the_call_repeated(world: World) -> None:
-    world.answers["POST /v1/oauth2/token"] = [TOKEN, told({"access_token": "A2", "expires_in": 3600})]
+    world.answers["POST /v1/oauth2/token"] = [
+        TOKEN,
+        told({"access_token": "A2", "expires_in": 3600}),
+    ]
     world.answers[f"GET {SUB}"] = [Told(401), subscription("ACTIVE")]
 
     assert (await world.paypal.get_subscription("I-1")).state is State.ACTIVE
@@ -118,7 +153,9 @@ async def test_a_token_refused_twice_is_refused(world: World) -> None:
 
 
 async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World) -> None:
-    world.answers["POST /v1/oauth2/token"] = told({"error": "invalid_client", "error_description": "no"}, 401)
+    world.answers["POST /v1/oauth2/token"] = told(
+        {"error": "invalid_client", "error_description": "no"}, 401
+    )
 
     with pytest.raises(ProviderRefused) as failure:
         await world.paypal.get_subscription("I-1")
@@ -133,7 +170,11 @@ async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World)
         (told({"name": "NOT_AUTHORIZED"}, 403), ProviderRefused, "NOT_AUTHORIZED"),
         (told({"name": "RESOURCE_NOT_FOUND"}, 404), NotFound, "RESOURCE_NOT_FOUND"),
         (told({"name": "RATE_LIMIT_REACHED"}, 429), ProviderUnavailable, "RATE_LIMIT_REACHED"),
-        (told({"name": "INTERNAL_SERVER_ERROR"}, 500), ProviderUnavailable, "INTERNAL_SERVER_ERROR"),
+        (
+            told({"name": "INTERNAL_SERVER_ERROR"}, 500),
+            ProviderUnavailable,
+            "INTERNAL_SERVER_ERROR",
+        ),
         (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
         (Told(302, b"", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
         (Told(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
@@ -144,7 +185,9 @@ async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World)
         (SILENCE, ProviderUnavailable, "NO_ANSWER"),
     ],
 )
-async def test_every_failure_has_one_meaning(world: World, answer: Told, error: type[Exception], code: str) -> None:
+async def test_every_failure_has_one_meaning(
+    world: World, answer: Told, error: type[Exception], code: str
+) -> None:
     world.answers[f"POST {EVENTS}/WH-1/resend"] = answer
 
     with pytest.raises(error) as failure:
@@ -156,7 +199,9 @@ async def test_every_failure_has_one_meaning(world: World, answer: Told, error: 
 
 
 async def test_the_debug_id_and_the_wait_are_passed_on(world: World) -> None:
-    world.answers[f"GET {SUB}"] = told({"name": "RATE_LIMIT_REACHED", "debug_id": "dbg"}, 429, retry_after="7")
+    world.answers[f"GET {SUB}"] = told(
+        {"name": "RATE_LIMIT_REACHED", "debug_id": "dbg"}, 429, retry_after="7"
+    )
 
     with pytest.raises(ProviderUnavailable) as failure:
         await world.paypal.get_subscription("I-1")
@@ -170,7 +215,9 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
             await paypal_at(client).get_subscription("I-1")
 
 
-@pytest.mark.parametrize("id_", ["../../v1/oauth2/token", "I-1/cancel", "../x", "I-1?x=1", "I 1", "I-1#", "%2e%2e"])
+@pytest.mark.parametrize(
+    "id_", ["../../v1/oauth2/token", "I-1/cancel", "../x", "I-1?x=1", "I 1", "I-1#", "%2e%2e"]
+)
 async def test_an_id_stays_one_segment_of_its_path(world: World, id_: str) -> None:
     with pytest.raises(NotFound):
         await world.paypal.get_subscription(id_)
@@ -189,11 +236,18 @@ async def test_what_is_no_segment_at_all_is_not_asked_for(world: World, id_: str
 
 
 async def test_a_checkout_carries_the_organization_and_the_idempotency_key(world: World) -> None:
-    links = [{"rel": "self", "href": "x"}, {"rel": "approve", "href": "https://paypal.test/approve"}]
+    links = [
+        {"rel": "self", "href": "x"},
+        {"rel": "approve", "href": "https://paypal.test/approve"},
+    ]
     world.answers["POST /v1/billing/subscriptions"] = told({"id": "I-9", "links": links}, 201)
 
     link = await world.paypal.create_checkout(
-        organization_id="org_1", plan_id="P-1", return_url="https://a", cancel_url="https://b", idempotency_key="k-1"
+        organization_id="org_1",
+        plan_id="P-1",
+        return_url="https://a",
+        cancel_url="https://b",
+        idempotency_key="k-1",
     )
 
     assert (link.subscription_id, link.url) == ("I-9", "https://paypal.test/approve")
@@ -223,7 +277,9 @@ WRONG_STATE = refusal("SUBSCRIPTION_STATUS_INVALID")
 @pytest.mark.parametrize(
     ("act", "name", "status"), [(suspend, "suspend", "SUSPENDED"), (cancel, "cancel", "CANCELLED")]
 )
-async def test_ensuring_a_state_acts_and_looks(world: World, act: Act, name: str, status: str, answer: Told) -> None:
+async def test_ensuring_a_state_acts_and_looks(
+    world: World, act: Act, name: str, status: str, answer: Told
+) -> None:
     world.answers |= {f"POST {SUB}/{name}": answer, f"GET {SUB}": subscription(status)}
 
     assert (await act(world.paypal)).raw_status == status
@@ -268,7 +324,9 @@ CANNOT = refusal("SUBSCRIPTION_CANNOT_BE_ACTIVATED")
         (CANNOT, subscription("SUSPENDED"), Resumed.NEEDS_NEW_CONSENT),
     ],
 )
-async def test_resuming_says_what_is_needed(world: World, answer: Told, now: Told, outcome: Resumed) -> None:
+async def test_resuming_says_what_is_needed(
+    world: World, answer: Told, now: Told, outcome: Resumed
+) -> None:
     world.answers |= {f"POST {SUB}/activate": answer, f"GET {SUB}": now}
 
     assert await resume(world.paypal) is outcome
@@ -276,7 +334,10 @@ async def test_resuming_says_what_is_needed(world: World, answer: Told, now: Tol
 
 
 async def test_a_long_reason_is_cut(world: World) -> None:
-    world.answers |= {f"POST {SUB}/suspend": Told(204, b""), f"GET {SUB}": subscription("SUSPENDED")}
+    world.answers |= {
+        f"POST {SUB}/suspend": Told(204, b""),
+        f"GET {SUB}": subscription("SUSPENDED"),
+    }
 
     await world.paypal.ensure_suspended("I-1", "x" * 500)
 
@@ -286,14 +347,23 @@ async def test_a_long_reason_is_cut(world: World) -> None:
 async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> None:
     gross = {"gross_amount": {"currency_code": "USD", "value": "98.00"}}
     world.answers[f"POST {SUB}/capture"] = told(
-        {"id": "T-1", "status": "COMPLETED", "time": "2026-11-01T00:00:00Z", "amount_with_breakdown": gross}
+        {
+            "id": "T-1",
+            "status": "COMPLETED",
+            "time": "2026-11-01T00:00:00Z",
+            "amount_with_breakdown": gross,
+        }
     )
 
     paid = await world.paypal.collect_outstanding(
         "I-1", Money(98_000_000, "USD"), idempotency_key="k", since=datetime.now(UTC)
     )
 
-    assert (paid.status, paid.amount, paid.payment_id) == (PaymentStatus.COMPLETED, Money(98_000_000, "USD"), "T-1")
+    assert (paid.status, paid.amount, paid.payment_id) == (
+        PaymentStatus.COMPLETED,
+        Money(98_000_000, "USD"),
+        "T-1",
+    )
     assert world.bodies(f"{SUB}/capture")[0]["amount"] == {"currency_code": "USD", "value": "98.00"}
     assert world.server.asked[-1].headers["paypal-request-id"] == "k"
 
@@ -302,7 +372,9 @@ SINCE = datetime.now(UTC) - timedelta(seconds=20)
 OWED = Money(98_000_000, "USD")
 
 
-def transaction(id_: str, *, value: str = "98.00", status: str = "COMPLETED", seconds: int = 5) -> dict[str, Any]:
+def transaction(
+    id_: str, *, value: str = "98.00", status: str = "COMPLETED", seconds: int = 5
+) -> dict[str, Any]:
     gross = {"gross_amount": {"currency_code": "USD", "value": value}}
     time = (SINCE + timedelta(seconds=seconds)).isoformat()
     return {"id": id_, "status": status, "time": time, "amount_with_breakdown": gross}
@@ -313,14 +385,22 @@ async def collect(world: World, *, since: datetime = SINCE) -> Collected:
 
 
 async def test_a_capture_that_is_accepted_without_a_body_is_found_in_the_list(world: World) -> None:
-    """Of the payments of the amount, the first since the attempt: an older one, and another amount, are not it."""
-    others = [transaction("OLD", seconds=-3600), transaction("LESS", value="49.00"), transaction("LATER", seconds=9)]
+    """Of the payments of the amount, the first since the attempt: an older one, and another amount,
+    are not it.
+    """
+    others = [
+        transaction("OLD", seconds=-3600),
+        transaction("LESS", value="49.00"),
+        transaction("LATER", seconds=9),
+    ]
     world.answers |= {
         f"POST {SUB}/capture": Told(202, b""),
         f"GET {SUB}/transactions": told({"transactions": [*others[1:], transaction("T-1")]}),
     }
 
-    assert await collect(world) == Collected(status=PaymentStatus.COMPLETED, amount=OWED, payment_id="T-1")
+    assert await collect(world) == Collected(
+        status=PaymentStatus.COMPLETED, amount=OWED, payment_id="T-1"
+    )
 
 
 async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: World) -> None:
@@ -330,9 +410,16 @@ async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: W
 
 
 @pytest.mark.parametrize(
-    "issue", ["ZERO_OUTSTANDING_BALANCE", "AMOUNT_GREATER_THAN_OUTSTANDING_BALANCE", "SUBSCRIPTION_STATUS_INVALID"]
+    "issue",
+    [
+        "ZERO_OUTSTANDING_BALANCE",
+        "AMOUNT_GREATER_THAN_OUTSTANDING_BALANCE",
+        "SUBSCRIPTION_STATUS_INVALID",
+    ],
 )
-async def test_what_is_not_owed_is_the_wrong_state_unless_this_attempt_took_it(world: World, issue: str) -> None:
+async def test_what_is_not_owed_is_the_wrong_state_unless_this_attempt_took_it(
+    world: World, issue: str
+) -> None:
     world.answers |= {f"POST {SUB}/capture": refusal(issue), f"GET {SUB}/transactions": told({})}
     with pytest.raises(WrongState):
         await collect(world)
@@ -387,16 +474,23 @@ async def test_a_refused_change_of_plan_says_whether_the_state_or_the_plan_is_wr
 @pytest.mark.parametrize("act", [suspend, cancel])
 async def test_what_nobody_consented_to_is_in_the_wrong_state(world: World, act: Act) -> None:
     name = "suspend" if act is suspend else "cancel"
-    world.answers |= {f"POST {SUB}/{name}": WRONG_STATE, f"GET {SUB}": subscription("APPROVAL_PENDING")}
+    world.answers |= {
+        f"POST {SUB}/{name}": WRONG_STATE,
+        f"GET {SUB}": subscription("APPROVAL_PENDING"),
+    }
 
     with pytest.raises(WrongState, match=f"pending: PayPal does not {name} it"):
         await act(world.paypal)
 
 
 async def test_a_change_of_plan_may_need_consent(world: World) -> None:
-    world.answers[f"POST {SUB}/revise"] = told({"links": [{"rel": "approve", "href": "https://paypal.test/a"}]})
+    world.answers[f"POST {SUB}/revise"] = told(
+        {"links": [{"rel": "approve", "href": "https://paypal.test/a"}]}
+    )
 
-    assert await world.paypal.change_plan("I-1", "P-2") == PlanChange(approve_url="https://paypal.test/a")
+    assert await world.paypal.change_plan("I-1", "P-2") == PlanChange(
+        approve_url="https://paypal.test/a"
+    )
 
 
 async def test_a_list_of_events_whose_pages_are_empty_ends(world: World) -> None:
@@ -408,15 +502,23 @@ async def test_a_list_of_events_whose_pages_are_empty_ends(world: World) -> None
 
 
 def money_object(id_: str, **more: Any) -> Told:
-    return told({"id": id_, "state": "completed", "amount": {"total": "-49.00", "currency": "USD"}} | more)
+    return told(
+        {"id": id_, "state": "completed", "amount": {"total": "-49.00", "currency": "USD"}} | more
+    )
 
 
 async def test_a_sale_is_read(world: World) -> None:
-    world.answers["GET /v1/payments/sale/S-1"] = money_object("S-1", billing_agreement_id="I-1", custom="org_1")
+    world.answers["GET /v1/payments/sale/S-1"] = money_object(
+        "S-1", billing_agreement_id="I-1", custom="org_1"
+    )
 
     paid = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.SALE, id="S-1"))
 
-    assert (paid.subscription_id, paid.custom_id, paid.amount) == ("I-1", "org_1", Money(49_000_000, "USD"))
+    assert (paid.subscription_id, paid.custom_id, paid.amount) == (
+        "I-1",
+        "org_1",
+        Money(49_000_000, "USD"),
+    )
 
 
 async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World) -> None:
@@ -433,14 +535,25 @@ async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World
     [
         ({"sale_id": "S-1"}, "S-1"),
         ({"capture_id": "C-1"}, "C-1"),
-        ({"links": [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C-1"}]}, "C-1"),
-        ({"links": [{"rel": "sale", "href": "https://api.paypal.com/v1/payments/sale/S-1"}]}, "S-1"),
+        (
+            {"links": [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C-1"}]},
+            "C-1",
+        ),
+        (
+            {"links": [{"rel": "sale", "href": "https://api.paypal.com/v1/payments/sale/S-1"}]},
+            "S-1",
+        ),
         ({"links": [{"rel": "up", "href": "https://api.paypal.com/v2/checkout/orders/O-1"}]}, None),
-        ({"links": [{"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R-1"}]}, None),
+        (
+            {"links": [{"rel": "self", "href": "https://api.paypal.com/v2/payments/refunds/R-1"}]},
+            None,
+        ),
         ({}, None),
     ],
 )
-def test_a_refund_names_what_it_takes_back_by_a_field_or_a_link(told_of: dict[str, Any], reverses: str | None) -> None:
+def test_a_refund_names_what_it_takes_back_by_a_field_or_a_link(
+    told_of: dict[str, Any], reverses: str | None
+) -> None:
     assert payments.reversed_by(told_of) == reverses
 
 
@@ -459,7 +572,12 @@ def test_what_paypal_cannot_take_is_refused_and_never_rounded(amount: str, curre
 
 async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) -> None:
     world.answers["GET /v2/payments/refunds/R-1"] = told(
-        {"id": "R-1", "status": "COMPLETED", "amount": {"value": "5.00", "currency_code": "EUR"}, "custom_id": "org_1"}
+        {
+            "id": "R-1",
+            "status": "COMPLETED",
+            "amount": {"value": "5.00", "currency_code": "EUR"},
+            "custom_id": "org_1",
+        }
     )
 
     refund = await world.paypal.get_payment(MoneyReference(kind=MoneyObject.REFUND, id="R-1"))
@@ -468,7 +586,9 @@ async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) ->
 
 
 async def test_a_capture_without_a_readable_amount_is_not_guessed(world: World) -> None:
-    world.answers["GET /v2/payments/captures/C-1"] = told({"id": "C-1", "amount": {"value": "many"}})
+    world.answers["GET /v2/payments/captures/C-1"] = told(
+        {"id": "C-1", "amount": {"value": "many"}}
+    )
 
     with pytest.raises(ProviderUnavailable):
         await world.paypal.get_payment(MoneyReference(kind=MoneyObject.CAPTURE, id="C-1"))
@@ -491,7 +611,12 @@ async def test_a_capture_without_a_readable_amount_is_not_guessed(world: World) 
     ],
 )
 async def test_a_dispute_is_open_won_lost_or_does_not_say(
-    world: World, status: str, outcome: str | None, is_open: bool, lost: bool, withdrawn: bool | None
+    world: World,
+    status: str,
+    outcome: str | None,
+    is_open: bool,
+    lost: bool,
+    withdrawn: bool | None,
 ) -> None:
     world.answers["GET /v1/customer/disputes/PP-1"] = told(
         {
@@ -511,7 +636,12 @@ async def test_a_dispute_is_open_won_lost_or_does_not_say(
 async def test_payments_are_listed_for_a_time(world: World) -> None:
     gross = {"gross_amount": {"currency_code": "USD", "value": "49.00"}}
     world.answers[f"GET {SUB}/transactions"] = told(
-        {"transactions": [{"id": f"T-{n}", "status": "DECLINED", "amount_with_breakdown": gross} for n in range(2)]}
+        {
+            "transactions": [
+                {"id": f"T-{n}", "status": "DECLINED", "amount_with_breakdown": gross}
+                for n in range(2)
+            ]
+        }
     )
 
     listed = [one async for one in world.paypal.list_payments("I-1", START, END)]
@@ -522,16 +652,28 @@ async def test_payments_are_listed_for_a_time(world: World) -> None:
 
 async def test_events_are_listed_page_by_page_and_never_from_another_host(world: World) -> None:
     def page(id_: str, following: str | None) -> Told:
-        event = {"id": id_, "event_type": "BILLING.SUBSCRIPTION.UPDATED", "create_time": "2026-11-01T00:00:00Z"}
+        event = {
+            "id": id_,
+            "event_type": "BILLING.SUBSCRIPTION.UPDATED",
+            "create_time": "2026-11-01T00:00:00Z",
+        }
         links = [{"rel": "next", "href": following}] if following else []
-        return told({"events": [event | {"resource": {"id": "I-1", "status": "ACTIVE"}}], "links": links})
+        return told(
+            {"events": [event | {"resource": {"id": "I-1", "status": "ACTIVE"}}], "links": links}
+        )
 
     evil = "https://evil.test/v1/notifications/webhooks-events?page_token=2"
-    world.answers["GET /v1/notifications/webhooks-events"] = [page("WH-1", evil), page("WH-2", None)]
+    world.answers["GET /v1/notifications/webhooks-events"] = [
+        page("WH-1", evil),
+        page("WH-2", None),
+    ]
 
     listed = [one.event async for one in world.paypal.list_events(START, END)]
 
-    assert [(one.event_id, one.kind) for one in listed] == [("WH-1", EventKind.CHANGED), ("WH-2", EventKind.CHANGED)]
+    assert [(one.event_id, one.kind) for one in listed] == [
+        ("WH-1", EventKind.CHANGED),
+        ("WH-2", EventKind.CHANGED),
+    ]
     assert world.server.asked[-1].target.endswith("?page_token=2")
 
 

@@ -1,4 +1,6 @@
-"""A signing certificate that comes as a leaf alone: its issuer is found, and believed only under a root."""
+"""A signing certificate that comes as a leaf alone: its issuer is found, and believed only under a
+root.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +16,18 @@ from providers.errors import InvalidSignature, VerificationUnavailable
 from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust
 from providers.paypal.budget import Budget
-from tests.unit.providers.local import HANG_UP, NOW, WEBHOOK_ID, Issued, Server, Told, issue, serving, signed, told
+from tests.unit.providers.local import (
+    HANG_UP,
+    NOW,
+    WEBHOOK_ID,
+    Issued,
+    Server,
+    Told,
+    issue,
+    serving,
+    signed,
+    told,
+)
 
 RAW = b'{"id": "WH-1", "create_time": "2026-11-23T11:59:58Z"}'
 ROOT = issue("Root", authority=True)
@@ -29,7 +42,9 @@ class World:
     paypal: PayPal
     serves: dict[str, Told] = field(default_factory=dict)
 
-    def leaf(self, *issuer_at: str, by: Issued = INTERMEDIATE, ends: timedelta = timedelta(days=30)) -> Issued:
+    def leaf(
+        self, *issuer_at: str, by: Issued = INTERMEDIATE, ends: timedelta = timedelta(days=30)
+    ) -> Issued:
         """The leaf that the certificate URL serves alone from now on."""
         leaf = issue(by=by, issuer_at=issuer_at or (f"{self.server.url}{ISSUER}",), ends=NOW + ends)
         self.serves[CERT] = Told(200, leaf.pem)
@@ -60,7 +75,10 @@ async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
         ISSUER: Told(200, INTERMEDIATE.der),
         "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600}),
     }
-    async with serving(lambda asked: serves.get(asked.path, Told(404))) as server, fast_client(server.url) as client:
+    async with (
+        serving(lambda asked: serves.get(asked.path, Told(404))) as server,
+        fast_client(server.url) as client,
+    ):
         paypal = PayPal(
             client=client,
             client_id="id",
@@ -93,7 +111,9 @@ async def test_a_leaf_alone_is_verified_by_the_issuer_that_it_names_and_nobody_i
     ],
     ids=["der", "pem", "p7c", "p7c-pem"],
 )
-async def test_an_issuer_is_read_in_every_form_that_authorities_serve(world: World, file: bytes) -> None:
+async def test_an_issuer_is_read_in_every_form_that_authorities_serve(
+    world: World, file: bytes
+) -> None:
     world.serves[ISSUER] = Told(200, file)
 
     await world.verify(world.leaf())
@@ -111,7 +131,12 @@ async def test_an_endless_chain_of_issuers_is_given_up(world: World) -> None:
     upper, path = issue("Upper 0", authority=True), ISSUER
     for number in range(6):
         following = f"/{number}.crt"
-        lower = issue(f"Upper {number + 1}", authority=True, by=upper, issuer_at=[f"{world.server.url}{following}"])
+        lower = issue(
+            f"Upper {number + 1}",
+            authority=True,
+            by=upper,
+            issuer_at=[f"{world.server.url}{following}"],
+        )
         upper, path = lower, following
     world.serves |= {f"/{number}.crt": Told(200, upper.der) for number in range(6)}
     world.serves[ISSUER] = Told(200, upper.der)
@@ -134,7 +159,9 @@ async def test_a_further_leaf_of_a_known_issuer_needs_no_fetch(world: World) -> 
 
 
 @pytest.mark.parametrize(
-    ("days", "key"), [(1, None), (10, INTERMEDIATE.key)], ids=["by-another-key", "when-the-old-one-is-over"]
+    ("days", "key"),
+    [(1, None), (10, INTERMEDIATE.key)],
+    ids=["by-another-key", "when-the-old-one-is-over"],
 )
 async def test_an_issuer_that_was_renewed_by_the_same_name_is_fetched(
     world: World, days: int, key: RSAPrivateKey | None
@@ -180,12 +207,19 @@ async def test_an_issuer_elsewhere_is_not_asked_for(world: World, place: str) ->
 
 @pytest.mark.parametrize(
     "leaf",
-    [("api.paypal.com", timedelta(days=30)), ("messageverificationcerts.paypal.com", timedelta(days=-1))],
+    [
+        ("api.paypal.com", timedelta(days=30)),
+        ("messageverificationcerts.paypal.com", timedelta(days=-1)),
+    ],
     ids=["another-name", "expired"],
 )
-async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(world: World, leaf: tuple[str, timedelta]) -> None:
+async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(
+    world: World, leaf: tuple[str, timedelta]
+) -> None:
     name, ends = leaf
-    forged = issue(name, by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], ends=NOW + ends)
+    forged = issue(
+        name, by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], ends=NOW + ends
+    )
     world.serves[CERT] = Told(200, forged.pem)
 
     with pytest.raises(InvalidSignature):
@@ -238,7 +272,9 @@ async def test_what_was_trusted_is_used_on_while_it_is_valid_though_it_cannot_be
     assert asked_again == 1
 
 
-async def test_made_up_certificate_ids_are_not_all_looked_up_and_hold_up_no_known_one(world_that_asks: World) -> None:
+async def test_made_up_certificate_ids_are_not_all_looked_up_and_hold_up_no_known_one(
+    world_that_asks: World,
+) -> None:
     world = world_that_asks
     leaf = world.leaf()
     await world.verify(leaf)
@@ -257,7 +293,9 @@ async def test_made_up_certificate_ids_are_not_all_looked_up_and_hold_up_no_know
     assert world.times(VERIFY) == 0
 
 
-async def test_paypal_is_asked_about_some_signatures_and_then_it_is_said_to_come_again(world_that_asks: World) -> None:
+async def test_paypal_is_asked_about_some_signatures_and_then_it_is_said_to_come_again(
+    world_that_asks: World,
+) -> None:
     world = world_that_asks
     leaf = world.leaf()
     world.serves |= {ISSUER: Told(503), VERIFY: told({"verification_status": "FAILURE"})}

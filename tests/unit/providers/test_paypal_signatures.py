@@ -1,4 +1,6 @@
-"""A webhook is believed only if PayPal's certificate signed exactly these bytes for one of our webhook ids."""
+"""A webhook is believed only if PayPal's certificate signed exactly these bytes for one of our
+webhook ids.
+"""
 
 import asyncio
 import base64
@@ -48,8 +50,12 @@ class World:
     def headers(self, raw: bytes = RAW, signer: Issued = LEAF) -> dict[str, str]:
         return signed(raw, signer, self.url())
 
-    async def verify(self, raw: bytes = RAW, headers: dict[str, str] | None = None, now: datetime = NOW) -> None:
-        await self.paypal.verify_webhook(raw, self.headers() if headers is None else headers, now=now)
+    async def verify(
+        self, raw: bytes = RAW, headers: dict[str, str] | None = None, now: datetime = NOW
+    ) -> None:
+        await self.paypal.verify_webhook(
+            raw, self.headers() if headers is None else headers, now=now
+        )
 
 
 @pytest_asyncio.fixture
@@ -65,8 +71,14 @@ async def world_that_asks() -> AsyncIterator[World]:
 
 
 async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
-    serves = {CERT: Told(200, PEM), "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600})}
-    async with serving(lambda asked: serves.get(asked.path, Told(404))) as server, fast_client(server.url) as client:
+    serves = {
+        CERT: Told(200, PEM),
+        "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600}),
+    }
+    async with (
+        serving(lambda asked: serves.get(asked.path, Told(404))) as server,
+        fast_client(server.url) as client,
+    ):
         paypal = PayPal(
             client=client,
             client_id="id",
@@ -89,7 +101,9 @@ async def test_one_changed_byte_is_refused(world: World) -> None:
 
 async def test_a_body_parsed_and_written_again_is_refused(world: World) -> None:
     with pytest.raises(InvalidSignature):
-        await world.verify(json.dumps(json.loads(RAW), separators=(",", ":")).encode(), world.headers())
+        await world.verify(
+            json.dumps(json.loads(RAW), separators=(",", ":")).encode(), world.headers()
+        )
 
 
 async def test_a_signature_for_another_webhook_id_is_refused(world: World) -> None:
@@ -97,7 +111,9 @@ async def test_a_signature_for_another_webhook_id_is_refused(world: World) -> No
         await world.verify(headers=signed(RAW, LEAF, world.url(), webhook_id="somebody-else"))
 
 
-@pytest.mark.parametrize("name", ["transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo"])
+@pytest.mark.parametrize(
+    "name", ["transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo"]
+)
 async def test_a_missing_header_is_refused(world: World, name: str) -> None:
     headers = world.headers()
     del headers[f"paypal-{name}"]
@@ -186,7 +202,15 @@ async def test_a_redirect_is_not_followed(world: World) -> None:
         issue(by=issue("Not an authority", by=ROOT)),
         issue(by=INTERMEDIATE, authority=True),
     ],
-    ids=["expired", "another-name", "another-san", "self-signed", "a-root-of-that-name", "no-authority", "authority"],
+    ids=[
+        "expired",
+        "another-name",
+        "another-san",
+        "self-signed",
+        "a-root-of-that-name",
+        "no-authority",
+        "authority",
+    ],
 )
 async def test_a_certificate_that_is_not_paypals_is_refused(world: World, leaf: Issued) -> None:
     world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
@@ -203,7 +227,9 @@ async def test_a_leaf_issued_by_another_leaf_is_refused(world: World) -> None:
         await world.verify(headers=world.headers(signer=forged))
 
 
-async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_it(world: World) -> None:
+async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_it(
+    world: World,
+) -> None:
     world.serves[CERT] = Told(200, LEAF.pem)
     with pytest.raises(InvalidSignature):
         await world.verify()
@@ -215,7 +241,9 @@ async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_
     assert signer.key.public_numbers() == LEAF.key.public_key().public_numbers()
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 async def test_what_is_no_certificate_is_refused(world: World, body: bytes) -> None:
     world.serves[CERT] = Told(200, body)
 
@@ -243,7 +271,9 @@ async def test_a_certificate_server_that_is_down_is_not_a_forgery_and_is_asked_a
 
     await world.verify(now=NOW + timedelta(seconds=31))
 
-    assert asked_while_down == (2 if answer is HANG_UP else 1)  # aiohttp repeats a GET on a fresh connection
+    assert asked_while_down == (
+        2 if answer is HANG_UP else 1
+    )  # aiohttp repeats a GET on a fresh connection
 
 
 async def test_a_certificate_is_fetched_once_for_many_at_a_time_and_kept(world: World) -> None:
@@ -253,7 +283,9 @@ async def test_a_certificate_is_fetched_once_for_many_at_a_time_and_kept(world: 
     assert world.server.paths() == [f"GET {CERT}"]
 
 
-async def test_a_kept_certificate_is_fetched_again_after_14_days_and_never_used_once_expired(world: World) -> None:
+async def test_a_kept_certificate_is_fetched_again_after_14_days_and_never_used_once_expired(
+    world: World,
+) -> None:
     await world.verify()
     await world.verify(now=NOW + timedelta(days=15))
     assert len(world.server.asked) == 2
@@ -275,7 +307,9 @@ async def test_at_most_ten_certificates_are_kept(world: World) -> None:
     assert len(world.server.asked) == 13
 
 
-async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(world: World) -> None:
+async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(
+    world: World,
+) -> None:
     await world.verify()
     headers = world.headers()
     started = time.process_time()
@@ -285,10 +319,14 @@ async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(w
     assert (time.process_time() - started) / 200 < 0.001
 
 
-async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(world_that_asks: World) -> None:
+async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(
+    world_that_asks: World,
+) -> None:
     world = world_that_asks
     world.serves[CERT] = Told(503)
-    world.serves["/v1/notifications/verify-webhook-signature"] = told({"verification_status": "SUCCESS"})
+    world.serves["/v1/notifications/verify-webhook-signature"] = told(
+        {"verification_status": "SUCCESS"}
+    )
 
     await world.verify()
 
@@ -300,7 +338,9 @@ async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(world_
 async def test_with_the_fallback_a_failure_is_a_forgery(world_that_asks: World) -> None:
     world = world_that_asks
     world.serves[CERT] = Told(503)
-    world.serves["/v1/notifications/verify-webhook-signature"] = told({"verification_status": "FAILURE"})
+    world.serves["/v1/notifications/verify-webhook-signature"] = told(
+        {"verification_status": "FAILURE"}
+    )
 
     with pytest.raises(InvalidSignature):
         await world.verify()
@@ -316,7 +356,9 @@ async def test_with_the_fallback_down_too_it_cannot_be_checked(world_that_asks: 
 
 
 @pytest.mark.parametrize("raw", [b'{}, "webhook_id": "mine"', b"{}}", b"[]", b"\xff\xfe{}", b""])
-async def test_a_body_that_would_break_out_of_the_question_is_never_sent(world_that_asks: World, raw: bytes) -> None:
+async def test_a_body_that_would_break_out_of_the_question_is_never_sent(
+    world_that_asks: World, raw: bytes
+) -> None:
     world = world_that_asks
     world.serves[CERT] = Told(503)
 
@@ -332,7 +374,9 @@ async def test_a_wrong_signature_is_not_asked_about(world_that_asks: World) -> N
     assert world_that_asks.server.paths() == [f"GET {CERT}"]
 
 
-@pytest.mark.parametrize("origin", ["http://api.paypal.com", "https://api.paypal.com/", "api.paypal.com", "*", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://api.paypal.com", "https://api.paypal.com/", "api.paypal.com", "*", ""]
+)
 def test_an_unsafe_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(ValueError, match="origin"):
         Certificates(fast_client(), Trust(roots=()), [origin])

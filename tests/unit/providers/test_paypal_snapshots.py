@@ -1,4 +1,6 @@
-"""A PayPal subscription is read into our words by one function, whether a GET or an event told it."""
+"""A PayPal subscription is read into our words by one function, whether a GET or an event told
+it.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +21,12 @@ def usd(value: str) -> dict[str, str]:
 
 
 def cycle(tenure: str, completed: int, remaining: int = 0) -> dict[str, Any]:
-    return {"tenure_type": tenure, "sequence": 1, "cycles_completed": completed, "cycles_remaining": remaining}
+    return {
+        "tenure_type": tenure,
+        "sequence": 1,
+        "cycles_completed": completed,
+        "cycles_remaining": remaining,
+    }
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,15 @@ def test_a_status_alone(status: str, state: State) -> None:
         ({"failed_payments_count": 1}, State.PAST_DUE),
         ({"outstanding_balance": usd("0.01")}, State.PAST_DUE),
         ({"outstanding_balance": usd("0.0"), "failed_payments_count": 0}, State.ACTIVE),
-        ({"last_failed_payment": {"time": "2026-12-01T10:00:00Z", "reason_code": "PAYMENT_DENIED"}}, State.PAST_DUE),
+        (
+            {
+                "last_failed_payment": {
+                    "time": "2026-12-01T10:00:00Z",
+                    "reason_code": "PAYMENT_DENIED",
+                }
+            },
+            State.PAST_DUE,
+        ),
         (
             {
                 "last_failed_payment": {"time": "2026-12-01T10:00:00Z"},
@@ -65,12 +80,16 @@ def test_what_active_means_depends_on_the_money(billing: dict[str, Any], state: 
     assert snapshot(subscription(**billing)).state is state
 
 
-@pytest.mark.parametrize("reason", ["PAYEE_ACCOUNT_RESTRICTED", "PAYEE_ACCOUNT_LOCKED", "INTERNAL_SERVER_ERROR"])
+@pytest.mark.parametrize(
+    "reason", ["PAYEE_ACCOUNT_RESTRICTED", "PAYEE_ACCOUNT_LOCKED", "INTERNAL_SERVER_ERROR"]
+)
 def test_a_failure_that_is_not_the_customers_does_not_make_it_past_due(reason: str) -> None:
     failure = {"time": "2026-12-01T10:00:00Z", "reason_code": reason}
 
     told = snapshot(
-        subscription(last_failed_payment=failure, failed_payments_count=1, outstanding_balance=usd("49.00"))
+        subscription(
+            last_failed_payment=failure, failed_payments_count=1, outstanding_balance=usd("49.00")
+        )
     )
 
     assert told.state is State.ACTIVE
@@ -78,7 +97,12 @@ def test_a_failure_that_is_not_the_customers_does_not_make_it_past_due(reason: s
 
 
 @pytest.mark.parametrize(
-    "billing", [{"failed_payments_count": 2}, {"outstanding_balance": usd("98.00")}, {"failed_payments_count": "2"}]
+    "billing",
+    [
+        {"failed_payments_count": 2},
+        {"outstanding_balance": usd("98.00")},
+        {"failed_payments_count": "2"},
+    ],
 )
 def test_suspended_with_money_missing_is_nonpayment(billing: dict[str, Any]) -> None:
     assert snapshot(subscription("SUSPENDED", **billing)).state is State.SUSPENDED_NONPAYMENT
@@ -89,9 +113,13 @@ PAYMENT = {"amount": usd("49.0"), "time": PAID_AT}
 
 
 def plan(unit: str = "MONTH", count: int = 1, *, trial: str | None = None) -> dict[str, Any]:
-    cycles = [{"tenure_type": "REGULAR", "frequency": {"interval_unit": unit, "interval_count": count}}]
+    cycles = [
+        {"tenure_type": "REGULAR", "frequency": {"interval_unit": unit, "interval_count": count}}
+    ]
     if trial is not None:
-        cycles.append({"tenure_type": "TRIAL", "frequency": {"interval_unit": trial, "interval_count": 1}})
+        cycles.append(
+            {"tenure_type": "TRIAL", "frequency": {"interval_unit": trial, "interval_count": 1}}
+        )
     return {"id": "P-1", "billing_cycles": cycles}
 
 
@@ -111,7 +139,8 @@ FORGIVEN: dict[str, Any] = {
 }
 RETRIED = FORGIVEN | {
     "failed_payments_count": 0,
-    "last_failed_payment": FORGIVEN["last_failed_payment"] | {"next_payment_retry_time": "2026-12-06T10:00:00Z"},
+    "last_failed_payment": FORGIVEN["last_failed_payment"]
+    | {"next_payment_retry_time": "2026-12-06T10:00:00Z"},
 }
 GIVEN_UP = FORGIVEN | {"failed_payments_count": 0}
 AGAIN = {"status_update_time": "2026-12-02T10:00:00Z"}
@@ -143,7 +172,9 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
         (subscription("CANCELLED", last_payment=PAYMENT), None),  # without its plan nobody knows
     ],
 )  # fmt: skip
-def test_it_is_paid_for_an_interval_from_the_last_payment(told: dict[str, Any], until: str | None) -> None:
+def test_it_is_paid_for_an_interval_from_the_last_payment(
+    told: dict[str, Any], until: str | None
+) -> None:
     expected = None if until is None else datetime.fromisoformat(until).replace(tzinfo=UTC)
 
     assert snapshot(told).paid_until == expected
@@ -174,7 +205,9 @@ def test_it_is_paid_for_an_interval_from_the_last_payment(told: dict[str, Any], 
         ({"id": "I-1", "status": "CANCELLED"}, None),
     ],
 )  # fmt: skip
-def test_it_owes_while_money_of_the_customers_is_missing(told: dict[str, Any], owes: bool | None) -> None:
+def test_it_owes_while_money_of_the_customers_is_missing(
+    told: dict[str, Any], owes: bool | None
+) -> None:
     assert snapshot(told).owes is owes
 
 
@@ -190,7 +223,8 @@ def test_what_is_told_of_the_next_charge_is_not_reckoned_and_says_when_the_perio
 def test_as_of_is_the_newest_of_the_providers_times() -> None:
     told = snapshot(
         subscription(
-            last_payment={"time": "2026-11-03T10:00:00Z"}, last_failed_payment={"time": "2026-11-02T10:00:00+02:00"}
+            last_payment={"time": "2026-11-03T10:00:00Z"},
+            last_failed_payment={"time": "2026-11-02T10:00:00+02:00"},
         )
         | {
             "status_update_time": "2026-11-01T10:00:00Z",
@@ -211,7 +245,9 @@ def test_the_creation_counts_only_where_there_is_no_other_time() -> None:
 
 
 def test_paid_until_owed_and_whose_it_is() -> None:
-    told = snapshot(subscription(next_billing_time="2026-12-01T10:00:00Z", outstanding_balance=usd("98.00")))
+    told = snapshot(
+        subscription(next_billing_time="2026-12-01T10:00:00Z", outstanding_balance=usd("98.00"))
+    )
 
     assert told.access_until == datetime(2026, 12, 1, 10, tzinfo=UTC)
     assert told.outstanding == Money(98_000_000, "USD")
@@ -220,10 +256,18 @@ def test_paid_until_owed_and_whose_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("state", "expected"),
-    [("Active", State.ACTIVE), ("Suspended", State.SUSPENDED_NONPAYMENT), ("Cancelled", State.CANCELED)],
+    [
+        ("Active", State.ACTIVE),
+        ("Suspended", State.SUSPENDED_NONPAYMENT),
+        ("Cancelled", State.CANCELED),
+    ],
 )
 def test_an_agreement_of_the_first_api_is_understood(state: str, expected: State) -> None:
-    owed = {"currency": "USD", "value": "10.00"} if state == "Suspended" else {"currency": "USD", "value": "0.00"}
+    owed = (
+        {"currency": "USD", "value": "10.00"}
+        if state == "Suspended"
+        else {"currency": "USD", "value": "0.00"}
+    )
     agreement = {"id": "I-1", "state": state, "agreement_details": {"outstanding_balance": owed}}
 
     assert snapshot(agreement).state is expected
@@ -234,8 +278,14 @@ def test_an_agreement_of_the_first_api_is_understood(state: str, expected: State
     [
         {},
         {"status": None, "billing_info": []},
-        {"status": 7, "billing_info": {"outstanding_balance": "1", "cycle_executions": {}, "last_payment": 3}},
-        {"status": "ACTIVE", "billing_info": {"outstanding_balance": usd("1e9"), "failed_payments_count": -1}},
+        {
+            "status": 7,
+            "billing_info": {"outstanding_balance": "1", "cycle_executions": {}, "last_payment": 3},
+        },
+        {
+            "status": "ACTIVE",
+            "billing_info": {"outstanding_balance": usd("1e9"), "failed_payments_count": -1},
+        },
         {"status": "ACTIVE", "custom_id": "a\x00b", "update_time": "0001-01-01T00:00:00+23:59"},
     ],
 )

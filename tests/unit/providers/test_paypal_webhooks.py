@@ -1,4 +1,6 @@
-"""Every delivery becomes a billing event; what cannot be understood is said in `problem`, never raised."""
+"""Every delivery becomes a billing event; what cannot be understood is said in `problem`, never
+raised.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -13,8 +15,18 @@ from domain.billing.subscription import State
 from providers.paypal.webhooks import parse
 
 HEADERS = {"paypal-transmission-id": "t-1"}
-SUBSCRIPTION = {"id": "I-1", "status": "ACTIVE", "custom_id": "org_1", "update_time": "2026-11-01T10:04:02Z"}
-SALE = {"id": "44P", "state": "completed", "billing_agreement_id": "I-1", "amount": {"total": "49", "currency": "USD"}}
+SUBSCRIPTION = {
+    "id": "I-1",
+    "status": "ACTIVE",
+    "custom_id": "org_1",
+    "update_time": "2026-11-01T10:04:02Z",
+}
+SALE = {
+    "id": "44P",
+    "state": "completed",
+    "billing_agreement_id": "I-1",
+    "amount": {"total": "49", "currency": "USD"},
+}
 
 
 def event(event_type: str, resource: Any, /, **change: Any) -> bytes:
@@ -42,10 +54,17 @@ def event(event_type: str, resource: Any, /, **change: Any) -> bytes:
         ("SOMETHING.NEW", EventKind.CHANGED),
     ],
 )
-def test_a_subscription_event_says_where_to_look_and_what_it_saw(name: str, kind: EventKind) -> None:
+def test_a_subscription_event_says_where_to_look_and_what_it_saw(
+    name: str, kind: EventKind
+) -> None:
     told = parse(event(f"BILLING.SUBSCRIPTION.{name}", SUBSCRIPTION), HEADERS)
 
-    assert (told.kind, told.subscription_id, told.custom_id, told.problem) == (kind, "I-1", "org_1", None)
+    assert (told.kind, told.subscription_id, told.custom_id, told.problem) == (
+        kind,
+        "I-1",
+        "org_1",
+        None,
+    )
     assert (told.event_id, told.transmission_id) == ("WH-1", "t-1")
     assert told.snapshot is not None
     assert told.snapshot.state is State.ACTIVE
@@ -65,7 +84,9 @@ def test_a_subscription_event_says_where_to_look_and_what_it_saw(name: str, kind
         ("PAYMENT.CAPTURE.REFUNDED", EventKind.REFUNDED, MoneyObject.REFUND),
     ],
 )
-def test_a_money_event_names_the_object_to_ask_for(event_type: str, kind: EventKind, money: MoneyObject) -> None:
+def test_a_money_event_names_the_object_to_ask_for(
+    event_type: str, kind: EventKind, money: MoneyObject
+) -> None:
     told = parse(event(event_type, SALE), HEADERS)
 
     assert told.kind is kind
@@ -84,7 +105,10 @@ def test_a_money_event_names_the_object_to_ask_for(event_type: str, kind: EventK
     ],
 )
 def test_a_dispute_names_itself(name: str, kind: EventKind) -> None:
-    resource = {"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "44P", "custom": "org_1"}]}
+    resource = {
+        "dispute_id": "PP-D-1",
+        "disputed_transactions": [{"seller_transaction_id": "44P", "custom": "org_1"}],
+    }
 
     told = parse(event(f"CUSTOMER.DISPUTE.{name}", resource), HEADERS)
 
@@ -92,7 +116,9 @@ def test_a_dispute_names_itself(name: str, kind: EventKind) -> None:
     assert told.custom_id == "org_1"
 
 
-@pytest.mark.parametrize("event_type", ["CATALOG.PRODUCT.CREATED", "BILLING.PLAN.UPDATED", "PAYMENT.SALE.NEW", "X"])
+@pytest.mark.parametrize(
+    "event_type", ["CATALOG.PRODUCT.CREATED", "BILLING.PLAN.UPDATED", "PAYMENT.SALE.NEW", "X"]
+)
 def test_an_event_that_does_not_concern_us_is_ignored_without_a_problem(event_type: str) -> None:
     told = parse(event(event_type, {}), HEADERS)
 
@@ -102,7 +128,9 @@ def test_an_event_that_does_not_concern_us_is_ignored_without_a_problem(event_ty
 def test_month_19_is_no_time_and_everything_else_is_read() -> None:
     told = parse(
         event(
-            "BILLING.SUBSCRIPTION.SUSPENDED", SUBSCRIPTION | {"status": "SUSPENDED"}, create_time="2018-19-12T22:20:32Z"
+            "BILLING.SUBSCRIPTION.SUSPENDED",
+            SUBSCRIPTION | {"status": "SUSPENDED"},
+            create_time="2018-19-12T22:20:32Z",
         ),
         HEADERS,
     )
@@ -117,7 +145,9 @@ def test_month_19_is_no_time_and_everything_else_is_read() -> None:
 def test_an_agreement_of_the_first_api_is_a_subscription() -> None:
     agreement = {"id": "I-1", "state": "Suspended", "description": "plan"}
 
-    told = parse(event("BILLING.SUBSCRIPTION.SUSPENDED", agreement, resource_type="Agreement"), HEADERS)
+    told = parse(
+        event("BILLING.SUBSCRIPTION.SUSPENDED", agreement, resource_type="Agreement"), HEADERS
+    )
 
     assert told.subscription_id == "I-1"
     assert told.snapshot is not None
@@ -147,10 +177,15 @@ def test_a_missing_field_is_a_problem(change: dict[str, Any], resource: Any, pro
 
 
 def test_a_money_event_without_its_object_is_a_problem() -> None:
-    assert parse(event("PAYMENT.SALE.COMPLETED", {}), HEADERS).problem == "missing or unreadable: money_id"
+    assert (
+        parse(event("PAYMENT.SALE.COMPLETED", {}), HEADERS).problem
+        == "missing or unreadable: money_id"
+    )
 
 
-@pytest.mark.parametrize("raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
+)
 def test_what_is_not_json_is_a_problem(raw: bytes) -> None:
     told = parse(raw, HEADERS)
 
@@ -177,16 +212,30 @@ _json = st.recursive(
     max_leaves=8,
 )
 _fields = st.sampled_from(
-    ["id", "status", "state", "billing_info", "amount", "create_time", "update_time", "custom_id", "dispute_id"]
+    [
+        "id",
+        "status",
+        "state",
+        "billing_info",
+        "amount",
+        "create_time",
+        "update_time",
+        "custom_id",
+        "dispute_id",
+    ]
 )
 
 
 @given(
-    event_type=st.sampled_from(["BILLING.SUBSCRIPTION.SUSPENDED", "PAYMENT.SALE.REFUNDED", "CUSTOMER.DISPUTE.CREATED"]),
+    event_type=st.sampled_from(
+        ["BILLING.SUBSCRIPTION.SUSPENDED", "PAYMENT.SALE.REFUNDED", "CUSTOMER.DISPUTE.CREATED"]
+    ),
     resource=st.dictionaries(_fields, _json) | _json,
     change=st.dictionaries(st.sampled_from(["id", "create_time", "event_type"]), _json),
 )
-def test_nothing_in_an_event_makes_reading_it_raise(event_type: str, resource: Any, change: dict[str, Any]) -> None:
+def test_nothing_in_an_event_makes_reading_it_raise(
+    event_type: str, resource: Any, change: dict[str, Any]
+) -> None:
     told = parse(event(event_type, resource, **change), HEADERS)
 
     assert told.event_id

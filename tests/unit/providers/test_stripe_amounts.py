@@ -1,4 +1,6 @@
-"""Stripe's amounts are in a currency's smallest unit, which is a hundredth of most and not of all."""
+"""Stripe's amounts are in a currency's smallest unit, which is a hundredth of most and not of
+all.
+"""
 
 import pytest
 
@@ -62,7 +64,8 @@ def test_an_amount_is_asked_for_by_its_currency(amount: str, currency: str, aske
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD"), ("5.5", "ISK"), ("5.01", "UGX")]
+    ("amount", "currency"),
+    [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD"), ("5.5", "ISK"), ("5.01", "UGX")],
 )
 def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, currency: str) -> None:
     with pytest.raises(BadAmount):
@@ -80,9 +83,17 @@ def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, cur
         ("something new", 0, PaymentStatus.UNKNOWN),
     ],
 )
-def test_a_payment_says_whether_its_payer_has_it_back(status: str, back: int, told: PaymentStatus) -> None:
+def test_a_payment_says_whether_its_payer_has_it_back(
+    status: str, back: int, told: PaymentStatus
+) -> None:
     charge = {"id": "ch_1", "amount_refunded": back, "currency": "usd"}
-    intent = {"id": "pi_1", "status": status, "amount": 2500, "amount_received": 2500, "currency": "usd"}
+    intent = {
+        "id": "pi_1",
+        "status": status,
+        "amount": 2500,
+        "amount_received": 2500,
+        "currency": "usd",
+    }
 
     payment = payments.of_intent({**intent, "latest_charge": charge})
 
@@ -107,7 +118,13 @@ def test_a_dispute_takes_its_amount_while_it_is_not_won(
     status: str, open_: bool, lost: bool, withdrawn: bool | None
 ) -> None:
     told = payments.dispute(
-        {"id": "dp_1", "status": status, "amount": 2500, "currency": "usd", "payment_intent": "pi_1"}
+        {
+            "id": "dp_1",
+            "status": status,
+            "amount": 2500,
+            "currency": "usd",
+            "payment_intent": "pi_1",
+        }
     )
 
     assert (told.open, told.lost, told.withdrawn) == (open_, lost, withdrawn)

@@ -1,4 +1,6 @@
-"""What Stripe answers becomes one of our errors, over the real SDK and a real socket; and what it is asked with."""
+"""What Stripe answers becomes one of our errors, over the real SDK and a real socket; and what it
+is asked with.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,8 +59,16 @@ async def top_up(stripe: Stripe) -> str:
         (refusal(403, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
         (refusal(404, "invalid_request_error", "resource_missing"), NotFound, "resource_missing"),
         (refusal(404, "invalid_request_error"), ProviderRefused, "invalid_request_error"),
-        (refusal(409, "idempotency_error", "idempotency_key_in_use"), ProviderUnavailable, "idempotency_key_in_use"),
-        (refusal(429, "invalid_request_error", "lock_timeout"), ProviderUnavailable, "lock_timeout"),
+        (
+            refusal(409, "idempotency_error", "idempotency_key_in_use"),
+            ProviderUnavailable,
+            "idempotency_key_in_use",
+        ),
+        (
+            refusal(429, "invalid_request_error", "lock_timeout"),
+            ProviderUnavailable,
+            "lock_timeout",
+        ),
         (refusal(429, "invalid_request_error", "rate_limit"), ProviderUnavailable, "rate_limit"),
         (refusal(500, "api_error"), ProviderUnavailable, "api_error"),
         (Told(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
@@ -94,7 +104,10 @@ async def test_nobody_at_the_address_is_unavailable() -> None:
     ("said", "seconds"), [({"retry_after": "7"}, 7.0), ({}, None), ({"retry_after": "soon"}, None)]
 )
 async def test_how_long_to_wait_is_passed_on(said: dict[str, str], seconds: float | None) -> None:
-    async with answering(refusal(429, "invalid_request_error", "rate_limit", **said)) as (stripe, _):
+    async with answering(refusal(429, "invalid_request_error", "rate_limit", **said)) as (
+        stripe,
+        _,
+    ):
         with pytest.raises(ProviderUnavailable) as failure:
             await top_up(stripe)
 
@@ -107,7 +120,10 @@ async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us()
 
     [asked] = server.asked
     assert asked.headers["authorization"] == f"Bearer {KEY}"
-    assert (asked.headers["stripe-version"], asked.headers["idempotency-key"]) == (API_VERSION, "k-1")
+    assert (asked.headers["stripe-version"], asked.headers["idempotency-key"]) == (
+        API_VERSION,
+        "k-1",
+    )
     assert "telemetry_id" not in asked.headers["x-stripe-client-user-agent"]
     assert "x-stripe-client-telemetry" not in asked.headers
 
@@ -115,7 +131,8 @@ async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us()
 async def test_a_snapshot_is_as_of_no_time_that_had_not_come_when_it_was_asked_for() -> None:
     started, ended = int(AT.timestamp()) - 60, int(AT.timestamp()) + 3600
     answer = told(
-        {"id": "sub_1", "status": "canceled", "created": started, "ended_at": ended}, date=format_datetime(AT)
+        {"id": "sub_1", "status": "canceled", "created": started, "ended_at": ended},
+        date=format_datetime(AT),
     )
     async with answering(answer) as (stripe, _):
         now = await stripe.get_subscription("sub_1")

@@ -15,14 +15,18 @@ OLD, NEW = "whsec_old", "whsec_new"
 SECOND = timedelta(seconds=1)
 
 
-def signed(told: object = None, *, secret: str = NEW, at: datetime = NOW) -> tuple[bytes, dict[str, str]]:
+def signed(
+    told: object = None, *, secret: str = NEW, at: datetime = NOW
+) -> tuple[bytes, dict[str, str]]:
     raw = json.dumps({"livemode": False} if told is None else told).encode()
     moment = int(at.timestamp())
     mac = hmac.new(secret.encode(), f"{moment}.".encode() + raw, hashlib.sha256).hexdigest()
     return raw, {"stripe-signature": f"t={moment},v1={mac}"}
 
 
-def verify(raw: bytes, headers: dict[str, str], *, live: bool = False, account: str | None = None) -> None:
+def verify(
+    raw: bytes, headers: dict[str, str], *, live: bool = False, account: str | None = None
+) -> None:
     Signatures([NEW, OLD], live=live, account=account).verify(raw, headers, now=NOW)
 
 
@@ -54,7 +58,9 @@ def test_another_secret_or_another_body_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("told", "live"), [(False, True), (True, False)])
-def test_a_test_event_at_a_live_endpoint_is_refused_and_the_other_way_round(*, told: bool, live: bool) -> None:
+def test_a_test_event_at_a_live_endpoint_is_refused_and_the_other_way_round(
+    *, told: bool, live: bool
+) -> None:
     with pytest.raises(InvalidSignature, match="event at a"):
         verify(*signed({"livemode": told}), live=live)
 

@@ -1,4 +1,6 @@
-"""A Stripe subscription in our words: its state, until when it is paid, and whether it will bill another period."""
+"""A Stripe subscription in our words: its state, until when it is paid, and whether it will bill
+another period.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +14,13 @@ from providers.stripe.snapshots import of_checkout, snapshot
 START, END = 1_787_400_000, 1_790_000_000
 PAID = {"id": "in_1", "status": "paid", "amount_paid": 4900}
 FREE = {"id": "in_0", "status": "paid", "amount_paid": 0}
-OWED = {"id": "in_2", "status": "open", "amount_remaining": 4900, "currency": "usd", "attempt_count": 2}
+OWED = {
+    "id": "in_2",
+    "status": "open",
+    "amount_remaining": 4900,
+    "currency": "usd",
+    "attempt_count": 2,
+}
 
 
 def subscription(**changed: Any) -> dict[str, Any]:
@@ -21,7 +29,13 @@ def subscription(**changed: Any) -> dict[str, Any]:
 
 
 def paused_by(reason: str | None) -> dict[str, Any]:
-    return {"paused": {"type": "subscription", "subscription": {"type": reason}, "transitioned_at": START}}
+    return {
+        "paused": {
+            "type": "subscription",
+            "subscription": {"type": reason},
+            "transitioned_at": START,
+        }
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,7 +75,12 @@ def test_every_status_has_its_state_and_a_new_one_is_unknown(status: Any, state:
     ],
 )
 def test_a_pause_means_what_its_reason_says(reason: str | None, state: State) -> None:
-    assert snapshot(subscription(status="paused", status_details=paused_by(reason)), told_at=None).state is state
+    assert (
+        snapshot(
+            subscription(status="paused", status_details=paused_by(reason)), told_at=None
+        ).state
+        is state
+    )
 
 
 def test_a_reason_of_an_earlier_pause_means_nothing_any_more() -> None:
@@ -115,7 +134,10 @@ def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
         ({"latest_invoice": PAID | {"status": "void"}}, False),
         ({"latest_invoice": OWED | {"status": "uncollectible"}}, False),
         ({"latest_invoice": FREE}, None),  # a trial that was given, or a credit: nothing was paid
-        ({"latest_invoice": FREE | {"attempt_count": 2, "total": 4900}}, False),  # credit notes took off all of it
+        (
+            {"latest_invoice": FREE | {"attempt_count": 2, "total": 4900}},
+            False,
+        ),  # credit notes took off all of it
         ({"latest_invoice": FREE | {"attempt_count": 0, "total": 4900}}, None),
         ({"latest_invoice": FREE | {"attempt_count": 1, "total": 0}}, None),
         ({"latest_invoice": OWED}, None),
@@ -132,7 +154,9 @@ def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
         ({"status": "incomplete", "latest_invoice": OWED}, None),
     ],
 )
-def test_it_owes_until_its_newest_invoice_is_settled(changed: dict[str, Any], owes: bool | None) -> None:
+def test_it_owes_until_its_newest_invoice_is_settled(
+    changed: dict[str, Any], owes: bool | None
+) -> None:
     assert snapshot(subscription(**changed)).owes is owes
 
 
@@ -155,12 +179,18 @@ def unpaid(period_end: int, created: int = START + 1, id_: str = "in_7") -> dict
         ({"status": "trialing", "latest_invoice": FREE}, [unpaid(START)], True),
         ({"status": "canceled"}, [unpaid(START)], True),
         ({"status": "canceled", "latest_invoice": OWED}, [], None),
-        ({"status": "paused", "status_details": paused_by("pause_requested")}, [unpaid(START)], True),
+        (
+            {"status": "paused", "status_details": paused_by("pause_requested")},
+            [unpaid(START)],
+            True,
+        ),
         ({"status": "past_due"}, [], True),
         ({"status": "incomplete", "latest_invoice": OWED}, None, None),
     ],
 )
-def test_it_owes_while_any_invoice_that_failed_is_open(changed: dict[str, Any], failed: Any, owes: bool | None) -> None:
+def test_it_owes_while_any_invoice_that_failed_is_open(
+    changed: dict[str, Any], failed: Any, owes: bool | None
+) -> None:
     told = snapshot(subscription(**changed), failed=failed)
 
     assert told.owes is owes
@@ -173,8 +203,12 @@ def test_the_debt_begins_with_the_oldest_invoice_or_when_stripe_took_it_for_sett
     def failed_at(told: dict[str, Any], *failed: dict[str, Any]) -> datetime | None:
         return snapshot(told, asked_at=ASKED, failed=failed).failed_at
 
-    assert failed_at(subscription(status="past_due", latest_invoice=new), old, new) == moment(START - 9)
-    assert failed_at(subscription(status="canceled", latest_invoice=new), old, new) == moment(START - 9)
+    assert failed_at(subscription(status="past_due", latest_invoice=new), old, new) == moment(
+        START - 9
+    )
+    assert failed_at(subscription(status="canceled", latest_invoice=new), old, new) == moment(
+        START - 9
+    )
     assert failed_at(subscription(), old) == ASKED
 
 
@@ -185,14 +219,19 @@ def test_an_older_unpaid_invoice_takes_nothing_from_a_later_period_that_is_paid(
 
 def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
     asked_at = datetime.fromtimestamp(END, UTC)
-    paid = PAID | {"created": START + 1, "status_transitions": {"finalized_at": START + 2, "paid_at": START + 3}}
+    paid = PAID | {
+        "created": START + 1,
+        "status_transitions": {"finalized_at": START + 2, "paid_at": START + 3},
+    }
 
     assert snapshot(subscription(), asked_at=asked_at).as_of == moment(START)
     assert snapshot(subscription(latest_invoice=paid), asked_at=asked_at).as_of == moment(START + 3)
     assert snapshot(subscription(latest_invoice=paid)).paid_at == moment(START + 3)
     assert snapshot(subscription(ended_at=START + 9), asked_at=asked_at).as_of == moment(START + 9)
     assert snapshot(subscription(created=END + 9999), asked_at=asked_at).as_of == moment(START)
-    assert snapshot(subscription(latest_invoice=paid), told_at=asked_at).as_of == asked_at  # an event says its time
+    assert (
+        snapshot(subscription(latest_invoice=paid), told_at=asked_at).as_of == asked_at
+    )  # an event says its time
 
 
 @pytest.mark.parametrize(
@@ -207,7 +246,9 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
 def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
     status: str, outstanding: Money | None, failed: int
 ) -> None:
-    told = snapshot(subscription(status="past_due", latest_invoice=OWED | {"status": status}), told_at=None)
+    told = snapshot(
+        subscription(status="past_due", latest_invoice=OWED | {"status": status}), told_at=None
+    )
 
     assert (told.outstanding, told.failed_payments) == (outstanding, failed)
 
@@ -228,7 +269,10 @@ def test_it_cancels_if_it_ends_with_the_period(told: dict[str, Any], cancels: bo
 
 
 def test_the_reason_of_a_cancellation_is_told() -> None:
-    told = {"status": "canceled", "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"}}
+    told = {
+        "status": "canceled",
+        "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"},
+    }
 
     assert snapshot(told, told_at=None).note == "mig:1"
 
@@ -244,14 +288,21 @@ def test_the_reason_of_a_cancellation_is_told() -> None:
     ],
 )
 def test_a_checkout_without_its_subscription_bills_nobody(status: str | None, state: State) -> None:
-    told = of_checkout({"id": "cs_1", "status": status, "client_reference_id": "acme"}, told_at=None)
+    told = of_checkout(
+        {"id": "cs_1", "status": status, "client_reference_id": "acme"}, told_at=None
+    )
 
     assert (told.state, told.custom_id, told.subscription_id) == (state, "acme", None)
 
 
 def test_a_checkout_with_its_subscription_is_that() -> None:
     told = of_checkout(
-        {"id": "cs_1", "status": "complete", "client_reference_id": "acme", "subscription": subscription()},
+        {
+            "id": "cs_1",
+            "status": "complete",
+            "client_reference_id": "acme",
+            "subscription": subscription(),
+        },
         told_at=None,
     )
 
@@ -265,7 +316,10 @@ def test_a_checkout_with_its_subscription_is_that() -> None:
         {"status": [], "items": [], "latest_invoice": 7},
         {"items": {"data": {}}, "status_details": "x", "metadata": []},
         {"items": {"data": [7, None, {"current_period_end": "soon"}]}, "cancel_at": 10**20},
-        {"status": "past_due", "latest_invoice": {"status": "open", "amount_remaining": "1", "attempt_count": -3}},
+        {
+            "status": "past_due",
+            "latest_invoice": {"status": "open", "amount_remaining": "1", "attempt_count": -3},
+        },
     ],
 )
 def test_nonsense_is_read_without_an_exception(nonsense: dict[str, Any]) -> None:

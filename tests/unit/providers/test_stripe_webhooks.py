@@ -1,4 +1,6 @@
-"""Stripe's events in our words: what each type means, whose it is, and that nothing in one makes reading it fail."""
+"""Stripe's events in our words: what each type means, whose it is, and that nothing in one makes
+reading it fail.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -14,8 +16,15 @@ from providers.stripe import API_VERSION
 from providers.stripe.webhooks import parse
 
 AT = 1_790_000_000
-PARENT = {"subscription_details": {"subscription": "sub_1", "metadata": {"organization_id": "acme"}}}
-SUBSCRIPTION = {"id": "sub_1", "object": "subscription", "status": "past_due", "metadata": {"organization_id": "acme"}}
+PARENT = {
+    "subscription_details": {"subscription": "sub_1", "metadata": {"organization_id": "acme"}}
+}
+SUBSCRIPTION = {
+    "id": "sub_1",
+    "object": "subscription",
+    "status": "past_due",
+    "metadata": {"organization_id": "acme"},
+}
 INVOICE = {"id": "in_1", "object": "invoice", "amount_paid": 4900, "parent": PARENT}
 REFUND = {"id": "re_1", "object": "refund", "payment_intent": "pi_1", "charge": "ch_1"}
 DISPUTE = {"id": "dp_1", "object": "dispute", "payment_intent": "pi_1", "charge": "ch_1"}
@@ -23,7 +32,13 @@ TOP_UP = {"id": "cs_1", "mode": "payment", "payment_status": "paid", "payment_in
 
 
 def event(event_type: Any, subject: Any, **changed: Any) -> bytes:
-    body = {"id": "evt_1", "object": "event", "api_version": API_VERSION, "created": AT, "type": event_type}
+    body = {
+        "id": "evt_1",
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": AT,
+        "type": event_type,
+    }
     return json.dumps({**body, "livemode": False, "data": {"object": subject}, **changed}).encode()
 
 
@@ -48,7 +63,12 @@ def money(kind: MoneyObject, id_: str) -> MoneyReference:
         ("invoice.payment_failed", INVOICE, EventKind.PAYMENT_FAILED, None),
         ("invoice.payment_action_required", INVOICE, EventKind.PAYMENT_ACTION_REQUIRED, None),
         ("invoice.marked_uncollectible", INVOICE, EventKind.SUSPENDED, None),
-        ("checkout.session.completed", TOP_UP, EventKind.PAYMENT_SUCCEEDED, money(MoneyObject.CAPTURE, "pi_1")),
+        (
+            "checkout.session.completed",
+            TOP_UP,
+            EventKind.PAYMENT_SUCCEEDED,
+            money(MoneyObject.CAPTURE, "pi_1"),
+        ),
         (
             "checkout.session.completed",
             TOP_UP | {"payment_status": "unpaid"},
@@ -70,10 +90,30 @@ def money(kind: MoneyObject, id_: str) -> MoneyReference:
         ("refund.created", REFUND, EventKind.REFUNDED, money(MoneyObject.REFUND, "re_1")),
         ("refund.failed", REFUND, EventKind.REFUNDED, money(MoneyObject.REFUND, "re_1")),
         ("charge.refunded", {"id": "ch_1", "amount_refunded": 1}, EventKind.IGNORED, None),
-        ("charge.dispute.created", DISPUTE, EventKind.DISPUTE_OPENED, money(MoneyObject.DISPUTE, "dp_1")),
-        ("charge.dispute.funds_withdrawn", DISPUTE, EventKind.REVERSED, money(MoneyObject.DISPUTE, "dp_1")),
-        ("charge.dispute.closed", DISPUTE, EventKind.DISPUTE_CLOSED, money(MoneyObject.DISPUTE, "dp_1")),
-        ("radar.early_fraud_warning.created", {"id": "issfr_1", "charge": "ch_1"}, EventKind.FRAUD_WARNING, None),
+        (
+            "charge.dispute.created",
+            DISPUTE,
+            EventKind.DISPUTE_OPENED,
+            money(MoneyObject.DISPUTE, "dp_1"),
+        ),
+        (
+            "charge.dispute.funds_withdrawn",
+            DISPUTE,
+            EventKind.REVERSED,
+            money(MoneyObject.DISPUTE, "dp_1"),
+        ),
+        (
+            "charge.dispute.closed",
+            DISPUTE,
+            EventKind.DISPUTE_CLOSED,
+            money(MoneyObject.DISPUTE, "dp_1"),
+        ),
+        (
+            "radar.early_fraud_warning.created",
+            {"id": "issfr_1", "charge": "ch_1"},
+            EventKind.FRAUD_WARNING,
+            None,
+        ),
         ("product.created", {"id": "prod_1"}, EventKind.IGNORED, None),
     ],
 )
@@ -97,11 +137,15 @@ def test_a_subscriptions_event_tells_its_state_and_a_failed_invoice_that_it_is_p
     )
     assert of_invoice.snapshot is not None
     assert (of_invoice.snapshot.state, of_invoice.snapshot.outstanding) == (State.PAST_DUE, None)
-    assert {(one.subscription_id, one.custom_id) for one in (of_subscription, of_invoice)} == {("sub_1", "acme")}
+    assert {(one.subscription_id, one.custom_id) for one in (of_subscription, of_invoice)} == {
+        ("sub_1", "acme")
+    }
 
 
 def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
-    told = parse(event("customer.subscription.updated", SUBSCRIPTION, api_version="2024-06-20"), API_VERSION)
+    told = parse(
+        event("customer.subscription.updated", SUBSCRIPTION, api_version="2024-06-20"), API_VERSION
+    )
 
     assert told.snapshot is not None
     assert (told.subscription_id, told.problem) == ("sub_1", None)
@@ -111,21 +155,35 @@ def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
 
 
 def test_a_checkout_stands_for_its_subscription() -> None:
-    subject = {"id": "cs_1", "mode": "subscription", "subscription": "sub_1", "client_reference_id": "acme"}
+    subject = {
+        "id": "cs_1",
+        "mode": "subscription",
+        "subscription": "sub_1",
+        "client_reference_id": "acme",
+    }
 
     told = parse(event("checkout.session.completed", subject), API_VERSION)
 
     assert (told.subscription_id, told.custom_id) == ("cs_1", "acme")
 
 
-@pytest.mark.parametrize(("subject", "payment_id"), [(REFUND, "pi_1"), ({"id": "re_1", "charge": "ch_1"}, "ch_1")])
-def test_a_refund_names_the_payment_that_it_takes_back(subject: dict[str, Any], payment_id: str) -> None:
+@pytest.mark.parametrize(
+    ("subject", "payment_id"), [(REFUND, "pi_1"), ({"id": "re_1", "charge": "ch_1"}, "ch_1")]
+)
+def test_a_refund_names_the_payment_that_it_takes_back(
+    subject: dict[str, Any], payment_id: str
+) -> None:
     assert parse(event("refund.created", subject), API_VERSION).payment_id == payment_id
 
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
-    [({"id": None}, "id"), ({"type": None}, "type"), ({"data": {}}, "subscription"), ({"data": 7}, "subscription")],
+    [
+        ({"id": None}, "id"),
+        ({"type": None}, "type"),
+        ({"data": {}}, "subscription"),
+        ({"data": 7}, "subscription"),
+    ],
 )
 def test_a_missing_field_is_a_problem(changed: dict[str, Any], problem: str) -> None:
     told = parse(event("customer.subscription.updated", SUBSCRIPTION, **changed), API_VERSION)
@@ -134,7 +192,9 @@ def test_a_missing_field_is_a_problem(changed: dict[str, Any], problem: str) -> 
     assert told.event_id
 
 
-@pytest.mark.parametrize("raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
+)
 def test_what_is_not_json_is_a_problem_and_names_itself(raw: bytes) -> None:
     told = parse(raw, API_VERSION)
 
@@ -174,9 +234,13 @@ _fields = st.sampled_from(
 @given(
     event_type=st.sampled_from(_TYPES),
     subject=st.dictionaries(_fields, _json) | _json,
-    changed=st.dictionaries(st.sampled_from(["id", "object", "created", "type", "related_object", "data"]), _json),
+    changed=st.dictionaries(
+        st.sampled_from(["id", "object", "created", "type", "related_object", "data"]), _json
+    ),
 )
-def test_nothing_in_an_event_makes_reading_it_raise(event_type: str, subject: Any, changed: dict[str, Any]) -> None:
+def test_nothing_in_an_event_makes_reading_it_raise(
+    event_type: str, subject: Any, changed: dict[str, Any]
+) -> None:
     told = parse(event(event_type, subject, **changed), API_VERSION)
 
     assert told.event_id

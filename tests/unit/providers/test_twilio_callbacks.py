@@ -1,4 +1,6 @@
-"""A status callback is believed only with the signature of the account's own token, whatever its form looks like."""
+"""A status callback is believed only with the signature of the account's own token, whatever its
+form looks like.
+"""
 
 import base64
 import hashlib
@@ -13,7 +15,13 @@ from providers.twilio.callbacks import Params
 
 TOKEN = "12345"
 URL = "https://example.test/twilio/status?attempt=a-1"
-FORM = [("AccountSid", "AC1"), ("MessageSid", "SM1"), ("MessageStatus", "delivered"), ("To", "+1555"), ("Empty", "")]
+FORM = [
+    ("AccountSid", "AC1"),
+    ("MessageSid", "SM1"),
+    ("MessageStatus", "delivered"),
+    ("To", "+1555"),
+    ("Empty", ""),
+]
 
 
 def signature(url: str = URL, form: list[tuple[str, str]] = FORM, token: str = TOKEN) -> str:
@@ -40,7 +48,9 @@ def test_the_vendors_own_example_is_verified() -> None:
         ("To", "+18005551212"),
     ]
 
-    assert verify_callback("https://mycompany.com/myapp.php?foo=1&bar=2", form, "0/KCTR6DLpKmkAf8muzZqo1nDgQ=", TOKEN)
+    assert verify_callback(
+        "https://mycompany.com/myapp.php?foo=1&bar=2", form, "0/KCTR6DLpKmkAf8muzZqo1nDgQ=", TOKEN
+    )
 
 
 def test_a_repeated_field_keeps_all_its_values() -> None:
@@ -51,7 +61,9 @@ def test_a_repeated_field_keeps_all_its_values() -> None:
 
 
 def test_a_port_makes_no_difference() -> None:
-    assert verify_callback("https://example.test:443/twilio/status?attempt=a-1", FORM, signature(), TOKEN)
+    assert verify_callback(
+        "https://example.test:443/twilio/status?attempt=a-1", FORM, signature(), TOKEN
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,9 @@ def test_a_port_makes_no_difference() -> None:
         ("", FORM, signature(), TOKEN),
     ],
 )
-def test_anything_else_is_refused_without_an_exception(url: str, params: Params, signed: str, token: str) -> None:
+def test_anything_else_is_refused_without_an_exception(
+    url: str, params: Params, signed: str, token: str
+) -> None:
     assert not verify_callback(url, params, signed, token)
 
 
@@ -93,15 +107,24 @@ def test_a_callback_is_read_with_the_attempt_from_our_own_url(params: Params) ->
 
 
 def test_the_older_names_and_an_error_are_read() -> None:
-    form = [("AccountSid", "AC1"), ("SmsSid", "SM1"), ("SmsStatus", "failed"), ("ErrorCode", "30002")]
+    form = [
+        ("AccountSid", "AC1"),
+        ("SmsSid", "SM1"),
+        ("SmsStatus", "failed"),
+        ("ErrorCode", "30002"),
+    ]
 
     told = parse_callback("https://example.test/", form)
 
-    assert told == StatusCallback(account_sid="AC1", message_sid="SM1", status=DeliveryStatus.FAILED, error_code=30002)
+    assert told == StatusCallback(
+        account_sid="AC1", message_sid="SM1", status=DeliveryStatus.FAILED, error_code=30002
+    )
 
 
 def test_a_status_unknown_to_us_is_none() -> None:
-    told = parse_callback(URL, [("AccountSid", "AC1"), ("MessageSid", "SM1"), ("MessageStatus", "enchanted")])
+    told = parse_callback(
+        URL, [("AccountSid", "AC1"), ("MessageSid", "SM1"), ("MessageStatus", "enchanted")]
+    )
 
     assert told is not None
     assert told.status is None

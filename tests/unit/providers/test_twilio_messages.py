@@ -1,4 +1,6 @@
-"""What became of a POST to Twilio: taken, refused, certainly not processed, or unknown; never sent twice."""
+"""What became of a POST to Twilio: taken, refused, certainly not processed, or unknown; never sent
+twice.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +26,16 @@ from domain.money import Money
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.http import fast_client
 from providers.twilio import Twilio
-from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Server, Told, closed_port, serving, told
+from tests.unit.providers.local import (
+    HANG_UP,
+    SILENCE,
+    Asked,
+    Server,
+    Told,
+    closed_port,
+    serving,
+    told,
+)
 
 PARENT = "AC" + "0" * 32
 SUB = "AC" + "1" * 32
@@ -32,7 +43,11 @@ ACCOUNT = f"/2010-04-01/Accounts/{SUB}.json"
 MESSAGES = f"/2010-04-01/Accounts/{SUB}/Messages.json"
 SENT_AT = datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC)
 MESSAGE = OutboundMessage(
-    account_sid=SUB, sender="+15005550006", to="+15550001", body="Grüße & more", status_callback="https://x/?attempt=1"
+    account_sid=SUB,
+    sender="+15005550006",
+    to="+15550001",
+    body="Grüße & more",
+    status_callback="https://x/?attempt=1",
 )
 
 
@@ -41,7 +56,15 @@ def error(code: int, status: int = 400, **headers: str) -> Told:
 
 
 def account(status: str) -> Told:
-    return told({"sid": SUB, "status": status, "auth_token": "tok", "owner_account_sid": PARENT, "friendly_name": "o"})
+    return told(
+        {
+            "sid": SUB,
+            "status": status,
+            "auth_token": "tok",
+            "owner_account_sid": PARENT,
+            "friendly_name": "o",
+        }
+    )
 
 
 def message(**change: Any) -> dict[str, Any]:
@@ -82,7 +105,9 @@ async def world() -> AsyncIterator[World]:
         yield World(server, twilio, answers)
 
 
-async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentials(world: World) -> None:
+async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentials(
+    world: World,
+) -> None:
     world.answers[f"POST {MESSAGES}"] = told(message(), 201)
 
     assert await world.twilio.send(MESSAGE) == Accepted(sid="SM1", status=DeliveryStatus.QUEUED)
@@ -99,15 +124,21 @@ async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentia
 async def test_a_messaging_service_is_named_as_such(world: World) -> None:
     world.answers[f"POST {MESSAGES}"] = told(message(status="accepted"), 201)
     service = "MG" + "1" * 32
-    by_service = OutboundMessage(account_sid=SUB, sender=service, to="+1", body="b", status_callback="https://x")
+    by_service = OutboundMessage(
+        account_sid=SUB, sender=service, to="+1", body="b", status_callback="https://x"
+    )
 
-    assert await world.twilio.send(by_service) == Accepted(sid="SM1", status=DeliveryStatus.ACCEPTED)
+    assert await world.twilio.send(by_service) == Accepted(
+        sid="SM1", status=DeliveryStatus.ACCEPTED
+    )
     assert parse_qs(world.server.asked[0].body.decode())["MessagingServiceSid"] == [service]
 
 
 async def test_an_alphanumeric_id_that_begins_like_a_service_is_a_sender(world: World) -> None:
     world.answers[f"POST {MESSAGES}"] = told(message(), 201)
-    by_name = OutboundMessage(account_sid=SUB, sender="MG Motors", to="+49", body="b", status_callback="https://x")
+    by_name = OutboundMessage(
+        account_sid=SUB, sender="MG Motors", to="+49", body="b", status_callback="https://x"
+    )
 
     await world.twilio.send(by_name)
 
@@ -135,7 +166,13 @@ async def test_a_refusal_keeps_its_code(world: World, code: int) -> None:
 
 
 async def test_a_refusal_in_the_form_of_rfc_9457_is_one_too(world: World) -> None:
-    problem = {"type": "https://x", "title": "Opted out", "status": 400, "code": 21610, "detail": "words"}
+    problem = {
+        "type": "https://x",
+        "title": "Opted out",
+        "status": 400,
+        "code": 21610,
+        "detail": "words",
+    }
     world.answers[f"POST {MESSAGES}"] = told(problem, 400)
 
     outcome = await world.twilio.send(MESSAGE)
@@ -155,7 +192,9 @@ async def test_429_was_not_processed_and_says_when_to_come_back(world: World) ->
 
 async def test_never_connected_was_not_processed() -> None:
     async with fast_client(connect=0.3) as client:
-        twilio = Twilio(client=client, account_sid=PARENT, auth_token="t", base_url=await closed_port())
+        twilio = Twilio(
+            client=client, account_sid=PARENT, auth_token="t", base_url=await closed_port()
+        )
 
         assert isinstance(await twilio.send(MESSAGE), NotProcessed)
 
@@ -204,7 +243,9 @@ async def test_a_status_is_set_and_read_back(world: World, want: AccountStatus) 
 
     done = await world.twilio.ensure_status(SUB, want)
 
-    assert done == Account(sid=SUB, status=want, auth_token="tok", friendly_name="o", owner_sid=PARENT)
+    assert done == Account(
+        sid=SUB, status=want, auth_token="tok", friendly_name="o", owner_sid=PARENT
+    )
     assert world.server.paths() == [f"POST {ACCOUNT}", f"GET {ACCOUNT}"]
     assert world.server.asked[0].body == f"Status={want.value}".encode()
 
@@ -219,7 +260,9 @@ async def test_a_status_that_does_not_read_back_is_not_done(world: World) -> Non
 async def test_a_closed_account_is_as_good_as_suspended(world: World) -> None:
     world.answers |= {f"POST {ACCOUNT}": error(21479), f"GET {ACCOUNT}": account("closed")}
 
-    assert (await world.twilio.ensure_status(SUB, AccountStatus.SUSPENDED)).status is AccountStatus.CLOSED
+    assert (
+        await world.twilio.ensure_status(SUB, AccountStatus.SUSPENDED)
+    ).status is AccountStatus.CLOSED
 
 
 @pytest.mark.parametrize(("code", "status"), [(21479, "closed"), (21478, "suspended")])
@@ -239,8 +282,12 @@ async def test_a_suspended_parent_passes(world: World) -> None:
         await world.twilio.ensure_status(SUB, AccountStatus.ACTIVE)
 
 
-@pytest.mark.parametrize(("answer", "kind"), [(error(20500, 500), ProviderUnavailable), (SILENCE, ProviderUnavailable)])
-async def test_an_outage_while_suspending_is_tried_again(world: World, answer: Told, kind: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(error(20500, 500), ProviderUnavailable), (SILENCE, ProviderUnavailable)]
+)
+async def test_an_outage_while_suspending_is_tried_again(
+    world: World, answer: Told, kind: type[Exception]
+) -> None:
     world.answers |= {f"POST {ACCOUNT}": answer, f"GET {ACCOUNT}": account("active")}
 
     with pytest.raises(kind):
@@ -277,8 +324,12 @@ def test_an_auth_token_stays_out_of_logs() -> None:
         ("-0.1", None, None),
     ],
 )
-async def test_the_price_is_what_was_charged(world: World, price: str | None, unit: str | None, expected: Any) -> None:
-    body = message(price=price, price_unit=unit, status="delivered", num_segments="2", error_code=30003)
+async def test_the_price_is_what_was_charged(
+    world: World, price: str | None, unit: str | None, expected: Any
+) -> None:
+    body = message(
+        price=price, price_unit=unit, status="delivered", num_segments="2", error_code=30003
+    )
     world.answers[f"GET /2010-04-01/Accounts/{SUB}/Messages/SM1.json"] = told(body)
 
     sent = await world.twilio.get_message(SUB, "SM1")
@@ -315,18 +366,36 @@ async def test_what_was_sent_since_is_listed_whatever_can_be_rewritten(
 @pytest.mark.parametrize(
     ("dates", "pages"),
     [
-        ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": "Mon, 23 Nov 2026 12:01:00 +0000"}, 2),
-        ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": "Mon, 23 Nov 2026 11:59:01 +0000"}, 1),
+        (
+            {
+                "date_created": "Mon, 23 Nov 2026 11:59:00 +0000",
+                "date_sent": "Mon, 23 Nov 2026 12:01:00 +0000",
+            },
+            2,
+        ),
+        (
+            {
+                "date_created": "Mon, 23 Nov 2026 11:59:00 +0000",
+                "date_sent": "Mon, 23 Nov 2026 11:59:01 +0000",
+            },
+            1,
+        ),
         ({"date_created": "Mon, 23 Nov 2026 11:59:00 +0000", "date_sent": None}, 1),
     ],
 )
 async def test_the_list_is_read_until_a_page_holds_only_what_was_sent_before(
     world: World, dates: dict[str, Any], pages: int
 ) -> None:
-    """It is sorted by the time of sending: behind one that waited long in the queue, newer ones may stand."""
+    """It is sorted by the time of sending: behind one that waited long in the queue, newer ones may
+    stand.
+    """
     following = f"{MESSAGES.removesuffix('.json')}/next.json"
-    world.answers[f"GET {MESSAGES}"] = told({"messages": [message(sid="SM1", **dates)], "next_page_uri": following})
-    world.answers[f"GET {following}"] = told({"messages": [message(sid="SM2")], "next_page_uri": None})
+    world.answers[f"GET {MESSAGES}"] = told(
+        {"messages": [message(sid="SM1", **dates)], "next_page_uri": following}
+    )
+    world.answers[f"GET {following}"] = told(
+        {"messages": [message(sid="SM2")], "next_page_uri": None}
+    )
 
     listed = await world.twilio.sent_since(SUB, SENT_AT)
     cut = await world.twilio.sent_since(SUB, SENT_AT, most_pages=1)

@@ -1,4 +1,6 @@
-"""No whole phone number leaves in a failure or in a log, however it is written and however deep it stands."""
+"""No whole phone number leaves in a failure or in a log, however it is written and however deep it
+stands.
+"""
 
 import json
 from urllib.parse import quote
@@ -112,7 +114,9 @@ def _of_an_activity(form: str) -> BaseException:
 def test_no_failure_that_temporal_keeps_holds_a_number(form: str, made: type) -> None:
     failure = Failure()
 
-    DATA_CONVERTER.failure_converter.to_failure(made(form), DATA_CONVERTER.payload_converter, failure)
+    DATA_CONVERTER.failure_converter.to_failure(
+        made(form), DATA_CONVERTER.payload_converter, failure
+    )
 
     assert failure.message
     assert SECRET_DIGITS.encode() not in failure.SerializeToString()

@@ -1,4 +1,6 @@
-"""Each setting that is wrong is named in one line that says what is wrong, and never repeats a value."""
+"""Each setting that is wrong is named in one line that says what is wrong, and never repeats a
+value.
+"""
 
 import os
 
@@ -29,20 +31,36 @@ SEVERAL_HOSTS = "has a list of hosts that cannot be read (postgresql://user:pass
 TO_WRITE = "its target_session_attrs must be read-write or primary: the payment gate writes"
 LINES = [
     ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
-    ("DATABASE_URL", "postgresql:///tollgate", "names no host (for a socket: postgresql:///name?host=/directory)"),
-    ("DATABASE_URL", "postgresql://app@db", "names no database (postgresql://user:password@host/name)"),
+    (
+        "DATABASE_URL",
+        "postgresql:///tollgate",
+        "names no host (for a socket: postgresql:///name?host=/directory)",
+    ),
+    (
+        "DATABASE_URL",
+        "postgresql://app@db",
+        "names no database (postgresql://user:password@host/name)",
+    ),
     (
         "DATABASE_URL",
         "postgresql://app:p/w@db/x",
         "cannot be read (in a password, write / as %2F, # as %23, ? as %3F, @ as %40)",
     ),
-    ("DATABASE_URL", "postgresql://app@db/x\n", "has a space or a line break at its beginning or end"),
+    (
+        "DATABASE_URL",
+        "postgresql://app@db/x\n",
+        "has a space or a line break at its beginning or end",
+    ),
     ("DATABASE_URL", "postgresql://app@db1,/x", SEVERAL_HOSTS),
     ("DATABASE_URL", "postgresql://app@db1:5432,db2:port/x", SEVERAL_HOSTS),
     ("DATABASE_URL", "postgresql://app@db1,db2:99999/x", SEVERAL_HOSTS),
     ("DATABASE_URL", "postgresql://app@db1:5432,[::1/x", SEVERAL_HOSTS),
     ("DATABASE_URL", "postgresql://app@db1,db2/x?host=db3", SEVERAL_HOSTS),
-    ("DATABASE_URL", "postgresql://app@db1,db2/", "names no database (postgresql://user:password@host/name)"),
+    (
+        "DATABASE_URL",
+        "postgresql://app@db1,db2/",
+        "names no database (postgresql://user:password@host/name)",
+    ),
     ("DATABASE_URL", "postgresql://app@db1,db2/x?target_session_attrs=any", TO_WRITE),
     ("DATABASE_URL", "postgresql://app@/x?host=db1,db2&target_session_attrs=standby", TO_WRITE),
     ("DATABASE_URL", "postgresql://app@db/x?target_session_attrs=read-only", TO_WRITE),
@@ -50,8 +68,16 @@ LINES = [
     ("PUBLIC_URL", "ftp://tollgate.example.com", "must start with https:// or http://"),
     ("PUBLIC_URL", "https://", "names no host"),
     ("PUBLIC_URL", "https:///webhooks", "names no host"),
-    ("PUBLIC_URL", "https://t.example.com?x=1", "must be a scheme, a host and at most a path: no user, no ? and no #"),
-    ("PUBLIC_URL", "https://u:p@t.example.com", "must be a scheme, a host and at most a path: no user, no ? and no #"),
+    (
+        "PUBLIC_URL",
+        "https://t.example.com?x=1",
+        "must be a scheme, a host and at most a path: no user, no ? and no #",
+    ),
+    (
+        "PUBLIC_URL",
+        "https://u:p@t.example.com",
+        "must be a scheme, a host and at most a path: no user, no ? and no #",
+    ),
     ("PUBLIC_URL", "https://t.example.com:port", "its host or its port cannot be read"),
     ("PUBLIC_URL", "https://[::1", "its host or its port cannot be read"),
     ("PUBLIC_URL", "http://tollgate.example.com", HTTP),
@@ -62,8 +88,16 @@ LINES = [
     ("TWILIO_BASE_URL", "http://api.twilio.com", HTTP),
     ("PUBLIC_URL", f"https://{'a' * 64}.example.com", "its host or its port cannot be read"),
     ("PAYPAL_CERT_ORIGINS", "https://api.paypal.com,http://api.paypal.com", HTTP),
-    ("PAYPAL_CERT_ORIGINS", "https://api.paypal.com/v1", "must be a scheme and a host, and a port where needed"),
-    ("PAYPAL_CERT_ORIGINS", "https://api_m.paypal.com", "must be a scheme and a host, and a port where needed"),
+    (
+        "PAYPAL_CERT_ORIGINS",
+        "https://api.paypal.com/v1",
+        "must be a scheme and a host, and a port where needed",
+    ),
+    (
+        "PAYPAL_CERT_ORIGINS",
+        "https://api_m.paypal.com",
+        "must be a scheme and a host, and a port where needed",
+    ),
     ("DB_POOL_SIZE", "-3", "must be at least 1"),
     ("DB_POOL_SIZE", "many", "must be a whole number"),
     ("MAX_BODY_BYTES", "1.5", "must be a whole number"),
@@ -74,13 +108,21 @@ LINES = [
     ("PAYPAL_VERIFY_ONLINE_FALLBACK", "maybe", "must be true or false"),
     ("PAYPAL_CLIENT_SECRET", " \t", "is empty"),
     ("PAYPAL_CLIENT_SECRET", f"{SECRET}\n", "has a space or a line break at its beginning or end"),
-    ("PAYPAL_CLIENT_SECRET", f'"{SECRET}"', "has quotes around it, which are taken as a part of it"),
+    (
+        "PAYPAL_CLIENT_SECRET",
+        f'"{SECRET}"',
+        "has quotes around it, which are taken as a part of it",
+    ),
     (
         "PAYPAL_CLIENT_SECRET",
         f"{SECRET} {SECRET}",
         "has a character in it that cannot be a part of it, such as a space",
     ),
-    ("PAYPAL_CLIENT_SECRET", f"{SECRET}\u2026x", "has a character in it that cannot be a part of it, such as a space"),
+    (
+        "PAYPAL_CLIENT_SECRET",
+        f"{SECRET}\u2026x",
+        "has a character in it that cannot be a part of it, such as a space",
+    ),
     (
         "STRIPE_API_KEY",
         "pk_test_1",
@@ -101,7 +143,11 @@ LINES = [
         "is an API key's SID (SK...): the account's own is needed (AC...)",
     ),
     ("TWILIO_ACCOUNT_SID", "AC123", "must be AC and 32 hexadecimal digits"),
-    ("TWILIO_AUTH_TOKEN", "AC0123456789abcdef0123456789abcdef", "is a SID: the account's auth token is needed"),
+    (
+        "TWILIO_AUTH_TOKEN",
+        "AC0123456789abcdef0123456789abcdef",
+        "is a SID: the account's auth token is needed",
+    ),
     ("PAYPAL_CA_FILE", "/nowhere.pem", "/nowhere.pem cannot be read: No such file or directory"),
     ("PAYPAL_CA_FILE", "/", "/ cannot be read: Is a directory"),
     ("PAYPAL_CA_FILE", __file__, f"{__file__} holds no certificate in PEM form"),
@@ -128,7 +174,9 @@ def test_what_is_right_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "told"), LINES)
-def test_what_is_wrong_is_one_line(name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_one_line(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(f"TOLLGATE_{name}", value)
 
     assert line() == f"TOLLGATE_{name}: {told}"
@@ -140,9 +188,24 @@ def test_what_is_wrong_is_one_line(name: str, value: str, told: str, monkeypatch
         ("postgresql://u:p%40s@db1:5433,db2:5434/x", "db1,db2", "5433,5434", "read-write"),
         ("postgresql://u:p%40s@db1,db2:5434/x", "db1,db2", "5432,5434", "read-write"),
         ("postgres://u:p%40s@[::1]:5433,[::2]/x", "::1,::2", "5433,5432", "read-write"),
-        ("postgresql://u:p%40s@db1,db2/x?target_session_attrs=primary", "db1,db2", "5432,5432", "primary"),
-        ("postgresql://u:p%40s@/x?host=db1:5433&host=db2:5434", "db1,db2", "5433,5434", "read-write"),
-        ("postgresql://u:p%40s@/x?host=db1,db2&port=5433,5434", "db1,db2", "5433,5434", "read-write"),
+        (
+            "postgresql://u:p%40s@db1,db2/x?target_session_attrs=primary",
+            "db1,db2",
+            "5432,5432",
+            "primary",
+        ),
+        (
+            "postgresql://u:p%40s@/x?host=db1:5433&host=db2:5434",
+            "db1,db2",
+            "5433,5434",
+            "read-write",
+        ),
+        (
+            "postgresql://u:p%40s@/x?host=db1,db2&port=5433,5434",
+            "db1,db2",
+            "5433,5434",
+            "read-write",
+        ),
     ],
 )
 def test_several_database_servers_are_tried_for_one_that_can_be_written_to(
@@ -159,7 +222,9 @@ def test_several_database_servers_are_tried_for_one_that_can_be_written_to(
 
 
 @pytest.mark.parametrize("level", ["INFO", "Warning", "debug"])
-def test_a_level_of_the_log_is_taken_in_any_case(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_level_of_the_log_is_taken_in_any_case(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOLLGATE_LOG_LEVEL", level)
     monkeypatch.setenv("TOLLGATE_LOG_FORMAT", "JSON")
 
@@ -168,9 +233,17 @@ def test_a_level_of_the_log_is_taken_in_any_case(level: str, monkeypatch: pytest
     assert (read.log_level, read.log_format) == (level.lower(), "json")
 
 
-@pytest.mark.parametrize("value", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"])
+@pytest.mark.parametrize(
+    "value", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"]
+)
 def test_this_machine_is_reached_by_http(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PAYPAL_BASE_URL", "STRIPE_BASE_URL", "TWILIO_BASE_URL", "PUBLIC_URL", "PAYPAL_CERT_ORIGINS"):
+    for name in (
+        "PAYPAL_BASE_URL",
+        "STRIPE_BASE_URL",
+        "TWILIO_BASE_URL",
+        "PUBLIC_URL",
+        "PAYPAL_CERT_ORIGINS",
+    ):
         monkeypatch.setenv(f"TOLLGATE_{name}", value)
 
     assert environment.read().settings.public_url == value
@@ -179,7 +252,9 @@ def test_this_machine_is_reached_by_http(value: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "value", ["https://API.PayPal.com", "http://127.0.0.1", "http://[::1]:1", "http://127.9.9.9:1"]
 )
-def test_certificates_are_fetched_from_each_origin_that_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_fetched_from_each_origin_that_is_taken(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOLLGATE_PAYPAL_CERT_ORIGINS", value)
 
     (origin,) = load(PayPal).cert_origins
@@ -201,7 +276,9 @@ def test_certificates_are_fetched_from_each_origin_that_is_taken(value: str, mon
         "::1:7233",
     ],
 )
-def test_temporal_is_reached_by_a_host_and_a_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporal_is_reached_by_a_host_and_a_port(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
 
     assert line() == "TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233"
@@ -262,16 +339,30 @@ def test_what_contradicts_another_setting_is_refused(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("TOLLGATE_GRACE_PERIODE", "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"),
-        ("TOLLGATE_STRIPE_KEY", "TOLLGATE_STRIPE_KEY is not a setting: did you mean TOLLGATE_STRIPE_API_KEY?"),
+        (
+            "TOLLGATE_GRACE_PERIODE",
+            "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?",
+        ),
+        (
+            "TOLLGATE_STRIPE_KEY",
+            "TOLLGATE_STRIPE_KEY is not a setting: did you mean TOLLGATE_STRIPE_API_KEY?",
+        ),
         ("TOLLGATE_PORT", "TOLLGATE_PORT is not a setting"),
         ("TOLLGATE_QUOKKA_ZEBRA", "TOLLGATE_QUOKKA_ZEBRA is not a setting"),
-        ("tollgate_grace_periode", "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"),
-        ("TOLGATE_PUBLIC_URL", "TOLGATE_PUBLIC_URL is not a setting: did you mean TOLLGATE_PUBLIC_URL?"),
+        (
+            "tollgate_grace_periode",
+            "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?",
+        ),
+        (
+            "TOLGATE_PUBLIC_URL",
+            "TOLGATE_PUBLIC_URL is not a setting: did you mean TOLLGATE_PUBLIC_URL?",
+        ),
         ("TEMPORAL_ADRESS", "TEMPORAL_ADRESS is not a setting: did you mean TEMPORAL_ADDRESS?"),
     ],
 )
-def test_a_variable_that_nothing_reads_is_refused(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_nothing_reads_is_refused(
+    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, "x")
 
     with pytest.raises(BadSettings) as refusal:

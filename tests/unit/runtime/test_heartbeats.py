@@ -1,4 +1,6 @@
-"""Heartbeats: sent for whoever has a timeout, and a cancelled attempt comes to its end unless the worker goes."""
+"""Heartbeats: sent for whoever has a timeout, and a cancelled attempt comes to its end unless the
+worker goes.
+"""
 
 import asyncio
 import dataclasses
@@ -74,7 +76,9 @@ async def test_a_beat_that_fails_is_logged_and_is_not_the_last() -> None:
 
     with structlog.testing.capture_logs() as logged:
         assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
-    assert [(one["event"], one["reason"]) for one in logged] == [("heartbeat_failed", "RuntimeError")] * 2
+    assert [(one["event"], one["reason"]) for one in logged] == [
+        ("heartbeat_failed", "RuntimeError")
+    ] * 2
 
 
 async def test_an_activity_without_one_does_not_beat() -> None:

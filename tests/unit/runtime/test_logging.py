@@ -60,7 +60,9 @@ def test_texts_lose_numbers_and_secrets_and_nothing_else(text: str, logged: str)
     ],
 )
 def test_a_secret_key_hides_its_value_at_any_depth(key: str) -> None:
-    assert redact({"request": [{"headers": {key: "plain"}}]}) == {"request": [{"headers": {key: "***"}}]}
+    assert redact({"request": [{"headers": {key: "plain"}}]}) == {
+        "request": [{"headers": {key: "***"}}]
+    }
 
 
 def test_secret_types_and_keys_that_are_numbers_are_hidden() -> None:
@@ -72,7 +74,9 @@ def test_a_value_of_ours_is_logged_without_the_name_of_its_class(form: str) -> N
     written = io.StringIO()
     our_logging.configure("info", form, stream=written)
 
-    structlog.get_logger("ours").info("applied", blocks=[Block.NONPAYMENT], of={"kind": Block.ADMIN})
+    structlog.get_logger("ours").info(
+        "applied", blocks=[Block.NONPAYMENT], of={"kind": Block.ADMIN}
+    )
     logging.getLogger("uvicorn.error").info("ended", extra={"color_message": "\x1b[36mended"})
 
     assert "Block" not in written.getvalue()
@@ -106,6 +110,8 @@ def test_a_traceback_is_redacted_too(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize("client", ["httpx", "stripe", "twilio.http_client"])
 def test_a_clients_chatter_about_its_calls_is_not_logged(stream: io.StringIO, client: str) -> None:
-    logging.getLogger(client).info("message='Request to Stripe api' url=https://api.stripe.com/v1/customers/cus_1")
+    logging.getLogger(client).info(
+        "message='Request to Stripe api' url=https://api.stripe.com/v1/customers/cus_1"
+    )
 
     assert stream.getvalue() == ""

@@ -1,4 +1,6 @@
-"""What PostgreSQL says while it cannot take connections for a moment is waited for; all else is somebody's mistake."""
+"""What PostgreSQL says while it cannot take connections for a moment is waited for; all else is
+somebody's mistake.
+"""
 
 from datetime import timedelta
 
@@ -25,7 +27,9 @@ FOR_A_MOMENT = (
 
 async def looked_at(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_engine: AsyncEngine) -> None:
-        problem = psycopg.OperationalError(f'connection to server at "127.0.0.1", port 1 failed: FATAL:  {said}')
+        problem = psycopg.OperationalError(
+            f'connection to server at "127.0.0.1", port 1 failed: FATAL:  {said}'
+        )
         raise OperationalError("", None, problem)
 
     monkeypatch.setattr(AsyncEngine, "connect", refuse)
@@ -36,10 +40,16 @@ async def looked_at(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_server_that_takes_no_connection_for_a_moment_is_away(
     said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ServerAway, match=f"PostgreSQL at 127.0.0.1:1 does not answer: FATAL:  {said}"):
+    with pytest.raises(
+        ServerAway, match=f"PostgreSQL at 127.0.0.1:1 does not answer: FATAL:  {said}"
+    ):
         await looked_at(said, monkeypatch)
 
 
-async def test_a_server_that_lets_us_in_nowhere_is_told_of_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadSettings, match=r'^TOLLGATE_DATABASE_URL: password authentication failed for user "app"$'):
+async def test_a_server_that_lets_us_in_nowhere_is_told_of_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(
+        BadSettings, match=r'^TOLLGATE_DATABASE_URL: password authentication failed for user "app"$'
+    ):
         await looked_at('password authentication failed for user "app"', monkeypatch)

@@ -7,7 +7,15 @@ import pytest
 from pydantic import SecretStr
 
 from runtime import billing
-from runtime.settings import BadSettings, PayPal, Settings, Stripe, Twilio, load, temporal_connection
+from runtime.settings import (
+    BadSettings,
+    PayPal,
+    Settings,
+    Stripe,
+    Twilio,
+    load,
+    temporal_connection,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +60,17 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_secret_shows_when_settings_are_printed() -> None:
-    twilio = Twilio(account_sid="AC0123456789abcdef0123456789abcdef", auth_token=SecretStr("hunter2"))
+    twilio = Twilio(
+        account_sid="AC0123456789abcdef0123456789abcdef", auth_token=SecretStr("hunter2")
+    )
 
     assert "hunter2" not in f"{twilio} {twilio!r}"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_a_database_url_may_be_written_in_any_usual_way(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_url_may_be_written_in_any_usual_way(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOLLGATE_DATABASE_URL", f"{scheme}://app:pw@db/tollgate")
 
     url = load(Settings).database_url
@@ -97,7 +109,10 @@ STRIPE_SET = {"API_KEY": "sk_test_1", "WEBHOOK_SECRETS": "whsec_1,whsec_2"}
     ],
 )
 def test_either_provider_or_both_may_be_set_up(
-    paypal: dict[str, str], stripe: dict[str, str], found: list[type], monkeypatch: pytest.MonkeyPatch
+    paypal: dict[str, str],
+    stripe: dict[str, str],
+    found: list[type],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _set(monkeypatch, paypal, stripe)
 
@@ -109,7 +124,11 @@ def test_either_provider_or_both_may_be_set_up(
     [
         ({}, {}, "no billing provider is set up"),
         ({}, {"API_KEY": "sk_test_1"}, "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set"),
-        ({}, {"API_KEY": "sk_test_1", "WEBHOOK_SECRETS": " , "}, "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set"),
+        (
+            {},
+            {"API_KEY": "sk_test_1", "WEBHOOK_SECRETS": " , "},
+            "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set",
+        ),
         (PAYPAL_SET, {"WEBHOOK_SECRETS": "whsec_1"}, "TOLLGATE_STRIPE_API_KEY is not set"),
         ({"CLIENT_ID": "id"}, STRIPE_SET, "TOLLGATE_PAYPAL_CLIENT_SECRET is not set"),
     ],

@@ -25,7 +25,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest_asyncio.fixture
 async def paypal(authority: Authority, receiver: Receiver) -> AsyncIterator[PayPalSimulator]:
     simulator = PayPalSimulator(
-        authority=authority, webhook_url=f"{receiver.url}/webhooks/paypal", webhook_id="5GP028458E2496506"
+        authority=authority,
+        webhook_url=f"{receiver.url}/webhooks/paypal",
+        webhook_id="5GP028458E2496506",
     )
     async with serve(simulator) as running:
         yield running
@@ -36,7 +38,9 @@ async def api(paypal: PayPalSimulator) -> AsyncIterator[httpx.AsyncClient]:
     """A client with an access token."""
     async with httpx.AsyncClient(base_url=paypal.url, timeout=10) as client:
         answer = await client.post(
-            "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=(CLIENT_ID, CLIENT_SECRET)
+            "/v1/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=(CLIENT_ID, CLIENT_SECRET),
         )
         client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
         yield client

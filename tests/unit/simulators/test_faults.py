@@ -21,15 +21,24 @@ async def post(client: httpx.AsyncClient) -> httpx.Response:
 async def test_an_error_strikes_as_often_as_told(
     client: httpx.AsyncClient, twilio: TwilioSimulator, kind: str, code: int
 ) -> None:
-    await client.post("/_sim/faults", json={"kind": kind, "method": "POST", "path": PATH, "times": 1, "retry_after": 2})
+    await client.post(
+        "/_sim/faults",
+        json={"kind": kind, "method": "POST", "path": PATH, "times": 1, "retry_after": 2},
+    )
     struck, passed = await post(client), await post(client)
 
-    assert (struck.status_code, struck.json()["code"], struck.headers["retry-after"]) == (int(kind), code, "2")
+    assert (struck.status_code, struck.json()["code"], struck.headers["retry-after"]) == (
+        int(kind),
+        code,
+        "2",
+    )
     assert passed.status_code == 201
     assert len(twilio.state.messages) == 1
 
 
-@pytest.mark.parametrize(("kind", "accepted"), [("timeout_before", 0), ("timeout_after_acceptance", 1)])
+@pytest.mark.parametrize(
+    ("kind", "accepted"), [("timeout_before", 0), ("timeout_after_acceptance", 1)]
+)
 async def test_a_timeout_may_or_may_not_have_done_the_work(
     client: httpx.AsyncClient, twilio: TwilioSimulator, kind: str, accepted: int
 ) -> None:
@@ -52,7 +61,9 @@ async def test_a_connection_can_be_reset(
     assert (await client.get("/_sim/counts")).status_code == 200
 
 
-async def test_an_answer_can_be_slow_or_malformed(client: httpx.AsyncClient, twilio: TwilioSimulator) -> None:
+async def test_an_answer_can_be_slow_or_malformed(
+    client: httpx.AsyncClient, twilio: TwilioSimulator
+) -> None:
     twilio.faults.add("slow", seconds=0.1, times=1)
     twilio.faults.add("malformed_json", times=1)
     started = time.monotonic()
@@ -66,7 +77,9 @@ async def test_an_answer_can_be_slow_or_malformed(client: httpx.AsyncClient, twi
         malformed.json()
 
 
-async def test_a_seed_repeats_the_same_chances(client: httpx.AsyncClient, twilio: TwilioSimulator) -> None:
+async def test_a_seed_repeats_the_same_chances(
+    client: httpx.AsyncClient, twilio: TwilioSimulator
+) -> None:
     runs = []
     for _ in range(2):
         twilio.faults.clear()

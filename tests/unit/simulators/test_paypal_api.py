@@ -25,7 +25,9 @@ def outstanding(value: str) -> dict[str, Any]:
 
 async def test_a_wrong_secret_gets_no_token(paypal: PayPalSimulator) -> None:
     async with httpx.AsyncClient(base_url=paypal.url) as client:
-        answer = await client.post("/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=(CLIENT_ID, "x"))
+        answer = await client.post(
+            "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=(CLIENT_ID, "x")
+        )
 
     assert answer.status_code == 401
     assert answer.json()["error"] == "invalid_client"
@@ -55,7 +57,11 @@ async def test_a_subscription_is_created_once_per_request_id(api: httpx.AsyncCli
 
 async def test_a_buyers_approval_activates_and_pays(api: httpx.AsyncClient) -> None:
     made = (await api.post(SUBSCRIPTIONS, json={"plan_id": DEFAULT_PLAN})).json()
-    told = (await api.post(f"/_sim/subscriptions/{made['id']}/approve", json={"at": "2026-11-01T10:04:02Z"})).json()
+    told = (
+        await api.post(
+            f"/_sim/subscriptions/{made['id']}/approve", json={"at": "2026-11-01T10:04:02Z"}
+        )
+    ).json()
     found = (await api.get(f"{SUBSCRIPTIONS}/{made['id']}")).json()
 
     assert [event["event_type"] for event in told["events"]] == [
@@ -64,7 +70,10 @@ async def test_a_buyers_approval_activates_and_pays(api: httpx.AsyncClient) -> N
     ]
     assert found["status"] == "ACTIVE"
     assert found["status_update_time"] == "2026-11-01T10:04:02Z"
-    assert found["billing_info"]["last_payment"]["amount"] == {"currency_code": "USD", "value": "49.00"}
+    assert found["billing_info"]["last_payment"]["amount"] == {
+        "currency_code": "USD",
+        "value": "49.00",
+    }
 
 
 async def test_a_failed_payment_leaves_it_active_and_owing(api: httpx.AsyncClient) -> None:
@@ -86,9 +95,15 @@ async def test_nonpayment_cannot_be_activated_before_it_is_paid(api: httpx.Async
     await api.post(f"/_sim/subscriptions/{path.rpartition('/')[2]}/suspend")
     refused = await api.post(f"{path}/activate", json={"reason": "please"})
     too_much = await api.post(f"{path}/capture", json=outstanding("50.00"))
-    paid = await api.post(f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c1"})
-    replayed = await api.post(f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c1"})
-    nothing_left = await api.post(f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c2"})
+    paid = await api.post(
+        f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c1"}
+    )
+    replayed = await api.post(
+        f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c1"}
+    )
+    nothing_left = await api.post(
+        f"{path}/capture", json=outstanding("49.00"), headers={"PayPal-Request-Id": "c2"}
+    )
     status_after_capture = (await api.get(path)).json()["status"]
     activated = await api.post(f"{path}/activate", json={"reason": "paid"})
 
@@ -102,9 +117,12 @@ async def test_nonpayment_cannot_be_activated_before_it_is_paid(api: httpx.Async
 
 
 @pytest.mark.parametrize(
-    ("before", "command"), [("suspend", "suspend"), ("cancel", "suspend"), ("cancel", "cancel"), ("pay", "activate")]
+    ("before", "command"),
+    [("suspend", "suspend"), ("cancel", "suspend"), ("cancel", "cancel"), ("pay", "activate")],
 )
-async def test_a_command_against_the_status_is_refused(api: httpx.AsyncClient, before: str, command: str) -> None:
+async def test_a_command_against_the_status_is_refused(
+    api: httpx.AsyncClient, before: str, command: str
+) -> None:
     subscription = await active(api)
     await api.post(f"/_sim/subscriptions/{subscription['id']}/{before}")
     answer = await api.post(f"{SUBSCRIPTIONS}/{subscription['id']}/{command}", json={"reason": "x"})
@@ -121,7 +139,12 @@ async def test_a_merchants_suspension_can_be_lifted(api: httpx.AsyncClient) -> N
 
 
 async def test_an_unknown_id_is_not_found(api: httpx.AsyncClient) -> None:
-    for path in (f"{SUBSCRIPTIONS}/I-NONE", "/v1/payments/sale/NONE", "/v2/payments/captures/NONE", "/v9/nothing"):
+    for path in (
+        f"{SUBSCRIPTIONS}/I-NONE",
+        "/v1/payments/sale/NONE",
+        "/v2/payments/captures/NONE",
+        "/v9/nothing",
+    ):
         answer = await api.get(path)
 
         assert (answer.status_code, answer.json()["name"]) == (404, "RESOURCE_NOT_FOUND")
@@ -156,8 +179,12 @@ async def test_custom_id_can_be_patched(api: httpx.AsyncClient) -> None:
 async def test_transactions_need_both_times_and_list_the_sales(api: httpx.AsyncClient) -> None:
     path = f"{SUBSCRIPTIONS}/{(await active(api, at='2026-11-01T10:00:00Z'))['id']}/transactions"
     missing = await api.get(path, params={"start_time": "2026-11-01T00:00:00Z"})
-    inside = await api.get(path, params={"start_time": "2026-11-01T00:00:00Z", "end_time": "2026-11-02T00:00:00Z"})
-    outside = await api.get(path, params={"start_time": "2026-11-02T00:00:00Z", "end_time": "2026-11-03T00:00:00Z"})
+    inside = await api.get(
+        path, params={"start_time": "2026-11-01T00:00:00Z", "end_time": "2026-11-02T00:00:00Z"}
+    )
+    outside = await api.get(
+        path, params={"start_time": "2026-11-02T00:00:00Z", "end_time": "2026-11-03T00:00:00Z"}
+    )
 
     assert missing.status_code == 400
     (transaction,) = inside.json()["transactions"]
@@ -166,7 +193,9 @@ async def test_transactions_need_both_times_and_list_the_sales(api: httpx.AsyncC
     assert outside.json()["transactions"] == []
 
 
-async def test_a_sale_and_its_partial_refunds_have_the_first_shape_of_money(api: httpx.AsyncClient) -> None:
+async def test_a_sale_and_its_partial_refunds_have_the_first_shape_of_money(
+    api: httpx.AsyncClient,
+) -> None:
     await active(api)
     sale = (await api.get("/_sim/payments")).json()["sales"][0]
     await api.post(f"/_sim/payments/{sale['id']}/refund", json={"amount": "10.00"})
@@ -177,11 +206,15 @@ async def test_a_sale_and_its_partial_refunds_have_the_first_shape_of_money(api:
     assert refund["events"][0]["event_type"] == "PAYMENT.SALE.REFUNDED"
     assert found["amount"] == {"total": "5.00", "currency": "USD"}
     assert found["total_refunded_amount"] == {"value": "15.00", "currency": "USD"}
-    assert (await api.get(f"/v1/payments/sale/{sale['id']}")).json()["state"] == "partially_refunded"
+    assert (await api.get(f"/v1/payments/sale/{sale['id']}")).json()[
+        "state"
+    ] == "partially_refunded"
     assert too_much.status_code == 409
 
 
-async def test_a_reversed_sale_has_a_negative_event_and_a_refund_to_get(api: httpx.AsyncClient) -> None:
+async def test_a_reversed_sale_has_a_negative_event_and_a_refund_to_get(
+    api: httpx.AsyncClient,
+) -> None:
     await active(api)
     sale = (await api.get("/_sim/payments")).json()["sales"][0]
     event = (await api.post(f"/_sim/payments/{sale['id']}/reverse")).json()["events"][0]
@@ -192,8 +225,12 @@ async def test_a_reversed_sale_has_a_negative_event_and_a_refund_to_get(api: htt
     assert found.json()["sale_id"] == sale["id"]
 
 
-async def test_a_top_up_and_its_refund_have_the_second_shape_of_money(api: httpx.AsyncClient) -> None:
-    told = (await api.post("/_sim/captures", json={"amount": "30", "custom_id": "org_1:topup:81"})).json()
+async def test_a_top_up_and_its_refund_have_the_second_shape_of_money(
+    api: httpx.AsyncClient,
+) -> None:
+    told = (
+        await api.post("/_sim/captures", json={"amount": "30", "custom_id": "org_1:topup:81"})
+    ).json()
     capture = (await api.get(f"/v2/payments/captures/{told['object']['id']}")).json()
     refund = (await api.post(f"/_sim/payments/{capture['id']}/refund")).json()["object"]
     found = await api.get(f"/v2/payments/refunds/{refund['id']}")
@@ -216,18 +253,29 @@ async def test_a_dispute_is_opened_and_resolved(api: httpx.AsyncClient) -> None:
     await active(api)
     sale = (await api.get("/_sim/payments")).json()["sales"][0]
     opened = (await api.post(f"/_sim/payments/{sale['id']}/dispute")).json()["object"]
-    moved = await api.post(f"/_sim/disputes/{opened['dispute_id']}/move", json={"outcome": "RESOLVED_BUYER_FAVOUR"})
+    moved = await api.post(
+        f"/_sim/disputes/{opened['dispute_id']}/move", json={"outcome": "RESOLVED_BUYER_FAVOUR"}
+    )
     found = (await api.get(f"/v1/customer/disputes/{opened['dispute_id']}")).json()
 
     assert opened["status"] == "OPEN"
     assert opened["disputed_transactions"][0]["seller_transaction_id"] == sale["id"]
     assert moved.json()["events"][0]["event_type"] == "CUSTOMER.DISPUTE.RESOLVED"
-    assert (found["status"], found["dispute_outcome"]["outcome_code"]) == ("RESOLVED", "RESOLVED_BUYER_FAVOUR")
+    assert (found["status"], found["dispute_outcome"]["outcome_code"]) == (
+        "RESOLVED",
+        "RESOLVED_BUYER_FAVOUR",
+    )
 
 
-async def test_a_thousand_subscriptions_are_made_in_one_call(api: httpx.AsyncClient, paypal: PayPalSimulator) -> None:
-    made = (await api.post("/_sim/subscriptions/bulk", json={"count": 1000, "prefix": "STORM"})).json()["subscriptions"]
-    acted = await api.post("/_sim/subscriptions/bulk/suspend", json={"prefix": "STORM", "deliver": False})
+async def test_a_thousand_subscriptions_are_made_in_one_call(
+    api: httpx.AsyncClient, paypal: PayPalSimulator
+) -> None:
+    made = (
+        await api.post("/_sim/subscriptions/bulk", json={"count": 1000, "prefix": "STORM"})
+    ).json()["subscriptions"]
+    acted = await api.post(
+        "/_sim/subscriptions/bulk/suspend", json={"prefix": "STORM", "deliver": False}
+    )
 
     assert made[0] == {"id": "I-STORM0000001", "custom_id": "org_1"}
     assert acted.json()["count"] == 1000

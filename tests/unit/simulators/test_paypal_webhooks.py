@@ -19,26 +19,39 @@ NAME = "messageverificationcerts.paypal.com"
 
 
 async def check(api: httpx.AsyncClient, post: Received, body: bytes | None = None) -> None:
-    """As a receiver has to: issuer, chain to the CA, name, then the signature over the raw body's CRC-32."""
+    """As a receiver has to: issuer, chain to the CA, name, then the signature over the raw body's
+    CRC-32.
+    """
     async with httpx.AsyncClient() as anybody:
         pem = (await anybody.get(post.headers["paypal-cert-url"])).content
         [leaf] = x509.load_pem_x509_certificates(pem)
         [place] = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-        between = [x509.load_der_x509_certificate((await anybody.get(place.access_location.value)).content)]
+        between = [
+            x509.load_der_x509_certificate((await anybody.get(place.access_location.value)).content)
+        ]
     root = x509.load_pem_x509_certificate((await api.get("/_sim/ca")).content)
-    PolicyBuilder().store(Store([root])).build_server_verifier(x509.DNSName(NAME)).verify(leaf, between)
+    PolicyBuilder().store(Store([root])).build_server_verifier(x509.DNSName(NAME)).verify(
+        leaf, between
+    )
     key = leaf.public_key()
     assert isinstance(key, RSAPublicKey)
     crc = zlib.crc32(post.body if body is None else body)
     text = f"{post.headers['paypal-transmission-id']}|{post.headers['paypal-transmission-time']}|{WEBHOOK_ID}|{crc}"
-    key.verify(b64decode(post.headers["paypal-transmission-sig"]), text.encode(), PKCS1v15(), hashes.SHA256())
+    key.verify(
+        b64decode(post.headers["paypal-transmission-sig"]),
+        text.encode(),
+        PKCS1v15(),
+        hashes.SHA256(),
+    )
 
 
 def types(receiver: Receiver) -> list[str]:
     return [json.loads(post.body)["event_type"] for post in receiver.received]
 
 
-async def test_deliveries_are_signed_as_paypal_signs(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_deliveries_are_signed_as_paypal_signs(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     await api.post("/_sim/subscriptions", json={"custom_id": "org_1"})
     await until(lambda: len(receiver.received) == 3)
 
@@ -51,7 +64,9 @@ async def test_deliveries_are_signed_as_paypal_signs(api: httpx.AsyncClient, rec
 
 
 @pytest.mark.parametrize("kind", ["expired", "wrong_name", "other_ca"])
-async def test_a_bad_certificate_does_not_verify(api: httpx.AsyncClient, receiver: Receiver, kind: str) -> None:
+async def test_a_bad_certificate_does_not_verify(
+    api: httpx.AsyncClient, receiver: Receiver, kind: str
+) -> None:
     await api.post("/_sim/certificate", json={"kind": kind})
     await api.post("/_sim/captures", json={"amount": "30"})
     await until(lambda: len(receiver.received) == 1)
@@ -73,7 +88,9 @@ async def test_what_is_refused_comes_again_with_the_same_transmission(
     assert [attempt["status_code"] for attempt in deliveries[0]["attempts"]][:2] == [503, 500]
 
 
-async def test_retries_end(api: httpx.AsyncClient, receiver: Receiver, paypal: PayPalSimulator) -> None:
+async def test_retries_end(
+    api: httpx.AsyncClient, receiver: Receiver, paypal: PayPalSimulator
+) -> None:
     await api.patch("/_sim/schedule", json={"tries": 3, "first": 0.01})
     receiver.answers = [500] * 10
     await api.post("/_sim/captures", json={"amount": "30"})
@@ -82,7 +99,9 @@ async def test_retries_end(api: httpx.AsyncClient, receiver: Receiver, paypal: P
     assert len(receiver.received) == 3
 
 
-async def test_a_receiver_that_is_away_is_tried_again(api: httpx.AsyncClient, paypal: PayPalSimulator) -> None:
+async def test_a_receiver_that_is_away_is_tried_again(
+    api: httpx.AsyncClient, paypal: PayPalSimulator
+) -> None:
     paypal.deliveries.webhooks.clear()
     paypal.deliveries.register("http://127.0.0.1:9/nobody", webhook_id=WEBHOOK_ID)
     await api.post("/_sim/captures", json={"amount": "30"})
@@ -91,7 +110,9 @@ async def test_a_receiver_that_is_away_is_tried_again(api: httpx.AsyncClient, pa
     assert {attempt["status_code"] for attempt in paypal.deliveries.all[1].attempts} == {0}
 
 
-async def test_events_can_be_sent_again_by_the_api(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_events_can_be_sent_again_by_the_api(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     made = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
     event_id = made["events"][0]["id"]
     answer = await api.post(f"/v1/notifications/webhooks-events/{event_id}/resend", json={})
@@ -141,7 +162,9 @@ async def test_online_verification_takes_the_delivered_bytes_only(api: httpx.Asy
     assert await verify(signed["body"], "ANOTHER") == "FAILURE"
 
 
-async def test_any_bytes_can_be_sent_with_other_headers(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_any_bytes_can_be_sent_with_other_headers(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     raw = b"\xff not json"
     await api.post(
         "/_sim/events",
@@ -154,7 +177,9 @@ async def test_any_bytes_can_be_sent_with_other_headers(api: httpx.AsyncClient, 
     await check(api, receiver.received[0])
 
 
-async def test_held_deliveries_are_released_in_the_order_asked_for(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_held_deliveries_are_released_in_the_order_asked_for(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     await api.post("/_sim/hold")
     await api.post("/_sim/subscriptions")
     await api.post("/_sim/release", json={"order": "reverse"})
@@ -167,15 +192,25 @@ async def test_held_deliveries_are_released_in_the_order_asked_for(api: httpx.As
     ]
 
 
-async def test_events_are_delivered_in_a_given_order(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_events_are_delivered_in_a_given_order(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     made = (await api.post("/_sim/subscriptions", json={"deliver": False})).json()["events"]
-    await api.post("/_sim/deliver", json={"event_ids": [made[2]["id"], made[0]["id"], made[2]["id"]]})
+    await api.post(
+        "/_sim/deliver", json={"event_ids": [made[2]["id"], made[0]["id"], made[2]["id"]]}
+    )
     await until(lambda: len(receiver.received) == 3)
 
-    assert types(receiver) == ["PAYMENT.SALE.COMPLETED", "BILLING.SUBSCRIPTION.CREATED", "PAYMENT.SALE.COMPLETED"]
+    assert types(receiver) == [
+        "PAYMENT.SALE.COMPLETED",
+        "BILLING.SUBSCRIPTION.CREATED",
+        "PAYMENT.SALE.COMPLETED",
+    ]
 
 
-async def test_redelivery_is_a_new_transmission_each_time(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_redelivery_is_a_new_transmission_each_time(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     made = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
     await api.post(f"/_sim/events/{made['events'][0]['id']}/redeliver", json={"times": 5})
     await until(lambda: len(receiver.received) == 5)
@@ -184,14 +219,23 @@ async def test_redelivery_is_a_new_transmission_each_time(api: httpx.AsyncClient
     assert len({post.headers["paypal-transmission-id"] for post in receiver.received}) == 5
 
 
-async def test_a_delivery_can_be_duplicated_lost_or_overtaken(api: httpx.AsyncClient, receiver: Receiver) -> None:
-    await api.post("/_sim/delivery_faults", json={"kind": "duplicate", "event_type": "PAYMENT", "copies": 3})
-    await api.post("/_sim/delivery_faults", json={"kind": "lost", "event_type": "BILLING.SUBSCRIPTION.CREATED"})
+async def test_a_delivery_can_be_duplicated_lost_or_overtaken(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    await api.post(
+        "/_sim/delivery_faults", json={"kind": "duplicate", "event_type": "PAYMENT", "copies": 3}
+    )
+    await api.post(
+        "/_sim/delivery_faults", json={"kind": "lost", "event_type": "BILLING.SUBSCRIPTION.CREATED"}
+    )
     await api.post("/_sim/subscriptions")
     await until(lambda: len(receiver.received) == 4)
     await api.delete("/_sim/delivery_faults")
 
-    assert sorted(types(receiver)) == ["BILLING.SUBSCRIPTION.ACTIVATED", *["PAYMENT.SALE.COMPLETED"] * 3]
+    assert sorted(types(receiver)) == [
+        "BILLING.SUBSCRIPTION.ACTIVATED",
+        *["PAYMENT.SALE.COMPLETED"] * 3,
+    ]
 
     receiver.received.clear()
     await api.post("/_sim/delivery_faults", json={"kind": "reordered", "times": 1, "seconds": 20})
@@ -201,7 +245,9 @@ async def test_a_delivery_can_be_duplicated_lost_or_overtaken(api: httpx.AsyncCl
     assert types(receiver)[-1] == "BILLING.SUBSCRIPTION.CREATED"
 
 
-async def test_a_storm_reaches_the_receiver_whole(api: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_a_storm_reaches_the_receiver_whole(
+    api: httpx.AsyncClient, receiver: Receiver
+) -> None:
     await api.post("/_sim/subscriptions/bulk", json={"count": 300})
     await api.post("/_sim/subscriptions/bulk/suspend", json={"prefix": "BULK"})
     await until(lambda: len(receiver.received) == 300)

@@ -1,4 +1,6 @@
-"""Where the simulator has to be as strict as Stripe: what it lets pass, no test of ours would find."""
+"""Where the simulator has to be as strict as Stripe: what it lets pass, no test of ours would
+find.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +13,11 @@ from simulators.serving import serve
 from simulators.stripe.app import API_KEY, StripeSimulator
 from simulators.stripe.state import DEFAULT_PRICE
 
-SESSION = {"mode": "subscription", "success_url": "https://host.test/done", "line_items[0][price]": DEFAULT_PRICE}
+SESSION = {
+    "mode": "subscription",
+    "success_url": "https://host.test/done",
+    "line_items[0][price]": DEFAULT_PRICE,
+}
 TOP_UP = {
     "mode": "payment",
     "success_url": "https://host.test/done",
@@ -29,7 +35,9 @@ async def stripe() -> AsyncIterator[StripeSimulator]:
 @pytest_asyncio.fixture
 async def client(stripe: StripeSimulator) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {API_KEY}"}
-    async with httpx.AsyncClient(base_url=f"{stripe.url}/v1", headers=headers, timeout=10) as running:
+    async with httpx.AsyncClient(
+        base_url=f"{stripe.url}/v1", headers=headers, timeout=10
+    ) as running:
         yield running
 
 
@@ -49,9 +57,12 @@ def error(answer: httpx.Response) -> tuple[int, str | None, str]:
 
 
 @pytest.mark.parametrize(
-    "unknown", ["cancelled_url", "line_items[0][amount]", "subscription_data[trial_ends]", "metadata"]
+    "unknown",
+    ["cancelled_url", "line_items[0][amount]", "subscription_data[trial_ends]", "metadata"],
 )
-async def test_a_parameter_that_stripe_does_not_know_is_refused(client: httpx.AsyncClient, unknown: str) -> None:
+async def test_a_parameter_that_stripe_does_not_know_is_refused(
+    client: httpx.AsyncClient, unknown: str
+) -> None:
     answer = await client.post("/checkout/sessions", data=SESSION | {unknown: "x"})
 
     assert error(answer) == (400, "parameter_unknown", "invalid_request_error")
@@ -109,7 +120,9 @@ async def test_a_decline_is_kept_for_its_key_and_a_refusal_is_not(
     assert error(paid) == (400, None, "invalid_request_error")
 
 
-async def test_a_payment_does_not_resume_what_is_paused(stripe: StripeSimulator, client: httpx.AsyncClient) -> None:
+async def test_a_payment_does_not_resume_what_is_paused(
+    stripe: StripeSimulator, client: httpx.AsyncClient
+) -> None:
     subscription = owing(stripe)
     stripe.lifecycle.give_up(subscription, "paused")
     how = {"payment_behavior": "resume_on_payment_success"}
@@ -122,22 +135,32 @@ async def test_a_payment_does_not_resume_what_is_paused(stripe: StripeSimulator,
     assert (paid, resumed.json()["status"], twice.status_code) == ("paused", "active", 400)
 
 
-@pytest.mark.parametrize("status", ["trialing", "paused", "incomplete", "canceled", "incomplete_expired"])
-async def test_what_cannot_be_paused_is_not(stripe: StripeSimulator, client: httpx.AsyncClient, status: str) -> None:
+@pytest.mark.parametrize(
+    "status", ["trialing", "paused", "incomplete", "canceled", "incomplete_expired"]
+)
+async def test_what_cannot_be_paused_is_not(
+    stripe: StripeSimulator, client: httpx.AsyncClient, status: str
+) -> None:
     subscription = subscribed(stripe)
     subscription["status"] = status
 
-    answer = await client.post(f"/subscriptions/{subscription['id']}/pause", data={"type": "subscription"})
+    answer = await client.post(
+        f"/subscriptions/{subscription['id']}/pause", data={"type": "subscription"}
+    )
 
     assert (answer.status_code, subscription["status"]) == (400, status)
 
 
-async def test_metadata_is_added_to_and_an_item_is_named(stripe: StripeSimulator, client: httpx.AsyncClient) -> None:
+async def test_metadata_is_added_to_and_an_item_is_named(
+    stripe: StripeSimulator, client: httpx.AsyncClient
+) -> None:
     subscription = subscribed(stripe)
     path = f"/subscriptions/{subscription['id']}"
 
     await client.post(path, data={"metadata[why]": "x"})
-    other_item = await client.post(path, data={"items[0][id]": "si_other", "items[0][price]": DEFAULT_PRICE})
+    other_item = await client.post(
+        path, data={"items[0][id]": "si_other", "items[0][price]": DEFAULT_PRICE}
+    )
     no_price = await client.post(
         path, data={"items[0][id]": subscription["items"]["data"][0]["id"], "items[0][price]": "x"}
     )
@@ -148,7 +171,13 @@ async def test_metadata_is_added_to_and_an_item_is_named(stripe: StripeSimulator
 
 @pytest.mark.parametrize(
     ("amount", "currency", "status"),
-    [("500", "isk", 200), ("550", "isk", 400), ("1250", "kwd", 200), ("1255", "kwd", 400), ("49", "usd", 400)],
+    [
+        ("500", "isk", 200),
+        ("550", "isk", 400),
+        ("1250", "kwd", 200),
+        ("1255", "kwd", 400),
+        ("49", "usd", 400),
+    ],
 )
 async def test_a_currency_is_charged_in_its_own_steps(
     client: httpx.AsyncClient, amount: str, currency: str, status: int

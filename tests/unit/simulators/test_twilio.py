@@ -24,7 +24,9 @@ async def send(client: httpx.AsyncClient, account: dict[str, Any], **more: str) 
     return await client.post(f"{API}/{account['sid']}/Messages.json", data=form, auth=auth)
 
 
-async def set_status(client: httpx.AsyncClient, account: dict[str, Any], status: str) -> httpx.Response:
+async def set_status(
+    client: httpx.AsyncClient, account: dict[str, Any], status: str
+) -> httpx.Response:
     return await client.post(f"{API}/{account['sid']}.json", data={"Status": status}, auth=MAIN)
 
 
@@ -39,7 +41,9 @@ async def test_a_message_is_accepted_in_twilios_words(client: httpx.AsyncClient)
     assert message["date_created"].endswith("+0000")
 
 
-async def test_callbacks_are_signed_with_the_subaccounts_token(client: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_callbacks_are_signed_with_the_subaccounts_token(
+    client: httpx.AsyncClient, receiver: Receiver
+) -> None:
     account = await opened(client)
     url = f"{receiver.url}/twilio/status?attempt=a-1"
     await send(client, account, StatusCallback=f"{url}#rc=2")
@@ -66,16 +70,25 @@ async def test_suspension_fails_the_queue_and_refuses_new_posts(
 
     assert suspended.json()["status"] == "suspended"
     assert (refused.status_code, refused.json()["code"]) == (403, 20005)
-    assert (told["MessageSid"], told["MessageStatus"], told["ErrorCode"]) == (sid, "failed", "30002")
+    assert (told["MessageSid"], told["MessageStatus"], told["ErrorCode"]) == (
+        sid,
+        "failed",
+        "30002",
+    )
     assert (await set_status(client, account, "active")).json()["status"] == "active"
     assert (await send(client, account)).status_code == 201
 
 
 async def test_statuses_that_may_not_change(client: httpx.AsyncClient) -> None:
     held, closed, child = [await opened(client) for _ in range(3)]
-    await client.post(f"/_sim/accounts/{held['sid']}/status", json={"status": "suspended", "by_twilio": True})
+    await client.post(
+        f"/_sim/accounts/{held['sid']}/status", json={"status": "suspended", "by_twilio": True}
+    )
     await set_status(client, closed, "closed")
-    by_twilio, ended = await set_status(client, held, "active"), await set_status(client, closed, "active")
+    by_twilio, ended = (
+        await set_status(client, held, "active"),
+        await set_status(client, closed, "active"),
+    )
     main = await client.post(f"{API}/{MAIN_SID}.json", data={"Status": "suspended"}, auth=MAIN)
     await client.post(f"/_sim/accounts/{MAIN_SID}/status", json={"status": "suspended"})
     orphan = await set_status(client, child, "suspended")
@@ -97,7 +110,9 @@ async def test_statuses_that_may_not_change(client: httpx.AsyncClient) -> None:
         ({"From": "+15005550008"}, 21611),
     ],
 )
-async def test_refusals_have_twilios_codes(client: httpx.AsyncClient, form: dict[str, str], code: int) -> None:
+async def test_refusals_have_twilios_codes(
+    client: httpx.AsyncClient, form: dict[str, str], code: int
+) -> None:
     answer = await send(client, await opened(client), **form)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)
@@ -125,14 +140,22 @@ async def test_messages_are_listed_by_recipient_in_pages(client: httpx.AsyncClie
     await send(client, account, To="+15550000002")
     path = f"{API}/{account['sid']}/Messages.json"
     auth = (account["sid"], account["auth_token"])
-    first = (await client.get(path, params={"To": "+15550000001", "PageSize": "2"}, auth=auth)).json()
+    first = (
+        await client.get(path, params={"To": "+15550000001", "PageSize": "2"}, auth=auth)
+    ).json()
     second = (await client.get(first["next_page_uri"], auth=auth)).json()
 
-    assert [message["body"] for message in first["messages"] + second["messages"]] == ["n2", "n1", "n0"]
+    assert [message["body"] for message in first["messages"] + second["messages"]] == [
+        "n2",
+        "n1",
+        "n0",
+    ]
     assert second["next_page_uri"] is None
 
 
-async def test_prices_come_late_and_negative(client: httpx.AsyncClient, twilio: TwilioSimulator) -> None:
+async def test_prices_come_late_and_negative(
+    client: httpx.AsyncClient, twilio: TwilioSimulator
+) -> None:
     account = await opened(client)
     sid = (await send(client, account, Body="x" * 200)).json()["sid"]
     await until(lambda: twilio.state.messages[sid].status == "delivered")
@@ -155,7 +178,9 @@ async def test_a_scripted_number_fails(client: httpx.AsyncClient, twilio: Twilio
 
 async def test_a_scheduled_message_can_be_canceled(client: httpx.AsyncClient) -> None:
     account = await opened(client)
-    message = (await send(client, account, ScheduleType="fixed", SendAt="2027-01-01T00:00:00Z")).json()
+    message = (
+        await send(client, account, ScheduleType="fixed", SendAt="2027-01-01T00:00:00Z")
+    ).json()
     path = f"{API}/{account['sid']}/Messages/{message['sid']}.json"
     canceled = await client.post(path, data={"Status": "canceled"}, auth=MAIN)
 
@@ -166,7 +191,9 @@ async def test_a_callback_can_be_lost_or_duplicated(
     client: httpx.AsyncClient, receiver: Receiver, twilio: TwilioSimulator
 ) -> None:
     await client.post("/_sim/callback_faults", json={"kind": "lost", "status": "sent"})
-    await client.post("/_sim/callback_faults", json={"kind": "duplicate", "status": "delivered", "copies": 3})
+    await client.post(
+        "/_sim/callback_faults", json={"kind": "duplicate", "status": "delivered", "copies": 3}
+    )
     await send(client, await opened(client), StatusCallback=f"{receiver.url}/status")
     await until(lambda: len(receiver.received) == 3)
 
@@ -174,7 +201,9 @@ async def test_a_callback_can_be_lost_or_duplicated(
 
 
 async def test_delivered_can_overtake_sent(client: httpx.AsyncClient, receiver: Receiver) -> None:
-    await client.post("/_sim/callback_faults", json={"kind": "reordered", "status": "sent", "seconds": 0.5})
+    await client.post(
+        "/_sim/callback_faults", json={"kind": "reordered", "status": "sent", "seconds": 0.5}
+    )
     await client.patch("/_sim/behaviour", json={"delivered_after": 0.01})
     await send(client, await opened(client), StatusCallback=f"{receiver.url}/status")
     await until(lambda: len(receiver.received) == 2)
@@ -231,11 +260,21 @@ async def test_a_body_can_be_erased_and_a_message_deleted_only_when_it_is_throug
     assert [one.status_code for one in gone] == [204, 404]
 
 
-async def test_a_messaging_service_replaces_what_does_not_fit_a_short_text(client: httpx.AsyncClient) -> None:
+async def test_a_messaging_service_replaces_what_does_not_fit_a_short_text(
+    client: httpx.AsyncClient,
+) -> None:
     account = await opened(client)
     service = "MG" + "1" * 32
-    await client.post(f"/_sim/accounts/{account['sid']}/senders", json={"sender": service, "senders": ["+15550001111"]})
-    form = {"From": "", "MessagingServiceSid": service, "To": "+1 (555) 123-4567", "Body": "\u201cHello\u201d\u2026"}
+    await client.post(
+        f"/_sim/accounts/{account['sid']}/senders",
+        json={"sender": service, "senders": ["+15550001111"]},
+    )
+    form = {
+        "From": "",
+        "MessagingServiceSid": service,
+        "To": "+1 (555) 123-4567",
+        "Body": "\u201cHello\u201d\u2026",
+    }
 
     message = (await send(client, account, **form)).json()
 
@@ -275,10 +314,14 @@ async def test_only_an_accounts_own_senders_send_and_only_where_they_may(
     assert answer.json().get("code") == code
 
 
-async def test_a_number_that_is_given_up_sends_no_more_and_regions_can_be_off(client: httpx.AsyncClient) -> None:
+async def test_a_number_that_is_given_up_sends_no_more_and_regions_can_be_off(
+    client: httpx.AsyncClient,
+) -> None:
     account = await opened(client)
     before = await send(client, account)
-    await client.request("DELETE", f"/_sim/accounts/{account['sid']}/senders", json={"sender": "+15550001111"})
+    await client.request(
+        "DELETE", f"/_sim/accounts/{account['sid']}/senders", json={"sender": "+15550001111"}
+    )
     await client.post(f"/_sim/accounts/{account['sid']}/refuse", json={"regions_off": ["+44"]})
 
     released, abroad = await send(client, account), await send(client, account, To="+447700900123")

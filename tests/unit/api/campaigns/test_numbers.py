@@ -1,4 +1,6 @@
-"""Our check of numbers against `phonenumbers`' own, over numbers of every kind of every country and near misses."""
+"""Our check of numbers against `phonenumbers`' own, over numbers of every kind of every country and
+near misses.
+"""
 
 import random
 from collections.abc import Iterator
@@ -29,7 +31,9 @@ def examples() -> Iterator[str]:
 
 
 def near_misses(number: str, chance: random.Random) -> Iterator[str]:
-    """One digit more, one less, one other, and other ends: of no country, of a neighbour, of none of its lengths."""
+    """One digit more, one less, one other, and other ends: of no country, of a neighbour, of none
+    of its lengths.
+    """
     yield number[:-1]
     yield f"{number}{chance.randrange(10)}"
     for _ in range(5):
@@ -40,7 +44,9 @@ def near_misses(number: str, chance: random.Random) -> Iterator[str]:
 
 
 def judged(number: str) -> tuple[bool, bool, str | None]:
-    """By `phonenumbers`: whether it is possible, whether it is written as it would write it, its region."""
+    """By `phonenumbers`: whether it is possible, whether it is written as it would write it, its
+    region.
+    """
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
@@ -60,19 +66,26 @@ def test_numbers_of_every_country_are_judged_as_the_library_judges_them() -> Non
     }
 
     taken = {number for number in tried if numbers.problem_with(number) is None}
-    possible = {number for number, (possible, canonical, _) in tried.items() if possible and canonical}
+    possible = {
+        number for number, (possible, canonical, _) in tried.items() if possible and canonical
+    }
 
     assert len(tried) > 5_000
     assert len(taken) > 3_000
     assert possible <= taken
     assert all(tried[number][0] for number in taken)
-    assert {one: numbers.country_of(one) for one in possible} == {one: tried[one][2] for one in possible}
+    assert {one: numbers.country_of(one) for one in possible} == {
+        one: tried[one][2] for one in possible
+    }
 
 
 def test_every_country_is_found() -> None:
     found = {numbers.country_of(number) for number in examples()}
 
-    assert numbers.COUNTRIES - found <= {"EH", "MF"}  # nothing tells them from Morocco and Guadeloupe
+    assert numbers.COUNTRIES - found <= {
+        "EH",
+        "MF",
+    }  # nothing tells them from Morocco and Guadeloupe
 
 
 @pytest.mark.parametrize(
@@ -119,4 +132,7 @@ async def test_many_are_checked_in_their_order() -> None:
     checked = await numbers.check([*many, "+1", many[0]])
 
     assert list(checked.countries) == many
-    assert (checked.bad, checked.duplicates) == ([(12_000, "not in E.164, such as +14155550100")], 1)
+    assert (checked.bad, checked.duplicates) == (
+        [(12_000, "not in E.164, such as +14155550100")],
+        1,
+    )

@@ -1,4 +1,6 @@
-"""Files of recipients: what spreadsheets and programs write is read; a doubtful structure refuses the whole file."""
+"""Files of recipients: what spreadsheets and programs write is read; a doubtful structure refuses
+the whole file.
+"""
 
 import csv
 import io
@@ -10,13 +12,22 @@ from hypothesis import strategies as st
 
 from api.campaigns import uploads
 from api.campaigns.spreadsheets import csv_rows
-from api.campaigns.uploads import AT_ONCE, LONGEST_LINE, MOST_LINES, BadFile, TooManyLines, UnknownCharset
+from api.campaigns.uploads import (
+    AT_ONCE,
+    LONGEST_LINE,
+    MOST_LINES,
+    BadFile,
+    TooManyLines,
+    UnknownCharset,
+)
 
 ANN, BOB, EVE = "+14155550100", "+4915112345678", "+33612345678"
 FOUR = [(2, ANN), (3, BOB), (4, EVE)]
 
 
-def read_csv(content: str | bytes, *, charset: str | None = None, ignore: bool = False) -> list[tuple[int, str]]:
+def read_csv(
+    content: str | bytes, *, charset: str | None = None, ignore: bool = False
+) -> list[tuple[int, str]]:
     file = io.BytesIO(content.encode() if isinstance(content, str) else content)
     text = uploads.text(file, charset, guess=True)
     return [(row.line, row.number) for row in csv_rows(text, ignore_unused=ignore)]
@@ -40,7 +51,9 @@ def refused(content: str | bytes, **options: bool) -> BadFile:
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "mac-roman", "iso8859-1"]
 )  # fmt: skip
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_whatever_spreadsheets_save_is_read(end: str, last: bool, encoding: str, delimiter: str) -> None:
+def test_whatever_spreadsheets_save_is_read(
+    end: str, last: bool, encoding: str, delimiter: str
+) -> None:
     names = ["Name", "To", "Größe"]
     records = [["Jürgen", ANN, "1"], ["Zoë", BOB, ""], ["“Smith”", EVE, ""]]
     if encoding == "iso8859-1":
@@ -67,7 +80,19 @@ def test_bytes_that_are_not_in_the_declared_charset_refuse_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["to", "TO", " To ", '"to"', "\ufeffto", "Phone", "phone_number", "Phone-Number", "MOBILE", "Msisdn:"]
+    "header",
+    [
+        "to",
+        "TO",
+        " To ",
+        '"to"',
+        "\ufeffto",
+        "Phone",
+        "phone_number",
+        "Phone-Number",
+        "MOBILE",
+        "Msisdn:",
+    ],
 )
 def test_the_column_of_numbers_has_common_names_in_any_case(header: str) -> None:
     assert read_csv(f"{header}\n{ANN}\n") == [(2, ANN)]
@@ -96,7 +121,11 @@ def test_line_breaks_in_quotes_belong_to_the_value() -> None:
 
 
 def test_rows_that_end_early_and_blank_ones_are_read_as_spreadsheets_mean_them() -> None:
-    assert read_csv(f"name,to,note,,\nx,{ANN},,,\n,,,,\n\ny,{BOB}\nz\n", ignore=True) == [(2, ANN), (5, BOB), (6, "")]
+    assert read_csv(f"name,to,note,,\nx,{ANN},,,\n,,,,\n\ny,{BOB}\nz\n", ignore=True) == [
+        (2, ANN),
+        (5, BOB),
+        (6, ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +160,11 @@ def test_what_stands_around_digits_is_dropped_and_no_digit_is(value: str, number
         (f"name,to\nAnn, Smith,{ANN}\n", 2, "quote a value that holds a comma"),
         (f'to,name\n{ANN},x\n{BOB},"Ann\n{EVE},y\n', 3, "quotes do not match"),
         (f'to,name\n{ANN},"B"ob\n', 2, "quotes do not match"),
-        (f'to,name\n{ANN},"A\n{BOB},B"\n{EVE},y\n', 2, "is its quote closed"),  # two stray quotes make one value
+        (
+            f'to,name\n{ANN},"A\n{BOB},B"\n{EVE},y\n',
+            2,
+            "is its quote closed",
+        ),  # two stray quotes make one value
         (f'name,to\n"A,{ANN}\nB",{BOB}\n', 2, "is its quote closed"),
         (f'to\n{ANN}\n"{BOB}\n{EVE}"\n', 3, "is its quote closed"),
         (f"to\n{ANN}\n{BOB}.0\n", 3, "decimal"),
@@ -152,7 +185,9 @@ def test_what_stands_around_digits_is_dropped_and_no_digit_is(value: str, number
         (b"to\n\x1b$B\n", 1, "no text"),
     ],
 )
-def test_a_doubtful_structure_refuses_the_whole_file(content: str | bytes, line: int, why: str) -> None:
+def test_a_doubtful_structure_refuses_the_whole_file(
+    content: str | bytes, line: int, why: str
+) -> None:
     problem = refused(content, ignore=True)
 
     assert why in str(problem)
@@ -177,7 +212,9 @@ def test_columns_that_nothing_uses_are_refused_unless_they_are_to_be_ignored(con
         (f'{{"to": "{ANN}", "name": "Ann"}}\n', 1, "nothing uses `name`"),
     ],
 )
-def test_ndjson_that_is_broken_anywhere_is_refused_whole(content: str | bytes, line: int, why: str) -> None:
+def test_ndjson_that_is_broken_anywhere_is_refused_whole(
+    content: str | bytes, line: int, why: str
+) -> None:
     with pytest.raises(BadFile, match=why) as caught:
         read_json(content)
 
@@ -197,8 +234,17 @@ def test_the_rows_of_a_file_come_in_parts() -> None:
 
     first, second = uploads.parts(uploads.json_rows(text, ignore_unused=False))
 
-    assert (first.rows, len(first.countries), first.duplicates, first.bad) == (AT_ONCE, AT_ONCE, 0, [])
-    assert (second.rows, len(second.countries), [line for line, _ in second.bad]) == (3, 2, [AT_ONCE + 3])
+    assert (first.rows, len(first.countries), first.duplicates, first.bad) == (
+        AT_ONCE,
+        AT_ONCE,
+        0,
+        [],
+    )
+    assert (second.rows, len(second.countries), [line for line, _ in second.bad]) == (
+        3,
+        2,
+        [AT_ONCE + 3],
+    )
 
 
 def test_a_file_has_a_most_of_lines() -> None:
@@ -210,12 +256,20 @@ def test_a_file_has_a_most_of_lines() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([ANN, BOB, EVE]), st.text(st.characters(codec="utf-8", exclude_characters="\0")))
+        st.tuples(
+            st.sampled_from([ANN, BOB, EVE]),
+            st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+        )
     )
 )
 def test_what_python_s_own_writer_writes_is_read_back(records: list[tuple[str, str]]) -> None:
-    clean = [(number, "".join(one for one in note if one >= " " or one in "\t\n\r")[:4000]) for number, note in records]
+    clean = [
+        (number, "".join(one for one in note if one >= " " or one in "\t\n\r")[:4000])
+        for number, note in records
+    ]
     file = io.StringIO(newline="")
     csv.writer(file).writerows([("to", "note"), *clean])
 
-    assert [number for _, number in read_csv(file.getvalue(), ignore=True)] == [number for number, _ in clean]
+    assert [number for _, number in read_csv(file.getvalue(), ignore=True)] == [
+        number for number, _ in clean
+    ]

@@ -30,7 +30,9 @@ def test_an_interval_ends_by_the_calendar(begin: str, unit: str, count: int, end
     assert intervals.after(at(begin), unit, count) == at(end)
 
 
-@pytest.mark.parametrize(("unit", "count"), [("FORTNIGHT", 1), ("", 1), ("YEAR", 9000), ("DAY", 10**12)])
+@pytest.mark.parametrize(
+    ("unit", "count"), [("FORTNIGHT", 1), ("", 1), ("YEAR", 9000), ("DAY", 10**12)]
+)
 def test_what_the_calendar_does_not_know_ends_nowhere(unit: str, count: int) -> None:
     assert intervals.after(at("2026-11-29T10:00:00"), unit, count) is None
 

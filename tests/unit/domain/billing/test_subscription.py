@@ -40,7 +40,9 @@ LATER = NOON + timedelta(microseconds=1)
         (None, None, Order.UNCLEAR),
     ],
 )
-def test_only_two_different_times_tell_an_order(told: datetime | None, known: datetime | None, expected: Order) -> None:
+def test_only_two_different_times_tell_an_order(
+    told: datetime | None, known: datetime | None, expected: Order
+) -> None:
     assert order(told, known) is expected
 
 
@@ -79,7 +81,9 @@ def test_what_has_ended_shows_a_zero_that_only_a_payment_makes_true(state: State
 
 def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:
     told = replace(snapshot(State.PAST_DUE, NOON + 5 * DAY), failed_at=NOON + 4 * DAY)
-    word = Word(state=State.PAST_DUE, as_of=NOON + 3 * DAY, until=NOON + 5 * DAY, since=NOON + 2 * DAY)
+    word = Word(
+        state=State.PAST_DUE, as_of=NOON + 3 * DAY, until=NOON + 5 * DAY, since=NOON + 2 * DAY
+    )
 
     assert after(None, told) == Debt(since=NOON + 4 * DAY)
     assert after(None, told, word) == Debt(since=NOON + 2 * DAY)
@@ -94,7 +98,11 @@ def test_of_two_words_the_earlier_end_and_the_first_failure_count() -> None:
 
     assert add_word(None, first) == first
     assert add_word(first, second) == add_word(second, first) == replace(first, as_of=NOON + DAY)
-    assert add_word(first, suspends) == add_word(suspends, first) == replace(suspends, as_of=NOON, since=NOON)
+    assert (
+        add_word(first, suspends)
+        == add_word(suspends, first)
+        == replace(suspends, as_of=NOON, since=NOON)
+    )
 
 
 def test_who_was_suspended_for_a_debt_is_that_until_it_is_paid() -> None:
@@ -102,7 +110,10 @@ def test_who_was_suspended_for_a_debt_is_that_until_it_is_paid() -> None:
 
     assert suspended == Debt(since=NOON, shut=True)
     assert after(suspended, snapshot(State.PAST_DUE, NOON + 2 * DAY)) == suspended
-    assert after(OWED, snapshot(State.PAST_DUE), Word(state=State.SUSPENDED_NONPAYMENT, as_of=NOON)) == suspended
+    assert (
+        after(OWED, snapshot(State.PAST_DUE), Word(state=State.SUSPENDED_NONPAYMENT, as_of=NOON))
+        == suspended
+    )
     assert after(suspended, snapshot(State.ACTIVE, NOON + 3 * DAY)) is None
 
 
@@ -119,8 +130,12 @@ def test_a_period_lasts_no_longer_because_the_subscription_is_not_in_order(state
 
 
 @pytest.mark.parametrize("state", sorted(State))
-def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_became(state: State) -> None:
-    """A yearly plan that is revised to a monthly one, and the other way round: what is reckoned is of another plan."""
+def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_became(
+    state: State,
+) -> None:
+    """A yearly plan that is revised to a monthly one, and the other way round: what is reckoned is
+    of another plan.
+    """
     before = Snapshot(state=State.ACTIVE, paid_until=NOON + 365 * DAY, paid_at=NOON)
     shorter = Snapshot(state=state, paid_until=NOON + 30 * DAY, paid_at=NOON, reckoned=True)
     longer = replace(shorter, paid_until=NOON + 700 * DAY)
@@ -130,12 +145,20 @@ def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_bec
     assert paid_until_after(before, replace(shorter, paid_at=NOON + DAY)) == NOON + 30 * DAY
 
 
-STEPS = st.lists(st.tuples(st.sampled_from([one for one in State if one is not State.UNKNOWN]), st.integers(1, 48)))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([one for one in State if one is not State.UNKNOWN]), st.integers(1, 48)
+    )
+)
 
 
 @given(STEPS, st.booleans())
-def test_no_changes_of_status_without_a_payment_give_grace_twice(steps: list[tuple[State, int]], dropped: bool) -> None:
-    """Nor does a charge whose time moves on pay for anything; `dropped`: what is owed is not told any more."""
+def test_no_changes_of_status_without_a_payment_give_grace_twice(
+    steps: list[tuple[State, int]], dropped: bool
+) -> None:
+    """Nor does a charge whose time moves on pay for anything; `dropped`: what is owed is not told
+    any more.
+    """
     policy, now = Policy(grace=3 * DAY), NOON
     before = Snapshot(state=State.ACTIVE, paid_until=NOON, paid_at=NOON - 30 * DAY)
     debt = after(None, snapshot(State.PAST_DUE, NOON))
@@ -144,10 +167,16 @@ def test_no_changes_of_status_without_a_payment_give_grace_twice(steps: list[tup
     for state, hours in steps:
         now += timedelta(hours=hours)
         told = replace(snapshot(state, now), paid_at=before.paid_at, owes=None if dropped else True)
-        told = replace(told, access_until=now + 30 * DAY, paid_until=before.paid_at and before.paid_at + 30 * DAY)
+        told = replace(
+            told,
+            access_until=now + 30 * DAY,
+            paid_until=before.paid_at and before.paid_at + 30 * DAY,
+        )
         debt = debt_after(debt, told, word=None, now=now)
         before = replace(told, paid_until=paid_until_after(before, told))
-        decision = decide(Record(state=state, debt=debt, paid_until=before.paid_until), (), policy, now)
+        decision = decide(
+            Record(state=state, debt=debt, paid_until=before.paid_until), (), policy, now
+        )
         if decision.status is Status.ACTIVE:
             served = now
             assert decision.deadline is not None

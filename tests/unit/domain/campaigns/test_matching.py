@@ -1,4 +1,6 @@
-"""Which of Twilio's messages an unconfirmed one of ours is: what could be ours is never taken for absent."""
+"""Which of Twilio's messages an unconfirmed one of ours is: what could be ours is never taken for
+absent.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +38,14 @@ def sent(sid: str = "SM1", **change: Any) -> SentMessage:
         {"body": f"{BODY} "},
         {"senders": ("+15005550007", "MG1")},
     ],
-    ids=["as handed over", "redacted", "smart encoding", "masked", "trimmed", "another sender of the service"],
+    ids=[
+        "as handed over",
+        "redacted",
+        "smart encoding",
+        "masked",
+        "trimmed",
+        "another sender of the service",
+    ],
 )
 def test_a_message_is_found_whatever_was_erased_or_rewritten(change: dict[str, Any]) -> None:
     found = match(HANDED, [sent(**change)])
@@ -53,13 +62,17 @@ def test_a_message_is_found_whatever_was_erased_or_rewritten(change: dict[str, A
         {"outbound": False},
     ],
 )
-def test_what_cannot_be_the_message_does_not_keep_it_from_being_given_up(change: dict[str, Any]) -> None:
+def test_what_cannot_be_the_message_does_not_keep_it_from_being_given_up(
+    change: dict[str, Any],
+) -> None:
     found = match(HANDED, [sent(**change)])
 
     assert (found.sent, found.possible) == (None, ())
 
 
-@pytest.mark.parametrize("change", [{"body": "another text"}, {"body": "another text", "status": FAILED}])
+@pytest.mark.parametrize(
+    "change", [{"body": "another text"}, {"body": "another text", "status": FAILED}]
+)
 def test_another_text_to_the_recipient_could_still_be_it(change: dict[str, Any]) -> None:
     found = match(HANDED, [sent(**change)])
 
@@ -73,7 +86,11 @@ def test_of_two_redacted_ones_nobody_can_say_which_it_is() -> None:
 
 
 def test_two_redacted_ones_are_those_that_two_look_for() -> None:
-    found = match(HANDED, [sent("SM2", body="", created_at=AT + timedelta(seconds=1)), sent("SM1", body="")], waiting=2)
+    found = match(
+        HANDED,
+        [sent("SM2", body="", created_at=AT + timedelta(seconds=1)), sent("SM1", body="")],
+        waiting=2,
+    )
 
     assert found.sent is not None
     assert found.sent.sid == "SM1"

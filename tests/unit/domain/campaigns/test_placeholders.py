@@ -1,4 +1,6 @@
-"""What a template would replace, as the common tools write it; and what only looks a little like it."""
+"""What a template would replace, as the common tools write it; and what only looks a little like
+it.
+"""
 
 import pytest
 
@@ -28,7 +30,16 @@ def test_a_placeholder_is_found(placeholder: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["20 % off, 30% on shoes", "5%or10%", "Call {SALE", "a [b] c", "<3 you", "$5 {}", "100% {1,2}", "#1 *|* :-}"],
+    [
+        "20 % off, 30% on shoes",
+        "5%or10%",
+        "Call {SALE",
+        "a [b] c",
+        "<3 you",
+        "$5 {}",
+        "100% {1,2}",
+        "#1 *|* :-}",
+    ],
 )
 def test_a_text_without_one_is_left_alone(text: str) -> None:
     assert placeholders.find(text) is None

@@ -1,4 +1,6 @@
-"""A campaign's cost before it is stored: by country, and the exact message at which the wallet runs dry."""
+"""A campaign's cost before it is stored: by country, and the exact message at which the wallet runs
+dry.
+"""
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,9 @@ def test_the_cost_is_told_by_country() -> None:
     told = preview(["US", "DE", "US", "FR"], 2, CARD, usd(10**9))
 
     assert (told.recipients, told.cost, told.runs_dry_at) == (3, usd(180_000), None)
-    assert [(one.country, one.recipients, one.price_per_segment, one.cost) for one in told.destinations] == [
+    assert [
+        (one.country, one.recipients, one.price_per_segment, one.cost) for one in told.destinations
+    ] == [
         ("US", 2, usd(10_000), usd(40_000)),
         ("DE", 1, usd(70_000), usd(140_000)),
     ]
@@ -29,12 +33,20 @@ def test_the_cost_is_told_by_country() -> None:
     ("available", "runs_dry_at"),
     [(0, 1), (9_999, 1), (10_000, 2), (79_999, 2), (80_000, 3), (89_999, 3), (90_000, None)],
 )
-def test_the_wallet_runs_dry_at_the_first_message_that_it_does_not_pay(available: int, runs_dry_at: int | None) -> None:
+def test_the_wallet_runs_dry_at_the_first_message_that_it_does_not_pay(
+    available: int, runs_dry_at: int | None
+) -> None:
     assert preview(["US", "FR", "DE", "US"], 1, CARD, usd(available)).runs_dry_at == runs_dry_at
 
 
-@given(st.lists(st.sampled_from(["US", "DE", "FR", None])), st.integers(1, 10), st.integers(0, 2_000_000))
-def test_the_parts_make_the_whole(countries: list[str | None], segments: int, available: int) -> None:
+@given(
+    st.lists(st.sampled_from(["US", "DE", "FR", None])),
+    st.integers(1, 10),
+    st.integers(0, 2_000_000),
+)
+def test_the_parts_make_the_whole(
+    countries: list[str | None], segments: int, available: int
+) -> None:
     told = preview(countries, segments, CARD, usd(available))
 
     assert sum(one.recipients for one in told.destinations) == told.recipients

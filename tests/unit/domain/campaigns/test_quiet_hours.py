@@ -30,14 +30,18 @@ NIGHT = QuietHours(time(21), time(8))
         (NO_COUNTRY, "2026-01-15T12:00", True),
     ],
 )
-def test_a_country_is_quiet_while_any_of_its_clocks_says_so(country: str, at: str, quiet: bool) -> None:
+def test_a_country_is_quiet_while_any_of_its_clocks_says_so(
+    country: str, at: str, quiet: bool
+) -> None:
     assert NIGHT.quiet_in(country, datetime.fromisoformat(at).replace(tzinfo=UTC)) is quiet
 
 
 def test_hours_within_one_day() -> None:
     noon = QuietHours(time(12), time(14))
 
-    assert [noon.quiet_in("GB", datetime(2026, 1, 15, hour, tzinfo=UTC)) for hour in (11, 12, 13, 14)] == [
+    assert [
+        noon.quiet_in("GB", datetime(2026, 1, 15, hour, tzinfo=UTC)) for hour in (11, 12, 13, 14)
+    ] == [
         False,
         True,
         True,
@@ -60,7 +64,9 @@ def test_none_and_more_than_half_a_day_are_refused(hours: tuple[time, time]) -> 
 
 
 @pytest.mark.parametrize("longest", [QuietHours(time(20), time(8)), QuietHours(time(0), time(12))])
-def test_no_country_is_always_quiet_but_antarctica_which_has_no_numbers(longest: QuietHours) -> None:
+def test_no_country_is_always_quiet_but_antarctica_which_has_no_numbers(
+    longest: QuietHours,
+) -> None:
     now = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
     assert [country for country in zones() if longest.until([country], now) is None] == ["AQ"]
@@ -71,4 +77,7 @@ def test_every_country_with_phone_numbers_has_a_time_zone() -> None:
 
 
 def test_what_has_no_country_is_among_the_quiet_ones_at_any_hour() -> None:
-    assert all(NO_COUNTRY in NIGHT.quiet_countries(datetime(2026, 1, 15, hour, tzinfo=UTC)) for hour in range(24))
+    assert all(
+        NO_COUNTRY in NIGHT.quiet_countries(datetime(2026, 1, 15, hour, tzinfo=UTC))
+        for hour in range(24)
+    )

@@ -1,4 +1,6 @@
-"""The rate card: an organization's own rate, else everybody's, else its default, else nothing is sent there."""
+"""The rate card: an organization's own rate, else everybody's, else its default, else nothing is
+sent there.
+"""
 
 from domain.campaigns.rate_card import RateCard, missing
 from domain.money import Money
@@ -17,12 +19,18 @@ def test_a_country_without_a_rate_costs_the_default() -> None:
 
 
 def test_without_a_default_only_countries_with_a_rate_are_sent_to() -> None:
-    assert [STRICT.per_segment(country) for country in ("DE", "US", None)] == [Money(70_000, "USD"), None, None]
+    assert [STRICT.per_segment(country) for country in ("DE", "US", None)] == [
+        Money(70_000, "USD"),
+        None,
+        None,
+    ]
     assert "for US" in missing("US")
     assert "not known" in missing(None)
 
 
 def test_the_cheapest_segment_is_what_a_wallet_must_hold() -> None:
     assert CARD.cheapest == Money(9_000, "USD")
-    assert RateCard(currency="USD", by_country={"DE": 70_000}, default=1).cheapest == Money(1, "USD")
+    assert RateCard(currency="USD", by_country={"DE": 70_000}, default=1).cheapest == Money(
+        1, "USD"
+    )
     assert RateCard(currency="USD", by_country={}, default=None).cheapest is None

@@ -1,14 +1,29 @@
-"""What Twilio's refusals say about the rest of a campaign: whose fault each code is, and when the campaign stops."""
+"""What Twilio's refusals say about the rest of a campaign: whose fault each code is, and when the
+campaign stops.
+"""
 
 import pytest
 
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import PASSES_BY_ITSELF, Park
 from domain.campaigns.delivery_failure import CODES, SEVERAL, STOPS, STOPS_IN_A_ROW, About
-from domain.campaigns.send_refusal import IN_WORDS, PARKS, Answer, Refused, Taken, judge, judge_deliveries
+from domain.campaigns.send_refusal import (
+    IN_WORDS,
+    PARKS,
+    Answer,
+    Refused,
+    Taken,
+    judge,
+    judge_deliveries,
+)
 
 UNHEARD_OF = 29999
-SENDER, DESTINATION, RECIPIENT, WAIT = Refused(21606), Refused(21408), Refused(21211), Refused(21611)
+SENDER, DESTINATION, RECIPIENT, WAIT = (
+    Refused(21606),
+    Refused(21408),
+    Refused(21211),
+    Refused(21611),
+)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +64,12 @@ def test_whatever_stops_a_campaign_parks_it_with_a_reason_in_words_that_no_event
     assert set(Park) == IN_WORDS.keys() | PASSES_BY_ITSELF
 
 
-@pytest.mark.parametrize("code", sorted(code for code, _ in CODES.items() if delivery_failure.about(code) in STOPS))
-def test_one_refusal_that_would_meet_every_other_message_stops_the_campaign_and_nobody_is_to_blame(code: int) -> None:
+@pytest.mark.parametrize(
+    "code", sorted(code for code, _ in CODES.items() if delivery_failure.about(code) in STOPS)
+)
+def test_one_refusal_that_would_meet_every_other_message_stops_the_campaign_and_nobody_is_to_blame(
+    code: int,
+) -> None:
     verdict = judge([Taken(), RECIPIENT, Refused(code), Taken(), Refused(code)])
 
     assert verdict.stop is not None
@@ -59,7 +78,9 @@ def test_one_refusal_that_would_meet_every_other_message_stops_the_campaign_and_
 
 
 @pytest.mark.parametrize("answer", [RECIPIENT, WAIT, None])
-def test_what_is_the_recipients_own_or_only_late_stops_nothing_however_often(answer: Answer) -> None:
+def test_what_is_the_recipients_own_or_only_late_stops_nothing_however_often(
+    answer: Answer,
+) -> None:
     assert judge([answer] * 100).stop is None
 
 
@@ -83,7 +104,9 @@ def test_what_may_concern_one_message_stops_when_several_follow_one_another(
     verdict = judge([told[answer] for answer in answers])
 
     assert (verdict.stop is not None) == stops
-    assert verdict.blameless == ({n for n, answer in enumerate(answers) if answer == "x"} if stops else frozenset())
+    assert verdict.blameless == (
+        {n for n, answer in enumerate(answers) if answer == "x"} if stops else frozenset()
+    )
 
 
 def test_several_in_a_row_are_counted_across_windows() -> None:
@@ -112,6 +135,8 @@ def test_what_carriers_did_stops_it_only_when_several_failed_and_none_arrived_si
     assert judge_deliveries([Refused(30003)] * 100) is None
 
 
-@pytest.mark.parametrize(("code", "seconds"), [(21611, 60), (63038, 3600), (20429, 1), (None, 1), (UNHEARD_OF, 1)])
+@pytest.mark.parametrize(
+    ("code", "seconds"), [(21611, 60), (63038, 3600), (20429, 1), (None, 1), (UNHEARD_OF, 1)]
+)
 def test_a_wait_lasts_as_long_as_its_limit(code: int | None, seconds: int) -> None:
     assert delivery_failure.wait(code) == seconds

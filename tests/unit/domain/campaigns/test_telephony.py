@@ -11,7 +11,12 @@ ON_THE_WAY = [
     DeliveryStatus.SENDING,
     DeliveryStatus.SENT,
 ]
-ENDS = [DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELED]
+ENDS = [
+    DeliveryStatus.DELIVERED,
+    DeliveryStatus.UNDELIVERED,
+    DeliveryStatus.FAILED,
+    DeliveryStatus.CANCELED,
+]
 
 
 def test_every_status_has_a_rank() -> None:
@@ -19,7 +24,10 @@ def test_every_status_has_a_rank() -> None:
 
 
 def test_a_message_only_goes_forward() -> None:
-    assert all(rank(earlier) < rank(later) for earlier, later in pairwise([*ON_THE_WAY, ENDS[0], DeliveryStatus.READ]))
+    assert all(
+        rank(earlier) < rank(later)
+        for earlier, later in pairwise([*ON_THE_WAY, ENDS[0], DeliveryStatus.READ])
+    )
 
 
 def test_an_end_outranks_everything_on_the_way_and_no_other_end() -> None:

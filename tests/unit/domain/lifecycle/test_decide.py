@@ -1,4 +1,6 @@
-"""`decide`: every state meets every debt, word, held block and time, in a table and as properties."""
+"""`decide`: every state meets every debt, word, held block and time, in a table and as
+properties.
+"""
 
 from datetime import datetime, timedelta
 from itertools import chain, combinations, product
@@ -8,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.billing.subscription import ENDED, Debt, Record, State, Word, add_word
-from domain.lifecycle.standing import IN_WORDS, Block, Decision, Policy, Standing, Status, decide, opens
+from domain.lifecycle.standing import (
+    IN_WORDS,
+    Block,
+    Decision,
+    Policy,
+    Standing,
+    Status,
+    decide,
+    opens,
+)
 from tests.builders import NOON
 
 GRACE = timedelta(days=3)
@@ -62,11 +73,16 @@ TABLE = [
     *((state, IN_GRACE, NOON + GRACE, BEFORE, UNTIL_NOON) for state in sorted(ENDED)),
 ]  # fmt: skip
 CLOSING = (State.PAST_DUE, State.SUSPENDED_NONPAYMENT, State.PAUSED, *sorted(ENDED))
-WORDS = [None, *(Word(state=state, as_of=NOON, until=until) for state in CLOSING for until in (None, NOON))]
+WORDS = [
+    None,
+    *(Word(state=state, as_of=NOON, until=until) for state in CLOSING for until in (None, NOON)),
+]
 
 
 def test_the_table_has_every_state_with_every_debt() -> None:
-    assert {(row[0], row[1]) for row in TABLE} == {(state, debt) for state in State for debt in (None, IN_GRACE, SHUT)}
+    assert {(row[0], row[1]) for row in TABLE} == {
+        (state, debt) for state in State for debt in (None, IN_GRACE, SHUT)
+    }
 
 
 @pytest.mark.parametrize(("state", "debt", "paid_until", "now", "expected"), TABLE)
@@ -74,7 +90,9 @@ def test_every_state_meets_every_debt_word_block_and_time(
     state: State, debt: Debt | None, paid_until: datetime | None, now: datetime, expected: Decision
 ) -> None:
     for word, held in product(WORDS, HELD):
-        decision = decide(Record(state=state, debt=debt, paid_until=paid_until, word=word), held, POLICY, now)
+        decision = decide(
+            Record(state=state, debt=debt, paid_until=paid_until, word=word), held, POLICY, now
+        )
 
         blocks, deadline = expected.blocks | held, expected.deadline
         if word is not None and (word.until is None or now >= word.until):
@@ -106,25 +124,42 @@ moments = st.datetimes(min_value=datetime(2025, 1, 1), max_value=datetime(2027, 
     lambda naive: naive.replace(tzinfo=NOON.tzinfo)
 )
 debts = st.none() | st.builds(Debt, since=moments, shut=st.booleans())
-words = st.builds(Word, state=st.sampled_from(CLOSING), as_of=st.none() | moments, until=st.none() | moments)
+words = st.builds(
+    Word, state=st.sampled_from(CLOSING), as_of=st.none() | moments, until=st.none() | moments
+)
 records = st.builds(
-    Record, state=st.sampled_from(State), debt=debts, paid_until=st.none() | moments, word=st.none() | words
+    Record,
+    state=st.sampled_from(State),
+    debt=debts,
+    paid_until=st.none() | moments,
+    word=st.none() | words,
 )
 blocks = st.frozensets(st.sampled_from([Block.DISPUTE, Block.ADMIN, Block.TELEPHONY]))
-policies = st.builds(Policy, grace=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=90)))
+policies = st.builds(
+    Policy, grace=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=90))
+)
 
 
 @given(records, blocks, policies, moments)
-def test_a_decision_is_whole(record: Record, held: frozenset[Block], policy: Policy, now: datetime) -> None:
+def test_a_decision_is_whole(
+    record: Record, held: frozenset[Block], policy: Policy, now: datetime
+) -> None:
     decision = decide(record, held, policy, now)
 
     assert (decision.status is Status.SUSPENDED) == bool(decision.blocks)
     assert held <= decision.blocks
     assert decision.blocks - held <= {Block.NONPAYMENT, Block.CANCELED}
-    assert decision.deadline is None or (decision.status is Status.ACTIVE and decision.deadline > now)
+    assert decision.deadline is None or (
+        decision.status is Status.ACTIVE and decision.deadline > now
+    )
 
 
-@given(records.filter(lambda record: record.state is not State.PAST_DUE or record.debt), blocks, policies, moments)
+@given(
+    records.filter(lambda record: record.state is not State.PAST_DUE or record.debt),
+    blocks,
+    policies,
+    moments,
+)
 def test_the_deadline_is_when_the_same_facts_suspend(
     record: Record, held: frozenset[Block], policy: Policy, now: datetime
 ) -> None:
@@ -138,25 +173,39 @@ def test_the_deadline_is_when_the_same_facts_suspend(
 
 
 @given(records, blocks, policies, moments)
-def test_one_more_block_never_opens(record: Record, held: frozenset[Block], policy: Policy, now: datetime) -> None:
+def test_one_more_block_never_opens(
+    record: Record, held: frozenset[Block], policy: Policy, now: datetime
+) -> None:
     without = decide(record, (), policy, now)
 
     assert decide(record, held, policy, now).blocks == without.blocks | held
 
 
 @given(records, words, policies, moments)
-def test_one_more_word_never_opens(record: Record, told: Word, policy: Policy, now: datetime) -> None:
-    after = Record(state=record.state, debt=record.debt, paid_until=record.paid_until, word=add_word(record.word, told))
+def test_one_more_word_never_opens(
+    record: Record, told: Word, policy: Policy, now: datetime
+) -> None:
+    after = Record(
+        state=record.state,
+        debt=record.debt,
+        paid_until=record.paid_until,
+        word=add_word(record.word, told),
+    )
 
     assert not opens(record, after, policy, now)
-    assert decide(record, (), policy, now).status is Status.ACTIVE or decide(after, (), policy, now).blocks
+    assert (
+        decide(record, (), policy, now).status is Status.ACTIVE
+        or decide(after, (), policy, now).blocks
+    )
 
 
 @given(records, policies, moments, st.sampled_from(State))
 def test_no_status_gives_time_while_a_debt_was_shut_for(
     record: Record, policy: Policy, now: datetime, state: State
 ) -> None:
-    owing = Record(state=state, debt=Debt(since=now, shut=True), paid_until=record.paid_until, word=record.word)
+    owing = Record(
+        state=state, debt=Debt(since=now, shut=True), paid_until=record.paid_until, word=record.word
+    )
 
     assert Block.NONPAYMENT in decide(owing, (), policy, now).blocks
 
@@ -172,4 +221,6 @@ def test_every_block_can_be_told_in_words() -> None:
 
 def test_a_standing_is_behind_until_its_epoch_is_applied() -> None:
     assert Standing(organization_id="acme", status=Status.ACTIVE, epoch=2, applied_epoch=1).behind
-    assert not Standing(organization_id="acme", status=Status.ACTIVE, epoch=2, applied_epoch=2).behind
+    assert not Standing(
+        organization_id="acme", status=Status.ACTIVE, epoch=2, applied_epoch=2
+    ).behind

@@ -1,4 +1,6 @@
-"""What a webhook's own word does, and whether a provider's answer counts, where the providers differ."""
+"""What a webhook's own word does, and whether a provider's answer counts, where the providers
+differ.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,7 +41,13 @@ WITHOUT_A_STATE = event(None)
     ("told", "subject", "sure", "heard", "noted"),
     [
         (SUSPENDED, KNOWN, False, Heard.SHUT, True),
-        (SUSPENDED, ANOTHER, False, Heard.OTHER, True),  # it may not take over before its provider was asked
+        (
+            SUSPENDED,
+            ANOTHER,
+            False,
+            Heard.OTHER,
+            True,
+        ),  # it may not take over before its provider was asked
         (SUSPENDED, None, False, Heard.OTHER, False),
         (event(State.SUSPENDED_NONPAYMENT, subscription_id=None), None, False, Heard.NOTED, False),
         (OF_THE_SAME_SECOND, KNOWN, False, Heard.UNCLEAR, False),
@@ -56,11 +64,19 @@ WITHOUT_A_STATE = event(None)
     ],
 )
 def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clear(
-    provider: Provider, told: BillingEvent, subject: Subscription | None, *, sure: bool, heard: Heard, noted: bool
+    provider: Provider,
+    told: BillingEvent,
+    subject: Subscription | None,
+    *,
+    sure: bool,
+    heard: Heard,
+    noted: bool,
 ) -> None:
     known = None if subject is None else replace(subject, provider=provider)
 
-    does, word = evidence.effect(replace(told, provider=provider), known, Policy(), NOON + 2 * MINUTE, sure=sure)
+    does, word = evidence.effect(
+        replace(told, provider=provider), known, Policy(), NOON + 2 * MINUTE, sure=sure
+    )
 
     assert does is heard
     assert (word is not None) is noted
@@ -76,17 +92,23 @@ def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clea
         (State.ACTIVE, NOON, False),
     ],
 )
-def test_an_answer_knows_of_an_event_that_it_repeats_or_outdates(answered: State, at: datetime, *, knows: bool) -> None:
+def test_an_answer_knows_of_an_event_that_it_repeats_or_outdates(
+    answered: State, at: datetime, *, knows: bool
+) -> None:
     answer = replace(snapshot(answered, NOON), as_of=at)
 
     assert evidence.knows(answer, SUSPENDED.snapshot, NOON + 2 * MINUTE) is knows
 
 
-def test_an_answer_long_after_an_event_knows_of_it_and_an_event_of_a_time_to_come_proves_nothing() -> None:
+def test_an_answer_long_after_an_event_knows_of_it_and_an_event_of_a_time_to_come_proves_nothing() -> (
+    None
+):
     answer = snapshot(State.ACTIVE, NOON)
 
     assert evidence.knows(answer, SUSPENDED.snapshot, NOON + MINUTE + evidence.READS_LAG)
-    assert evidence.knows(answer, snapshot(State.SUSPENDED_NONPAYMENT, NOON + 10 * MINUTE), NOON + 2 * MINUTE)
+    assert evidence.knows(
+        answer, snapshot(State.SUSPENDED_NONPAYMENT, NOON + 10 * MINUTE), NOON + 2 * MINUTE
+    )
 
 
 @pytest.mark.parametrize(("provider", "shut"), [(Provider.STRIPE, True), (Provider.PAYPAL, False)])

@@ -8,14 +8,27 @@ from hypothesis import strategies as st
 
 from domain.billing.subscription import Snapshot, State
 from domain.money import Money
-from domain.switching.switch import IN_WORDS, LAST_CALL, NOTICE, Cut, Progress, Ready, check, in_cohort, marker, recheck
+from domain.switching.switch import (
+    IN_WORDS,
+    LAST_CALL,
+    NOTICE,
+    Cut,
+    Progress,
+    Ready,
+    check,
+    in_cohort,
+    marker,
+    recheck,
+)
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 RENEWAL = NOW + timedelta(days=10)
 MARK = marker("1")
 
 
-def told(state: State = State.ACTIVE, access_until: datetime | None = RENEWAL, **more: object) -> Snapshot:
+def told(
+    state: State = State.ACTIVE, access_until: datetime | None = RENEWAL, **more: object
+) -> Snapshot:
     return Snapshot(state=state, access_until=access_until, **more)  # type: ignore[arg-type]
 
 
@@ -23,7 +36,9 @@ def again(source: Snapshot, target: Snapshot, now: datetime = NOW) -> Cut:
     return recheck(source, target, first_charge_at=RENEWAL, mark=MARK, now=now).cut
 
 
-@pytest.mark.parametrize("state", [one for one in State if one not in (State.ACTIVE, State.TRIALING)])
+@pytest.mark.parametrize(
+    "state", [one for one in State if one not in (State.ACTIVE, State.TRIALING)]
+)
 def test_only_a_healthy_subscription_is_moved(state: State) -> None:
     assert check(told(state), NOW).ready is Ready.REFUSED
 
@@ -33,7 +48,10 @@ def test_past_due_is_told_apart() -> None:
 
 
 def test_what_is_outstanding_would_never_be_collected_from_a_canceled_subscription() -> None:
-    owes, owes_nothing = told(outstanding=Money(49_000_000, "USD")), told(outstanding=Money(0, "USD"))
+    owes, owes_nothing = (
+        told(outstanding=Money(49_000_000, "USD")),
+        told(outstanding=Money(0, "USD")),
+    )
 
     assert check(owes, NOW).reason == "49.00 USD is outstanding"
     assert again(owes, told(State.TRIALING)) is Cut.UNDO
@@ -69,7 +87,9 @@ def test_the_renewal_has_to_be_known_and_far_enough_away(source: Snapshot, ready
 )
 def test_a_renewal_is_waited_for_once_and_not_every_day(renewal: datetime, ready: Ready) -> None:
     """The renewal of an hour ago: charged late, moved by some hours, or over."""
-    assert check(told(access_until=renewal), NOW, waited_for=NOW - timedelta(hours=1)).ready is ready
+    assert (
+        check(told(access_until=renewal), NOW, waited_for=NOW - timedelta(hours=1)).ready is ready
+    )
 
 
 def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
@@ -115,7 +135,9 @@ def test_nothing_is_stopped_so_near_to_the_renewal_that_it_may_be_charged_alread
 
 
 @given(st.text(max_size=30), st.floats(0, 100), st.floats(0, 100))
-def test_a_larger_cohort_holds_every_smaller_one(organization_id: str, one: float, other: float) -> None:
+def test_a_larger_cohort_holds_every_smaller_one(
+    organization_id: str, one: float, other: float
+) -> None:
     smaller, larger = sorted((one, other))
 
     assert in_cohort(organization_id, larger) or not in_cohort(organization_id, smaller)

@@ -63,8 +63,14 @@ class Paper:
         if posting.kind is EntryKind.DEBIT:
             return self.pays and posting.amount.micros <= self.balance
         if posting.kind in (EntryKind.REVERSAL, EntryKind.RECOVERY):
-            return posting.amount.micros <= self.balance  # money that is gone is gone, whoever froze what
-        paid = [line for line in self.lines if line.kind is EntryKind.DEBIT and line.reference_id == posting.refunds]
+            return (
+                posting.amount.micros <= self.balance
+            )  # money that is gone is gone, whoever froze what
+        paid = [
+            line
+            for line in self.lines
+            if line.kind is EntryKind.DEBIT and line.reference_id == posting.refunds
+        ]
         returned = [line for line in self.lines if line.refunds == posting.refunds]
         return bool(paid) and not returned and posting.amount.micros <= paid[0].amount.micros
 
@@ -113,7 +119,9 @@ def test_one_list_is_the_same_as_one_by_one(asked: list[Posting]) -> None:
 
 
 @given(st.lists(postings, max_size=12))
-def test_the_balance_is_never_below_zero_and_follows_from_the_entry_before(asked: list[Posting]) -> None:
+def test_the_balance_is_never_below_zero_and_follows_from_the_entry_before(
+    asked: list[Posting],
+) -> None:
     _, entries = settle(EMPTY, {}, frozenset(), asked)
 
     balance = 0
@@ -125,7 +133,9 @@ def test_the_balance_is_never_below_zero_and_follows_from_the_entry_before(asked
 def test_a_refused_debit_takes_nothing_from_those_behind_it() -> None:
     wallet = replace(EMPTY, balance_micros=usd("5").micros)
 
-    outcomes, _ = settle(wallet, {}, frozenset(), [debit("dear", usd("6")), debit("cheap", usd("5"))])
+    outcomes, _ = settle(
+        wallet, {}, frozenset(), [debit("dear", usd("6")), debit("cheap", usd("5"))]
+    )
 
     assert outcomes[0] == InsufficientFunds(usd("5").micros, usd("6").micros)
     assert isinstance(outcomes[1], Debited)
@@ -150,24 +160,42 @@ def test_why_a_debit_is_refused(wallet: Wallet, expected: Outcome) -> None:
 
 def test_a_shut_and_frozen_wallet_still_takes_credits_and_refunds() -> None:
     paid = Entry(
-        seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d", description=""
+        seq=1,
+        kind=EntryKind.DEBIT,
+        amount_micros=-3,
+        balance_after_micros=0,
+        reference_id="d",
+        description="",
     )
     wallet = replace(EMPTY, entries=1, gate_open=False, frozen_by_operator=True)
 
     outcomes, _ = settle(
-        wallet, {"d": paid}, frozenset(), [refund("r", "d", Money(3, "USD")), credit("c", Money(1, "USD"))]
+        wallet,
+        {"d": paid},
+        frozenset(),
+        [refund("r", "d", Money(3, "USD")), credit("c", Money(1, "USD"))],
     )
 
     assert [type(outcome) for outcome in outcomes] == [Refunded, Credited]
 
 
-def test_what_payers_got_back_is_taken_from_a_shut_and_frozen_wallet_and_never_what_is_held() -> None:
+def test_what_payers_got_back_is_taken_from_a_shut_and_frozen_wallet_and_never_what_is_held() -> (
+    None
+):
     wallet = replace(
-        EMPTY, balance_micros=5, held_micros=2, gate_open=False, frozen_by_suspension=True, frozen_by_operator=True
+        EMPTY,
+        balance_micros=5,
+        held_micros=2,
+        gate_open=False,
+        frozen_by_suspension=True,
+        frozen_by_operator=True,
     )
 
     outcomes, entries = settle(
-        wallet, {}, frozenset(), [reversal("r", Money(2, "USD")), recovery("too much", Money(2, "USD"))]
+        wallet,
+        {},
+        frozenset(),
+        [reversal("r", Money(2, "USD")), recovery("too much", Money(2, "USD"))],
     )
 
     assert outcomes == [TakenBack(entries[0]), InsufficientFunds(1, 2)]
@@ -175,7 +203,9 @@ def test_what_payers_got_back_is_taken_from_a_shut_and_frozen_wallet_and_never_w
 
 
 def test_a_replay_is_answered_even_where_a_new_debit_would_be_refused() -> None:
-    first, entries = settle(replace(EMPTY, balance_micros=3), {}, frozenset(), [debit("d", Money(3, "USD"))])
+    first, entries = settle(
+        replace(EMPTY, balance_micros=3), {}, frozenset(), [debit("d", Money(3, "USD"))]
+    )
     shut = replace(EMPTY, entries=1, gate_open=False)
 
     [again], new = settle(shut, {"d": entries[0]}, frozenset(), [debit("d", Money(3, "USD"))])
@@ -201,7 +231,9 @@ def test_more_than_a_wallet_can_hold_is_refused() -> None:
 
 
 def test_what_was_refunded_before_is_not_refunded_again() -> None:
-    paid = Entry(seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d")
+    paid = Entry(
+        seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d"
+    )
 
     outcomes, _ = settle(EMPTY, {"d": paid}, frozenset({"d"}), [refund("r2", "d", Money(3, "USD"))])
 
@@ -229,14 +261,20 @@ def test_a_refund_and_only_a_refund_names_a_debit(kind: EntryKind, refunds: str 
         (replace(EMPTY, frozen_by_operator=True), False),
     ],
 )
-def test_a_wallet_pays_while_its_gate_is_open_and_nobody_froze_it(wallet: Wallet, pays: bool) -> None:
+def test_a_wallet_pays_while_its_gate_is_open_and_nobody_froze_it(
+    wallet: Wallet, pays: bool
+) -> None:
     assert wallet.pays is pays
 
 
 def test_a_debit_takes_what_is_available_and_never_what_is_held() -> None:
-    wallet = Wallet(organization_id="acme", currency="USD", balance_micros=10, entries=1, held_micros=4)
+    wallet = Wallet(
+        organization_id="acme", currency="USD", balance_micros=10, entries=1, held_micros=4
+    )
 
-    outcomes, _ = settle(wallet, {}, frozenset(), [debit("too much", Money(7, "USD")), debit("all", Money(6, "USD"))])
+    outcomes, _ = settle(
+        wallet, {}, frozenset(), [debit("too much", Money(7, "USD")), debit("all", Money(6, "USD"))]
+    )
 
     assert outcomes[0] == InsufficientFunds(balance_micros=6, needed_micros=7)
     assert isinstance(outcomes[1], Debited)

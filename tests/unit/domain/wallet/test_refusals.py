@@ -58,7 +58,9 @@ def test_every_outcome_has_words() -> None:
     assert {type(outcome) for outcome, _ in WORDS} == set(get_args(Outcome))
 
 
-@pytest.mark.parametrize("outcome", [WrongCurrency("USD"), BookedFor("other"), PaidBack(), OfSubscription("I-1")])
+@pytest.mark.parametrize(
+    "outcome", [WrongCurrency("USD"), BookedFor("other"), PaidBack(), OfSubscription("I-1")]
+)
 def test_a_top_up_that_is_not_booked_is_told_in_words(outcome: TopUpOutcome) -> None:
     words = payments.in_words(outcome)
 
