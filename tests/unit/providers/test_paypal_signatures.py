@@ -139,6 +139,8 @@ async def test_a_changed_header_is_refused(world: World, name: str, value: str) 
     ("name", "value"),
     [
         ("paypal-transmission-id", "t\t1"),
+        ("paypal-transmission-id", "té"),
+        ("paypal-transmission-id", "t" * 2049),
         ("paypal-transmission-time", "yesterday"),
         ("paypal-transmission-sig", "no base64!"),
         ("paypal-transmission-sig", base64.b64encode(b"short").decode()),

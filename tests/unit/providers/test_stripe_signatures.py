@@ -46,6 +46,30 @@ def test_one_of_another_time_is_refused(at: datetime) -> None:
         verify(*signed(at=at))
 
 
+@pytest.mark.parametrize("secrets", [[], [""], [NEW, " "]])
+def test_an_empty_secret_is_refused_at_the_start(secrets: list[str]) -> None:
+    with pytest.raises(ValueError, match="empty webhook secret"):
+        Signatures(secrets, live=False, account=None)
+
+
+@pytest.mark.parametrize("written", ["{}=2", "{:+}", "٠{}"])
+def test_a_time_that_is_no_plain_number_is_refused_though_it_is_signed(written: str) -> None:
+    """The SDK reads each of these as the number that it signs."""
+    raw, headers = signed()
+    moment = int(NOW.timestamp())
+    time = written.format(moment)
+
+    with pytest.raises(InvalidSignature, match="its time cannot be read"):
+        verify(raw, {"stripe-signature": headers["stripe-signature"].replace(f"t={moment}", f"t={time}")})
+
+
+def test_the_time_may_stand_behind_the_signature() -> None:
+    raw, headers = signed()
+    time, mac = headers["stripe-signature"].split(",")
+
+    verify(raw, {"stripe-signature": f"{mac},{time}"})
+
+
 def test_another_secret_or_another_body_is_refused() -> None:
     raw, headers = signed()
 
@@ -71,6 +95,10 @@ def test_an_event_of_another_account_is_refused() -> None:
     for account in (None, "acct_2"):
         with pytest.raises(InvalidSignature, match="another account"):
             verify(*signed({"livemode": False, "account": "acct_1"}), account=account)
+
+
+def test_what_names_neither_a_mode_nor_an_account_is_let_in() -> None:
+    verify(*signed({"id": "evt_1"}), live=True, account="acct_1")
 
 
 def test_what_stripe_signed_and_is_no_json_is_let_in() -> None:

@@ -80,6 +80,7 @@ def test_a_port_makes_no_difference() -> None:
         (URL, b"\xff\xfe", signature(), TOKEN),
         (URL + "&bodySHA256=00", b'{"json": true}', signature(), TOKEN),
         (URL + "&bodySHA256=00", b"\xff", signature(), TOKEN),
+        (URL + "&bodySHA256=00", FORM, signature(), TOKEN),
         ("https://example.test:port/", FORM, signature(), TOKEN),
         ("https://[broken/", FORM, signature(), TOKEN),
         ("", FORM, signature(), TOKEN),
