@@ -68,7 +68,7 @@ def in_words(failure: Exception) -> str:
 def retry_after(headers: httpx.Headers) -> float | None:
     """Seconds until the server wants to be asked again (RFC 9110, 10.2.3: a number or a date)."""
     text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit() and len(text) < 8:
+    if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST_WAIT)
     try:
         at = parsedate_to_datetime(text)
@@ -115,8 +115,6 @@ def _true_failures() -> Iterator[None]:
 def _told_truly(message: str, cause: BaseException | None) -> httpx.TransportError:
     if isinstance(cause, aiohttp.InvalidURL):
         return httpx.UnsupportedProtocol(message)
-    if isinstance(cause, aiohttp.ConnectionTimeoutError):
-        return httpx.ConnectTimeout(message)
     if isinstance(cause, _NEVER_CONNECTED):
         return httpx.ConnectError(message)
     if isinstance(cause, aiohttp.ServerTimeoutError):

@@ -8,7 +8,7 @@ import socket
 import httpx
 import pytest
 
-from providers.http import fast_client, never_connected, retry_after
+from providers.http import fast_client, in_words, never_connected, retry_after
 from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Told, closed_port, serving
 
 
@@ -29,6 +29,12 @@ async def test_an_unknown_host_was_never_connected() -> None:
     failure = await fail("http://nowhere.invalid")
 
     assert never_connected(failure)
+
+
+async def test_an_address_that_cannot_be_is_named_as_the_fault() -> None:
+    failure = await fail("http://127.0.0.1:99999")
+
+    assert in_words(failure) == "its address cannot be read"
 
 
 async def test_a_connection_closed_without_an_answer_may_have_been_processed() -> None:
@@ -117,11 +123,16 @@ async def test_redirects_are_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7.0), ("9999999", 3600.0), ("", None), ("soon", None), ("-1", None)]
+    ("text", "seconds"),
+    [("7", 7.0), ("9999999", 3600.0), ("9" * 400, 3600.0), ("", None), ("soon", None), ("-1", None), ("²", None)],
 )
 def test_retry_after_is_seconds_or_nothing(text: str, seconds: float | None) -> None:
-    assert retry_after(httpx.Headers({"retry-after": text})) == seconds
+    assert retry_after(httpx.Headers([(b"retry-after", text.encode())])) == seconds
 
 
 def test_retry_after_in_the_past_means_now() -> None:
     assert retry_after(httpx.Headers({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})) == 0.0
+
+
+def test_retry_after_at_a_far_date_means_an_hour() -> None:
+    assert retry_after(httpx.Headers({"retry-after": "Wed, 21 Oct 2992 07:28:00 GMT"})) == 3600.0
