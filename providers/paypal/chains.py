@@ -209,10 +209,9 @@ def _chain(
 
 
 def _issues(
-    _policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints
+    _policy: Policy, certificate: x509.Certificate, _constraints: x509.BasicConstraints
 ) -> None:
-    if not constraints.ca:
-        raise ValueError("an issuer in the chain is no certificate authority")
+    """That an issuer is an authority at all is checked by the verifier itself."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+OCSP = AuthorityInformationAccessOID.OCSP
 CA_ISSUERS = AuthorityInformationAccessOID.CA_ISSUERS
 SIGNER = "messageverificationcerts.paypal.com"
 WEBHOOK_ID = "1JE4291016473214C"
@@ -159,31 +160,59 @@ def issue(
     ends: datetime = NOW + timedelta(days=30),
     alternative: str | None = None,
     issuer_at: Sequence[str] = (),
+    responder_at: Sequence[str] = (),
     key: rsa.RSAPrivateKey | None = None,
+    may_issue: bool | None = None,
+    constrained: bool = True,
+    public_key: ec.EllipticCurvePublicKey | None = None,
 ) -> Issued:
+    """`may_issue` is what the certificate's key usage says of issuing certificates; None leaves the usage out."""
     key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(by.certificate.subject if by else subject)
-        .public_key(key.public_key())
+        .public_key(public_key or key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW - timedelta(days=365))
         .not_valid_after(ends)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
+    if constrained:
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=authority, path_length=None), critical=True
+        )
     if alternative is not None:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.DNSName(alternative)]), critical=False
         )
-    if issuer_at:
+    if may_issue is not None:
+        builder = builder.add_extension(_usage(key_cert_sign=may_issue), critical=True)
+    if issuer_at or responder_at:
         places = [
+            x509.AccessDescription(OCSP, x509.UniformResourceIdentifier(url))
+            for url in responder_at
+        ]
+        places += [
             x509.AccessDescription(CA_ISSUERS, x509.UniformResourceIdentifier(url))
             for url in issuer_at
         ]
         builder = builder.add_extension(x509.AuthorityInformationAccess(places), critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+def _usage(*, key_cert_sign: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def signed(

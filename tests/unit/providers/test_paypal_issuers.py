@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
@@ -203,6 +204,26 @@ async def test_an_issuer_elsewhere_is_not_asked_for(world: World, place: str) ->
     with pytest.raises(InvalidSignature):
         await world.verify(world.leaf(place))
     assert world.server.paths() == [f"GET {CERT}"]
+
+
+async def test_for_a_leaf_whose_key_is_of_another_kind_no_issuer_is_asked_for(world: World) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    forged = issue(by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], public_key=key)
+    world.serves[CERT] = Told(200, forged.pem)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(forged)
+    assert world.times(ISSUER) == 0
+
+
+async def test_whoever_answers_for_revocations_is_not_asked_for_the_issuer(world: World) -> None:
+    url = world.server.url
+    leaf = issue(by=INTERMEDIATE, responder_at=[f"{url}/revoked"], issuer_at=[f"{url}{ISSUER}"])
+    world.serves |= {CERT: Told(200, leaf.pem), "/revoked": Told(200, INTERMEDIATE.der)}
+
+    await world.verify(leaf)
+
+    assert world.server.paths() == [f"GET {CERT}", f"GET {ISSUER}"]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from providers.errors import InvalidSignature, VerificationUnavailable
 from providers.http import fast_client
-from providers.paypal import Certificates, PayPal, Trust
+from providers.paypal import Certificates, PayPal, Trust, chains
 from tests.unit.providers.local import (
     HANG_UP,
     NOW,
@@ -201,7 +202,6 @@ async def test_a_redirect_is_not_followed(world: World) -> None:
         issue(by=INTERMEDIATE, alternative="evil.test"),
         issue(),
         issue(by=issue("Root", authority=True)),
-        issue(by=issue("Not an authority", by=ROOT)),
         issue(by=INTERMEDIATE, authority=True),
     ],
     ids=[
@@ -210,7 +210,6 @@ async def test_a_redirect_is_not_followed(world: World) -> None:
         "another-san",
         "self-signed",
         "a-root-of-that-name",
-        "no-authority",
         "authority",
     ],
 )
@@ -219,6 +218,54 @@ async def test_a_certificate_that_is_not_paypals_is_refused(world: World, leaf: 
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=world.headers(signer=leaf))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        issue("Not an authority", by=ROOT),
+        issue("Not an authority", by=ROOT, may_issue=True),
+        issue("May not issue", by=ROOT, authority=True, may_issue=False),
+    ],
+    ids=["no-authority", "no-authority-that-says-it-may", "an-authority-that-may-not"],
+)
+async def test_a_leaf_of_an_issuer_that_may_not_issue_is_refused(
+    world: World, issuer: Issued
+) -> None:
+    leaf = issue(by=issuer)
+    world.serves[CERT] = Told(200, leaf.pem + issuer.pem)
+
+    with pytest.raises(InvalidSignature):
+        await world.verify(headers=world.headers(signer=leaf))
+
+
+async def test_a_leaf_of_an_issuer_that_may_issue_is_believed(world: World) -> None:
+    issuer = issue("May issue", by=ROOT, authority=True, may_issue=True)
+    leaf = issue(by=issuer)
+    world.serves[CERT] = Told(200, leaf.pem + issuer.pem)
+
+    await world.verify(headers=world.headers(signer=leaf))
+
+
+async def test_a_leaf_that_says_nothing_of_issuing_is_believed(world: World) -> None:
+    leaf = issue(by=INTERMEDIATE, constrained=False)
+    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+
+    await world.verify(headers=world.headers(signer=leaf))
+
+
+def test_without_a_root_nothing_is_believed() -> None:
+    with pytest.raises(chains.Untrusted, match="no root"):
+        chains.verify(LEAF.certificate, [INTERMEDIATE.certificate], Trust(roots=()), NOW)
+
+
+def test_a_key_of_another_kind_signs_no_webhook() -> None:
+    leaf = issue(by=INTERMEDIATE, public_key=ec.generate_private_key(ec.SECP256R1()).public_key())
+
+    with pytest.raises(chains.Untrusted, match="not RSA"):
+        chains.verify(
+            leaf.certificate, [INTERMEDIATE.certificate], Trust(roots=(ROOT.certificate,)), NOW
+        )
 
 
 async def test_a_leaf_issued_by_another_leaf_is_refused(world: World) -> None:
@@ -405,6 +452,7 @@ def test_an_extra_file_adds_roots_and_intermediates(tmp_path: Path) -> None:
 
     assert ROOT.certificate in trust.roots
     assert trust.intermediates == (INTERMEDIATE.certificate,)
+    assert set(trust.roots) == {*Trust.load().roots, ROOT.certificate}
     assert len(trust.roots) > 50
 
 
