@@ -248,3 +248,35 @@ async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_u
     [attempt] = await rows(engine, "SELECT provider_sid FROM attempts")
     assert attempt.provider_sid == sid_of(message)
     assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize(("status", "code"), [(DeliveryStatus.QUEUED, None), (FAILED, 30008), (UNDELIVERED, 30036)])
+async def test_what_does_not_say_that_an_earlier_attempt_went_out_is_not_read(
+    engine: AsyncEngine, status: DeliveryStatus, code: int | None
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=1)
+    [first] = await send(engine, sending)
+    await give_back(engine, first)
+    await hand_over(engine, sending)
+
+    answer = await apply(engine, callback(first, status, error_code=code))
+
+    assert (answer, await checks(engine)) == (Applied.TOO_LATE, [])
+
+
+async def test_what_names_an_attempt_that_is_still_to_come_is_not_read(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    [message] = await hand_over(engine, await campaign(engine, messages=1))
+
+    answer = await apply(engine, replace(callback(message, DELIVERED), attempt_id=f"{message.id}.9"))
+
+    assert (answer, await checks(engine)) == (Applied.TOO_LATE, [])
+
+
+async def test_what_was_refunded_under_one_sid_is_not_said_to_be_sent_by_another(engine: AsyncEngine) -> None:
+    message = await refused(engine)
+
+    answer = await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+
+    assert (answer, await kinds(engine), await checks(engine)) == (Applied.TOO_LATE, set(), [])

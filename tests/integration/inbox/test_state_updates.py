@@ -29,6 +29,7 @@ from tests.builders import (
     hear,
     minutes,
     note_subscription,
+    number,
     onboard,
     receive,
     rows,
@@ -58,6 +59,49 @@ async def standing_alerts(engine: AsyncEngine) -> set[str]:
 
 async def state(engine: AsyncEngine, id_: str = SUBSCRIPTION) -> State:
     return (await subscription(engine, id_)).snapshot.state
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "detail"),
+    [
+        (
+            replace(event(None, kind=EventKind.FRAUD_WARNING), payment_id="ch_1"),
+            AlertKind.FRAUD_WARNING,
+            "BILLING.FRAUD_WARNING about ch_1",
+        ),
+        (
+            event(None, id_="WH-1", problem="its amount is missing or unreadable"),
+            AlertKind.NOT_UNDERSTOOD,
+            "BILLING.CHANGED WH-1: its amount is missing or unreadable",
+        ),
+    ],
+)
+async def test_what_a_person_has_to_look_at_is_told_once_however_often_it_is_delivered(
+    engine: AsyncEngine, told: BillingEvent, kind: AlertKind, detail: str
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+
+    await hear(engine, told)
+    async with engine.begin() as conn:
+        [alert] = await alerts.standing(conn, ORGANIZATION)
+        await alerts.clear(conn, ORGANIZATION, kind)
+    await hear(engine, told)
+
+    assert (alert.kind, alert.detail) == (kind, detail)
+    assert await standing_alerts(engine) == set()
+
+
+@pytest.mark.parametrize("problem", [None, "its amount is missing or unreadable"])
+async def test_what_a_person_would_have_to_look_at_waits_where_it_names_nobody(
+    engine: AsyncEngine, problem: str | None
+) -> None:
+    await onboard(engine)
+    told = event(None, kind=EventKind.FRAUD_WARNING, subscription_id="I-UNKNOWN", problem=problem)
+
+    assert await hear(engine, told) is Heard.NOTED
+    assert await number(engine, "SELECT count(*) FROM inbox WHERE status = 'parked'") == 1
+    assert await number(engine, "SELECT count(*) FROM alerts") == 0
 
 
 @pytest.mark.parametrize("order", [*permutations([SUSPENDED, PAID, ACTIVATED])])
