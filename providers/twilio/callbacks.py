@@ -33,7 +33,9 @@ def callback_url(public_url: str, attempt_id: str) -> str:
 
 
 def verify_callback(url: str, params: Params, signature: str, auth_token: str) -> bool:
-    """`params` are the form's pairs or its raw body; blank and repeated ones count for the signature."""
+    """`params` are the form's pairs or its raw body; blank and repeated ones count for the
+    signature.
+    """
     if not auth_token:
         return False  # an empty token signs with an empty key, which anyone can do
     try:

@@ -250,7 +250,9 @@ async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_u
     assert await broken_claims(engine) == set()
 
 
-@pytest.mark.parametrize(("status", "code"), [(DeliveryStatus.QUEUED, None), (FAILED, 30008), (UNDELIVERED, 30036)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(DeliveryStatus.QUEUED, None), (FAILED, 30008), (UNDELIVERED, 30036)]
+)
 async def test_what_does_not_say_that_an_earlier_attempt_went_out_is_not_read(
     engine: AsyncEngine, status: DeliveryStatus, code: int | None
 ) -> None:
@@ -269,12 +271,16 @@ async def test_what_names_an_attempt_that_is_still_to_come_is_not_read(engine: A
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
 
-    answer = await apply(engine, replace(callback(message, DELIVERED), attempt_id=f"{message.id}.9"))
+    answer = await apply(
+        engine, replace(callback(message, DELIVERED), attempt_id=f"{message.id}.9")
+    )
 
     assert (answer, await checks(engine)) == (Applied.TOO_LATE, [])
 
 
-async def test_what_was_refunded_under_one_sid_is_not_said_to_be_sent_by_another(engine: AsyncEngine) -> None:
+async def test_what_was_refunded_under_one_sid_is_not_said_to_be_sent_by_another(
+    engine: AsyncEngine,
+) -> None:
     message = await refused(engine)
 
     answer = await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))

@@ -549,10 +549,10 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
     await subscribe(engine, told=snapshot(confirmed))
     if confirmed is State.ACTIVE:
         await hear(engine, SUSPENDED)
-    for number in range(12):
+    for nth in range(12):
         at = chance.choice([None, LATER + minutes(chance.uniform(-90, 9))])
         state = chance.choice(list(State))
-        told = event(state, at, id_=f"WH-{number}")
+        told = event(state, at, id_=f"WH-{nth}")
         far = Snapshot(
             state=state,
             as_of=at,

@@ -124,7 +124,15 @@ async def test_redirects_are_not_followed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7.0), ("9999999", 3600.0), ("9" * 400, 3600.0), ("", None), ("soon", None), ("-1", None), ("²", None)],
+    [
+        ("7", 7.0),
+        ("9999999", 3600.0),
+        ("9" * 400, 3600.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("²", None),
+    ],
 )
 def test_retry_after_is_seconds_or_nothing(text: str, seconds: float | None) -> None:
     assert retry_after(httpx.Headers([(b"retry-after", text.encode())])) == seconds

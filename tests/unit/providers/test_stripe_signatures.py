@@ -60,7 +60,10 @@ def test_a_time_that_is_no_plain_number_is_refused_though_it_is_signed(written: 
     time = written.format(moment)
 
     with pytest.raises(InvalidSignature, match="its time cannot be read"):
-        verify(raw, {"stripe-signature": headers["stripe-signature"].replace(f"t={moment}", f"t={time}")})
+        verify(
+            raw,
+            {"stripe-signature": headers["stripe-signature"].replace(f"t={moment}", f"t={time}")},
+        )
 
 
 def test_the_time_may_stand_behind_the_signature() -> None:
