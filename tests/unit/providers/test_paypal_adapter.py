@@ -683,3 +683,13 @@ async def test_an_event_is_asked_for_again(world: World) -> None:
     await world.paypal.resend_event("WH-1")
 
     assert world.without_token() == ["POST /v1/notifications/webhooks-events/WH-1/resend"]
+
+
+@pytest.mark.parametrize("issue", ["ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"])
+async def test_what_is_still_being_worked_on_is_asked_again_and_not_refused(
+    world: World, issue: str
+) -> None:
+    world.answers[f"POST {SUB}/suspend"] = refusal(issue)
+
+    with pytest.raises(ProviderUnavailable):
+        await world.paypal.ensure_suspended("I-1", "unpaid")
