@@ -128,12 +128,15 @@ def migrate(
     run(revision)
 
 
-@app.command("migrate-customers")
-def migrate_customers(
+@app.command("switch-customers")
+def switch_customers(
     *,
-    to: Annotated[Provider, typer.Option(help="The provider to move to.")],
+    to: Annotated[Provider, typer.Option(help="The provider to switch to.")],
     cohort: Annotated[
-        str, typer.Option(help="The share of organizations, such as 5%; a larger one adds to it.")
+        str,
+        typer.Option(
+            help="The share of organizations, such as 5%; a larger share extends a smaller one."
+        ),
     ] = "",
     plan: Annotated[str, typer.Option(help="The plan or price at the new provider.")] = "",
     return_url: Annotated[
@@ -142,24 +145,26 @@ def migrate_customers(
     cancel_url: Annotated[
         str, typer.Option(help="Where the customer lands after not consenting.")
     ] = "",
-    per_minute: Annotated[float, typer.Option(help="Start so many a minute.", min=0.1)] = 60.0,
+    per_minute: Annotated[
+        float, typer.Option(help="How many switches to start per minute.", min=0.1)
+    ] = 60.0,
     error_budget: Annotated[
-        str, typer.Option(help="Stop when more of those that ended went wrong.")
+        str, typer.Option(help="Pause when a larger share of the finished switches failed.")
     ] = "2%",
     status: Annotated[
-        bool, typer.Option("--status", help="Show where they are, and start nothing.")
+        bool, typer.Option("--status", help="Show the progress and start nothing.")
     ] = False,
     pause: Annotated[
-        bool, typer.Option("--pause", help="Start no further ones; those under way go on.")
+        bool, typer.Option("--pause", help="Start no further switches; those under way continue.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Lift the pause, and count errors anew.")
+        bool, typer.Option("--resume", help="Lift the pause and reset the error count.")
     ] = False,
 ) -> None:
-    """Start the migrations of a cohort, or look at them. Exit status 1 if it is paused or the
-    budget is spent.
+    """Switch a cohort of customers to another billing provider, or show how far it is. Exit status
+    1 if the cohort is paused or its error budget is spent.
     """
-    from cli.switch_customers import migrate_customers as run
+    from cli.switch_customers import switch_customers as run
 
     run(
         to=to,

@@ -1,11 +1,9 @@
-"""`tollgate migrate-customers`: move a cohort of customers to another billing provider, slowly, and
-stop by itself.
+"""`tollgate switch-customers`: switches a cohort of customers to another billing provider at a
+limited pace, and pauses itself when too many switches fail.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -14,25 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.switching.fields import NewMigration
 from cli.console import errors, output, table
 from cli.failures import Misused
-from cli.schema import AT_ONCE, configured, database_url, say
+from cli.schema import AT_ONCE, configured, say
+from cli.transactions import run
 from db.billing import subscriptions
 from db.lifecycle import standings
 from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
 from domain.plain_text import one_line
 from domain.switching.switch import IN_WORDS, in_cohort
-from runtime.database import create_engine
 from runtime.wiring import Services, from_environment
 
-T = TypeVar("T")
 PAGE = 200
 BY_HAND = "paused by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Who is moved to what: `percent` of all organizations; pages to come back to from the
-    checkout.
+    """`percent` of all organizations switch to `plan_id` at `target`; the checkout returns the
+    customer to one of the two URLs.
     """
 
     target: Provider
@@ -44,7 +41,7 @@ class Plan:
     error_budget: float = 2.0
 
 
-def migrate_customers(
+def switch_customers(
     *,
     to: Provider,
     cohort: str,
@@ -61,12 +58,12 @@ def migrate_customers(
     if pause and resume:
         raise Misused("--pause and --resume contradict each other")
     if pause:
-        _run(lambda conn: cohorts.pause(conn, to, BY_HAND))
+        run(lambda conn: cohorts.pause(conn, to, BY_HAND))
     if resume:
-        _run(lambda conn: cohorts.resume(conn, to))
+        run(lambda conn: cohorts.resume(conn, to))
     if cohort:
         if not (plan and return_url and cancel_url):
-            raise Misused("--cohort needs --plan, --return-url and --cancel-url, too")
+            raise Misused("--cohort also needs --plan, --return-url and --cancel-url")
         _check(to, plan, return_url, cancel_url)
         wanted = Plan(
             target=to,
@@ -78,14 +75,14 @@ def migrate_customers(
             error_budget=percent(error_budget, "--error-budget"),
         )
         stopped = asyncio.run(_start(wanted))
-        _run(lambda conn: show(conn, to))
+        run(lambda conn: show(conn, to))
         if stopped is not None:
             errors.print(one_line(f"stopped: {stopped}"), style="red", highlight=False)
             raise typer.Exit(1)
     elif status or pause or resume:
-        _run(lambda conn: show(conn, to))
+        run(lambda conn: show(conn, to))
     else:
-        raise Misused("say --cohort, --status, --pause or --resume")
+        raise Misused("pass --cohort, --status, --pause or --resume")
 
 
 def percent(text: str, option: str) -> float:
@@ -99,8 +96,8 @@ def percent(text: str, option: str) -> float:
 
 
 def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
-    """As the API does: each customer of the cohort would be refused for it, and is asked once
-    only.
+    """Validate the options as the API does: a cohort offers the switch only once to each customer,
+    so a wrong option would use up that offer.
     """
     try:
         NewMigration(provider=to, plan_id=plan, return_url=return_url, cancel_url=cancel_url)
@@ -111,23 +108,21 @@ def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
 
 
 async def _start(plan: Plan) -> str | None:
-    async with from_environment(
-        "tollgate-migrate-customers", patience=AT_ONCE, say=say
-    ) as services:
+    async with from_environment("tollgate-switch-customers", patience=AT_ONCE, say=say) as services:
         if plan.target not in services.providers:
             raise Misused(f"{plan.target.value} is not set up here")
         return await start(services, plan)
 
 
 async def start(services: Services, plan: Plan) -> str | None:
-    """Start what is not started yet of the cohort, at its pace. Returns why it stopped; None: all
-    are started.
+    """Start the cohort's remaining switches at its pace. Returns why it stopped; None when all have
+    been started.
     """
     after = ""
     while True:
         async with services.engine.connect() as conn:
-            found = await cohorts.next_ones(conn, plan.target, after=after, limit=PAGE)
-        for organization_id in found:
+            organization_ids = await cohorts.next_ones(conn, plan.target, after=after, limit=PAGE)
+        for organization_id in organization_ids:
             if not in_cohort(organization_id, plan.percent):
                 continue
             if (stopped := await _stopped(services, plan)) is not None:
@@ -135,19 +130,19 @@ async def start(services: Services, plan: Plan) -> str | None:
             if await _begin(services, plan, organization_id):
                 output.print(f"started {organization_id}", highlight=False)
                 await asyncio.sleep(60 / plan.per_minute)
-        if len(found) < PAGE:
+        if len(organization_ids) < PAGE:
             return await _stopped(services, plan)
-        after = found[-1]
+        after = organization_ids[-1]
 
 
 async def _stopped(services: Services, plan: Plan) -> str | None:
     async with services.engine.begin() as conn:
-        now = await cohorts.look(conn, plan.target)
-        if now.paused is None and now.error_rate > plan.error_budget:
-            reason = f"{now.errors} of {now.ended} went wrong, more than {plan.error_budget:g}%"
+        cohort = await cohorts.look(conn, plan.target)
+        if cohort.paused is None and cohort.error_rate > plan.error_budget:
+            reason = f"{cohort.errors} of {cohort.ended} failed, more than {plan.error_budget:g}%"
             await cohorts.pause(conn, plan.target, reason)
             return reason
-    return now.paused
+    return cohort.paused
 
 
 async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
@@ -158,7 +153,7 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
         if source is None or source.provider is plan.target:
             return False
         if before is not None and before.target_provider is plan.target:
-            return False  # somebody else began it since the page was read, and a cohort asks nobody twice
+            return False  # another process started it after the page was read; a cohort asks nobody twice
         begun = await switches.start(
             conn,
             source,
@@ -172,32 +167,18 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
 
 
 async def show(conn: AsyncConnection, target: Provider) -> None:
-    """Where they are, whether it is paused, and what went wrong."""
+    """Print the progress, whether the cohort is paused, and which switches failed."""
     cohort = await cohorts.look(conn, target)
-    told = table("state", "customers", "meaning")
+    counts = table("state", "customers", "meaning")
     for state, number in (await cohorts.counts(conn, target)).items():
-        told.add_row(state.value, str(number), IN_WORDS[state])
-    if told.row_count:
-        output.print(told)
+        counts.add_row(state.value, str(number), IN_WORDS[state])
+    if counts.row_count:
+        output.print(counts)
     for organization_id, state, reason in await cohorts.troubles(conn, target, limit=20):
         output.print(
             one_line(f"{organization_id} {state.value}: {reason}"), markup=False, highlight=False
         )
-    rate = f"{cohort.errors} of {cohort.ended} that ended went wrong ({cohort.error_rate:.1f}%)"
+    rate = f"{cohort.errors} of {cohort.ended} finished switches failed ({cohort.error_rate:.1f}%)"
     output.print(
         one_line(f"{rate}; {f'PAUSED: {cohort.paused}' if cohort.paused else 'not paused'}")
     )
-
-
-def _run(what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    with database_url(configured()) as url:
-        return asyncio.run(_in_transaction(url, what))
-
-
-async def _in_transaction(url: str, what: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    engine = create_engine(url, pool_size=1, application_name="tollgate migrate-customers")
-    try:
-        async with engine.begin() as conn:
-            return await what(conn)
-    finally:
-        await engine.dispose()

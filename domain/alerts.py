@@ -129,7 +129,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.NOBODY_BILLS: Meaning(
         about="it is served, and no subscription of it bills any more; link the one that does, or suspend it. After a "
-        "migration: [a migration that needs a person](migrate-customers.md#what-needs-a-person)",
+        "migration: [a migration that needs a person](switch-customers.md#what-needs-a-person)",
         clears="a subscription of it bills, or it is suspended",
     ),
     AlertKind.TWO_SUBSCRIPTIONS_BILL: Meaning(
@@ -154,7 +154,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         clears="nothing is left that could not be settled",
     ),
     AlertKind.MIGRATION_STUCK: Meaning(
-        about="[a migration that needs a person](migrate-customers.md#what-needs-a-person)",
+        about="[a migration that needs a person](switch-customers.md#what-needs-a-person)",
         clears="the migration goes on, or ends",
     ),
     AlertKind.CAMPAIGN_REFUSED: Meaning(
@@ -180,7 +180,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "see that it is canceled there"
     ),
     AlertKind.LATE_CONSENT: Meaning(
-        about="[a migration that needs a person](migrate-customers.md#what-needs-a-person)"
+        about="[a migration that needs a person](switch-customers.md#what-needs-a-person)"
     ),
     AlertKind.SUBSCRIPTION_OF_ANOTHER: Meaning(
         about="a checkout became a subscription that another organization has: find out whose it is"

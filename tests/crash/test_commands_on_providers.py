@@ -28,7 +28,7 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
     world.start_worker()
     one, other = await customers.customer(world), await customers.customer(world)
     asked = (
-        "migrate-customers",
+        "switch-customers",
         "--to",
         "stripe",
         "--cohort",
@@ -44,7 +44,7 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
     again = await tollgate(world, *asked)
     await customers.consent(world, one)
     await customers.reached(world, one, Progress.COMPLETED)
-    shown = await tollgate(world, "migrate-customers", "--to", "stripe", "--status")
+    shown = await tollgate(world, "switch-customers", "--to", "stripe", "--status")
 
     assert started.returncode == again.returncode == shown.returncode == 0, started.stderr
     assert f"started {one.organization_id}" in started.stdout

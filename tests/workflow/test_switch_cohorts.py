@@ -121,7 +121,7 @@ async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_i
 
     stopped = await start(world.services, plan(plan_id="price_of_nothing"))
 
-    assert stopped == "1 of 1 went wrong, more than 2%"
+    assert stopped == "1 of 1 failed, more than 2%"
     assert await start(world.services, plan()) == stopped
     async with world.services.engine.begin() as conn:
         await cohorts.resume(conn, Provider.STRIPE)

@@ -260,27 +260,27 @@ async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(
 ) -> None:
     await builders.onboard(engine)
 
-    paused = tollgate("migrate-customers", "--to", "stripe", "--pause", database_url=database_url)
-    shown = tollgate("migrate-customers", "--to", "stripe", "--status", database_url=database_url)
-    resumed = tollgate("migrate-customers", "--to", "stripe", "--resume", database_url=database_url)
+    paused = tollgate("switch-customers", "--to", "stripe", "--pause", database_url=database_url)
+    shown = tollgate("switch-customers", "--to", "stripe", "--status", database_url=database_url)
+    resumed = tollgate("switch-customers", "--to", "stripe", "--resume", database_url=database_url)
 
     assert paused.returncode == shown.returncode == resumed.returncode == 0, paused.stderr
-    assert "0 of 0 that ended went wrong (0.0%); PAUSED: paused by hand" in shown.stdout
+    assert "0 of 0 finished switches failed (0.0%); PAUSED: paused by hand" in shown.stdout
     assert "not paused" in resumed.stdout
 
 
 def test_a_cohort_says_what_it_lacks() -> None:
-    nothing = tollgate("migrate-customers", "--to", "stripe", database_url=NO_DATABASE)
+    nothing = tollgate("switch-customers", "--to", "stripe", database_url=NO_DATABASE)
     no_plan = tollgate(
-        "migrate-customers", "--to", "stripe", "--cohort", "5%", database_url=NO_DATABASE
+        "switch-customers", "--to", "stripe", "--cohort", "5%", database_url=NO_DATABASE
     )
     too_much = tollgate(
-        *("migrate-customers", "--to", "stripe", "--cohort", "500%", "--plan", "p"),
+        *("switch-customers", "--to", "stripe", "--cohort", "500%", "--plan", "p"),
         *("--return-url", "https://a.test", "--cancel-url", "https://a.test"),
         database_url=NO_DATABASE,
     )
     no_address = tollgate(
-        *("migrate-customers", "--to", "stripe", "--cohort", "5%", "--plan", "p"),
+        *("switch-customers", "--to", "stripe", "--cohort", "5%", "--plan", "p"),
         *("--return-url", "a.test/moved", "--cancel-url", "https://a.test"),
         database_url=NO_DATABASE,
     )
@@ -292,7 +292,7 @@ def test_a_cohort_says_what_it_lacks() -> None:
         2,
     )
     assert no_address.stderr.startswith("--return-url: ")
-    assert nothing.stderr.strip() == "say --cohort, --status, --pause or --resume"
+    assert nothing.stderr.strip() == "pass --cohort, --status, --pause or --resume"
     assert "--plan" in no_plan.stderr
     assert "500%" in too_much.stderr
 

@@ -31,7 +31,7 @@ COMMANDS = [
     ("certify",),
     ("explain", "acme"),
     ("keys", "list"),
-    ("migrate-customers", "--to", "stripe", "--status"),
+    ("switch-customers", "--to", "stripe", "--status"),
     ("reconcile",),
 ]
 FIRST, *_, LAST = known_revisions()
