@@ -320,7 +320,8 @@ async def test_an_attempt_that_was_settled_before_is_left_alone(
 ) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
-    await settle_replies(engine, Reply(message=message, status=first))
+    sid = "SM1" if first is ACCEPTED else None
+    await settle_replies(engine, Reply(message=message, status=first, provider_sid=sid))
     before = await balance(engine)
 
     settled = await settle_replies(engine, Reply(message=message, status=second))
