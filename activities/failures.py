@@ -49,22 +49,22 @@ def in_words(problem: BaseException) -> str:
     """
     match problem:
         case ProviderError() if str(problem):
-            said = str(problem)
+            text = str(problem)
         case DBAPIError():
-            said = f"the database refused it: {problem.orig}"
+            text = f"the database refused it: {problem.orig}"
         case SQLAlchemyError():
-            said = "the database does not answer: no connection was free"
+            text = "the database does not answer: no connection was free"
         case RPCError():
-            said = f"Temporal refused it: {problem.message}"
+            text = f"Temporal refused it: {problem.message}"
         case TimeoutError():
-            said = "no answer came in time"
+            text = "no answer came in time"
         case OSError(strerror=str() as reason):
-            said = f"the connection failed: {reason}"
+            text = f"the connection failed: {reason}"
         case OSError():
-            said = "the connection failed"
+            text = "the connection failed"
         case _:
-            said = "an unexpected failure, which the log shows"
-    return said.partition("\n")[0][:200]
+            text = "an unexpected failure, which the log shows"
+    return text.partition("\n")[0][:200]
 
 
 def cause_of(problem: ActivityError) -> str:
@@ -84,10 +84,10 @@ def stale(problem: str) -> ApplicationError:
     return ApplicationError(problem, type=STALE, category=ApplicationErrorCategory.BENIGN)
 
 
-def superseded(asked: int, now: int) -> ApplicationError:
+def superseded(requested: int, now: int) -> ApplicationError:
     """The organization's mind has changed since this step was asked for; nothing was done."""
     return ApplicationError(
-        f"epoch {asked} was superseded by {now}",
+        f"epoch {requested} was superseded by {now}",
         type=SUPERSEDED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,

@@ -13,11 +13,11 @@ listens at it.
 
 def free_ports(count: int) -> list[int]:
     """So many that nobody listens at, just now."""
-    with ExitStack() as held:
+    with ExitStack() as sockets:
         found: list[int] = []
         while len(found) < count:
             port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - no secret
-            tried = held.enter_context(socket.socket())
+            tried = sockets.enter_context(socket.socket())
             try:
                 tried.bind((HOST, port))
             except OSError:

@@ -189,13 +189,13 @@ async def _build(workplace: Path, say: Say) -> Path:
 
 async def _watch_build(process: asyncio.subprocess.Process, say: Say) -> str:
     assert process.stderr is not None
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     packages, last = 0, ""
     async for line in process.stderr:
         packages, last = packages + 1, line.decode(errors="replace").strip()
-        if time.monotonic() - told >= 10:
-            told = time.monotonic()
-            say(f"building the Temporal dev server: {told - began:.0f} s, {packages} packages")
+        if time.monotonic() - reported >= 10:
+            reported = time.monotonic()
+            say(f"building the Temporal dev server: {reported - began:.0f} s, {packages} packages")
     await process.wait()
     return last
 

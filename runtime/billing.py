@@ -45,7 +45,7 @@ async def _stripe(of: settings.Stripe) -> AsyncIterator[BillingProvider]:
             client=client,
             base_url=of.base_url,
             api_key=of.api_key.get_secret_value(),
-            webhook_secrets=[one.get_secret_value() for one in of.webhook_secrets],
+            webhook_secrets=[secret.get_secret_value() for secret in of.webhook_secrets],
             account=of.account,
             suspend_by=SuspendBy(of.suspend_by),
         )
@@ -95,4 +95,4 @@ async def providers(
     """Build them, and close their connections at the end."""
     async with AsyncExitStack() as stack:
         built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]
-        yield _SetUp({one.name: one for one in built})
+        yield _SetUp({provider.name: provider for provider in built})

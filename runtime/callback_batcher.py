@@ -24,12 +24,12 @@ PATIENCE = 5.0
 """Seconds that a callback waits for a message that somebody else holds; Twilio, which waits for 15,
 comes again.
 """
-_ASKED_AGAIN = (0.02, 0.5)
+_RETRY_EVERY = (0.02, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    told: Told
+class _Request:
+    callback: Told
     until: float
     answer: asyncio.Future[Applied]
 
@@ -44,27 +44,27 @@ class Callbacks:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._waiting: deque[_Asked] = deque()
-        self._apart: dict[str, deque[_Asked]] = {}
+        self._waiting: deque[_Request] = deque()
+        self._apart: dict[str, deque[_Request]] = {}
         self._running: asyncio.Task[None] | None = None
         self._lanes: set[asyncio.Task[None]] = set()
 
-    async def apply(self, told: Told) -> Applied:
+    async def apply(self, callback: Told) -> Applied:
         """Raises `Overloaded` when too many wait, or its message is not to be had; SQLAlchemy's
         errors when it could not be written.
         """
         loop = asyncio.get_running_loop()
-        apart = self._apart.get(told.organization_id)
+        apart = self._apart.get(callback.organization_id)
         if len(self._waiting) >= WAITING or (apart is not None and len(apart) >= OF_ONE):
             raise Overloaded
-        asked = _Asked(told, loop.time() + PATIENCE, loop.create_future())
+        request = _Request(callback, loop.time() + PATIENCE, loop.create_future())
         if apart is not None:
-            apart.append(asked)
-            return await asked.answer
-        self._waiting.append(asked)
+            apart.append(request)
+            return await request.answer
+        self._waiting.append(request)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
-        return await asked.answer
+        return await request.answer
 
     async def close(self) -> None:
         """Return when all that waited is answered."""
@@ -74,18 +74,22 @@ class Callbacks:
     async def _run(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-            for asked in batch:
-                if asked.told.organization_id in self._apart:
-                    self._apart[asked.told.organization_id].append(asked)
-            for asked in await self._write(
-                [one for one in batch if one.told.organization_id not in self._apart]
+            for request in batch:
+                if request.callback.organization_id in self._apart:
+                    self._apart[request.callback.organization_id].append(request)
+            for request in await self._write(
+                [
+                    request
+                    for request in batch
+                    if request.callback.organization_id not in self._apart
+                ]
             ):
-                self._set_apart(asked)
+                self._set_apart(request)
 
-    def _set_apart(self, asked: _Asked) -> None:
-        organization_id = asked.told.organization_id
+    def _set_apart(self, request: _Request) -> None:
+        organization_id = request.callback.organization_id
         lane = self._apart.setdefault(organization_id, deque())
-        lane.append(asked)
+        lane.append(request)
         if len(lane) == 1:
             task = asyncio.create_task(self._go_on(organization_id))
             self._lanes.add(task)
@@ -96,25 +100,25 @@ class Callbacks:
         any more.
         """
         lane = self._apart[organization_id]
-        shortest, longest = _ASKED_AGAIN
+        shortest, longest = _RETRY_EVERY
         pause = shortest
         while lane:
             await asyncio.sleep(pause)
             batch = [lane.popleft() for _ in range(min(len(lane), TOGETHER))]
-            held = await self._write(batch)
-            pause = min(pause * 2, longest) if len(held) == len(batch) else shortest
-            lane.extendleft(reversed(self._patient(held)))
+            blocked = await self._write(batch)
+            pause = min(pause * 2, longest) if len(blocked) == len(batch) else shortest
+            lane.extendleft(reversed(self._patient(blocked)))
         del self._apart[organization_id]
 
-    def _patient(self, held: Sequence[_Asked]) -> list[_Asked]:
+    def _patient(self, blocked: Sequence[_Request]) -> list[_Request]:
         """Those that go on waiting; the others are told to come again."""
         now = asyncio.get_running_loop().time()
-        for asked in held:
-            if now >= asked.until and not asked.answer.done():
-                asked.answer.set_exception(Overloaded())
-        return [asked for asked in held if not asked.answer.done()]
+        for request in blocked:
+            if now >= request.until and not request.answer.done():
+                request.answer.set_exception(Overloaded())
+        return [request for request in blocked if not request.answer.done()]
 
-    async def _write(self, batch: Sequence[_Asked]) -> list[_Asked]:
+    async def _write(self, batch: Sequence[_Request]) -> list[_Request]:
         """Answer those that are written, and return those whose messages somebody else holds.
 
         One that cannot be written must not take the others with it: after a failure each is tried
@@ -124,19 +128,21 @@ class Callbacks:
             return []
         try:
             async with self._engine.begin() as conn:
-                applied = await callbacks.apply(conn, [asked.told for asked in batch], wait=False)
+                applied = await callbacks.apply(
+                    conn, [request.callback for request in batch], wait=False
+                )
             answers = list(zip(batch, applied, strict=True))
         except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
             log.warning("callbacks_failed", together=len(batch), reason=type(problem).__name__)
             if len(batch) > 1:
-                return [held for asked in batch for held in await self._write([asked])]
+                return [blocked for request in batch for blocked in await self._write([request])]
             if not batch[0].answer.done():
                 batch[0].answer.set_exception(problem)
             return []
-        held = []
-        for asked, answer in answers:
+        blocked = []
+        for request, answer in answers:
             if answer is None:
-                held.append(asked)
-            elif not asked.answer.done():
-                asked.answer.set_result(answer)
-        return held
+                blocked.append(request)
+            elif not request.answer.done():
+                request.answer.set_result(answer)
+        return blocked

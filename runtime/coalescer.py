@@ -24,7 +24,7 @@ WAITING = 10_000
 """How many postings may wait. More would wait longer than their callers do."""
 APART = 4
 """How many wallets that somebody else holds are waited for at once, each on a connection."""
-PATIENCE, ASKED_AGAIN = 5.0, 0.1
+PATIENCE, RETRY_EVERY = 5.0, 0.1
 """Seconds for which further ones are asked for again, and between two tries."""
 TOOK_TOO_LONG = ("55P03", "57014")
 """The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again
@@ -46,7 +46,7 @@ class Unanswered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Request:
     organization_id: str
     postings: Sequence[Posting]
     answer: asyncio.Future[list[Outcome]]
@@ -64,7 +64,7 @@ class Coalescer:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._waiting: dict[str, deque[_Asked]] = {}
+        self._waiting: dict[str, deque[_Request]] = {}
         self._count = 0
         self._held_elsewhere: set[str] = set()
         self._apart = asyncio.Semaphore(APART)
@@ -80,13 +80,13 @@ class Coalescer:
         """
         if self._closed or (self._count and self._count + len(postings) > WAITING):
             raise Overloaded
-        asked = _Asked(organization_id, postings, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(organization_id, deque()).append(asked)
+        request = _Request(organization_id, postings, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(organization_id, deque()).append(request)
         self._count += len(postings)
         if not self._running:
             self._running = True
             self._start(self._run())
-        return await asked.answer
+        return await request.answer
 
     async def close(self) -> None:
         """Take no more, and return when all that waited is answered."""
@@ -102,8 +102,8 @@ class Coalescer:
     async def _run(self) -> None:
         try:
             while batch := self._next(self._waiting.keys() - self._held_elsewhere):
-                for asked in await self._book(batch, wait=False):
-                    self._put_back(asked)
+                for requests in await self._book(batch, wait=False):
+                    self._put_back(requests)
         finally:
             self._running = False
 
@@ -117,94 +117,100 @@ class Coalescer:
                 batch = self._next({organization_id})
                 if not batch:
                     return
-                for asked in await self._book(batch, wait=False):
+                for requests in await self._book(batch, wait=False):
                     if asyncio.get_running_loop().time() > until:
-                        _refuse(asked)
+                        _refuse(requests)
                     else:
-                        self._return(asked)
-                await asyncio.sleep(ASKED_AGAIN)
+                        self._return(requests)
+                await asyncio.sleep(RETRY_EVERY)
             async with self._apart:
                 while batch := self._next({organization_id}):
                     await self._book(batch, wait=True)
         finally:
             self._held_elsewhere.discard(organization_id)
 
-    def _put_back(self, asked: Sequence[_Asked]) -> None:
+    def _put_back(self, requests: Sequence[_Request]) -> None:
         """Somebody else holds this wallet: its lists wait in a lane of their own, before what came
         meanwhile.
         """
-        organization_id = asked[0].organization_id
-        self._return(asked)
+        organization_id = requests[0].organization_id
+        self._return(requests)
         self._held_elsewhere.add(organization_id)
         self._start(self._wait_for(organization_id))
 
-    def _return(self, asked: Sequence[_Asked]) -> None:
-        self._waiting.setdefault(asked[0].organization_id, deque()).extendleft(reversed(asked))
-        self._count += sum(len(one.postings) for one in asked)
+    def _return(self, requests: Sequence[_Request]) -> None:
+        self._waiting.setdefault(requests[0].organization_id, deque()).extendleft(
+            reversed(requests)
+        )
+        self._count += sum(len(request.postings) for request in requests)
 
-    def _next(self, organization_ids: set[str]) -> dict[str, list[_Asked]]:
+    def _next(self, organization_ids: set[str]) -> dict[str, list[_Request]]:
         """Take a list of each wallet in turn, until enough go together; whoever was served goes to
         the end.
         """
-        batch: dict[str, list[_Asked]] = {}
+        batch: dict[str, list[_Request]] = {}
         size = 0
-        turn = deque(one for one in self._waiting if one in organization_ids)
+        turn = deque(id_ for id_ in self._waiting if id_ in organization_ids)
         while turn and size < TOGETHER:
             organization_id = turn.popleft()
             lists = self._waiting.pop(organization_id)
-            asked = lists[0]
-            if size and size + len(asked.postings) > TOGETHER:
+            request = lists[0]
+            if size and size + len(request.postings) > TOGETHER:
                 self._waiting[organization_id] = lists
                 break
             lists.popleft()
-            self._count -= len(asked.postings)
-            if not asked.answer.done():  # or its caller has left
-                batch.setdefault(organization_id, []).append(asked)
-                size += len(asked.postings)
+            self._count -= len(request.postings)
+            if not request.answer.done():  # or its caller has left
+                batch.setdefault(organization_id, []).append(request)
+                size += len(request.postings)
             if lists:
                 self._waiting[organization_id] = lists
                 turn.append(organization_id)
         return batch
 
-    async def _book(self, batch: Mapping[str, list[_Asked]], *, wait: bool) -> list[list[_Asked]]:
+    async def _book(
+        self, batch: Mapping[str, list[_Request]], *, wait: bool
+    ) -> list[list[_Request]]:
         """Answer everybody; returns those whose wallet somebody else holds."""
-        everybody = [asked for lists in batch.values() for asked in lists]
+        everybody = [request for lists in batch.values() for request in lists]
         try:
             booked = await self._twice_at_most(batch, wait=wait)
             answers = {id_: _in_lists(batch[id_], outcomes) for id_, outcomes in booked.items()}
         except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
-            for asked in everybody:
-                if not asked.answer.done():
-                    asked.answer.set_exception(problem)
+            for request in everybody:
+                if not request.answer.done():
+                    request.answer.set_exception(problem)
             return []
         for organization_id, lists in answers.items():
-            for asked, answer in zip(batch[organization_id], lists, strict=True):
-                if not asked.answer.done():
-                    asked.answer.set_result(answer)
+            for request, answer in zip(batch[organization_id], lists, strict=True):
+                if not request.answer.done():
+                    request.answer.set_result(answer)
         return [lists for organization_id, lists in batch.items() if organization_id not in booked]
 
     async def _twice_at_most(
-        self, batch: Mapping[str, list[_Asked]], *, wait: bool
+        self, batch: Mapping[str, list[_Request]], *, wait: bool
     ) -> dict[str, list[Outcome]]:
-        asked = {
-            id_: [posting for one in lists for posting in one.postings]
+        postings = {
+            id_: [posting for request in lists for posting in request.postings]
             for id_, lists in batch.items()
         }
         try:
-            return await self._alone(asked) or await self._transact(asked, wait=wait)
+            return await self._alone(postings) or await self._transact(postings, wait=wait)
         except SQLAlchemyError as problem:
             if _sqlstate(problem) in TOOK_TOO_LONG:
                 raise
             log.warning(
-                "postings_tried_again", wallets=len(asked), problem=str(problem).partition("\n")[0]
+                "postings_tried_again",
+                wallets=len(postings),
+                problem=str(problem).partition("\n")[0],
             )
-            return await self._transact(asked, wait=wait)
+            return await self._transact(postings, wait=wait)
 
-    async def _alone(self, asked: Mapping[str, Sequence[Posting]]) -> dict[str, list[Outcome]]:
+    async def _alone(self, batch: Mapping[str, Sequence[Posting]]) -> dict[str, list[Outcome]]:
         """A single posting takes one round trip; empty if there are more, or if something speaks
         against it.
         """
-        [(organization_id, postings), *others] = asked.items()
+        [(organization_id, postings), *others] = batch.items()
         if others or len(postings) > 1:
             return {}
         try:
@@ -217,12 +223,12 @@ class Coalescer:
         return {} if outcome is None else {organization_id: [outcome]}
 
     async def _transact(
-        self, asked: Mapping[str, Sequence[Posting]], *, wait: bool
+        self, postings: Mapping[str, Sequence[Posting]], *, wait: bool
     ) -> dict[str, list[Outcome]]:
         committing = False
         try:
             async with self._engine.connect() as conn, together(conn):
-                outcomes = await wallets.post_all(conn, asked, wait=wait)
+                outcomes = await wallets.post_all(conn, postings, wait=wait)
                 committing = True
                 await conn.commit()
         except DBAPIError as problem:
@@ -232,20 +238,20 @@ class Coalescer:
         return outcomes
 
 
-def _refuse(asked: Sequence[_Asked]) -> None:
-    for one in asked:
-        if not one.answer.done():
-            one.answer.set_exception(Overloaded())
+def _refuse(requests: Sequence[_Request]) -> None:
+    for request in requests:
+        if not request.answer.done():
+            request.answer.set_exception(Overloaded())
 
 
-def _in_lists(asked: Sequence[_Asked], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+def _in_lists(requests: Sequence[_Request], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     """The outcomes of one wallet, in the lists in which they were asked for. Raises ValueError if
     one is missing.
     """
-    if len(outcomes) != sum(len(one.postings) for one in asked):
+    if len(outcomes) != sum(len(request.postings) for request in requests):
         raise ValueError("not every posting has an outcome")
     following = iter(outcomes)
-    return [list(islice(following, len(one.postings))) for one in asked]
+    return [list(islice(following, len(request.postings))) for request in requests]
 
 
 def _sqlstate(problem: SQLAlchemyError) -> str | None:

@@ -71,8 +71,8 @@ def _temporal() -> ClientConnectConfig:
 def _contradictions(common: Settings, groups: Sequence[Group], twilio: Twilio) -> list[str]:
     """What is right by itself, and wrong beside the rest."""
     found = []
-    paypal = next((one for one in groups if isinstance(one, PayPal)), None)
-    stripe = next((one for one in groups if isinstance(one, Stripe)), None)
+    paypal = next((group for group in groups if isinstance(group, PayPal)), None)
+    stripe = next((group for group in groups if isinstance(group, Stripe)), None)
     if paypal is not None and paypal.is_live is not None:
         mode = "live" if paypal.is_live else "the sandbox"
         if stripe is not None and stripe.is_live is not paypal.is_live:

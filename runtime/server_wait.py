@@ -43,20 +43,20 @@ async def until_it_answers(
     second.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
-    said = False
+    announced = False
     while True:
         attempt = asyncio.create_task(look())
         try:
-            if not (await asyncio.wait({attempt}, timeout=SAY_AFTER))[0] and not said:
+            if not (await asyncio.wait({attempt}, timeout=SAY_AFTER))[0] and not announced:
                 say(f"waiting for {server} ...")
-                said = True
+                announced = True
             return await attempt
         except away as problem:
             if asyncio.get_running_loop().time() >= deadline:
                 raise ServerAway(f"{server} does not answer: {reason(problem)}") from problem
-            if not said:
+            if not announced:
                 say(f"waiting for {server} ({reason(problem)}) ...")
-                said = True
+                announced = True
         finally:
             attempt.cancel()
         await asyncio.sleep(LOOK_EVERY)

@@ -111,5 +111,5 @@ async def _look(engine: AsyncEngine) -> str | None:
 
 
 def _reason(problem: Exception) -> str:
-    said = str(getattr(problem, "orig", None) or problem) or "it took too long"
-    return said.partition("\n")[0].rpartition("failed: ")[2]
+    text = str(getattr(problem, "orig", None) or problem) or "it took too long"
+    return text.partition("\n")[0].rpartition("failed: ")[2]

@@ -189,7 +189,7 @@ async def _each(
                 unexpected.append(problem)
         return False
 
-    done = await asyncio.gather(*(take(one) for one in organization_ids))
+    done = await asyncio.gather(*(take(organization_id) for organization_id in organization_ids))
     if unexpected:
         raise unexpected[0]
     return sum(done)

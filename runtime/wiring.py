@@ -101,13 +101,22 @@ async def from_environment(
     `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with
     its telemetry. Raises `BadSettings` and `ServerAway`.
     """
-    told = environment.read()
-    await await_schema(told.database_url, patience=patience, say=say)
+    configuration = environment.read()
+    await await_schema(configuration.database_url, patience=patience, say=say)
     client = await connect(
-        told.temporal, lazy=lazy, patience=patience, identity=identity, runtime=runtime, say=say
+        configuration.temporal,
+        lazy=lazy,
+        patience=patience,
+        identity=identity,
+        runtime=runtime,
+        say=say,
     )
     async with services(
-        told.settings, told.billing, told.twilio, client, told.database_url
+        configuration.settings,
+        configuration.billing,
+        configuration.twilio,
+        client,
+        configuration.database_url,
     ) as built:
         yield built
 

@@ -130,7 +130,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         task_queue=queue,
         workflows=[CampaignRun]
         if campaign
-        else [one for one in WORKFLOWS if one is not CampaignRun],
+        else [workflow for workflow in WORKFLOWS if workflow is not CampaignRun],
         activities=activities_of(services, queue),
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],

@@ -180,7 +180,7 @@ class Reconciling:
         random.shuffle(
             found
         )  # else those that come first could keep the others from their turn for ever
-        return sum(await asyncio.gather(*(look_up(one) for one in found)))
+        return sum(await asyncio.gather(*(look_up(organization_id) for organization_id in found)))
 
     @activity.defn(name="audit")
     async def audit(self) -> list[str]:
@@ -188,8 +188,8 @@ class Reconciling:
         findings = await certify.examine(self._engine, longest=LONGEST_CHECK)
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
-            for guarantee in {one.guarantee for one in findings} - {
-                one.guarantee for one in failed
+            for guarantee in {finding.guarantee for finding in findings} - {
+                finding.guarantee for finding in failed
             }:
                 await alerts.clear(conn, alerts.INSTALLATION, AlertKind(f"guarantee_{guarantee}"))
             for finding in failed:
@@ -222,11 +222,11 @@ class Reconciling:
             return None if standing is None else "the standing is not applied yet"
         if current is not None:
             try:
-                told = await self._providers[current.provider].get_subscription(current.id)
+                snapshot = await self._providers[current.provider].get_subscription(current.id)
             except NotFound:
                 return f"{current.provider.value} does not have subscription {current.id}"
-            if told.state is not current.snapshot.state:
-                return f"{current.provider.value} says {told.state.value}, we know {current.snapshot.state.value}"
+            if snapshot.state is not current.snapshot.state:
+                return f"{current.provider.value} says {snapshot.state.value}, we know {current.snapshot.state.value}"
         try:
             account = await self._twilio.get_account(organization.twilio_account_sid)
         except NotFound:

@@ -235,14 +235,14 @@ class Booking:
         at = sale.occurred_at or datetime.now(UTC)
         async with self._engine.connect() as conn:
             known = await subscriptions.of_organization(conn, organization_id)
-        for one in known:
-            if one.provider is not provider.name or (
-                one.checkout_url is not None and one.confirmed_at is None
+        for subscription in known:
+            if subscription.provider is not provider.name or (
+                subscription.checkout_url is not None and subscription.confirmed_at is None
             ):
                 continue
-            async for paid in provider.list_payments(one.id, at - AROUND, at + AROUND):
+            async for paid in provider.list_payments(subscription.id, at - AROUND, at + AROUND):
                 if paid.reference.id == sale.reference.id:
-                    return replace(sale, subscription_id=one.id)
+                    return replace(sale, subscription_id=subscription.id)
         return sale
 
     async def _book_subscription_payment(

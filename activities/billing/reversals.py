@@ -197,51 +197,60 @@ class Reversing:
                 await payments.book_subscription_payment(conn, organization_id, provider, named)
 
     async def _reverse(
-        self, conn: AsyncConnection, organization_id: str, delivery: Delivery, told: Reversal
+        self, conn: AsyncConnection, organization_id: str, delivery: Delivery, reversal: Reversal
     ) -> str | None:
         """Why it has to wait, if it has to."""
         try:
             async with conn.begin_nested():
                 outcome = await reversals.book(
-                    conn, organization_id, delivery.provider, told, now=datetime.now(UTC)
+                    conn, organization_id, delivery.provider, reversal, now=datetime.now(UTC)
                 )
         except NotBooked as problem:
             await alerts.raise_(
                 conn,
                 organization_id,
                 AlertKind.REVERSAL_NOT_BOOKED,
-                f"{told.what} {told.id}: {problem}",
+                f"{reversal.what} {reversal.id}: {problem}",
             )
-            return f"{told.what} {told.id} could not be booked: {problem}"
+            return f"{reversal.what} {reversal.id} could not be booked: {problem}"
         match outcome:
             case UnknownPayment(payment_id=id_):
-                if not told.stands:
+                if not reversal.stands:
                     return None
-                waits = f"payment {id_}, which {told.what} {told.id} of {told.amount} takes back, is not booked here"
+                waits = (
+                    f"payment {id_}, which {reversal.what} {reversal.id} of {reversal.amount} takes back,"
+                    " is not booked here"
+                )
                 if is_older(delivery, SURELY_THERE):
                     await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, waits)
                 return f"unknown {waits}"
             case OtherCurrency():
-                detail = f"{told.what} {told.id} of {told.amount} is in another currency than its payment"
+                detail = f"{reversal.what} {reversal.id} of {reversal.amount} is in another currency than its payment"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-            case NeverCredited() if not told.stands:
-                detail = f"{told.what} {told.id} does not stand, and payment {told.payment_id} was not credited for it"
-                await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
-            case OfSubscription() if told.what != "dispute":
+            case NeverCredited() if not reversal.stands:
                 detail = (
-                    f"{told.what} {told.id} of a subscription payment: to be settled by a person"
+                    f"{reversal.what} {reversal.id} does not stand,"
+                    f" and payment {reversal.payment_id} was not credited for it"
                 )
+                await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
+            case OfSubscription() if reversal.what != "dispute":
+                detail = f"{reversal.what} {reversal.id} of a subscription payment: to be settled by a person"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-            case reversals.Booked(counted=counted, told=whole) if told.stands and counted != whole:
-                detail = f"{told.what} {told.id} of {whole}: {counted} of it is booked"
+            case reversals.Booked(counted=counted, told=whole) if (
+                reversal.stands and counted != whole
+            ):
+                detail = f"{reversal.what} {reversal.id} of {whole}: {counted} of it is booked"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         other = (
             None
-            if told.stands
-            else await reversals.twin(conn, organization_id, delivery.provider, told)
+            if reversal.stands
+            else await reversals.twin(conn, organization_id, delivery.provider, reversal)
         )
         if other is not None:
-            detail = f"{told.what} {told.id} does not stand, {other} of the same amount does: was that given back, too?"
+            detail = (
+                f"{reversal.what} {reversal.id} does not stand, {other} of the same amount does:"
+                " was that given back, too?"
+            )
             await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         return None
 

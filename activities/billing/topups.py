@@ -87,9 +87,9 @@ class ToppingUp:
 
     async def _settle(self, provider: BillingProvider, topup: TopUpCheckout) -> Payment | None:
         """The payment that is booked, if one is."""
-        told = await provider.settle_topup(topup.checkout_id)
-        payment = told.payment
-        if told.open or (payment is not None and payment.status in UNDECIDED):
+        checkout = await provider.settle_topup(topup.checkout_id)
+        payment = checkout.payment
+        if checkout.open or (payment is not None and payment.status in UNDECIDED):
             return None
         booked = None
         paid = payment is not None and payment.status in PAID_STATUSES

@@ -59,16 +59,16 @@ class Unlinked:
     async def _look(
         self, organization_id: str, delivery: Delivery, provider: BillingProvider, id_: str
     ) -> None:
-        told = await provider.get_subscription(id_)
-        id_ = told.subscription_id or id_
+        snapshot = await provider.get_subscription(id_)
+        id_ = snapshot.subscription_id or id_
         async with self._engine.connect() as conn:
             if await subscriptions.find(conn, delivery.provider, id_) is not None:
                 return
-            owner = await owners.find(conn, delivery.provider, custom_ids=[told.custom_id])
+            owner = await owners.find(conn, delivery.provider, custom_ids=[snapshot.custom_id])
             own = [
-                one
-                for one in await subscriptions.of_organization(conn, organization_id)
-                if one.provider is delivery.provider
+                subscription
+                for subscription in await subscriptions.of_organization(conn, organization_id)
+                if subscription.provider is delivery.provider
             ]
         if owner != organization_id:
             if delivery.money is None:
@@ -77,22 +77,22 @@ class Unlinked:
                     if owner
                     else self._aside.disown(delivery, id_)
                 )
-        elif told.state not in BILLING:
+        elif snapshot.state not in BILLING:
             async with self._engine.begin() as conn:
                 await alerts.clear(
                     conn, organization_id, state_updates.NOT_LINKED, naming=f" {id_} is "
                 )
         elif await self._pays_for_the_same(provider, id_, own):
-            await self._link(organization_id, delivery, id_, told)
+            await self._link(organization_id, delivery, id_, snapshot)
         else:
-            await self._tell(organization_id, delivery, id_, told)
+            await self._tell(organization_id, delivery, id_, snapshot)
 
     async def _tell(
-        self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot
+        self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
         """Unless somebody has linked it meanwhile."""
         detail = (
-            f"{delivery.provider.value} subscription {id_} is {told.state.value} and names it, but is not linked:"
+            f"{delivery.provider.value} subscription {id_} is {snapshot.state.value} and names it, but is not linked:"
             " link it if it pays for this service"
         )
         async with self._engine.begin() as conn:
@@ -106,16 +106,16 @@ class Unlinked:
         if not own:
             return False
         plans = set((await provider.trace(id_, None, None)).plan_ids)
-        for one in own:
+        for subscription in own:
             try:
-                if plans & set((await provider.trace(one.id, None, None)).plan_ids):
+                if plans & set((await provider.trace(subscription.id, None, None)).plan_ids):
                     return True
             except NotFound:
                 continue
         return False
 
     async def _link(
-        self, organization_id: str, delivery: Delivery, id_: str, told: Snapshot
+        self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
         """Beside the current one, which it takes over from where that bills no more."""
         now = datetime.now(UTC)
@@ -125,10 +125,10 @@ class Unlinked:
             noted = await subscriptions.find(conn, delivery.provider, id_)
             if noted is None or noted.organization_id != organization_id:
                 return
-            await state_updates.note_told_before(conn, noted, told)
+            await state_updates.note_told_before(conn, noted, snapshot)
             cause = f"subscription {id_} names the organization"
             standing = await state_updates.confirm(
-                conn, noted, told, now=now, cause=cause, may_open=True
+                conn, noted, snapshot, now=now, cause=cause, may_open=True
             )
             if standing is not None and standing.ask_again:
                 await parking.put_off(

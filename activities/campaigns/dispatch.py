@@ -68,14 +68,14 @@ class Sending:
         self._turns = Turns(TRANSACTIONS)
 
     @activity.defn(name="reserve_batch")
-    async def reserve_batch(self, asked: BatchOf) -> Batch:
+    async def reserve_batch(self, request: BatchOf) -> Batch:
         """Pay for the next messages in one transaction, or park the campaign with the reason."""
-        async with self._transaction(asked.organization_id) as conn:
+        async with self._transaction(request.organization_id) as conn:
             batch = await reservations.reserve(
                 conn,
-                asked.organization_id,
-                asked.campaign_id,
-                limit=asked.batch,
+                request.organization_id,
+                request.campaign_id,
+                limit=request.batch,
                 now=datetime.now(UTC),
             )
         if batch is None:
@@ -83,8 +83,8 @@ class Sending:
         if batch.next is not Next.SEND:
             log.info(
                 "campaign_over" if batch.next is Next.DONE else "campaign_waits",
-                organization_id=asked.organization_id,
-                campaign_id=str(asked.campaign_id),
+                organization_id=request.organization_id,
+                campaign_id=str(request.campaign_id),
                 status=batch.status,
                 reason=batch.reason,
                 detail=batch.detail,
@@ -95,18 +95,18 @@ class Sending:
         return batch
 
     @activity.defn(name="send_batch")
-    async def send_batch(self, asked: BatchOf) -> Sent:
+    async def send_batch(self, request: BatchOf) -> Sent:
         """Hand over what is reserved, window by window, until nothing is left, the gate shuts or
         Twilio wants a pause.
 
         What an earlier attempt left in its window becomes unknown and is not sent again.
         """
-        async with self._transaction(asked.organization_id) as conn:
-            organization = await organizations.get(conn, asked.organization_id)
+        async with self._transaction(request.organization_id) as conn:
+            organization = await organizations.get(conn, request.organization_id)
             unknown = await reservations.mark_unanswered(
-                conn, asked.organization_id, asked.campaign_id
+                conn, request.organization_id, request.campaign_id
             )
-            course = await refusals.course(conn, asked.organization_id, asked.campaign_id)
+            course = await refusals.course(conn, request.organization_id, request.campaign_id)
         if organization is None or course is None:
             return Sent(stopped=True)
         sender = BatchSender(
@@ -114,8 +114,8 @@ class Sending:
             twilio=self._twilio,
             public_url=self._public_url,
             organization=organization,
-            campaign_id=asked.campaign_id,
-            window=asked.window,
+            campaign_id=request.campaign_id,
+            window=request.window,
             messages_per_second=self._messages_per_second,
             course=course,
             shut_with_the_account=self._shut_with_the_account,
@@ -124,17 +124,17 @@ class Sending:
         return await sender.send(unknown)
 
     @activity.defn(name="settle_batch")
-    async def settle_batch(self, asked: BatchOf) -> int:
+    async def settle_batch(self, request: BatchOf) -> int:
         """Refund what was not sent when the gate shut; it is pending again."""
-        async with self._transaction(asked.organization_id) as conn:
-            return await reservations.release(conn, asked.organization_id, asked.campaign_id)
+        async with self._transaction(request.organization_id) as conn:
+            return await reservations.release(conn, request.organization_id, request.campaign_id)
 
     @activity.defn(name="resolve_unknown")
-    async def resolve_unknown(self, asked: BatchOf) -> int:
+    async def resolve_unknown(self, request: BatchOf) -> int:
         """Look up what may have been taken: accepted if Twilio lists it, lost and refunded when it
         is given up.
         """
-        return await self.resolve(asked.organization_id)
+        return await self.resolve(request.organization_id)
 
     async def send_one(self, organization: Organization, message: Message) -> Message:
         """Hand over one message that is paid for and marked as being sent; returns it as it stands

@@ -78,10 +78,12 @@ async def _record_page(
     if organization is None:
         return PricesFrom(organization_id=at.organization_id)
     page = await twilio.list_messages(organization.twilio_account_sid, day, page=at.page)
-    told = {message.sid: message.price for message in page.messages if message.price is not None}
+    prices_by_sid = {
+        message.sid: message.price for message in page.messages if message.price is not None
+    }
     async with engine.begin() as conn:
         await locks.hurry(conn)
-        recorded = await prices.record(conn, organization.id, told)
+        recorded = await prices.record(conn, organization.id, prices_by_sid)
         differing = await listed_statuses.compare(conn, organization.id, page.messages)
     log.info(
         "prices_recorded",

@@ -85,11 +85,11 @@ class Checking:
             if organization is None:
                 return
             found = await self._read(organization, checks)
-            read = {one.check for one in found}
+            read = {reading.check for reading in found}
             async with self._writing, self._engine.begin() as conn:
                 await locks.hurry(conn)
                 outcome = await readings.apply(conn, organization_id, found, now=now)
-            unread = [one for one in checks if one not in read]
+            unread = [check for check in checks if check not in read]
             await self._look_up(organization, checks, outcome, now)
             if outcome.refunded:
                 await self._doorbell.ring_organization(
@@ -129,10 +129,10 @@ class Checking:
         for start in range(0, len(checks), OF_ONE):
             some = checks[start : start + OF_ONE]
             read = await asyncio.gather(
-                *(self._read_one(organization, one) for one in some), return_exceptions=True
+                *(self._read_one(organization, check) for check in some), return_exceptions=True
             )
-            found += [one for one in read if isinstance(one, Reading)]
-            failed = [one for one in read if isinstance(one, BaseException)]
+            found += [result for result in read if isinstance(result, Reading)]
+            failed = [result for result in read if isinstance(result, BaseException)]
             if failed and not isinstance(failed[0], ProviderError):
                 raise failed[0]
             if failed:
@@ -162,9 +162,11 @@ class Checking:
             found = await messages.in_window(conn, organization.id, list(outcome.look_up))
         before = now - LOOK_UP_AFTER  # till then the answer to the hand-over may still say it
         waiting = [
-            one
-            for one in found
-            if one.is_taken_on_trust and one.sending_at is not None and one.sending_at < before
+            message
+            for message in found
+            if message.is_taken_on_trust
+            and message.sending_at is not None
+            and message.sending_at < before
         ]
         looked_up = await look_up(
             self._engine, self._twilio, organization, waiting, now=now, lost_after=self._lost_after
@@ -177,5 +179,5 @@ class Checking:
             await locks.hurry(conn)
             await readings.settle(conn, organization.id, sure)
             if unsure:
-                of_these = [one for one in checks if one.message_id in unsure]
+                of_these = [check for check in checks if check.message_id in unsure]
                 await readings.leave_to_a_person(conn, organization.id, of_these, looked_up.unsure)

@@ -64,13 +64,13 @@ async def look_up(
     alone = Counter(message.recipient for message in waiting)
     replies: list[Reply] = []
     unsure: list[str] = []
-    for message in sorted(waiting, key=lambda one: (one.sending_at or now, one.id)):
+    for message in sorted(waiting, key=lambda waiter: (waiter.sending_at or now, waiter.id)):
         found = match(
             _handed(organization, message, now), unknown, waiting=alone[message.recipient]
         )
         over = now - (message.sending_at or now) >= lost_after
         if found.sent is not None:
-            replies.append(heard(message, found.sent))
+            replies.append(reply_to(message, found.sent))
             unknown.remove(found.sent)
             alone[message.recipient] -= 1
         elif over and listed.complete and not found.possible:
@@ -91,24 +91,26 @@ async def look_up(
 def _why(possible: Sequence[SentMessage]) -> str:
     if not possible:
         return "Twilio's list could not be read to its end"
-    return "it may be " + ", ".join(f"{one.sid} ({one.status})" for one in possible[:5])
+    return "it may be " + ", ".join(f"{sent.sid} ({sent.status})" for sent in possible[:5])
 
 
 async def _list(
     twilio: Twilio, organization: Organization, waiting: Sequence[Message]
 ) -> SentSince:
     """All that the account sent since; if that is too much, what it sent to these recipients."""
-    since = min(one.sending_at for one in waiting if one.sending_at is not None)
+    since = min(message.sending_at for message in waiting if message.sending_at is not None)
     sid = organization.twilio_account_sid
     try:
         listed = await twilio.sent_since(sid, since, most_pages=MOST_PAGES)
-        if listed.complete or any(not one.to.lstrip("+").isdigit() for one in listed.messages):
+        if listed.complete or any(
+            not message.to.lstrip("+").isdigit() for message in listed.messages
+        ):
             return listed  # where numbers are masked, asking for one finds nothing
-        found = {one.sid: one for one in listed.messages}
+        found = {message.sid: message for message in listed.messages}
         complete = True
-        for recipient in {one.recipient for one in waiting}:
+        for recipient in {message.recipient for message in waiting}:
             theirs = await twilio.sent_since(sid, since, to=recipient, most_pages=MOST_PAGES)
-            found |= {one.sid: one for one in theirs.messages}
+            found |= {message.sid: message for message in theirs.messages}
             complete = complete and theirs.complete
         return SentSince(messages=tuple(found.values()), complete=complete)
     except NotFound:  # the subaccount is gone, and with it every proof
@@ -131,16 +133,16 @@ async def _unknown(
 
     What only a callback named counts where it fits: whoever signs callbacks could name any message.
     """
-    by_sid = {one.sid: one for one in listed}
-    looked_for = {one.id for one in waiting}
+    by_sid = {sent.sid: sent for sent in listed}
+    looked_for = {message.id for message in waiting}
     async with engine.connect() as conn:
         named = await stored.named_by(conn, organization_id, list(by_sid))
-    for one in named:
-        sent = by_sid.get(one.sid)
-        if sent is None or (one.message_id in looked_for and not one.confirmed):
+    for owner in named:
+        sent = by_sid.get(owner.sid)
+        if sent is None or (owner.message_id in looked_for and not owner.confirmed):
             continue
-        if one.confirmed or _fits(sent, one.recipient, one.sending_at):
-            del by_sid[one.sid]
+        if owner.confirmed or _fits(sent, owner.recipient, owner.sending_at):
+            del by_sid[owner.sid]
     return list(by_sid.values())
 
 
@@ -159,7 +161,7 @@ def _handed(organization: Organization, message: Message, now: datetime) -> Hand
     )
 
 
-def heard(message: Message, sent: SentMessage) -> Reply:
+def reply_to(message: Message, sent: SentMessage) -> Reply:
     """Its callbacks may be lost: then that it failed is heard here only."""
     status, code = sent.status, sent.error_code
     if status is not None and delivery_failure.refunded(status, code):

@@ -64,7 +64,7 @@ async def hand_over(
     rule.
     """
     outcomes = await asyncio.gather(
-        *(_send(twilio, _outbound(organization, one, public_url)) for one in window)
+        *(_send(twilio, _outbound(organization, message, public_url)) for message in window)
     )
     verdict = judge([_answer(outcome) for outcome in outcomes], in_a_row=in_a_row, several=several)
     return Tally(

@@ -89,20 +89,20 @@ class Listing:
         self._doorbell = doorbell
 
     @activity.defn(name="take_in_missed_events")
-    async def take_in_missed_events(self, asked: Settled) -> list[Tally]:
+    async def take_in_missed_events(self, request: Settled) -> list[Tally]:
         """Compare since the last time. One provider's failure does not hold up another's."""
         longest = LONGEST_RUN / max(1, len(self._providers))
         return [
-            await self.compare(provider, asked, longest=longest) for provider in self._providers
+            await self.compare(provider, request, longest=longest) for provider in self._providers
         ]
 
     async def compare(
-        self, provider: Provider, asked: Settled, *, longest: timedelta | None = None
+        self, provider: Provider, request: Settled, *, longest: timedelta | None = None
     ) -> Tally:
         """From where the last run came to, until now; with `longest`, one slice and then as many as
         the time allows.
         """
-        until, began = datetime.now(UTC) - timedelta(seconds=asked.seconds), time.monotonic()
+        until, began = datetime.now(UTC) - timedelta(seconds=request.seconds), time.monotonic()
         async with self._engine.connect() as conn:
             before = await listed_events.listed_until(conn, provider)
         since = max(before or until - AT_FIRST, until - KEPT)
@@ -138,16 +138,16 @@ class Listing:
         if listed is None:
             return None
         number, missing = listed
-        held: DBAPIError | None = None
-        for one in sorted(missing, key=lambda each: each.event.occurred_at or end):
+        lock_problem: DBAPIError | None = None
+        for listed_event in sorted(missing, key=lambda each: each.event.occurred_at or end):
             try:
-                await self._take_in(one)
+                await self._take_in(listed_event)
             except DBAPIError as problem:  # somebody holds this organization: the others' events come in all the same
                 if not locks.were_held(problem):
                     raise
-                held = problem
-        if held is not None:
-            raise held
+                lock_problem = problem
+        if lock_problem is not None:
+            raise lock_problem
         async with self._engine.begin() as conn:
             came = await listed_events.arrivals(conn, provider, start, end)
             found = replace(came, missed=len(missing))
@@ -164,14 +164,14 @@ class Listing:
         """
         seen, number, missing, some = 0, 0, dict[str, Listed](), dict[str, Listed]()
         async with aclosing(self._providers[provider].list_events(start, end)) as events:
-            async for one in events:
+            async for listed in events:
                 seen += 1
                 if most is not None and seen > most:
                     return None
-                if one.event.kind is EventKind.IGNORED:
+                if listed.event.kind is EventKind.IGNORED:
                     continue  # nobody asked for its delivery, maybe
                 number += 1
-                some[one.event.event_id] = one
+                some[listed.event.event_id] = listed
                 if len(some) == TOGETHER:
                     missing |= await self._unknown(provider, some)
                     some = {}
@@ -179,8 +179,10 @@ class Listing:
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:
         async with self._engine.connect() as conn:
-            here = await listed_events.known(conn, provider, [one.event for one in some.values()])
-        return {id_: one for id_, one in some.items() if id_ not in here}
+            here = await listed_events.known(
+                conn, provider, [listed.event for listed in some.values()]
+            )
+        return {id_: listed for id_, listed in some.items() if id_ not in here}
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
         """A webhook that does not come says nothing: its id, secret or address may be wrong, or its

@@ -57,7 +57,7 @@ class Finding:
         """One pass over those that are due; whoever has a delivery again is rung by the relay."""
         async with self._engine.begin() as conn:
             adopted = await parking.adopt(conn, now=now)
-        await asyncio.gather(*(self._ask(one) for one in adopted.lost))
+        await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))
 
     async def _ask(self, parked: Parked) -> None:
         provider = self._providers.get(parked.delivery.provider)
@@ -127,7 +127,7 @@ class Finding:
     def _other_product(self, clues: Clues) -> str | None:
         named = (*clues.plan_ids, *clues.custom_ids)
         return next(
-            (one for one in named if self._other_products and one.startswith(self._other_products)),
+            (id_ for id_ in named if self._other_products and id_.startswith(self._other_products)),
             None,
         )
 
@@ -141,17 +141,17 @@ class Finding:
             if parked.delivery.money is None
             else ""
         )
-        told = clues or Clues()
-        custom_id = told.custom_ids[0] if told.custom_ids else None
-        says = "the provider does not have it" if clues is None else _in_words(told)
+        known = clues or Clues()
+        custom_id = known.custom_ids[0] if known.custom_ids else None
+        says = "the provider does not have it" if clues is None else _in_words(known)
         async with self._engine.begin() as conn:
             await parking.describe(
                 conn,
                 parked.delivery.id,
                 f"{deliveries.UNKNOWN}{subject or name(parked.delivery)}: {says}",
-                amount=told.amount,
+                amount=known.amount,
                 custom_id=custom_id,
-                payer=told.payer,
+                payer=known.payer,
             )
 
 

@@ -66,28 +66,30 @@ class Migrating:
         self._sides = Sides(providers)
 
     @activity.defn(name="read_migration")
-    async def read_migration(self, asked: Organization) -> Where | None:
+    async def read_migration(self, organization: Organization) -> Where | None:
         """Where the one is that has something to do; None if there never was one."""
         async with self._reading.connect() as conn:
-            found = await switches.due(conn, asked.organization_id)
+            found = await switches.due(conn, organization.organization_id)
         return None if found is None else _where(found)
 
     @activity.defn(name="check_migration")
-    async def check_migration(self, asked: Organization) -> Where:
+    async def check_migration(self, organization: Organization) -> Where:
         """Before anything is touched: refuse it, wait for the renewal, or fix the moment of the
         first charge.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state not in (Progress.STARTED, Progress.WAITING):
             return _where(migration)
-        told = await self._sides.ask(migration.source_provider, migration.source_subscription_id)
+        snapshot = await self._sides.ask(
+            migration.source_provider, migration.source_subscription_id
+        )
         now = datetime.now(UTC)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
-            migration = await fold(conn, migration, source=told)
+            migration = await fold(conn, migration, source=snapshot)
             refused = await self._refusal(conn, migration)
-            checked = rules.check(told, now, waited_for=migration.first_charge_at)
+            checked = rules.check(snapshot, now, waited_for=migration.first_charge_at)
             if refused or checked.ready is Ready.REFUSED:
                 return await _moved(conn, migration, Progress.REFUSED, refused or checked.reason)
             if checked.ready is Ready.WAIT:
@@ -103,15 +105,15 @@ class Migrating:
             )
 
     @activity.defn(name="offer_checkout")
-    async def offer_checkout(self, asked: Organization) -> Where:
+    async def offer_checkout(self, organization: Organization) -> Where:
         """Have the target make a checkout, one for each migration; it charges first when what is
         paid for ends.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state is not Progress.CHECKED:
             return _where(migration)
         made = await self._sides.checkout(migration)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             if isinstance(made, ProviderRefused):
@@ -128,16 +130,16 @@ class Migrating:
             )
 
     @activity.defn(name="look_for_consent")
-    async def look_for_consent(self, asked: Organization) -> Where:
+    async def look_for_consent(self, organization: Organization) -> Where:
         """Has the customer finished the checkout? Left meanwhile, or let it pass? Both are
         honoured.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state is not Progress.OFFERED:
             return _where(migration)
         source, target = await self._sides.ask_both(migration)
         now = datetime.now(UTC)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             migration = await fold(conn, migration, source=source, target=target)
@@ -155,30 +157,30 @@ class Migrating:
                 return await _undo(
                     conn, migration, Progress.ABANDONED, "the checkout was not finished in its time"
                 )
-            await alerts.clear(conn, asked.organization_id, AlertKind.MIGRATION_STUCK)
+            await alerts.clear(conn, organization.organization_id, AlertKind.MIGRATION_STUCK)
         return _where(migration)
 
     @activity.defn(name="stop_source")
-    async def stop_source(self, asked: Organization) -> Where:
+    async def stop_source(self, organization: Organization) -> Where:
         """Look at both again under the lock, write down that the source will be stopped, then stop
         it with our mark.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state not in (Progress.CONSENTED, Progress.STOPPING):
             return _where(migration)
         source, target = await self._sides.ask_both(migration)
         refuse_unknown(source, target)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             decided = await _recheck(conn, migration, source, target)
         if isinstance(decided, Where):
             return decided
-        migration, found = decided, await self._read(asked)
+        migration, found = decided, await self._read(organization)
         if found != migration:  # another attempt has taken over since the commit
             return _where(found)
         stopped = await self._sides.stop(migration)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 await fold(
                     conn, migration, source=stopped
@@ -190,16 +192,16 @@ class Migrating:
             return await _moved(conn, migration, Progress.STOPPED)
 
     @activity.defn(name="cut_over")
-    async def cut_over(self, asked: Organization) -> Where:
+    async def cut_over(self, organization: Organization) -> Where:
         """Ask both afresh, and make the target the current one, in one transaction: the service is
         on throughout.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state is not Progress.STOPPED:
             return _where(migration)
         source, target = await self._sides.ask_both(migration)
         refuse_unknown(source, target)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             known = await subscriptions.find(
@@ -210,7 +212,7 @@ class Migrating:
                 reason = f"the new subscription is {target.state.value}"
                 await alerts.raise_(
                     conn,
-                    asked.organization_id,
+                    organization.organization_id,
                     AlertKind.NOBODY_BILLS,
                     f"migration {migration.id}: {reason}",
                 )
@@ -224,17 +226,17 @@ class Migrating:
             where = await _moved(conn, migration, Progress.COMPLETED)
         log.info(
             "customer_migrated",
-            organization_id=asked.organization_id,
+            organization_id=organization.organization_id,
             migration_id=where.migration_id,
         )
         return where
 
     @activity.defn(name="undo_migration")
-    async def undo_migration(self, asked: Organization) -> Where:
+    async def undo_migration(self, organization: Organization) -> Where:
         """Cancel the target, so that only the source bills, as before. One that was consented to
         late is told.
         """
-        migration = await self._read(asked)
+        migration = await self._read(organization)
         if migration.state is not Progress.UNDOING:
             return _where(migration)
         target = None
@@ -242,16 +244,18 @@ class Migrating:
             target = await self._sides.end_target(migration, migration.target_subscription_id)
         if migration.late and target is not None:
             refuse_unknown(target)
-        async with self._locked(asked) as (conn, found):
+        async with self._locked(organization) as (conn, found):
             if found != migration:
                 return _where(found or migration)
             if target is not None:
                 await fold(conn, migration, target=target)
             if migration.late:
                 detail = f"migration {migration.id}: {migration.reason}"
-                await alerts.raise_(conn, asked.organization_id, AlertKind.LATE_CONSENT, detail)
+                await alerts.raise_(
+                    conn, organization.organization_id, AlertKind.LATE_CONSENT, detail
+                )
             await _moved(conn, migration, migration.outcome or Progress.UNDONE, migration.reason)
-            return _where(await switches.due(conn, asked.organization_id) or migration)
+            return _where(await switches.due(conn, organization.organization_id) or migration)
 
     @activity.defn(name="note_stuck_migration")
     async def note_stuck_migration(self, stuck: StuckAt) -> None:
@@ -275,20 +279,22 @@ class Migrating:
             return "the organization is suspended"
         return ""
 
-    async def _read(self, asked: Organization) -> Migration:
+    async def _read(self, organization: Organization) -> Migration:
         async with self._reading.connect() as conn:
-            migration = await switches.due(conn, asked.organization_id)
+            migration = await switches.due(conn, organization.organization_id)
         if migration is None:
-            raise ApplicationError(f"{asked.organization_id} has no migration", non_retryable=True)
+            raise ApplicationError(
+                f"{organization.organization_id} has no migration", non_retryable=True
+            )
         return migration
 
     @asynccontextmanager
     async def _locked(
-        self, asked: Organization
+        self, organization: Organization
     ) -> AsyncIterator[tuple[AsyncConnection, Migration | None]]:
         async with self._engine.begin() as conn:
-            await standings.lock(conn, asked.organization_id)
-            yield conn, await switches.due(conn, asked.organization_id)
+            await standings.lock(conn, organization.organization_id)
+            yield conn, await switches.due(conn, organization.organization_id)
 
 
 async def _recheck(

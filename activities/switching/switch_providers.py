@@ -97,10 +97,10 @@ class Sides:
             try:
                 return await target.ensure_canceled(subscription_id, migration.marker)
             except ProviderRefused:
-                told = await self.ask(migration.target_provider, subscription_id)
-                if told.state in BILLING:
+                snapshot = await self.ask(migration.target_provider, subscription_id)
+                if snapshot.state in BILLING:
                     raise
-                return told
+                return snapshot
 
     def _at(self, provider: Provider) -> BillingProvider:
         if provider not in self._providers:
@@ -118,11 +118,11 @@ async def fold(
     """Take down what was told; the target's first, which may become the current one. Returns the
     migration anew.
     """
-    told = (
+    snapshots = (
         (migration.target_provider, migration.target_subscription_id, target),
         (migration.source_provider, migration.source_subscription_id, source),
     )
-    for provider, subscription_id, snapshot in told:
+    for provider, subscription_id, snapshot in snapshots:
         known = await subscriptions.find(conn, provider, subscription_id or "")
         if snapshot is None or known is None:
             continue
@@ -151,9 +151,9 @@ def refuse_early_undo(migration: Migration, now: datetime) -> None:
         )
 
 
-def refuse_unknown(*told: Snapshot) -> None:
+def refuse_unknown(*snapshots: Snapshot) -> None:
     """Absence of data ends nothing: ask again; and when it stays so, a person has to look."""
-    unknown = [one.raw_status for one in told if one.state is State.UNKNOWN]
+    unknown = [snapshot.raw_status for snapshot in snapshots if snapshot.state is State.UNKNOWN]
     if unknown:
         stays = activity.info().attempt > STALE_ATTEMPTS
         detail = f"a provider says {unknown[0]!r} of a subscription"

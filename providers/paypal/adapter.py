@@ -99,22 +99,27 @@ class PayPal:
         """With its plan, which says how long a payment lasts; asked for by itself where the answer
         leaves it out.
         """
-        told = await self._calls.get(_path(subscription_id), {"fields": "last_failed_payment,plan"})
-        plan_id = reading.text(told, "plan_id")
+        subscription = await self._calls.get(
+            _path(subscription_id), {"fields": "last_failed_payment,plan"}
+        )
+        plan_id = reading.text(subscription, "plan_id")
         if (
             plan_id is not None
-            and not reading.part(told, "plan")
-            and reading.part(told, "billing_info")
+            and not reading.part(subscription, "plan")
+            and reading.part(subscription, "billing_info")
         ):
             with suppress(NotFound):
-                told = {**told, "plan": await self._calls.get(f"{_PLANS}/{segment(plan_id)}")}
-        return snapshot(told)
+                subscription = {
+                    **subscription,
+                    "plan": await self._calls.get(f"{_PLANS}/{segment(plan_id)}"),
+                }
+        return snapshot(subscription)
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
         match reference.kind:
             case MoneyObject.SALE:
-                told = await self._calls.get(f"/v1/payments/sale/{segment(reference.id)}")
-                return payments.payment(reference.kind, told)
+                sale = await self._calls.get(f"/v1/payments/sale/{segment(reference.id)}")
+                return payments.payment(reference.kind, sale)
             case MoneyObject.CAPTURE:
                 return await topups.get(self._calls, reference.id)
             case MoneyObject.REFUND:
@@ -159,12 +164,14 @@ class PayPal:
         if later is not None:
             body["start_time"] = rfc3339(later.first_charge_at)
         try:
-            told = await self._calls.post(_SUBSCRIPTIONS, body, idempotency_key=idempotency_key)
+            subscription = await self._calls.post(
+                _SUBSCRIPTIONS, body, idempotency_key=idempotency_key
+            )
         except ProviderRefused as refused:
             if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
                 raise _plan_not_accepted(plan_id, refused) from refused
             raise
-        id_, url = reading.text(told, "id"), reading.link(told, "approve")
+        id_, url = reading.text(subscription, "id"), reading.link(subscription, "approve")
         if id_ is None or url is None:
             raise ProviderUnavailable(
                 "PayPal created a subscription without an id or an approve link"
@@ -223,7 +230,9 @@ class PayPal:
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
         try:
-            told = await self._calls.post(f"{_path(subscription_id)}/revise", {"plan_id": plan_id})
+            revision = await self._calls.post(
+                f"{_path(subscription_id)}/revise", {"plan_id": plan_id}
+            )
         except ProviderRefused as refused:
             now = await self.get_subscription(
                 subscription_id
@@ -233,7 +242,7 @@ class PayPal:
             if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
                 raise _plan_not_accepted(plan_id, refused) from refused
             raise
-        return PlanChange(approve_url=reading.link(told, "approve"))
+        return PlanChange(approve_url=reading.link(revision, "approve"))
 
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
@@ -249,8 +258,10 @@ class PayPal:
     async def list_payments(
         self, subscription_id: str, start: datetime, end: datetime
     ) -> AsyncIterator[Payment]:
-        told = await self._calls.get(f"{_path(subscription_id)}/transactions", between(start, end))
-        for transaction in reading.parts(told, "transactions"):
+        answer = await self._calls.get(
+            f"{_path(subscription_id)}/transactions", between(start, end)
+        )
+        for transaction in reading.parts(answer, "transactions"):
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
@@ -297,15 +308,15 @@ class PayPal:
     async def _get_refund(self, id_: str) -> Payment:
         """Refunds of sales live in API v1, those of captures in v2; the id does not tell which."""
         try:
-            told = await self._calls.get(f"/v1/payments/refund/{segment(id_)}")
+            refund = await self._calls.get(f"/v1/payments/refund/{segment(id_)}")
         except NotFound:
-            told = await self._calls.get(f"/v2/payments/refunds/{segment(id_)}")
-            return payments.payment(MoneyObject.REFUND, told)
-        sale_id = reading.text(told, "sale_id")
-        if sale_id is None or reading.text(told, "billing_agreement_id") is not None:
-            return payments.payment(MoneyObject.REFUND, told)
+            refund = await self._calls.get(f"/v2/payments/refunds/{segment(id_)}")
+            return payments.payment(MoneyObject.REFUND, refund)
+        sale_id = reading.text(refund, "sale_id")
+        if sale_id is None or reading.text(refund, "billing_agreement_id") is not None:
+            return payments.payment(MoneyObject.REFUND, refund)
         sale = await self.get_payment(MoneyReference(kind=MoneyObject.SALE, id=sale_id))
-        return payments.payment(MoneyObject.REFUND, told, subscription_id=sale.subscription_id)
+        return payments.payment(MoneyObject.REFUND, refund, subscription_id=sale.subscription_id)
 
 
 def _path(subscription_id: str) -> str:

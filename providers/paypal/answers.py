@@ -40,10 +40,10 @@ def failure(response: httpx.Response) -> ProviderError:
     """A 403 or 404 without PayPal's error object comes from a gateway before it, and proves
     nothing.
     """
-    told = _error(response)
-    issue = _code(told)
+    error = _error(response)
+    issue = _code(error)
     code = issue or f"HTTP_{response.status_code}"
-    reference = _debug_id(response, told)
+    reference = _debug_id(response, error)
     message = f"PayPal answered {response.status_code} {code} to {response.request.method} {response.request.url.path}"
     later = issue is None or issue in _IN_PROGRESS or response.status_code in _TRY_AGAIN
     if later or not 400 <= response.status_code < 500:
@@ -66,13 +66,13 @@ def _error(response: httpx.Response) -> Json:
         return {}
 
 
-def _code(told: Json) -> str | None:
-    for detail in reading.parts(told, "details"):
+def _code(error: Json) -> str | None:
+    for detail in reading.parts(error, "details"):
         issue = reading.text(detail, "issue")
         if issue is not None:
             return issue
-    return reading.text(told, "name") or reading.text(told, "error")
+    return reading.text(error, "name") or reading.text(error, "error")
 
 
-def _debug_id(response: httpx.Response, told: Json) -> str:
-    return reading.text(told, "debug_id") or response.headers.get("paypal-debug-id", "")
+def _debug_id(response: httpx.Response, error: Json) -> str:
+    return reading.text(error, "debug_id") or response.headers.get("paypal-debug-id", "")

@@ -76,8 +76,14 @@ class Trust:
         extra = _certificates(extra_file) if extra_file is not None else []
         if extra_file is not None and not extra:
             raise ValueError(f"there is no certificate in {extra_file}")
-        roots = dict.fromkeys(found + [one for one in extra if one.issuer == one.subject])
-        return cls(tuple(roots), tuple(one for one in extra if one.issuer != one.subject))
+        roots = dict.fromkeys(
+            found
+            + [certificate for certificate in extra if certificate.issuer == certificate.subject]
+        )
+        return cls(
+            tuple(roots),
+            tuple(issued for issued in extra if issued.issuer != issued.subject),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,8 @@ def verify(
         raise Untrusted("the certificate's key is not RSA")
     signer = Signer(
         key=key,
-        not_before=max(one.not_valid_before_utc for one in chain),
-        not_after=min(one.not_valid_after_utc for one in chain),
+        not_before=max(certificate.not_valid_before_utc for certificate in chain),
+        not_after=min(certificate.not_valid_after_utc for certificate in chain),
     )
     return Chain(signer, tuple(chain[1:-1]))
 
@@ -126,7 +132,10 @@ def top(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> x5
     """The certificate whose issuer is missing."""
     found = leaf
     for _ in range(_LONGEST_CHAIN):
-        issuer = next((one for one in intermediates if one != found and _issued(found, one)), None)
+        issuer = next(
+            (each for each in intermediates if each != found and _issued(found, each)),
+            None,
+        )
         if issuer is None:
             break
         found = issuer
@@ -154,10 +163,10 @@ def issuer_urls(certificate: x509.Certificate) -> list[str]:
     except (x509.ExtensionNotFound, ValueError):
         return []
     return [
-        one.access_location.value
-        for one in found
-        if one.access_method == AuthorityInformationAccessOID.CA_ISSUERS
-        and isinstance(one.access_location, x509.UniformResourceIdentifier)
+        access.access_location.value
+        for access in found
+        if access.access_method == AuthorityInformationAccessOID.CA_ISSUERS
+        and isinstance(access.access_location, x509.UniformResourceIdentifier)
     ]
 
 

@@ -86,7 +86,12 @@ async def _find(calls: Calls, path: str, amount: Money, since: datetime) -> Paym
     )
     answer = await calls.get(f"{path}/transactions", period)
     listed = [
-        payments.payment(MoneyObject.SALE, one) for one in reading.parts(answer, "transactions")
+        payments.payment(MoneyObject.SALE, transaction)
+        for transaction in reading.parts(answer, "transactions")
     ]
-    found = [one for one in listed if one.amount == amount and one.occurred_at is not None]
-    return min(found, key=lambda one: (one.occurred_at, one.reference.id), default=None)
+    found = [
+        payment
+        for payment in listed
+        if payment.amount == amount and payment.occurred_at is not None
+    ]
+    return min(found, key=lambda payment: (payment.occurred_at, payment.reference.id), default=None)

@@ -62,10 +62,12 @@ class Issuers:
                 return self._keep(chains.verify(leaf, between, self._trust, now))
             except Untrusted as problem:
                 urls = self._missing(
-                    leaf, [one for one in between if chains.holds(one, now)], problem
+                    leaf,
+                    [certificate for certificate in between if chains.holds(certificate, now)],
+                    problem,
                 )
             fetched = await self._fetch(urls)
-            if all(one in between for one in fetched):
+            if all(certificate in between for certificate in fetched):
                 break
             between = [*fetched, *between]
         return self._keep(chains.verify(leaf, between, self._trust, now))
@@ -116,9 +118,9 @@ class Issuers:
             raise VerificationUnavailable(problem) from error
 
     def _keep(self, chain: Chain) -> Chain:
-        for one in chain.intermediates:
-            self._kept[chains.fingerprint(one)] = one
-            self._kept.move_to_end(chains.fingerprint(one))
+        for certificate in chain.intermediates:
+            self._kept[chains.fingerprint(certificate)] = certificate
+            self._kept.move_to_end(chains.fingerprint(certificate))
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return chain

@@ -66,10 +66,10 @@ class Tokens:
             )
         except httpx.HTTPError as error:
             raise answers.no_answer(error) from error
-        told = answers.body(response)
-        value = reading.token(told, "access_token")
+        answer = answers.body(response)
+        value = reading.token(answer, "access_token")
         if value is None:
             raise ProviderUnavailable("PayPal answered no access token", code="UNREADABLE")
-        life = reading.count(told, "expires_in")
+        life = reading.count(answer, "expires_in")
         self._token = _Token(value, asked_at + life * _FRESH_SHARE, asked_at + life)
         return self._token

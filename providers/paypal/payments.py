@@ -28,59 +28,60 @@ _NOT_LOST = frozenset(
 )
 
 
-def payment(kind: MoneyObject, told: Json, *, subscription_id: str | None = None) -> Payment:
+def payment(kind: MoneyObject, document: Json, *, subscription_id: str | None = None) -> Payment:
     """A sale, capture or refund in either money shape, or a transaction of a subscription (which is
     a sale).
     """
-    breakdown = reading.part(told, "amount_with_breakdown")
-    amount = reading.amount(told, "amount") or reading.amount(breakdown, "gross_amount")
-    id_ = reading.text(told, "id")
+    breakdown = reading.part(document, "amount_with_breakdown")
+    amount = reading.amount(document, "amount") or reading.amount(breakdown, "gross_amount")
+    id_ = reading.text(document, "id")
     if id_ is None or amount is None:
         raise ProviderUnavailable(
             f"PayPal told a {kind.value} without an id or a readable amount", code="UNREADABLE"
         )
-    status = reading.text(told, "status") or reading.text(told, "state") or ""
+    status = reading.text(document, "status") or reading.text(document, "state") or ""
     return Payment(
         reference=MoneyReference(kind=kind, id=id_),
         status=_STATUSES.get(status.lower(), PaymentStatus.UNKNOWN),
         amount=amount,
-        occurred_at=reading.time(told, "time") or reading.time(told, "create_time"),
-        subscription_id=subscription_id or reading.text(told, "billing_agreement_id"),
-        custom_id=reading.text(told, "custom_id") or reading.text(told, "custom"),
-        reverses=reversed_by(told) if kind is MoneyObject.REFUND else None,
+        occurred_at=reading.time(document, "time") or reading.time(document, "create_time"),
+        subscription_id=subscription_id or reading.text(document, "billing_agreement_id"),
+        custom_id=reading.text(document, "custom_id") or reading.text(document, "custom"),
+        reverses=reversed_by(document) if kind is MoneyObject.REFUND else None,
     )
 
 
-def reversed_by(told: Json) -> str | None:
+def reversed_by(refund: Json) -> str | None:
     """The id of the payment that a refund takes back: v1 has fields for it, v2 only a link."""
-    named = reading.text(told, "sale_id") or reading.text(told, "capture_id")
+    named = reading.text(refund, "sale_id") or reading.text(refund, "capture_id")
     for rel in ("sale", "up"):
-        if named is None and (path := reading.link(told, rel)) is not None:
+        if named is None and (path := reading.link(refund, rel)) is not None:
             before, _, id_ = path.rpartition("/")
             named = id_ if before.endswith(("/captures", "/sale")) and id_ else None
     return named
 
 
-def dispute(told: Json) -> Dispute:
-    id_ = reading.text(told, "dispute_id")
-    status = reading.text(told, "status")
+def dispute(document: Json) -> Dispute:
+    id_ = reading.text(document, "dispute_id")
+    status = reading.text(document, "status")
     if id_ is None or status is None:
         raise ProviderUnavailable(
             "PayPal told a dispute without an id or a status", code="UNREADABLE"
         )
-    result = reading.part(told, "dispute_outcome")
+    result = reading.part(document, "dispute_outcome")
     outcome, is_open = reading.text(result, "outcome_code"), status.upper() != "RESOLVED"
     ids = (
         reading.text(disputed, "seller_transaction_id")
-        for disputed in reading.parts(told, "disputed_transactions")
+        for disputed in reading.parts(document, "disputed_transactions")
     )
     return Dispute(
         id=id_,
         open=is_open,
         lost=outcome in _LOST,
-        payment_ids=tuple(one for one in ids if one is not None),
-        amount=reading.amount(result, "amount_refunded") or reading.amount(told, "dispute_amount"),
+        payment_ids=tuple(id_ for id_ in ids if id_ is not None),
+        amount=reading.amount(result, "amount_refunded")
+        or reading.amount(document, "dispute_amount"),
         withdrawn=None if is_open or outcome not in _LOST | _NOT_LOST else outcome in _LOST,
         # None: open again after it was lost, it has not given back
-        occurred_at=reading.time(told, "create_time"),
+        occurred_at=reading.time(document, "create_time"),
     )

@@ -33,8 +33,8 @@ def time(parent: Json, name: str) -> datetime | None:
     if value is None or not _TIME.fullmatch(value):
         return None
     try:
-        told = datetime.fromisoformat(value)
-        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        parsed = datetime.fromisoformat(value)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -116,14 +116,14 @@ class Signatures:
                 log.warning("webhook_verification_limited", transmission_id=transmission.id[:64])
                 raise TooMany("PayPal is asked about too many signatures already")
             try:
-                told = await online.post_verbatim(
+                answer = await online.post_verbatim(
                     "/v1/notifications/verify-webhook-signature", question
                 )
             except ProviderError as error:
                 raise VerificationUnavailable(
                     f"PayPal cannot be asked about a signature: {error.code}"
                 ) from error
-            if told.get("verification_status") == "SUCCESS":
+            if answer.get("verification_status") == "SUCCESS":
                 return
         raise InvalidSignature("PayPal does not know this signature")
 

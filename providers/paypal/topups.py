@@ -79,14 +79,14 @@ async def create(
         "payment_source": {"paypal": {"experience_context": context}},
     }
     try:
-        told = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
+        order = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
     except ProviderRefused as refused:
         if refused.code in _BAD_AMOUNT:
             raise BadAmount(f"PayPal takes no payment of {amount}: {refused.code}") from refused
         raise
     id_, url = (
-        reading.text(told, "id"),
-        reading.link(told, "payer-action") or reading.link(told, "approve"),
+        reading.text(order, "id"),
+        reading.link(order, "payer-action") or reading.link(order, "approve"),
     )
     if id_ is None or url is None:
         raise ProviderUnavailable("PayPal created an order without an id or a link to approve it")
@@ -104,8 +104,8 @@ async def settle(calls: Calls, order_id: str) -> TopUp:
     captured = [
         id_
         for unit in reading.parts(order, "purchase_units")
-        for one in reading.parts(reading.part(unit, "payments"), "captures")
-        if (id_ := reading.text(one, "id")) is not None
+        for capture in reading.parts(reading.part(unit, "payments"), "captures")
+        if (id_ := reading.text(capture, "id")) is not None
     ]
     if not captured:
         return TopUp(open=reading.text(order, "status") != "VOIDED")

@@ -82,23 +82,24 @@ class Tracing:
     async def _look(self, path: str) -> Json:
         """Empty where PayPal has no such thing."""
         try:
-            told = await self._calls.get(path)
+            document = await self._calls.get(path)
         except NotFound:
             return {}
         self._found = True
-        self._note(told)
-        for unit in reading.parts(told, "purchase_units"):
+        self._note(document)
+        for unit in reading.parts(document, "purchase_units"):
             self._note(unit)
-        self._gathered.amount = self._gathered.amount or reading.amount(told, "amount")
-        return told
+        self._gathered.amount = self._gathered.amount or reading.amount(document, "amount")
+        return document
 
-    def _note(self, told: Json) -> None:
-        custom = (reading.text(told, name) for name in ("custom_id", "custom"))
-        self._gathered.custom_ids += [one for one in custom if one is not None]
-        holders = [reading.part(told, name) for name in ("buyer", "payer", "subscriber")]
-        known = [reading.text(told, name) for name in ("invoice_id", "invoice_number")]
+    def _note(self, document: Json) -> None:
+        custom = (reading.text(document, name) for name in ("custom_id", "custom"))
+        self._gathered.custom_ids += [id_ for id_ in custom if id_ is not None]
+        holders = [reading.part(document, name) for name in ("buyer", "payer", "subscriber")]
+        known = [reading.text(document, name) for name in ("invoice_id", "invoice_number")]
         known += [
-            reading.text(one, "email_address") or reading.text(one, "email") for one in holders
+            reading.text(holder, "email_address") or reading.text(holder, "email")
+            for holder in holders
         ]
-        known += [reading.text(one, "name") for one in holders]
-        self._gathered.payer += [one for one in known if one is not None]
+        known += [reading.text(holder, "name") for holder in holders]
+        self._gathered.payer += [label for label in known if label is not None]

@@ -126,7 +126,14 @@ def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference |
         return (
             MoneyReference(kind=MoneyObject.CHECKOUT, id=order_id) if order_id is not None else None
         )
-    named = next((one for prefix, one in _MONEY.items() if event_type.startswith(prefix)), None)
+    named = next(
+        (
+            kind_of_money
+            for prefix, kind_of_money in _MONEY.items()
+            if event_type.startswith(prefix)
+        ),
+        None,
+    )
     if named is None or kind is EventKind.IGNORED:
         return None
     if kind in (EventKind.REFUNDED, EventKind.REVERSED):

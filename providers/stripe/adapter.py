@@ -41,7 +41,7 @@ from providers.errors import (
 )
 from providers.reading import Json, part, parts, text
 from providers.stripe import invoices, money, topups, webhooks
-from providers.stripe.calls import Declined, Unfit, between, named, pages, told, told_at
+from providers.stripe.calls import Declined, Unfit, between, json_and_time_of, json_of, named, pages
 from providers.stripe.reading import ORGANIZATION
 from providers.stripe.signatures import Signatures
 from providers.stripe.snapshots import due_invoice, of_checkout, snapshot
@@ -107,7 +107,7 @@ class Stripe:
         """Of a subscription, or of the checkout that will become one."""
         if subscription_id.startswith(_CHECKOUT):
             expand = ["subscription", "subscription.latest_invoice"]
-            session, at = await told_at(
+            session, at = await json_and_time_of(
                 self._api.checkout.sessions.retrieve_async(
                     named(subscription_id), {"expand": expand}
                 )
@@ -140,7 +140,7 @@ class Stripe:
         """`plan_id` is a price. The link stands for the subscription until the customer has
         completed it.
         """
-        asked: Any = {
+        parameters: Any = {
             "mode": "subscription",
             "client_reference_id": organization_id,
             "line_items": [{"price": plan_id, "quantity": 1}],
@@ -150,15 +150,15 @@ class Stripe:
             "cancel_url": cancel_url,
         }
         if later is not None:
-            asked["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
-            asked["payment_method_collection"] = (
+            parameters["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
+            parameters["payment_method_collection"] = (
                 "always"  # a trial without a mandate would end in nobody's charging
             )
-            asked["expires_at"] = int(later.expires_at.timestamp())
+            parameters["expires_at"] = int(later.expires_at.timestamp())
         try:
-            made = await told(
+            made = await json_of(
                 self._api.checkout.sessions.create_async(
-                    asked, {"idempotency_key": idempotency_key}
+                    parameters, {"idempotency_key": idempotency_key}
                 )
             )
         except Unfit as refused:
@@ -199,12 +199,12 @@ class Stripe:
             raise AlreadyTerminal(f"the subscription is {now.state.value}")
         if self._suspend_by is SuspendBy.COLLECTION:
             if collects:
-                asked: Any = {
+                parameters: Any = {
                     "pause_collection": {"behavior": "void"},
                     "metadata": {"suspended_for": reason[:500]},
                 }
                 try:
-                    await told(self._api.subscriptions.update_async(subscription_id, asked))
+                    await json_of(self._api.subscriptions.update_async(subscription_id, parameters))
                 except Unfit as refused:
                     raise _wrong_state("stop charging for", now, refused) from refused
             return (await self._look(subscription_id))[1]
@@ -212,7 +212,7 @@ class Stripe:
             return now
         refusal: ProviderRefused | None = None
         try:
-            await told(
+            await json_of(
                 self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"})
             )
         except ProviderRefused as refused:
@@ -234,13 +234,13 @@ class Stripe:
         if now.state in _ENDED or now.state is State.PENDING:
             return Resumed.NEEDS_NEW_CONSENT
         if subscription.get("pause_collection"):
-            await told(
+            await json_of(
                 self._api.subscriptions.update_async(subscription_id, {"pause_collection": ""})
             )
         if now.raw_status == _PAUSED and now.outstanding is None:
             how: Any = {"payment_behavior": "resume_on_payment_success"}
             try:
-                await told(self._api.subscriptions.resume_async(subscription_id, how))
+                await json_of(self._api.subscriptions.resume_async(subscription_id, how))
             except Declined:
                 return Resumed.NEEDS_PAYMENT
             except Unfit:
@@ -264,8 +264,8 @@ class Stripe:
         if now.state in _ENDED:
             return now
         try:
-            asked: Any = {"cancellation_details": {"comment": reason[:500]}}
-            await told(self._api.subscriptions.cancel_async(subscription_id, asked))
+            parameters: Any = {"cancellation_details": {"comment": reason[:500]}}
+            await json_of(self._api.subscriptions.cancel_async(subscription_id, parameters))
             refusal: ProviderRefused | None = None
         except (NotFound, Unfit) as refused:
             refusal = refused  # so Stripe answers for one that was canceled meanwhile; the look below tells
@@ -289,9 +289,9 @@ class Stripe:
                 f"the subscription has {len(items)} prices, not one", code="NOT_ONE_PRICE"
             )
         item_id = text(items[0], "id") or ""
-        asked: Any = {"items": [{"id": item_id, "price": plan_id}]}
+        parameters: Any = {"items": [{"id": item_id, "price": plan_id}]}
         try:
-            await told(self._api.subscriptions.update_async(subscription_id, asked))
+            await json_of(self._api.subscriptions.update_async(subscription_id, parameters))
         except Unfit as refused:
             raise _not_accepted(refused) from refused
         return PlanChange()
@@ -318,7 +318,7 @@ class Stripe:
         if now.outstanding != amount:
             raise WrongState(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
         try:
-            await told(
+            await json_of(
                 self._api.invoices.pay_async(invoice_id, {}, {"idempotency_key": idempotency_key})
             )
         except ProviderRefused as refused:
@@ -352,10 +352,10 @@ class Stripe:
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot, str | None]:
         """And which invoice is the next to be paid."""
-        asked = self._api.subscriptions.retrieve_async(
+        request = self._api.subscriptions.retrieve_async(
             named(subscription_id), {"expand": ["latest_invoice"]}
         )
-        subscription, at = await told_at(asked)
+        subscription, at = await json_and_time_of(request)
         failed = await invoices.failed(self._api, subscription, at)
         due_id = text(due_invoice(subscription, failed), "id")
         return subscription, snapshot(subscription, asked_at=at, failed=failed), due_id
@@ -366,7 +366,7 @@ class Stripe:
             with suppress(
                 ProviderRefused
             ):  # so Stripe answers for one completed meanwhile; the look below tells
-                await told(self._api.checkout.sessions.expire_async(session_id))
+                await json_of(self._api.checkout.sessions.expire_async(session_id))
             now = await self.get_subscription(session_id)
         if now.subscription_id is not None:
             return await self.ensure_canceled(now.subscription_id, reason)

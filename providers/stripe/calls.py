@@ -46,32 +46,32 @@ def named(id_: str) -> str:
     return id_
 
 
-async def told(asked: Awaitable[Any]) -> Json:
+async def json_of(request: Awaitable[Any]) -> Json:
     """The JSON object that Stripe answered. Raises `ProviderUnavailable` or `ProviderRefused`."""
-    return (await told_at(asked))[0]
+    return (await json_and_time_of(request))[0]
 
 
-async def told_at(asked: Awaitable[Any]) -> tuple[Json, datetime | None]:
+async def json_and_time_of(request: Awaitable[Any]) -> tuple[Json, datetime | None]:
     """And the second of Stripe's clock in which it was asked: what happened before that is in the
     answer.
     """
     with _translated():
-        answer = getattr(await asked, "last_response", None)  # the SDK hands on a list as it is
+        answer = getattr(await request, "last_response", None)  # the SDK hands on a list as it is
     if answer is None or not isinstance(answer.data, dict):
         raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
     return answer.data, _asked_at(answer.headers)
 
 
 async def pages(
-    ask: Callable[[Any], Awaitable[Any]], asked: Mapping[str, Any]
+    ask: Callable[[Any], Awaitable[Any]], parameters: Mapping[str, Any]
 ) -> AsyncIterator[Json]:
     """Each object of a list, newest first."""
-    wanted: dict[str, Any] = {**asked, "limit": _MOST_ON_A_PAGE}
+    wanted: dict[str, Any] = {**parameters, "limit": _MOST_ON_A_PAGE}
     while True:
-        page = await told(ask(wanted))
+        page = await json_of(ask(wanted))
         found = parts(page, "data")
-        for one in found:
-            yield one
+        for item in found:
+            yield item
         last = text(found[-1], "id") if found else None
         if last is None or page.get("has_more") is not True:
             return

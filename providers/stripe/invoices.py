@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from providers.reading import Json, count, part, parts, text
-from providers.stripe.calls import pages, told
+from providers.stripe.calls import json_of, pages
 from providers.stripe.reading import time
 
 _OWING = frozenset({"past_due", "unpaid"})
@@ -27,16 +27,17 @@ async def failed(api: Any, subscription: Json, at: datetime | None) -> list[Json
     if id_ is None or status in _NOT_BILLED_YET or not subscription.get("latest_invoice"):
         return None
     newest_first = [
-        one async for one in pages(api.invoices.list_async, {"subscription": id_, "status": "open"})
+        invoice
+        async for invoice in pages(api.invoices.list_async, {"subscription": id_, "status": "open"})
     ]
     tried = [
-        one
-        for one in reversed(newest_first)
-        if count(one, "attempt_count") > 0 or _is_overdue(one, at)
+        invoice
+        for invoice in reversed(newest_first)
+        if count(invoice, "attempt_count") > 0 or _is_overdue(invoice, at)
     ]
     if status in _OWING:
         return tried
-    return [one for one in tried if not await _is_under_way(api, one)]
+    return [invoice for invoice in tried if not await _is_under_way(api, invoice)]
 
 
 def _is_overdue(invoice: Json, at: datetime | None) -> bool:
@@ -46,7 +47,7 @@ def _is_overdue(invoice: Json, at: datetime | None) -> bool:
 
 
 async def _is_under_way(api: Any, invoice: Json) -> bool:
-    asked = {"invoice": text(invoice, "id"), "expand": ["data.payment.payment_intent"]}
-    found = await told(api.invoice_payments.list_async(asked))
-    intents = [part(part(one, "payment"), "payment_intent") for one in parts(found, "data")]
-    return any(text(one, "status") in _UNDER_WAY for one in intents)
+    parameters = {"invoice": text(invoice, "id"), "expand": ["data.payment.payment_intent"]}
+    found = await json_of(api.invoice_payments.list_async(parameters))
+    intents = [part(part(payment, "payment"), "payment_intent") for payment in parts(found, "data")]
+    return any(text(intent, "status") in _UNDER_WAY for intent in intents)

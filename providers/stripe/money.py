@@ -7,7 +7,7 @@ from typing import Any
 from domain.billing.events import Dispute, MoneyObject, MoneyReference, Payment
 from providers.reading import Json, part, parts, text
 from providers.stripe import payments
-from providers.stripe.calls import between, pages, told
+from providers.stripe.calls import between, json_of, pages
 from providers.stripe.reading import id_of, organization
 
 
@@ -31,50 +31,50 @@ async def sale(api: Any, id_: str) -> Payment:
             return await _capture(api, id_)
         id_ = invoice_id
     return payments.of_invoice(
-        await told(api.invoices.retrieve_async(id_, {"expand": ["payments"]}))
+        await json_of(api.invoices.retrieve_async(id_, {"expand": ["payments"]}))
     )
 
 
 async def dispute(api: Any, id_: str) -> Dispute:
-    return payments.dispute(await told(api.disputes.retrieve_async(id_)))
+    return payments.dispute(await json_of(api.disputes.retrieve_async(id_)))
 
 
 async def sales(
     api: Any, subscription_id: str, start: datetime, end: datetime
 ) -> AsyncIterator[Payment]:
-    asked = {
+    parameters = {
         "subscription": subscription_id,
         "status": "paid",
         "created": between(start, end),
         "expand": ["data.payments"],
     }
-    async for invoice in pages(api.invoices.list_async, asked):
+    async for invoice in pages(api.invoices.list_async, parameters):
         if invoice.get("amount_paid") != 0:
             yield payments.of_invoice(invoice)
 
 
 async def _capture(api: Any, id_: str) -> Payment:
     return payments.of_intent(
-        await told(api.payment_intents.retrieve_async(id_, {"expand": ["latest_charge"]}))
+        await json_of(api.payment_intents.retrieve_async(id_, {"expand": ["latest_charge"]}))
     )
 
 
 async def _refund(api: Any, id_: str) -> Payment:
-    back = await told(api.refunds.retrieve_async(id_))
+    back = await json_of(api.refunds.retrieve_async(id_))
     intent_id = id_of(back, "payment_intent")
     if intent_id is None:
         return payments.of_refund(back, subscription_id=None, custom_id=organization(back))
     details = part(part(await _invoice_of(api, intent_id), "parent"), "subscription_details")
     subscription_id, custom_id = id_of(details, "subscription"), organization(details)
     if custom_id is None:
-        custom_id = organization(await told(api.payment_intents.retrieve_async(intent_id)))
+        custom_id = organization(await json_of(api.payment_intents.retrieve_async(intent_id)))
     return payments.of_refund(back, subscription_id=subscription_id, custom_id=custom_id)
 
 
 async def _invoice_of(api: Any, intent_id: str) -> Json:
     """Empty for a payment without an invoice: a top-up."""
     paid = {"type": "payment_intent", "payment_intent": intent_id}
-    found = await told(
+    found = await json_of(
         api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]})
     )
-    return next((part(one, "invoice") for one in parts(found, "data")), {})
+    return next((part(invoice_payment, "invoice") for invoice_payment in parts(found, "data")), {})

@@ -43,73 +43,75 @@ it is won.
 """
 
 
-def of_invoice(told: Json) -> Payment:
-    status = _INVOICES.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
+def of_invoice(invoice: Json) -> Payment:
+    status = _INVOICES.get(text(invoice, "status") or "", PaymentStatus.UNKNOWN)
     intents = [
-        id_of(part(one, "payment"), "payment_intent")
-        for one in parts(part(told, "payments"), "data")
-        if text(one, "status") == "paid"
+        id_of(part(payment, "payment"), "payment_intent")
+        for payment in parts(part(invoice, "payments"), "data")
+        if text(payment, "status") == "paid"
     ]
-    details = part(part(told, "parent"), "subscription_details")
+    details = part(part(invoice, "parent"), "subscription_details")
     amount_name = "amount_paid" if status is PaymentStatus.COMPLETED else "amount_due"
     return _payment(
         MoneyObject.SALE,
-        told,
+        invoice,
         amount_name,
         status,
-        id_=next((one for one in intents if one is not None), None),
+        id_=next((intent for intent in intents if intent is not None), None),
         subscription_id=id_of(details, "subscription"),
-        custom_id=organization(details) or organization(told),
+        custom_id=organization(details) or organization(invoice),
     )
 
 
-def of_intent(told: Json) -> Payment:
-    status = _INTENTS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
+def of_intent(intent: Json) -> Payment:
+    status = _INTENTS.get(text(intent, "status") or "", PaymentStatus.UNKNOWN)
     back, received = (
-        amount(part(told, "latest_charge"), "amount_refunded"),
-        amount(told, "amount_received"),
+        amount(part(intent, "latest_charge"), "amount_refunded"),
+        amount(intent, "amount_received"),
     )
     if status is PaymentStatus.COMPLETED and back is not None and back.micros > 0:
         status = PaymentStatus.REFUNDED if back == received else PaymentStatus.PARTIALLY_REFUNDED
     paid = status not in (PaymentStatus.PENDING, PaymentStatus.DECLINED, PaymentStatus.UNKNOWN)
     amount_name = "amount_received" if paid else "amount"
-    return _payment(MoneyObject.CAPTURE, told, amount_name, status, custom_id=organization(told))
+    return _payment(
+        MoneyObject.CAPTURE, intent, amount_name, status, custom_id=organization(intent)
+    )
 
 
-def of_refund(told: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
-    status = _REFUNDS.get(text(told, "status") or "", PaymentStatus.UNKNOWN)
+def of_refund(source: Json, *, subscription_id: str | None, custom_id: str | None) -> Payment:
+    status = _REFUNDS.get(text(source, "status") or "", PaymentStatus.UNKNOWN)
     refund = _payment(
         MoneyObject.REFUND,
-        told,
+        source,
         "amount",
         status,
         subscription_id=subscription_id,
         custom_id=custom_id,
     )
-    return replace(refund, reverses=id_of(told, "payment_intent") or id_of(told, "charge"))
+    return replace(refund, reverses=id_of(source, "payment_intent") or id_of(source, "charge"))
 
 
-def dispute(told: Json) -> Dispute:
-    id_, status = text(told, "id"), text(told, "status")
+def dispute(source: Json) -> Dispute:
+    id_, status = text(source, "id"), text(source, "status")
     if id_ is None or status is None:
         raise ProviderUnavailable(
             "Stripe told a dispute without an id or a status", code="UNREADABLE"
         )
-    intent = id_of(told, "payment_intent") or id_of(told, "charge")
+    intent = id_of(source, "payment_intent") or id_of(source, "charge")
     return Dispute(
         id=id_,
         open=status not in _CLOSED,
         lost=status == "lost",
         payment_ids=(intent,) if intent else (),
-        amount=amount(told, "amount"),
+        amount=amount(source, "amount"),
         withdrawn=status in _WITHDRAWN if status in _WITHDRAWN | _NOT_WITHDRAWN else None,
-        occurred_at=time(told, "created"),
+        occurred_at=time(source, "created"),
     )
 
 
 def _payment(
     kind: MoneyObject,
-    told: Json,
+    source: Json,
     amount_name: str,
     status: PaymentStatus,
     *,
@@ -117,7 +119,7 @@ def _payment(
     subscription_id: str | None = None,
     custom_id: str | None = None,
 ) -> Payment:
-    named, value = id_ or text(told, "id"), amount(told, amount_name)
+    named, value = id_ or text(source, "id"), amount(source, amount_name)
     if named is None or value is None:
         raise ProviderUnavailable(
             f"Stripe told a {kind.value} without an id or a readable amount", code="UNREADABLE"
@@ -126,7 +128,7 @@ def _payment(
         reference=MoneyReference(kind=kind, id=named),
         status=status,
         amount=value,
-        occurred_at=time(part(told, "status_transitions"), "paid_at") or time(told, "created"),
+        occurred_at=time(part(source, "status_transitions"), "paid_at") or time(source, "created"),
         subscription_id=subscription_id,
         custom_id=custom_id,
     )

@@ -42,10 +42,10 @@ class Signatures:
 
     def _meant_for_us(self, raw: bytes) -> None:
         try:
-            told = document(raw)
+            event = document(raw)
         except NotJson:
             return  # Stripe signed it: it is kept and looked at, not refused
-        livemode, account = told.get("livemode"), text(told, "account")
+        livemode, account = event.get("livemode"), text(event, "account")
         if isinstance(livemode, bool) and livemode is not self._live:
             raise NotMeantForUs(
                 f"a {_mode(live=livemode)} event at a {_mode(live=self._live)} endpoint"

@@ -28,7 +28,7 @@ _CLOCKS_APART = timedelta(minutes=5)
 
 
 def snapshot(
-    told: Json,
+    subscription: Json,
     *,
     told_at: datetime | None = None,
     asked_at: datetime | None = None,
@@ -39,35 +39,35 @@ def snapshot(
     asked for them. Stripe calls a subscription active once its newest invoice is paid, whatever
     else is open; here it is past due while one is.
     """
-    raw_status = text(told, "status") or ""
+    raw_status = text(subscription, "status") or ""
     status = _STATES.get(raw_status, State.UNKNOWN)
-    if status is State.PAUSED and _paused_by(told) in _PAUSED_FOR_NONPAYMENT:
+    if status is State.PAUSED and _paused_by(subscription) in _PAUSED_FOR_NONPAYMENT:
         status = State.SUSPENDED_NONPAYMENT
-    invoice, due = part(told, "latest_invoice"), due_invoice(told, failed)
+    invoice, due = part(subscription, "latest_invoice"), due_invoice(subscription, failed)
     open_ = text(due, "status") in ("open", "uncollectible")
     attempts = count(due, "attempt_count") if open_ else 0
     paid = text(invoice, "status") == "paid" and invoice.get("amount_paid") != 0
     return Snapshot(
         state=State.PAST_DUE if failed and status in PAID else status,
         raw_status=raw_status,
-        as_of=told_at or _changed_at(told, asked_at),
-        access_until=_period_end(told),
-        paid_until=_paid_until(told, status, invoice, failed or ()),
-        paid_from=_period_begin(told),
+        as_of=told_at or _changed_at(subscription, asked_at),
+        access_until=_period_end(subscription),
+        paid_until=_paid_until(subscription, status, invoice, failed or ()),
+        paid_from=_period_begin(subscription),
         paid_at=time(part(invoice, "status_transitions"), "paid_at") if paid else None,
         owes=_owes(status, invoice, attempts, failed),
         failed_at=_failed_at(status, invoice, attempts, failed or (), asked_at),
         outstanding=amount(due, "amount_remaining") if open_ else None,
         failed_payments=attempts,
-        custom_id=organization(told),
-        cancels=_cancels(told),
-        note=text(part(told, "cancellation_details"), "comment"),
+        custom_id=organization(subscription),
+        cancels=_cancels(subscription),
+        note=text(part(subscription, "cancellation_details"), "comment"),
     )
 
 
-def due_invoice(told: Json, failed: Sequence[Json] | None) -> Json:
+def due_invoice(subscription: Json, failed: Sequence[Json] | None) -> Json:
     """The newest invoice; if that is settled, the oldest of those that could not be paid."""
-    newest = part(told, "latest_invoice")
+    newest = part(subscription, "latest_invoice")
     return (
         newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
     )
@@ -111,23 +111,27 @@ def _failed_at(
     out to be unpaid, that is now: nobody is shut at once for an invoice that the merchant left
     open.
     """
-    newest_failed = any(text(one, "id") == text(invoice, "id") for one in failed)
+    newest_failed = any(text(unpaid, "id") == text(invoice, "id") for unpaid in failed)
     if failed and state not in OWING and not newest_failed:
         return asked_at
     oldest = failed[0] if failed else invoice if attempts else {}
     return time(part(oldest, "status_transitions"), "finalized_at") or time(oldest, "created")
 
 
-def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
+def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | None:
     """The newest time of anything that the object shows; when it was last changed it does not
     say.
     """
-    invoice = part(told, "latest_invoice")
+    invoice = part(subscription, "latest_invoice")
     transitions = part(invoice, "status_transitions")
-    times = [time(told, name) for name in ("created", "start_date", "canceled_at", "ended_at")]
-    times += [time(item, "current_period_start") for item in parts(part(told, "items"), "data")]
+    times = [
+        time(subscription, name) for name in ("created", "start_date", "canceled_at", "ended_at")
+    ]
+    times += [
+        time(item, "current_period_start") for item in parts(part(subscription, "items"), "data")
+    ]
     times += [time(invoice, "created"), *(time(transitions, name) for name in transitions)]
-    times.append(time(part(part(told, "status_details"), "paused"), "transitioned_at"))
+    times.append(time(part(part(subscription, "status_details"), "paused"), "transitioned_at"))
     latest = (
         None if asked_at is None else asked_at + _CLOCKS_APART
     )  # a period may be told before it begins
@@ -137,58 +141,60 @@ def _changed_at(told: Json, asked_at: datetime | None) -> datetime | None:
 
 
 def of_checkout(
-    told: Json,
+    session: Json,
     *,
     told_at: datetime | None = None,
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
     """A checkout stands for the subscription that it will become; completed, it names it."""
-    subscription = part(told, "subscription")
-    subscription_id = id_of(told, "subscription")
-    status = text(told, "status") or ""
+    subscription = part(session, "subscription")
+    subscription_id = id_of(session, "subscription")
+    status = text(session, "status") or ""
     if subscription and subscription_id is not None:
         known = snapshot(subscription, told_at=told_at, asked_at=asked_at, failed=failed)
-        custom_id = known.custom_id or text(told, "client_reference_id")
+        custom_id = known.custom_id or text(session, "client_reference_id")
         return replace(known, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}
     return Snapshot(
         state=states.get(status, State.UNKNOWN),
         raw_status=status,
-        as_of=told_at or time(told, "created"),
-        custom_id=text(told, "client_reference_id"),
+        as_of=told_at or time(session, "created"),
+        custom_id=text(session, "client_reference_id"),
     )
 
 
-def _cancels(told: Json) -> bool:
+def _cancels(subscription: Json) -> bool:
     """Under flexible billing it is told as a time, which may be a later one than the period's
     end.
     """
-    at, end = time(told, "cancel_at"), _period_end(told)
-    return told.get("cancel_at_period_end") is True or (
+    at, end = time(subscription, "cancel_at"), _period_end(subscription)
+    return subscription.get("cancel_at_period_end") is True or (
         at is not None and end is not None and at <= end
     )
 
 
-def _period_end(told: Json) -> datetime | None:
-    return max(_item_times(told, "current_period_end"), default=None)
+def _period_end(subscription: Json) -> datetime | None:
+    return max(_item_times(subscription, "current_period_end"), default=None)
 
 
-def _period_begin(told: Json) -> datetime | None:
-    return min(_item_times(told, "current_period_start"), default=None)
+def _period_begin(subscription: Json) -> datetime | None:
+    return min(_item_times(subscription, "current_period_start"), default=None)
 
 
-def _item_times(told: Json, name: str) -> list[datetime]:
-    times = [time(item, name) for item in parts(part(told, "items"), "data")]
+def _item_times(subscription: Json, name: str) -> list[datetime]:
+    times = [time(item, name) for item in parts(part(subscription, "items"), "data")]
     return [at for at in times if at is not None]
 
 
-def _paused_by(told: Json) -> str | None:
-    reason = part(part(part(told, "status_details"), "paused"), "subscription")
+def _paused_by(subscription: Json) -> str | None:
+    reason = part(part(part(subscription, "status_details"), "paused"), "subscription")
     return text(reason, "type")
 
 
-def _paid_until(told: Json, state: State, invoice: Json, failed: Sequence[Json]) -> datetime | None:
+def _paid_until(
+    subscription: Json, state: State, invoice: Json, failed: Sequence[Json]
+) -> datetime | None:
     """The end of the period that runs, if its invoice was paid: Stripe moves it on before the
     customer pays.
 
@@ -196,17 +202,17 @@ def _paid_until(told: Json, state: State, invoice: Json, failed: Sequence[Json])
     the period's invoices could not be paid: the newest may be a small one. A trial lasts as agreed.
     """
     if text(invoice, "status") != "paid":
-        return time(told, "trial_end") if state is State.TRIALING else None
-    begin = _period_begin(told)
+        return time(subscription, "trial_end") if state is State.TRIALING else None
+    begin = _period_begin(subscription)
     ends = [
         time(part(line, "period"), "end")
-        for one in failed
-        for line in parts(part(one, "lines"), "data")
+        for unpaid in failed
+        for line in parts(part(unpaid, "lines"), "data")
     ]
     if any(at is None or begin is None or at > begin for at in ends):
         return None
     times = [
-        _period_end(told),
-        time(told, "trial_end") if invoice.get("amount_paid") == 0 else None,
+        _period_end(subscription),
+        time(subscription, "trial_end") if invoice.get("amount_paid") == 0 else None,
     ]
     return max((at for at in times if at is not None), default=None)

@@ -12,7 +12,7 @@ from providers.billing import TopUp, TopUpLink
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.reading import text
 from providers.stripe import payments
-from providers.stripe.calls import told
+from providers.stripe.calls import json_of
 from providers.stripe.reading import ORGANIZATION, finest, id_of, smallest
 
 _OUT_OF_RANGE = frozenset({"amount_too_small", "amount_too_large"})
@@ -39,7 +39,7 @@ async def create(
         "unit_amount": minor(amount),
         "product_data": {"name": "Top-up"},
     }
-    asked = {
+    parameters = {
         "mode": "payment",
         "client_reference_id": organization_id,
         "line_items": [{"price_data": price, "quantity": 1}],
@@ -49,8 +49,8 @@ async def create(
         "cancel_url": cancel_url,
     }
     try:
-        made = await told(
-            api.checkout.sessions.create_async(asked, {"idempotency_key": idempotency_key})
+        made = await json_of(
+            api.checkout.sessions.create_async(parameters, {"idempotency_key": idempotency_key})
         )
     except ProviderRefused as refused:
         if refused.code in _OUT_OF_RANGE:
@@ -64,14 +64,14 @@ async def create(
 
 async def settle(api: Any, session_id: str) -> TopUp:
     try:
-        session = await told(api.checkout.sessions.retrieve_async(session_id))
+        session = await json_of(api.checkout.sessions.retrieve_async(session_id))
     except NotFound:
         return TopUp(open=False)
     intent_id, status = id_of(session, "payment_intent"), text(session, "status")
     if status == "complete" and intent_id is not None:
         expand = {"expand": ["latest_charge"]}
         payment = payments.of_intent(
-            await told(api.payment_intents.retrieve_async(intent_id, expand))
+            await json_of(api.payment_intents.retrieve_async(intent_id, expand))
         )
         return TopUp(open=False, payment=payment)
     return TopUp(open=status not in ("complete", "expired"))

@@ -14,7 +14,7 @@ from providers.billing import Clues
 from providers.errors import NotFound
 from providers.gathering import Gathered
 from providers.reading import Json, part, parts, text
-from providers.stripe.calls import named, told
+from providers.stripe.calls import json_of, named
 from providers.stripe.reading import amount, id_of, organization
 
 _AMOUNTS = ("amount_paid", "amount_received", "amount_total", "amount")
@@ -66,11 +66,11 @@ class Tracing:
             return
         await self._look(self._api.payment_intents.retrieve_async(named(id_)))
         paid = {"type": "payment_intent", "payment_intent": id_}
-        found = await told(
+        found = await json_of(
             self._api.invoice_payments.list_async({"payment": paid, "expand": ["data.invoice"]})
         )
-        for one in parts(found, "data"):
-            await self._invoice(part(one, "invoice"))
+        for payment in parts(found, "data"):
+            await self._invoice(part(payment, "invoice"))
 
     async def _invoice(self, invoice: Json) -> None:
         self._note(invoice)
@@ -92,13 +92,13 @@ class Tracing:
         for item in parts(part(subscription, "items"), "data"):
             price = part(item, "price")
             self._gathered.plan_ids += [
-                one for one in (text(price, "id"), id_of(price, "product")) if one is not None
+                id_ for id_ in (text(price, "id"), id_of(price, "product")) if id_ is not None
             ]
 
-    async def _look(self, asked: Awaitable[Any]) -> Json:
+    async def _look(self, request: Awaitable[Any]) -> Json:
         """Empty where Stripe has no such thing; whose customer it is, is looked at, too."""
         try:
-            found = await told(asked)
+            found = await json_of(request)
         except NotFound:
             return {}
         self._seen.add(text(found, "id") or "")
@@ -110,14 +110,14 @@ class Tracing:
 
     def _note(self, found: Json) -> None:
         names = (organization(found), text(found, "client_reference_id"))
-        self._gathered.custom_ids += [one for one in names if one is not None]
+        self._gathered.custom_ids += [id_ for id_ in names if id_ is not None]
         known = [
             text(found, name) for name in ("receipt_email", "customer_email", "email", "number")
         ]
         self._gathered.payer += [
-            one for one in [*known, id_of(found, "customer")] if one is not None
+            label for label in [*known, id_of(found, "customer")] if label is not None
         ]
         amounts = (amount(found, name) for name in _AMOUNTS)
         self._gathered.amount = self._gathered.amount or next(
-            (one for one in amounts if one is not None), None
+            (value for value in amounts if value is not None), None
         )

@@ -181,10 +181,10 @@ def _custom_id(subject: Json) -> str | None:
 
 def _iso(envelope: Json) -> datetime | None:
     try:
-        told = datetime.fromisoformat(text(envelope, "created") or "")
+        created = datetime.fromisoformat(text(envelope, "created") or "")
     except ValueError:
         return None
-    return told if told.tzinfo is not None else None
+    return created if created.tzinfo is not None else None
 
 
 def _problems(**missing: bool) -> str | None:

@@ -37,9 +37,9 @@ class Wire(stripe.HTTPClient):
                 f"no answer from Stripe: {in_words(problem)}"
             )
             raise failure from problem
-        told = dict(answer.headers)
-        told["x-elapsed-seconds"] = str(answer.elapsed.total_seconds())
-        return answer.content, answer.status_code, told
+        answer_headers = dict(answer.headers)
+        answer_headers["x-elapsed-seconds"] = str(answer.elapsed.total_seconds())
+        return answer.content, answer.status_code, answer_headers
 
     async def request_stream_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None

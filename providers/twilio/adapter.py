@@ -59,7 +59,7 @@ class Twilio:
         ).api.v2010.accounts
 
     async def get_account(self, sid: str) -> Account:
-        return reading.account(await _told(lambda: self._account(sid).fetch_async()))
+        return reading.account(await _answer_of(lambda: self._account(sid).fetch_async()))
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
         """Set it and read it back. A closed subaccount counts as suspended; it can never be active
@@ -69,7 +69,7 @@ class Twilio:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
         refusal: ProviderRefused | None = None
         try:
-            await _told(lambda: self._account(sid).update_async(status=want.value))
+            await _answer_of(lambda: self._account(sid).update_async(status=want.value))
         except ProviderRefused as refused:
             refusal = refused
         account = await self.get_account(sid)
@@ -84,7 +84,7 @@ class Twilio:
         by_service = senders.is_service(message.sender)
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
-            told = await _told(
+            answer = await _answer_of(
                 lambda: self._account(message.account_sid).messages.create_async(
                     to=message.to,
                     body=message.body,
@@ -103,16 +103,18 @@ class Twilio:
             return Unknown(reason=str(problem))
         except ProviderRefused as refusal:
             return _refused(refusal)
-        status = reading.delivery_status(told.status)
-        if not told.sid or status is None:
+        status = reading.delivery_status(answer.status)
+        if not answer.sid or status is None:
             return Unknown(
                 reason="Twilio answered a success without a message sid or a known status"
             )
-        return Accepted(sid=told.sid, status=status)
+        return Accepted(sid=answer.sid, status=status)
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
         return reading.message(
-            await _told(lambda: self._account(account_sid).messages(_checked(sid)).fetch_async())
+            await _answer_of(
+                lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()
+            )
         )
 
     async def sent_since(
@@ -127,25 +129,25 @@ class Twilio:
         """
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = self._account(account_sid).messages
-        page = await _told(
+        page = await _answer_of(
             lambda: messages.page_async(
                 page_size=_MOST_LISTED, **({} if to is None else {"to": to})
             )
         )
         found: list[SentMessage] = []
         for _ in range(most_pages):
-            listed = [reading.message(one) for one in page]
+            listed = [reading.message(item) for item in page]
             found += [
-                one
-                for one in listed
-                if one.outbound and (one.created_at is None or one.created_at >= oldest)
+                message
+                for message in listed
+                if message.outbound and (message.created_at is None or message.created_at >= oldest)
             ]
             following = page.next_page_url
             if following is None or all(
-                one.newest is not None and one.newest < oldest for one in listed
+                message.newest is not None and message.newest < oldest for message in listed
             ):
                 return SentSince(messages=tuple(found), complete=True)
-            page = await _told(partial(messages.get_page_async, following))
+            page = await _answer_of(partial(messages.get_page_async, following))
         return SentSince(messages=tuple(found), complete=False)
 
     async def list_messages(
@@ -156,13 +158,13 @@ class Twilio:
         """
         messages = self._account(account_sid).messages
         if page is None:
-            told = await _told(
+            answer = await _answer_of(
                 lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED)
             )
         else:
-            told = await _told(lambda: messages.get_page_async(page))
+            answer = await _answer_of(lambda: messages.get_page_async(page))
         return MessagePage(
-            messages=tuple(reading.message(one) for one in told), next=told.next_page_url
+            messages=tuple(reading.message(item) for item in answer), next=answer.next_page_url
         )
 
     def _account(self, sid: str) -> Any:
@@ -207,7 +209,7 @@ def _checked(sid: str) -> str:
     return sid
 
 
-async def _told(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+async def _answer_of(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """The SDK's answer; where it cannot read Twilio's, that is an outage of Twilio's, not an
     accident of ours.
     """

@@ -15,65 +15,67 @@ from providers.errors import ProviderUnavailable
 SID = re.compile("[A-Z]{2}[0-9A-Za-z]{1,62}", re.ASCII)
 
 
-def account(told: Any) -> Account:
+def account(fetched: Any) -> Account:
     try:
-        status = AccountStatus(told.status)
+        status = AccountStatus(fetched.status)
     except ValueError as error:
         raise ProviderUnavailable(
-            f"Twilio told an account status unknown to us: {told.status!r}"
+            f"Twilio told an account status unknown to us: {fetched.status!r}"
         ) from error
     return Account(
-        sid=told.sid or "",
+        sid=fetched.sid or "",
         status=status,
-        auth_token=told.auth_token or "",
-        friendly_name=told.friendly_name or "",
-        owner_sid=told.owner_account_sid,
+        auth_token=fetched.auth_token or "",
+        friendly_name=fetched.friendly_name or "",
+        owner_sid=fetched.owner_account_sid,
     )
 
 
-def message(told: Any) -> SentMessage:
+def message(fetched: Any) -> SentMessage:
     return SentMessage(
-        sid=told.sid or "",
-        account_sid=told.account_sid or "",
-        to=told.to or "",
-        body=told.body or "",
-        status=delivery_status(told.status),
-        error_code=number(told.error_code),
-        price=price(told.price, told.price_unit),
-        segments=number(told.num_segments)
+        sid=fetched.sid or "",
+        account_sid=fetched.account_sid or "",
+        to=fetched.to or "",
+        body=fetched.body or "",
+        status=delivery_status(fetched.status),
+        error_code=number(fetched.error_code),
+        price=price(fetched.price, fetched.price_unit),
+        segments=number(fetched.num_segments)
         or None,  # "0" until a Messaging Service has chosen its sender
-        created_at=_time(told.date_created),
-        sent_at=_time(told.date_sent),
+        created_at=_time(fetched.date_created),
+        sent_at=_time(fetched.date_sent),
         senders=tuple(
-            one for one in (told.from_, told.messaging_service_sid) if isinstance(one, str) and one
+            sender
+            for sender in (fetched.from_, fetched.messaging_service_sid)
+            if isinstance(sender, str) and sender
         ),
-        outbound=str(told.direction or "").startswith("outbound"),
+        outbound=str(fetched.direction or "").startswith("outbound"),
     )
 
 
-def _time(told: object) -> datetime | None:
-    return told.astimezone(UTC) if isinstance(told, datetime) else None
+def _time(value: object) -> datetime | None:
+    return value.astimezone(UTC) if isinstance(value, datetime) else None
 
 
-def delivery_status(told: object) -> DeliveryStatus | None:
+def delivery_status(value: object) -> DeliveryStatus | None:
     try:
-        return DeliveryStatus(str(told))
+        return DeliveryStatus(str(value))
     except ValueError:
         return None
 
 
-def price(told: object, unit: object) -> Money | None:
+def price(value: object, unit: object) -> Money | None:
     """What Twilio charged: it writes a charge as a negative string, such as `"-0.00750"`."""
-    if not isinstance(told, str) or not isinstance(unit, str):
+    if not isinstance(value, str) or not isinstance(unit, str):
         return None
     try:
-        return Money(abs(money.parse_micros(told)), unit.upper())
+        return Money(abs(money.parse_micros(value)), unit.upper())
     except BadAmount:
         return None
 
 
-def number(told: object) -> int | None:
-    text = str(told)
+def number(value: object) -> int | None:
+    text = str(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 

@@ -80,8 +80,8 @@ def _failure(response: httpx.Response) -> ProviderError:
     """A 4xx without a code of Twilio's comes from a gateway before it, and says nothing about what
     was asked.
     """
-    told = _json(response)
-    fields = told if isinstance(told, dict) else {}
+    document = _json(response)
+    fields = document if isinstance(document, dict) else {}
     code = str(fields.get("code") or response.status_code)
     words = fields.get("message") or fields.get("detail") or fields.get("title") or ""
     message = f"Twilio answered {response.status_code} (code {code}): {words}"[:500]

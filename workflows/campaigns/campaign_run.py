@@ -24,7 +24,7 @@ class CampaignRun:
     @workflow.init
     def __init__(self, start: Campaign) -> None:
         self._start = start
-        self._asked = BatchOf(
+        self._request = BatchOf(
             organization_id=start.organization_id,
             campaign_id=start.campaign_id,
             batch=start.batch,
@@ -65,17 +65,17 @@ class CampaignRun:
     async def _reserve(self) -> Batch:
         return await workflow.execute_activity_method(
             Sending.reserve_batch,
-            self._asked,
+            self._request,
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
-            summary=f"pay for up to {self._asked.batch} messages",
+            summary=f"pay for up to {self._request.batch} messages",
         )
 
     async def _send(self) -> bool:
         """Hand over until an attempt's time is over; whether more of the batch is left."""
         sent = await workflow.execute_activity_method(
             Sending.send_batch,
-            self._asked,
+            self._request,
             start_to_close_timeout=options.BATCH,
             heartbeat_timeout=options.HEARTBEAT,
             retry_policy=options.SOON,
@@ -107,7 +107,7 @@ class CampaignRun:
     async def _settle(self) -> None:
         await workflow.execute_activity_method(
             Sending.settle_batch,
-            self._asked,
+            self._request,
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
             summary="refund what was not sent",
@@ -116,7 +116,7 @@ class CampaignRun:
     async def _resolve(self) -> None:
         await workflow.execute_activity_method(
             Sending.resolve_unknown,
-            self._asked,
+            self._request,
             start_to_close_timeout=options.BATCH,
             heartbeat_timeout=options.HEARTBEAT,
             retry_policy=options.FOR_EVER,

@@ -34,19 +34,20 @@ class ReconcileEvents:
                 retry_policy=options.SOON,
                 summary="list, compare, take in",
             )
-            for one in tallies:
-                found[one.provider] = (
-                    found[one.provider].followed_by(one) if one.provider in found else one
+            for tally in tallies:
+                found[tally.provider] = (
+                    found[tally.provider].followed_by(tally) if tally.provider in found else tally
                 )
             workflow.set_current_details(_in_words(list(found.values())))
-            if not any(one.behind for one in tallies):
+            if not any(tally.behind for tally in tallies):
                 break
         return list(found.values())
 
 
 def _in_words(found: Sequence[Tally]) -> str:
     rows = [
-        f"| {one.provider} | {one.listed} | {one.missed} | {one.duplicates} | {one.out_of_order} | {one.problem} |"
-        for one in found
+        f"| {tally.provider} | {tally.listed} | {tally.missed} | {tally.duplicates} |"
+        f" {tally.out_of_order} | {tally.problem} |"
+        for tally in found
     ]
     return "\n".join([*_HEADING, *rows])

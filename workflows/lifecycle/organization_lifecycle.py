@@ -102,11 +102,11 @@ class OrganizationLifecycle:
         """
         self._rung = False
         self._stuck = ""
-        asked = Organization(organization_id=self._organization_id)
+        organization = Organization(organization_id=self._organization_id)
         try:
             self._standing = await workflow.execute_activity_method(
                 Billing.confirm_subscription,
-                asked,
+                organization,
                 start_to_close_timeout=options.PROVIDER,
                 schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
                 heartbeat_timeout=options.HEARTBEAT,
@@ -123,7 +123,7 @@ class OrganizationLifecycle:
             self._standing = await workflow.execute_activity_method(
                 Billing.settle_standing,
                 replace(
-                    asked,
+                    organization,
                     problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says why",
                 ),
                 start_to_close_timeout=options.DATABASE,

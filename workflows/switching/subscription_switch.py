@@ -38,7 +38,7 @@ class SubscriptionMigration:
     @workflow.init
     def __init__(self, start: Moving) -> None:
         self._start = start
-        self._asked = Organization(organization_id=start.organization_id)
+        self._organization = Organization(organization_id=start.organization_id)
         self._rung = True
 
     @workflow.signal(description="Look at the database and the providers again")
@@ -70,7 +70,7 @@ class SubscriptionMigration:
         self._rung = False
         return await workflow.execute_activity_method(
             Migrating.read_migration,
-            self._asked,
+            self._organization,
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
             summary="where it is",
@@ -81,7 +81,7 @@ class SubscriptionMigration:
         try:
             found: Where = await workflow.execute_activity_method(
                 STEPS[where.progress],
-                self._asked,
+                self._organization,
                 start_to_close_timeout=options.PROVIDER,
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.FOR_EVER,

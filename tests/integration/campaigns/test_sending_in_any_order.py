@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.campaigns.twilio_lookup import heard
+from activities.campaigns.twilio_lookup import reply_to
 from db.campaigns import campaigns, messages, readings, resends, reservations
 from db.campaigns.campaigns import PERSON, Campaign
 from db.campaigns.messages import Message
@@ -215,7 +215,7 @@ class Play:
         one = self.taken.get(message.attempt_id)
         if one is None:
             return Reply(message=message, status=MessageStatus.LOST)
-        return heard(message, _sent(one))
+        return reply_to(message, _sent(one))
 
     async def pause(self) -> None:
         await self._change(self.one(), PAUSED, RUNNING, PARKED)
