@@ -14,17 +14,20 @@ from domain.billing.subscription import (
     PAID,
     Debt,
     Order,
+    Provider,
     Record,
     Snapshot,
     State,
+    Subscription,
     Word,
     add_word,
+    confirmed,
     debt_after,
     order,
     paid_until_after,
 )
 from domain.lifecycle.standing import Policy, Status, decide
-from tests.builders import NOON, snapshot
+from tests.builders import NOON, ORGANIZATION, snapshot
 
 LATER = NOON + timedelta(microseconds=1)
 
@@ -77,6 +80,61 @@ def test_what_has_ended_shows_a_zero_that_only_a_payment_makes_true(state: State
     assert after(OWED, told) == OWED
     assert after(OWED, replace(told, paid_at=NOON - DAY)) == OWED
     assert after(OWED, replace(told, paid_at=NOON + DAY)) is None
+
+
+KNOWN = Subscription(
+    organization_id=ORGANIZATION,
+    provider=Provider.PAYPAL,
+    id="I-1",
+    is_current=True,
+    snapshot=snapshot(State.ACTIVE, NOON),
+    debt=None,
+    word=None,
+    doubted_at=None,
+    confirmed_at=NOON,
+    alert=None,
+    checkout_url=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("paid_until", "paid_at", "back_at", "counts_until"),
+    [
+        (NOON + 30 * DAY, NOON, None, NOON + 30 * DAY),
+        (NOON + 30 * DAY, NOON, NOON, NOON),
+        (NOON + 30 * DAY, None, NOON, NOON),
+        (NOON + 30 * DAY, NOON + timedelta(hours=1), NOON, NOON),
+        (NOON + 30 * DAY, NOON + timedelta(hours=1, seconds=1), NOON, NOON + 30 * DAY),
+        (NOON - DAY, NOON - 31 * DAY, NOON, NOON - DAY),
+        (None, NOON, NOON, None),
+    ],
+)
+def test_a_period_counts_until_its_payment_was_paid_back_unless_another_one_came_since(
+    paid_until: datetime | None,
+    paid_at: datetime | None,
+    back_at: datetime | None,
+    counts_until: datetime | None,
+) -> None:
+    told = replace(KNOWN.snapshot, paid_until=paid_until, paid_at=paid_at)
+
+    assert replace(KNOWN, snapshot=told, paid_back_at=back_at).record.paid_until == counts_until
+
+
+def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
+    before = replace(
+        KNOWN.snapshot, access_until=NOON + DAY, paid_at=NOON, paid_from=NOON, as_of=NOON
+    )
+    silent = Snapshot(state=State.ACTIVE, as_of=None)
+    newer = Snapshot(
+        state=State.ACTIVE, as_of=NOON + DAY, access_until=NOON + 2 * DAY, paid_at=NOON + DAY
+    )
+
+    def kept(told: Snapshot) -> tuple[datetime | None, ...]:
+        known = confirmed(replace(KNOWN, snapshot=before), told, word=None, now=NOON + 9 * DAY)
+        return known.snapshot.as_of, known.snapshot.access_until, known.snapshot.paid_at
+
+    assert kept(silent) == (NOON, NOON + DAY, NOON)
+    assert kept(newer) == (NOON + DAY, NOON + 2 * DAY, NOON + DAY)
 
 
 def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:

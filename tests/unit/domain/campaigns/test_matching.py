@@ -79,6 +79,25 @@ def test_another_text_to_the_recipient_could_still_be_it(change: dict[str, Any])
     assert (found.sent, [one.sid for one in found.possible]) == (None, ["SM1"])
 
 
+@pytest.mark.parametrize(
+    "other", [{"senders": ("+15005550007",)}, {"to": "+1415555XXXX"}, {"body": ""}]
+)
+def test_the_one_that_is_the_same_in_all_goes_before_those_that_may_be_rewritten(
+    other: dict[str, Any],
+) -> None:
+    """Though it was made later."""
+    exact = sent("SM2", created_at=AT + timedelta(seconds=1))
+
+    found = match(HANDED, [sent("SM1", **other), exact], waiting=2)
+
+    assert found.sent == exact
+
+
+@pytest.mark.parametrize("change", [{"status": None}, {"created_at": None}])
+def test_one_whose_status_or_time_is_not_known_may_be_it(change: dict[str, Any]) -> None:
+    assert match(HANDED, [sent(**change)]).sent is not None
+
+
 def test_of_two_redacted_ones_nobody_can_say_which_it_is() -> None:
     found = match(HANDED, [sent("SM1", body=""), sent("SM2", body="")])
 
