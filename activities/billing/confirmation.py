@@ -1,9 +1,6 @@
-"""Billing activities: ask the provider afresh, have the money it confirms booked, and fold its
-answer.
-"""
+"""Billing activities: ask the provider, fold its answer, and book the money that it confirms."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.billing.bookings import Booking
+from activities.billing.pending_deliveries import Answers, Pending
 from activities.billing.unlinked_subscriptions import Unlinked
 from activities.failures import translated
 from activities.notifier import Doorbell
@@ -33,12 +31,8 @@ from providers.billing import BillingProvider
 from providers.errors import NotFound
 
 NOT_CONFIRMED = AlertKind.NOT_CONFIRMED
-BOOKED_AT_ONCE = 15
-"""Of each provider: each takes some calls, and one attempt has 30 s. The next look follows at
-once.
-"""
 BOOK_UNTIL = 15.0
-"""Seconds into an attempt no further delivery is begun."""
+"""Seconds into an attempt after which no further delivery is begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +43,17 @@ class Organization:
 
     organization_id: str
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """`doubted` are the subscriptions whose answer is not believed yet, `resumed` the campaigns
+    that go on.
+    """
+
+    standing: Standing | None
+    doubted: Collection[tuple[Provider, str]]
+    resumed: Sequence[UUID]
 
 
 class Billing:
@@ -67,191 +72,189 @@ class Billing:
         self._unlinked = Unlinked(engine, providers)
 
     @activity.defn(name="confirm_subscription")
-    async def confirm_subscription(self, asked: Organization) -> Standing | None:
-        """GET what the waiting deliveries are about, fold it, return the standing; None: no such
-        organization.
+    async def confirm_subscription(self, request: Organization) -> Standing | None:
+        """Ask the providers, fold their answers, book the money, resume what waited for it. Returns
+        the standing; None: no such organization.
 
-        Fails retryably as `ProviderUnavailable`, when all that the other provider tells is done.
-        `ask_again` of the standing: an answer contradicts what has shut the gate; what waits for it
-        stays unhandled.
+        Fails retryably as `ProviderUnavailable` when a provider is silent, after everything about
+        the other one is done. `ask_again` of the standing: an answer contradicts what has shut the
+        gate; the deliveries that wait for it stay unhandled.
         """
-        organization_id, began = asked.organization_id, asyncio.get_running_loop().time()
-        async with self._reading.connect() as conn:
-            unhandled = await deliveries.unhandled(conn, organization_id)
-            known = await subscriptions.of_organization(conn, organization_id)
-            paying = await topups.waiting(conn, organization_id)
-        named = {(delivery.provider, delivery.subscription_id) for delivery in unhandled}
-        money, later = _at_once(unhandled)
-        cause = (
-            f"{unhandled[-1].event_type} {unhandled[-1].event_id}" if unhandled else "self-check"
-        )
-        concerned = [
-            one
-            for one in known
-            if one.is_current or (one.provider, one.id) in named or _awaited(one)
-        ]
-        told, silent = await self._ask_each(
-            [one for one in concerned if one.is_current or one.provider in self._providers]
-        )
-        rows = {(one.provider, one.id) for one in known}
-        rows |= {
-            (one.provider, snapshot.subscription_id)
-            for one, snapshot in told
-            if snapshot.subscription_id
-        }
-        await self._unlinked.look(organization_id, _of_others(unhandled, silent), rows)
-        async with self._engine.begin() as conn:
-            standing, doubted = await _fold(conn, organization_id, told, cause, may_open=not silent)
-            unhandled = [
-                one
-                for one in unhandled
-                if one.money or (one.provider, one.subscription_id) not in doubted
-            ]
-            if not silent and not doubted:
-                await alerts.clear(conn, organization_id, NOT_CONFIRMED)
-            resumed = (
-                []
-                if money or paying
-                else await _finish(conn, standing, _of_others(unhandled, silent))
-            )
-        until = began + BOOK_UNTIL
-        left = await self._booking.book(organization_id, money, silent=silent, until=until)
-        await self._booking.topping_up.settle(organization_id, paying, silent=silent, until=until)
-        if money or paying:
-            later += left
-            done = [
-                one
-                for one in unhandled
-                if one not in later and (one in money or one.provider not in silent)
-            ]
-            async with self._engine.begin() as conn:
-                standing, _ = await _fold(conn, organization_id, (), cause, may_open=not silent)
-                resumed = await _finish(conn, standing, done)
-        for campaign_id in resumed:
-            await self._doorbell.ring_campaign(organization_id, campaign_id)
-        for problem in silent.values():
-            raise problem
-        if later:
-            await self._doorbell.ring_organization(organization_id)
-        if len(known) > 1:
-            await self._ring_migration(organization_id)
-        return None if standing is None else replace(standing, ask_again=bool(doubted))
+        until = asyncio.get_running_loop().time() + BOOK_UNTIL
+        pending = await self._read(request.organization_id)
+        answers = await self._ask(pending)
+        folded = await self._fold(pending, answers)
+        unbooked: Sequence[Delivery] = ()
+        if pending.has_money:
+            unbooked = await self._book(pending, answers, until)
+            folded = await self._fold_booked(pending, answers, folded.doubted, unbooked)
+        await self._notify_campaigns(pending.organization_id, folded.resumed)
+        answers.raise_for_silent()
+        if unbooked:
+            await self._doorbell.ring_organization(pending.organization_id)
+        if len(pending.subscriptions) > 1:
+            await self._notify_switch(pending.organization_id)
+        standing = folded.standing
+        return None if standing is None else replace(standing, ask_again=bool(folded.doubted))
 
     @activity.defn(name="settle_standing")
-    async def settle_standing(self, asked: Organization) -> Standing | None:
-        """Decide anew from what is recorded, without asking anybody: blocks, deadlines, the newest
-        verified event.
+    async def settle_standing(self, request: Organization) -> Standing | None:
+        """Decide again from what is recorded, without a request to a provider: blocks, deadlines,
+        the newest verified event.
 
-        That it could not be confirmed is an alert until it is.
+        That the provider did not confirm it is an alert until it does.
         """
         async with self._engine.begin() as conn:
-            await standings.lock(conn, asked.organization_id)
-            if asked.problem:
-                await alerts.raise_(conn, asked.organization_id, NOT_CONFIRMED, asked.problem)
+            await standings.lock(conn, request.organization_id)
+            if request.problem:
+                await alerts.raise_(conn, request.organization_id, NOT_CONFIRMED, request.problem)
             return await decisions.settle(
                 conn,
-                asked.organization_id,
+                request.organization_id,
                 now=datetime.now(UTC),
                 cause="deadline or block",
                 may_open=False,
             )
 
-    async def _ring_migration(self, organization_id: str) -> None:
+    async def _read(self, organization_id: str) -> Pending:
         async with self._reading.connect() as conn:
-            migration = await switches.due(conn, organization_id)
-        if migration is not None and migration.state not in OVER:
-            await self._doorbell.ring_migration(organization_id)
+            return Pending(
+                organization_id=organization_id,
+                deliveries=await deliveries.unhandled(conn, organization_id),
+                subscriptions=await subscriptions.of_organization(conn, organization_id),
+                topups=await topups.waiting(conn, organization_id),
+            )
 
-    async def _ask_each(
-        self, subscriptions_: Sequence[Subscription]
-    ) -> tuple[list[tuple[Subscription, Snapshot]], dict[Provider, ApplicationError]]:
-        """What was told, and the providers that did not answer."""
-        told: list[tuple[Subscription, Snapshot]] = []
+    async def _ask(self, pending: Pending) -> Answers:
+        """GET each subscription in question, and look at those that deliveries name and that are
+        not linked. After its first failure a provider is asked nothing more.
+        """
+        snapshots: list[tuple[Subscription, Snapshot]] = []
         silent: dict[Provider, ApplicationError] = {}
-        for subscription in subscriptions_:
+        for subscription in pending.in_question:
+            provider = subscription.provider
+            if provider in silent or (
+                provider not in self._providers and not subscription.is_current
+            ):
+                continue
             try:
-                if subscription.provider not in silent:
-                    told.append((subscription, await self._ask(subscription)))
+                snapshots.append((subscription, await self._get(subscription)))
             except ApplicationError as problem:
-                silent[subscription.provider] = problem
-        return told, silent
+                silent[provider] = problem
+        answers = Answers(snapshots=snapshots, silent=silent)
+        await self._look_for_unlinked(pending, answers)
+        return answers
 
-    async def _ask(self, subscription: Subscription) -> Snapshot:
+    async def _get(self, subscription: Subscription) -> Snapshot:
+        provider = self._providers[subscription.provider]
         with translated():
             try:
-                return await self._providers[subscription.provider].get_subscription(
-                    subscription.id
-                )
+                return await provider.get_subscription(subscription.id)
             except NotFound:
                 return Snapshot(state=State.UNKNOWN, raw_status="not found")
 
+    async def _look_for_unlinked(self, pending: Pending, answers: Answers) -> None:
+        known = {(subscription.provider, subscription.id) for subscription in pending.subscriptions}
+        known |= {
+            (checkout.provider, snapshot.subscription_id)
+            for checkout, snapshot in answers.snapshots
+            if snapshot.subscription_id
+        }
+        answered = [
+            delivery for delivery in pending.deliveries if delivery.provider not in answers.silent
+        ]
+        await self._unlinked.look(pending.organization_id, answered, known)
 
-def _at_once(unhandled: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
-    """Those about money: as many of each provider as one look books, and the others."""
-    now: list[Delivery] = []
-    later: list[Delivery] = []
-    number = Counter[Provider]()
-    for delivery in unhandled:
-        if delivery.money is not None:
-            number[delivery.provider] += 1
-            (now if number[delivery.provider] <= BOOKED_AT_ONCE else later).append(delivery)
-    return now, later
+    async def _fold(self, pending: Pending, answers: Answers) -> Folded:
+        """Fold the answers before money is booked: a gate that has to shut waits for nothing.
+
+        Without money this is all, and the deliveries are handled in the same transaction.
+        """
+        async with self._engine.begin() as conn:
+            standing, doubted = await _fold_answers(conn, pending, answers)
+            if not answers.silent and not doubted:
+                await alerts.clear(conn, pending.organization_id, NOT_CONFIRMED)
+            resumed: Sequence[UUID] = ()
+            if not pending.has_money:
+                resumed = await _finish(conn, standing, pending.done(answers, doubted))
+        return Folded(standing=standing, doubted=doubted, resumed=resumed)
+
+    async def _book(self, pending: Pending, answers: Answers, until: float) -> Sequence[Delivery]:
+        """Book what deliveries and open top-ups point at. Returns the deliveries for which there
+        was no time.
+        """
+        organization_id, silent = pending.organization_id, answers.silent
+        first, later = pending.portions
+        left = await self._booking.book(organization_id, first, silent=silent, until=until)
+        await self._booking.topping_up.settle(
+            organization_id, pending.topups, silent=silent, until=until
+        )
+        return [*later, *left]
+
+    async def _fold_booked(
+        self,
+        pending: Pending,
+        answers: Answers,
+        doubted: Collection[tuple[Provider, str]],
+        unbooked: Sequence[Delivery],
+    ) -> Folded:
+        """Decide again after money was booked, and handle the deliveries that are done."""
+        async with self._engine.begin() as conn:
+            standing = await decisions.settle(
+                conn,
+                pending.organization_id,
+                now=datetime.now(UTC),
+                cause=pending.cause,
+                may_open=not answers.silent,
+            )
+            done = pending.done(answers, doubted, unbooked)
+            resumed = await _finish(conn, standing, done)
+        return Folded(standing=standing, doubted=doubted, resumed=resumed)
+
+    async def _notify_campaigns(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
+        for campaign_id in campaign_ids:
+            await self._doorbell.ring_campaign(organization_id, campaign_id)
+
+    async def _notify_switch(self, organization_id: str) -> None:
+        async with self._reading.connect() as conn:
+            switch = await switches.due(conn, organization_id)
+        if switch is not None and switch.state not in OVER:
+            await self._doorbell.ring_migration(organization_id)
 
 
-def _awaited(subscription: Subscription) -> bool:
-    """A checkout that we handed out: its completion may have been lost, and nothing else would tell
-    of it.
-    """
-    return subscription.checkout_url is not None and subscription.snapshot.state in (
-        State.NONE,
-        State.PENDING,
-    )
-
-
-def _of_others(
-    unhandled: Sequence[Delivery], silent: Mapping[Provider, ApplicationError]
-) -> list[Delivery]:
-    return [one for one in unhandled if one.provider not in silent]
-
-
-async def _fold(
-    conn: AsyncConnection,
-    organization_id: str,
-    told: Sequence[tuple[Subscription, Snapshot]],
-    cause: str,
-    *,
-    may_open: bool,
+async def _fold_answers(
+    conn: AsyncConnection, pending: Pending, answers: Answers
 ) -> tuple[Standing | None, Collection[tuple[Provider, str]]]:
-    """Fold what the provider said of each subscription; of none, decide anew from what is recorded.
+    """Fold each snapshot; without any, decide again from what is recorded.
 
-    And the subscriptions of which the answer is not believed yet.
+    Returns the subscriptions whose answer is not believed yet, too.
     """
-    now = datetime.now(UTC)
+    now, may_open = datetime.now(UTC), not answers.silent
     standing, doubted = None, set()
-    for subscription, snapshot in told:
+    for subscription, snapshot in answers.snapshots:
         standing = await state_updates.confirm(
-            conn, subscription, snapshot, now=now, cause=cause, may_open=may_open
+            conn, subscription, snapshot, now=now, cause=pending.cause, may_open=may_open
         )
         if standing is not None and standing.ask_again:
             doubted.add((subscription.provider, subscription.id))
         await switches.note_late_stop(conn, subscription, snapshot)
     standing = standing or await decisions.settle(
-        conn, organization_id, now=now, cause=cause, may_open=may_open
+        conn, pending.organization_id, now=now, cause=pending.cause, may_open=may_open
     )
     return standing, doubted
 
 
 async def _finish(
-    conn: AsyncConnection, standing: Standing | None, unhandled: Sequence[Delivery]
+    conn: AsyncConnection, standing: Standing | None, done: Sequence[Delivery]
 ) -> list[UUID]:
-    """The deliveries are acted on; campaigns that waited for what they brought go on, and are to be
-    rung.
+    """Mark the deliveries as handled, and resume the campaigns that waited for what they brought.
+    Returns those campaigns; their workflows are still to be notified.
     """
-    if unhandled:
-        ids, whose = [delivery.id for delivery in unhandled], unhandled[0].organization_id
-        await deliveries.mark_handled(conn, ids, organization_id=whose)
-        if whose is not None:
-            await parking.note_settled(conn, whose)
+    if done:
+        ids, owner = [delivery.id for delivery in done], done[0].organization_id
+        await deliveries.mark_handled(conn, ids, organization_id=owner)
+        if owner is not None:
+            await parking.note_settled(conn, owner)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
         return []  # the steps of a reactivation end with it
     return await parked_campaigns.resume_eligible(

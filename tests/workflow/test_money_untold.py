@@ -5,7 +5,7 @@ hold up no others.
 import pytest
 
 from activities.billing.bookings import Booking
-from activities.billing.confirmation import BOOKED_AT_ONCE
+from activities.billing.pending_deliveries import BOOKED_AT_ONCE
 from db.inbox import deliveries
 from db.inbox.deliveries import InboxStatus
 from domain.billing.subscription import Provider
