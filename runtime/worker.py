@@ -26,7 +26,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.audit.reconciliation import Page
 from activities.inbox.event_backfill import Settled
-from activities.notifier import RECONCILE, RECONCILE_EVENTS
+from activities.workflow_contracts import RECONCILE, RECONCILE_EVENTS
 from domain.alerts import AlertKind
 from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats

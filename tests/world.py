@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import ASGIApp
 from temporalio.client import Client
 
-from activities.notifier import organization_workflow_id
+from activities.workflow_contracts import organization_workflow_id
 from api.app import create_app
 from db import alerts, api_keys
 from db.api_keys import Scope

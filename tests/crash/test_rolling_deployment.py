@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 from temporalio.api.enums.v1 import EventType
 
-from activities.notifier import organization_workflow_id
+from activities.workflow_contracts import organization_workflow_id
 from devservers.ports import free_ports
 from devservers.temporal import find_program
 from domain.lifecycle.standing import Status

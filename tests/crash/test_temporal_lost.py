@@ -10,7 +10,7 @@ from uuid import UUID
 
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from activities.notifier import organization_workflow_id
+from activities.workflow_contracts import organization_workflow_id
 from devservers import temporal
 from runtime import client
 from runtime.settings import Settings

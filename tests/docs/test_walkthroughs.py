@@ -13,7 +13,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.notifier import organization_workflow_id
+from activities.workflow_contracts import organization_workflow_id
 from devservers.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.conftest import fresh_database

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from activities.audit.reconciliation import Page
 from activities.inbox.event_backfill import Settled
-from activities.notifier import (
+from activities.workflow_contracts import (
     LIFECYCLE,
     RECONCILE,
     RECONCILE_EVENTS,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from activities.notifier import MIGRATION, Moving, migration_workflow_id
+from activities.workflow_contracts import MIGRATION, Moving, migration_workflow_id
 from db.billing import subscriptions
 from db.switching import switches
 from db.switching.switches import Migration

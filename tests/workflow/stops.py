@@ -14,7 +14,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.lifecycle.enforcement import Step
-from activities.notifier import LIFECYCLE, Lifecycle, organization_workflow_id
+from activities.workflow_contracts import LIFECYCLE, Lifecycle, organization_workflow_id
 from tests.world import World, until
 
 WAITING_FOR_A_LOCK = """

@@ -5,7 +5,7 @@ side.
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from activities.notifier import campaign_workflow_id
+from activities.workflow_contracts import campaign_workflow_id
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import accepted as accepted_by_twilio

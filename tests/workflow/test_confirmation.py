@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from activities.notifier import Lifecycle, organization_workflow_id
+from activities.workflow_contracts import Lifecycle, organization_workflow_id
 from domain.lifecycle.standing import Status
 from tests.workflow.actors import Actor, onboard
 from tests.workflow.stops import details, restart_lifecycle, subscription_path

@@ -4,7 +4,7 @@ paid for.
 
 from datetime import UTC, datetime, timedelta
 
-from activities.notifier import organization_workflow_id
+from activities.workflow_contracts import organization_workflow_id
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from activities.inbox import event_backfill
 from activities.inbox.event_backfill import Settled, Tally
-from activities.notifier import RECONCILE_EVENTS
+from activities.workflow_contracts import RECONCILE_EVENTS
 from db.inbox import listed_events
 from domain.billing.subscription import Provider, State
 from tests.workflow import customers

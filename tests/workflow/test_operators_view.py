@@ -7,7 +7,7 @@ import asyncio
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 
-from activities.notifier import (
+from activities.workflow_contracts import (
     ORGANIZATION_ID,
     STANDING,
     STUCK,

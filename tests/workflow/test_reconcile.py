@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.audit import reconciliation
 from activities.audit.reconciliation import Page
-from activities.notifier import RECONCILE, organization_workflow_id
+from activities.workflow_contracts import RECONCILE, organization_workflow_id
 from db import alerts
 from db.inbox import state_updates
 from db.lifecycle import standings, suspensions

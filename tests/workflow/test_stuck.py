@@ -5,7 +5,7 @@ goes on.
 import pytest
 from temporalio.client import WorkflowHandle
 
-from activities.notifier import STUCK, organization_workflow_id
+from activities.workflow_contracts import STUCK, organization_workflow_id
 from db.lifecycle import standings
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.notifier import migration_workflow_id
+from activities.workflow_contracts import migration_workflow_id
 from domain.billing.subscription import Provider, State
 from domain.switching.switch import Progress
 from tests.workflow import customers

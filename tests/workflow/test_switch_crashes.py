@@ -11,7 +11,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
 from activities.audit.reconciliation import Page
-from activities.notifier import RECONCILE, migration_workflow_id
+from activities.workflow_contracts import RECONCILE, migration_workflow_id
 from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider

@@ -1,6 +1,6 @@
 """A step that cannot be taken for good is told to a person, and taken when that is mended."""
 
-from activities.notifier import migration_workflow_id
+from activities.workflow_contracts import migration_workflow_id
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress
 from tests.workflow import customers

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from activities.notifier import campaign_workflow_id
+from activities.workflow_contracts import campaign_workflow_id
 from db.campaigns import runs
 from domain.campaigns.waits import Waits
 from simulators.twilio.app import MAIN_SID

@@ -7,7 +7,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.audit.reconciliation import Page, Reconciling
     from activities.campaigns.prices import PricesFrom
-    from activities.notifier import RECONCILE
+    from activities.workflow_contracts import RECONCILE
     from workflows import options
 
 

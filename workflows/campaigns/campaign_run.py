@@ -10,7 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.campaigns.batch_sender import BatchOf
     from activities.campaigns.dispatch import Sending
-    from activities.notifier import CAMPAIGN_RUN, Campaign
+    from activities.workflow_contracts import CAMPAIGN_RUN, Campaign
     from domain.campaigns.campaign import Batch, CampaignStatus, Next
     from workflows import options
 

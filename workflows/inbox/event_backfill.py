@@ -6,7 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.inbox.event_backfill import Listing, Settled, Tally
-    from activities.notifier import RECONCILE_EVENTS
+    from activities.workflow_contracts import RECONCILE_EVENTS
     from workflows import options
 
 

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Billing, Organization
     from activities.failures import SUPERSEDED, cause_of
     from activities.lifecycle.enforcement import Enforcement, Step, Stuck
-    from activities.notifier import LIFECYCLE, STANDING, STUCK, Lifecycle
+    from activities.workflow_contracts import LIFECYCLE, STANDING, STUCK, Lifecycle
     from domain.lifecycle.standing import Standing, Status
     from workflows import options
 

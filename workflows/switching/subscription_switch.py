@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Organization
     from activities.failures import cause_of
-    from activities.notifier import MIGRATION, Moving
     from activities.switching.steps import Migrating, StuckAt, Where
+    from activities.workflow_contracts import MIGRATION, Moving
     from domain.switching.switch import IN_WORDS, OVER, Progress
     from workflows import options
 

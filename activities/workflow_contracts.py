@@ -1,0 +1,76 @@
+"""Workflow contracts: what a workflow is called, what it starts with, the ids and search attributes
+by which it is found. Recorded histories hold all of it: names stay, fields only grow, with defaults.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+LIFECYCLE = "OrganizationLifecycle"
+CAMPAIGN_RUN = "CampaignRun"
+RECONCILE = "Reconcile"
+RECONCILE_EVENTS = "ReconcileEvents"
+MIGRATION = "SubscriptionMigration"
+RING = "ring"
+ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
+STANDING = SearchAttributeKey.for_keyword("Standing")
+STUCK = SearchAttributeKey.for_bool("Stuck")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """What an organization's lifecycle starts with, and carries over when it continues as new.
+
+    `confirm_for_seconds` is how long a fresh answer of the billing provider is waited for, before
+    the newest verified event counts; `longest_history` how many events a run may have before it
+    continues as new.
+    """
+
+    organization_id: str
+    self_check_seconds: int = 6 * 3600
+    applied_epoch: int = -1
+    confirm_for_seconds: int = 120
+    longest_history: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What a campaign's run starts with. `batch` messages are reserved at once, `window` are handed
+    over at once.
+    """
+
+    organization_id: str
+    campaign_id: UUID
+    batch: int = 2000
+    window: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """What the migration of an organization starts with.
+
+    `look_seconds` is how often the customer's consent is looked for though nothing rang,
+    `after_renewal_seconds` how long after a renewal its outcome is asked for.
+    """
+
+    organization_id: str
+    look_seconds: int = 3600
+    after_renewal_seconds: int = 3600
+
+
+def migration_workflow_id(organization_id: str) -> str:
+    return f"migration/{organization_id}"
+
+
+def organization_workflow_id(organization_id: str) -> str:
+    return f"organization/{organization_id}"
+
+
+def campaign_workflow_id(organization_id: str, campaign_id: UUID) -> str:
+    return f"campaign/{organization_id}/{campaign_id}"
+
+
+def of_organization(organization_id: str) -> TypedSearchAttributes:
+    """The search attributes that every workflow of an organization starts with."""
+    return TypedSearchAttributes([SearchAttributePair(ORGANIZATION_ID, organization_id)])
