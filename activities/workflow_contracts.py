@@ -59,7 +59,7 @@ class Moving:
     after_renewal_seconds: int = 3600
 
 
-def migration_workflow_id(organization_id: str) -> str:
+def switch_workflow_id(organization_id: str) -> str:
     return f"migration/{organization_id}"
 
 

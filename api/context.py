@@ -50,32 +50,32 @@ class Context:
         """To read with: all that is read from it is of one moment."""
         return snapshot(self.services.engine)
 
-    def ring(self, organization_id: str) -> None:
-        """Behind the answer; what is not heard, the relay rings again."""
-        self.background.do(self._ring(organization_id), "ring", organization_id=organization_id)
+    def notify(self, organization_id: str) -> None:
+        """After the response. If it fails, the relay notifies again."""
+        self.background.do(self._notify(organization_id), "notify", organization_id=organization_id)
 
-    async def _ring(self, organization_id: str) -> None:
+    async def _notify(self, organization_id: str) -> None:
         try:
-            await self.services.doorbell.ring_organization(organization_id)
+            await self.services.notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError):
             async with self.services.engine.begin() as conn:
                 await unnotified.ring_soon(conn, [organization_id], now=datetime.now(UTC))
             raise
 
-    def ring_migration(self, organization_id: str) -> None:
-        bell = self.services.doorbell
+    def notify_switch(self, organization_id: str) -> None:
         self.background.do(
-            bell.ring_migration(organization_id), "ring", organization_id=organization_id
+            self.services.notifier.notify_switch(organization_id),
+            "notify",
+            organization_id=organization_id,
         )
 
-    def ring_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
-        bell = self.services.doorbell
-        for one in campaign_ids:
+    def notify_campaigns(self, organization_id: str, *campaign_ids: UUID) -> None:
+        for campaign_id in campaign_ids:
             self.background.do(
-                bell.ring_campaign(organization_id, one),
-                "ring",
+                self.services.notifier.notify_campaign(organization_id, campaign_id),
+                "notify",
                 organization_id=organization_id,
-                campaign_id=str(one),
+                campaign_id=str(campaign_id),
             )
 
 

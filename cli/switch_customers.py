@@ -162,7 +162,7 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
             return_url=plan.return_url,
             cancel_url=plan.cancel_url,
         )
-    await services.doorbell.ring_migration(organization_id)
+    await services.notifier.notify_switch(organization_id)
     return begun
 
 

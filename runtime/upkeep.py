@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.campaigns.status_checks import Checking
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import locks
 from db.billing import reversals
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
@@ -41,9 +41,9 @@ class Upkeep:
     it.
     """
 
-    def __init__(self, engine: AsyncEngine, doorbell: Doorbell, checking: Checking) -> None:
+    def __init__(self, engine: AsyncEngine, notifier: Notifier, checking: Checking) -> None:
         self._engine = engine
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._checking = checking
 
     async def run(self) -> None:
@@ -124,7 +124,9 @@ class Upkeep:
                 await locks.hurry(conn)
                 changed = await reversals.recover(conn, organization_id, now=datetime.now(UTC))
             if changed:
-                await self._ring(organization_id, self._doorbell.ring_organization(organization_id))
+                await self._notify(
+                    organization_id, self._notifier.notify_organization(organization_id)
+                )
             return bool(changed)
 
         async with self._engine.connect() as conn:
@@ -151,16 +153,16 @@ class Upkeep:
                 conn, organization_id, now=datetime.now(UTC)
             )
         for campaign_id in resumed:
-            await self._ring(
-                organization_id, self._doorbell.ring_campaign(organization_id, campaign_id)
+            await self._notify(
+                organization_id, self._notifier.notify_campaign(organization_id, campaign_id)
             )
 
-    async def _ring(self, organization_id: str, ringing: Awaitable[None]) -> None:
+    async def _notify(self, organization_id: str, notifying: Awaitable[None]) -> None:
         try:
-            await ringing
+            await notifying
         except Exception as problem:  # noqa: BLE001 - the relay rings a silent campaign, and whoever has steps to take
             log.warning(
-                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )
 
 

@@ -16,7 +16,7 @@ from activities.campaigns.status_checks import Checking
 from activities.inbox.event_backfill import Listing
 from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from activities.switching.steps import Migrating
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
@@ -40,14 +40,14 @@ class Services:
     client: Client
     providers: dict[Provider, BillingProvider]
     twilio: Twilio
-    doorbell: Doorbell
+    notifier: Notifier
 
     @property
     def sending(self) -> Sending:
         return Sending(
             self.engine,
             self.twilio,
-            self.doorbell,
+            self.notifier,
             public_url=self.settings.public_url,
             lost_after=self.settings.unknown_message_lost_after,
             messages_per_second=self.settings.twilio_messages_per_second,
@@ -58,13 +58,13 @@ class Services:
         return Checking(
             self.engine,
             self.twilio,
-            self.doorbell,
+            self.notifier,
             lost_after=self.settings.unknown_message_lost_after,
         )
 
     @property
     def billing(self) -> Billing:
-        return Billing(self.engine, self.providers, self.doorbell)
+        return Billing(self.engine, self.providers, self.notifier)
 
     @property
     def finding(self) -> Finding:
@@ -72,7 +72,7 @@ class Services:
 
     @property
     def enforcement(self) -> Enforcement:
-        return Enforcement(self.engine, self.twilio, self.doorbell)
+        return Enforcement(self.engine, self.twilio, self.notifier)
 
     @property
     def migrating(self) -> Migrating:
@@ -80,11 +80,11 @@ class Services:
 
     @property
     def listing(self) -> Listing:
-        return Listing(self.engine, self.providers, self.doorbell)
+        return Listing(self.engine, self.providers, self.notifier)
 
     @property
     def reconciling(self) -> Reconciling:
-        return Reconciling(self.engine, self.providers, self.twilio, self.doorbell, self.sending)
+        return Reconciling(self.engine, self.providers, self.twilio, self.notifier, self.sending)
 
 
 @asynccontextmanager
@@ -147,7 +147,7 @@ async def services(
                     auth_token=twilio.auth_token.get_secret_value(),
                     base_url=twilio.base_url,
                 ),
-                doorbell=Doorbell(
+                notifier=Notifier(
                     client=client,
                     lifecycle_task_queue=settings.lifecycle_task_queue,
                     campaign_task_queue=settings.campaign_task_queue,

@@ -163,7 +163,7 @@ async def work(
             finding = Loop(AlertKind.FINDING_FAILED, services.finding.step, services.engine)
             beside.append(asyncio.create_task(relay.run(), name="relay"))
             beside.append(asyncio.create_task(finding.run(), name="finding"))
-            upkeep = Upkeep(services.engine, services.doorbell, services.checking)
+            upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()
         for task in beside:

@@ -111,7 +111,7 @@ class World:
         """A worker on both queues; `client` where the world's own does not reach Temporal."""
         built, stop = self.services, asyncio.Event()
         if client is not None:
-            built = replace(built, client=client, doorbell=replace(built.doorbell, client=client))
+            built = replace(built, client=client, notifier=replace(built.notifier, client=client))
         queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)
         self._workers.append((stop, asyncio.create_task(work(built, queues, stop))))
 
@@ -317,7 +317,7 @@ class World:
         return await self.api.post(f"/v1/organizations/{organization_id}/wallet/debits", json=asked)
 
     async def ring(self, organization_id: str) -> None:
-        await self.services.doorbell.ring_organization(organization_id)
+        await self.services.notifier.notify_organization(organization_id)
 
     async def look_again(self, organization_id: str, *, rings: int = 2) -> Standing:
         """Ring, and wait until the lifecycle has asked the provider and is at rest.

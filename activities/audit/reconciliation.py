@@ -20,7 +20,7 @@ from activities.campaigns import prices
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.prices import PricesFrom
 from activities.failures import first_line
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import alerts, locks
 from db.audit import certify
 from db.billing import subscriptions
@@ -75,13 +75,13 @@ class Reconciling:
         engine: AsyncEngine,
         providers: Mapping[Provider, BillingProvider],
         twilio: Twilio,
-        doorbell: Doorbell,
+        notifier: Notifier,
         sending: Sending,
     ) -> None:
         self._engine = engine
         self._providers = providers
         self._twilio = twilio
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._sending = sending
 
     @activity.defn(name="ring_waiting")
@@ -92,7 +92,7 @@ class Reconciling:
         async with self._engine.connect() as conn:
             migrating = await switches.open_ones(conn, limit=1000)
         for organization_id in migrating:
-            await self._doorbell.keep_migration(organization_id)
+            await self._notifier.ensure_switch(organization_id)
         return await self.ring()
 
     async def ring(self, *, everything: bool = False) -> Rung:
@@ -108,7 +108,7 @@ class Reconciling:
             )
         for index, organization_id in enumerate(due):
             try:
-                await self._doorbell.ring_organization(organization_id)
+                await self._notifier.notify_organization(organization_id)
             except Exception:
                 async with self._engine.begin() as conn:
                     await unnotified.ring_soon(conn, due[index:], now=now)
@@ -116,7 +116,7 @@ class Reconciling:
         async with self._engine.begin() as conn:
             silent = await runs.mark_silent(conn, before=now - SILENCE, limit=200)
         for organization_id, campaign_id in silent:
-            await self._doorbell.ring_campaign(organization_id, campaign_id)
+            await self._notifier.notify_campaign(organization_id, campaign_id)
         return Rung(organizations=len(due), campaigns=len(silent))
 
     @activity.defn(name="compare_organizations")
@@ -263,6 +263,6 @@ class Reconciling:
             await locks.hurry(conn)
             await alerts.raise_(conn, organization_id, AlertKind.DIFFERS, difference)
         try:
-            await self._doorbell.ring_organization(organization_id)
+            await self._notifier.notify_organization(organization_id)
         except RPCError as problem:
             log.warning("not_rung", organization_id=organization_id, reason=str(problem))

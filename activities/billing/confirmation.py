@@ -14,7 +14,7 @@ from activities.billing.bookings import Booking
 from activities.billing.pending_deliveries import Answers, Pending
 from activities.billing.unlinked_subscriptions import Unlinked
 from activities.failures import translated
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import alerts
 from db.billing import decisions, subscriptions, topups
 from db.campaigns import parked_campaigns
@@ -62,12 +62,12 @@ class Billing:
     """
 
     def __init__(
-        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell
+        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], notifier: Notifier
     ) -> None:
         self._engine = engine
         self._reading = reading(engine)
         self._providers = providers
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._booking = Booking(engine, providers)
         self._unlinked = Unlinked(engine, providers)
 
@@ -91,7 +91,7 @@ class Billing:
         await self._notify_campaigns(pending.organization_id, folded.resumed)
         answers.raise_for_silent()
         if unbooked:
-            await self._doorbell.ring_organization(pending.organization_id)
+            await self._notifier.notify_organization(pending.organization_id)
         if len(pending.subscriptions) > 1:
             await self._notify_switch(pending.organization_id)
         standing = folded.standing
@@ -213,13 +213,13 @@ class Billing:
 
     async def _notify_campaigns(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
         for campaign_id in campaign_ids:
-            await self._doorbell.ring_campaign(organization_id, campaign_id)
+            await self._notifier.notify_campaign(organization_id, campaign_id)
 
     async def _notify_switch(self, organization_id: str) -> None:
         async with self._reading.connect() as conn:
             switch = await switches.due(conn, organization_id)
         if switch is not None and switch.state not in OVER:
-            await self._doorbell.ring_migration(organization_id)
+            await self._notifier.notify_switch(organization_id)
 
 
 async def _fold_answers(

@@ -15,7 +15,7 @@ from activities.campaigns.batch_sender import BatchOf, BatchSender, Sent
 from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
 from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from activities.turns import Turns
 from db import alerts
 from db.campaigns import messages as stored
@@ -51,7 +51,7 @@ class Sending:
         self,
         engine: AsyncEngine,
         twilio: Twilio,
-        doorbell: Doorbell,
+        notifier: Notifier,
         *,
         public_url: str,
         lost_after: timedelta,
@@ -60,7 +60,7 @@ class Sending:
     ) -> None:
         self._engine = engine
         self._twilio = twilio
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._public_url = public_url
         self._lost_after = lost_after
         self._look_up_after = look_up_after
@@ -240,5 +240,5 @@ class Sending:
                     conn, organization.id, reason, now=datetime.now(UTC)
                 )
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
-        await self._doorbell.ring_organization(organization.id)
+        await self._notifier.notify_organization(organization.id)
         return True

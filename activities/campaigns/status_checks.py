@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
 from activities.failures import first_line
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import locks
 from db.campaigns import messages, readings, status_checks
 from db.campaigns.readings import Outcome, Reading
@@ -38,11 +38,11 @@ class Checking:
     """
 
     def __init__(
-        self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell, *, lost_after: timedelta
+        self, engine: AsyncEngine, twilio: Twilio, notifier: Notifier, *, lost_after: timedelta
     ) -> None:
         self._engine = engine
         self._twilio = twilio
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._lost_after = lost_after
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._reading = asyncio.Semaphore(AT_ONCE)
@@ -92,7 +92,7 @@ class Checking:
             unread = [check for check in checks if check not in read]
             await self._look_up(organization, checks, outcome, now)
             if outcome.refunded:
-                await self._doorbell.ring_organization(
+                await self._notifier.notify_organization(
                     organization_id
                 )  # if it may send by now, campaigns go on
         except (ProviderError, SQLAlchemyError, OSError) as problem:
@@ -104,7 +104,7 @@ class Checking:
             )
         except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
             log.warning(
-                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )
         except Exception as problem:
             log.error("check_failed", organization_id=organization_id, exc_info=problem)

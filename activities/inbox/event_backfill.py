@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.service import RPCError
 
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import alerts, locks
 from db.inbox import deliveries, listed_events, state_updates
 from domain.alerts import AlertKind
@@ -82,11 +82,11 @@ class Tally:
 
 class Listing:
     def __init__(
-        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], doorbell: Doorbell
+        self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], notifier: Notifier
     ) -> None:
         self._engine = engine
         self._providers = providers
-        self._doorbell = doorbell
+        self._notifier = notifier
 
     @activity.defn(name="take_in_missed_events")
     async def take_in_missed_events(self, request: Settled) -> list[Tally]:
@@ -213,7 +213,7 @@ class Listing:
         if organization_id is None:
             return
         try:
-            await self._doorbell.ring_organization(organization_id)
+            await self._notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError) as problem:
             log.warning(
                 "not_rung", organization_id=organization_id, reason=str(problem)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.failures import superseded, translated
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from db import alerts
 from db.campaigns import parked_campaigns
 from db.inbox import state_updates
@@ -56,11 +56,11 @@ class Stuck:
 
 
 class Enforcement:
-    def __init__(self, engine: AsyncEngine, twilio: Twilio, doorbell: Doorbell) -> None:
+    def __init__(self, engine: AsyncEngine, twilio: Twilio, notifier: Notifier) -> None:
         self._engine = engine
         self._reading = reading(engine)
         self._twilio = twilio
-        self._doorbell = doorbell
+        self._notifier = notifier
 
     @activity.defn(name="suspend_twilio_subaccount")
     async def suspend_twilio_subaccount(self, step: Step) -> None:
@@ -138,7 +138,7 @@ class Enforcement:
                 )
                 await _close(conn, step, standing)
         for campaign_id in resumed:
-            await self._doorbell.ring_campaign(step.organization_id, campaign_id)
+            await self._notifier.notify_campaign(step.organization_id, campaign_id)
         return standing
 
     @activity.defn(name="mark_stuck")
@@ -170,10 +170,10 @@ class Enforcement:
         """
         try:
             for campaign_id in campaign_ids:
-                await self._doorbell.ring_campaign(organization_id, campaign_id)
+                await self._notifier.notify_campaign(organization_id, campaign_id)
         except Exception as problem:  # noqa: BLE001 - the suspension is applied, whoever hears of it
             log.warning(
-                "ring_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )
 
     async def _account_of(self, step: Step) -> str:
@@ -213,7 +213,7 @@ class Enforcement:
                 step=name,
                 epoch=step.epoch,
             )
-            await self._doorbell.ring_organization(step.organization_id)
+            await self._notifier.notify_organization(step.organization_id)
         raise superseded(step.epoch, standing.epoch if standing else -1)
 
     @asynccontextmanager

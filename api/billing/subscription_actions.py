@@ -114,7 +114,7 @@ async def cancel(organization_id: OrganizationId, asked: Because, here: Here) ->
 async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> PlanOut:
     provider, known = await _current(here, organization_id)
     changed = await provider.change_plan(known.id, asked.plan_id)
-    here.ring(organization_id)
+    here.notify(organization_id)
     return PlanOut(approve_url=changed.approve_url)
 
 
@@ -164,7 +164,7 @@ async def _collect(here: Context, provider: BillingProvider, attempt: Collection
     if status is not PaymentStatus.PENDING:
         async with here.services.engine.begin() as conn:
             await collections.settle(conn, attempt, status, collected.payment_id)
-    here.ring(attempt.organization_id)
+    here.notify(attempt.organization_id)
     return replace(attempt, status=status, payment_id=collected.payment_id)
 
 
@@ -193,5 +193,5 @@ async def _followed(here: Context, known: Subscription, told: Snapshot) -> Subsc
             conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False
         )
         found = await subscriptions.find(conn, known.provider, told.subscription_id or known.id)
-    here.ring(known.organization_id)
+    here.notify(known.organization_id)
     return SubscriptionOut.of(found or known)

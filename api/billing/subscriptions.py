@@ -57,7 +57,7 @@ async def link(
         linked = await subscriptions.find(conn, asked.provider, asked.subscription_id)
     if linked is None:
         raise not_found("subscription")
-    here.ring(organization_id)
+    here.notify(organization_id)
     response.status_code = 200 if before is not None and before.is_current else 201
     return SubscriptionOut.of(linked)
 

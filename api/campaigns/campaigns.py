@@ -132,7 +132,7 @@ async def start(
             scheduled_at=asked.at.astimezone(UTC),
         )
         told = await _told(conn, campaign)
-    here.ring_campaigns(organization_id, campaign.id)
+    here.notify_campaigns(organization_id, campaign.id)
     return told
 
 
@@ -149,7 +149,7 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
             campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
             await reservations.release(conn, organization_id, campaign.id)
         told = await _told(conn, campaign)
-    here.ring_campaigns(organization_id, campaign.id)  # a window may be under way
+    here.notify_campaigns(organization_id, campaign.id)  # a window may be under way
     return told
 
 
@@ -186,7 +186,7 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
                 scheduled_at=campaign.scheduled_at,
             )
         told = await _told(conn, campaign)
-    here.ring_campaigns(organization_id, campaign.id)
+    here.notify_campaigns(organization_id, campaign.id)
     return told
 
 
@@ -203,7 +203,7 @@ async def _change(
             raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
         told = await _told(conn, campaign)
     if ring is not None:
-        here.ring_campaigns(organization_id, ring)
+        here.notify_campaigns(organization_id, ring)
     return told
 
 

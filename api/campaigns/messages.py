@@ -200,7 +200,7 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
             paid, outcome = await resends.by_itself(conn, message)
     log.warning("message_sent_once_more", organization_id=organization_id, message_id=message_id)
     if message.campaign_id is not None:
-        here.ring_campaigns(organization_id, message.campaign_id)
+        here.notify_campaigns(organization_id, message.campaign_id)
     elif paid is None:
         async with here.snapshot() as conn:
             raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())

@@ -130,7 +130,7 @@ async def hear(
     outcome = "" if received.heard is None else received.heard.value
     if received.heard is Heard.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
-    here.ring(
+    here.notify(
         delivery.organization_id
     )  # even for one that was not understood: the provider will be asked
     return delivery, outcome

@@ -49,8 +49,8 @@ async def change(
         )
     names = sorted(asked.model_fields_set)
     log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)
-    here.ring(organization_id)
-    here.ring_campaigns(organization_id, *resumed)
+    here.notify(organization_id)
+    here.notify_campaigns(organization_id, *resumed)
     return OrganizationOut.of(after)
 
 

@@ -49,7 +49,7 @@ async def create(asked: NewOrganization, here: Here, response: Response) -> Orga
         async with here.snapshot() as conn:
             before = await organizations.get(conn, wanted.id)
         if created and before is not None:
-            here.ring(wanted.id)
+            here.notify(wanted.id)
             return OrganizationOut.of(before)
     response.status_code = 200
     if before is None or not _same(before, wanted):
@@ -278,5 +278,5 @@ def _held(kind: str) -> Block:
 def _settled(standing: Standing | None, here: Context) -> StandingOut:
     if standing is None:
         raise not_found("organization")
-    here.ring(standing.organization_id)
+    here.notify(standing.organization_id)
     return StandingOut.of(standing)

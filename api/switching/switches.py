@@ -59,7 +59,7 @@ async def start(
         found = before or await switches.open_one(conn, organization_id)
     if found is None:
         raise not_found("migration")
-    here.ring_migration(organization_id)
+    here.notify_switch(organization_id)
     response.status_code = 200 if before is not None else 201
     return MigrationOut.of(found)
 

@@ -76,7 +76,7 @@ async def freeze(
     log.info(
         "wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked)
     )
-    here.ring_campaigns(organization_id, *parked)
+    here.notify_campaigns(organization_id, *parked)
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(wallet, owed)
@@ -122,4 +122,4 @@ async def resume(here: Context, organization_id: str) -> None:
             organization_id=organization_id,
             problem=str(problem).partition("\n")[0],
         )
-    here.ring_campaigns(organization_id, *resumed)
+    here.notify_campaigns(organization_id, *resumed)

@@ -55,7 +55,7 @@ async def test_every_recipient_once_and_paid_once_whatever_died(world: World) ->
         world.twilio.faults.clear()
         await _resolve(world, running)
         for organization_id, campaign_id in running:
-            await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+            await world.services.notifier.notify_campaign(organization_id, campaign_id)
             await comes_to(world, organization_id, campaign_id, "completed")
 
     assert unknown[MessageStatus.UNKNOWN] > 0
@@ -92,7 +92,7 @@ async def _resolve(world: World, running: list[tuple[str, UUID]]) -> None:
     now = Sending(
         services.engine,
         services.twilio,
-        services.doorbell,
+        services.notifier,
         public_url=services.settings.public_url,
         lost_after=timedelta(0),
         look_up_after=timedelta(0),

@@ -81,7 +81,7 @@ async def hold(world: World, one: Customer, at: At) -> Held:
         else:
             return await hold_between(world, one, STATES[at])
         await customers.consent(world, one, deliver=False)
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
 
     async def asked() -> bool:
         return fault.hits > 0
@@ -98,7 +98,7 @@ async def hold_between(world: World, one: Customer, state: Progress) -> Held:
         "slow", method="GET", path=path(one.source, one.subscription_id), seconds=2.0
     )
     await customers.consent(world, one, deliver=False)
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
     target = (await reached(world, one, state)).target_subscription_id or ""
     fault = targets.add(BEFORE, method="GET", path=path(one.target, target))
 

@@ -155,7 +155,7 @@ async def test_a_campaign_killed_in_a_window_reaches_each_recipient_once(crash: 
             f"/_sim/messages/{sid}/callback", json={"status": "delivered"}
         )
     await until(lambda: _are_known(here, campaign_id), "the window's messages known")
-    await here.services.doorbell.ring_campaign(organization_id, campaign_id)
+    await here.services.notifier.notify_campaign(organization_id, campaign_id)
     await _campaign_reaches(here, organization_id, campaign_id, "completed")
 
     assert _accepted(here, account) == RECIPIENTS

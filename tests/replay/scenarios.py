@@ -17,8 +17,8 @@ from activities.workflow_contracts import (
     RECONCILE_EVENTS,
     Lifecycle,
     campaign_workflow_id,
-    migration_workflow_id,
     organization_workflow_id,
+    switch_workflow_id,
 )
 from domain.campaigns.waits import Waits
 from domain.switching.switch import Progress
@@ -225,7 +225,7 @@ async def migration_waited_for_a_renewal_and_canceled(here: World) -> Handle:
     await customers.migrate(here, one)
     await customers.reached(here, one, Progress.WAITING)
     await here.pay(one.subscription_id)
-    await here.services.doorbell.ring_migration(one.organization_id)
+    await here.services.notifier.notify_switch(one.organization_id)
     await customers.reached(here, one, Progress.OFFERED)
     await customers.cancel(here, one)
     await customers.reached(here, one, Progress.CANCELED)
@@ -282,7 +282,7 @@ async def _lifecycle(here: World, organization_id: str) -> Handle:
 
 
 async def _migration(here: World, organization_id: str) -> Handle:
-    handle = here.services.client.get_workflow_handle(migration_workflow_id(organization_id))
+    handle = here.services.client.get_workflow_handle(switch_workflow_id(organization_id))
     await handle.result()
     return handle
 

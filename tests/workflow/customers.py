@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from activities.workflow_contracts import MIGRATION, Moving, migration_workflow_id
+from activities.workflow_contracts import MIGRATION, Moving, switch_workflow_id
 from db.billing import subscriptions
 from db.switching import switches
 from db.switching.switches import Migration
@@ -161,7 +161,7 @@ async def current(world: World, one: Customer) -> Subscription:
 
 async def restart(world: World, one: Customer, **limits: int) -> None:
     """Replace the migration's workflow by one that starts with other limits."""
-    id_ = migration_workflow_id(one.organization_id)
+    id_ = switch_workflow_id(one.organization_id)
     await world.services.client.get_workflow_handle(id_).terminate(
         "a test starts it with other limits"
     )
@@ -215,7 +215,7 @@ async def time_is_over(world: World, one: Customer) -> None:
     over = "UPDATE migrations SET expires_at = clock_timestamp() WHERE organization_id = :id AND ended_at IS NULL"
     async with world.services.engine.begin() as conn:
         await conn.execute(text(over), {"id": one.organization_id})
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
 
 
 async def delivered(world: World, event_id: str) -> bool:

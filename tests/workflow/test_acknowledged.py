@@ -123,8 +123,8 @@ async def test_a_running_campaign_stops_though_its_lifecycle_is_not_rung(
     organization_id, subscription_id = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=400)
     world.start_worker(temporal_client)
-    bell = world.services.doorbell
-    await replace(bell, client=temporal_client).ring_campaign(organization_id, campaign_id)
+    notifier = world.services.notifier
+    await replace(notifier, client=temporal_client).notify_campaign(organization_id, campaign_id)
     await sending(world, organization_id)
 
     await world.lapse(subscription_id)

@@ -208,7 +208,7 @@ async def test_what_twilio_did_not_confirm_is_unknown_and_never_sent_again(
         return (now["unknown"], now["accepted"]) == (3, 37)
 
     await until(handed_over, "three unknown messages")
-    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    await world.services.notifier.notify_campaign(organization_id, campaign_id)
     sent = await recipients(world, organization_id)
 
     assert len(sent) == len(set(sent)) == (37 if kind == "500" else 40)

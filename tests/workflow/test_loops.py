@@ -80,7 +80,7 @@ async def test_an_organization_that_cannot_be_served_holds_up_no_other_expiry(
     event.listen(engine.sync_engine, "before_cursor_execute", refuse)
     with pytest.raises(KeyError, match=poisoned):
         await Upkeep(
-            engine, idle_world.services.doorbell, idle_world.services.checking
+            engine, idle_world.services.notifier, idle_world.services.checking
         ).expire_holds(now=datetime.now(UTC) + timedelta(days=2))
     event.remove(engine.sync_engine, "before_cursor_execute", refuse)
 

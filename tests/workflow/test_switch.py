@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.workflow_contracts import migration_workflow_id
+from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider, State
 from domain.switching.switch import Progress
 from tests.workflow import customers
@@ -105,10 +105,10 @@ async def test_a_renewal_within_two_days_is_waited_for(world: World, source: Pro
     await customers.migrate(world, one)
     found = await reached(world, one, Progress.WAITING)
     assert found.first_charge_at == one.paid_at + customers.PERIOD
-    assert "less than two days" in await details(world, migration_workflow_id(one.organization_id))
+    assert "less than two days" in await details(world, switch_workflow_id(one.organization_id))
 
     renewed = charges(world, one, periods=1)
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
 
     found = await reached(world, one, Progress.OFFERED)
     assert found.first_charge_at == one.paid_at + 2 * customers.PERIOD
@@ -134,7 +134,7 @@ async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: W
     one = await customers.customer(world, renews_in=-timedelta(hours=2))
     await customers.migrate(world, one)
     await reached(world, one, Progress.WAITING)
-    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
 
     async def timers() -> list[timedelta]:
         events = (await handle.fetch_history()).events
@@ -153,7 +153,7 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
     world.paypal.state.subscriptions[one.subscription_id].next_billing = (
         found.first_charge_at + timedelta(days=1)
     )
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
 
     assert (
         await reached(world, one, Progress.REFUSED)
@@ -201,7 +201,7 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
     found = await reached(world, one, Progress.OFFERED)
     async with boundaries.held("cut_over", one.organization_id) as stop:
         await customers.consent(world, one, deliver=False)
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         await stop.reached.wait()
         await world.act(f"subscriptions/{found.target_subscription_id}/fail_payment")
     await reached(world, one, Progress.COMPLETED)

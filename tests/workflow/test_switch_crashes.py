@@ -11,7 +11,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
 from activities.audit.reconciliation import Page
-from activities.workflow_contracts import RECONCILE, migration_workflow_id
+from activities.workflow_contracts import RECONCILE, switch_workflow_id
 from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider
@@ -69,7 +69,7 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
     world: World, boundaries: Boundaries, step: str
 ) -> None:
     one = await customers.customer(world)
-    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
     async with boundaries.held(step, one.organization_id) as stop:
         await customers.migrate(world, one)
         if step in ("look_for_consent", "stop_source", "cut_over"):
@@ -77,7 +77,7 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
             await customers.consent(world, one)
         await stop.reached.wait()
         await handle.terminate("Temporal forgets it")
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
     await reached(world, one, Progress.OFFERED, Progress.COMPLETED)
     if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(
         world, one
@@ -98,7 +98,7 @@ async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
     await customers.consent(world, one)
 
     await moved(world, one)
-    of_it = f"WorkflowId = '{migration_workflow_id(one.organization_id)}'"
+    of_it = f"WorkflowId = '{switch_workflow_id(one.organization_id)}'"
 
     async def handed_over() -> list[WorkflowExecutionStatus | None]:
         runs = [run.status async for run in world.services.client.list_workflows(of_it)]
@@ -111,10 +111,10 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
     world: World, boundaries: Boundaries
 ) -> None:
     one = await customers.offered(world)
-    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
     async with boundaries.held("stop_source", one.organization_id) as stop:
         await customers.consent(world, one, deliver=False)
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         await stop.reached.wait()
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as ended:
@@ -122,7 +122,7 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
     assert isinstance(ended.value.cause, CancelledError)
     assert await world.alerts(one.organization_id) == {}
 
-    await world.services.doorbell.keep_migration(one.organization_id)
+    await world.services.notifier.ensure_switch(one.organization_id)
 
     await moved(world, one)
 
@@ -145,7 +145,7 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     has the lock.
     """
     one = await customers.customer(world)
-    handle = world.services.client.get_workflow_handle(migration_workflow_id(one.organization_id))
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
     async with boundaries.held(step, one.organization_id) as stop:
         await customers.migrate(world, one)
         if step not in ("check_migration", "offer_checkout"):
@@ -153,7 +153,7 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
             if step == "undo_migration":
                 await customers.cancel(world, one, deliver=False)
             await customers.consent(world, one, deliver=False)
-            await world.services.doorbell.ring_migration(one.organization_id)
+            await world.services.notifier.notify_switch(one.organization_id)
         await stop.reached.wait()
         async with world.services.engine.begin() as conn:
             await standings.lock(conn, one.organization_id)
@@ -242,7 +242,7 @@ async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(
     world = idle_world
     one = await customers.customer(world)
     await customers.migrate(world, one)
-    id_ = migration_workflow_id(one.organization_id)
+    id_ = switch_workflow_id(one.organization_id)
     handle = world.services.client.get_workflow_handle(id_)
 
     async def begun() -> bool:

@@ -119,7 +119,7 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
             "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id"
         )
         await conn.execute(long_ago, {"id": one.organization_id})
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
     await reached(world, one, Progress.UNDONE)
     world.paypal.faults.standing.remove(fault)
     await customers.goes_on_as_before(world, one)

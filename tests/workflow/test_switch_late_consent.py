@@ -116,7 +116,7 @@ async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended
 
     await until(stuck, "a stuck migration")
     world.paypal.state.subscriptions[link] = late
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
 
     await told(world, one)
     assert late.status == "CANCELLED"

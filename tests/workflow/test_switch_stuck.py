@@ -1,6 +1,6 @@
 """A step that cannot be taken for good is told to a person, and taken when that is mended."""
 
-from activities.workflow_contracts import migration_workflow_id
+from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider
 from domain.switching.switch import Progress
 from tests.workflow import customers
@@ -20,7 +20,7 @@ async def freed(world: World, one: Customer) -> None:
     async def gone() -> bool:
         return "migration_stuck" not in await world.alerts(one.organization_id)
 
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
     await until(gone, "no stuck migration")
 
 
@@ -35,11 +35,11 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
     await stuck(world, one)
 
     async def told() -> bool:
-        return "STUCK" in await details(world, migration_workflow_id(one.organization_id))
+        return "STUCK" in await details(world, switch_workflow_id(one.organization_id))
 
     await until(told, "the workflow's details")
     world.stripe.api_key = key
-    await world.services.doorbell.ring_migration(one.organization_id)
+    await world.services.notifier.notify_switch(one.organization_id)
 
     await reached(world, one, Progress.COMPLETED)
     assert await world.alerts(one.organization_id) == {}
@@ -51,7 +51,7 @@ async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_aler
     one = await customers.offered(world, Provider.STRIPE)
     key, world.stripe.api_key = world.stripe.api_key, "sk_test_another"
     try:
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         await stuck(world, one)
     finally:
         world.stripe.api_key = key
@@ -68,7 +68,7 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
     new = (await customers.now(world, one)).target_subscription_id or ""
     async with boundaries.held("stop_source", one.organization_id) as stop:
         await customers.consent(world, one, deliver=False)
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         await stop.reached.wait()
         known = world.paypal.state.subscriptions.pop(new)
 

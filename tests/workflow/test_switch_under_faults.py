@@ -58,7 +58,7 @@ async def act(world: World, one: Customer, number: int) -> None:
     await customers.migrate(world, one)
 
     async def offered() -> bool:
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         return (await customers.now(world, one)).state is Progress.OFFERED
 
     await until(offered, f"{one.organization_id} offered")
@@ -72,7 +72,7 @@ async def act(world: World, one: Customer, number: int) -> None:
 
 async def over(world: World, one: Customer) -> None:
     async def ended() -> bool:
-        await world.services.doorbell.ring_migration(one.organization_id)
+        await world.services.notifier.notify_switch(one.organization_id)
         return (await customers.now(world, one)).state in OVER
 
     await until(ended, f"{one.organization_id} over")

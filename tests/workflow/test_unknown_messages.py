@@ -51,7 +51,7 @@ def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> S
     return Sending(
         built.engine,
         built.twilio,
-        built.doorbell,
+        built.notifier,
         public_url=built.settings.public_url,
         lost_after=lost_after,
         look_up_after=AT_ONCE,
@@ -63,7 +63,7 @@ async def resolve(
 ) -> int:
     asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id)
     settled = await ActivityEnvironment().run(patient(world, **patience).resolve_unknown, asked)
-    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    await world.services.notifier.notify_campaign(organization_id, campaign_id)
     return settled
 
 
@@ -76,7 +76,7 @@ async def test_by_its_callback(world: World) -> None:
         return (await counts(world, organization_id, campaign_id))["delivered"] == 40
 
     await until(called_back, "every callback")
-    await world.services.doorbell.ring_campaign(organization_id, campaign_id)
+    await world.services.notifier.notify_campaign(organization_id, campaign_id)
     await ends_with_each_once(world, organization_id, campaign_id, 40)
 
 

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=CAMPAIGN_RUN)
 class CampaignRun:
-    """Holds no state but the doorbell: which message is next, and whether it may go, is in the
+    """Holds no state but whether it was notified: which message is next, and whether it may go, is in the
     database.
     """
 

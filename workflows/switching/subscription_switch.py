@@ -31,7 +31,7 @@ WAITS = (Progress.WAITING, Progress.OFFERED)
 
 @workflow.defn(name=MIGRATION)
 class SubscriptionMigration:
-    """Holds no state but the doorbell: which step is due is in the database, and any step may be
+    """Holds no state but whether it was notified: which step is due is in the database, and any step may be
     taken again.
     """
 

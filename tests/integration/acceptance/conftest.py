@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.lifecycle.enforcement import Enforcement
-from activities.notifier import Doorbell
+from activities.notifier import Notifier
 from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve
@@ -29,8 +29,8 @@ async def twilio(simulator: TwilioSimulator) -> AsyncIterator[Twilio]:
 
 @pytest_asyncio.fixture
 async def enforcement(engine: AsyncEngine, twilio: Twilio) -> Enforcement:
-    """Its doorbell is connected to nothing: no campaign is rung in these tests."""
+    """Its notifier is connected to nothing: no campaign is notified in these tests."""
     client = await Client.connect("127.0.0.1:9", lazy=True)
     return Enforcement(
-        engine, twilio, Doorbell(client=client, lifecycle_task_queue="l", campaign_task_queue="c")
+        engine, twilio, Notifier(client=client, lifecycle_task_queue="l", campaign_task_queue="c")
     )

@@ -132,7 +132,7 @@ async def test_a_hold_whose_time_is_over_is_let_go_of(tollgate: Tollgate) -> Non
     await tollgate.post(f"{WALLET}/holds", hold("late", "1.00", expires_at=_in(days=9)))
 
     upkeep = Upkeep(
-        tollgate.services.engine, tollgate.services.doorbell, tollgate.services.checking
+        tollgate.services.engine, tollgate.services.notifier, tollgate.services.checking
     )
     expired = [
         await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) for _ in range(2)
@@ -158,7 +158,7 @@ async def test_a_wallet_that_somebody_keeps_locked_holds_up_no_other_expiry(
 
     async with engine.connect() as holder:
         await wallets.lock(holder, "acme")
-        upkeep = Upkeep(engine, tollgate.services.doorbell, tollgate.services.checking)
+        upkeep = Upkeep(engine, tollgate.services.notifier, tollgate.services.checking)
         assert await upkeep.expire_holds(now=datetime.now(UTC) + timedelta(days=2)) == 1
 
     assert (await tollgate.get("/v1/organizations/beta/wallet")).json()["held"] == "0.00"
