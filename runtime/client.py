@@ -26,6 +26,7 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.workflow_contracts import ORGANIZATION_ID, STANDING, STUCK
 from runtime.failures import RedactingFailureConverter
 from runtime.server_wait import PATIENCE, Say, log_waiting, until_it_answers
 from runtime.settings import BadSettings
@@ -41,7 +42,7 @@ _ANSWERED = {
     "CertificateParseError": "TEMPORAL_TLS_*: a certificate cannot be read",
     "Unimplemented": "TEMPORAL_ADDRESS: what answers there is no Temporal server",
 }
-SEARCH_ATTRIBUTES = {"OrganizationId": "Keyword", "Standing": "Keyword", "Stuck": "Bool"}
+SEARCH_ATTRIBUTES = {ORGANIZATION_ID.name: "Keyword", STANDING.name: "Keyword", STUCK.name: "Bool"}
 
 
 async def connect(
