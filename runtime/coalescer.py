@@ -200,7 +200,7 @@ class Coalescer:
             if _sqlstate(problem) in TOOK_TOO_LONG:
                 raise
             log.warning(
-                "postings_tried_again",
+                "postings_retried",
                 wallets=len(postings),
                 problem=str(problem).partition("\n")[0],
             )

@@ -143,7 +143,7 @@ class Reconciling:
                 DBAPIError,
             ) as problem:  # of this one: the others must not wait for it
                 log.warning(
-                    "not_compared", organization_id=organization.id, reason=first_line(problem)
+                    "comparison_failed", organization_id=organization.id, reason=first_line(problem)
                 )
         return Compared(
             after=found[-1].id if len(found) == page.limit else None,
@@ -173,7 +173,9 @@ class Reconciling:
                     DBAPIError,
                 ) as problem:  # of this one: the others must not wait for it
                     log.warning(
-                        "not_looked_up", organization_id=organization_id, reason=first_line(problem)
+                        "message_lookup_failed",
+                        organization_id=organization_id,
+                        reason=first_line(problem),
                     )
                     return 0
 
@@ -265,4 +267,4 @@ class Reconciling:
         try:
             await self._notifier.notify_organization(organization_id)
         except RPCError as problem:
-            log.warning("not_rung", organization_id=organization_id, reason=str(problem))
+            log.warning("ring_failed", organization_id=organization_id, reason=str(problem))

@@ -75,7 +75,7 @@ class Booking:
                 await self._aside.put_off(organization_id, delivery, problem)
             except Exception as problem:
                 log.exception(
-                    "delivery_not_settled",
+                    "delivery_settlement_failed",
                     event_id=delivery.event_id,
                     organization_id=organization_id,
                 )

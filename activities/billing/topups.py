@@ -65,10 +65,12 @@ class ToppingUp:
                 if isinstance(problem, ProviderError) and is_silent(problem):
                     strikes[topup.provider] += 1
                     log.warning(
-                        "topup_not_asked", organization_id=organization_id, problem=str(problem)
+                        "topup_query_failed", organization_id=organization_id, problem=str(problem)
                     )
                     continue
-                log.warning("topup_not_settled", organization_id=organization_id, exc_info=problem)
+                log.warning(
+                    "topup_settlement_failed", organization_id=organization_id, exc_info=problem
+                )
                 detail = f"checkout {topup.checkout_id}: {in_words(problem)}"
                 await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
 

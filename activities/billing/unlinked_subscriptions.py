@@ -45,12 +45,12 @@ class Unlinked:
                 await self._look(organization_id, delivery, provider, id_)
             except NotFound:
                 log.warning(
-                    "subscription_not_there", organization_id=organization_id, subscription_id=id_
+                    "subscription_missing", organization_id=organization_id, subscription_id=id_
                 )
             except Exception as problem:
                 if not isinstance(problem, ProviderError):
                     log.exception(
-                        "subscription_not_looked_at",
+                        "subscription_lookup_failed",
                         organization_id=organization_id,
                         subscription_id=id_,
                     )

@@ -82,7 +82,7 @@ class Sending:
             return Batch(next=Next.DONE, reason="there is no such campaign")
         if batch.next is not Next.SEND:
             log.info(
-                "campaign_over" if batch.next is Next.DONE else "campaign_waits",
+                "campaign_finished" if batch.next is Next.DONE else "campaign_waits",
                 organization_id=request.organization_id,
                 campaign_id=str(request.campaign_id),
                 status=batch.status,

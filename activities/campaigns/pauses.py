@@ -64,7 +64,7 @@ class Pauses:
         if self.noted:
             async with self.engine.begin() as conn:
                 await runs.note(conn, self.organization_id, self.campaign_id, None)
-            log.info("campaign_goes_on", **self._about, waited_for=self.noted)
+            log.info("campaign_wait_ended", **self._about, waited_for=self.noted)
             self.noted = ""
 
     @property

@@ -60,7 +60,7 @@ async def record(
             at = await _record_page(engine, twilio, at, today=now.date())
         except (ProviderError, DBAPIError) as problem:  # another one's, which holds up nobody else
             log.warning(
-                "not_priced",
+                "price_query_failed",
                 organization_id=at.organization_id,
                 reason=str(problem).partition("\n")[0],
             )

@@ -97,7 +97,7 @@ class Checking:
                 )  # if it may send by now, campaigns go on
         except (ProviderError, SQLAlchemyError, OSError) as problem:
             log.warning(
-                "check_failed",
+                "status_check_failed",
                 organization_id=organization_id,
                 reason=type(problem).__name__,
                 detail=first_line(problem),
@@ -107,7 +107,7 @@ class Checking:
                 "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )
         except Exception as problem:
-            log.error("check_failed", organization_id=organization_id, exc_info=problem)
+            log.error("status_check_failed", organization_id=organization_id, exc_info=problem)
         finally:
             await self._put_off(organization_id, unread, now)
 
@@ -120,7 +120,9 @@ class Checking:
                 await status_checks.put_off(conn, organization_id, unread, now=now)
         except (SQLAlchemyError, OSError) as problem:
             log.warning(
-                "check_failed", organization_id=organization_id, reason=type(problem).__name__
+                "status_check_failed",
+                organization_id=organization_id,
+                reason=type(problem).__name__,
             )
 
     async def _read(self, organization: Organization, checks: Sequence[Check]) -> list[Reading]:
@@ -136,7 +138,9 @@ class Checking:
             if failed and not isinstance(failed[0], ProviderError):
                 raise failed[0]
             if failed:
-                log.warning("not_read", organization_id=organization.id, reason=str(failed[0]))
+                log.warning(
+                    "message_query_failed", organization_id=organization.id, reason=str(failed[0])
+                )
                 break
         return found
 

@@ -122,7 +122,7 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
     except (
         ProviderRefused
     ) as problem:  # our credentials: nothing was taken, and a person has to act
-        log.error("twilio_refuses_us", code=problem.code, reason=str(problem))
+        log.error("twilio_auth_rejected", code=problem.code, reason=str(problem))
         return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", refused_us=True)
 
 

@@ -113,7 +113,7 @@ class Listing:
             try:
                 found = await self._compare_slice(provider, tally, before, end)
             except ProviderError as problem:
-                log.warning("events_not_listed", provider=provider.value, reason=str(problem))
+                log.warning("event_listing_failed", provider=provider.value, reason=str(problem))
                 return replace(tally, problem=str(problem))
             if found is None:
                 end = tally.until + (end - tally.until) / 2
@@ -205,7 +205,7 @@ class Listing:
             )
         organization_id = received.delivery.organization_id
         log.warning(
-            "event_was_missed",
+            "event_missed",
             event_id=event.event_id,
             event_type=event.event_type,
             organization_id=organization_id,
@@ -216,5 +216,5 @@ class Listing:
             await self._notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError) as problem:
             log.warning(
-                "not_rung", organization_id=organization_id, reason=str(problem)
+                "ring_failed", organization_id=organization_id, reason=str(problem)
             )  # the relay will

@@ -67,10 +67,10 @@ class Finding:
                     await self._trace(provider, parked)
             except ProviderError as problem:
                 log.warning(
-                    "owner_not_asked", event_id=parked.delivery.event_id, problem=str(problem)
+                    "owner_query_failed", event_id=parked.delivery.event_id, problem=str(problem)
                 )
             except Exception:  # of this one: the others must not wait for it
-                log.exception("owner_not_found", event_id=parked.delivery.event_id)
+                log.exception("owner_lookup_failed", event_id=parked.delivery.event_id)
 
     async def _trace(self, provider: BillingProvider, parked: Parked) -> None:
         delivery = parked.delivery

@@ -66,7 +66,7 @@ class Aside:
         """It is another organization's, whose lifecycle is rung by the relay."""
         async with self._engine.begin() as conn:
             await deliveries.assign(conn, delivery.id, owner, now=datetime.now(UTC))
-        log.warning("delivery_handed_over", event_id=delivery.event_id, organization_id=owner)
+        log.warning("delivery_reassigned", event_id=delivery.event_id, organization_id=owner)
 
     async def disown(self, delivery: Delivery, subscription_id: str | None = None) -> None:
         reason = f"unknown {name(delivery)}: it is no payment of the organization that it named"

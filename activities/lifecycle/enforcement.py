@@ -162,7 +162,7 @@ class Enforcement:
             await state_updates.block_telephony(
                 conn, organization_id, reason, now=datetime.now(UTC)
             )
-        log.warning("subaccount_held", organization_id=organization_id, reason=reason)
+        log.warning("telephony_blocked", organization_id=organization_id, reason=reason)
 
     async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
         """One that waits for Twilio holds money meanwhile; it is given back at the end of the pause

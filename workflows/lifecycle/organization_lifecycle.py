@@ -118,7 +118,7 @@ class OrganizationLifecycle:
                 self._doubts + 1 if self._standing is not None and self._standing.ask_again else 0
             )
         except ActivityError as problem:
-            workflow.logger.warning("not confirmed: %s", problem.cause)
+            workflow.logger.warning("confirmation failed: %s", problem.cause)
             self._unconfirmed = True
             self._standing = await workflow.execute_activity_method(
                 Billing.settle_standing,
