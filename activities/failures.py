@@ -1,5 +1,5 @@
-"""How errors become Temporal's, and words for operators: unavailable is retried for ever, refused
-is not by itself.
+"""Translates errors for Temporal and for operators: unavailable is retried forever, refused is not
+retried.
 """
 
 from collections.abc import Iterator
@@ -25,9 +25,7 @@ STALE = "Stale"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise a provider's errors as Temporal's, with the provider's own wish for when to come
-    again.
-    """
+    """Raise a provider's errors as Temporal's, with the provider's own retry delay."""
     try:
         yield
     except ProviderUnavailable as problem:
@@ -44,9 +42,7 @@ def translated() -> Iterator[None]:
 
 
 def in_words(problem: BaseException) -> str:
-    """What went wrong, in one line for an operator: no name of a class, and no statement of the
-    database's.
-    """
+    """The failure in one line for an operator: no class name and no SQL statement."""
     match problem:
         case ProviderError() if str(problem):
             text = str(problem)
@@ -68,24 +64,22 @@ def in_words(problem: BaseException) -> str:
 
 
 def cause_of(problem: ActivityError) -> str:
-    """Why an activity failed for good, in the activity's own words."""
+    """Why an activity failed for good, in its own words."""
     return problem.cause.message if isinstance(problem.cause, FailureError) else str(problem.cause)
 
 
 def first_line(problem: Exception) -> str:
-    """What an exception says, without the statement that the database's errors add."""
+    """The exception's message without the SQL statement that database errors append."""
     return str(problem).partition("\n")[0][:200]
 
 
 def stale(problem: str) -> ApplicationError:
-    """The provider's answer may be older than what is known: it is asked again, which is
-    expected.
-    """
+    """The provider's answer may be older than our record: the query is repeated, which is expected."""
     return ApplicationError(problem, type=STALE, category=ApplicationErrorCategory.BENIGN)
 
 
 def superseded(requested: int, now: int) -> ApplicationError:
-    """The organization's mind has changed since this step was asked for; nothing was done."""
+    """The organization's standing changed after this step was requested; nothing was done."""
     return ApplicationError(
         f"epoch {requested} was superseded by {now}",
         type=SUPERSEDED,

@@ -1,4 +1,4 @@
-"""At most so many of one organization at once: what its locks hold up leaves connections for all
+"""Limits concurrency per organization, so that one organization's locks leave connections to all
 others.
 """
 
@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 
 
 class TooManyWait(Exception):
-    """So many of this organization wait already that one more would wait longer than its caller
-    does.
-    """
+    """Too many callers of this organization wait already."""
 
 
 @dataclass(slots=True)
@@ -22,7 +20,7 @@ class _Line:
 
 @dataclass(slots=True)
 class Turns:
-    """`most` at once of each organization, and `waiting` behind them; who comes then is refused."""
+    """`most` at once per organization, and `waiting` behind them; later callers are refused."""
 
     most: int
     waiting: int = 1_000

@@ -1,5 +1,5 @@
-"""Reconciling: compare what we believe with what the providers and the ledger say; ring or alert,
-never mend money.
+"""Compares our records with the providers and the ledger; rings a workflow or raises an alert, and
+never changes money.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ from providers.twilio import Twilio
 log = structlog.get_logger()
 LOOKED_UP_AT_ONCE = 4
 LONGEST_CHECK = timedelta(minutes=4)
-"""Reading the whole ledger takes its time, as does a hanging Twilio; each ends before its
-activity's time is over.
+"""Reading the whole ledger takes long, and Twilio may hang; each limit ends before its activity's
+timeout.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Organizations in order of id, those after `after`."""
+    """Organizations ordered by id, starting after `after`."""
 
     after: str | None = None
     limit: int = 50
@@ -56,7 +56,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """`after` is where the next page starts, None when this was the last."""
+    """`after` is where the next page starts; None after the last page."""
 
     after: str | None
     compared: int = 0
@@ -86,8 +86,8 @@ class Reconciling:
 
     @activity.defn(name="ring_waiting")
     async def ring_waiting(self) -> Rung:
-        """Ring every organization and campaign whose work waits and was not heard; keep migrations
-        under way.
+        """Ring every organization and campaign whose pending work was not acknowledged; keep
+        provider switches running.
         """
         async with self._engine.connect() as conn:
             migrating = await switches.open_ones(conn, limit=1000)
@@ -96,10 +96,11 @@ class Reconciling:
         return await self.ring()
 
     async def ring(self, *, everything: bool = False) -> Rung:
-        """The relay's one step; `everything` after Temporal was away, when it may have forgotten
-        what it was told.
+        """One step of the relay. Pass `everything` after Temporal was away and may have lost its
+        state.
 
-        Raises `RPCError` when Temporal does not answer; what was not rung is due again in seconds.
+        Raises `RPCError` when Temporal does not answer; what was not rung is due again within
+        seconds.
         """
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
@@ -121,8 +122,8 @@ class Reconciling:
 
     @activity.defn(name="compare_organizations")
     async def compare_organizations(self, page: Page) -> Compared:
-        """Compare a page of standings with the billing providers and with Twilio; ring those that
-        differ.
+        """Compare a page of standings with the billing providers and Twilio; ring organizations
+        that differ.
         """
         async with self._engine.connect() as conn:
             found = await organizations.page(conn, after=page.after, limit=page.limit)
@@ -141,7 +142,7 @@ class Reconciling:
             except (
                 ProviderError,
                 DBAPIError,
-            ) as problem:  # of this one: the others must not wait for it
+            ) as problem:  # one organization's failure must not block the others
                 log.warning(
                     "comparison_failed", organization_id=organization.id, reason=first_line(problem)
                 )
@@ -153,8 +154,8 @@ class Reconciling:
 
     @activity.defn(name="settle_unknown_messages")
     async def settle_unknown_messages(self) -> int:
-        """Look up every message whose hand-over is open for over a minute; returns how many were
-        settled.
+        """Look up every message sent over a minute ago without a confirmation; returns how many
+        were settled.
         """
         async with self._engine.connect() as conn:
             found = await messages.unsettled_organizations(
@@ -165,13 +166,13 @@ class Reconciling:
         async def look_up(organization_id: str) -> int:
             async with turns:
                 if time.monotonic() - began > LONGEST_CHECK.total_seconds():
-                    return 0  # Twilio hangs: what is left is looked up in the next pass, and this one goes on
+                    return 0  # Twilio hangs: the next pass looks up the rest
                 try:
                     return await self._sending.resolve(organization_id)
                 except (
                     ApplicationError,
                     DBAPIError,
-                ) as problem:  # of this one: the others must not wait for it
+                ) as problem:  # one organization's failure must not block the others
                     log.warning(
                         "message_lookup_failed",
                         organization_id=organization_id,
@@ -179,14 +180,12 @@ class Reconciling:
                     )
                     return 0
 
-        random.shuffle(
-            found
-        )  # else those that come first could keep the others from their turn for ever
+        random.shuffle(found)  # otherwise the first ones could starve the others
         return sum(await asyncio.gather(*(look_up(organization_id) for organization_id in found)))
 
     @activity.defn(name="audit")
     async def audit(self) -> list[str]:
-        """Run the certification's checks; an alert for each that fails, and nothing is mended."""
+        """Run the certification's checks and raise an alert for each failure; repairs nothing."""
         findings = await certify.examine(self._engine, longest=LONGEST_CHECK)
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
@@ -211,7 +210,7 @@ class Reconciling:
 
     @activity.defn(name="record_prices")
     async def record_prices(self, at: PricesFrom) -> PricesFrom | None:
-        """Record what Twilio charged, some pages of its lists at a time; returns where to go on,
+        """Record the prices that Twilio charged, a few pages per call; returns where to continue,
         None at the end.
         """
         return await prices.record(self._engine, self._twilio, at, now=datetime.now(UTC))
@@ -240,13 +239,13 @@ class Reconciling:
         return None
 
     async def _follow(self, standing: Standing, account: Account) -> None:
-        """Have an open subaccount of a suspended organization suspended again; one that somebody
-        shut, we shut too.
+        """Suspend the open subaccount of a suspended organization again; block an organization
+        whose subaccount Twilio closed or suspended.
         """
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
             if await standings.lock(conn, standing.organization_id) != standing:
-                return  # it changed since it was read: its lifecycle is at work
+                return  # it changed after the read: its lifecycle workflow is running
             if standing.status is Status.SUSPENDED:
                 await standings.mark_unapplied(conn, standing.organization_id)
                 return

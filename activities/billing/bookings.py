@@ -1,7 +1,7 @@
-"""Books the money that deliveries point at: each fact once by its own id, from a fresh GET, never
-from the body.
+"""Books the money that deliveries refer to: each fact once by its own id, read by a fresh GET,
+never from the webhook's body.
 
-Each delivery is settled on its own: one that cannot be is put off, and holds up no other.
+Each delivery is settled on its own: a failing one is postponed and does not block the others.
 """
 
 import asyncio
@@ -30,13 +30,11 @@ from providers.errors import NotFound, ProviderError, ProviderUnavailable
 
 log = structlog.get_logger()
 AROUND = timedelta(days=1)
-"""How far from a payment's time it is looked for among those of a subscription."""
+"""How far around a payment's time a subscription's payments are searched."""
 
 
 class Booking:
-    """May be repeated any number of times. What cannot be booked is parked in sight, and raises an
-    alert.
-    """
+    """Idempotent. A delivery that cannot be booked is parked visibly and raises an alert."""
 
     def __init__(self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider]) -> None:
         self._engine = engine
@@ -53,10 +51,10 @@ class Booking:
         silent: Mapping[Provider, Exception] | None = None,
         until: float = float("inf"),
     ) -> list[Delivery]:
-        """Book what they point at; each is settled, parked or put off. Returns those for which
-        there was no time: none is begun after `until`, by the loop's clock.
+        """Book the deliveries; each is settled, parked or postponed. Returns those not started in
+        time: none starts after `until`, by the event loop's clock.
 
-        A provider that is `silent` on the subscription has one chance to answer, others two.
+        A provider that was `silent` about the subscription gets one attempt, others two.
         """
         clock, problems = asyncio.get_running_loop(), dict(silent or {})
         strikes = Counter(dict.fromkeys(problems, STRIKES - 1))
@@ -123,8 +121,8 @@ class Booking:
         money: MoneyReference,
         problem: ProviderError,
     ) -> None:
-        """It is parked and asked for again; a person is told, unless it may only be too young to be
-        found.
+        """Park it and query it again later; alert an operator unless the object may only be too new
+        to be found.
         """
         absent, old = isinstance(problem, NotFound), is_older(delivery, SURELY_THERE)
         if absent and old and money.kind is MoneyObject.DISPUTE:
@@ -158,7 +156,7 @@ class Booking:
             await self._aside.park(delivery, problem, payment.amount)
 
     async def _is_its_own(self, organization_id: str, delivery: Delivery, payment: Payment) -> bool:
-        """Otherwise it is handed over to whose it is, or is nobody's; and a person is told."""
+        """Otherwise reassign it to its owner, or disown it; an alert tells an operator."""
         kind, id_ = payment.reference.kind.value, payment.reference.id
         async with self._engine.connect() as conn:
             owner = await owners.find(
@@ -186,8 +184,8 @@ class Booking:
         return False
 
     async def _owner_by_customer(self, delivery: Delivery, payment: Payment) -> str | None:
-        """Of a payment that names nobody itself: whom what it belongs to names, such as its
-        customer.
+        """The organization named by a related object, such as the customer, when the payment itself
+        names none.
         """
         clues = await self._providers[delivery.provider].trace(None, payment.reference, None)
         async with self._engine.connect() as conn:
@@ -201,12 +199,12 @@ class Booking:
     async def _book_own(
         self, organization_id: str, delivery: Delivery, payment: Payment
     ) -> str | None:
-        """Why it has to wait, if it has to."""
+        """The reason why it has to wait, or None."""
         if payment.reference.kind is not MoneyObject.SALE:
             return await self.topping_up.book(organization_id, delivery.provider, payment)
         if (
             payment.subscription_id is None and delivery.provider is Provider.PAYPAL
-        ):  # a payment made once, in v1's way
+        ):  # a one-time payment in v1's form
             return await self.topping_up.book(organization_id, delivery.provider, payment)
         if payment.subscription_id is None:
             detail = (
@@ -248,8 +246,8 @@ class Booking:
     async def _book_subscription_payment(
         self, organization_id: str, delivery: Delivery, payment: Payment, paid: str
     ) -> None:
-        """What a migration has left, or did not come to, should not charge: a person is told, once
-        for each payment.
+        """Alert once per payment when a subscription charges that the provider switch ended, or has
+        not started.
         """
         id_, provider, now = payment.reference.id, delivery.provider, datetime.now(UTC)
         at = payment.occurred_at or now

@@ -1,5 +1,5 @@
-"""Books what takes a payment back, refunds and disputes, for whose payment it is: as a fresh GET
-tells it.
+"""Books refunds and disputes for the organization whose payment they reverse, as read by a fresh
+GET.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ ANOTHERS = "it is about another one's payment"
 
 
 class Reversing:
-    """May be repeated any number of times."""
+    """Idempotent."""
 
     def __init__(
         self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside
@@ -129,8 +129,8 @@ class Reversing:
             await self._aside.park(delivery, problem, dispute.amount)
 
     async def let_go_unknown(self, organization_id: str, delivery: Delivery) -> None:
-        """Of a dispute that only a webhook knows, which may be forged: it blocks nothing, and a
-        person is told.
+        """Handles a dispute known only from a webhook, which may be forged: it blocks nothing, and
+        an alert tells an operator.
         """
         await self._let_go(
             organization_id,
@@ -147,8 +147,8 @@ class Reversing:
     async def _owner_of_dispute(
         self, organization_id: str, provider: Provider, dispute: Dispute
     ) -> str | None:
-        """Where it does not tell of which payment, whom the webhook named; None: it is nobody's
-        here.
+        """The owner of the dispute's payment; the organization named by the webhook if the dispute
+        names no payment; None if nobody here owns it.
         """
         async with self._engine.connect() as conn:
             booked = await payments.owners(conn, provider, dispute.payment_ids)
@@ -168,9 +168,9 @@ class Reversing:
     async def _note_unbooked(
         self, organization_id: str, provider: Provider, payment_id: str
     ) -> None:
-        """A subscription's payment that was made before the subscription was linked is noted now.
+        """Record a subscription payment that was made before the subscription was linked.
 
-        A top-up is not credited here: whoever ran the wallet before may have credited it by hand.
+        Does not credit a top-up: the previous owner of the wallet may have credited it by hand.
         """
         if await self._owner_of_payment(provider, payment_id) is not None:
             return
@@ -199,7 +199,7 @@ class Reversing:
     async def _reverse(
         self, conn: AsyncConnection, organization_id: str, delivery: Delivery, reversal: Reversal
     ) -> str | None:
-        """Why it has to wait, if it has to."""
+        """The reason why it has to wait, or None."""
         try:
             async with conn.begin_nested():
                 outcome = await reversals.book(
@@ -257,7 +257,7 @@ class Reversing:
     async def _let_go(
         self, organization_id: str, delivery: Delivery, kind: AlertKind, why: str, owner: str | None
     ) -> None:
-        """A webhook named this organization, its provider does not: nothing of it counts here."""
+        """The webhook named this organization but the provider does not: nothing counts here."""
         assert delivery.money is not None
         what, id_, by = delivery.money.kind.value, delivery.money.id, delivery.provider.value
         async with self._engine.begin() as conn:

@@ -1,4 +1,4 @@
-"""Settles the checkouts of top-ups, and credits captured payments: once each, from a fresh GET."""
+"""Settles top-up checkouts and credits captured payments: each once, from a fresh GET."""
 
 import asyncio
 from collections import Counter
@@ -25,11 +25,11 @@ log = structlog.get_logger()
 UNREADABLE = "UNREADABLE"
 UNDECIDED = frozenset({PaymentStatus.PENDING, PaymentStatus.UNKNOWN})
 STRIKES = 2
-"""So often in a row a provider may fail to answer before it is asked nothing more in this look."""
+"""After this many consecutive failures a provider is not queried again in this pass."""
 
 
 class ToppingUp:
-    """May be repeated any number of times."""
+    """Idempotent."""
 
     def __init__(
         self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], aside: Aside
@@ -46,9 +46,8 @@ class ToppingUp:
         silent: Mapping[Provider, Exception] | None = None,
         until: float = float("inf"),
     ) -> None:
-        """Ask how far open checkouts have come: whoever should tell us may not have. A provider
-        that does not answer twice in a row is asked again at the next look, and not once more in
-        this one, which has other things to do.
+        """Query the state of open checkouts, since their webhooks may be lost. A provider that
+        fails twice in a row is skipped for the rest of this pass.
         """
         clock, strikes = (
             asyncio.get_running_loop(),
@@ -77,9 +76,7 @@ class ToppingUp:
     async def settle_delivered(
         self, delivery: Delivery, organization_id: str, provider: BillingProvider
     ) -> None:
-        """Only what was made here is captured here: the host application may take its own
-        orders.
-        """
+        """Captures only checkouts created here: the host application may have orders of its own."""
         assert delivery.money is not None
         async with self._engine.connect() as conn:
             topup = await topups.find(conn, organization_id, provider.name, delivery.money.id)
@@ -88,7 +85,7 @@ class ToppingUp:
             await self._aside.note_outcome(delivery, f"booked as {booked.reference.id}")
 
     async def _settle(self, provider: BillingProvider, topup: TopUpCheckout) -> Payment | None:
-        """The payment that is booked, if one is."""
+        """The booked payment, or None."""
         checkout = await provider.settle_topup(topup.checkout_id)
         payment = checkout.payment
         if checkout.open or (payment is not None and payment.status in UNDECIDED):
@@ -103,8 +100,8 @@ class ToppingUp:
         return booked
 
     async def book(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:
-        """Credit a captured payment, once, unless its payer has it all back; why not, if it could
-        not be done: then an alert stands, too.
+        """Credit a captured payment once, unless it was fully refunded. If it cannot be booked,
+        raises an alert and returns the reason.
         """
         kind, id_, now = payment.reference.kind.value, payment.reference.id, datetime.now(UTC)
         if owners.organization_named(payment.custom_id) != organization_id:
@@ -113,7 +110,7 @@ class ToppingUp:
         async with self._engine.begin() as conn:
             if (
                 payment.status is PaymentStatus.REFUNDED
-            ):  # credited now, it could be spent before we hear of that
+            ):  # once credited, it could be spent before the refund is booked
                 await payments.note_returned(conn, organization_id, provider, payment)
                 await parking.adopt_payment(conn, provider, id_, now)
                 return None
@@ -131,5 +128,5 @@ class ToppingUp:
 
 
 def is_silent(problem: ProviderError) -> bool:
-    """It may answer the next time; else it would say the same again."""
+    """Whether a later attempt may succeed; otherwise the answer would be the same."""
     return isinstance(problem, ProviderUnavailable) and problem.code != UNREADABLE

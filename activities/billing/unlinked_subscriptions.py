@@ -1,8 +1,8 @@
-"""Subscriptions that name an organization and were not linked to it: linked, or a person is told.
+"""Links subscriptions that name an organization but are not linked to it, or raises an alert.
 
-Whoever opens a subscription may write any organization into it at PayPal, and a host may sell other
-things to the same customer. So only one of a plan that the organization pays by already is linked
-without being asked.
+Anybody who opens a subscription at PayPal may write any organization into it, and a host may sell
+other products to the same customer. So a subscription is linked automatically only if its plan is
+one that the organization already pays for.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -36,7 +36,7 @@ class Unlinked:
         deliveries: Sequence[Delivery],
         known: Collection[tuple[Provider, str | None]],
     ) -> None:
-        """Look at each subscription that a delivery names and that is not `known`; repeatable."""
+        """Query each subscription that a delivery names and that is not `known`; idempotent."""
         for delivery in deliveries:
             id_, provider = delivery.subscription_id, self._providers.get(delivery.provider)
             if id_ is None or provider is None or (delivery.provider, id_) in known:
@@ -90,7 +90,7 @@ class Unlinked:
     async def _tell(
         self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
-        """Unless somebody has linked it meanwhile."""
+        """Raise the alert unless the subscription was linked meanwhile."""
         detail = (
             f"{delivery.provider.value} subscription {id_} is {snapshot.state.value} and names it, but is not linked:"
             " link it if it pays for this service"
@@ -117,7 +117,7 @@ class Unlinked:
     async def _link(
         self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
-        """Beside the current one, which it takes over from where that bills no more."""
+        """Link it beside the current subscription, and replace that one if it no longer bills."""
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization_id)

@@ -1,6 +1,4 @@
-"""Sending a batch: window by window, the gate asked again for every one of them, at the pace that
-all keep to.
-"""
+"""Sends a batch window by window; checks the gate before every window and keeps the shared pace."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,20 +25,23 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 TURN = timedelta(seconds=50)
-"""After so long a batch's attempt ends and the next begins: one attempt stays under a minute."""
+"""Length of one attempt at a batch, after which the next begins: one attempt stays under a minute.
+"""
 LOOK_EVERY = 5.0
-"""Seconds after which it is asked again how the campaign's messages fared with carriers."""
+"""Seconds between checks of how carriers treated the campaign's messages."""
 LONGEST_PAUSE = 10.0
-"""Seconds that an attempt pauses when Twilio asks it to; a longer pause is the workflow's."""
+"""Longest pause, in seconds, that an attempt waits when Twilio asks for one; the workflow waits for
+longer ones.
+"""
 ACCOUNT_RETRY = 60.0
-"""Seconds until an account is tried again that Twilio refuses, though it does not say that it is
+"""Seconds until the next attempt for an account that Twilio rejects without saying that it is
 suspended.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOf:
-    """The next batch of one campaign: up to `batch` messages, handed over `window` at a time."""
+    """The next batch of one campaign: up to `batch` messages, sent `window` at a time."""
 
     organization_id: str
     campaign_id: UUID
@@ -50,10 +51,10 @@ class BatchOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What became of a batch. `stopped`: the gate shut, the rest is still reserved. `retry_after`
+    """The result of a batch. `stopped`: the gate is shut, the rest is still reserved. `retry_after`
     is in seconds.
 
-    `left`: the attempt's time was over, and there is more of the batch to hand over.
+    `left`: the attempt's time ran out with messages of the batch left to send.
     """
 
     accepted: int = 0
@@ -66,9 +67,9 @@ class Sent:
 
 @dataclass(slots=True, kw_only=True)
 class BatchSender:
-    """One attempt at a campaign's batch. `course` is how its messages fared before.
+    """One attempt at a campaign's batch. `course` is how its earlier messages fared.
 
-    `shut_with_the_account`: whether the gate is shut, or shuts now, since Twilio refuses the
+    `shut_with_the_account`: whether the gate is shut, or is being shut, because Twilio rejects the
     account.
     """
 
@@ -83,12 +84,12 @@ class BatchSender:
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
     turns: Turns
     _posted: Tally = field(default_factory=Tally)
-    _judged: str = ""  # the sender of the messages that were judged last
+    _judged: str = ""  # the sender of the messages judged last
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
 
     async def send(self, unknown: int) -> Sent:
-        """Until nothing is left, the gate shuts, Twilio wants a long pause or refuses, or its time
-        is over.
+        """Send until nothing is left, the gate shuts, Twilio asks for a long pause or rejects, or
+        time runs out.
         """
         self._counts = {
             MessageStatus.ACCEPTED: 0,
@@ -133,7 +134,7 @@ class BatchSender:
         )
 
     async def _pause(self, pauses: Pauses) -> Sent | None:
-        """Wait for what Twilio asks, or for our turn; an answer where that takes too long for this
+        """Wait for Twilio's pause or our turn; returns a result where that takes too long for this
         attempt.
         """
         asked_to = self._posted.pause
@@ -151,9 +152,7 @@ class BatchSender:
         return None
 
     async def _turn(self) -> Pause | None:
-        """How long until the next window may go, by the organization's pace and the whole
-        account's.
-        """
+        """Seconds until the next window may be sent, by the organization's pace and the account's."""
         if not self._paces:
             return None
         async with self.engine.begin() as conn:
@@ -197,7 +196,7 @@ class BatchSender:
         return self._sent(retry_after=ACCOUNT_RETRY)
 
     async def _look(self) -> Stop | None:
-        """What carriers did meanwhile with what Twilio took."""
+        """Read how carriers treated the messages that Twilio accepted meanwhile."""
         async with self.engine.connect() as conn:
             course = await refusals.course(conn, self.organization.id, self.campaign_id)
         if course is None or course.stop is None:
@@ -206,9 +205,7 @@ class BatchSender:
         return course.stop
 
     async def _stop(self, why: Stop) -> Sent:
-        """Park the campaign that Twilio's refusals stop; the window that is not settled yet is
-        settled with it.
-        """
+        """Park a campaign that Twilio's rejections stop, and settle its current window with it."""
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             parked = await refusals.stop(
@@ -233,7 +230,7 @@ class BatchSender:
 
     @property
     def _limit(self) -> int:
-        """A quarter of a second's worth at most, so that organizations that share a pace take turns
+        """At most a quarter of a second's worth, so that organizations sharing a pace alternate
         often.
         """
         return min([self.window, *(max(1, per_second // 4) for _, per_second in self._paces)])

@@ -1,6 +1,4 @@
-"""Sending: hand paid messages over to Twilio in small windows, the gate asked again for every one
-of them.
-"""
+"""Sends paid messages to Twilio in small windows; checks the gate before every window."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,8 +32,8 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 TRANSACTIONS = 4
-"""Of one organization at once in a process: a wallet that somebody holds keeps no more connections
-than these.
+"""Transactions of one organization at once in a process: a locked wallet occupies no more
+connections than these.
 """
 
 
@@ -69,7 +67,7 @@ class Sending:
 
     @activity.defn(name="reserve_batch")
     async def reserve_batch(self, request: BatchOf) -> Batch:
-        """Pay for the next messages in one transaction, or park the campaign with the reason."""
+        """Pay for the next messages in one transaction, or park the campaign with a reason."""
         async with self._transaction(request.organization_id) as conn:
             batch = await reservations.reserve(
                 conn,
@@ -96,10 +94,10 @@ class Sending:
 
     @activity.defn(name="send_batch")
     async def send_batch(self, request: BatchOf) -> Sent:
-        """Hand over what is reserved, window by window, until nothing is left, the gate shuts or
-        Twilio wants a pause.
+        """Send the reserved messages window by window until none is left, the gate shuts or Twilio
+        asks for a pause.
 
-        What an earlier attempt left in its window becomes unknown and is not sent again.
+        Messages left in the window of an earlier attempt become unknown and are not sent again.
         """
         async with self._transaction(request.organization_id) as conn:
             organization = await organizations.get(conn, request.organization_id)
@@ -125,22 +123,21 @@ class Sending:
 
     @activity.defn(name="settle_batch")
     async def settle_batch(self, request: BatchOf) -> int:
-        """Refund what was not sent when the gate shut; it is pending again."""
+        """Refund the messages that were not sent when the gate shut; they are pending again."""
         async with self._transaction(request.organization_id) as conn:
             return await reservations.release(conn, request.organization_id, request.campaign_id)
 
     @activity.defn(name="resolve_unknown")
     async def resolve_unknown(self, request: BatchOf) -> int:
-        """Look up what may have been taken: accepted if Twilio lists it, lost and refunded when it
-        is given up.
+        """Look up messages that may have been accepted: accepted if Twilio lists them, lost and
+        refunded once given up.
         """
         return await self.resolve(request.organization_id)
 
     async def send_one(self, organization: Organization, message: Message) -> Message:
-        """Hand over one message that is paid for and marked as being sent; returns it as it stands
-        then.
+        """Send one message that is paid for and marked as being sent; returns its resulting state.
 
-        One that Twilio certainly did not take is refunded, since nobody will come back for it.
+        Refunds it if Twilio certainly did not accept it, since nothing will retry it.
         """
         tally = await hand_over(self._twilio, organization, [message], self._public_url)
         [reply] = tally.replies
@@ -158,7 +155,7 @@ class Sending:
             return await stored.get(conn, organization.id, message.id) or message
 
     async def resolve(self, organization_id: str) -> int:
-        """Settle the organization's messages whose hand-over is over a minute old and open; returns
+        """Settle the organization's messages whose sending has been open for over a minute; returns
         how many.
         """
         now = datetime.now(UTC)
@@ -201,21 +198,21 @@ class Sending:
 
     @asynccontextmanager
     async def _transaction(self, organization_id: str) -> AsyncIterator[AsyncConnection]:
-        """One that may wait for the organization's locks."""
+        """A transaction that may wait for the organization's locks."""
         async with self._turns.of(organization_id), self._engine.begin() as conn:
             yield conn
 
     async def _shut_with_the_account(self, organization: Organization) -> bool:
-        """Twilio refuses the account: whether the gate is shut or changing, by the telephony block
-        if by nothing else.
+        """Handle Twilio's rejection of the account: whether the gate is shut or changing, by the
+        telephony block if by nothing else.
 
-        False where Twilio does not say that it is suspended: its parent may be, or a change is on
-        its way.
+        False where Twilio does not report a suspension: its parent may be suspended, or a change is
+        in progress.
         """
         async with self._engine.connect() as conn:
             before = await standings.get(conn, organization.id)
         if before is None or before.behind or before.status is Status.SUSPENDED:
-            return True  # we had it suspended, or are having it opened
+            return True  # we suspended it, or are reopening it
         try:
             account = await self._twilio.get_account(organization.twilio_account_sid)
         except ProviderError as problem:
@@ -231,7 +228,7 @@ class Sending:
         reason = f"Twilio says the subaccount is {account.status.value}"
         async with self._engine.begin() as conn:
             if await standings.lock(conn, organization.id) != before:
-                return True  # a suspension of ours may have come and gone since: no block may outlast it
+                return True  # our own suspension may have begun and ended since: no block may outlast it
             ours = account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
                 conn, before, now=datetime.now(UTC)
             )

@@ -1,6 +1,4 @@
-"""What a campaign's sender waits for, noted in the campaign's row and logged, each time that it
-changes.
-"""
+"""Records in the campaign's row, and logs, what its sender waits for, each time that changes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +12,7 @@ from domain.campaigns.waits import Waits, in_words
 
 log = structlog.get_logger()
 NOTICEABLE = 5.0
-"""Seconds: what waits less is on its way."""
+"""Seconds; a shorter wait is not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ class Pauses:
             )
 
     async def over(self) -> None:
-        """It waits for nothing any more."""
+        """Record that it no longer waits."""
         if self.noted:
             async with self.engine.begin() as conn:
                 await runs.note(conn, self.organization_id, self.campaign_id, None)

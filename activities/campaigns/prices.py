@@ -1,7 +1,7 @@
-"""Prices: what Twilio charged for each message, read from its lists day by day, hours after the
-message was sent.
+"""Records what Twilio charged for each message, read from its lists day by day, hours after
+sending.
 
-The lists also say how messages ended of which no callback told.
+The lists also give the final status of messages whose callbacks were lost.
 """
 
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 KNOWN_AFTER = timedelta(hours=1)
-"""Twilio takes up to a day; before this it is hardly worth asking."""
+"""Twilio takes up to a day to price a message; earlier reads rarely find a price."""
 GIVEN_UP_AFTER = timedelta(days=3)
 _PAGES = 50
-"""Of a thousand messages and about a second each: one attempt stays well under its time."""
+"""Pages of a thousand messages, about a second each: one attempt stays well under its timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesFrom:
-    """Where to go on: behind an organization, or at a day (ISO 8601) of it and at a page of that
+    """Where to continue: after an organization, or at one of its days (ISO 8601) and a page of that
     day's list.
     """
 
@@ -40,9 +40,7 @@ class PricesFrom:
 async def record(
     engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: datetime
 ) -> PricesFrom | None:
-    """Some pages from `at` on. What Twilio does not tell now is asked for again in the next
-    pass.
-    """
+    """Record some pages from `at` on. Failed queries are repeated in the next pass."""
     since, before = now - GIVEN_UP_AFTER, now - KNOWN_AFTER
     for _ in range(_PAGES):
         activity.heartbeat(at.organization_id)
@@ -58,7 +56,10 @@ async def record(
             )
         try:
             at = await _record_page(engine, twilio, at, today=now.date())
-        except (ProviderError, DBAPIError) as problem:  # another one's, which holds up nobody else
+        except (
+            ProviderError,
+            DBAPIError,
+        ) as problem:  # one organization's failure must not block the others
             log.warning(
                 "price_query_failed",
                 organization_id=at.organization_id,
@@ -96,7 +97,7 @@ async def _record_page(
         return replace(at, page=page.next)
     tomorrow = day + timedelta(
         days=1
-    )  # what waited in Twilio's queue over midnight was sent a day later
+    )  # a message queued at Twilio over midnight is sent a day later
     return PricesFrom(
         organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None
     )

@@ -1,5 +1,5 @@
-"""Reading at Twilio what callbacks told of messages, before any money is returned; and what none
-told.
+"""Reads messages at Twilio before any refund that callbacks call for, and messages without
+callbacks.
 """
 
 import asyncio
@@ -25,16 +25,14 @@ from providers.twilio import Twilio
 
 log = structlog.get_logger()
 AT_ONCE, OF_ONE = 40, 10
-"""Messages that are read at the same time, and those of one organization among them."""
+"""Messages read concurrently, in all and of one organization."""
 WRITING = 4
-"""Organizations that are written at the same time: each holds a connection, and waits for its own
-locks.
-"""
+"""Organizations written concurrently: each occupies a connection and waits for its own locks."""
 
 
 class Checking:
-    """Any number of workers may run it. No lock is held while Twilio is asked; a silent Twilio only
-    delays refunds.
+    """Any number of workers may run it. No lock is held during a query; a silent Twilio only delays
+    refunds.
     """
 
     def __init__(
@@ -49,11 +47,10 @@ class Checking:
         self._writing = asyncio.Semaphore(WRITING)
 
     async def check(self, *, now: datetime, patience: timedelta | None = None) -> int:
-        """Read what is due at Twilio and write down what it says; returns of how many messages that
-        was begun.
+        """Read the due messages at Twilio and record their status; returns for how many that began.
 
-        Each organization by itself: what one's account or one's locks hold up, holds up nobody
-        else's. After `patience` those that are slow go on behind this.
+        Each organization runs on its own, so one's account or locks do not block another's. After
+        `patience` the slow ones continue in the background.
         """
         async with self._engine.begin() as conn:
             due = await status_checks.take(conn, now=now, but=self._busy.keys())
@@ -68,15 +65,15 @@ class Checking:
         return sum(len(checks) for checks in due.values())
 
     async def stop(self) -> None:
-        """What is cut off is read again by whoever runs next."""
+        """Interrupted checks are repeated by the next worker."""
         under_way = list(self._busy.values())
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _check(self, organization_id: str, checks: Sequence[Check], now: datetime) -> None:
-        """What fails is read again a minute later; `take` has seen to it where even that cannot be
-        written.
+        """A failed check is repeated a minute later; `take` has scheduled it even where that cannot
+        be written.
         """
         unread = list(checks)
         try:
@@ -94,7 +91,7 @@ class Checking:
             if outcome.refunded:
                 await self._notifier.notify_organization(
                     organization_id
-                )  # if it may send by now, campaigns go on
+                )  # campaigns resume if it may send by now
         except (ProviderError, SQLAlchemyError, OSError) as problem:
             log.warning(
                 "status_check_failed",
@@ -102,7 +99,7 @@ class Checking:
                 reason=type(problem).__name__,
                 detail=first_line(problem),
             )
-        except (RPCError, RuntimeError) as problem:  # the lifecycle looks by itself, too
+        except (RPCError, RuntimeError) as problem:  # the lifecycle workflow checks on its own, too
             log.warning(
                 "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )
@@ -126,7 +123,7 @@ class Checking:
             )
 
     async def _read(self, organization: Organization, checks: Sequence[Check]) -> list[Reading]:
-        """Some at a time; where Twilio does not answer, the rest waits."""
+        """Reads a few at a time; the rest waits if Twilio does not answer."""
         found: list[Reading] = []
         for start in range(0, len(checks), OF_ONE):
             some = checks[start : start + OF_ONE]
@@ -157,14 +154,12 @@ class Checking:
     async def _look_up(
         self, organization: Organization, checks: Sequence[Check], outcome: Outcome, now: datetime
     ) -> None:
-        """Find those of which only callbacks say which of Twilio's messages they are; then they are
-        read again.
-        """
+        """Identify messages whose Twilio sid only callbacks gave; they are read again afterwards."""
         if not outcome.look_up:
             return
         async with self._engine.connect() as conn:
             found = await messages.in_window(conn, organization.id, list(outcome.look_up))
-        before = now - LOOK_UP_AFTER  # till then the answer to the hand-over may still say it
+        before = now - LOOK_UP_AFTER  # until then the answer to the POST may still give it
         waiting = [
             message
             for message in found

@@ -1,8 +1,7 @@
-"""Looking up messages whose hand-over Twilio did not confirm: what its list says, and when nobody
-waits any longer.
+"""Looks up messages that Twilio did not confirm in its list, and decides when to give up.
 
-What is not in the list may be given up; what only might be in it is neither refunded nor sent
-again: a person decides.
+A message missing from the list may be given up; one that might be in it is neither refunded nor
+resent: an operator decides.
 """
 
 from collections import Counter
@@ -29,15 +28,15 @@ from providers.twilio import Twilio
 log = structlog.get_logger()
 LOOK_UP_AFTER = timedelta(seconds=60)
 MOST_PAGES = 20
-"""Of a thousand messages; an account that sent more since is asked for each recipient by itself."""
+"""Pages of a thousand messages; for an account that sent more since, each recipient is queried
+separately.
+"""
 NOTHING_TO_READ = SentSince(messages=(), complete=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`replies` say how messages came out; `unsure` those of them of which nobody can tell, and
-    why.
-    """
+    """`replies` give the messages' outcomes; `unsure` names those that cannot be decided, and why."""
 
     replies: tuple[Reply, ...] = ()
     unsure: tuple[str, ...] = ()
@@ -52,10 +51,10 @@ async def look_up(
     now: datetime,
     lost_after: timedelta,
 ) -> Found:
-    """Find messages of one organization in Twilio's list; what may still turn up in it is left out
-    of the answer.
+    """Find messages of one organization in Twilio's list; omits those that may still appear in it.
 
-    Raises `ProviderUnavailable`, also where our credentials are refused. No lock is held meanwhile.
+    Raises `ProviderUnavailable`, also where our credentials are rejected. No lock is held
+    meanwhile.
     """
     if not waiting:
         return Found()
@@ -97,7 +96,7 @@ def _why(possible: Sequence[SentMessage]) -> str:
 async def _list(
     twilio: Twilio, organization: Organization, waiting: Sequence[Message]
 ) -> SentSince:
-    """All that the account sent since; if that is too much, what it sent to these recipients."""
+    """All messages that the account sent since; if there are too many, those to these recipients."""
     since = min(message.sending_at for message in waiting if message.sending_at is not None)
     sid = organization.twilio_account_sid
     try:
@@ -105,7 +104,7 @@ async def _list(
         if listed.complete or any(
             not message.to.lstrip("+").isdigit() for message in listed.messages
         ):
-            return listed  # where numbers are masked, asking for one finds nothing
+            return listed  # where numbers are masked, a query by number finds nothing
         found = {message.sid: message for message in listed.messages}
         complete = True
         for recipient in {message.recipient for message in waiting}:
@@ -113,11 +112,11 @@ async def _list(
             found |= {message.sid: message for message in theirs.messages}
             complete = complete and theirs.complete
         return SentSince(messages=tuple(found.values()), complete=complete)
-    except NotFound:  # the subaccount is gone, and with it every proof
+    except NotFound:  # the subaccount is gone, and every proof with it
         return NOTHING_TO_READ
     except (
         ProviderRefused
-    ) as problem:  # as when sending: a person has to act, and then it goes on by itself
+    ) as problem:  # as when sending: an operator has to act, then it continues by itself
         raise ProviderUnavailable(
             str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY
         ) from problem
@@ -129,9 +128,10 @@ async def _unknown(
     waiting: Sequence[Message],
     listed: Sequence[SentMessage],
 ) -> list[SentMessage]:
-    """Those of Twilio's that stand for nothing else of ours.
+    """Messages in Twilio's list that match no other message of ours.
 
-    What only a callback named counts where it fits: whoever signs callbacks could name any message.
+    A match named only by a callback counts if it fits: whoever signs callbacks could name any
+    message.
     """
     by_sid = {sent.sid: sent for sent in listed}
     looked_for = {message.id for message in waiting}
@@ -162,7 +162,9 @@ def _handed(organization: Organization, message: Message, now: datetime) -> Hand
 
 
 def reply_to(message: Message, sent: SentMessage) -> Reply:
-    """Its callbacks may be lost: then that it failed is heard here only."""
+    """The reply for a message found in the list; its callbacks may be lost, so a failure may be
+    known only from here.
+    """
     status, code = sent.status, sent.error_code
     if status is not None and delivery_failure.refunded(status, code):
         return send_results.never_left(message, sent.sid, status, code, after_acceptance=False)

@@ -1,6 +1,4 @@
-"""Handing a window of paid messages over to Twilio: one POST each, and what its answer means for
-the message.
-"""
+"""Sends a window of paid messages to Twilio, one POST each, and interprets each answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,15 +29,15 @@ from providers.twilio import Twilio, callback_url
 log = structlog.get_logger()
 CREDENTIALS_RETRY = 60.0
 UNANSWERED_RETRY = 15.0
-"""Seconds until the next try when Twilio confirmed nothing of a whole window: what is posted then
-may be lost, too.
+"""Seconds until the next attempt when Twilio confirmed no message of a window: later POSTs may be
+lost, too.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What became of a window. `pause`: something asked us to wait. `verdict`: what refusals say
-    about the rest.
+    """The result of a window. `pause`: Twilio asked for one. `verdict`: what rejections say about
+    the remaining messages.
     """
 
     replies: tuple[Reply, ...] = ()
@@ -57,11 +55,11 @@ async def hand_over(
     in_a_row: int = 0,
     several: int = SEVERAL,
 ) -> Tally:
-    """Post each message of a window that is marked as being sent and committed; never twice,
-    whatever comes back.
+    """Post each message of a window that is committed as being sent; never twice, whatever the
+    answer.
 
-    `in_a_row` were refused right before it; of `several`, `domain.campaigns.send_refusal` has the
-    rule.
+    `in_a_row` messages were rejected just before; `domain.campaigns.send_refusal` has the rule
+    about `several`.
     """
     outcomes = await asyncio.gather(
         *(_send(twilio, _outbound(organization, message, public_url)) for message in window)
@@ -81,7 +79,9 @@ async def hand_over(
 
 
 def _answer(outcome: SendOutcome) -> Answer:
-    """What it says about the messages behind it; a suspended account is dealt with otherwise."""
+    """What the outcome implies for the messages behind it; a suspended account is handled
+    elsewhere.
+    """
     match outcome:
         case Accepted():
             return send_refusal.Taken()
@@ -91,7 +91,7 @@ def _answer(outcome: SendOutcome) -> Answer:
 
 
 def _pause(outcomes: Sequence[SendOutcome]) -> Pause | None:
-    """The longest that any of them asks for."""
+    """The longest pause that any outcome asks for."""
     pauses = [pause for outcome in outcomes if (pause := _asks_to_wait(outcome)) is not None]
     if not pauses and outcomes and all(isinstance(outcome, Unknown) for outcome in outcomes):
         return Pause(reason=Waits.TWILIO_UNREACHABLE, seconds=UNANSWERED_RETRY)
@@ -121,7 +121,7 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
         return await twilio.send(outbound)
     except (
         ProviderRefused
-    ) as problem:  # our credentials: nothing was taken, and a person has to act
+    ) as problem:  # our credentials: nothing was accepted, and an operator has to act
         log.error("twilio_auth_rejected", code=problem.code, reason=str(problem))
         return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", refused_us=True)
 
@@ -164,7 +164,9 @@ def _reply(message: Message, outcome: SendOutcome) -> Reply:
 
 
 def _not_now(reply: Reply) -> Reply:
-    """It was refused for what is not its own: a campaign's waits for its turn, unpaid."""
+    """The rejection was not the message's fault: a campaign's message waits for its next turn,
+    unpaid.
+    """
     return (
         reply if reply.message.campaign_id is None else replace(reply, status=MessageStatus.PENDING)
     )

@@ -1,11 +1,11 @@
-"""Listing: what each provider says has happened, compared with what was delivered; what is missing
-is taken in.
+"""Compares each provider's list of events with the received deliveries, and takes in the missing
+ones.
 
-It goes the way of a delivery: stored, folded (which may only close), and decided by a fresh GET.
+A missing event is handled like a delivery: stored, applied (which may only close), then decided by
+a fresh GET.
 
-The oldest first, in slices of time that hold no more than a few thousand events: each is written
-down when it is done, so that a run which is cut short, or whose provider fails, leaves the next one
-less to do.
+Oldest first, in slices of time of at most a few thousand events. Each slice is committed when done,
+so that an interrupted run leaves less to the next.
 """
 
 import time
@@ -31,31 +31,30 @@ from providers.errors import ProviderError
 
 log = structlog.get_logger()
 AT_FIRST = timedelta(days=3)
-"""So long providers try to deliver: what is older was given up."""
+"""How long providers retry a delivery: older events were given up."""
 KEPT = timedelta(days=30)
-"""Longer than that no provider lists an event."""
+"""How far back any provider lists events."""
 OVERLAP = timedelta(minutes=5)
-"""Events show up in a list a little late."""
+"""Events appear in a list with a short delay."""
 TOGETHER = 200
 MOST_IN_SLICE = 2_000
 SHORTEST_SLICE = timedelta(minutes=1)
-"""Such a slice is listed whole, however much it holds."""
+"""A slice of this length is listed whole, however large."""
 LONGEST_RUN = timedelta(minutes=4)
-"""Of one run over all providers; shorter than its activity's time."""
+"""Duration of one run over all providers; shorter than its activity's timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """Events younger than `seconds` are left alone: their delivery is on its way."""
+    """Events younger than `seconds` are skipped: their delivery is still under way."""
 
     seconds: int = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Of one provider, between two times. `problem`: it could not be listed to the end, and will be
-    from `until` on. `behind`: the time was over before the end was reached, and the next run goes
-    on there.
+    """One provider's figures between two times. `problem`: listing failed; it continues from
+    `until`. `behind`: time ran out before the end; the next run continues there.
     """
 
     provider: str
@@ -69,7 +68,7 @@ class Tally:
     behind: bool = False
 
     def followed_by(self, later: "Tally") -> "Tally":
-        """Both together."""
+        """The sum of both."""
         return replace(
             later,
             since=self.since,
@@ -90,7 +89,7 @@ class Listing:
 
     @activity.defn(name="take_in_missed_events")
     async def take_in_missed_events(self, request: Settled) -> list[Tally]:
-        """Compare since the last time. One provider's failure does not hold up another's."""
+        """Compare from the last run on. One provider's failure does not block the others."""
         longest = LONGEST_RUN / max(1, len(self._providers))
         return [
             await self.compare(provider, request, longest=longest) for provider in self._providers
@@ -99,14 +98,14 @@ class Listing:
     async def compare(
         self, provider: Provider, request: Settled, *, longest: timedelta | None = None
     ) -> Tally:
-        """From where the last run came to, until now; with `longest`, one slice and then as many as
-        the time allows.
+        """Compare from the last run's end until now; with `longest`, at least one slice and then as
+        many as time allows.
         """
         until, began = datetime.now(UTC) - timedelta(seconds=request.seconds), time.monotonic()
         async with self._engine.connect() as conn:
             before = await listed_events.listed_until(conn, provider)
         since = max(before or until - AT_FIRST, until - KEPT)
-        until = max(since, until)  # somebody may have asked with less patience, just now
+        until = max(since, until)  # a run with a smaller `seconds` may have just finished
         tally = Tally(provider=provider.value, since=since, until=since)
         end = until
         while True:
@@ -130,7 +129,7 @@ class Listing:
     async def _compare_slice(
         self, provider: Provider, tally: Tally, before: datetime | None, end: datetime
     ) -> Tally | None:
-        """Compare from where the tally came to; None: there is too much for one slice."""
+        """Compare the slice after the tally's end; None if it holds too many events."""
         start = tally.until
         overlap = OVERLAP if start == tally.since else timedelta(0)
         most = MOST_IN_SLICE if end - start > SHORTEST_SLICE else None
@@ -142,7 +141,7 @@ class Listing:
         for listed_event in sorted(missing, key=lambda each: each.event.occurred_at or end):
             try:
                 await self._take_in(listed_event)
-            except DBAPIError as problem:  # somebody holds this organization: the others' events come in all the same
+            except DBAPIError as problem:  # this organization is locked: other organizations' events are still taken in
                 if not locks.were_held(problem):
                     raise
                 lock_problem = problem
@@ -159,8 +158,8 @@ class Listing:
     async def _missing(
         self, provider: Provider, start: datetime, end: datetime, most: int | None
     ) -> tuple[int, list[Listed]] | None:
-        """Those that tell us something and are not in the inbox, each once; None if more than
-        `most` are listed.
+        """Relevant events that are not in the inbox, each once; None if more than `most` are
+        listed.
         """
         seen, number, missing, some = 0, 0, dict[str, Listed](), dict[str, Listed]()
         async with aclosing(self._providers[provider].list_events(start, end)) as events:
@@ -169,7 +168,7 @@ class Listing:
                 if most is not None and seen > most:
                     return None
                 if listed.event.kind is EventKind.IGNORED:
-                    continue  # nobody asked for its delivery, maybe
+                    continue  # we may not subscribe to it
                 number += 1
                 some[listed.event.event_id] = listed
                 if len(some) == TOGETHER:
@@ -185,8 +184,8 @@ class Listing:
         return {id_: listed for id_, listed in some.items() if id_ not in here}
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
-        """A webhook that does not come says nothing: its id, secret or address may be wrong, or its
-        types.
+        """Alert on missing deliveries: the webhook's id, secret, address or event types may be
+        wrong.
         """
         kind = AlertKind(f"{provider.value}_events_missed")
         async with self._engine.begin() as conn:

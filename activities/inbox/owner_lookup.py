@@ -1,8 +1,7 @@
-"""Finds whose parked deliveries are: by our own rows, and where those do not tell, by asking the
-provider.
+"""Finds the owners of parked deliveries in our own rows, or else by querying the provider.
 
-Nothing that names a known organization stays parked in silence; what names nobody tells its amount
-and its payer.
+No delivery that names a known organization stays parked silently; one that names nobody shows its
+amount and payer.
 """
 
 import asyncio
@@ -26,16 +25,16 @@ log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 AT_ONCE = 5
 GIVEN_UP = timedelta(days=3)
-"""So long a delivery without money waits for a subscription to be linked: linking asks the provider
-anyway.
+"""How long a delivery without money waits for its subscription to be linked: linking queries the
+provider anyway.
 """
 
 
 class Finding:
-    """Any number of processes may do it: what one has in hand, the others skip.
+    """Any number of processes may run it: each skips what another is working on.
 
-    What names none of ours, and of which the provider tells a plan, a product or a custom id that
-    begins with one of `other_products`, is another product's on the same account, and is dismissed.
+    A delivery that names none of ours, and whose plan, product or custom id at the provider begins
+    with one of `other_products`, belongs to another product on the same account and is dismissed.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Finding:
         return EVERY.total_seconds()
 
     async def find(self, *, now: datetime) -> None:
-        """One pass over those that are due; whoever has a delivery again is rung by the relay."""
+        """One pass over the due deliveries; the relay rings organizations that get one assigned."""
         async with self._engine.begin() as conn:
             adopted = await parking.adopt(conn, now=now)
         await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))
@@ -69,7 +68,7 @@ class Finding:
                 log.warning(
                     "owner_query_failed", event_id=parked.delivery.event_id, problem=str(problem)
                 )
-            except Exception:  # of this one: the others must not wait for it
+            except Exception:  # one failure must not block the others
                 log.exception("owner_lookup_failed", event_id=parked.delivery.event_id)
 
     async def _trace(self, provider: BillingProvider, parked: Parked) -> None:

@@ -1,5 +1,5 @@
-"""Sets deliveries aside that cannot be settled: in sight, with the reason, and an alert for whoever
-has to act.
+"""Parks deliveries that cannot be settled: visible, with a reason and an alert for whoever has to
+act.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,13 @@ from domain.money import Money
 
 log = structlog.get_logger()
 SURELY_THERE = timedelta(minutes=1)
-"""So long after its event a provider has an object, if the event is genuine, and we have what came
-before it.
+"""How long after a genuine event the provider surely has the object, and we have what preceded it.
 """
 WAITS_LONG = timedelta(minutes=10)
 
 
 class Aside:
-    """Each act is a transaction of its own."""
+    """Each method runs its own transaction."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -35,9 +34,7 @@ class Aside:
         self._tell(delivery, reason)
 
     async def park_undecided(self, delivery: Delivery, payment: Payment) -> None:
-        """It is asked for again: PayPal has no event for a refund that was pending and is
-        completed.
-        """
+        """Query it again later: PayPal sends no event when a pending refund completes."""
         named = f"{payment.reference.kind.value} {payment.reference.id}"
         await self.park(
             delivery, f"{deliveries.UNDECIDED}{named} is {payment.status.value}", payment.amount
@@ -48,8 +45,8 @@ class Aside:
             await parking.note_outcome(conn, delivery.id, outcome)
 
     async def put_off(self, organization_id: str, delivery: Delivery, problem: Exception) -> None:
-        """It is tried again by itself, from seconds to ten minutes later; a person is told when
-        that lasts.
+        """Retry it automatically, after seconds up to ten minutes; an alert is raised when that
+        lasts.
         """
         reason = f"{name(delivery)}: {in_words(problem)}"[:300]
         async with self._engine.begin() as conn:
@@ -63,7 +60,7 @@ class Aside:
             await parking.note_settled(conn, organization_id)
 
     async def hand_over(self, delivery: Delivery, owner: str) -> None:
-        """It is another organization's, whose lifecycle is rung by the relay."""
+        """Assign it to another organization, whose lifecycle the relay rings."""
         async with self._engine.begin() as conn:
             await deliveries.assign(conn, delivery.id, owner, now=datetime.now(UTC))
         log.warning("delivery_reassigned", event_id=delivery.event_id, organization_id=owner)

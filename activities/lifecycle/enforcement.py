@@ -1,8 +1,7 @@
-"""Enforcement: the steps that make the world agree with a standing, in the order in which the
-lifecycle asks for them.
+"""Applies a standing at Twilio and in campaigns, in the steps and order of the lifecycle workflow.
 
-Every step names the epoch that it serves and does nothing for another one (`Superseded`). Repeating
-a step changes nothing; each leaves its line in the receipt.
+Every step names its epoch and does nothing for another one (`Superseded`). Steps are idempotent;
+each adds its line to the receipt.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -36,8 +35,8 @@ SUSPEND = "suspend_twilio_subaccount"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step for one epoch. `complete`: every step before it succeeded, so the last one closes
-    the receipt.
+    """One step of one epoch. `complete`: every earlier step succeeded, so the last one closes the
+    receipt.
     """
 
     organization_id: str
@@ -47,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck:
-    """A step that was refused for good, for an operator to see."""
+    """A step that failed for good, shown to operators."""
 
     organization_id: str
     epoch: int
@@ -64,7 +63,7 @@ class Enforcement:
 
     @activity.defn(name="suspend_twilio_subaccount")
     async def suspend_twilio_subaccount(self, step: Step) -> None:
-        """Suspend it and read it back; a closed one counts."""
+        """Suspend the subaccount and read it back; a closed one counts as suspended."""
         started_at = datetime.now(UTC)
         async with self._engine.begin() as conn:
             account_sid = await suspensions.send(
@@ -87,7 +86,7 @@ class Enforcement:
 
     @activity.defn(name="pause_campaigns")
     async def pause_campaigns(self, step: Step) -> Standing:
-        """Park what runs, and close the receipt: the suspension is applied."""
+        """Park running campaigns and close the receipt: the suspension is applied."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
             parked = await parked_campaigns.park_running(conn, step.organization_id, Park.SUSPENDED)
@@ -99,8 +98,8 @@ class Enforcement:
 
     @activity.defn(name="reactivate_twilio_subaccount")
     async def reactivate_twilio_subaccount(self, step: Step) -> None:
-        """Reactivate it and read it back. Where Twilio itself holds it suspended or closed, a block
-        says so.
+        """Reactivate the subaccount and read it back. If Twilio itself suspended or closed it, add
+        a block.
         """
         started_at = datetime.now(UTC)
         account_sid = await self._account_of(step)
@@ -114,7 +113,7 @@ class Enforcement:
 
     @activity.defn(name="unfreeze_wallet")
     async def unfreeze_wallet(self, step: Step) -> None:
-        """Lift the suspension's freeze and open the gate: the only place where a gate opens."""
+        """Lift the suspension's freeze and open the gate: the only place that opens a gate."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, _), together(conn):
             await wallets.open_gate(
@@ -124,9 +123,7 @@ class Enforcement:
 
     @activity.defn(name="resume_eligible_campaigns")
     async def resume_eligible_campaigns(self, step: Step) -> Standing:
-        """Let parked campaigns run again where every condition holds, ring them, and close the
-        receipt.
-        """
+        """Resume parked campaigns that meet every condition, ring them, and close the receipt."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
             resumed = await parked_campaigns.resume_eligible(
@@ -165,8 +162,8 @@ class Enforcement:
         log.warning("telephony_blocked", organization_id=organization_id, reason=reason)
 
     async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
-        """One that waits for Twilio holds money meanwhile; it is given back at the end of the pause
-        if nobody rings.
+        """A campaign waiting for Twilio keeps money reserved; without a ring it is released when
+        the pause ends.
         """
         try:
             for campaign_id in campaign_ids:
@@ -204,7 +201,7 @@ class Enforcement:
             late = standing is not None and not standing.behind and not _agree(standing, account)
             if (
                 standing is not None and late
-            ):  # it overtook the steps that overtook it: they are taken again
+            ):  # it ran after the steps that superseded it: they are repeated
                 await standings.mark_unapplied(conn, step.organization_id)
         if late:
             log.warning(

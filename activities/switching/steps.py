@@ -1,8 +1,8 @@
-"""Migrating: the steps that move a customer from one billing provider to another.
+"""The steps that move a customer from one billing provider to another.
 
-Which step is due is in the database. Each may be repeated at any time, by anybody: it asks the
-providers afresh, takes the organization's lock, looks again, and changes nothing that is not due.
-No call is made while the lock is held.
+The database says which step is due. Each is idempotent: it queries the providers, takes the
+organization's lock, checks again, and changes only what is due. No call is made while the lock is
+held.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -39,9 +39,7 @@ _LAPSED = frozenset({State.CANCELED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where a migration is. `until`: the renewal, or the end of the checkout, that is waited
-    for.
-    """
+    """The state of a switch. `until`: the renewal, or the end of the checkout, that it waits for."""
 
     migration_id: str
     target: str
@@ -67,15 +65,15 @@ class Migrating:
 
     @activity.defn(name="read_migration")
     async def read_migration(self, organization: Organization) -> Where | None:
-        """Where the one is that has something to do; None if there never was one."""
+        """The state of the organization's switch that is due; None if there never was one."""
         async with self._reading.connect() as conn:
             found = await switches.due(conn, organization.organization_id)
         return None if found is None else _where(found)
 
     @activity.defn(name="check_migration")
     async def check_migration(self, organization: Organization) -> Where:
-        """Before anything is touched: refuse it, wait for the renewal, or fix the moment of the
-        first charge.
+        """Check before anything changes: refuse the switch, wait for the renewal, or fix the time
+        of the first charge.
         """
         migration = await self._read(organization)
         if migration.state not in (Progress.STARTED, Progress.WAITING):
@@ -106,9 +104,7 @@ class Migrating:
 
     @activity.defn(name="offer_checkout")
     async def offer_checkout(self, organization: Organization) -> Where:
-        """Have the target make a checkout, one for each migration; it charges first when what is
-        paid for ends.
-        """
+        """Create the target's checkout, one per switch; it charges first when the paid period ends."""
         migration = await self._read(organization)
         if migration.state is not Progress.CHECKED:
             return _where(migration)
@@ -131,8 +127,8 @@ class Migrating:
 
     @activity.defn(name="look_for_consent")
     async def look_for_consent(self, organization: Organization) -> Where:
-        """Has the customer finished the checkout? Left meanwhile, or let it pass? Both are
-        honoured.
+        """Check whether the customer completed the checkout, canceled meanwhile, or let it expire;
+        each is honored.
         """
         migration = await self._read(organization)
         if migration.state is not Progress.OFFERED:
@@ -162,8 +158,8 @@ class Migrating:
 
     @activity.defn(name="stop_source")
     async def stop_source(self, organization: Organization) -> Where:
-        """Look at both again under the lock, write down that the source will be stopped, then stop
-        it with our mark.
+        """Check both subscriptions again under the lock, record that the source will be stopped,
+        then stop it with our marker.
         """
         migration = await self._read(organization)
         if migration.state not in (Progress.CONSENTED, Progress.STOPPING):
@@ -177,14 +173,12 @@ class Migrating:
         if isinstance(decided, Where):
             return decided
         migration, found = decided, await self._read(organization)
-        if found != migration:  # another attempt has taken over since the commit
+        if found != migration:  # another attempt took over after the commit
             return _where(found)
         stopped = await self._sides.stop(migration)
         async with self._locked(organization) as (conn, found):
             if found != migration:
-                await fold(
-                    conn, migration, source=stopped
-                )  # should it be undone meanwhile, that raises an alert
+                await fold(conn, migration, source=stopped)  # an undo meanwhile raises an alert
                 return _where(found or migration)
             if rules.left(stopped, migration.marker):
                 reason = "the customer canceled the old subscription in the same moment"
@@ -193,8 +187,8 @@ class Migrating:
 
     @activity.defn(name="cut_over")
     async def cut_over(self, organization: Organization) -> Where:
-        """Ask both afresh, and make the target the current one, in one transaction: the service is
-        on throughout.
+        """Query both, and make the target current in one transaction: the service stays on
+        throughout.
         """
         migration = await self._read(organization)
         if migration.state is not Progress.STOPPED:
@@ -221,7 +215,7 @@ class Migrating:
                 await subscriptions.make_current(conn, known)
             migration = await fold(
                 conn, migration, source=source
-            )  # ended, it takes nothing back from the target
+            )  # an ended source takes nothing back from the target
             migration = await fold(conn, migration, target=target)
             where = await _moved(conn, migration, Progress.COMPLETED)
         log.info(
@@ -233,8 +227,8 @@ class Migrating:
 
     @activity.defn(name="undo_migration")
     async def undo_migration(self, organization: Organization) -> Where:
-        """Cancel the target, so that only the source bills, as before. One that was consented to
-        late is told.
+        """Cancel the target, so that only the source bills, as before. A late consent raises an
+        alert.
         """
         migration = await self._read(organization)
         if migration.state is not Progress.UNDOING:
@@ -300,7 +294,7 @@ class Migrating:
 async def _recheck(
     conn: AsyncConnection, migration: Migration, source: Snapshot, target: Snapshot
 ) -> Where | Migration:
-    """Where it goes instead; or the migration, which says now that the source is being stopped."""
+    """The state to move to instead; or the switch, now recorded as stopping the source."""
     migration, now = await fold(conn, migration, source=source, target=target), datetime.now(UTC)
     charge_at = migration.first_charge_at or now
     again = rules.recheck(source, target, first_charge_at=charge_at, mark=migration.marker, now=now)
@@ -319,7 +313,9 @@ async def _recheck(
 
 
 async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bool:
-    """Neither the source, nor the target, which the host application may have linked by itself."""
+    """Whether another subscription than the source and the target is current, or none; the host may
+    have linked the target itself.
+    """
     current = await subscriptions.current(conn, migration.organization_id)
     source = (migration.source_provider, migration.source_subscription_id)
     return current is None or (
@@ -328,7 +324,7 @@ async def _another_is_current(conn: AsyncConnection, migration: Migration) -> bo
 
 
 async def _note(conn: AsyncConnection, migration: Migration, made: CheckoutLink) -> None:
-    """From now on every look at the organization asks for the checkout, too."""
+    """From now on every lookup of the organization queries the checkout, too."""
     await subscriptions.add(
         conn,
         migration.organization_id,

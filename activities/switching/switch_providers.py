@@ -1,5 +1,5 @@
-"""Both sides of a migration: asks the source's provider and the target's, and takes down what they
-say.
+"""Queries and commands the source's and the target's provider of a switch, and records their
+answers.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 
 STALE_ATTEMPTS = 3
 STOP_SENT_WITHIN = timedelta(seconds=20)
-"""After that an attempt sends no call to stop the source any more."""
+"""After this time an attempt sends no call to stop the source."""
 STOP_OVER_AFTER = timedelta(minutes=1)
-"""So long after the last attempt began, none is under way."""
+"""This long after the last attempt began, none is running."""
 UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
 class Sides:
-    """Raises what an activity may raise: a provider's errors as Temporal's."""
+    """Raises provider errors as Temporal's."""
 
     def __init__(self, providers: Mapping[Provider, BillingProvider]) -> None:
         self._providers = providers
@@ -38,7 +38,7 @@ class Sides:
         return provider in self._providers
 
     async def checkout(self, migration: Migration) -> CheckoutLink | ProviderRefused:
-        """One for each migration; it charges first when what is paid at the source ends."""
+        """Create the checkout, one per switch; it charges first when the source's paid period ends."""
         assert migration.first_charge_at is not None
         assert migration.expires_at is not None
         with translated():
@@ -70,11 +70,11 @@ class Sides:
                 return UNKNOWN
 
     async def stop(self, migration: Migration) -> Snapshot:
-        """End the source, with the mark that tells it was us. It may have been ended by somebody
-        else before.
+        """End the source with a marker that shows that we did. Somebody else may have ended it
+        before.
 
-        Given up before anybody may undo the migration: what is sent later would stop the one that
-        goes on.
+        Stops trying before an undo is allowed: a later call would stop the subscription that
+        continues.
         """
         with translated():
             source = self._at(migration.source_provider)
@@ -89,8 +89,8 @@ class Sides:
                 ) from late
 
     async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
-        """Cancel it; what was not consented to bills nobody, even where the provider will not have
-        it canceled.
+        """Cancel the target. Without a consent it bills nobody, even if the provider refuses to
+        cancel it.
         """
         with translated():
             target = self._at(migration.target_provider)
@@ -115,8 +115,8 @@ async def fold(
     source: Snapshot | None = None,
     target: Snapshot | None = None,
 ) -> Migration:
-    """Take down what was told; the target's first, which may become the current one. Returns the
-    migration anew.
+    """Apply the snapshots, the target's first, as it may become current. Returns the updated
+    switch.
     """
     snapshots = (
         (migration.target_provider, migration.target_subscription_id, target),
@@ -133,15 +133,15 @@ async def fold(
         if folded is not None and folded.ask_again:
             await (
                 conn.commit()
-            )  # since when it is doubted is kept: the next attempts are compared with that
+            )  # keeps the time of the first doubt, against which later attempts are compared
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
         await switches.note_late_stop(conn, known, snapshot)
     return await switches.newest(conn, migration.organization_id) or migration
 
 
 def refuse_early_undo(migration: Migration, now: datetime) -> None:
-    """An attempt that was taken for dead may be stopping the source still: what it stops cannot be
-    brought back.
+    """Refuse to undo while a lost attempt may still be stopping the source: a stop cannot be
+    reverted.
     """
     left = migration.changed_at + STOP_OVER_AFTER - now
     if migration.state is Progress.STOPPING and left > timedelta(0):
@@ -152,7 +152,9 @@ def refuse_early_undo(migration: Migration, now: datetime) -> None:
 
 
 def refuse_unknown(*snapshots: Snapshot) -> None:
-    """Absence of data ends nothing: ask again; and when it stays so, a person has to look."""
+    """Never act on an unknown status: query again, and if it stays unknown, an operator has to
+    look.
+    """
     unknown = [snapshot.raw_status for snapshot in snapshots if snapshot.state is State.UNKNOWN]
     if unknown:
         stays = activity.info().attempt > STALE_ATTEMPTS

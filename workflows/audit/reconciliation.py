@@ -1,5 +1,5 @@
-"""Reconcile, on one schedule: ring what waits, compare what we believe with the providers, audit
-the ledger.
+"""Scheduled reconciliation: rings pending work, compares our records with the providers, audits the
+ledger.
 """
 
 from temporalio import workflow
@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=RECONCILE)
 class Reconcile:
-    """Rings or alerts; it never mends money silently."""
+    """Rings or alerts; never repairs money silently."""
 
     @workflow.run
     async def run(self, start: Page) -> int:

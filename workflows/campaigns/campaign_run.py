@@ -1,5 +1,5 @@
-"""One campaign's run: reserve a batch, hand it over, settle it; parks when the gate shuts and goes
-on when rung.
+"""Runs one campaign: reserves a batch, sends it, settles it; parks when the gate shuts and resumes
+when rung.
 """
 
 from datetime import timedelta
@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=CAMPAIGN_RUN)
 class CampaignRun:
-    """Holds no state but whether it was notified: which message is next, and whether it may go, is in the
-    database.
+    """Holds no state but whether it was notified: the database knows the next message and whether it may be
+    sent.
     """
 
     @workflow.init
@@ -52,7 +52,7 @@ class CampaignRun:
                 await self._stop(batch)
             elif not self._rung:
                 if batch.status == CampaignStatus.CANCELED:
-                    await self._settle()  # what a window left reserved that was under way then
+                    await self._settle()  # messages that a window in progress left reserved
                 return
             info = workflow.info()
             if (
@@ -72,7 +72,7 @@ class CampaignRun:
         )
 
     async def _send(self) -> bool:
-        """Hand over until an attempt's time is over; whether more of the batch is left."""
+        """Send until an attempt's time runs out; returns whether more of the batch is left."""
         sent = await workflow.execute_activity_method(
             Sending.send_batch,
             self._request,
@@ -96,8 +96,8 @@ class CampaignRun:
         await self._wait(longest, f"{batch.status}: {batch.reason}")
 
     async def _pause(self, longest: timedelta) -> None:
-        """Until Twilio's pause is over or somebody rings: what the ring was for is in the
-        database.
+        """Wait until Twilio's pause is over or a ring comes; the database has the reason for the
+        ring.
         """
         if workflow.patched("a-ring-ends-a-pause"):
             await self._wait(longest, "Twilio asked to wait")

@@ -1,4 +1,4 @@
-"""Once an hour: what the providers list as having happened, against what was delivered."""
+"""Once an hour: compares the providers' lists of events with the received deliveries."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 MOST_ROUNDS = 12
-"""About an hour; what is left then is the next run's."""
+"""About an hour; the next run handles the rest."""
 _HEADING = (
     "| provider | listed | missed | duplicates | out of order | problem |",
     "| --- | --- | --- | --- | --- | --- |",
@@ -20,7 +20,7 @@ _HEADING = (
 
 @workflow.defn(name=RECONCILE_EVENTS)
 class ReconcileEvents:
-    """Takes in what was missed, and tells the figures; it decides nothing."""
+    """Takes in missed events and reports the figures; decides nothing."""
 
     @workflow.run
     async def run(self, start: Settled) -> list[Tally]:

@@ -1,5 +1,5 @@
-"""One organization's lifecycle, for ever: rung by webhooks and operators, it makes the world
-agree.
+"""One organization's lifecycle, without end: rung by webhooks and operators, it applies the current
+standing.
 """
 
 from dataclasses import replace
@@ -35,9 +35,7 @@ CALLS_TWILIO = ("suspend_twilio_subaccount", "reactivate_twilio_subaccount")
 
 @workflow.defn(name=LIFECYCLE)
 class OrganizationLifecycle:
-    """Signals only note; `run` alone decides and acts. It holds no rule and no money: those are in
-    the database.
-    """
+    """Signals only set flags; `run` alone decides and acts. Rules and money are in the database."""
 
     @workflow.init
     def __init__(self, start: Lifecycle) -> None:
@@ -89,17 +87,13 @@ class OrganizationLifecycle:
             return options.ASK_AGAIN
         if self._doubts:
             return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
-        due = self._self_check * (
-            1 + workflow.random().random() / 10
-        )  # not all at once after a restart
+        due = self._self_check * (1 + workflow.random().random() / 10)  # spread out after a restart
         if self._standing is not None and self._standing.deadline is not None:
             due = min(due, max(self._standing.deadline - workflow.now(), timedelta(seconds=1)))
         return due
 
     async def _confirm(self) -> None:
-        """Ask the provider afresh; when it does not answer for long, the newest verified event
-        counts.
-        """
+        """Query the provider; if it stays silent for long, the newest verified event counts."""
         self._rung = False
         self._stuck = ""
         organization = Organization(organization_id=self._organization_id)
@@ -132,8 +126,8 @@ class OrganizationLifecycle:
             )
 
     async def _converge(self) -> bool:
-        """Take the steps for the standing's epoch; False when it changed on the way and has to be
-        taken anew.
+        """Run the steps of the standing's epoch; False if the standing changed on the way and must
+        be reloaded.
         """
         assert self._standing is not None
         standing, complete = self._standing, True
@@ -153,7 +147,7 @@ class OrganizationLifecycle:
                         activity_method.__name__, standing.epoch, cause_of(problem)
                     )
                     if standing.status is Status.ACTIVE:
-                        return True  # what is not open stays closed
+                        return True  # a gate that is not open stays closed
             if superseded:
                 await self._confirm_if_same(standing.epoch)
                 return False
@@ -162,8 +156,8 @@ class OrganizationLifecycle:
         return True
 
     async def _take(self, activity_method: Any, step: Step) -> bool:
-        """Run one step to its end, or until the organization's mind changes: then cancel it and say
-        True.
+        """Run one step to its end, or cancel it when the standing changes; returns True if it was
+        canceled.
         """
         twilio = activity_method.__name__ in CALLS_TWILIO
         handle = workflow.start_activity_method(
@@ -203,7 +197,7 @@ class OrganizationLifecycle:
         )
 
     def _tell(self, doing: str = "at rest") -> None:
-        """Say in the Temporal UI who is suspended, why, and what is stuck."""
+        """Show in the Temporal UI who is suspended, why, and what is stuck."""
         assert self._standing is not None
         standing = self._standing
         blocks = ", ".join(sorted(block.value for block in standing.blocks)) or "none"

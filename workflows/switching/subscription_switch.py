@@ -1,6 +1,4 @@
-"""One customer's way from one billing provider to another: check, offer, await the consent, stop,
-cut over.
-"""
+"""Moves one customer to another billing provider: check, offer, await consent, stop, cut over."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,8 +29,8 @@ WAITS = (Progress.WAITING, Progress.OFFERED)
 
 @workflow.defn(name=MIGRATION)
 class SubscriptionMigration:
-    """Holds no state but whether it was notified: which step is due is in the database, and any step may be
-    taken again.
+    """Holds no state but whether it was notified: the database knows which step is due, and any step may be
+    repeated.
     """
 
     @workflow.init
@@ -89,14 +87,14 @@ class SubscriptionMigration:
             )
         except ActivityError as problem:
             if is_cancelled_exception(problem):
-                raise  # somebody ends this run; the reconciliation begins another one, which goes on here
+                raise  # an operator ends this run; the reconciliation starts another, which continues here
             await self._stuck(where, cause_of(problem))
             return where
         return found
 
     async def _stuck(self, where: Where, reason: str) -> None:
-        """A provider refuses for good: a person has to look. It is tried again when rung, or after
-        a while.
+        """A provider refuses for good: an operator has to look. Retried when rung, or after a
+        while.
         """
         workflow.set_current_details(f"**STUCK** at {where.progress.value}: {reason}")
         await workflow.execute_activity_method(
@@ -117,7 +115,7 @@ class SubscriptionMigration:
             )
             due = (
                 renewed if renewed > timedelta() else due
-            )  # what is charged late is not asked for every second
+            )  # a late charge is not queried every second
         elif where.until is not None:
             due = min(due, where.until - workflow.now())
         await self._until_rung_or(max(due, timedelta(seconds=1)))
@@ -131,7 +129,7 @@ class SubscriptionMigration:
             self._rung = True
 
     def _tell(self, where: Where) -> None:
-        """Say in the Temporal UI where it is, and why."""
+        """Show in the Temporal UI the switch's state and the reason for it."""
         lines = [
             f"**{where.progress.value.upper()}** to {where.target}: {IN_WORDS[where.progress]}",
             where.reason,
