@@ -1,5 +1,6 @@
 """Workflow contracts: what a workflow is called, what it starts with, the ids and search attributes
-by which it is found. Recorded histories hold all of it: names stay, fields only grow, with defaults.
+by which it is found. Recorded histories hold all of it: names stay, fields only grow, with
+defaults.
 """
 
 from dataclasses import dataclass

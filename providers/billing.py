@@ -1,4 +1,4 @@
-"""What every billing provider's adapter can do; the contract tests run against this."""
+"""The interface of billing provider adapters; the contract tests run against it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from domain.money import Money
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutLink:
-    """Where the customer consents. The subscription exists at the provider, but bills nobody
-    yet.
+    """The page where the customer consents. The subscription exists at the provider but does not
+    bill yet.
     """
 
     subscription_id: str
@@ -23,7 +23,7 @@ class CheckoutLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUpLink:
-    """Where the customer pays once. Nothing is paid yet."""
+    """The page where the customer pays once. Nothing is paid yet."""
 
     checkout_id: str
     url: str
@@ -31,9 +31,7 @@ class TopUpLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp:
-    """How far a top-up's checkout has come: open, or paid (`payment`, pending ones too), or given
-    up.
-    """
+    """The state of a top-up's checkout: open, paid (`payment`, which may be pending), or given up."""
 
     open: bool
     payment: Payment | None = None
@@ -41,8 +39,8 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """The first charge is not at the consent, which has to be given until `expires_at` where the
-    provider can tell.
+    """Charges first at `first_charge_at`, not at the consent; the consent is due by `expires_at` if
+    the provider supports that.
     """
 
     first_charge_at: datetime
@@ -51,8 +49,8 @@ class Later:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """An event as its provider lists it; `raw` is not what was delivered, byte by byte, and bears
-    no signature.
+    """An event as its provider lists it; `raw` differs from the delivered bytes and has no
+    signature.
     """
 
     event: BillingEvent
@@ -61,8 +59,8 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
-    """What a provider says of whose something is: the ids that the host application wrote into it
-    (`custom_ids`), its subscriptions, plans and payments; and what a person knows it by.
+    """What a provider knows about an object's owner: the ids that the host application wrote into
+    it (`custom_ids`), its subscriptions, plans and payments, and what a person recognizes.
     """
 
     custom_ids: tuple[str, ...] = ()
@@ -81,15 +79,15 @@ class Resumed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanChange:
-    """`approve_url` is set where the customer has to consent before the change counts."""
+    """`approve_url` is set if the customer must consent before the change takes effect."""
 
     approve_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What became of one attempt at collecting. A pending or a declined one may have no payment
-    yet, or never.
+    """The result of one attempt to collect. A pending or declined attempt may have no payment yet,
+    or ever.
     """
 
     status: PaymentStatus
@@ -102,8 +100,8 @@ class Collected:
 
 
 class BillingProvider(Protocol):
-    """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none of
-    them retries.
+    """All calls raise `ProviderUnavailable` or `ProviderRefused` (providers/errors.py); none
+    retries.
     """
 
     name: Provider
@@ -115,9 +113,7 @@ class BillingProvider(Protocol):
         ...
 
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
-        """Read a verified body leniently: it never raises, `problem` says what was not
-        understood.
-        """
+        """Read a verified body leniently: never raises; `problem` says what was not understood."""
         ...
 
     async def get_subscription(self, subscription_id: str) -> Snapshot: ...
@@ -129,7 +125,7 @@ class BillingProvider(Protocol):
     async def trace(
         self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
     ) -> Clues:
-        """Whose these are. Raises `NotFound` where it has none of them."""
+        """Find clues to the owner. Raises `NotFound` if the provider has none of the objects."""
         ...
 
     async def create_checkout(
@@ -152,15 +148,13 @@ class BillingProvider(Protocol):
         cancel_url: str,
         idempotency_key: str,
     ) -> TopUpLink:
-        """Raises `BadAmount` for an amount that the provider does not take: too fine, too small or
-        too large.
+        """Raises `BadAmount` for an amount that the provider rejects: too fine, too small or too
+        large.
         """
         ...
 
     async def settle_topup(self, checkout_id: str) -> TopUp:
-        """Take the payment once if the customer approved it and it waits for that, and tell.
-        Repeatable.
-        """
+        """Capture the payment once if the customer approved it, and return the state. Idempotent."""
         ...
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot: ...
@@ -174,10 +168,10 @@ class BillingProvider(Protocol):
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
-        """A key is one attempt, made first at `since`: the answer to it stays, and a further
-        attempt takes a new key.
+        """A key is one attempt, first made at `since`: its result is final, and another attempt
+        takes a new key.
 
-        Raises `WrongState` where nothing is outstanding, or another amount.
+        Raises `WrongState` if nothing is outstanding, or another amount.
         """
         ...
 
@@ -186,5 +180,5 @@ class BillingProvider(Protocol):
     ) -> AsyncIterator[Payment]: ...
 
     def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
-        """What happened between, newest first, whether it was delivered or not."""
+        """Events between the two times, newest first, whether delivered or not."""
         ...

@@ -28,7 +28,7 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailable(ProviderError):
-    """`retry_after` is in seconds, where the provider told it."""
+    """`retry_after` is in seconds, if the provider gave it."""
 
     def __init__(
         self, message: str, *, code: str = "", reference: str = "", retry_after: float | None = None

@@ -1,4 +1,4 @@
-"""What is found out, object by object, about whose something is at a provider."""
+"""Collects clues to an object's owner at a provider, object by object."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from providers.billing import Clues
 
 @dataclass(slots=True)
 class Gathered:
-    """Each list in the order of finding; `payer` is whatever a person would know the payer by."""
+    """Lists keep the order of discovery; `payer` holds whatever identifies the payer to a person."""
 
     custom_ids: list[str] = field(default_factory=list)
     subscription_ids: list[str] = field(default_factory=list)

@@ -1,11 +1,10 @@
-"""Makes HTTP clients with explicit time limits, and tells "never connected" from "no answer"; a
-POST is never repeated.
+"""Makes HTTP clients with explicit time limits that distinguish "never connected" from "no answer";
+never repeats a POST.
 
-Sending again is safe after the first and may charge twice after the second, so the difference has
-to be true. aiohttp itself asks once more for a GET or a DELETE whose connection closed.
-`httpx-aiohttp` 0.2 reports a connection that the server closed in mid-request as `ConnectTimeout`,
-and some broken answers as an exception that is none of httpx's; `Transport` corrects both from the
-cause.
+A retry is safe after the first and may charge twice after the second. aiohttp itself retries a GET
+or DELETE whose connection closed. `httpx-aiohttp` 0.2 reports a connection that the server closed
+mid-request as `ConnectTimeout`, and some broken responses as exceptions outside httpx; `Transport`
+corrects both by the cause.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +19,8 @@ from httpx_aiohttp import AiohttpTransport
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _DEFAULT_CONNECT = 5.0
 _DEFAULT_READ = 15.0
-_LONGEST_WAIT = 3600.0  # a slip of the server's must not put off a suspension for days
-_IDLE_SECONDS = 5.0  # shorter than any server's, so that a request is not lost to a connection closing meanwhile
+_LONGEST_WAIT = 3600.0  # a server's mistake must not postpone a suspension for days
+_IDLE_SECONDS = 5.0  # shorter than any server's, so that no request meets a closing connection
 
 
 def fast_client(
@@ -31,8 +30,8 @@ def fast_client(
     read: float = _DEFAULT_READ,
     connections: int = 100,
 ) -> httpx.AsyncClient:
-    """A client for hot paths, on aiohttp's connections. `connect` covers the wait for a free
-    connection, too.
+    """A client for hot paths, on aiohttp's connections. `connect` includes the wait for a free
+    connection.
     """
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=_IDLE_SECONDS)
     return httpx.AsyncClient(
@@ -51,7 +50,7 @@ def never_connected(failure: httpx.TransportError) -> bool:
 
 
 def in_words(failure: Exception) -> str:
-    """What became of a request that has no answer, for people."""
+    """Why a request has no response, for people."""
     match failure:
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():
             return "its address cannot be read"
@@ -66,14 +65,14 @@ def in_words(failure: Exception) -> str:
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds until the server wants to be asked again (RFC 9110, 10.2.3: a number or a date)."""
+    """Seconds until the server accepts a retry (RFC 9110, 10.2.3: a number or a date)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), _LONGEST_WAIT)
     try:
         at = parsedate_to_datetime(text)
         return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError):  # no date, or a date without a zone
         return None
 
 
@@ -107,12 +106,12 @@ def _true_failures() -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as failure:
-        raise _told_truly(str(failure), failure.__cause__) from failure.__cause__
+        raise _corrected(str(failure), failure.__cause__) from failure.__cause__
     except aiohttp.ClientError as failure:
-        raise _told_truly(str(failure), failure) from failure
+        raise _corrected(str(failure), failure) from failure
 
 
-def _told_truly(message: str, cause: BaseException | None) -> httpx.TransportError:
+def _corrected(message: str, cause: BaseException | None) -> httpx.TransportError:
     if isinstance(cause, aiohttp.InvalidURL):
         return httpx.UnsupportedProtocol(message)
     if isinstance(cause, _NEVER_CONNECTED):

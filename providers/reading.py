@@ -1,5 +1,5 @@
-"""Reads single fields of a provider's JSON leniently: what is not there or not readable is None,
-never an exception.
+"""Reads single fields of a provider's JSON leniently: a missing or unreadable field is None, never
+an exception.
 """
 
 import json
@@ -13,7 +13,7 @@ _LONGEST = 255
 
 
 class NotJson(ValueError):
-    """It is not, or not one object."""
+    """Not JSON, or not a single object."""
 
 
 def document(raw: bytes) -> Json:

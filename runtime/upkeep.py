@@ -160,7 +160,7 @@ class Upkeep:
     async def _notify(self, organization_id: str, notifying: Awaitable[None]) -> None:
         try:
             await notifying
-        except Exception as problem:  # noqa: BLE001 - the relay rings a silent campaign, and whoever has steps to take
+        except Exception as problem:  # noqa: BLE001 - the relay notifies it later
             log.warning(
                 "notify_failed", organization_id=organization_id, reason=type(problem).__name__
             )

@@ -103,7 +103,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         enforcement.unfreeze_wallet,
         enforcement.resume_eligible_campaigns,
         enforcement.mark_stuck,
-        reconciling.ring_waiting,
+        reconciling.notify_waiting,
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
         reconciling.record_prices,
@@ -193,7 +193,7 @@ class Relay:
             await register_search_attributes(client)
             await ensure_schedules(client, self._services.settings.lifecycle_task_queue)
             schedule_due = time.monotonic() + SCHEDULE_EVERY.total_seconds()
-        await self._reconciling.ring(everything=was_away)
+        await self._reconciling.notify(everything=was_away)
         self._schedule_due, self._was_away = schedule_due, False
         return RELAY_EVERY.total_seconds()
 

@@ -1,5 +1,5 @@
-"""Compares our records with the providers and the ledger; rings a workflow or raises an alert, and
-never changes money.
+"""Compares our records with the providers and the ledger; notifies a workflow or raises an alert,
+and never changes money.
 """
 
 import asyncio
@@ -85,21 +85,21 @@ class Reconciling:
         self._sending = sending
 
     @activity.defn(name="ring_waiting")
-    async def ring_waiting(self) -> Rung:
-        """Ring every organization and campaign whose pending work was not acknowledged; keep
+    async def notify_waiting(self) -> Rung:
+        """Notify every organization and campaign whose pending work was not acknowledged; keep
         provider switches running.
         """
         async with self._engine.connect() as conn:
             migrating = await switches.open_ones(conn, limit=1000)
         for organization_id in migrating:
             await self._notifier.ensure_switch(organization_id)
-        return await self.ring()
+        return await self.notify()
 
-    async def ring(self, *, everything: bool = False) -> Rung:
+    async def notify(self, *, everything: bool = False) -> Rung:
         """One step of the relay. Pass `everything` after Temporal was away and may have lost its
         state.
 
-        Raises `RPCError` when Temporal does not answer; what was not rung is due again within
+        Raises `RPCError` when Temporal does not answer; what was not notified is due again within
         seconds.
         """
         now = datetime.now(UTC)
@@ -122,7 +122,7 @@ class Reconciling:
 
     @activity.defn(name="compare_organizations")
     async def compare_organizations(self, page: Page) -> Compared:
-        """Compare a page of standings with the billing providers and Twilio; ring organizations
+        """Compare a page of standings with the billing providers and Twilio; notify organizations
         that differ.
         """
         async with self._engine.connect() as conn:
@@ -266,4 +266,4 @@ class Reconciling:
         try:
             await self._notifier.notify_organization(organization_id)
         except RPCError as problem:
-            log.warning("ring_failed", organization_id=organization_id, reason=str(problem))
+            log.warning("notification_failed", organization_id=organization_id, reason=str(problem))

@@ -215,5 +215,5 @@ class Listing:
             await self._notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError) as problem:
             log.warning(
-                "ring_failed", organization_id=organization_id, reason=str(problem)
+                "notification_failed", organization_id=organization_id, reason=str(problem)
             )  # the relay will

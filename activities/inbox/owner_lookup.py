@@ -53,7 +53,7 @@ class Finding:
         return EVERY.total_seconds()
 
     async def find(self, *, now: datetime) -> None:
-        """One pass over the due deliveries; the relay rings organizations that get one assigned."""
+        """One pass over the due deliveries; the relay notifies organizations that get one assigned."""
         async with self._engine.begin() as conn:
             adopted = await parking.adopt(conn, now=now)
         await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))

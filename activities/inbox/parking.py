@@ -60,7 +60,7 @@ class Aside:
             await parking.note_settled(conn, organization_id)
 
     async def hand_over(self, delivery: Delivery, owner: str) -> None:
-        """Assign it to another organization, whose lifecycle the relay rings."""
+        """Assign it to another organization, whose lifecycle the relay notifies."""
         async with self._engine.begin() as conn:
             await deliveries.assign(conn, delivery.id, owner, now=datetime.now(UTC))
         log.warning("delivery_reassigned", event_id=delivery.event_id, organization_id=owner)

@@ -93,7 +93,7 @@ class Enforcement:
             async with together(conn):
                 await _line(conn, step, "pause_campaigns", started_at, f"{len(parked)} parked")
                 await _close(conn, step, standing)
-        await self._ring_parked(step.organization_id, parked)
+        await self._notify_parked(step.organization_id, parked)
         return standing
 
     @activity.defn(name="reactivate_twilio_subaccount")
@@ -123,7 +123,7 @@ class Enforcement:
 
     @activity.defn(name="resume_eligible_campaigns")
     async def resume_eligible_campaigns(self, step: Step) -> Standing:
-        """Resume parked campaigns that meet every condition, ring them, and close the receipt."""
+        """Resume parked campaigns that meet every condition, notify them, and close the receipt."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, standing):
             resumed = await parked_campaigns.resume_eligible(
@@ -161,8 +161,8 @@ class Enforcement:
             )
         log.warning("telephony_blocked", organization_id=organization_id, reason=reason)
 
-    async def _ring_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
-        """A campaign waiting for Twilio keeps money reserved; without a ring it is released when
+    async def _notify_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:
+        """A campaign waiting for Twilio keeps money reserved; without a signal it is released when
         the pause ends.
         """
         try:

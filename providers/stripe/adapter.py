@@ -1,10 +1,9 @@
-"""Stripe Billing behind the words of `providers.billing`; it translates and neither retries, logs
-nor decides.
+"""Stripe Billing behind the interface of `providers.billing`; only translates, never retries, logs
+or decides.
 
-Creating and charging carry the caller's idempotency key. The other commands are repeatable by their
-state: look, act if it is not so, and look again. A key of theirs could not be the same each time:
-Stripe would answer a second suspension, after a reactivation, with the first one's answer, and do
-nothing.
+Creating and charging carry the caller's idempotency key. Other commands are idempotent by state:
+read, act if needed, read again. They carry no key: after a reactivation Stripe would answer a
+second suspension with the first one's response and do nothing.
 """
 
 import json
@@ -49,9 +48,7 @@ from providers.stripe.tracing import Tracing
 from providers.stripe.wire import Wire
 
 API_VERSION = "2026-10-28.endive"
-"""What the shapes of snapshots.py are; the webhook endpoint at Stripe has to be of the same
-version.
-"""
+"""The version that snapshots.py parses; the webhook endpoint at Stripe must have the same one."""
 _CHECKOUT = "cs_"
 _PAUSED = "paused"
 _UNPAID = "unpaid"
@@ -59,7 +56,7 @@ _SUSPENDED = frozenset({State.SUSPENDED_NONPAYMENT, State.PAUSED})
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _KEY_KEPT_FOR = timedelta(hours=23)
-"""Stripe forgets an idempotency key after a day; after that the same one would charge again."""
+"""Stripe forgets an idempotency key after a day; the same key would then charge again."""
 
 
 class SuspendBy(StrEnum):
@@ -70,7 +67,7 @@ class SuspendBy(StrEnum):
 
 
 class Stripe:
-    """`client` comes with its time limits. Live or test mode is read from the key."""
+    """`client` has its time limits set. Live or test mode follows from the key."""
 
     name: Provider = Provider.STRIPE
 
@@ -104,7 +101,7 @@ class Stripe:
         return webhooks.parse(raw, API_VERSION)
 
     async def get_subscription(self, subscription_id: str) -> Snapshot:
-        """Of a subscription, or of the checkout that will become one."""
+        """Reads a subscription, or the checkout that will become one."""
         if subscription_id.startswith(_CHECKOUT):
             expand = ["subscription", "subscription.latest_invoice"]
             session, at = await json_and_time_of(
@@ -137,8 +134,8 @@ class Stripe:
         idempotency_key: str,
         later: Later | None = None,
     ) -> CheckoutLink:
-        """`plan_id` is a price. The link stands for the subscription until the customer has
-        completed it.
+        """`plan_id` is a price. The link represents the subscription until the customer completes
+        it.
         """
         parameters: Any = {
             "mode": "subscription",
@@ -152,7 +149,7 @@ class Stripe:
         if later is not None:
             parameters["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
             parameters["payment_method_collection"] = (
-                "always"  # a trial without a mandate would end in nobody's charging
+                "always"  # without a mandate nobody could be charged after the trial
             )
             parameters["expires_at"] = int(later.expires_at.timestamp())
         try:
@@ -190,7 +187,7 @@ class Stripe:
         return await topups.settle(self._api, checkout_id)
 
     async def ensure_suspended(self, subscription_id: str, reason: str) -> Snapshot:
-        """By `SuspendBy.COLLECTION` its state stays what it is; `reason` is kept in its
+        """With `SuspendBy.COLLECTION` the state does not change; `reason` is stored in the
         metadata.
         """
         subscription, now, _ = await self._look(subscription_id)
@@ -216,7 +213,9 @@ class Stripe:
                 self._api.subscriptions.pause_async(subscription_id, {"type": "subscription"})
             )
         except ProviderRefused as refused:
-            refusal = refused  # so Stripe answers for one that was paused meanwhile, too; the look below tells
+            refusal = (
+                refused  # also Stripe's answer if it was paused meanwhile; the read below decides
+            )
         now = await self.get_subscription(subscription_id)
         if now.state not in _SUSPENDED:
             raise (
@@ -227,9 +226,7 @@ class Stripe:
         return now
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:  # noqa: ARG002 - Stripe takes none
-        """Resumes once what is paused and owes nothing: a payment alone does not, whoever paused it
-        and why.
-        """
+        """Resumes a paused subscription that owes nothing; a payment alone does not resume it."""
         subscription, now, _ = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             return Resumed.NEEDS_NEW_CONSENT
@@ -244,7 +241,7 @@ class Stripe:
             except Declined:
                 return Resumed.NEEDS_PAYMENT
             except Unfit:
-                pass  # so Stripe answers for one that was resumed or canceled meanwhile; the look below tells
+                pass  # also Stripe's answer if it was resumed or canceled meanwhile; the read below decides
             now = await self.get_subscription(subscription_id)
         if now.state in BILLING:
             return Resumed.RESUMED
@@ -255,9 +252,7 @@ class Stripe:
         raise _not_seen_yet("resume", now)
 
     async def ensure_canceled(self, subscription_id: str, reason: str) -> Snapshot:
-        """At once. `reason` can be read back in the subscription's
-        `cancellation_details.comment`.
-        """
+        """Cancels immediately. `reason` can be read back from `cancellation_details.comment`."""
         if subscription_id.startswith(_CHECKOUT):
             return await self._expire(subscription_id, reason)
         _, now, _ = await self._look(subscription_id)
@@ -268,7 +263,9 @@ class Stripe:
             await json_of(self._api.subscriptions.cancel_async(subscription_id, parameters))
             refusal: ProviderRefused | None = None
         except (NotFound, Unfit) as refused:
-            refusal = refused  # so Stripe answers for one that was canceled meanwhile; the look below tells
+            refusal = (
+                refused  # also Stripe's answer if it was canceled meanwhile; the read below decides
+            )
         now = await self.get_subscription(subscription_id)
         if now.state not in _ENDED:
             raise (
@@ -279,7 +276,7 @@ class Stripe:
         return now
 
     async def change_plan(self, subscription_id: str, plan_id: str) -> PlanChange:
-        """Counts at once: the mandate of a card covers it."""
+        """Takes effect immediately: the card's mandate covers it."""
         subscription, now, _ = await self._look(subscription_id)
         if now.state in _ENDED or now.state is State.PENDING:
             raise _wrong_state("change the plan of", now)
@@ -299,8 +296,8 @@ class Stripe:
     async def collect_outstanding(
         self, subscription_id: str, amount: Money, *, idempotency_key: str, since: datetime
     ) -> Collected:
-        """Pays the newest invoice if it is open, or else the oldest that could not be paid. One
-        that was paid since is told, and nothing is charged.
+        """Pays the newest invoice if it is open, otherwise the oldest that failed. Returns a
+        payment made since without charging again.
         """
         _, now, invoice_id = await self._look(subscription_id)
         if invoice_id is None:
@@ -342,16 +339,14 @@ class Stripe:
         return money.sales(self._api, subscription_id, start, end)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
-        """What happened at Stripe, newest first, whether it was delivered or not; Stripe keeps 30
-        days of it.
-        """
+        """Events at Stripe, newest first, whether delivered or not; Stripe keeps 30 days."""
         async for envelope in pages(self._api.events.list_async, {"created": between(start, end)}):
             yield Listed(
                 event=webhooks.event(envelope, API_VERSION), raw=json.dumps(envelope).encode()
             )
 
     async def _look(self, subscription_id: str) -> tuple[Json, Snapshot, str | None]:
-        """And which invoice is the next to be paid."""
+        """The subscription, its snapshot, and the id of the next invoice to pay."""
         request = self._api.subscriptions.retrieve_async(
             named(subscription_id), {"expand": ["latest_invoice"]}
         )
@@ -365,7 +360,7 @@ class Stripe:
         if now.subscription_id is None and now.state not in _ENDED:
             with suppress(
                 ProviderRefused
-            ):  # so Stripe answers for one completed meanwhile; the look below tells
+            ):  # also Stripe's answer if it was completed meanwhile; the read below decides
                 await json_of(self._api.checkout.sessions.expire_async(session_id))
             now = await self.get_subscription(session_id)
         if now.subscription_id is not None:
@@ -386,7 +381,7 @@ def _wrong_state(act: str, now: Snapshot, refused: ProviderRefused | None = None
 
 
 def _not_accepted(refused: Unfit) -> NotAccepted:
-    """Of the parameters, only what the caller named can be wrong: a price, an address."""
+    """Only parameters that the caller named can be wrong: a price, an address."""
     return NotAccepted(str(refused), code=refused.code, reference=refused.reference)
 
 

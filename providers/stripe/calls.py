@@ -26,19 +26,17 @@ _MOST_ON_A_PAGE = 100
 
 
 class Declined(ProviderRefused):
-    """The customer's bank said no, or wants the customer to say yes first; whoever asked makes an
-    answer of it.
+    """The customer's bank declined, or requires the customer's confirmation; the caller turns it
+    into a result.
     """
 
 
 class Unfit(ProviderRefused):
-    """400: Stripe understood what was asked, and the object, or what was named, does not allow
-    it.
-    """
+    """400: Stripe understood the request, but the object or a named parameter does not allow it."""
 
 
 def named(id_: str) -> str:
-    """An id as the path of a call may name it; what is none of Stripe's would name another place
+    """An id that is safe in a path; anything but Stripe's ids could address another resource
     (`..`).
     """
     if not _ID.fullmatch(id_):
@@ -47,16 +45,16 @@ def named(id_: str) -> str:
 
 
 async def json_of(request: Awaitable[Any]) -> Json:
-    """The JSON object that Stripe answered. Raises `ProviderUnavailable` or `ProviderRefused`."""
+    """The JSON object in Stripe's response. Raises `ProviderUnavailable` or `ProviderRefused`."""
     return (await json_and_time_of(request))[0]
 
 
 async def json_and_time_of(request: Awaitable[Any]) -> tuple[Json, datetime | None]:
-    """And the second of Stripe's clock in which it was asked: what happened before that is in the
-    answer.
+    """The JSON object and the second of Stripe's clock when the request was made; the object
+    includes everything before it.
     """
     with _translated():
-        answer = getattr(await request, "last_response", None)  # the SDK hands on a list as it is
+        answer = getattr(await request, "last_response", None)  # the SDK returns a list unchanged
     if answer is None or not isinstance(answer.data, dict):
         raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
     return answer.data, _asked_at(answer.headers)
@@ -116,7 +114,7 @@ def _failure(problem: stripe.StripeError) -> ProviderError:
         return Declined(message, code=code, reference=reference)
     if (
         status == 404 and code == "resource_missing"
-    ):  # any other is a wrong address, and says nothing of the object
+    ):  # any other 404 is a wrong address and says nothing about the object
         return NotFound(message, code=code, reference=reference)
     if status == _BAD_REQUEST and code != "idempotency_error":
         return Unfit(f"{message}: {text(error, 'message') or ''}", code=code, reference=reference)

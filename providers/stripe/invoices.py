@@ -1,8 +1,7 @@
-"""Asks for the open invoices of a subscription that could not be paid: its status tells of the
-newest invoice alone.
+"""Reads a subscription's open invoices that failed: its status covers only the newest invoice.
 
-Source: Stripe's page on subscription statuses. `active` does not say that all invoices are paid:
-one that is past due becomes active when its newest invoice is paid or written off, and others may
+Source: Stripe's page on subscription statuses. `active` does not mean that all invoices are paid: a
+past-due subscription becomes active when its newest invoice is paid or written off, and others may
 stay open.
 """
 
@@ -19,9 +18,9 @@ _UNDER_WAY = frozenset({"processing", "succeeded", "requires_capture"})
 
 
 async def failed(api: Any, subscription: Json, at: datetime | None) -> list[Json] | None:
-    """Oldest first; None where there can be none. One call, and another one for each open invoice
-    that was tried while the subscription is in order: a payment by bank debit is under way for
-    days, and has not failed.
+    """Oldest first; None if there can be none. One call, and one more for each open invoice with an
+    attempt while the subscription is active: a bank debit is in progress for days, and has not
+    failed.
     """
     status, id_ = text(subscription, "status"), text(subscription, "id")
     if id_ is None or status in _NOT_BILLED_YET or not subscription.get("latest_invoice"):
@@ -41,7 +40,7 @@ async def failed(api: Any, subscription: Json, at: datetime | None) -> list[Json
 
 
 def _is_overdue(invoice: Json, at: datetime | None) -> bool:
-    """Of one that is sent to the customer: Stripe does not try to charge it."""
+    """For an invoice sent to the customer, which Stripe does not try to charge."""
     due_at = time(invoice, "due_date")
     return due_at is not None and at is not None and due_at <= at
 

@@ -1,4 +1,4 @@
-"""Asks Stripe for money objects by their ids; what they say is read in payments.py."""
+"""Reads money objects from Stripe by their ids; payments.py translates them."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -24,7 +24,7 @@ async def payment(api: Any, reference: MoneyReference) -> Payment:
 
 
 async def sale(api: Any, id_: str) -> Payment:
-    """By its invoice, or by its payment intent."""
+    """Reads a payment by its invoice or its payment intent."""
     if id_.startswith("pi_"):
         invoice_id = text(await _invoice_of(api, id_), "id")
         if invoice_id is None:

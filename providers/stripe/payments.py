@@ -1,8 +1,8 @@
-"""Translates Stripe's money objects (invoice, payment intent, refund, dispute); refuses one without
-id or amount.
+"""Translates Stripe's money objects (invoice, payment intent, refund, dispute); rejects objects
+without id or amount.
 
-A subscription's payment is named by its payment intent, which refunds and disputes name too; an
-invoice that was paid outside of Stripe has none and is named by itself.
+A subscription's payment is identified by its payment intent, which refunds and disputes name too;
+an invoice paid outside Stripe has none and is identified by itself.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ _REFUNDS = {
 _CLOSED = frozenset({"won", "lost", "prevented", "warning_closed"})
 _WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
 _NOT_WITHDRAWN = _CLOSED - _WITHDRAWN | {"warning_needs_response", "warning_under_review"}
-"""An inquiry (`warning_…`) takes nothing; a dispute takes its amount at once, and gives it back if
+"""An inquiry (`warning_…`) takes nothing; a dispute takes its amount immediately and returns it if
 it is won.
 """
 

@@ -1,8 +1,7 @@
-"""Reads what is Stripe's own way of writing: times in Unix seconds, amounts in a currency's
-smallest unit.
+"""Reads Stripe's formats: times in Unix seconds, amounts in a currency's smallest unit.
 
 Source: Stripe's currencies page. Three-decimal currencies are charged in tens of their smallest
-unit. Icelandic krónur and Ugandan shillings are written with two decimals, which have to be zero.
+unit. Icelandic krónur and Ugandan shillings are written with two decimals, which must be zero.
 Forints and Taiwan dollars are special in payouts only.
 """
 
@@ -12,7 +11,7 @@ from domain.money import LARGEST_MICROS, BadAmount, Money
 from providers.reading import Json, part, text
 
 ORGANIZATION = "organization_id"
-"""The metadata key under which a subscription or a payment says whose it is."""
+"""The metadata key that holds the organization id of a subscription or payment."""
 _ZERO_DECIMALS = frozenset(
     {
         "BIF",
@@ -60,7 +59,7 @@ def amount(parent: Json, name: str) -> Money | None:
 
 
 def id_of(parent: Json, name: str) -> str | None:
-    """Of an object that may be expanded or not."""
+    """The id of an object that may be expanded."""
     return text(parent, name) or text(part(parent, name), "id")
 
 

@@ -1,5 +1,5 @@
-"""Verifies Stripe's signature on the raw bytes, by the SDK's own check, and that the event is meant
-for us.
+"""Verifies Stripe's signature on the raw bytes with the SDK's own check, and that the event is
+meant for us.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ TOLERANCE = timedelta(minutes=5)
 
 
 class Signatures:
-    """`secrets` are all that may sign: two while one is being rolled. `account` is ours, for
-    Connect events.
+    """`secrets` are all accepted ones: two during a rotation. `account` is ours, for Connect
+    events.
     """
 
     def __init__(self, secrets: Sequence[str], *, live: bool, account: str | None) -> None:
@@ -44,7 +44,7 @@ class Signatures:
         try:
             event = document(raw)
         except NotJson:
-            return  # Stripe signed it: it is kept and looked at, not refused
+            return  # Stripe signed it: it is stored and examined, not rejected
         livemode, account = event.get("livemode"), text(event, "account")
         if isinstance(livemode, bool) and livemode is not self._live:
             raise NotMeantForUs(
@@ -62,8 +62,8 @@ def _signed(raw: bytes, header: str, secret: str) -> bool:
 
 
 def _signed_at(header: str) -> int | None:
-    """The first `t`, which is the one that is signed; the header has been verified. None for more
-    than a time.
+    """The first `t`, which is the signed one; the header is verified. None if there are several
+    times.
     """
     first = next(
         each.partition("=")[2] for each in header.split(",") if each.partition("=")[0] == "t"

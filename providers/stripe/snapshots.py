@@ -1,8 +1,8 @@
-"""Translates a Stripe subscription or checkout, from a GET or from an event, into our snapshot;
-decides nothing.
+"""Translates a Stripe subscription or checkout, from a GET or an event, into a snapshot; decides
+nothing.
 
-Source: Stripe's API 2026-10-28.endive: periods are told by the items, `paused` says by its reason
-what it means, and `pause_collection` leaves the status as it is.
+Source: Stripe's API 2026-10-28.endive: the items hold the periods, the reason of `paused` defines
+its meaning, and `pause_collection` does not change the status.
 """
 
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ def snapshot(
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
-    """`told_at` is an event's time, `asked_at` the second in which Stripe was asked: its answer may
-    be older. `failed` are the open invoices that could not be paid, oldest first; None: nobody
-    asked for them. Stripe calls a subscription active once its newest invoice is paid, whatever
-    else is open; here it is past due while one is.
+    """`told_at` is an event's time, `asked_at` the second of our request: its response may be
+    older. `failed` are the open invoices that failed, oldest first; None if they were not queried.
+    Stripe calls a subscription active once its newest invoice is paid; here it is past due while
+    any failed invoice is open.
     """
     raw_status = text(subscription, "status") or ""
     status = _STATES.get(raw_status, State.UNKNOWN)
@@ -66,7 +66,7 @@ def snapshot(
 
 
 def due_invoice(subscription: Json, failed: Sequence[Json] | None) -> Json:
-    """The newest invoice; if that is settled, the oldest of those that could not be paid."""
+    """The newest invoice; if that is settled, the oldest failed one."""
     newest = part(subscription, "latest_invoice")
     return (
         newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
@@ -74,7 +74,7 @@ def due_invoice(subscription: Json, failed: Sequence[Json] | None) -> Json:
 
 
 def of_status(status: str, *, told_at: datetime | None, custom_id: str | None) -> Snapshot:
-    """Of a status that is all that is told, or all that is believed."""
+    """Builds a snapshot from a status alone."""
     state = _STATES.get(status, State.UNKNOWN)
     return Snapshot(state=state, raw_status=status, as_of=told_at, custom_id=custom_id)
 
@@ -107,9 +107,9 @@ def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | N
 def _failed_at(
     state: State, invoice: Json, attempts: int, failed: Sequence[Json], asked_at: datetime | None
 ) -> datetime | None:
-    """When the oldest one failed. Where Stripe says that all is in order, and an older one turns
-    out to be unpaid, that is now: nobody is shut at once for an invoice that the merchant left
-    open.
+    """When the oldest open invoice failed. If Stripe reports the subscription as active but an
+    older invoice is unpaid, that is now: an invoice that the merchant left open suspends nobody
+    immediately.
     """
     newest_failed = any(text(unpaid, "id") == text(invoice, "id") for unpaid in failed)
     if failed and state not in OWING and not newest_failed:
@@ -119,9 +119,7 @@ def _failed_at(
 
 
 def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | None:
-    """The newest time of anything that the object shows; when it was last changed it does not
-    say.
-    """
+    """The newest time in the object, which does not say when it last changed."""
     invoice = part(subscription, "latest_invoice")
     transitions = part(invoice, "status_transitions")
     times = [
@@ -134,7 +132,7 @@ def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | Non
     times.append(time(part(part(subscription, "status_details"), "paused"), "transitioned_at"))
     latest = (
         None if asked_at is None else asked_at + _CLOCKS_APART
-    )  # a period may be told before it begins
+    )  # a period may be reported before it begins
     return max(
         (at for at in times if at is not None and (latest is None or at <= latest)), default=None
     )
@@ -147,7 +145,7 @@ def of_checkout(
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
-    """A checkout stands for the subscription that it will become; completed, it names it."""
+    """A checkout represents the subscription that it will become; once completed, it names it."""
     subscription = part(session, "subscription")
     subscription_id = id_of(session, "subscription")
     status = text(session, "status") or ""
@@ -165,9 +163,7 @@ def of_checkout(
 
 
 def _cancels(subscription: Json) -> bool:
-    """Under flexible billing it is told as a time, which may be a later one than the period's
-    end.
-    """
+    """Flexible billing gives a time, which may be later than the period's end."""
     at, end = time(subscription, "cancel_at"), _period_end(subscription)
     return subscription.get("cancel_at_period_end") is True or (
         at is not None and end is not None and at <= end
@@ -195,11 +191,11 @@ def _paused_by(subscription: Json) -> str | None:
 def _paid_until(
     subscription: Json, state: State, invoice: Json, failed: Sequence[Json]
 ) -> datetime | None:
-    """The end of the period that runs, if its invoice was paid: Stripe moves it on before the
+    """The end of the current period if its invoice was paid: Stripe advances the period before the
     customer pays.
 
-    None where it was not: what was recorded while it was paid stands. So, too, where another one of
-    the period's invoices could not be paid: the newest may be a small one. A trial lasts as agreed.
+    None if it was not paid: the recorded time stands. None, too, if another invoice of the period
+    failed: the newest may be a small one. A trial lasts as agreed.
     """
     if text(invoice, "status") != "paid":
         return time(subscription, "trial_end") if state is State.TRIALING else None

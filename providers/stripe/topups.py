@@ -1,5 +1,5 @@
-"""One-time payments by Stripe Checkout; Stripe takes the money itself when the customer completes
-the session.
+"""One-time payments by Stripe Checkout; Stripe captures the money when the customer completes the
+session.
 
 Source: Stripe's checkout sessions (`mode=payment`); a session's metadata is not copied to its
 payment.

@@ -1,7 +1,6 @@
-"""Finds whose something at Stripe is, by what each object says of the ones it belongs to; believes
-no webhook.
+"""Finds the owner of an object at Stripe by following its references; trusts no webhook.
 
-Source: Stripe's API 2026-10-28.endive: a dispute and a refund name a payment intent, an invoice
+Source: Stripe's API 2026-10-28.endive: disputes and refunds name a payment intent, an invoice
 payment leads from that to the invoice and its subscription; subscriptions, intents, invoices and
 customers carry the host's metadata.
 """
@@ -21,7 +20,7 @@ _AMOUNTS = ("amount_paid", "amount_received", "amount_total", "amount")
 
 
 class Tracing:
-    """Answers one question: each takes a `Tracing` of its own."""
+    """Serves one query: create a new `Tracing` for each."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -31,7 +30,7 @@ class Tracing:
     async def trace(
         self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
     ) -> Clues:
-        """Raises `NotFound` where Stripe has none of them."""
+        """Raises `NotFound` if Stripe has none of them."""
         match money:
             case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
                 await self._of_intent(
@@ -96,7 +95,7 @@ class Tracing:
             ]
 
     async def _look(self, request: Awaitable[Any]) -> Json:
-        """Empty where Stripe has no such thing; whose customer it is, is looked at, too."""
+        """Empty if Stripe has no such object; also reads its customer."""
         try:
             found = await json_of(request)
         except NotFound:

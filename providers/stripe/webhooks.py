@@ -1,10 +1,10 @@
-"""Reads a verified Stripe webhook into a billing event; it never raises and never takes the event's
-word for money.
+"""Reads a verified Stripe webhook into a billing event; never raises and never trusts the event
+about money.
 
-Sources: Stripe's event types and objects of API 2026-10-28.endive. Events are told in whole seconds
-and come in any order. Of several events for one change only one counts: `invoice.paid`, not
-`invoice.payment_succeeded`; `refund.created`, not `charge.refunded`, whose amount is the sum of all
-refunds. A thin event names an object only.
+Sources: Stripe's event types and objects of API 2026-10-28.endive. Event times are whole seconds
+and events arrive in any order. Of several events for one change only one counts: `invoice.paid`,
+not `invoice.payment_succeeded`; `refund.created`, not `charge.refunded`, whose amount is the sum of
+all refunds. A thin event only names an object.
 """
 
 import hashlib
@@ -47,17 +47,15 @@ _KINDS = {
 
 
 _STATUS_BY_NAME = {"deleted": "canceled"}
-"""Where an event's name is not the status that it tells of."""
+"""Events whose name differs from the status that they report."""
 _PAST_DUE = frozenset({"invoice.payment_failed", "invoice.overdue"})
-"""Of a subscription's invoice: the subscription is past due. A first payment that fails makes
-nothing past due, nor is anything closed by it: only what was paid before can be.
+"""A subscription invoice failed: the subscription is past due. A failed first payment makes nothing
+past due and closes nothing: only a subscription that was paid before can lapse.
 """
 
 
 def parse(raw: bytes, version: str) -> BillingEvent:
-    """`problem` is set where something needed is missing; all that could be read is filled in all
-    the same.
-    """
+    """`problem` is set if something required is missing; all readable fields are filled in."""
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     try:
         return event(document(raw), version, fallback_id=digest)
@@ -72,9 +70,8 @@ def parse(raw: bytes, version: str) -> BillingEvent:
 
 
 def event(envelope: Json, version: str, *, fallback_id: str = "") -> BillingEvent:
-    """An event as it was delivered, or as Stripe lists it. Of another API version, and of a thin
-    event, the ids and the status are all that is believed: enough to close, and nothing else is
-    done on an event's word.
+    """A delivered or listed event. For another API version or a thin event only the ids and the
+    status are trusted: enough to close, and for nothing else.
     """
     thin = text(envelope, "object") == "v2.core.event"
     event_type = (text(envelope, "type") or "").removeprefix("v1.")
@@ -113,9 +110,7 @@ def _another_version(rendered: str, version: str) -> str:
 def _snapshot(
     event_type: str, subject: Json, occurred_at: datetime | None, *, whole: bool
 ) -> Snapshot | None:
-    """What the event says of the subscription's state, by its object or, where that is left out, by
-    its name.
-    """
+    """The subscription's state by the event's object or, if that is missing, by the event's name."""
     if event_type.startswith(_SUBSCRIPTION):
         if whole:
             return snapshot(subject, told_at=occurred_at) if subject else None
@@ -133,7 +128,7 @@ def _snapshot(
 
 
 def kind_of(event_type: str, subject: Json) -> EventKind:
-    """A subscription event of a name unknown to us means: look at the subscription."""
+    """A subscription event with an unknown name means: query the subscription."""
     if text(subject, "mode") == "payment" and event_type == "checkout.session.completed":
         paid = text(subject, "payment_status") == "paid"
         return EventKind.PAYMENT_SUCCEEDED if paid else EventKind.PAYMENT_PENDING
@@ -156,13 +151,13 @@ def _money(event_type: str, kind: EventKind, subject: Json) -> MoneyReference | 
     if event_type == "invoice.paid":
         named = (
             MoneyObject.SALE if subject.get("amount_paid") != 0 else None
-        )  # a trial's first invoice is no payment
+        )  # a trial's first invoice is not a payment
     elif event_type.startswith("checkout.session.") and text(subject, "mode") == "payment":
         named, id_ = MoneyObject.CAPTURE, id_of(subject, "payment_intent")
     elif event_type.startswith("charge.dispute."):
         named = (
             MoneyObject.DISPUTE
-        )  # for what was withdrawn, too: a dispute is one fact, whichever event tells of it
+        )  # for withdrawn funds, too: a dispute is one fact, whichever event reports it
     elif kind is EventKind.REFUNDED:
         named = MoneyObject.REFUND
     return MoneyReference(kind=named, id=id_) if named is not None and id_ is not None else None

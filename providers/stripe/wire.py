@@ -1,5 +1,5 @@
-"""Lets Stripe's SDK speak over our own HTTP client, with its time limits; it never retries and
-never goes sync.
+"""Runs Stripe's SDK over our own HTTP client with its time limits; never retries, never runs
+synchronously.
 """
 
 from collections.abc import AsyncIterable, Mapping
@@ -11,13 +11,13 @@ import stripe
 from providers.http import in_words
 
 stripe.enable_telemetry = (
-    False  # it would keep an id in the home directory, and send it with every call
+    False  # it would store an id in the home directory and send it with every call
 )
 _RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
 
 
 class Wire(stripe.HTTPClient):
-    """`client` comes with its time limits; the SDK hands over whole URLs."""
+    """`client` has its time limits set; the SDK passes whole URLs."""
 
     name = "httpx"
 
@@ -50,4 +50,4 @@ class Wire(stripe.HTTPClient):
         raise NotImplementedError(_RETRIES_ARE_TEMPORALS)
 
     async def close_async(self) -> None:
-        """Whoever made the client closes it."""
+        """The client's owner closes it."""

@@ -1,5 +1,4 @@
-"""Twilio subaccounts and messages in our words, with the parent's credentials; it never closes a
-subaccount.
+"""Twilio subaccounts and messages, with the parent's credentials; never closes a subaccount.
 
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
@@ -40,8 +39,8 @@ _MOST_LISTED = 1000
 
 
 class Twilio:
-    """`client` carries the time limits (providers.http.fast_client). `base_url` is another one for
-    a simulator only.
+    """`client` has the time limits (providers.http.fast_client). `base_url` differs only for a
+    simulator.
     """
 
     def __init__(
@@ -62,8 +61,8 @@ class Twilio:
         return reading.account(await _answer_of(lambda: self._account(sid).fetch_async()))
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
-        """Set it and read it back. A closed subaccount counts as suspended; it can never be active
-        again.
+        """Set the status and read it back. A closed subaccount counts as suspended and can never be
+        active again.
         """
         if want is AccountStatus.CLOSED:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
@@ -80,7 +79,7 @@ class Twilio:
         raise _why_not(account, want, refusal)
 
     async def send(self, message: OutboundMessage) -> SendOutcome:
-        """POST once. Raises `ProviderRefused` only where our own credentials are wrong."""
+        """POST once. Raises `ProviderRefused` only if our own credentials are wrong."""
         by_service = senders.is_service(message.sender)
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
@@ -120,12 +119,11 @@ class Twilio:
     async def sent_since(
         self, account_sid: str, since: datetime, *, to: str | None = None, most_pages: int = 20
     ) -> SentSince:
-        """Outbound messages that were created since a time, to one number or to any, the newest
-        first.
+        """Outbound messages created since a time, to one number or to any, newest first.
 
-        Twilio filters by the day of sending only, and not at all what was not sent yet, so the list
-        is read from its beginning: it is "sorted by the DateSent field, with the most recent
-        messages appearing first". A page of older messages alone is its end for us.
+        Twilio filters by the day of sending only, which excludes unsent messages, so the list is
+        read from its beginning: it is "sorted by the DateSent field, with the most recent messages
+        appearing first". Reading ends at a page with only older messages.
         """
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = self._account(account_sid).messages
@@ -153,9 +151,7 @@ class Twilio:
     async def list_messages(
         self, account_sid: str, day: date, *, page: str | None = None
     ) -> MessagePage:
-        """What was sent on a day (UTC), a thousand at a time; `page` is the `next` of the page
-        before.
-        """
+        """Messages sent on a day (UTC), a thousand per page; `page` is the previous page's `next`."""
         messages = self._account(account_sid).messages
         if page is None:
             answer = await _answer_of(
@@ -187,7 +183,7 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
     ):
         return ProviderUnavailable(
             "Twilio suspended the parent account", code=refusal.code
-        )  # ends when it is paid
+        )  # until its bill is paid
     return refusal
 
 
@@ -201,8 +197,8 @@ def _refused(refusal: ProviderRefused) -> Refused:
 
 
 def _checked(sid: str) -> str:
-    """The SDK writes sids into paths as they are, so one out of a webhook must not carry `/` or
-    `..`.
+    """Validates a sid, as the SDK puts it into paths unescaped and one from a webhook may contain
+    `/` or `..`.
     """
     if not reading.SID.fullmatch(sid):
         raise NotFound(f"{sid!r} is no sid of Twilio's", code="NOT_A_SID")
@@ -210,9 +206,7 @@ def _checked(sid: str) -> str:
 
 
 async def _answer_of(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """The SDK's answer; where it cannot read Twilio's, that is an outage of Twilio's, not an
-    accident of ours.
-    """
+    """The SDK's response; an unreadable one counts as Twilio's outage, not as our error."""
     try:
         return await ask()
     except (TwilioException, KeyError, TypeError, AttributeError) as error:

@@ -1,9 +1,9 @@
-"""Verifies and reads Twilio's status callbacks; a callback that cannot be verified is false, never
-an exception.
+"""Verifies and reads Twilio's status callbacks; an unverifiable callback is False, never an
+exception.
 
 Sources: twilio 9.13.0 `twilio/request_validator.py`; Twilio's "Webhooks security" page: the key is
-the primary auth token of the account that owns the message, and the URL is the one Twilio called
-(before any proxy).
+the primary auth token of the account that owns the message, and the URL is the one that Twilio
+called (before any proxy).
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,22 @@ from providers.twilio.reading import SID
 
 Params = Sequence[tuple[str, str]] | bytes
 _MOST_FIELDS = 200
-_ASKED_TO_REPEAT = "#rc=5&rp=all"
+_RETRY_OVERRIDES = "#rc=5&rp=all"
 
 
 def callback_url(public_url: str, attempt_id: str) -> str:
-    """Where Twilio calls back about an attempt, and how often: at most five times more, within 15
-    seconds in all.
+    """The callback URL of an attempt: Twilio retries up to five times within 15 seconds in all.
 
-    Left to itself it tries once more, and only where it could not connect. The overrides stand in
-    the fragment, which is part of neither the request nor its signature (Twilio's "Webhooks:
-    Connection Overrides": `rc`, 0 to 5, 1 unless given; `rp`, one or more of 4xx, 5xx, ct, rt or
-    all, `ct` unless given; `tt`, 15000 ms at most).
+    By default it retries once, and only if it could not connect. The overrides are in the fragment,
+    which is part of neither the request nor its signature (Twilio's "Webhooks: Connection
+    Overrides": `rc`, 0 to 5, 1 unless given; `rp`, one or more of 4xx, 5xx, ct, rt or all, `ct`
+    unless given; `tt`, 15000 ms at most).
     """
-    return f"{public_url}/webhooks/twilio/status?attempt={attempt_id}{_ASKED_TO_REPEAT}"
+    return f"{public_url}/webhooks/twilio/status?attempt={attempt_id}{_RETRY_OVERRIDES}"
 
 
 def verify_callback(url: str, params: Params, signature: str, auth_token: str) -> bool:
-    """`params` are the form's pairs or its raw body; blank and repeated ones count for the
+    """`params` are the form's pairs or its raw body; blank and repeated ones count in the
     signature.
     """
     if not auth_token:
@@ -49,7 +48,7 @@ def verify_callback(url: str, params: Params, signature: str, auth_token: str) -
 
 
 def parse_callback(url: str, params: Params) -> StatusCallback | None:
-    """None where it is no status callback. Says nothing about who sent it: verify with the
+    """None if it is not a status callback. Does not authenticate the sender: verify with the
     account's token first.
     """
     try:
@@ -71,7 +70,7 @@ def parse_callback(url: str, params: Params) -> StatusCallback | None:
 
 
 def pairs(params: Params) -> list[tuple[str, str]]:
-    """Raises `ValueError` for a body that is no form."""
+    """Raises `ValueError` if the body is not a form."""
     if not isinstance(params, bytes):
         return list(params)
     return parse_qsl(
@@ -80,7 +79,7 @@ def pairs(params: Params) -> list[tuple[str, str]]:
 
 
 class _Form:
-    """The form as the SDK's validator asks for it, so that a repeated field keeps all its
+    """The form in the shape that the SDK's validator expects, so that a repeated field keeps all
     values.
     """
 

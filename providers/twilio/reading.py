@@ -1,6 +1,4 @@
-"""Translates what the Twilio SDK hands out into our words; an unknown status or price is None,
-never a guess.
-"""
+"""Translates the Twilio SDK's objects into ours; an unknown status or price is None, never a guess."""
 
 import re
 from collections.abc import Mapping
@@ -41,7 +39,7 @@ def message(fetched: Any) -> SentMessage:
         error_code=number(fetched.error_code),
         price=price(fetched.price, fetched.price_unit),
         segments=number(fetched.num_segments)
-        or None,  # "0" until a Messaging Service has chosen its sender
+        or None,  # "0" until a Messaging Service chooses its sender
         created_at=_time(fetched.date_created),
         sent_at=_time(fetched.date_sent),
         senders=tuple(

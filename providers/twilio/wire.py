@@ -1,8 +1,7 @@
-"""Carries the Twilio SDK's requests over an httpx client, with its own time limits; it never
-retries.
+"""Runs the Twilio SDK's requests over an httpx client with its own time limits; never retries.
 
-The SDK's own asynchronous client passes `timeout=None` on every call, which for aiohttp is no limit
-at all, and its retry option repeats a POST after a 5xx, which may send twice (twilio 9.13.0,
+The SDK's own asynchronous client passes `timeout=None` on every call, which for aiohttp means no
+limit, and its retry option repeats a POST after a 5xx, which may send twice (twilio 9.13.0,
 `twilio/http/async_http_client.py`).
 """
 
@@ -19,7 +18,7 @@ from providers.http import in_words, never_connected, retry_after
 
 API_ORIGIN = "https://api.twilio.com"
 NO_ANSWER = "NO_ANSWER"
-"""The code where no answer of Twilio's came."""
+"""The code when Twilio did not answer."""
 
 
 class NotTaken(ProviderUnavailable):
@@ -29,7 +28,7 @@ class NotTaken(ProviderUnavailable):
 
 
 class Wire(AsyncHttpClient):  # type: ignore[misc]
-    """`base_url` takes the place of `https://api.twilio.com`."""
+    """`base_url` replaces `https://api.twilio.com`."""
 
     def __init__(self, client: httpx.AsyncClient, base_url: str = API_ORIGIN) -> None:
         super().__init__(logging.getLogger(__name__), is_async=True)
@@ -77,8 +76,8 @@ def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:
 
 
 def _failure(response: httpx.Response) -> ProviderError:
-    """A 4xx without a code of Twilio's comes from a gateway before it, and says nothing about what
-    was asked.
+    """A 4xx without a Twilio code comes from a gateway in front of it and says nothing about the
+    request.
     """
     document = _json(response)
     fields = document if isinstance(document, dict) else {}

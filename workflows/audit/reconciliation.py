@@ -1,5 +1,5 @@
-"""Scheduled reconciliation: rings pending work, compares our records with the providers, audits the
-ledger.
+"""Scheduled reconciliation: notifies pending work, compares our records with the providers, audits
+the ledger.
 """
 
 from temporalio import workflow
@@ -13,13 +13,13 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=RECONCILE)
 class Reconcile:
-    """Rings or alerts; never repairs money silently."""
+    """Notifies or alerts; never repairs money silently."""
 
     @workflow.run
     async def run(self, start: Page) -> int:
         if start.after is None:
             await workflow.execute_activity_method(
-                Reconciling.ring_waiting,
+                Reconciling.notify_waiting,
                 start_to_close_timeout=options.PROVIDER,
                 retry_policy=options.SOON,
             )

@@ -1,5 +1,5 @@
 """Runs one campaign: reserves a batch, sends it, settles it; parks when the gate shuts and resumes
-when rung.
+when notified.
 """
 
 from datetime import timedelta
@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=CAMPAIGN_RUN)
 class CampaignRun:
-    """Holds no state but whether it was notified: the database knows the next message and whether it may be
-    sent.
+    """Holds no state but whether it was notified: the database knows the next message and whether
+    it may be sent.
     """
 
     @workflow.init
@@ -30,16 +30,16 @@ class CampaignRun:
             batch=start.batch,
             window=start.window,
         )
-        self._rung = True
+        self._notified = True
 
     @workflow.signal(description="Look at the database again")
     def ring(self, *_hints: Any) -> None:
-        self._rung = True
+        self._notified = True
 
     @workflow.run
     async def run(self, start: Campaign) -> None:
         while True:
-            self._rung = False
+            self._notified = False
             batch = await self._reserve()
             self._tell(batch)
             if batch.next is Next.SEND:
@@ -50,7 +50,7 @@ class CampaignRun:
                 await self._resolve()
             elif batch.next is Next.STOP:
                 await self._stop(batch)
-            elif not self._rung:
+            elif not self._notified:
                 if batch.status == CampaignStatus.CANCELED:
                     await self._settle()  # messages that a window in progress left reserved
                 return
@@ -96,9 +96,7 @@ class CampaignRun:
         await self._wait(longest, f"{batch.status}: {batch.reason}")
 
     async def _pause(self, longest: timedelta) -> None:
-        """Wait until Twilio's pause is over or a ring comes; the database has the reason for the
-        ring.
-        """
+        """Wait until Twilio's pause is over or a signal comes; the database has its reason."""
         if workflow.patched("a-ring-ends-a-pause"):
             await self._wait(longest, "Twilio asked to wait")
         else:
@@ -125,9 +123,11 @@ class CampaignRun:
 
     async def _wait(self, longest: timedelta, why: str) -> None:
         try:
-            await workflow.wait_condition(lambda: self._rung, timeout=longest, timeout_summary=why)
+            await workflow.wait_condition(
+                lambda: self._notified, timeout=longest, timeout_summary=why
+            )
         except TimeoutError:
-            self._rung = True
+            self._notified = True
 
     def _tell(self, batch: Batch) -> None:
         where = (

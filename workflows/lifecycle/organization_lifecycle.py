@@ -1,5 +1,5 @@
-"""One organization's lifecycle, without end: rung by webhooks and operators, it applies the current
-standing.
+"""One organization's lifecycle, without end: notified by webhooks and operators, it applies the
+current standing.
 """
 
 from dataclasses import replace
@@ -44,20 +44,20 @@ class OrganizationLifecycle:
         self._self_check = timedelta(seconds=start.self_check_seconds)
         self._applied_epoch = start.applied_epoch
         self._standing: Standing | None = None
-        self._rung = True
+        self._notified = True
         self._unconfirmed = False
         self._doubts = 0
         self._stuck = ""
 
     @workflow.signal(description="Look at the database and the providers again")
     def ring(self, *_hints: Any) -> None:
-        self._rung = True
+        self._notified = True
 
     @workflow.run
     async def run(self, start: Lifecycle) -> None:
         while True:
-            if not self._rung:
-                await self._until_rung_or_due()
+            if not self._notified:
+                await self._until_notified_or_due()
             await self._confirm()
             if self._standing is None:
                 return
@@ -73,14 +73,14 @@ class OrganizationLifecycle:
             return False
         return self._standing.behind or self._standing.epoch != self._applied_epoch
 
-    async def _until_rung_or_due(self) -> None:
+    async def _until_notified_or_due(self) -> None:
         due = self._due_in()
         try:
             await workflow.wait_condition(
-                lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}"
+                lambda: self._notified, timeout=due, timeout_summary=f"look again in {due}"
             )
         except TimeoutError:
-            self._rung = True
+            self._notified = True
 
     def _due_in(self) -> timedelta:
         if self._unconfirmed:
@@ -94,7 +94,7 @@ class OrganizationLifecycle:
 
     async def _confirm(self) -> None:
         """Query the provider; if it stays silent for long, the newest verified event counts."""
-        self._rung = False
+        self._notified = False
         self._stuck = ""
         organization = Organization(organization_id=self._organization_id)
         try:
@@ -170,8 +170,8 @@ class OrganizationLifecycle:
             summary=f"epoch {step.epoch}",
         )
         while not handle.done():
-            await workflow.wait_condition(lambda: handle.done() or self._rung)
-            if self._rung and not handle.done():
+            await workflow.wait_condition(lambda: handle.done() or self._notified)
+            if self._notified and not handle.done():
                 await self._confirm()
                 if self._standing is None or self._standing.epoch != step.epoch:
                     handle.cancel()

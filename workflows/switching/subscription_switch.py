@@ -29,19 +29,19 @@ WAITS = (Progress.WAITING, Progress.OFFERED)
 
 @workflow.defn(name=MIGRATION)
 class SubscriptionMigration:
-    """Holds no state but whether it was notified: the database knows which step is due, and any step may be
-    repeated.
+    """Holds no state but whether it was notified: the database knows which step is due, and any
+    step may be repeated.
     """
 
     @workflow.init
     def __init__(self, start: Moving) -> None:
         self._start = start
         self._organization = Organization(organization_id=start.organization_id)
-        self._rung = True
+        self._notified = True
 
     @workflow.signal(description="Look at the database and the providers again")
     def ring(self, *_hints: Any) -> None:
-        self._rung = True
+        self._notified = True
 
     @workflow.run
     async def run(self, start: Moving) -> str:
@@ -50,14 +50,14 @@ class SubscriptionMigration:
             while where is not None and where.progress not in OVER:
                 self._tell(where)
                 if where.progress in WAITS and looked:
-                    await self._until_rung_or_due(where)
+                    await self._until_notified_or_due(where)
                 where, looked = await self._take(where), True
                 if workflow.info().get_current_history_length() > options.LONGEST_HISTORY:
                     await workflow.wait_condition(workflow.all_handlers_finished)
                     workflow.continue_as_new(self._start)
             if where is not None:
                 self._tell(where)
-            if not self._rung:
+            if not self._notified:
                 return (
                     ""
                     if where is None
@@ -65,7 +65,7 @@ class SubscriptionMigration:
                 )
 
     async def _read(self) -> Where | None:
-        self._rung = False
+        self._notified = False
         return await workflow.execute_activity_method(
             Migrating.read_migration,
             self._organization,
@@ -75,7 +75,7 @@ class SubscriptionMigration:
         )
 
     async def _take(self, where: Where) -> Where:
-        self._rung = False
+        self._notified = False
         try:
             found: Where = await workflow.execute_activity_method(
                 STEPS[where.progress],
@@ -93,7 +93,7 @@ class SubscriptionMigration:
         return found
 
     async def _stuck(self, where: Where, reason: str) -> None:
-        """A provider refuses for good: an operator has to look. Retried when rung, or after a
+        """A provider refuses for good: an operator has to look. Retried when notified, or after a
         while.
         """
         workflow.set_current_details(f"**STUCK** at {where.progress.value}: {reason}")
@@ -107,7 +107,7 @@ class SubscriptionMigration:
         )
         await self._until_rung_or(timedelta(seconds=self._start.look_seconds))
 
-    async def _until_rung_or_due(self, where: Where) -> None:
+    async def _until_notified_or_due(self, where: Where) -> None:
         due = timedelta(seconds=self._start.look_seconds)
         if where.progress is Progress.WAITING and where.until is not None:
             renewed = (
@@ -123,10 +123,10 @@ class SubscriptionMigration:
     async def _until_rung_or(self, due: timedelta) -> None:
         try:
             await workflow.wait_condition(
-                lambda: self._rung, timeout=due, timeout_summary=f"look again in {due}"
+                lambda: self._notified, timeout=due, timeout_summary=f"look again in {due}"
             )
         except TimeoutError:
-            self._rung = True
+            self._notified = True
 
     def _tell(self, where: Where) -> None:
         """Show in the Temporal UI the switch's state and the reason for it."""
