@@ -129,7 +129,7 @@ def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
     """Whether `after` lets send what `before` does not, or for longer, whatever else blocks it."""
     was, would = decide(before, (), policy, now), decide(after, (), policy, now)
     if was.status is Status.SUSPENDED or would.status is Status.SUSPENDED:
-        return was.status is not would.status and would.status is Status.ACTIVE
+        return would.status is Status.ACTIVE
     return was.deadline is not None and (would.deadline is None or would.deadline > was.deadline)
 
 

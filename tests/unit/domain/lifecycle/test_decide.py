@@ -215,6 +215,36 @@ def test_absence_of_data_never_suspends(now: datetime, policy: Policy, state: St
     assert decide(Record(state=state), (), policy, now) == SENDS
 
 
+ACTIVE_ = Record(state=State.ACTIVE, debt=None, paid_until=None, word=None)
+OWES = Record(state=State.PAST_DUE, debt=IN_GRACE, paid_until=None, word=None)
+OWES_LONGER = Record(
+    state=State.PAST_DUE, debt=Debt(since=NOON - GRACE + INSTANT), paid_until=None, word=None
+)
+STOPPED = Record(state=State.ACTIVE, debt=SHUT, paid_until=None, word=None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (STOPPED, ACTIVE_, True),
+        (STOPPED, OWES, True),
+        (STOPPED, STOPPED, False),
+        (ACTIVE_, STOPPED, False),
+        (OWES, STOPPED, False),
+        (ACTIVE_, ACTIVE_, False),
+        (ACTIVE_, OWES, False),
+        (OWES, ACTIVE_, True),
+        (OWES, OWES, False),
+        (OWES, OWES_LONGER, True),
+        (OWES_LONGER, OWES, False),
+    ],
+)
+def test_what_ends_a_suspension_or_puts_off_its_time_opens(
+    before: Record, after: Record, expected: bool
+) -> None:
+    assert opens(before, after, POLICY, BEFORE) is expected
+
+
 def test_every_block_can_be_told_in_words() -> None:
     assert set(IN_WORDS) == set(Block)
 

@@ -240,6 +240,53 @@ def test_what_was_refunded_before_is_not_refunded_again() -> None:
     assert outcomes == [NothingToRefund("d")]
 
 
+@pytest.mark.parametrize(("micros", "refused"), [(2, False), (3, False), (4, True)])
+def test_a_refund_returns_no_more_than_was_paid(micros: int, refused: bool) -> None:
+    paid = Entry(
+        seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d"
+    )
+
+    [outcome], entries = settle(
+        EMPTY, {"d": paid}, frozenset(), [refund("r", "d", Money(micros, "USD"))]
+    )
+
+    assert isinstance(outcome, NothingToRefund) is refused
+    assert len(entries) == (0 if refused else 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "micros"),
+    [(EntryKind.CREDIT, 3), (EntryKind.REVERSAL, -3), (EntryKind.RECOVERY, -3)],
+)
+def test_what_was_no_debit_is_not_refunded(kind: EntryKind, micros: int) -> None:
+    before = Entry(
+        seq=1, kind=kind, amount_micros=micros, balance_after_micros=3, reference_id="other"
+    )
+    asked = [refund("r", "other", Money(3, "USD")), refund("r", "none", Money(3, "USD"))]
+
+    outcomes, _ = settle(EMPTY, {"other": before}, frozenset(), asked)
+
+    assert outcomes == [NothingToRefund("other"), NothingToRefund("none")]
+
+
+def test_two_refunds_of_one_debit_in_one_list_return_it_once() -> None:
+    paid = Entry(
+        seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d"
+    )
+    twice = [refund("r1", "d", Money(3, "USD")), refund("r2", "d", Money(3, "USD"))]
+
+    outcomes, entries = settle(replace(EMPTY, entries=1), {"d": paid}, frozenset(), twice)
+
+    assert outcomes == [Refunded(entries[0]), NothingToRefund("d")]
+
+
+def test_a_credit_that_comes_again_in_one_list_is_booked_once() -> None:
+    outcomes, entries = settle(EMPTY, {}, frozenset(), [credit("c", Money(3, "USD"))] * 2)
+
+    assert outcomes == [Credited(entries[0]), Credited(entries[0], replayed=True)]
+    assert len(entries) == 1
+
+
 @pytest.mark.parametrize("micros", [0, -1])
 def test_a_posting_has_a_positive_amount(micros: int) -> None:
     with pytest.raises(ValueError, match="positive"):
