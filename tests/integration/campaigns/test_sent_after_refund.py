@@ -83,7 +83,11 @@ async def kinds(engine: AsyncEngine) -> set[str]:
         return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
 
 
-@pytest.mark.parametrize("attempt", ["9", "0", "1", "x"])
+@pytest.mark.parametrize(
+    "attempt",
+    ["9", "0", "1", "x", "²", "9" * 5000],
+    ids=["9", "0", "1", "x", "superscript", "long"],
+)
 async def test_a_paid_message_is_not_unpaid_whatever_attempt_a_callback_names(
     engine: AsyncEngine, attempt: str
 ) -> None:

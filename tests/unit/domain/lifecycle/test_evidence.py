@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.billing.events import BillingEvent, EventKind
-from domain.billing.subscription import Debt, Provider, State, Subscription, Word
+from domain.billing.subscription import (
+    Debt,
+    Order,
+    Provider,
+    Snapshot,
+    State,
+    Subscription,
+    Word,
+)
 from domain.lifecycle import evidence
 from domain.lifecycle.evidence import Heard
 from domain.lifecycle.standing import Policy
@@ -51,6 +59,9 @@ WITHOUT_A_STATE = event(None)
         (SUSPENDED, None, False, Heard.OTHER, False),
         (event(State.SUSPENDED_NONPAYMENT, subscription_id=None), None, False, Heard.NOTED, False),
         (OF_THE_SAME_SECOND, KNOWN, False, Heard.UNCLEAR, False),
+        # the last payment may have come in the same moment
+        (event(State.CANCELED, NOON + MINUTE), KNOWN, False, Heard.UNCLEAR, False),
+        (event(State.CANCELED, NOON + MINUTE), KNOWN, True, Heard.SHUT, True),
         (OF_THE_SAME_SECOND, KNOWN, True, Heard.SHUT, True),
         (OF_THE_SAME_SECOND, ANOTHER, False, Heard.OTHER, True),
         (OLD, KNOWN, True, Heard.OLD, False),
@@ -124,3 +135,135 @@ def test_a_suspension_for_a_debt_that_only_a_webhook_told_outlives_it_where_it_c
     assert believed is not None
     assert believed.debt == Debt(since=NOON + MINUTE, shut=shut)
     assert believed.word is None
+
+
+INSTANT = timedelta(microseconds=1)
+UNPAID, CANCELED = State.SUSPENDED_NONPAYMENT, State.CANCELED
+NEVER_ASKED = replace(KNOWN, snapshot=snapshot(State.ACTIVE, None), confirmed_at=None)
+UNDATED = replace(KNOWN, snapshot=snapshot(State.ACTIVE, None))
+LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
+
+
+@pytest.mark.parametrize(
+    ("at", "known", "expected"),
+    [
+        (NOON + evidence.CLOCKS_APART, KNOWN, Order.NEWER),
+        (NOON + evidence.CLOCKS_APART + INSTANT, KNOWN, Order.UNCLEAR),
+        (NOON - INSTANT, KNOWN, Order.OLDER),
+        (LONG_BEFORE, UNDATED, Order.UNCLEAR),
+        (LONG_BEFORE - INSTANT, UNDATED, Order.OLDER),
+        (LONG_BEFORE - INSTANT, NEVER_ASKED, Order.UNCLEAR),
+        (None, KNOWN, Order.UNCLEAR),
+    ],
+)
+def test_an_event_is_ordered_by_its_time_unless_that_is_to_come_or_was_long_before_an_answer(
+    at: datetime | None, known: Subscription, expected: Order
+) -> None:
+    assert evidence.event_order(snapshot(UNPAID, at), known, NOON) is expected
+
+
+def test_a_repeated_state_is_a_word_only_if_it_is_newer() -> None:
+    shut = replace(KNOWN, snapshot=snapshot(UNPAID, NOON))
+    newer = snapshot(UNPAID, NOON + INSTANT)
+
+    assert evidence.word_of(shut, snapshot(UNPAID, NOON), Policy(), NOON) is None
+    assert evidence.word_of(shut, newer, Policy(), NOON) == Word(state=UNPAID, as_of=newer.as_of)
+
+
+@pytest.mark.parametrize(
+    ("at", "since"), [(NOON - MINUTE, NOON - MINUTE), (NOON + MINUTE, NOON), (None, NOON)]
+)
+def test_a_failed_payment_sets_a_deadline_from_its_time_or_now(
+    at: datetime | None, since: datetime
+) -> None:
+    word = evidence.word_of(KNOWN, snapshot(State.PAST_DUE, at), Policy(), NOON)
+
+    assert word == Word(state=State.PAST_DUE, as_of=at, until=since + Policy().grace, since=since)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        replace(KNOWN, debt=Debt(since=NOON)),
+        replace(KNOWN, snapshot=snapshot(State.PENDING, NOON)),
+        replace(KNOWN, snapshot=snapshot(CANCELED, NOON)),
+    ],
+)
+def test_a_failed_payment_is_no_word_where_a_debt_is_known_or_nothing_was_paid(
+    known: Subscription,
+) -> None:
+    told = snapshot(State.PAST_DUE, NOON + MINUTE)
+
+    assert evidence.word_of(known, told, Policy(), NOON + MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "word", "may_be"),
+    [
+        (KNOWN, Word(state=CANCELED, as_of=NOON), True),
+        (KNOWN, Word(state=CANCELED, as_of=NOON, until=NOON), True),
+        (KNOWN, Word(state=CANCELED, as_of=NOON, until=NOON + INSTANT), False),
+        (KNOWN, Word(state=UNPAID, as_of=NOON), False),
+        (replace(KNOWN, debt=Debt(since=NOON)), Word(state=CANCELED, as_of=NOON), False),
+        (
+            replace(KNOWN, snapshot=snapshot(State.PAUSED, NOON)),
+            Word(state=CANCELED, as_of=NOON),
+            False,
+        ),
+    ],
+)
+def test_only_an_end_at_once_of_what_is_served_and_owes_nothing_may_be_paid_for(
+    known: Subscription, word: Word, *, may_be: bool
+) -> None:
+    assert evidence.may_be_paid_for(known, word, Policy(), NOON) is may_be
+
+
+SHUT = replace(KNOWN, word=Word(state=UNPAID, as_of=NOON + 10 * MINUTE))
+ENDED_BY_WORD = replace(KNOWN, word=Word(state=CANCELED, as_of=NOON + 10 * MINUTE))
+LATER = NOON + 60 * MINUTE
+PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE, paid_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "needed"),
+    [
+        (SHUT, snapshot(UNPAID, NOON + MINUTE), None),  # it opens nothing
+        (KNOWN, snapshot(UNPAID, NOON + MINUTE), None),  # it closes
+        (SHUT, snapshot(State.ACTIVE, NOON + 11 * MINUTE), None),  # it is newer than what shut
+        (SHUT, snapshot(State.ACTIVE, NOON + MINUTE), evidence.READS_LAG),
+        (SHUT, snapshot(State.ACTIVE, None), evidence.READS_LAG),
+        (SHUT, snapshot(State.ACTIVE, NOON + 10 * MINUTE), evidence.SAME_SECOND),
+        (KNOWN, snapshot(UNPAID, NOON - MINUTE), evidence.READS_LAG),  # older than an answer
+        (ENDED_BY_WORD, PAID_FOR, None),  # an end that only the provider can date
+        (ENDED_BY_WORD, snapshot(State.ACTIVE, NOON + MINUTE), evidence.READS_LAG),
+        (SHUT, replace(PAID_FOR, owes=False), evidence.READS_LAG),
+    ],
+)
+def test_what_opens_and_is_not_newer_is_believed_when_it_is_answered_twice_apart(
+    known: Subscription, told: Snapshot, needed: timedelta | None
+) -> None:
+    def believed(doubted_at: datetime | None) -> bool:
+        asked = replace(known, doubted_at=doubted_at)
+        return evidence.believe(asked, told, Policy(), LATER) is not None
+
+    if needed is None:
+        assert believed(None)
+    else:
+        doubts = (None, LATER - needed + INSTANT, LATER - needed)
+        assert [believed(one) for one in doubts] == [False, False, True]
+
+
+def test_a_word_that_may_be_forged_counts_where_a_newer_answer_leaves_the_debt() -> None:
+    owing = snapshot(State.PAST_DUE, NOON + 11 * MINUTE)
+
+    believed = evidence.believe(SHUT, owing, Policy(), LATER)
+
+    assert believed is not None
+    assert believed.debt is not None
+    assert believed.debt.shut
+
+
+def test_an_older_answer_that_changes_nothing_confirms_what_is_known() -> None:
+    older = snapshot(State.ACTIVE, NOON - MINUTE)
+
+    assert evidence.believe(KNOWN, older, Policy(), LATER) == replace(KNOWN, confirmed_at=LATER)
