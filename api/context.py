@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Request
+from fastapi import Depends, Header, Path, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
@@ -155,4 +155,3 @@ Here = Annotated[Context, Depends(_here)]
 OrganizationId = Annotated[str, Depends(_organization_id)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
 OptionalKey = Annotated[str | None, Depends(_optional_key)]
-Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]

@@ -34,8 +34,8 @@ _TAGS = [
 _DESCRIPTION = """
 No message leaves without payment. Amounts are decimal strings with at most six decimals, beside their currency.
 Every write can be repeated: by a reference id, an `Idempotency-Key`, or by its nature. Errors are problem documents
-(RFC 9457): `errors` names fields, `reasons` says why an organization may not send. Pages are keyset pages: hand in
-`next`.
+(RFC 9457): `errors` names fields, `reasons` says why an organization may not send. Every list is
+read in pages: pass `next_cursor` as `cursor`; null on the last page.
 """
 ABOUT: dict[str, Any] = {
     "title": "Tollgate",

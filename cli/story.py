@@ -328,18 +328,18 @@ class Story:
     async def _paid_per_message(self) -> Mapping[str, Decimal]:
         """What each message cost, refunds taken off, by the ledger."""
         paid: dict[str, Decimal] = {}
-        before: dict[str, str] = {}
+        cursor: dict[str, str] = {}
         while True:
             found = await self.company.ask(
-                "GET", f"{self._of}/wallet/entries", query={"limit": "500", **before}
+                "GET", f"{self._of}/wallet/entries", query={"limit": "500", **cursor}
             )
-            for entry in found["entries"]:
+            for entry in found["data"]:
                 if entry["kind"] in ("debit", "refund"):
                     message = (entry["refunds"] or entry["reference_id"]).split(":")[1]
                     paid[message] = paid.get(message, Decimal(0)) - Decimal(entry["amount"])
-            if found["next"] is None:
+            if found["next_cursor"] is None:
                 return paid
-            before = {"before": str(found["next"])}
+            cursor = {"cursor": found["next_cursor"]}
 
     def _show_receipt(self, receipt: Any, status: str, steps: list[str]) -> None:
         expect("the receipt's status", receipt["status"], status)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Text, bindparam, func, select, update
+from sqlalchemy import Text, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -87,17 +87,26 @@ async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
 
 
 async def standing(
-    conn: AsyncConnection, organization_id: str | None = None, *, limit: int = 100
+    conn: AsyncConnection,
+    organization_id: str | None = None,
+    *,
+    after: tuple[datetime, str] | None = None,
+    limit: int = 100,
 ) -> list[Alert]:
-    """Those not cleared, the oldest first; of one organization or of all."""
+    """Those not cleared, the oldest first; of one organization or of all. `after` is the time and
+    the kind of an organization's alert.
+    """
     query = (
         select(alerts)
         .where(alerts.c.cleared_at.is_(None))
-        .order_by(alerts.c.raised_at)
+        .order_by(alerts.c.raised_at, alerts.c.kind)
         .limit(limit)
     )
     if organization_id is not None:
         query = query.where(alerts.c.organization_id == organization_id)
+    if after is not None:
+        raised_at = literal(after[0], alerts.c.raised_at.type)
+        query = query.where(tuple_(alerts.c.raised_at, alerts.c.kind) > tuple_(raised_at, after[1]))
     return [
         Alert(
             organization_id=row.organization_id,

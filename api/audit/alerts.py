@@ -2,27 +2,43 @@
 person closes.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import AwareDatetime, Field
 
 from api.audit.explanations import AlertOut
 from api.context import Here, OrganizationId
 from api.http.auth import OPERATOR, READ
+from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.errors import not_found
 from db import alerts
 from db.lifecycle import organizations
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/alerts", tags=["organizations"])
+_CURSORS: Cursors[tuple[datetime, str]] = Cursors(
+    "alerts", tuple[AwareDatetime, Annotated[str, Field(pattern="^[a-z_]{1,50}$")]]
+)
 Kind = Annotated[str, Path(pattern="^[a-z_]{1,50}$", examples=["refund"])]
 
 
+class AlertPage(Page[AlertOut]):
+    pass
+
+
 @router.get("", dependencies=[READ], summary="The alerts that stand")
-async def list_all(organization_id: OrganizationId, here: Here) -> list[AlertOut]:
+async def list_all(
+    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
+) -> AlertPage:
+    """The oldest first."""
+    after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
-        return [AlertOut.of(one) for one in await alerts.standing(conn, organization_id)]
+        found = await alerts.standing(conn, organization_id, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda alert: (alert.raised_at, alert.kind))
+    return AlertPage(data=[AlertOut.of(alert) for alert in shown], next_cursor=following)
 
 
 @router.delete(

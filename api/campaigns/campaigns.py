@@ -4,16 +4,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns import numbers, recipients
 from api.campaigns.fields import CampaignOut, CampaignPage, NewCampaign, StartCampaign
-from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
+from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
 from api.http.auth import READ, WRITE
+from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, not_found
 from db.campaigns import campaigns, progress, rates, reservations
 from db.campaigns.campaigns import PERSON, Campaign
@@ -24,6 +24,7 @@ from domain.campaigns.campaign import CampaignStatus
 from domain.campaigns.segments import count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
+_CURSORS: Cursors[UUID] = Cursors("campaigns", UUID)
 PAUSED_BY_A_PERSON = "paused by a person"
 
 
@@ -70,26 +71,24 @@ async def create(
 
 @router.get("", dependencies=[READ], summary="List campaigns, newest first")
 async def page(
-    organization_id: OrganizationId,
-    here: Here,
-    before: Annotated[str | None, Query(description="The last id of the page before.")] = None,
-    limit: Limit = 50,
+    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> CampaignPage:
-    last = None if before is None else parsed_uuid(before, "campaign")
+    before = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:
             raise not_found("organization")
-        found = await campaigns.page(conn, organization_id, before=last, limit=limit)
+        found = await campaigns.page(conn, organization_id, before=before, limit=limit + 1)
+        shown, following = _CURSORS.cut(found, limit, lambda campaign: campaign.id)
         now = datetime.now(UTC)
-        told = [
+        data = [
             CampaignOut.of(
-                one,
-                position=await campaigns.next_position(conn, organization_id, one.id),
-                waiting=await progress.why_waits(conn, one, now=now),
+                campaign,
+                position=await campaigns.next_position(conn, organization_id, campaign.id),
+                waiting=await progress.why_waits(conn, campaign, now=now),
             )
-            for one in found
+            for campaign in shown
         ]
-    return CampaignPage(campaigns=told, next=told[-1].id if len(told) == limit else None)
+    return CampaignPage(data=data, next_cursor=following)
 
 
 @router.get("/{campaign_id}", dependencies=[READ], summary="One campaign, with how far it is")

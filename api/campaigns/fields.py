@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from api.http.cursors import Page
 from api.http.fields import Body, Moment, Name, SmsBody, Time
 from db.campaigns.campaigns import Campaign
 from db.campaigns.progress import Progress
@@ -190,8 +191,5 @@ class CampaignOut(BaseModel):
         )
 
 
-class CampaignPage(BaseModel):
-    """`next` is what to hand in as `before`; null on the last page."""
-
-    campaigns: list[CampaignOut]
-    next: str | None
+class CampaignPage(Page[CampaignOut]):
+    pass

@@ -4,20 +4,23 @@ what became of it.
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.campaigns import numbers
-from api.context import Context, Here, IdempotencyKey, Limit, OrganizationId, parsed_uuid
+from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, READ, WRITE
+from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import invalid, not_found
 from api.http.fields import Body, Decimal, SmsBody
 from api.wallet.refusals import refusal
 from db.audit import explanations
 from db.campaigns import messages, rates, resends, reservations, unpaid_sends
 from db.campaigns.messages import Message
+from db.campaigns.unpaid_sends import UnpaidSend
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus, price
@@ -25,6 +28,9 @@ from domain.campaigns.rate_card import missing
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
+_UNPAID_CURSORS: Cursors[tuple[datetime, UUID, int]] = Cursors(
+    "unpaid", tuple[AwareDatetime, UUID, Number]
+)
 _PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
 
 
@@ -143,32 +149,37 @@ class UnpaidSendOut(BaseModel):
     delivery_status: str = Field(examples=["delivered"])
     found_at: datetime
 
+    @classmethod
+    def of(cls, send: UnpaidSend) -> "UnpaidSendOut":
+        return cls(
+            message_id=str(send.message_id),
+            attempt=send.attempt,
+            provider_sid=send.message_sid,
+            delivery_status=send.delivery_status,
+            found_at=send.found_at,
+        )
 
-class UnpaidSends(BaseModel):
-    messages: list[UnpaidSendOut]
+
+class UnpaidSendPage(Page[UnpaidSendOut]):
+    pass
 
 
 @router.get(
     "/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded"
 )
-async def unpaid(organization_id: OrganizationId, here: Here, limit: Limit = 50) -> UnpaidSends:
+async def unpaid(
+    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
+) -> UnpaidSendPage:
     """By Twilio's word, the oldest first; those that an operator charged are left out."""
+    after = _UNPAID_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
-        found = await unpaid_sends.open_ones(conn, organization_id, limit=limit)
-    return UnpaidSends(
-        messages=[
-            UnpaidSendOut(
-                message_id=str(one.message_id),
-                attempt=one.attempt,
-                provider_sid=one.message_sid,
-                delivery_status=one.delivery_status,
-                found_at=one.found_at,
-            )
-            for one in found
-        ]
+        found = await unpaid_sends.open_ones(conn, organization_id, after=after, limit=limit + 1)
+    shown, following = _UNPAID_CURSORS.cut(
+        found, limit, lambda send: (send.found_at, send.message_id, send.attempt)
     )
+    return UnpaidSendPage(data=[UnpaidSendOut.of(send) for send in shown], next_cursor=following)
 
 
 @router.get("/{message_id}", dependencies=[READ], summary="One message")

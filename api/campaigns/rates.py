@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.campaigns import numbers
 from api.context import Context, Here, OrganizationId
 from api.http.auth import READ, WRITE
+from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.errors import invalid, not_found
 from api.http.fields import Body, Currency, Decimal, PricePerSegment
 from db.campaigns import rates
@@ -19,6 +20,9 @@ from db.lifecycle.organizations import Organization
 from domain.money import Money
 
 router = APIRouter(prefix="/v1", tags=["rates"])
+_CURSORS: Cursors[tuple[str, str]] = Cursors(
+    "rates", tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], Currency]
+)
 FOR_EVERYBODY = "/rates"
 FOR_ONE = "/organizations/{organization_id}/rates"
 
@@ -71,10 +75,15 @@ class RateOut(BaseModel):
         )
 
 
+class RatePage(Page[RateOut]):
+    pass
+
+
 @router.get(FOR_EVERYBODY, dependencies=[READ], summary="Everybody's rates")
-async def everybodys(here: Here) -> list[RateOut]:
+async def everybodys(here: Here, cursor: Cursor = None, limit: Limit = 100) -> RatePage:
+    """By country, then by currency."""
     async with here.snapshot() as conn:
-        return [RateOut.of(one) for one in await rates.of(conn, EVERYBODY)]
+        return await _page(conn, EVERYBODY, cursor, limit)
 
 
 @router.get(
@@ -109,10 +118,13 @@ async def remove(country: Country, here: Here, currency: InCurrency) -> None:
 
 
 @router.get(FOR_ONE, dependencies=[READ], summary="An organization's own rates")
-async def of_organization(organization_id: OrganizationId, here: Here) -> list[RateOut]:
+async def of_organization(
+    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
+) -> RatePage:
+    """By country, then by currency."""
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
-        return [RateOut.of(one) for one in await rates.of(conn, organization_id)]
+        return await _page(conn, organization_id, cursor, limit)
 
 
 @router.get(
@@ -160,6 +172,15 @@ async def _organization(conn: AsyncConnection, organization_id: str) -> Organiza
     if found is None:
         raise not_found("organization")
     return found
+
+
+async def _page(conn: AsyncConnection, whose: str, cursor: str | None, limit: int) -> RatePage:
+    after = _CURSORS.read(cursor)
+    found = await rates.page(conn, whose, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(
+        found, limit, lambda rate: (rate.country, rate.price_per_segment.currency)
+    )
+    return RatePage(data=[RateOut.of(rate) for rate in shown], next_cursor=following)
 
 
 async def _get(conn: AsyncConnection, whose: str, country: str, currency: str) -> RateOut:

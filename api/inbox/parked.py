@@ -4,11 +4,12 @@ done.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.context import Here, Limit
+from api.context import Here
 from api.http.auth import OPERATOR, READ
+from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import not_found
 from api.http.fields import Body, Note, Time
 from db.inbox import parking
@@ -17,6 +18,7 @@ from domain.money import to_decimal_string
 
 router = APIRouter(prefix="/v1/webhooks/parked", tags=["parked"])
 _LARGEST_ID = 2**63 - 1
+_CURSORS: Cursors[int] = Cursors("parked", Number)
 
 
 class ParkedOut(BaseModel):
@@ -64,11 +66,8 @@ class ParkedOut(BaseModel):
         )
 
 
-class ParkedPage(BaseModel):
-    model_config = ConfigDict(title="ParkedDeliveries")
-
-    deliveries: list[ParkedOut]
-    next: int | None
+class ParkedPage(Page[ParkedOut]):
+    pass
 
 
 class Dismissal(Body):
@@ -78,20 +77,13 @@ class Dismissal(Body):
 
 
 @router.get("", dependencies=[READ], summary="List parked webhook deliveries")
-async def page(
-    here: Here,
-    after: Annotated[
-        int, Query(description="The last id of the page before.", ge=0, le=_LARGEST_ID)
-    ] = 0,
-    limit: Limit = 100,
-) -> ParkedPage:
+async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedPage:
     """The oldest first, whoever they belong to."""
+    after = _CURSORS.read(cursor) or 0
     async with here.snapshot() as conn:
-        found = await parking.page(conn, after=after, limit=limit)
-    return ParkedPage(
-        deliveries=[ParkedOut.of(one) for one in found],
-        next=found[-1].delivery.id if len(found) == limit else None,
-    )
+        found = await parking.page(conn, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda parked: parked.delivery.id)
+    return ParkedPage(data=[ParkedOut.of(parked) for parked in shown], next_cursor=following)
 
 
 @router.post(

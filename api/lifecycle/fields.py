@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from api.http.cursors import Page
 from api.http.errors import ReasonOut
 from api.http.fields import Body, Currency, Decimal, Name, PricePerSegment, Time
 from db.lifecycle.organizations import Organization
@@ -114,11 +115,8 @@ class OrganizationOut(BaseModel):
         )
 
 
-class OrganizationPage(BaseModel):
-    """`next` is what to hand in as `after`; null on the last page."""
-
-    organizations: list[OrganizationOut]
-    next: str | None
+class OrganizationPage(Page[OrganizationOut]):
+    pass
 
 
 class CanSend(BaseModel):

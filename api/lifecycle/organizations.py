@@ -4,18 +4,18 @@ hand.
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.exc import IntegrityError
 
-from api.context import Context, Here, Limit, OrganizationId
+from api.context import Context, Here, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, WRITE, Caller
+from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
-from api.http.fields import Why
+from api.http.fields import Reference, Why
 from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace
-from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
+from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, ReceiptPage, StandingOut
 from db.audit import explanations
 from db.billing import reversals
 from db.inbox import state_updates
@@ -28,6 +28,9 @@ from domain.money import Money
 from providers.errors import NotFound
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
+_CURSORS: Cursors[str] = Cursors("organizations", Reference)
+_BLOCK_CURSORS: Cursors[tuple[Block, str]] = Cursors("blocks", tuple[Block, str])
+_RECEIPT_CURSORS: Cursors[int] = Cursors("receipts", Number)
 HELD = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 
 
@@ -58,20 +61,13 @@ async def create(asked: NewOrganization, here: Here, response: Response) -> Orga
 
 
 @router.get("", dependencies=[READ], summary="List organizations by id")
-async def page(
-    here: Here,
-    after: Annotated[
-        str | None, Query(description="The last id of the page before.", max_length=100)
-    ] = None,
-    limit: Limit = 100,
-) -> OrganizationPage:
-    if after is not None and not after.isprintable():
-        raise invalid("after", "only printable characters")
+async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> OrganizationPage:
+    after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
-        found = await organizations.page(conn, after=after, limit=limit)
+        found = await organizations.page(conn, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda organization: organization.id)
     return OrganizationPage(
-        organizations=[OrganizationOut.of(one) for one in found],
-        next=found[-1].id if len(found) == limit else None,
+        data=[OrganizationOut.of(organization) for organization in shown], next_cursor=following
     )
 
 
@@ -143,18 +139,28 @@ async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here)
 
 
 @router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
-async def blocks(organization_id: OrganizationId, caller: Caller, here: Here) -> list[BlockOut]:
+async def blocks(
+    organization_id: OrganizationId,
+    caller: Caller,
+    here: Here,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> BlockPage:
     """Those that stand by themselves can be lifted by an operator; the others follow from the
     subscription.
 
     What an operator noted, an operator's key alone is told.
     """
+    after = _BLOCK_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         standing = await standings.get(conn, organization_id)
         held = await standings.held_blocks(conn, organization_id)
     if standing is None:
         raise not_found("organization")
-    return BlockOut.all_of(standing, operator_notes.of_blocks(held, caller))
+    found = sorted(BlockOut.all_of(standing, operator_notes.of_blocks(held, caller)), key=_place)
+    rest = [block for block in found if after is None or _place(block) > after]
+    shown, following = _BLOCK_CURSORS.cut(rest, limit, _place)
+    return BlockPage(data=list(shown), next_cursor=following)
 
 
 @router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
@@ -195,17 +201,26 @@ async def list_receipts(
     organization_id: OrganizationId,
     caller: Caller,
     here: Here,
-    before: Annotated[
-        int | None, Query(description="Only those of epochs below.", ge=0, le=2**62)
-    ] = None,
+    cursor: Cursor = None,
     limit: Limit = 100,
-) -> list[ReceiptOut]:
+) -> ReceiptPage:
     """The newest first, with every step's time and what passed the shut gate (0)."""
+    before = _RECEIPT_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:
             raise not_found("organization")
-        found = await receipts.of_organization(conn, organization_id, limit=limit, before=before)
-    return [ReceiptOut.of(one) for one in operator_notes.of_receipts(found, caller)]
+        found = await receipts.of_organization(
+            conn, organization_id, limit=limit + 1, before=before
+        )
+    shown, following = _RECEIPT_CURSORS.cut(found, limit, lambda receipt: receipt.epoch)
+    return ReceiptPage(
+        data=[ReceiptOut.of(receipt) for receipt in operator_notes.of_receipts(shown, caller)],
+        next_cursor=following,
+    )
+
+
+def _place(block: BlockOut) -> tuple[Block, str]:
+    return Block(block.kind), block.reference or ""
 
 
 def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:

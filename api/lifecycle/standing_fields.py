@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.cursors import Page
 from api.http.errors import ReasonOut
 from api.http.fields import Time
 from db.lifecycle.receipts import Receipt
@@ -74,6 +75,10 @@ class BlockOut(BaseModel):
         ]
 
 
+class BlockPage(Page[BlockOut]):
+    pass
+
+
 class ReceiptOut(BaseModel):
     """One suspension or reactivation. The leaks are counted when a suspension has finished: both
     are 0.
@@ -102,3 +107,7 @@ class ReceiptOut(BaseModel):
             leaked_debits=receipt.leaked_debits,
             leaked_messages=receipt.leaked_messages,
         )
+
+
+class ReceiptPage(Page[ReceiptOut]):
+    pass

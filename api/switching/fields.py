@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.billing.fields import Address, Token
+from api.http.cursors import Page
 from api.http.fields import Body, Time
 from db.switching.switches import Migration
 from domain.billing.subscription import Provider
@@ -67,8 +68,5 @@ class MigrationOut(BaseModel):
         )
 
 
-class MigrationPage(BaseModel):
-    """`next` is the `after` of the next page, null on the last."""
-
-    migrations: list[MigrationOut]
-    next: str | None
+class MigrationPage(Page[MigrationOut]):
+    pass

@@ -5,15 +5,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api.billing.subscriptions import paid_for, provider_of
-from api.context import Here, Limit, OrganizationId
+from api.context import Here, OrganizationId
 from api.http.auth import OPERATOR, READ
-from api.http.errors import Kind, Problem, invalid, not_found
+from api.http.cursors import Cursor, Cursors, Limit
+from api.http.errors import Kind, Problem, not_found
+from api.http.fields import Reference
 from api.switching.fields import MigrationOut, MigrationPage, NewMigration
 from db.lifecycle import organizations, standings
 from db.switching import switches
 from domain.switching.switch import Progress
 
 router = APIRouter(prefix="/v1", tags=["migration"])
+_CURSORS: Cursors[str] = Cursors("migrations", Reference)
 
 
 @router.post(
@@ -83,17 +86,14 @@ async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
 async def page(
     here: Here,
     state: Annotated[Progress | None, Query(description="Only those that are there.")] = None,
-    after: Annotated[
-        str | None, Query(description="The last organization of the page before.", max_length=100)
-    ] = None,
+    cursor: Cursor = None,
     limit: Limit = 100,
 ) -> MigrationPage:
     """The newest of each organization."""
-    if after is not None and not after.isprintable():
-        raise invalid("after", "only printable characters")
+    after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
-        found = await switches.page(conn, state=state, after=after, limit=limit)
+        found = await switches.page(conn, state=state, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda migration: migration.organization_id)
     return MigrationPage(
-        migrations=[MigrationOut.of(one) for one in found],
-        next=found[-1].organization_id if len(found) == limit else None,
+        data=[MigrationOut.of(migration) for migration in shown], next_cursor=following
     )

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from api.http.cursors import Page
 from api.http.errors import ProblemOut
 from api.http.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
 from db.wallet.wallets import Booked
@@ -123,6 +124,10 @@ class EntryOut(BaseModel):
         )
 
 
+class EntryPage(Page[EntryOut]):
+    pass
+
+
 def _described(entry: Entry) -> str:
     """What a caller wrote is told as it is; Twilio's words in refunds of earlier releases name the
     recipient.
@@ -152,10 +157,3 @@ class PostingsOut(BaseModel):
     model_config = ConfigDict(title="PostingOutcomes")
 
     outcomes: list[PostingOut]
-
-
-class EntryPage(BaseModel):
-    """`next` is what to hand in as `before`; null on the last page."""
-
-    entries: list[EntryOut]
-    next: int | None

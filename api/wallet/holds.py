@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.context import Here, Limit, OrganizationId
+from api.context import Here, OrganizationId
 from api.http.auth import READ, WRITE
+from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.errors import not_found
 from api.http.fields import (
     Amount,
@@ -32,6 +33,7 @@ from domain.wallet.holds import Held, Hold, HoldStatus
 from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet/holds", tags=["wallet"])
+_CURSORS: Cursors[str] = Cursors("holds", Reference)
 
 
 async def _hold_reference(
@@ -104,11 +106,8 @@ class HoldOut(BaseModel):
         )
 
 
-class HoldPage(BaseModel):
-    """`next` is what to hand in as `after`; null on the last page."""
-
-    holds: list[HoldOut]
-    next: str | None
+class HoldPage(Page[HoldOut]):
+    pass
 
 
 @router.post(
@@ -143,20 +142,17 @@ async def list_holds(
     organization_id: OrganizationId,
     here: Here,
     status: HoldStatus | None = None,
-    after: Annotated[
-        Reference | None, Query(description="Only references behind this one.")
-    ] = None,
+    cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HoldPage:
+    after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         if wallet is None:
             raise not_found("organization")
-        found = await holds.page(conn, wallet, status=status, after=after, limit=limit)
-    return HoldPage(
-        holds=[HoldOut.of(hold) for hold in found],
-        next=found[-1].reference_id if len(found) == limit else None,
-    )
+        found = await holds.page(conn, wallet, status=status, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda hold: hold.reference_id)
+    return HoldPage(data=[HoldOut.of(hold) for hold in shown], next_cursor=following)
 
 
 @router.post(

@@ -1,16 +1,16 @@
 """Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.context import Context, Here, Limit, OrganizationId
+from api.context import Context, Here, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, Caller
+from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import not_found
 from api.http.fields import Why
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
@@ -23,6 +23,7 @@ from domain.lifecycle.standing import Status
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
+_CURSORS: Cursors[int] = Cursors("entries", Number)
 
 
 @router.get("", dependencies=[READ], summary="Balance, gate and freeze")
@@ -38,21 +39,20 @@ async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> Wa
 
 @router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
 async def entries(
-    organization_id: OrganizationId,
-    here: Here,
-    before: Annotated[
-        int | None, Query(description="Only entries below this seq.", ge=1, le=2**62)
-    ] = None,
-    limit: Limit = 100,
+    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> EntryPage:
+    before = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
-        found = await wallets.entries_page(conn, organization_id, before_seq=before, limit=limit)
+        found = await wallets.entries_page(
+            conn, organization_id, before_seq=before, limit=limit + 1
+        )
     if wallet is None:
         raise not_found("organization")
+    shown, following = _CURSORS.cut(found, limit, lambda booked: booked.entry.seq)
     return EntryPage(
-        entries=[EntryOut.of(one.entry, wallet.currency, one) for one in found],
-        next=found[-1].entry.seq if len(found) == limit and found[-1].entry.seq > 1 else None,
+        data=[EntryOut.of(booked.entry, wallet.currency, booked) for booked in shown],
+        next_cursor=following,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -66,13 +66,18 @@ async def get(
     return None if row is None else _rate(row)
 
 
-async def of(conn: AsyncConnection, organization_id: str) -> list[Rate]:
-    """By country and currency; some hundred at most."""
+async def page(
+    conn: AsyncConnection, organization_id: str, *, after: tuple[str, str] | None, limit: int
+) -> list[Rate]:
+    """In order of country and currency, those after `after` if it is given."""
     query = (
         select(rates)
         .where(rates.c.organization_id == organization_id)
         .order_by(rates.c.country, rates.c.currency)
+        .limit(limit)
     )
+    if after is not None:
+        query = query.where(tuple_(rates.c.country, rates.c.currency) > tuple_(*after))
     return [_rate(row) for row in await conn.execute(query)]
 
 

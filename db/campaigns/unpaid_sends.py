@@ -43,7 +43,11 @@ _SHOW_EARLIER = text(
 _OPEN = text(
     """
     SELECT message_id, attempt, message_sid, delivery_status, found_at FROM unpaid_sends
-    WHERE organization_id = :organization_id AND charged_at IS NULL ORDER BY found_at, message_id, attempt LIMIT :limit
+    WHERE organization_id = :organization_id AND charged_at IS NULL
+      AND (CAST(:found_at AS timestamptz) IS NULL
+           OR (found_at, message_id, attempt)
+              > (CAST(:found_at AS timestamptz), CAST(:id AS uuid), CAST(:attempt AS bigint)))
+    ORDER BY found_at, message_id, attempt LIMIT :limit
     """
 )
 _OF_MESSAGE = text(
@@ -104,9 +108,19 @@ async def note(
     return unpaid
 
 
-async def open_ones(conn: AsyncConnection, organization_id: str, *, limit: int) -> list[UnpaidSend]:
-    """Those that are not charged yet, the oldest first."""
-    rows = await conn.execute(_OPEN, {"organization_id": organization_id, "limit": limit})
+async def open_ones(
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    after: tuple[datetime, UUID, int] | None = None,
+    limit: int,
+) -> list[UnpaidSend]:
+    """Those that are not charged yet, the oldest first. `after` is the time, the message and the
+    attempt of one of them.
+    """
+    found_at, message_id, attempt = after or (None, None, None)
+    values = {"found_at": found_at, "id": message_id, "attempt": attempt, "limit": limit}
+    rows = await conn.execute(_OPEN, {"organization_id": organization_id, **values})
     return [UnpaidSend(**row) for row in rows.mappings()]
 
 

@@ -186,7 +186,7 @@ async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged
     taken.status, taken.error_code = "delivered", None
     await sign(world, sent, taken, MessageStatus="delivered")
     await nothing_to_read(world, organization_id)
-    [unpaid] = (await world.api.get(f"{path}/unpaid")).json()["messages"]
+    [unpaid] = (await world.api.get(f"{path}/unpaid")).json()["data"]
     alerts = await world.alerts(organization_id)
     charged = [await world.post(f"{path}/{sent['id']}/charge") for _ in range(2)]
 
@@ -196,6 +196,6 @@ async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged
         ("refused", "delivered")
     ] * 2
     assert await balance(world, organization_id) == 9_990_000
-    assert (await world.api.get(f"{path}/unpaid")).json()["messages"] == []
+    assert (await world.api.get(f"{path}/unpaid")).json()["data"] == []
     assert "sent_after_refund" not in await world.alerts(organization_id)
     await world.certify()

@@ -165,5 +165,5 @@ async def test_the_api_starts_shows_and_lists_migrations(own_world: World) -> No
     assert (other.status_code, home.status_code, nobody.status_code) == (409, 409, 404)
     assert shown.json()["checkout_url"].startswith(world.stripe.url)
     assert shown.json()["source"] == {"provider": "paypal", "subscription_id": one.subscription_id}
-    assert [each["id"] for each in listed.json()["migrations"]] == [first.json()["id"]]
-    assert none.json() == {"migrations": [], "next": None}
+    assert [each["id"] for each in listed.json()["data"]] == [first.json()["id"]]
+    assert none.json() == {"data": [], "next_cursor": None}

@@ -43,7 +43,7 @@ async def spend(world: World, organization_id: str, amount: str, currency: str =
 
 async def blocked(world: World, organization_id: str) -> set[str]:
     told = (await world.api.get(f"/v1/organizations/{organization_id}/blocks")).json()
-    return {one["reference"] for one in told}
+    return {one["reference"] for one in told["data"]}
 
 
 async def handled(world: World, organization_id: str, event_id: str) -> None:

@@ -40,9 +40,7 @@ async def parked_now(world: World, money_id: str) -> dict[str, Any]:
     """As the API shows it, once its provider was asked."""
 
     async def shown() -> dict[str, Any] | None:
-        told = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()[
-            "deliveries"
-        ]
+        told = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()["data"]
         return next((one for one in told if one["money_id"] == money_id and one["amount"]), None)
 
     found = await until(shown, f"{money_id} parked")

@@ -134,10 +134,10 @@ async def test_a_freeze_parks_what_runs_and_an_unfreeze_lets_it_go_on(tollgate: 
     await act(tollgate, paused, "pause")
 
     await tollgate.post("/v1/organizations/acme/wallet/freeze", {"reason": "fraud suspected"})
-    frozen = (await tollgate.get(CAMPAIGNS)).json()["campaigns"]
+    frozen = (await tollgate.get(CAMPAIGNS)).json()["data"]
     refused = await act(tollgate, running, "resume")
     await tollgate.post("/v1/organizations/acme/wallet/unfreeze")
-    after = (await tollgate.get(CAMPAIGNS)).json()["campaigns"]
+    after = (await tollgate.get(CAMPAIGNS)).json()["data"]
 
     assert {one["id"]: (one["status"], one["reason"]) for one in frozen} == {
         running: ("parked", "frozen"),
@@ -169,10 +169,12 @@ async def test_campaigns_are_listed_page_by_page(tollgate: Tollgate) -> None:
     ids = [await created(tollgate, f"k{number}") for number in range(3)]
 
     first = (await tollgate.get(CAMPAIGNS, params={"limit": 2})).json()
-    second = (await tollgate.get(CAMPAIGNS, params={"limit": 2, "before": first["next"]})).json()
+    second = (
+        await tollgate.get(CAMPAIGNS, params={"limit": 2, "cursor": first["next_cursor"]})
+    ).json()
 
-    assert [one["id"] for one in first["campaigns"] + second["campaigns"]] == ids[::-1]
-    assert second["next"] is None
+    assert [one["id"] for one in first["data"] + second["data"]] == ids[::-1]
+    assert second["next_cursor"] is None
 
 
 @pytest.mark.parametrize("id_", ["x", "00000000-0000-0000-0000-000000000000"])

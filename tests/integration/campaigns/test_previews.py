@@ -49,7 +49,7 @@ async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Toll
         "available": "0.20",
         "runs_dry_at": 3,
     }
-    assert (await tollgate.get(CAMPAIGNS)).json()["campaigns"] == []
+    assert (await tollgate.get(CAMPAIGNS)).json()["data"] == []
 
 
 async def test_a_preview_asks_what_no_hold_has_set_aside(tollgate: Tollgate) -> None:

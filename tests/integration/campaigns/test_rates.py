@@ -107,9 +107,9 @@ async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
     await everybody(tollgate, "DE", "0.06", "EUR")
     await own(tollgate, "FR", "0.08")
 
-    listed = (await tollgate.get("/v1/rates")).json()
+    listed = (await tollgate.get("/v1/rates")).json()["data"]
     told = (await tollgate.get("/v1/rates/DE", params={"currency": "EUR"})).json()
-    mine = (await tollgate.get(OWN)).json()
+    mine = (await tollgate.get(OWN)).json()["data"]
     gone = [
         (await tollgate.ask("DELETE", path)).status_code
         for path in (

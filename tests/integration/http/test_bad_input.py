@@ -56,7 +56,7 @@ async def test_a_wrong_field_is_422_and_named(tollgate: Tollgate, kind: str) -> 
         assert answer.status_code == 422, (changed, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
         assert [error["field"] for error in answer.json()["errors"]] == [field], changed
-    assert (await tollgate.get(f"{WALLET}/entries")).json()["entries"] == []
+    assert (await tollgate.get(f"{WALLET}/entries")).json()["data"] == []
 
 
 async def test_a_missing_field_is_422_and_named(tollgate: Tollgate) -> None:

@@ -54,15 +54,15 @@ async def test_organizations_are_listed_page_by_page(tollgate: Tollgate) -> None
 
     first = (await tollgate.get("/v1/organizations", params={"limit": 2})).json()
     second = (
-        await tollgate.get("/v1/organizations", params={"limit": 2, "after": first["next"]})
+        await tollgate.get("/v1/organizations", params={"limit": 2, "cursor": first["next_cursor"]})
     ).json()
 
-    assert [one["id"] for one in first["organizations"] + second["organizations"]] == [
+    assert [one["id"] for one in first["data"] + second["data"]] == [
         "a",
         "b",
         "c",
     ]
-    assert second["next"] is None
+    assert second["next_cursor"] is None
 
 
 async def test_a_suspension_by_hand_holds_from_its_answer_on(tollgate: Tollgate) -> None:
@@ -71,7 +71,7 @@ async def test_a_suspension_by_hand_holds_from_its_answer_on(tollgate: Tollgate)
     suspended = await tollgate.post(f"{ACME}/suspend", {"reason": "abuse report 4711"})
     refused = await tollgate.debit("1.00", "d")
     again = await tollgate.post(f"{ACME}/suspend", {"reason": "abuse report 4711"})
-    blocks = (await tollgate.get(f"{ACME}/blocks")).json()
+    blocks = (await tollgate.get(f"{ACME}/blocks")).json()["data"]
 
     assert suspended.json()["status"] == "suspended"
     assert refused.status_code == 423
@@ -146,11 +146,13 @@ async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
     await tollgate.post(f"{ACME}/reinstate")
 
-    found = (await tollgate.get(f"{ACME}/receipts")).json()
-    older = (await tollgate.get(f"{ACME}/receipts", params={"before": found[0]["epoch"]})).json()
+    found = (await tollgate.get(f"{ACME}/receipts")).json()["data"]
+    newest = (await tollgate.get(f"{ACME}/receipts", params={"limit": 1})).json()
+    older = await tollgate.get(f"{ACME}/receipts", params={"cursor": newest["next_cursor"]})
 
     assert [one["status"] for one in found] == ["active", "suspended"]
-    assert older == found[1:]
+    assert newest["data"] == found[:1]
+    assert older.json() == {"data": found[1:], "next_cursor": None}
 
 
 async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(
@@ -164,8 +166,8 @@ async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(
     refused = await tollgate.ask("DELETE", f"{ACME}/alerts/refund", scope=Scope.WRITE)
     answers = [await tollgate.ask("DELETE", f"{ACME}/alerts/refund") for _ in range(2)]
 
-    assert [(one["kind"], one["times"]) for one in before.json()] == [("refund", 1)]
+    assert [(one["kind"], one["times"]) for one in before.json()["data"]] == [("refund", 1)]
     assert refused.status_code == 403
     assert [one.status_code for one in answers] == [204, 404]
-    assert (await tollgate.get(f"{ACME}/alerts")).json() == []
+    assert (await tollgate.get(f"{ACME}/alerts")).json() == {"data": [], "next_cursor": None}
     assert (await tollgate.get("/v1/organizations/nobody/alerts")).status_code == 404

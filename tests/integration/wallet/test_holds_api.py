@@ -76,7 +76,7 @@ async def test_a_capture_of_a_part_debits_it_once_and_lets_go_of_the_rest(
     assert {answer.json()["captured"] for answer in answers} == {"2.50"}
     assert (other.status_code, released.status_code) == (409, 409)
     assert await money(tollgate) == ("7.50", "0.00", "7.50")
-    entries = (await tollgate.get(f"{WALLET}/entries")).json()["entries"]
+    entries = (await tollgate.get(f"{WALLET}/entries")).json()["data"]
     assert [(one["reference_id"], one["amount"]) for one in entries] == [
         ("a/b", "-2.50"),
         ("opening", "10.00"),
@@ -182,12 +182,12 @@ async def test_holds_are_listed_by_reference_and_status(tollgate: Tollgate) -> N
     await tollgate.post(f"{WALLET}/holds/b/release")
 
     first = (await tollgate.get(f"{WALLET}/holds?limit=2")).json()
-    rest = (await tollgate.get(f"{WALLET}/holds?limit=2&after={first['next']}")).json()
+    rest = (await tollgate.get(f"{WALLET}/holds?limit=2&cursor={first['next_cursor']}")).json()
     standing = (await tollgate.get(f"{WALLET}/holds?status=open")).json()
 
-    assert [one["reference_id"] for one in first["holds"] + rest["holds"]] == ["a", "b", "c"]
-    assert rest["next"] is None
-    assert [one["reference_id"] for one in standing["holds"]] == ["a", "c"]
+    assert [one["reference_id"] for one in first["data"] + rest["data"]] == ["a", "b", "c"]
+    assert rest["next_cursor"] is None
+    assert [one["reference_id"] for one in standing["data"]] == ["a", "c"]
 
 
 def _in(**time: float) -> str:

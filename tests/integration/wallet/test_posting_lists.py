@@ -20,7 +20,7 @@ def posting(
 
 async def entries(tollgate: Tollgate) -> list[str]:
     page = (await tollgate.get(f"{WALLET}/entries")).json()
-    return [entry["reference_id"] for entry in reversed(page["entries"])]
+    return [entry["reference_id"] for entry in reversed(page["data"])]
 
 
 async def test_each_of_a_list_is_decided_on_what_the_one_before_left(tollgate: Tollgate) -> None:

@@ -73,11 +73,11 @@ async def test_the_ledger_is_read_page_by_page(tollgate: Tollgate) -> None:
 
     first = (await tollgate.get(f"{WALLET}/entries", params={"limit": 3})).json()
     second = (
-        await tollgate.get(f"{WALLET}/entries", params={"limit": 3, "before": first["next"]})
+        await tollgate.get(f"{WALLET}/entries", params={"limit": 3, "cursor": first["next_cursor"]})
     ).json()
 
-    assert [entry["seq"] for entry in first["entries"] + second["entries"]] == [5, 4, 3, 2, 1]
-    assert second["next"] is None
+    assert [entry["seq"] for entry in first["data"] + second["data"]] == [5, 4, 3, 2, 1]
+    assert second["next_cursor"] is None
 
 
 async def test_a_frozen_wallet_refuses_and_says_so_until_it_is_unfrozen(tollgate: Tollgate) -> None:
