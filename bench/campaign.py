@@ -65,9 +65,11 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
     [stopped] = await load.onboard(target, "STOPPED", 1, credit=CREDIT)
     each = messages // len(senders)
     say(f"{len(senders)} campaigns of {each} messages at once")
-    created = {one: await _create(target, one, each) for one in senders}
+    created = {subject: await _create(target, subject, each) for subject in senders}
     per_second = await _send(target, created, each * len(senders))
-    events = sum([await _history(client, one, campaign_id) for one, campaign_id in created.items()])
+    events = sum(
+        [await _history(client, subject, campaign_id) for subject, campaign_id in created.items()]
+    )
     say(f"a suspension in the middle of a campaign of {MESSAGES_TO_STOP}")
     last, late = await _stop(target, stopped)
     twice = len((await target.twilio.get("/_sim/counts")).json()["duplicates"])
@@ -91,13 +93,15 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
 
 async def _create(target: Target, subject: Subject, messages: int) -> str:
     recipients = [f"+1415{number:07}" for number in range(2_000_000, 2_000_000 + messages)]
-    asked = {
+    campaign = {
         "name": "bench",
         "body": f"Hello from {subject.organization_id}.",
         "recipients": recipients,
     }
     path = f"/v1/organizations/{subject.organization_id}/campaigns"
-    answer = await load.ok(target.api.post(path, json=asked, headers={"idempotency-key": "bench"}))
+    answer = await load.ok(
+        target.api.post(path, json=campaign, headers={"idempotency-key": "bench"})
+    )
     campaign_id: str = answer.json()["id"]
     return campaign_id
 
@@ -133,11 +137,11 @@ async def _stop(target: Target, subject: Subject) -> tuple[float, int]:
     await load.at_rest(target, [subject])
     await _until(target, _PARKED, [subject.organization_id], 1, rest=0.1)
     async with target.engine.connect() as conn:
-        asked = {"organization_id": subject.organization_id}
-        late: int = (await conn.execute(_UNPAID_AFTER, asked)).scalar_one()
+        parameters = {"organization_id": subject.organization_id}
+        late: int = (await conn.execute(_UNPAID_AFTER, parameters)).scalar_one()
     query = {"account_sid": account_sid}
-    told = (await load.ok(target.twilio.get("/_sim/messages", params=query))).json()["messages"]
-    return max(message["accepted_at"] for message in told) - answered, late
+    messages = (await load.ok(target.twilio.get("/_sim/messages", params=query))).json()["messages"]
+    return max(message["accepted_at"] for message in messages) - answered, late
 
 
 async def _until(

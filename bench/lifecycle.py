@@ -142,23 +142,23 @@ async def _steps_alone(target: Target, signed: Sequence[Signed]) -> list[float]:
 
 
 async def _bare_storm(client: Client, queue: str, number: int) -> float:
-    async def one(_: int) -> None:
+    async def run_workflow(_: int) -> None:
         await client.execute_workflow(
             "Bare", id=f"bare/{uuid4()}", task_queue=queue, execution_timeout=PATIENCE
         )
 
     began = time.perf_counter()
-    await load.each(range(number), one, at_once=BARE_AT_ONCE)
+    await load.each(range(number), run_workflow, at_once=BARE_AT_ONCE)
     return number / (time.perf_counter() - began)
 
 
 async def _storm(target: Target, signed: Sequence[Signed]) -> tuple[float, int]:
-    async def one(delivery: Signed) -> bool:
+    async def deliver_and_debit(delivery: Signed) -> bool:
         await load.deliver(target, delivery)
         return await load.try_debit(target, delivery.subject)
 
     began = time.time()
-    late = await load.each(signed, one, at_once=50)
+    late = await load.each(signed, deliver_and_debit, at_once=50)
     subjects = [delivery.subject for delivery in signed]
     await load.at_rest(target, subjects)
     last = max(await load.finished_at(target, subjects))

@@ -62,11 +62,11 @@ async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once:
     """Run `act` on every item, at most `at_once` at a time; results in order."""
     limit = asyncio.Semaphore(at_once)
 
-    async def one(item: T) -> R:
+    async def act_in_turn(item: T) -> R:
         async with limit:
             return await act(item)
 
-    return list(await asyncio.gather(*(one(item) for item in items)))
+    return list(await asyncio.gather(*(act_in_turn(item) for item in items)))
 
 
 async def alone(client: Client) -> None:
@@ -102,7 +102,7 @@ async def onboard(
     at = _at_stripe if provider is Provider.STRIPE else _at_paypal
     subjects = await at(target, prefix, count)
 
-    async def one(pair: tuple[Subject, dict[str, str]]) -> None:
+    async def create_organization(pair: tuple[Subject, dict[str, str]]) -> None:
         subject, account = pair
         path = f"/v1/organizations/{subject.organization_id}"
         body = {
@@ -119,14 +119,14 @@ async def onboard(
         first = {"reference_id": "first", "amount": credit, "currency": "USD"}
         await ok(target.api.post(f"{path}/wallet/credits", json=first))
 
-    await each(zip(subjects, accounts, strict=True), one, at_once=8)
+    await each(zip(subjects, accounts, strict=True), create_organization, at_once=8)
     await at_rest(target, subjects)
     return subjects
 
 
 async def _at_paypal(target: Target, prefix: str, count: int) -> list[Subject]:
-    asked = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
-    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=asked))).json()
+    body = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
+    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=body))).json()
     return [
         Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
         for number, made_one in enumerate(made["subscriptions"], start=1)
@@ -134,17 +134,17 @@ async def _at_paypal(target: Target, prefix: str, count: int) -> list[Subject]:
 
 
 async def _at_stripe(target: Target, prefix: str, count: int) -> list[Subject]:
-    async def one(number: int) -> Subject:
+    async def subscribe(number: int) -> Subject:
         organization_id = f"{prefix.lower()}-{number}"
-        asked = {"organization_id": organization_id, "deliver": False}
-        made = (await ok(target.stripe.post("/_sim/subscriptions", json=asked))).json()
+        body = {"organization_id": organization_id, "deliver": False}
+        made = (await ok(target.stripe.post("/_sim/subscriptions", json=body))).json()
         return Subject(
             organization_id=organization_id,
             subscription_id=made["object"]["id"],
             provider=Provider.STRIPE,
         )
 
-    return await each(range(1, count + 1), one, at_once=8)
+    return await each(range(1, count + 1), subscribe, at_once=8)
 
 
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
@@ -155,21 +155,21 @@ async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list
         return await each(
             subjects, partial(_sign_at_stripe, target, STRIPE_ACTIONS[action]), at_once=8
         )
-    asked = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
-    told = (await ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=asked))).json()
-    firsts = told["event_ids"][:: len(told["event_ids"]) // len(subjects)]
+    body = {"ids": [subject.subscription_id for subject in subjects], "deliver": False}
+    answer = (await ok(target.paypal.post(f"/_sim/subscriptions/bulk/{action}", json=body))).json()
+    firsts = answer["event_ids"][:: len(answer["event_ids"]) // len(subjects)]
 
-    async def one(pair: tuple[Subject, str]) -> Signed:
+    async def sign_first(pair: tuple[Subject, str]) -> Signed:
         subject, event_id = pair
         return await _signed(target.paypal, subject, event_id)
 
-    return await each(zip(subjects, firsts, strict=True), one, at_once=8)
+    return await each(zip(subjects, firsts, strict=True), sign_first, at_once=8)
 
 
 async def _sign_at_stripe(target: Target, action: str, subject: Subject) -> Signed:
     path = f"/_sim/subscriptions/{subject.subscription_id}/{action}"
-    told = (await ok(target.stripe.post(path, json={"deliver": False}))).json()
-    return await _signed(target.stripe, subject, told["events"][0]["id"])
+    answer = (await ok(target.stripe.post(path, json={"deliver": False}))).json()
+    return await _signed(target.stripe, subject, answer["events"][0]["id"])
 
 
 async def _signed(provider: httpx.AsyncClient, subject: Subject, event_id: str) -> Signed:

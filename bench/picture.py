@@ -16,23 +16,23 @@ def draw(report: Report, directory: Path, today: date) -> list[Path]:
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - only who draws needs it
 
-    told = report.as_json()
+    figures = report.as_json()
     bars = [
-        ("SQLAlchemy, SERIALIZABLE with retries", told["serializable_100"], OTHERS),
-        ("SQLAlchemy, row lock", told["row_lock_100"], OTHERS),
-        ("pgbench, our statements one by one", told["pgbench"]["100"], OTHERS),
+        ("SQLAlchemy, SERIALIZABLE with retries", figures["serializable_100"], OTHERS),
+        ("SQLAlchemy, row lock", figures["row_lock_100"], OTHERS),
+        ("pgbench, our statements one by one", figures["pgbench"]["100"], OTHERS),
         (
             "pgbench, 8 clients (its best)"
-            if told["pgbench"]["8"] == max(told["pgbench"].values())
+            if figures["pgbench"]["8"] == max(figures["pgbench"].values())
             else "pgbench, 8 clients",
-            told["pgbench"]["8"],
+            figures["pgbench"]["8"],
             OTHERS,
         ),
-        ("pgbench, 2,000 wallets", told["pgbench_many_wallets_100"], OTHERS),
-        ("Tollgate, over HTTP", told["http_100"], OURS),
-        ("Tollgate, 2,000 wallets", told["many_wallets_100"], OURS),
-        ("Tollgate, one wallet", told["one_wallet"]["100"], OURS),
-        ("Tollgate, lists of 1,000", told["list_1000"], OURS),
+        ("pgbench, 2,000 wallets", figures["pgbench_many_wallets_100"], OTHERS),
+        ("Tollgate, over HTTP", figures["http_100"], OURS),
+        ("Tollgate, 2,000 wallets", figures["many_wallets_100"], OURS),
+        ("Tollgate, one wallet", figures["one_wallet"]["100"], OURS),
+        ("Tollgate, lists of 1,000", figures["list_1000"], OURS),
     ]
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.subplots()
@@ -60,6 +60,9 @@ def draw(report: Report, directory: Path, today: date) -> list[Path]:
 
 
 def _conditions(report: Report, today: date) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in report.settings.items())
+    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     cores = os.cpu_count()
-    return f"{today}, {cores} cores, {platform.system()} {platform.machine()}, everything on them. PostgreSQL: {said}"
+    return (
+        f"{today}, {cores} cores, {platform.system()} {platform.machine()}, "
+        f"everything on them. PostgreSQL: {settings}"
+    )

@@ -53,17 +53,19 @@ class Report:
 
     @property
     def best_of_pgbench(self) -> float:
-        return max(one.per_second for one in self.pgbench.values())
+        return max(measured.per_second for measured in self.pgbench.values())
 
     def as_json(self) -> dict[str, Any]:
         return {
             "pgbench": {
-                str(clients): round(one.per_second) for clients, one in self.pgbench.items()
+                str(clients): round(measured.per_second)
+                for clients, measured in self.pgbench.items()
             },
             "serializable_100": round(self.serializable.per_second),
             "row_lock_100": round(self.row_lock.per_second),
             "one_wallet": {
-                str(callers): round(one.per_second) for callers, one in self.one_wallet.items()
+                str(callers): round(measured.per_second)
+                for callers, measured in self.one_wallet.items()
             },
             "one_wallet_100_p99_ms": round(self.one_wallet[100].p99_ms, 2),
             "many_wallets_100": round(self.many_evenly.per_second),
@@ -194,13 +196,13 @@ async def _ours(
     weights = list(accumulate(1 / rank for rank in range(1, len(names) + 1))) if zipf else None
     chosen = chance.choices(names, cum_weights=weights, k=1_000_000) if len(names) > 1 else names
 
-    async def one(caller: int, number: int) -> None:
+    async def debit_once(caller: int, number: int) -> None:
         name = chosen[(caller * 9973 + number) % len(chosen)]
         [outcome] = await coalescer.post(name, [debit(f"{run_id}-{caller}-{number}", CENT)])
         if not isinstance(outcome, Debited) or outcome.replayed:
             raise BenchFailed(f"a debit was not taken: {outcome}")
 
-    return await from_callers(callers, SECONDS, one)
+    return await from_callers(callers, SECONDS, debit_once)
 
 
 async def _lists(coalescer: Coalescer) -> float:
@@ -218,14 +220,14 @@ async def _http(target: Target) -> Measured:
     connections = await wire.connect(target.api_url, target.key, CONNECTIONS)
     path = "/v1/organizations/one-http/wallet/debits"
 
-    async def one(caller: int, number: int) -> None:
+    async def debit_once(caller: int, number: int) -> None:
         body = b'{"reference_id":"%d-%d","amount":"0.000001","currency":"USD"}' % (caller, number)
         status = await connections[caller].post(path, body)
         if status != 201:
             raise BenchFailed(f"a debit was answered with {status}")
 
     try:
-        return await from_callers(CONNECTIONS, SECONDS, one)
+        return await from_callers(CONNECTIONS, SECONDS, debit_once)
     finally:
         for connection in connections:
             await connection.close()

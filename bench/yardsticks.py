@@ -127,7 +127,7 @@ async def serializable(engine: AsyncEngine, *, callers: int, seconds: float) -> 
     """A transaction of isolation level SERIALIZABLE for each debit, repeated until it commits."""
     isolated = engine.execution_options(isolation_level="SERIALIZABLE")
 
-    async def one(reference: str) -> None:
+    async def debit_once(reference: str) -> None:
         while True:
             try:
                 async with isolated.begin() as conn:
@@ -138,27 +138,29 @@ async def serializable(engine: AsyncEngine, *, callers: int, seconds: float) -> 
             else:
                 return
 
-    return await _of_a_plain_wallet(engine, one, callers, seconds)
+    return await _of_a_plain_wallet(engine, debit_once, callers, seconds)
 
 
 async def row_lock(engine: AsyncEngine, *, callers: int, seconds: float) -> Measured:
     """A transaction with the wallet's row locked for each debit."""
 
-    async def one(reference: str) -> None:
+    async def debit_once(reference: str) -> None:
         async with engine.begin() as conn:
             await _debit(conn, reference, lock=True)
 
-    return await _of_a_plain_wallet(engine, one, callers, seconds)
+    return await _of_a_plain_wallet(engine, debit_once, callers, seconds)
 
 
 async def _of_a_plain_wallet(
-    engine: AsyncEngine, one: Callable[[str], Awaitable[None]], callers: int, seconds: float
+    engine: AsyncEngine, debit_once: Callable[[str], Awaitable[None]], callers: int, seconds: float
 ) -> Measured:
     async with engine.begin() as conn:
         await conn.run_sync(metadata.drop_all)
         await conn.run_sync(metadata.create_all)
         await conn.execute(insert(plain_wallets).values(id="plain", balance_micros=10**12))
-    return await from_callers(callers, seconds, lambda caller, number: one(f"{caller}-{number}"))
+    return await from_callers(
+        callers, seconds, lambda caller, number: debit_once(f"{caller}-{number}")
+    )
 
 
 async def _debit(conn: AsyncConnection, reference: str, *, lock: bool) -> None:

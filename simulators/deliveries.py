@@ -99,20 +99,20 @@ class Deliveries:
         holding.
         """
         self.holding = False
-        held = [each for each in self.all.values() if each.status == "held"]
+        waiting = [each for each in self.all.values() if each.status == "held"]
         if isinstance(order, list):
-            held = sorted(
-                (each for each in held if each.event.id in order),
+            waiting = sorted(
+                (each for each in waiting if each.event.id in order),
                 key=lambda it: order.index(it.event.id),
             )
         elif order == "reverse":
-            held.reverse()
+            waiting.reverse()
         elif order == "shuffle":
-            random.Random(seed).shuffle(held)  # noqa: S311 - chance, not a secret
-        for delivery in held:
+            random.Random(seed).shuffle(waiting)  # noqa: S311 - chance, not a secret
+        for delivery in waiting:
             delivery.status = "pending"
-        self._spawn(self._one_by_one(held))
-        return held
+        self._spawn(self._one_by_one(waiting))
+        return waiting
 
     def _start(self, event: Event, webhook: Webhook, override: Mapping[str, str]) -> Delivery:
         delivery = self._new(event, webhook, override)

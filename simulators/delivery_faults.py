@@ -105,8 +105,8 @@ class DeliveryFaults:
     def route(self, path: str) -> Route:
         async def script(request: Request) -> Response:
             if request.method == "POST":
-                asked = await read_json(request)
-                self.add(match=asked.pop(self.subject, None) or "", **asked)
+                body = await read_json(request)
+                self.add(match=body.pop(self.subject, None) or "", **body)
             elif request.method == "DELETE":
                 self.clear()
             return JSONResponse({"faults": self.to_json()})

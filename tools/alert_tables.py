@@ -7,8 +7,10 @@ from tools.lifecycle import fill
 
 
 def filled(page: str) -> str:
-    by_itself = [(kind, one) for kind, one in MEANINGS.items() if one.clears is not None]
-    by_a_person = [(kind, one) for kind, one in MEANINGS.items() if one.clears is None]
+    by_itself = [
+        (kind, meaning) for kind, meaning in MEANINGS.items() if meaning.clears is not None
+    ]
+    by_a_person = [(kind, meaning) for kind, meaning in MEANINGS.items() if meaning.clears is None]
     page = fill(page, "alerts that clear", _table(("kind", "do", "it clears when"), by_itself))
     return fill(page, "alerts that a person closes", _table(("kind", "do"), by_a_person))
 

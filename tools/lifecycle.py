@@ -101,13 +101,13 @@ def events() -> str:
     answer.
     """
     shown = [name.removeprefix("BILLING.SUBSCRIPTION.") for name in EVENTS]
-    rows = [(f"`{state}`", *(_heard(state, name) for name in EVENTS)) for state in KNOWN]
+    rows = [(f"`{state}`", *(_effect_of(state, name) for name in EVENTS)) for state in KNOWN]
     return _table(("known", *(f"`{name}`" for name in shown)), rows)
 
 
-def _heard(state: State, name: str) -> str:
+def _effect_of(state: State, name: str) -> str:
     known = _subscription(state)
-    word = evidence.word_of(known, _told(name), POLICY, NOW)
+    word = evidence.word_of(known, _snapshot_of(name), POLICY, NOW)
     if word is None:
         return "asks"
     if decide(known.record, (), POLICY, NOW).status is Status.SUSPENDED:
@@ -116,7 +116,7 @@ def _heard(state: State, name: str) -> str:
     return "**shuts**" if after.status is Status.SUSPENDED else "deadline"
 
 
-def _told(name: str) -> Snapshot:
+def _snapshot_of(name: str) -> Snapshot:
     status, billing = EVENTS[name]
     resource = {
         "id": ID,

@@ -33,19 +33,19 @@ Json = Mapping[str, Any]
 
 def pages() -> dict[Path, str]:
     """Every generated page and what it has to say."""
-    told, proved = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
-    sent = REFERENCE.parent / "explanation" / "campaigns.md"
+    lifecycle_page, guarantees_page = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
+    campaigns_page = REFERENCE.parent / "explanation" / "campaigns.md"
     runbook = REFERENCE.parent / "how-to" / "runbook.md"
-    rules = REFERENCE.parent.parent / "CONTRIBUTING.md"
+    contributing = REFERENCE.parent.parent / "CONTRIBUTING.md"
     return {
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "cli.md": cli(),
-        told: lifecycle.filled(told.read_text(encoding="utf-8")),
-        sent: failures.filled(sent.read_text(encoding="utf-8")),
+        lifecycle_page: lifecycle.filled(lifecycle_page.read_text(encoding="utf-8")),
+        campaigns_page: failures.filled(campaigns_page.read_text(encoding="utf-8")),
         runbook: alert_tables.filled(runbook.read_text(encoding="utf-8")),
-        rules: rooms.filled(rules.read_text(encoding="utf-8")),
-        proved: guarantees(proved.read_text(encoding="utf-8")),
+        contributing: rooms.filled(contributing.read_text(encoding="utf-8")),
+        guarantees_page: guarantees(guarantees_page.read_text(encoding="utf-8")),
     }
 
 
@@ -96,9 +96,14 @@ def _operation(method: str, path: str, operation: Json) -> list[str]:
     if "description" in operation:
         parts.append(operation["description"].strip())
     rows = [
-        (f"`{one['name']}`", one["in"], _type(one["schema"]), one.get("description", ""))
-        for one in operation.get("parameters", ())
-        if one["in"] != "path"
+        (
+            f"`{parameter['name']}`",
+            parameter["in"],
+            _type(parameter["schema"]),
+            parameter.get("description", ""),
+        )
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] != "path"
     ]
     if rows:
         parts.append(_table(("parameter", "in", "type", ""), rows))
@@ -142,16 +147,16 @@ def _schema(name: str, shape: Json, schemas: Json) -> list[str]:
         parts.append(" ".join(shape["description"].split()))
     required = set(shape.get("required", ()))
     if "enum" in shape:
-        parts.append("One of " + ", ".join(f"`{one}`" for one in shape["enum"]) + ".")
+        parts.append("One of " + ", ".join(f"`{value}`" for value in shape["enum"]) + ".")
     if "properties" in shape:
         body = shape.get("additionalProperties") is False
         rows = [
             (
                 f"`{field}`",
-                _type(one, schemas),
-                _about(one, optional=body and field not in required),
+                _type(property_, schemas),
+                _about(property_, optional=body and field not in required),
             )
-            for field, one in shape["properties"].items()
+            for field, property_ in shape["properties"].items()
         ]
         parts.append(_table(("field", "type", ""), rows))
     return parts
@@ -159,14 +164,14 @@ def _schema(name: str, shape: Json, schemas: Json) -> list[str]:
 
 def _about(field: Json, *, optional: bool) -> str:
     example = next(iter(field.get("examples", ())), "")
-    said = [
+    facts = [
         "optional" if optional else "",
         field.get("description", "").removesuffix("."),
         f"such as `{example if isinstance(example, str) else json.dumps(example)}`"
         if example != ""
         else "",
     ]
-    return "; ".join(part for part in said if part)
+    return "; ".join(part for part in facts if part)
 
 
 def _type(shape: Json, schemas: Json | None = None) -> str:
@@ -176,11 +181,11 @@ def _type(shape: Json, schemas: Json | None = None) -> str:
         return f"[{title}](#{title.lower().replace(' ', '-')})"
     for either in ("anyOf", "oneOf"):
         if either in shape:
-            return " or ".join(_type(one, schemas) for one in shape[either])
+            return " or ".join(_type(option, schemas) for option in shape[either])
     if shape.get("type") == "array":
         return f"list of {_type(shape.get('items', {}), schemas)}"
     if "const" in shape or "enum" in shape:
-        return " or ".join(f"`{one}`" for one in shape.get("enum", [shape.get("const")]))
+        return " or ".join(f"`{value}`" for value in shape.get("enum", [shape.get("const")]))
     return str(shape.get("format") or shape.get("type", "anything"))
 
 
@@ -232,13 +237,13 @@ def _attribute_docs(group: type) -> dict[str, str]:
     """The strings that stand below the attributes; Python itself throws them away."""
     [body] = ast.parse(textwrap.dedent(inspect.getsource(group))).body
     assert isinstance(body, ast.ClassDef)
-    found: dict[str, str] = {}
-    for one, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(one, ast.AnnAssign) and isinstance(following, ast.Expr):
-            assert isinstance(one.target, ast.Name)
+    comments: dict[str, str] = {}
+    for statement, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+            assert isinstance(statement.target, ast.Name)
             assert isinstance(following.value, ast.Constant)
-            found[one.target.id] = " ".join(str(following.value.value).split())
-    return found
+            comments[statement.target.id] = " ".join(str(following.value.value).split())
+    return comments
 
 
 def _default(field: FieldInfo) -> str:
@@ -252,7 +257,7 @@ def _default(field: FieldInfo) -> str:
         case timedelta() as span:
             return f"`{_iso(span)}`"
         case tuple() as several:
-            return "<br>".join(f"`{one}`" for one in several)
+            return "<br>".join(f"`{value}`" for value in several)
         case bool() as flag:
             return f"`{str(flag).lower()}`"
         case value:
@@ -294,13 +299,19 @@ def cli() -> str:
 
 def _command(name: str, command: Any) -> list[str]:
     arguments = " ".join(
-        one.name.upper() for one in command.params if one.param_type_name == "argument"
+        parameter.name.upper()
+        for parameter in command.params
+        if parameter.param_type_name == "argument"
     )
     parts = [f"## `{f'{name} {arguments}'.strip()}`", " ".join((command.help or "").split())]
     rows = [
-        (f"`{', '.join(one.opts)}`", getattr(one, "help", "") or "", _option_default(one))
-        for one in command.params
-        if one.param_type_name == "option" and one.name != "help"
+        (
+            f"`{', '.join(parameter.opts)}`",
+            getattr(parameter, "help", "") or "",
+            _option_default(parameter),
+        )
+        for parameter in command.params
+        if parameter.param_type_name == "option" and parameter.name != "help"
     ]
     if rows:
         parts.append(_table(("option", "", "default"), rows))

@@ -151,7 +151,7 @@ class Authority:
         return Leaf(f"CERT-{label}-{number}", key, certificate.public_bytes(Encoding.PEM))
 
 
-def _authority(one: _Signing, by: _Signing, *, path_length: int) -> x509.Certificate:
+def _authority(subject: _Signing, issuer: _Signing, *, path_length: int) -> x509.Certificate:
     now, years = datetime.now(UTC), timedelta(days=3650)
     usage = x509.KeyUsage(
         digital_signature=False,
@@ -165,16 +165,17 @@ def _authority(one: _Signing, by: _Signing, *, path_length: int) -> x509.Certifi
         decipher_only=False,
     )
     return (
-        _builder(one.name, by.name, one.key, now - years, now + years)
+        _builder(subject.name, issuer.name, subject.key, now - years, now + years)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(one.key.public_key()), critical=False
+            x509.SubjectKeyIdentifier.from_public_key(subject.key.public_key()), critical=False
         )
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+            critical=False,
         )
-        .sign(by.key, hashes.SHA256())
+        .sign(issuer.key, hashes.SHA256())
     )
 
 

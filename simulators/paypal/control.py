@@ -41,21 +41,17 @@ class Control:
         self.deliveries = deliveries
         self.resources = resources
         self.actions: dict[str, Action] = {
-            "approve": lambda it, asked: lifecycle.approve(it, at_of(asked)),
+            "approve": lambda it, body: lifecycle.approve(it, at_of(body)),
             "fail_payment": self._fail_payment,
-            "suspend": lambda it, asked: lifecycle.suspend(
-                it, at_of(asked), by=asked.get("by", "nonpayment"), note=asked.get("note")
+            "suspend": lambda it, body: lifecycle.suspend(
+                it, at_of(body), by=body.get("by", "nonpayment"), note=body.get("note")
             ),
-            "pay": lambda it, asked: lifecycle.pay(it, at_of(asked), amount_of(asked)),
-            "activate": lambda it, asked: lifecycle.activate(
-                it, at_of(asked), note=asked.get("note")
+            "pay": lambda it, body: lifecycle.pay(it, at_of(body), amount_of(body)),
+            "activate": lambda it, body: lifecycle.activate(it, at_of(body), note=body.get("note")),
+            "cancel": lambda it, body: lifecycle.end(
+                it, "CANCELLED", at_of(body), body.get("note")
             ),
-            "cancel": lambda it, asked: lifecycle.end(
-                it, "CANCELLED", at_of(asked), asked.get("note")
-            ),
-            "expire": lambda it, asked: lifecycle.end(
-                it, "EXPIRED", at_of(asked), asked.get("note")
-            ),
+            "expire": lambda it, body: lifecycle.end(it, "EXPIRED", at_of(body), body.get("note")),
             "update": self._update,
             "freeze_reads": self._freeze_reads,
             "thaw_reads": self._thaw_reads,
@@ -83,26 +79,26 @@ class Control:
         """An ACTIVE subscription with its first payment, or another status where one is asked
         for.
         """
-        asked = await read_json(request)
-        subscription, events = self._create(asked)
-        if "status" in asked:
-            subscription.status = str(asked["status"])
-        return self._done(self.resources.subscription(subscription), events, asked)
+        body = await read_json(request)
+        subscription, events = self._create(body)
+        if "status" in body:
+            subscription.status = str(body["status"])
+        return self._answer(self.resources.subscription(subscription), events, body)
 
     async def create_many(self, request: Request) -> Response:
         """Ids are I-{prefix}{number}; events are kept back unless `deliver` is true."""
-        asked = {"deliver": False, **await read_json(request)}
-        prefix, custom = str(asked.get("prefix", "BULK")), str(asked.get("custom_id", "org_{n}"))
-        first = int(asked.get("first", 1))
+        body = {"deliver": False, **await read_json(request)}
+        prefix, custom = str(body.get("prefix", "BULK")), str(body.get("custom_id", "org_{n}"))
+        first = int(body.get("first", 1))
         made = []
-        for number in range(first, first + int(asked["count"])):
-            one = {
-                **asked,
+        for number in range(first, first + int(body["count"])):
+            subscription_body = {
+                **body,
                 "id": f"I-{prefix}{number:0{max(12 - len(prefix), 1)}d}",
                 "custom_id": custom.replace("{n}", str(number)),
             }
-            subscription, events = self._create(one)
-            if asked["deliver"]:
+            subscription, events = self._create(subscription_body)
+            if body["deliver"]:
                 self.deliveries.deliver(events)
             made.append({"id": subscription.id, "custom_id": subscription.custom_id})
         return JSONResponse({"subscriptions": made}, 201)
@@ -117,59 +113,59 @@ class Control:
         )
 
     async def act(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         subscription = self.state.subscriptions[request.path_params["id"]]
-        events = self.actions[request.path_params["action"]](subscription, asked)
-        return self._done(
-            self.resources.subscription(subscription, "last_failed_payment"), events, asked
+        events = self.actions[request.path_params["action"]](subscription, body)
+        return self._answer(
+            self.resources.subscription(subscription, "last_failed_payment"), events, body
         )
 
     async def act_on_many(self, request: Request) -> Response:
         """The same to every subscription in `ids`, or to each whose id starts with I-{prefix}."""
-        asked = await read_json(request)
+        body = await read_json(request)
         action = self.actions[request.path_params["action"]]
-        if "ids" in asked:
-            chosen = [self.state.subscriptions[each] for each in asked["ids"]]
+        if "ids" in body:
+            chosen = [self.state.subscriptions[each] for each in body["ids"]]
         else:
-            start = f"I-{asked['prefix']}"
+            start = f"I-{body['prefix']}"
             chosen = [
                 each for name, each in self.state.subscriptions.items() if name.startswith(start)
             ]
-        events = [event for subscription in chosen for event in action(subscription, asked)]
-        if asked.get("deliver", True):
+        events = [event for subscription in chosen for event in action(subscription, body)]
+        if body.get("deliver", True):
             self.deliveries.deliver(events)
         return JSONResponse({"count": len(chosen), "event_ids": [event.id for event in events]})
 
     async def top_up(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         capture, events = self.moves.top_up(
-            Decimal(asked["amount"]),
-            asked.get("currency", "USD"),
-            custom_id=asked.get("custom_id"),
-            invoice_id=asked.get("invoice_id"),
-            at=at_of(asked),
-            status=asked.get("status", "COMPLETED"),
-            capture_id=asked.get("id"),
+            Decimal(body["amount"]),
+            body.get("currency", "USD"),
+            custom_id=body.get("custom_id"),
+            invoice_id=body.get("invoice_id"),
+            at=at_of(body),
+            status=body.get("status", "COMPLETED"),
+            capture_id=body.get("id"),
         )
-        return self._done(self.resources.capture(capture), events, asked)
+        return self._answer(self.resources.capture(capture), events, body)
 
     async def sell_once(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         sale, events = self.moves.sell_once(
-            Decimal(asked["amount"]),
-            asked.get("currency", "USD"),
-            custom=asked.get("custom"),
-            at=at_of(asked),
+            Decimal(body["amount"]),
+            body.get("currency", "USD"),
+            custom=body.get("custom"),
+            at=at_of(body),
         )
-        return self._done(self.resources.sale(sale), events, asked)
+        return self._answer(self.resources.sale(sale), events, body)
 
     async def approve_order(self, request: Request) -> Response:
         """`capture_issue`: what PayPal will refuse its capture with, once."""
-        asked = await read_json(request)
+        body = await read_json(request)
         order = self.state.orders[request.path_params["id"]]
-        order.capture_issue = asked.get("capture_issue")
+        order.capture_issue = body.get("capture_issue")
         events = self.moves.approve(order)
-        return self._done(self.resources.order(order), events, asked)
+        return self._answer(self.resources.order(order), events, body)
 
     async def list_payments(self, request: Request) -> Response:
         wanted = request.query_params.get("subscription_id")
@@ -191,71 +187,69 @@ class Control:
         return await self._pay_back(request, reversal=True)
 
     async def dispute(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         payment = self.state.payment(request.path_params["id"])
-        reason = asked.get("reason", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
+        reason = body.get("reason", "MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
         dispute, events = self.moves.open_dispute(
-            payment, reason=reason, amount=amount_of(asked), at=at_of(asked)
+            payment, reason=reason, amount=amount_of(body), at=at_of(body)
         )
-        return self._done(self.resources.dispute(dispute), events, asked)
+        return self._answer(self.resources.dispute(dispute), events, body)
 
     async def move_dispute(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         dispute = self.state.disputes[request.path_params["id"]]
         events = self.moves.move_dispute(
             dispute,
-            status=asked.get("status", "RESOLVED"),
-            outcome=asked.get("outcome"),
-            at=at_of(asked),
+            status=body.get("status", "RESOLVED"),
+            outcome=body.get("outcome"),
+            at=at_of(body),
         )
-        return self._done(self.resources.dispute(dispute), events, asked)
+        return self._answer(self.resources.dispute(dispute), events, body)
 
     async def _pay_back(self, request: Request, *, reversal: bool) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         payment = self.state.payment(request.path_params["id"])
-        refund, events = self.moves.refund(
-            payment, amount_of(asked), at_of(asked), reversal=reversal
-        )
-        return self._done(self.resources.refund(refund), events, asked)
+        refund, events = self.moves.refund(payment, amount_of(body), at_of(body), reversal=reversal)
+        return self._answer(self.resources.refund(refund), events, body)
 
-    def _create(self, asked: dict[str, Any]) -> tuple[Subscription, list[Event]]:
+    def _create(self, body: dict[str, Any]) -> tuple[Subscription, list[Event]]:
         subscription = self.lifecycle.create(
-            plan_id=asked.get("plan_id", DEFAULT_PLAN),
-            custom_id=asked.get("custom_id"),
-            subscription_id=asked.get("id"),
-            at=at_of(asked),
-            email=asked.get("email", "buyer@example.com"),
+            plan_id=body.get("plan_id", DEFAULT_PLAN),
+            custom_id=body.get("custom_id"),
+            subscription_id=body.get("id"),
+            at=at_of(body),
+            email=body.get("email", "buyer@example.com"),
         )
         events = self.lifecycle.created(subscription)
-        if asked.get("status", "ACTIVE") == "ACTIVE":
-            events += self.lifecycle.approve(subscription, at_of(asked))
+        if body.get("status", "ACTIVE") == "ACTIVE":
+            events += self.lifecycle.approve(subscription, at_of(body))
         return subscription, events
 
-    def _fail_payment(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
+    def _fail_payment(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
         """`counted` false: PayPal will try again before it counts the failure."""
         reason, counted = (
-            asked.get("reason_code", "PAYMENT_DENIED"),
-            bool(asked.get("counted", True)),
+            body.get("reason_code", "PAYMENT_DENIED"),
+            bool(body.get("counted", True)),
         )
         return self.lifecycle.fail_payment(
-            it, at_of(asked), reason_code=reason, amount=amount_of(asked), counted=counted
+            it, at_of(body), reason_code=reason, amount=amount_of(body), counted=counted
         )
 
-    def _update(self, it: Subscription, asked: dict[str, Any]) -> list[Event]:
+    def _update(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
         """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture
         is refused with.
         """
-        now = at_of(asked) or self.lifecycle.moment(it)
-        it.custom_id = asked.get("custom_id", it.custom_id)
-        it.capture_issue = asked.get("capture_issue", it.capture_issue)
-        if "outstanding" in asked:
-            it.outstanding = Decimal(asked["outstanding"])
-        if "failed_payments" in asked:
-            it.failed_payments = int(asked["failed_payments"])
-        if "next_billing" in asked:
-            it.next_billing = from_time(asked["next_billing"])
-        if "status" in asked:
-            it.status, it.status_updated = str(asked["status"]), now
+        now = at_of(body) or self.lifecycle.moment(it)
+        it.custom_id = body.get("custom_id", it.custom_id)
+        it.capture_issue = body.get("capture_issue", it.capture_issue)
+        if "outstanding" in body:
+            it.outstanding = Decimal(body["outstanding"])
+        if "failed_payments" in body:
+            it.failed_payments = int(body["failed_payments"])
+        if "next_billing" in body:
+            it.next_billing = from_time(body["next_billing"])
+        if "status" in body:
+            it.status, it.status_updated = str(body["status"]), now
         return self.lifecycle.updated(it, now)
 
     def _freeze_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
@@ -267,15 +261,15 @@ class Control:
         self.state.frozen.pop(it.id, None)
         return []
 
-    def _done(self, body: Json, events: list[Event], asked: dict[str, Any]) -> Response:
-        if asked.get("deliver", True):
+    def _answer(self, resource: Json, events: list[Event], body: dict[str, Any]) -> Response:
+        if body.get("deliver", True):
             self.deliveries.deliver(events)
-        return JSONResponse({"object": body, "events": [event.body for event in events]}, 201)
+        return JSONResponse({"object": resource, "events": [event.body for event in events]}, 201)
 
 
-def at_of(asked: dict[str, Any]) -> datetime | None:
-    return from_time(asked["at"]) if asked.get("at") else None
+def at_of(body: dict[str, Any]) -> datetime | None:
+    return from_time(body["at"]) if body.get("at") else None
 
 
-def amount_of(asked: dict[str, Any]) -> Decimal | None:
-    return Decimal(str(asked["amount"])) if "amount" in asked else None
+def amount_of(body: dict[str, Any]) -> Decimal | None:
+    return Decimal(str(body["amount"])) if "amount" in body else None

@@ -52,9 +52,9 @@ class DeliveryControl:
         ]
 
     async def register(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         webhook = self.deliveries.register(
-            asked["url"], asked.get("event_types", ["*"]), asked.get("id")
+            body["url"], body.get("event_types", ["*"]), body.get("id")
         )
         return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
 
@@ -65,11 +65,11 @@ class DeliveryControl:
         """Any bytes as an event, signed as they are; `headers` replace or add to the signed
         ones.
         """
-        asked = await read_json(request)
-        event = self.events.add_raw(_raw(asked))
+        body = await read_json(request)
+        event = self.events.add_raw(_raw(body))
         sent = (
-            self.deliveries.deliver([event], headers=asked.get("headers"))
-            if asked.get("deliver", True)
+            self.deliveries.deliver([event], headers=body.get("headers"))
+            if body.get("deliver", True)
             else []
         )
         return JSONResponse(
@@ -78,18 +78,18 @@ class DeliveryControl:
 
     async def redeliver(self, request: Request) -> Response:
         """`times` new transmissions of one event, at the same time."""
-        asked = await read_json(request)
+        body = await read_json(request)
         event = self.events.all[request.path_params["id"]]
         return _deliveries(
             self.deliveries.deliver(
-                [event] * int(asked.get("times", 1)), only=asked.get("webhook_ids")
+                [event] * int(body.get("times", 1)), only=body.get("webhook_ids")
             )
         )
 
     async def deliver_in_order(self, request: Request) -> Response:
         """The events named, in this order, each posted once before the next is."""
-        asked = await read_json(request)
-        events = [self.events.all[each] for each in asked["event_ids"]]
+        body = await read_json(request)
+        events = [self.events.all[each] for each in body["event_ids"]]
         return _deliveries(self.deliveries.deliver_in_order(events))
 
     async def list_deliveries(self, request: Request) -> Response:
@@ -108,22 +108,22 @@ class DeliveryControl:
         return JSONResponse({"holding": True})
 
     async def release(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         return _deliveries(
-            self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0))
+            self.deliveries.release(body.get("order", "fifo"), seed=body.get("seed", 0))
         )
 
     async def sign(self, request: Request) -> Response:
         """Headers and body for a caller that posts them itself; nothing is delivered."""
-        asked = await read_json(request)
-        raw = self.events.all[asked["event_id"]].raw if "event_id" in asked else _raw(asked)
-        webhook_id = asked.get("webhook_id") or next(iter(self.deliveries.webhooks))
+        body = await read_json(request)
+        raw = self.events.all[body["event_id"]].raw if "event_id" in body else _raw(body)
+        webhook_id = body.get("webhook_id") or next(iter(self.deliveries.webhooks))
         headers = self.deliveries.signed_headers(
             raw,
             webhook_id,
-            at=at_of(asked),
-            certificate=_kind(asked),
-            transmission_id=asked.get("transmission_id"),
+            at=at_of(body),
+            certificate=_kind(body),
+            transmission_id=body.get("transmission_id"),
         )
         return JSONResponse(
             {
@@ -177,12 +177,12 @@ class DeliveryControl:
         )
 
 
-def _raw(asked: dict[str, Any]) -> bytes:
-    return b64decode(asked["raw_base64"]) if "raw_base64" in asked else str(asked["raw"]).encode()
+def _raw(body: dict[str, Any]) -> bytes:
+    return b64decode(body["raw_base64"]) if "raw_base64" in body else str(body["raw"]).encode()
 
 
-def _kind(asked: dict[str, Any]) -> Kind | None:
-    return Kind(asked["certificate"]) if "certificate" in asked else None
+def _kind(body: dict[str, Any]) -> Kind | None:
+    return Kind(body["certificate"]) if "certificate" in body else None
 
 
 def _deliveries(deliveries: list[Delivery], status: int = 202) -> Response:

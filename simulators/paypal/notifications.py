@@ -73,14 +73,14 @@ class NotificationsApi:
         return Response(status_code=204)
 
     async def list_events(self, request: Request) -> Response:
-        asked = request.query_params
-        start = from_time(asked["start_time"]) if "start_time" in asked else None
-        end = from_time(asked["end_time"]) if "end_time" in asked else None
-        found = self.events.between(start, end, asked.get("event_type"))
-        size, first = page_size(request), int(asked.get("start_index", "0"))
-        shown = found[first : first + size]
+        query = request.query_params
+        start = from_time(query["start_time"]) if "start_time" in query else None
+        end = from_time(query["end_time"]) if "end_time" in query else None
+        events = self.events.between(start, end, query.get("event_type"))
+        size, first = page_size(request), int(query.get("start_index", "0"))
+        shown = events[first : first + size]
         links = [self.resources.link("self", f"{_EVENTS}?{request.url.query}")]
-        if first + size < len(found):
+        if first + size < len(events):
             following = request.url.include_query_params(start_index=first + size)
             links.append(self.resources.link("next", f"{_EVENTS}?{following.query}"))
         return JSONResponse(
@@ -91,8 +91,8 @@ class NotificationsApi:
         return Response(self._event(request).raw, media_type="application/json")
 
     async def resend(self, request: Request) -> Response:
-        event, asked = self._event(request), await read_json(request)
-        wanted = asked.get("webhook_ids")
+        event, query = self._event(request), await read_json(request)
+        wanted = query.get("webhook_ids")
         webhooks = self.deliveries.webhooks
         if wanted is not None and not set(wanted) <= webhooks.keys():
             raise ApiError(404, "INVALID_RESOURCE_ID")

@@ -16,17 +16,17 @@ class Renewals:
         """Charge a customer what falls due up to `until`, each when it is due; not what was
         canceled or suspended.
         """
-        told: list[Event] = []
-        for one in [
+        events: list[Event] = []
+        for subscription in [
             each for each in self.state.subscriptions.values() if each.custom_id == custom_id
         ]:
             while (
-                one.status == "ACTIVE"
-                and one.next_billing is not None
-                and one.next_billing <= until
+                subscription.status == "ACTIVE"
+                and subscription.next_billing is not None
+                and subscription.next_billing <= until
             ):
-                told += self.lifecycle.pay(one, one.next_billing)
-        return told
+                events += self.lifecycle.pay(subscription, subscription.next_billing)
+        return events
 
     def charges(self, custom_id: str) -> list[datetime]:
         """When it was charged by whichever subscription; oldest first."""

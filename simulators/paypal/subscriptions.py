@@ -31,21 +31,21 @@ class SubscriptionsApi:
         self.deliveries = deliveries
 
     def routes(self) -> list[Route]:
-        one = f"{_BASE}/{{id}}"
+        path = f"{_BASE}/{{id}}"
         return [
             Route("/v1/billing/plans", self.create_plan, methods=["POST"]),
             Route("/v1/billing/plans", self.list_plans),
             Route("/v1/billing/plans/{id}", self.get_plan),
             Route(_BASE, self.create, methods=["POST"]),
             Route(_BASE, self.list_all),
-            Route(one, self.get),
-            Route(one, self.patch, methods=["PATCH"]),
-            Route(f"{one}/suspend", self.suspend, methods=["POST"]),
-            Route(f"{one}/activate", self.activate, methods=["POST"]),
-            Route(f"{one}/cancel", self.cancel, methods=["POST"]),
-            Route(f"{one}/revise", self.revise, methods=["POST"]),
-            Route(f"{one}/capture", self.capture, methods=["POST"]),
-            Route(f"{one}/transactions", self.transactions),
+            Route(path, self.get),
+            Route(path, self.patch, methods=["PATCH"]),
+            Route(f"{path}/suspend", self.suspend, methods=["POST"]),
+            Route(f"{path}/activate", self.activate, methods=["POST"]),
+            Route(f"{path}/cancel", self.cancel, methods=["POST"]),
+            Route(f"{path}/revise", self.revise, methods=["POST"]),
+            Route(f"{path}/capture", self.capture, methods=["POST"]),
+            Route(f"{path}/transactions", self.transactions),
         ]
 
     async def create_plan(self, request: Request) -> Response:
@@ -56,9 +56,9 @@ class SubscriptionsApi:
         return JSONResponse(self.resources.plan(plan), 200 if known else 201)
 
     async def list_plans(self, request: Request) -> Response:
-        found = [self.resources.plan(plan) for plan in self.state.plans.values()]
+        matches = [self.resources.plan(plan) for plan in self.state.plans.values()]
         return JSONResponse(
-            {"plans": found[: page_size(request)], "total_items": len(found), "links": []}
+            {"plans": matches[: page_size(request)], "total_items": len(matches), "links": []}
         )
 
     async def get_plan(self, request: Request) -> Response:
@@ -77,19 +77,21 @@ class SubscriptionsApi:
         return JSONResponse(represented(request, self.resources.subscription(subscription)), 201)
 
     async def list_all(self, request: Request) -> Response:
-        asked = request.query_params
-        statuses = [each for each in asked.get("statuses", "").split(",") if each]
+        query = request.query_params
+        statuses = [each for each in query.get("statuses", "").split(",") if each]
         after = (
-            from_time(asked["status_updated_after"]) if "status_updated_after" in asked else None
+            from_time(query["status_updated_after"]) if "status_updated_after" in query else None
         )
-        found = [
+        matches = [
             self.resources.subscription(each)
             for each in self.state.subscriptions.values()
             if (not statuses or each.status in statuses)
             and (after is None or each.status_updated > after)
         ]
-        size, page = min(page_size(request), 20), int(asked.get("page", "1"))
-        return JSONResponse({"subscriptions": found[(page - 1) * size : page * size], "links": []})
+        size, page = min(page_size(request), 20), int(query.get("page", "1"))
+        return JSONResponse(
+            {"subscriptions": matches[(page - 1) * size : page * size], "links": []}
+        )
 
     async def get(self, request: Request) -> Response:
         fields = request.query_params.get("fields", "")
@@ -161,13 +163,13 @@ class SubscriptionsApi:
             end = from_time(request.query_params["end_time"])
         except KeyError as error:
             raise ApiError(400, "MISSING_REQUIRED_PARAMETER", field=str(error.args[0])) from None
-        found = [
+        matches = [
             self.resources.transaction(sale)
             for sale in self.state.sales.values()
             if sale.subscription_id == subscription.id and start <= sale.created <= end
         ]
         return JSONResponse(
-            {"transactions": found, "links": [self.resources.link("self", request.url.path)]}
+            {"transactions": matches, "links": [self.resources.link("self", request.url.path)]}
         )
 
     def _capturable(self, subscription: Subscription, body: dict[str, Any]) -> Decimal:

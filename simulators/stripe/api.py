@@ -41,7 +41,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         post, get = ["POST"], ["GET"]
-        one = "/{id}"
+        id_path = "/{id}"
         plain = {
             "customers": "customer",
             "invoices": "invoice",
@@ -54,12 +54,12 @@ class Api:
         known = [
             Route("/v1/account", self.account),
             Route("/v1/checkout/sessions", self.create_session, methods=post),
-            Route("/v1/checkout/sessions" + one, self.get_session, methods=get),
+            Route("/v1/checkout/sessions" + id_path, self.get_session, methods=get),
             Route("/v1/checkout/sessions/{id}/expire", self.expire_session, methods=post),
             Route("/v1/customers", self.create_customer, methods=post),
-            Route("/v1/subscriptions" + one, self.get_subscription, methods=get),
-            Route("/v1/subscriptions" + one, self._acts(self.lifecycle.change), methods=post),
-            Route("/v1/subscriptions" + one, self.cancel, methods=["DELETE"]),
+            Route("/v1/subscriptions" + id_path, self.get_subscription, methods=get),
+            Route("/v1/subscriptions" + id_path, self._acts(self.lifecycle.change), methods=post),
+            Route("/v1/subscriptions" + id_path, self.cancel, methods=["DELETE"]),
             Route(
                 "/v1/subscriptions/{id}/pause",
                 self._acts(lambda it, _: self.lifecycle.pause(it)),
@@ -71,7 +71,7 @@ class Api:
             Route("/v1/invoice_payments", self.list_invoice_payments, methods=get),
             Route("/v1/refunds", self.create_refund, methods=post),
             Route("/v1/events", self.list_events, methods=get),
-            Route("/v1/events" + one, self.get_event, methods=get),
+            Route("/v1/events" + id_path, self.get_event, methods=get),
             *(
                 Route(f"/v1/{path}/{{id}}", self._gets(kind), methods=get)
                 for path, kind in plain.items()
@@ -83,10 +83,10 @@ class Api:
         return JSONResponse({"id": ACCOUNT, "object": "account"})
 
     async def create_session(self, request: Request) -> Response:
-        asked = await form(request)
-        mode = asked.get("mode")
-        line = asked.get("line_items", {}).get("0", {})
-        if mode not in ("subscription", "payment") or not line or "success_url" not in asked:
+        body = await form(request)
+        mode = body.get("mode")
+        line = body.get("line_items", {}).get("0", {})
+        if mode not in ("subscription", "payment") or not line or "success_url" not in body:
             raise ApiError(
                 400,
                 "Missing required param: mode, line_items or success_url.",
@@ -95,13 +95,10 @@ class Api:
         price = line.get("price")
         if price is not None and price not in self.state.objects:
             raise ApiError(400, f"No such price: '{price}'", code="resource_missing")
-        data = asked.get("subscription_data", {})
+        data = body.get("subscription_data", {})
         if "trial_end" in data and int(data["trial_end"]) < self.state.now() + 2 * _DAY:
             raise ApiError(400, "The `trial_end` date has to be at least 2 days in the future.")
-        if (
-            "expires_at" in asked
-            and not 1800 <= int(asked["expires_at"]) - self.state.now() <= _DAY
-        ):
+        if "expires_at" in body and not 1800 <= int(body["expires_at"]) - self.state.now() <= _DAY:
             raise ApiError(
                 400,
                 "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.",
@@ -128,49 +125,49 @@ class Api:
             mode=mode,
             status="open",
             payment_status="unpaid",
-            client_reference_id=asked.get("client_reference_id"),
-            metadata=asked.get("metadata", {}),
-            customer=asked.get("customer"),
+            client_reference_id=body.get("client_reference_id"),
+            metadata=body.get("metadata", {}),
+            customer=body.get("customer"),
             subscription=None,
             payment_intent=None,
             amount_total=minor if mode == "payment" else None,
             currency=once.get("currency"),
             url=f"{self.url}/c/pay/{id_}",
-            expires_at=int(asked["expires_at"])
-            if "expires_at" in asked
-            else self.state.now() + _DAY,
+            expires_at=int(body["expires_at"]) if "expires_at" in body else self.state.now() + _DAY,
             _price=price,
             _subscription_data=data,
-            _payment_intent_data=asked.get("payment_intent_data", {}),
+            _payment_intent_data=body.get("payment_intent_data", {}),
         )
         return JSONResponse(seen(session))
 
     async def get_session(self, request: Request) -> Response:
-        return JSONResponse(self._expanded(seen(self._one(request, "checkout.session")), request))
+        return JSONResponse(
+            self._expanded(seen(self._resource(request, "checkout.session")), request)
+        )
 
     async def expire_session(self, request: Request) -> Response:
-        session = self._one(request, "checkout.session")
+        session = self._resource(request, "checkout.session")
         self._deliver(lambda: self.checkouts.expire(session))
         return JSONResponse(seen(session))
 
     async def create_customer(self, request: Request) -> Response:
-        asked = await form(request)
+        body = await form(request)
         made = self.state.add(
-            "customer", "cus", email=asked.get("email"), metadata=asked.get("metadata", {})
+            "customer", "cus", email=body.get("email"), metadata=body.get("metadata", {})
         )
         return JSONResponse(made)
 
     async def get_subscription(self, request: Request) -> Response:
-        subscription = self._one(request, "subscription")
+        subscription = self._resource(request, "subscription")
         frozen = self.state.frozen.get(subscription["id"])
         return JSONResponse(frozen or self._expanded(dict(subscription), request))
 
     async def cancel(self, request: Request) -> Response:
-        subscription = self._one(request, "subscription")
+        subscription = self._resource(request, "subscription")
         if subscription["status"] in ("canceled", "incomplete_expired"):
             raise no_such("subscription", subscription["id"])  # so Stripe answers the second time
-        asked = nested(request.url.query)  # a DELETE has its parameters there
-        comment = asked.get("cancellation_details", {}).get("comment", "")
+        query = nested(request.url.query)  # a DELETE has its parameters there
+        comment = query.get("cancellation_details", {}).get("comment", "")
         with self.state.moment_of(subscription["id"]):
             self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
         return JSONResponse(subscription)
@@ -178,21 +175,21 @@ class Api:
     async def list_invoices(self, request: Request) -> Response:
         wanted, status = (request.query_params.get(name) for name in ("subscription", "status"))
         start, end = _range(request)
-        found = [
-            one
-            for one in self.state.frozen_invoices.get(wanted or "") or self.state.all("invoice")
-            if wanted in (None, one["parent"]["subscription_details"]["subscription"])
-            and status in (None, one["status"])
-            and start <= one["created"] <= end
+        invoices = [
+            invoice
+            for invoice in self.state.frozen_invoices.get(wanted or "") or self.state.all("invoice")
+            if wanted in (None, invoice["parent"]["subscription_details"]["subscription"])
+            and status in (None, invoice["status"])
+            and start <= invoice["created"] <= end
         ]
         return JSONResponse(
-            _page([self._invoice(one, request) for one in reversed(found)], request)
+            _page([self._invoice(invoice, request) for invoice in reversed(invoices)], request)
         )
 
     async def pay_invoice(self, request: Request) -> Response:
-        invoice = self._one(request, "invoice")
-        asked = await form(request)
-        out_of_band = asked.get("paid_out_of_band", "").lower() == "true"
+        invoice = self._resource(request, "invoice")
+        body = await form(request)
+        out_of_band = body.get("paid_out_of_band", "").lower() == "true"
         with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
             self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
         return JSONResponse(self._invoice(invoice, request))
@@ -200,13 +197,13 @@ class Api:
     async def list_invoice_payments(self, request: Request) -> Response:
         wanted = request.query_params.get("payment[payment_intent]")
         invoice = request.query_params.get("invoice")
-        found = [
-            dict(one)
-            for one in self.state.all("invoice_payment")
-            if wanted in (None, one["payment"].get("payment_intent"))
-            and invoice in (None, one["invoice"])
+        payments = [
+            dict(payment)
+            for payment in self.state.all("invoice_payment")
+            if wanted in (None, payment["payment"].get("payment_intent"))
+            and invoice in (None, payment["invoice"])
         ]
-        for each in found:
+        for each in payments:
             if "data.invoice" in _expansions(request):
                 each["invoice"] = self.state.get(each["invoice"], "invoice")
             intent_id = each["payment"].get("payment_intent")
@@ -215,20 +212,20 @@ class Api:
                     **each["payment"],
                     "payment_intent": self.state.get(intent_id, "payment_intent"),
                 }
-        return JSONResponse(_page(found, request))
+        return JSONResponse(_page(payments, request))
 
     async def create_refund(self, request: Request) -> Response:
-        asked = await form(request)
-        intent = self.state.objects.get(asked.get("payment_intent", ""))
+        body = await form(request)
+        intent = self.state.objects.get(body.get("payment_intent", ""))
         if intent is None:
-            raise no_such("payment_intent", asked.get("payment_intent", ""))
+            raise no_such("payment_intent", body.get("payment_intent", ""))
         made: list[Json] = []
 
         def act() -> list[Event]:
-            amount = int(asked["amount"]) if "amount" in asked else None
-            refund, told = self.moves.refund(intent, amount, metadata=asked.get("metadata"))
+            amount = int(body["amount"]) if "amount" in body else None
+            refund, events = self.moves.refund(intent, amount, metadata=body.get("metadata"))
             made.append(refund)
-            return told
+            return events
 
         self._deliver(act)
         return JSONResponse(made[0])
@@ -245,24 +242,27 @@ class Api:
 
     def _gets(self, kind: str) -> Callable[[Request], Any]:
         async def get(request: Request) -> Response:
-            found = self._one(request, kind)
+            resource = self._resource(request, kind)
             if "latest_charge" in _expansions(request):
-                found = {**found, "latest_charge": self.state.get(found["latest_charge"], "charge")}
-            return JSONResponse(self._invoice(found, request) if kind == "invoice" else found)
+                resource = {
+                    **resource,
+                    "latest_charge": self.state.get(resource["latest_charge"], "charge"),
+                }
+            return JSONResponse(self._invoice(resource, request) if kind == "invoice" else resource)
 
         return get
 
     def _acts(self, act: Callable[[Json, Json], list[Event]]) -> Callable[[Request], Any]:
         async def change(request: Request) -> Response:
-            subscription = self._one(request, "subscription")
-            asked = await form(request)
+            subscription = self._resource(request, "subscription")
+            body = await form(request)
             with self.state.moment_of(subscription["id"]):
-                self._deliver(lambda: act(subscription, asked))
+                self._deliver(lambda: act(subscription, body))
             return JSONResponse(subscription)
 
         return change
 
-    def _one(self, request: Request, kind: str) -> Json:
+    def _resource(self, request: Request, kind: str) -> Json:
         id_ = request.path_params["id"]
         try:
             return self.state.get(id_, kind)
@@ -280,20 +280,20 @@ class Api:
             )
             raise ApiError(status, str(problem), kind=kind, code=problem.code) from problem
 
-    def _expanded(self, one: Json, request: Request) -> Json:
+    def _expanded(self, resource: Json, request: Request) -> Json:
         wanted = _expansions(request)
-        if one["object"] == "checkout.session" and "subscription" in {
+        if resource["object"] == "checkout.session" and "subscription" in {
             each.split(".")[0] for each in wanted
         }:
-            subscription = self.state.objects.get(one["subscription"] or "")
-            one["subscription"] = subscription and dict(subscription)
+            subscription = self.state.objects.get(resource["subscription"] or "")
+            resource["subscription"] = subscription and dict(subscription)
             if subscription and "subscription.latest_invoice" in wanted:
-                one["subscription"]["latest_invoice"] = self.state.objects.get(
+                resource["subscription"]["latest_invoice"] = self.state.objects.get(
                     subscription["latest_invoice"]
                 )
-        elif "latest_invoice" in wanted and one.get("latest_invoice"):
-            one["latest_invoice"] = self.state.objects[one["latest_invoice"]]
-        return one
+        elif "latest_invoice" in wanted and resource.get("latest_invoice"):
+            resource["latest_invoice"] = self.state.objects[resource["latest_invoice"]]
+        return resource
 
     def _invoice(self, invoice: Json, request: Request) -> Json:
         """Its payments are told only to whoever asks for them."""
@@ -318,17 +318,17 @@ def _range(request: Request) -> tuple[int, int]:
     return int(start) if start else 0, int(end) if end else 2**62
 
 
-def _page(found: list[Json], request: Request) -> Json:
+def _page(resources: list[Json], request: Request) -> Json:
     limit = int(request.query_params.get("limit", "10"))
     after = request.query_params.get("starting_after")
-    ids = [one["id"] for one in found]
+    ids = [resource["id"] for resource in resources]
     if after is not None and after not in ids:
         raise ApiError(400, f"No such object: '{after}'", code="resource_missing")
     first = 0 if after is None else ids.index(after) + 1
-    some = found[first : first + limit]
+    some = resources[first : first + limit]
     return {
         "object": "list",
         "data": some,
-        "has_more": first + limit < len(found),
+        "has_more": first + limit < len(resources),
         "url": request.url.path,
     }

@@ -123,9 +123,9 @@ class StripeSimulator:
             too_long = ApiError(400, f"Idempotency keys have at most {_LONGEST_KEY} characters.")
             await error_response(too_long)(scope, receive, send)
             return
-        asked = hashlib.sha256(f"{scope['method']} {scope['path']} ".encode() + body).digest()
+        fingerprint = hashlib.sha256(f"{scope['method']} {scope['path']} ".encode() + body).digest()
         kept = self._answers.get(key)
-        if kept is not None and kept[0] != asked:
+        if kept is not None and kept[0] != fingerprint:
             reused = ApiError(
                 400,
                 "Keys for idempotent requests can only be used with the same parameters.",
@@ -134,7 +134,7 @@ class StripeSimulator:
             await error_response(reused)(scope, receive, send)
             return
         if kept is None:
-            kept = await self._run(asked, scope, body)
+            kept = await self._run(fingerprint, scope, body)
             if kept[1] < 400 or kept[1] == _DECLINED:
                 self._answers[key] = kept
         else:
@@ -142,7 +142,7 @@ class StripeSimulator:
         await send({"type": "http.response.start", "status": kept[1], "headers": kept[2]})
         await send({"type": "http.response.body", "body": kept[3]})
 
-    async def _run(self, asked: bytes, scope: Scope, body: bytes) -> _Kept:
+    async def _run(self, fingerprint: bytes, scope: Scope, body: bytes) -> _Kept:
         status, headers, answer = 500, [], b""
 
         async def replay() -> Message:
@@ -156,7 +156,7 @@ class StripeSimulator:
                 answer += message.get("body", b"")
 
         await self._api(scope, replay, keep)
-        return asked, status, headers, answer
+        return fingerprint, status, headers, answer
 
     def _api_app(self) -> Starlette:
         return Starlette(

@@ -25,14 +25,14 @@ class Checkouts:
         data = session["_subscription_data"]
         trial_end = int(data.get("trial_end", 0))
         customer = session["customer"] or self.lifecycle.customer(organization_id)["id"]
-        subscription, told = self.lifecycle.subscribe(
+        subscription, events = self.lifecycle.subscribe(
             session["_price"],
             organization_id=data.get("metadata", {}).get("organization_id"),
             customer=customer,
             trial_end=trial_end if trial_end > self.state.now() else None,
         )
         session |= {"subscription": subscription["id"], "customer": customer}
-        return [*told, self.events.emit("checkout.session.completed", seen(session))]
+        return [*events, self.events.emit("checkout.session.completed", seen(session))]
 
     def expire(self, session: Json) -> list[Event]:
         if session["status"] != "open":
@@ -50,6 +50,6 @@ class Checkouts:
         return [paid, self.events.emit("checkout.session.completed", seen(session))]
 
 
-def seen(one: Json) -> Json:
+def seen(session: Json) -> Json:
     """An object without what the simulator remembers beside it."""
-    return {name: value for name, value in one.items() if not name.startswith("_")}
+    return {name: value for name, value in session.items() if not name.startswith("_")}

@@ -68,18 +68,16 @@ class Control:
         ]
 
     async def add_price(self, request: Request) -> Response:
-        asked = await read_json(request)
-        minor = to_minor(Decimal(asked["amount"]), asked["currency"])
-        return JSONResponse(
-            self.state.add_price(asked["id"], minor, asked["currency"].lower()), 201
-        )
+        body = await read_json(request)
+        minor = to_minor(Decimal(body["amount"]), body["currency"])
+        return JSONResponse(self.state.add_price(body["id"], minor, body["currency"].lower()), 201)
 
     async def subscribe(self, request: Request) -> Response:
-        asked = await read_json(request)
-        subscription, told = self.lifecycle.subscribe(
-            asked.get("price", DEFAULT_PRICE), organization_id=asked.get("organization_id")
+        body = await read_json(request)
+        subscription, events = self.lifecycle.subscribe(
+            body.get("price", DEFAULT_PRICE), organization_id=body.get("organization_id")
         )
-        return self._told(subscription, told, asked)
+        return self._answer(subscription, events, body)
 
     async def get_subscription(self, request: Request) -> Response:
         return JSONResponse(self.state.get(request.path_params["id"], "subscription"))
@@ -87,34 +85,32 @@ class Control:
     async def act(self, request: Request) -> Response:
         """Any of the names below; `freeze_reads` until `thaw_reads`."""
         subscription = self.state.get(request.path_params["id"], "subscription")
-        asked = await read_json(request)
+        body = await read_json(request)
         happen = self.lifecycle
         actions: dict[str, Callable[[], list[Event]]] = {
             "fail_payment": lambda: happen.fail_payment(subscription),
-            "give_up": lambda: happen.give_up(subscription, asked.get("outcome", "unpaid")),
+            "give_up": lambda: happen.give_up(subscription, body.get("outcome", "unpaid")),
             "pay": lambda: happen.pay(subscription),
-            "bill": lambda: happen.bill(
-                subscription, asked["amount"], asked.get("outcome", "paid")
-            ),
-            "decline": lambda: happen.decline(subscription, asked.get("code", "card_declined")),
+            "bill": lambda: happen.bill(subscription, body["amount"], body.get("outcome", "paid")),
+            "decline": lambda: happen.decline(subscription, body.get("code", "card_declined")),
             "cancel": lambda: happen.cancel(subscription),
             "cancel_at_period_end": lambda: happen.cancel_at_period_end(subscription),
             "end_period": lambda: happen.end_period(subscription),
-            "pause": lambda: happen.pause(subscription, by=asked.get("by", "pause_requested")),
+            "pause": lambda: happen.pause(subscription, by=body.get("by", "pause_requested")),
             "resume": lambda: happen.resume(
                 subscription, {"payment_behavior": "resume_on_payment_success"}
             ),
-            "set_status": lambda: happen.set_status(subscription, asked["status"]),
+            "set_status": lambda: happen.set_status(subscription, body["status"]),
             "freeze_reads": lambda: self._freeze_reads(subscription),
             "thaw_reads": lambda: self._thaw_reads(subscription),
         }
         with self.state.moment_of(subscription["id"]):
-            told = actions[request.path_params["action"]]()
-        return self._told(subscription, told, asked)
+            events = actions[request.path_params["action"]]()
+        return self._answer(subscription, events, body)
 
     async def invoice(self, request: Request) -> Response:
         """pay, void, or mark_uncollectible."""
-        invoice, asked = (
+        invoice, body = (
             self.state.get(request.path_params["id"], "invoice"),
             await read_json(request),
         )
@@ -124,8 +120,8 @@ class Control:
             "mark_uncollectible": lambda: self.lifecycle.let_go(invoice, "uncollectible"),
         }
         with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
-            told = actions[request.path_params["action"]]()
-        return self._told(invoice, told, asked)
+            events = actions[request.path_params["action"]]()
+        return self._answer(invoice, events, body)
 
     def _freeze_reads(self, subscription: Json) -> list[Event]:
         """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
@@ -145,13 +141,13 @@ class Control:
         """complete, or expire."""
         session = self.state.get(request.path_params["id"], "checkout.session")
         actions = {"complete": self.checkouts.complete, "expire": self.checkouts.expire}
-        told = actions[request.path_params["action"]](session)
-        return self._told(seen(session), told, await read_json(request))
+        events = actions[request.path_params["action"]](session)
+        return self._answer(seen(session), events, await read_json(request))
 
     async def payments(self, request: Request) -> Response:
         """The payment intents of a subscription's invoices, oldest first."""
         wanted = request.query_params["subscription_id"]
-        found = [
+        payments = [
             self.state.get(paid["payment"]["payment_intent"], "payment_intent")
             for paid in self.state.all("invoice_payment")
             if self.state.get(paid["invoice"], "invoice")["parent"]["subscription_details"][
@@ -160,36 +156,34 @@ class Control:
             == wanted
             and "payment_intent" in paid["payment"]
         ]
-        return JSONResponse({"payments": found})
+        return JSONResponse({"payments": payments})
 
     async def refund(self, request: Request) -> Response:
         intent = self.state.get(request.path_params["id"], "payment_intent")
-        asked = await read_json(request)
-        amount = (
-            to_minor(Decimal(asked["amount"]), intent["currency"]) if "amount" in asked else None
-        )
-        refund, told = self.moves.refund(intent, amount)
-        return self._told(refund, told, asked)
+        body = await read_json(request)
+        amount = to_minor(Decimal(body["amount"]), intent["currency"]) if "amount" in body else None
+        refund, events = self.moves.refund(intent, amount)
+        return self._answer(refund, events, body)
 
     async def fail_refund(self, request: Request) -> Response:
         refund = self.state.get(request.path_params["id"], "refund")
-        return self._told(refund, self.moves.fail_refund(refund), await read_json(request))
+        return self._answer(refund, self.moves.fail_refund(refund), await read_json(request))
 
     async def dispute(self, request: Request) -> Response:
         intent = self.state.get(request.path_params["id"], "payment_intent")
-        asked = await read_json(request)
-        dispute, told = self.moves.dispute(intent, asked.get("reason", "fraudulent"))
-        return self._told(dispute, told, asked)
+        body = await read_json(request)
+        dispute, events = self.moves.dispute(intent, body.get("reason", "fraudulent"))
+        return self._answer(dispute, events, body)
 
     async def close_dispute(self, request: Request) -> Response:
         dispute = self.state.get(request.path_params["id"], "dispute")
-        asked = await read_json(request)
-        return self._told(dispute, self.moves.close(dispute, asked["outcome"]), asked)
+        body = await read_json(request)
+        return self._answer(dispute, self.moves.close(dispute, body["outcome"]), body)
 
     async def register(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         webhook = self.deliveries.register(
-            asked["url"], asked.get("event_types", ["*"]), asked.get("id")
+            body["url"], body.get("event_types", ["*"]), body.get("id")
         )
         return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
 
@@ -200,11 +194,11 @@ class Control:
         """Any bytes as an event, signed as they are; `headers` replace or add to the signed
         ones.
         """
-        asked = await read_json(request)
-        event = self.events.add_raw(_raw(asked))
+        body = await read_json(request)
+        event = self.events.add_raw(_raw(body))
         sent = (
-            self.deliveries.deliver([event], headers=asked.get("headers"))
-            if asked.get("deliver", True)
+            self.deliveries.deliver([event], headers=body.get("headers"))
+            if body.get("deliver", True)
             else []
         )
         return JSONResponse(
@@ -212,14 +206,14 @@ class Control:
         )
 
     async def redeliver(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         event = self.events.all[request.path_params["id"]]
-        return _deliveries(self.deliveries.deliver([event] * int(asked.get("times", 1))))
+        return _deliveries(self.deliveries.deliver([event] * int(body.get("times", 1))))
 
     async def deliver_in_order(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         return _deliveries(
-            self.deliveries.deliver_in_order(self.events.all[each] for each in asked["event_ids"])
+            self.deliveries.deliver_in_order(self.events.all[each] for each in body["event_ids"])
         )
 
     async def list_deliveries(self, request: Request) -> Response:
@@ -234,19 +228,19 @@ class Control:
         return JSONResponse({"holding": True})
 
     async def release(self, request: Request) -> Response:
-        asked = await read_json(request)
+        body = await read_json(request)
         return _deliveries(
-            self.deliveries.release(asked.get("order", "fifo"), seed=asked.get("seed", 0))
+            self.deliveries.release(body.get("order", "fifo"), seed=body.get("seed", 0))
         )
 
     async def sign(self, request: Request) -> Response:
         """Headers and body for a caller that posts them itself; nothing is delivered. `at` is in
         Unix seconds.
         """
-        asked = await read_json(request)
-        raw = self.events.all[asked["event_id"]].raw if "event_id" in asked else _raw(asked)
+        body = await read_json(request)
+        raw = self.events.all[body["event_id"]].raw if "event_id" in body else _raw(body)
         headers = self.deliveries.signed_headers(
-            raw, "", at=asked.get("at"), secrets=asked.get("secrets")
+            raw, "", at=body.get("at"), secrets=body.get("secrets")
         )
         return JSONResponse(
             {
@@ -269,15 +263,15 @@ class Control:
             {"calls": self.state.calls, "events": len(self.events.all), "deliveries": statuses}
         )
 
-    def _told(self, one: Json, told: list[Event], asked: dict[str, Any]) -> Response:
-        if asked.get("deliver", True):
-            self.deliveries.deliver(told)
-        events = [{"id": event.id, "type": event.type} for event in told]
-        return JSONResponse({"object": one, "events": events})
+    def _answer(self, resource: Json, events: list[Event], body: dict[str, Any]) -> Response:
+        if body.get("deliver", True):
+            self.deliveries.deliver(events)
+        names = [{"id": event.id, "type": event.type} for event in events]
+        return JSONResponse({"object": resource, "events": names})
 
 
-def _raw(asked: dict[str, Any]) -> bytes:
-    return b64decode(asked["raw_base64"]) if "raw_base64" in asked else str(asked["raw"]).encode()
+def _raw(body: dict[str, Any]) -> bytes:
+    return b64decode(body["raw_base64"]) if "raw_base64" in body else str(body["raw"]).encode()
 
 
 def _base64(raw: bytes) -> str:

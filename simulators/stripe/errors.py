@@ -26,8 +26,8 @@ def no_such(what: str, id_: str) -> ApiError:
 
 
 def error_json(error: ApiError) -> dict[str, Any]:
-    told: dict[str, Any] = {"message": str(error), "type": error.kind}
-    return {"error": told if error.code is None else told | {"code": error.code}}
+    error_object: dict[str, Any] = {"message": str(error), "type": error.kind}
+    return {"error": error_object if error.code is None else error_object | {"code": error.code}}
 
 
 def error_response(error: ApiError) -> JSONResponse:

@@ -122,15 +122,15 @@ class Lifecycle:
             invoice["attempt_count"] += 1
             raise Declined("Your card was declined.", declined)
         self._settle(invoice, out_of_band=out_of_band)
-        told = self._paid(invoice)
+        events = self._paid(invoice)
         if subscription["status"] in _ENDED:
-            return told
+            return events
         if subscription["status"] != "paused":
-            return [*told, *self._as_its_newest_invoice(subscription)]
+            return [*events, *self._as_its_newest_invoice(subscription)]
         return (
-            [*self._resumed(subscription), *told]
+            [*self._resumed(subscription), *events]
             if subscription["pending_update"] is not None
-            else told
+            else events
         )
 
     def bill(self, subscription: Json, amount: int, outcome: str = "paid") -> list[Event]:
@@ -168,11 +168,11 @@ class Lifecycle:
             invoice["parent"]["subscription_details"]["subscription"], "subscription"
         )
         named = {"void": "voided", "uncollectible": "marked_uncollectible"}[status]
-        told = [self.events.emit(f"invoice.{named}", invoice)]
+        events = [self.events.emit(f"invoice.{named}", invoice)]
         return (
-            told
+            events
             if subscription["status"] in (*_ENDED, "paused")
-            else [*told, *self._as_its_newest_invoice(subscription)]
+            else [*events, *self._as_its_newest_invoice(subscription)]
         )
 
     def _as_its_newest_invoice(self, subscription: Json, *, taken: bool = False) -> list[Event]:
@@ -180,10 +180,10 @@ class Lifecycle:
         page on statuses.
         """
         invoices = [
-            one
-            for one in self.state.all("invoice")
-            if one["parent"]["subscription_details"]["subscription"] == subscription["id"]
-            and one["status"] != "void"
+            invoice
+            for invoice in self.state.all("invoice")
+            if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+            and invoice["status"] != "void"
         ]
         if taken or not invoices or invoices[-1]["status"] in ("paid", "uncollectible"):
             subscription["status"] = "active"
@@ -240,7 +240,7 @@ class Lifecycle:
         subscription |= {"status": "paused", "status_details": {"paused": paused}}
         return [self._tell(subscription, "paused"), self._tell(subscription)]
 
-    def resume(self, subscription: Json, asked: Json) -> list[Event]:
+    def resume(self, subscription: Json, body: Json) -> list[Event]:
         """A new period is billed at once; until it is paid the subscription stays paused, if that
         was asked for.
         """
@@ -248,7 +248,7 @@ class Lifecycle:
             raise Impossible("You can only resume a subscription that is paused.")
         if subscription["pending_update"] is not None:
             raise Impossible("The subscription waits for its resumption invoice already.")
-        if asked.get("payment_behavior") != "resume_on_payment_success":
+        if body.get("payment_behavior") != "resume_on_payment_success":
             raise Impossible("This simulator resumes on payment success only.")
         now = self.state.now()
         subscription["items"]["data"][0] |= {
@@ -266,17 +266,17 @@ class Lifecycle:
         subscription |= {"status": "active", "status_details": None, "pending_update": None}
         return [self._tell(subscription, "resumed"), self._tell(subscription)]
 
-    def change(self, subscription: Json, asked: Json) -> list[Event]:
+    def change(self, subscription: Json, body: Json) -> list[Event]:
         self._must_live(subscription)
-        if "metadata" in asked:  # keys are added to those that are there; nothing takes all away
+        if "metadata" in body:  # keys are added to those that are there; nothing takes all away
             subscription["metadata"] = (
-                {**subscription["metadata"], **asked["metadata"]} if asked["metadata"] else {}
+                {**subscription["metadata"], **body["metadata"]} if body["metadata"] else {}
             )
-        if "pause_collection" in asked:
-            subscription["pause_collection"] = asked["pause_collection"] or None
-        if str(asked.get("cancel_at_period_end", "")).lower() == "true":
+        if "pause_collection" in body:
+            subscription["pause_collection"] = body["pause_collection"] or None
+        if str(body.get("cancel_at_period_end", "")).lower() == "true":
             return self.cancel_at_period_end(subscription)
-        for item in asked.get("items", {}).values():
+        for item in body.get("items", {}).values():
             if item.get("id") != subscription["items"]["data"][0]["id"]:
                 raise Impossible(f"No such subscription item: {item.get('id')}", "resource_missing")
             if self.state.objects.get(item["price"], {}).get("object") != "price":

@@ -65,8 +65,8 @@ class MoneyMoves:
         if outcome not in _OUTCOMES:
             raise ValueError(f"outcome: one of {sorted(_OUTCOMES)}")
         dispute["status"] = outcome
-        told = [self._tell(dispute, "closed")]
-        return told if outcome == "lost" else [*told, self._tell(dispute, "funds_reinstated")]
+        events = [self._tell(dispute, "closed")]
+        return events if outcome == "lost" else [*events, self._tell(dispute, "funds_reinstated")]
 
     def _tell(self, dispute: Json, what: str) -> Event:
         return self.events.emit(f"charge.dispute.{what}", dispute)

@@ -57,16 +57,16 @@ def checked(route: Route) -> Route:
             route.path.removeprefix("/v1"),
             body if request.method == "POST" else request.url.query,
         )
-        told: Response = await route.endpoint(request)
-        return told
+        response: Response = await route.endpoint(request)
+        return response
 
     return Route(route.path, answer, methods=list(route.methods or ()))
 
 
-def _check(method: str, path: str, asked: str) -> None:
+def _check(method: str, path: str, encoded: str) -> None:
     call = f"{method} {path}"
     known = frozenset(_KNOWN.get(call, "").split())
-    for name, value in pairs(asked):
+    for name, value in pairs(encoded):
         dotted = ".".join(part for part in name if part and not part.isdigit())
         if dotted == "expand":
             _check_expansion(path, value, listed=method == "GET" and call in _KNOWN)

@@ -28,14 +28,14 @@ class Renewals:
         """Charge a customer what falls due up to `until`, each when it is due; not what was
         canceled.
         """
-        told: list[Event] = []
+        events: list[Event] = []
         for subscription in list(
             self.state.all("subscription", metadata={"organization_id": organization_id})
         ):
             while (due := self._due(subscription)) is not None and due <= until:
-                told += self.lifecycle.pay(subscription)
+                events += self.lifecycle.pay(subscription)
                 self._dated(self.state.get(subscription["latest_invoice"], "invoice"), due)
-        return told
+        return events
 
     def charges(self, organization_id: str) -> list[int]:
         """When it was charged for anything by whichever subscription; oldest first."""

@@ -107,18 +107,18 @@ class State:
 
     def all(self, kind: str, **where: Any) -> Iterator[Json]:
         """In the order in which they were made."""
-        for one in self.objects.values():
-            if one["object"] == kind and all(
-                one.get(name) == value for name, value in where.items()
+        for resource in self.objects.values():
+            if resource["object"] == kind and all(
+                resource.get(name) == value for name, value in where.items()
             ):
-                yield one
+                yield resource
 
     def get(self, id_: str, kind: str) -> Json:
         """KeyError where no object of the kind has the id."""
-        found = self.objects[id_]
-        if found["object"] != kind:
+        resource = self.objects[id_]
+        if resource["object"] != kind:
             raise KeyError(id_)
-        return found
+        return resource
 
 
 def finest(currency: str) -> int:

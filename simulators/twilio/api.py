@@ -112,13 +112,13 @@ class Api:
             )
             return ok(account_json(self.state.open_account(name)), 201)
         wanted = _form(query.encode())
-        found = [
+        matches = [
             account_json(account)
             for account in reversed(self.state.accounts.values())
             if wanted.get("FriendlyName") in (None, account.friendly_name)
             and wanted.get("Status") in (None, account.status)
         ]
-        return ok(page_json("accounts", path, wanted, found))
+        return ok(page_json("accounts", path, wanted, matches))
 
     def _account(self, caller: Account, account: Account, method: str, body: bytes) -> Answer:
         if method == "POST":
@@ -184,10 +184,10 @@ class Api:
     def _list_messages(self, account: Account, path: str, query: str) -> Answer:
         wanted = _form(query.encode())
         behaviour = self.state.behaviour
-        found = [each for each in reversed(account.messages) if _matches(each, wanted, behaviour)]
-        found.sort(key=lambda each: each.sent or each.created, reverse=True)
+        matches = [each for each in reversed(account.messages) if _matches(each, wanted, behaviour)]
+        matches.sort(key=lambda each: each.sent or each.created, reverse=True)
         return ok(
-            page_json("messages", path, wanted, [message_json(each, behaviour) for each in found])
+            page_json("messages", path, wanted, [message_json(each, behaviour) for each in matches])
         )
 
     def _balance(self, account: Account, path: str) -> Answer:
@@ -228,4 +228,4 @@ def _matches(message: SentMessage, wanted: dict[str, str], behaviour: Behaviour)
 
 
 def _digits(number: str) -> str:
-    return "".join(one for one in number if one.isalnum())
+    return "".join(character for character in number if character.isalnum())

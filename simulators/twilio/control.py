@@ -47,12 +47,12 @@ class Control:
         )
 
     async def open_accounts(self, request: Request) -> Response:
-        asked = await read_json(request)
-        number, name = int(asked.get("count", 1)), str(asked.get("friendly_name", "org_{n}"))
+        body = await read_json(request)
+        number, name = int(body.get("count", 1)), str(body.get("friendly_name", "org_{n}"))
         if number == 1:
             opened = [
                 self.state.open_account(
-                    name, sid=asked.get("sid"), auth_token=asked.get("auth_token")
+                    name, sid=body.get("sid"), auth_token=body.get("auth_token")
                 )
             ]
         else:
@@ -70,9 +70,9 @@ class Control:
         """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here
         too.
         """
-        account, asked = self._account(request), await read_json(request)
-        status = str(asked["status"])
-        account.held = bool(asked.get("by_twilio", False)) and status == "suspended"
+        account, body = self._account(request), await read_json(request)
+        status = str(body["status"])
+        account.held = bool(body.get("by_twilio", False)) and status == "suspended"
         failed = self.api.set_status(account, status)
         if account is self.state.main and status != "active":
             failed += sum(
@@ -82,12 +82,12 @@ class Control:
 
     async def senders(self, request: Request) -> Response:
         """Give the account a sender, or a messaging service with its senders; or take it away."""
-        account, asked = self._account(request), await read_json(request)
-        sender = str(asked["sender"])
+        account, body = self._account(request), await read_json(request)
+        sender = str(body["sender"])
         if sender.startswith("MG") and len(sender) == 34:
-            account.services[sender] = list(asked.get("senders", []))
+            account.services[sender] = list(body.get("senders", []))
         elif request.method == "POST":
-            account.senders[sender] = bool(asked.get("sms", True))
+            account.senders[sender] = bool(body.get("sms", True))
         else:
             account.senders.pop(sender, None)
             account.released.add(sender)
@@ -97,9 +97,9 @@ class Control:
         """Refuse every message with a `code`, none for null, or those to the prefixes of
         `regions_off` with 21408.
         """
-        account, asked = self._account(request), await read_json(request)
-        account.refuse_code = asked.get("code")
-        account.regions_off = set(asked.get("regions_off", []))
+        account, body = self._account(request), await read_json(request)
+        account.refuse_code = body.get("code")
+        account.regions_off = set(body.get("regions_off", []))
         return JSONResponse(
             {"code": account.refuse_code, "regions_off": sorted(account.regions_off)}
         )
@@ -110,27 +110,27 @@ class Control:
         return JSONResponse({"account": account_json(account)})
 
     async def list_messages(self, request: Request) -> Response:
-        asked = request.query_params
-        since, limit = float(asked.get("since", "0")), int(asked.get("limit", "100000"))
-        found = [
+        query = request.query_params
+        since, limit = float(query.get("since", "0")), int(query.get("limit", "100000"))
+        matches = [
             _message_json(message)
             for message in self.state.messages.values()
             if message.accepted_at > since
-            and asked.get("account_sid") in (None, message.account_sid)
-            and asked.get("to") in (None, message.to)
+            and query.get("account_sid") in (None, message.account_sid)
+            and query.get("to") in (None, message.to)
         ]
-        return JSONResponse({"count": len(found), "messages": found[:limit]})
+        return JSONResponse({"count": len(matches), "messages": matches[:limit]})
 
     async def repeat_callback(self, request: Request) -> Response:
         """Send the message's callback again, with its present status or the one given."""
         message = self.state.messages[request.path_params["sid"]]
-        asked = await read_json(request)
+        body = await read_json(request)
         present = message.status, message.error_code
-        message.status = asked.get("status", message.status)
-        message.error_code = asked.get("error_code", message.error_code)
-        for _ in range(int(asked.get("times", 1))):
+        message.status = body.get("status", message.status)
+        message.error_code = body.get("error_code", message.error_code)
+        for _ in range(int(body.get("times", 1))):
             self.callbacks.notify(message)
-        if not asked.get("keep", False):
+        if not body.get("keep", False):
             message.status, message.error_code = present
         return Response(status_code=202)
 
@@ -158,7 +158,7 @@ class Control:
 
     async def list_callbacks(self, request: Request) -> Response:
         wanted = request.query_params.get("message_sid")
-        found = [
+        matches = [
             {
                 "message_sid": each.message_sid,
                 "account_sid": each.account_sid,
@@ -171,7 +171,7 @@ class Control:
             for each in self.state.callbacks
             if wanted in (None, each.message_sid)
         ]
-        return JSONResponse({"count": len(found), "callbacks": found})
+        return JSONResponse({"count": len(matches), "callbacks": matches})
 
     async def behaviour(self, request: Request) -> Response:
         if request.method == "PATCH":
@@ -179,8 +179,8 @@ class Control:
         return JSONResponse(self.state.behaviour.to_json())
 
     async def opt_out(self, request: Request) -> Response:
-        asked = await read_json(request)
-        sid, to = asked.get("account_sid"), str(asked["to"])
+        body = await read_json(request)
+        sid, to = body.get("account_sid"), str(body["to"])
         for account in self.state.accounts.values():
             if sid in (None, account.sid):
                 (account.opted_out.add if request.method == "POST" else account.opted_out.discard)(
@@ -194,15 +194,15 @@ class Control:
             self.state.refuse_to.clear()
             self.state.fail_to.clear()
             return JSONResponse({})
-        asked = await read_json(request)
-        if "refuse" in asked:
-            self.state.refuse_to[asked["to"]] = int(asked["refuse"])
-        if "fail" in asked:
-            self.state.fail_to[asked["to"]] = (
-                asked.get("status", "undelivered"),
-                int(asked["fail"]),
+        body = await read_json(request)
+        if "refuse" in body:
+            self.state.refuse_to[body["to"]] = int(body["refuse"])
+        if "fail" in body:
+            self.state.fail_to[body["to"]] = (
+                body.get("status", "undelivered"),
+                int(body["fail"]),
             )
-        return JSONResponse(asked)
+        return JSONResponse(body)
 
     async def settle_prices(self, _: Request) -> Response:
         return JSONResponse({"settled": self.state.settle_prices()})

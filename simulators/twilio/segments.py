@@ -52,8 +52,8 @@ def _by_code() -> dict[int, str]:
     table = {}
     for line in (Path(__file__).parent / "grapheme_breaks.txt").read_text().splitlines():
         name, *ranges = line.split()
-        for one in ranges if name in _LETTERS else ():
-            first, _, last = one.partition("..")
+        for spec in ranges if name in _LETTERS else ():
+            first, _, last = spec.partition("..")
             table.update(
                 dict.fromkeys(range(int(first, 16), int(last or first, 16) + 1), _LETTERS[name])
             )
