@@ -1,4 +1,4 @@
-"""Free ports for servers of ours that take a moment to listen."""
+"""Free ports for servers that take a moment to listen."""
 
 import random
 import socket
@@ -6,13 +6,13 @@ from contextlib import ExitStack
 
 HOST = "127.0.0.1"
 LOWEST, HIGHEST = 20_000, 32_767
-"""Below the ports that systems hand out by themselves: one of those may be taken before our server
-listens at it.
+"""Below the ports that systems assign themselves: one of those may be taken before our server
+listens.
 """
 
 
 def free_ports(count: int) -> list[int]:
-    """So many that nobody listens at, just now."""
+    """This many ports on which nothing listens now."""
     with ExitStack() as sockets:
         found: list[int] = []
         while len(found) < count:

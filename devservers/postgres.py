@@ -50,14 +50,13 @@ SERVER_SETTINGS: Mapping[str, str] = MappingProxyType(
 
 
 class PostgresDidNotStart(Exception):
-    """The embedded server could not be started; the message ends with the last lines of its log."""
+    """The embedded server could not start; the message ends with the last lines of its log."""
 
 
 class Postgres:
-    """One server on `data_dir`; it can be stopped, killed and started again, always under the same
-    URL.
+    """A server on `data_dir` that can be stopped, killed and restarted under the same URL.
 
-    Start it from the main thread (see `devservers.subprocesses`). `settings` go over
+    Start it from the main thread (see `devservers.subprocesses`). `settings` override
     `SERVER_SETTINGS`.
     """
 
@@ -79,10 +78,9 @@ class Postgres:
         return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self._socket_dir}"
 
     def start(self) -> None:
-        """Make the cluster and its database if they are not there, and wait until it answers.
+        """Create the cluster and its database if missing, and wait until it responds.
 
-        A server that another process of ours runs on the same directory is used, and left running
-        by `stop`.
+        Uses a server that another process runs on the same directory; `stop` leaves that running.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with _alone(self.data_dir):
@@ -97,15 +95,13 @@ class Postgres:
         _create_database(self._socket_dir)
 
     def stop(self) -> None:
-        """End it as a deploy would: open transactions are rolled back, everything committed is on
-        disk.
-        """
+        """Stop it like a deploy: open transactions are rolled back, all commits are on disk."""
         if self._process:
             subprocesses.stop(self._process, signal.SIGINT)
             self._process = None
 
     def kill(self) -> None:
-        """End it as a power cut would; its children notice by themselves."""
+        """Stop it like a power cut; its children notice by themselves."""
         if self._process:
             self._process.kill()
             self._process.wait()

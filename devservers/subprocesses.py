@@ -1,6 +1,6 @@
-"""Starts servers that end with the process that started them; refuses to leave one behind.
+"""Starts servers that end with the process that started them; never leaves one behind.
 
-Run as a script it is the launcher in between: it gives up root if told to, asks the kernel for a
+Run as a script it is the launcher in between: it drops root if requested, asks the kernel for a
 signal at its parent's death, and becomes the command. A `preexec_fn` would do this in a fork of a
 process that has threads.
 """
@@ -54,7 +54,7 @@ def spawn(
 
 
 def stop(child: subprocess.Popen[bytes], stop_signal: signal.Signals, patience: float = 20) -> None:
-    """Ask the child to end, then end it. Returns when it is gone."""
+    """Ask the child to end, then kill it. Returns when it is gone."""
     if child.poll() is not None:
         return
     child.send_signal(stop_signal)

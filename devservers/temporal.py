@@ -1,8 +1,8 @@
-"""A Temporal dev server as a child process: for demo, development and tests, where none is named by
+"""A Temporal dev server as a child process: for demo, development and tests without
 TEMPORAL_ADDRESS.
 
-Its program is looked for on PATH, in our cache, by the SDK's own download and by a Go build, in
-that order.
+Its program is searched on PATH, in our cache, by the SDK's own download and by a Go build, in that
+order.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ Say = Callable[[str], None]
 
 
 class NoTemporal(Exception):
-    """No dev server could be found or started; the message says what was tried and what to do."""
+    """No dev server could be found or started; the message lists the attempts and the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevServer:
-    """A running dev server. `ui_url` is None where it was started without its UI."""
+    """A running dev server. `ui_url` is None without its UI."""
 
     address: str
     ui_url: str | None
@@ -81,8 +81,8 @@ async def serve(
     db_file: Path | None = None,
     say: Say = _say,
 ) -> AsyncIterator[DevServer]:
-    """Start a dev server, on free ports, and end it on the way out. It forgets everything without a
-    `db_file`.
+    """Start a dev server on free ports, and stop it at the end. Without a `db_file` it keeps
+    nothing.
 
     Call it from the main thread (see `devservers.subprocesses`). Its output goes to `log`.
     """
@@ -125,7 +125,7 @@ async def find_program(cache_dir: Path, say: Say = _say) -> Path:
 
 
 class _Unobtainable(Exception):
-    """This way to a program is closed; the message says why, as part of a list."""
+    """This source of a program is unavailable; the message says why, as part of a list."""
 
 
 def _in_cache(cache_dir: Path) -> Path:
@@ -135,7 +135,7 @@ def _in_cache(cache_dir: Path) -> Path:
 
 
 async def _download(workplace: Path, say: Say) -> Path:
-    """The SDK can only download a server by starting it, so it is started once and ended."""
+    """The SDK only downloads a server by starting it, so it is started once and stopped."""
     say(f"looking for a download of the Temporal dev server {CLI_VERSION}")
     try:
         async with asyncio.timeout(DOWNLOAD_LIMIT):

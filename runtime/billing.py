@@ -1,6 +1,6 @@
-"""The billing providers that Tollgate knows, each with its settings; at least one has to be set up.
+"""The supported billing providers with their settings; at least one must be configured.
 
-A further one is a line in `REGISTRY` and a function that builds it.
+To add one, add a line to `REGISTRY` and a function that builds it.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,8 +17,8 @@ from runtime import settings
 from runtime.settings import BadSettings
 
 PROVIDER_READ_SECONDS = 8.0
-"""Shorter than any activity's time for one attempt: who calls again knows that nobody is still
-calling.
+"""Shorter than any activity's timeout for one attempt, so that a retry never overlaps an earlier
+call.
 """
 
 
@@ -60,17 +60,15 @@ REGISTRY: Mapping[
 
 
 class _SetUp(dict[Provider, BillingProvider]):
-    """One that is not set up here is as good as down for whoever is linked to it, and holds up
-    nobody else.
-    """
+    """A provider that is not configured behaves as if it were down, for its own organizations only."""
 
     def __missing__(self, name: Provider) -> BillingProvider:
         raise ProviderUnavailable(f"{name} is not set up here", code="NOT_SET_UP")
 
 
 def set_up() -> list[settings.Group]:
-    """The groups of which the environment sets something required. Raises `BadSettings` if none is,
-    or one half.
+    """The groups with at least one required variable set. Raises `BadSettings` if there is none, or
+    an incomplete one.
     """
     found: list[settings.Group] = []
     problems: list[str] = []
@@ -92,7 +90,7 @@ def set_up() -> list[settings.Group]:
 async def providers(
     groups: Sequence[settings.Group],
 ) -> AsyncIterator[dict[Provider, BillingProvider]]:
-    """Build them, and close their connections at the end."""
+    """Build the providers, and close their connections at the end."""
     async with AsyncExitStack() as stack:
         built = [await stack.enter_async_context(REGISTRY[type(group)](group)) for group in groups]
         yield _SetUp({provider.name: provider for provider in built})

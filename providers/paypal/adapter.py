@@ -1,9 +1,9 @@
-"""PayPal Subscriptions behind the words of `providers.billing`; it translates and neither retries,
-logs nor decides.
+"""PayPal Subscriptions behind the interface of `providers.billing`; only translates, never retries,
+logs or decides.
 
-Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and capture honour
-`PayPal-Request-Id`, so the other commands are made repeatable by their state: act, and where PayPal
-says "not in this state", look.
+Source: PayPal's OpenAPI `billing_subscriptions_v1.json`. Only create and capture honor
+`PayPal-Request-Id`, so the other commands are idempotent by state: act, and if PayPal reports a
+wrong state, read.
 """
 
 import json
@@ -65,9 +65,8 @@ _EVENTS_PER_PAGE = "100"
 
 
 class PayPal:
-    """`client` comes with PayPal's base URL and time limits. `online_fallback`: ask PayPal about a
-    signature where its certificate cannot be had or is not under our roots; it costs a call per
-    event.
+    """`client` has PayPal's base URL and time limits. `online_fallback`: ask PayPal to verify a
+    signature if its certificate is unavailable or not under our roots; costs one call per event.
     """
 
     name: Provider = Provider.PAYPAL
@@ -96,8 +95,8 @@ class PayPal:
         return webhooks.parse(raw, headers)
 
     async def get_subscription(self, subscription_id: str) -> Snapshot:
-        """With its plan, which says how long a payment lasts; asked for by itself where the answer
-        leaves it out.
+        """Includes the plan, which defines how long a payment lasts; reads it separately if the
+        response omits it.
         """
         subscription = await self._calls.get(
             _path(subscription_id), {"fields": "last_failed_payment,plan"}
@@ -147,9 +146,7 @@ class PayPal:
         idempotency_key: str,
         later: Later | None = None,
     ) -> CheckoutLink:
-        """PayPal's link cannot be given an end: what is approved too late has to be canceled
-        then.
-        """
+        """PayPal's link cannot expire: a late approval has to be canceled."""
         context = {
             "return_url": return_url,
             "cancel_url": cancel_url,
@@ -206,8 +203,8 @@ class PayPal:
         return await self._ensure(subscription_id, "cancel", reason, _ENDED)
 
     async def ensure_resumed(self, subscription_id: str, reason: str) -> Resumed:
-        """Activates once. A subscription suspended for non-payment usually cannot be: then it says
-        what is needed.
+        """Activates once. PayPal usually refuses for a subscription suspended for non-payment; the
+        result says what is needed.
         """
         refusal: ProviderRefused | None = None
         try:
@@ -236,7 +233,7 @@ class PayPal:
         except ProviderRefused as refused:
             now = await self.get_subscription(
                 subscription_id
-            )  # or it is that which PayPal does not know
+            )  # a 404 may also mean the subscription
             if now.state not in BILLING | _SUSPENDED:
                 raise _wrong_state("revise", now, refused) from refused
             if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
@@ -265,7 +262,7 @@ class PayPal:
             yield payments.payment(MoneyObject.SALE, transaction, subscription_id=subscription_id)
 
     async def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
-        """What PayPal says it sent, for catching up after an outage; told over TLS, so it needs no
+        """Events that PayPal sent, for recovery after an outage; read over TLS, so without a
         signature.
         """
         page: Json = await self._calls.get(
@@ -282,10 +279,10 @@ class PayPal:
             seen.add(following)
             page = await self._calls.get(
                 _EVENTS, dict(httpx.URL(following).params)
-            )  # its host is not asked: our token
+            )  # its host is ignored: the call carries our token
 
     async def resend_event(self, event_id: str) -> None:
-        """Have PayPal deliver an event again, signed anew."""
+        """Have PayPal deliver an event again, with a new signature."""
         await self._calls.post(f"{_EVENTS}/{segment(event_id)}/resend", {})
 
     async def _ensure(
@@ -306,7 +303,7 @@ class PayPal:
         raise _wrong_state(act, now, refusal) from refusal
 
     async def _get_refund(self, id_: str) -> Payment:
-        """Refunds of sales live in API v1, those of captures in v2; the id does not tell which."""
+        """Refunds of sales are in API v1, those of captures in v2; the id does not tell which."""
         try:
             refund = await self._calls.get(f"/v1/payments/refund/{segment(id_)}")
         except NotFound:

@@ -1,4 +1,4 @@
-"""Turns PayPal's HTTP answers into JSON or into one of our errors; never into a retry.
+"""Turns PayPal's HTTP responses into JSON or into our errors; never retries.
 
 Sources: the error object of PayPal's OpenAPI documents (`name`, `debug_id`, `details[].issue`) and
 RFC 6749, 5.2, for the token endpoint (`error`, `error_description`). `description` texts change:
@@ -12,10 +12,10 @@ from providers.http import in_words, retry_after
 from providers.paypal import reading
 from providers.paypal.reading import Json
 
-_TRY_AGAIN = frozenset({408, 409, 425, 429})  # 409: the same PayPal-Request-Id is being worked on
+_TRY_AGAIN = frozenset({408, 409, 425, 429})  # 409: the same PayPal-Request-Id is in progress
 _IN_PROGRESS = frozenset(
     {"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"}
-)  # told as 422
+)  # reported as 422
 
 
 def body(response: httpx.Response) -> Json:
@@ -37,9 +37,7 @@ def body(response: httpx.Response) -> Json:
 
 
 def failure(response: httpx.Response) -> ProviderError:
-    """A 403 or 404 without PayPal's error object comes from a gateway before it, and proves
-    nothing.
-    """
+    """A 403 or 404 without PayPal's error object comes from a gateway and proves nothing."""
     error = _error(response)
     issue = _code(error)
     code = issue or f"HTTP_{response.status_code}"

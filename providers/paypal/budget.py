@@ -1,6 +1,4 @@
-"""Bounds how often something may be done in one process: some at once, and after that so many a
-second.
-"""
+"""Limits how often something may be done in one process: a burst, then a rate per second."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ class Budget:
         self._at = clock()
 
     def take(self) -> bool:
-        """Whether it may be done now; if so, it counts."""
+        """Whether it may be done now; counts it if so."""
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self._each_second)
         self._at = now

@@ -1,5 +1,5 @@
-"""Makes one authorized call to PayPal: a refused token is renewed and the call repeated once,
-nothing else is.
+"""Makes one authorized call to PayPal: renews a rejected token and repeats the call once; never
+retries otherwise.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Calls:
     async def post(
         self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Json:
-        """`idempotency_key` only where PayPal honours it (create, capture; kept for 72 hours)."""
+        """`idempotency_key` only where PayPal honors it (create, capture; kept for 72 hours)."""
         headers = {"PayPal-Request-Id": idempotency_key} if idempotency_key is not None else {}
         return answers.body(await self._authorized("POST", path, json=dict(body), headers=headers))
 
@@ -71,7 +71,7 @@ def rfc3339(at: datetime) -> str:
 
 
 def segment(id_: str) -> str:
-    """An id as one segment of a path: ids come out of webhooks, and `..` or `/` would name another
+    """An id as one path segment: ids come from webhooks, and `..` or `/` would address another
     resource.
     """
     if id_ in ("", ".", ".."):  # quoting does not help: clients resolve `%2E%2E`, too

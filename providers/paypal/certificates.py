@@ -1,10 +1,10 @@
-"""Fetches and keeps PayPal's signing certificates, from PayPal's own addresses only; follows no
+"""Fetches and caches PayPal's signing certificates, from PayPal's own addresses only; follows no
 redirect.
 
-One that was found trusted is used on while it is valid, should it not be had again.
+A trusted certificate stays in use while it is valid if it cannot be fetched again.
 
-The URL comes in a header that anyone can send, so it is matched whole against a list before
-anything is fetched.
+Anyone can send the header with the URL, so the whole URL is matched against a list before any
+fetch.
 """
 
 import asyncio
@@ -43,17 +43,15 @@ _FAILURE_KEPT_FOR = timedelta(seconds=30)
 _TIME_LIMIT = 5.0
 _UNKNOWN_AT_ONCE = 30
 _UNKNOWN_EACH_SECOND = 1.0
-"""Whoever makes up certificate ids makes us ask PayPal for each."""
+"""Limits fetches: made-up certificate ids each cause a request to PayPal."""
 
 
 class UntrustedCertificate(InvalidSignature):
-    """What the allowed address served is not PayPal's certificate as far as our roots tell."""
+    """The allowed address served a certificate that our roots do not prove to be PayPal's."""
 
 
 class TooMany(VerificationUnavailable):
-    """It could be looked up, and is not: somebody asks for too much. A genuine delivery comes
-    again.
-    """
+    """Not fetched because of too many requests. PayPal delivers a genuine event again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,8 @@ class _Kept:
 
 
 class Certificates:
-    """`client` needs no base URL and no credentials. `origins` are whole origins; plain http only
-    on loopback.
+    """`client` needs no base URL or credentials. `origins` are whole origins; plain http only on
+    loopback.
     """
 
     def __init__(
@@ -129,8 +127,8 @@ class Certificates:
         return chain.signer
 
     def _stale(self, url: str, now: datetime, error: VerificationUnavailable) -> Signer:
-        """What was found trusted before is used on for as long as it is valid; else the error is
-        kept, and raised.
+        """A certificate trusted before stays in use while it is valid; otherwise the error is
+        cached and raised.
         """
         before = self._good.get(url)
         if before is None or not isinstance(before.found, Signer) or not before.found.holds(now):

@@ -1,9 +1,9 @@
 """Checks that a certificate is PayPal's message signing certificate, issued under a trusted root;
 fetches nothing.
 
-`cryptography`'s path building is used with a policy of our own: the certificate signs messages, so
-no server name and no key usage for TLS is asked of it; its name is checked here instead. The names
-are those in PayPal's signed samples.
+Uses `cryptography`'s path building with a policy of our own: the certificate signs messages, so no
+server name and no TLS key usage is required; its name is checked here instead. The names are those
+in PayPal's signed samples.
 """
 
 import re
@@ -40,14 +40,12 @@ _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 class Untrusted(Exception):
-    """The certificate is not PayPal's, or not now."""
+    """The certificate is not PayPal's, or not valid now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A trusted key. It holds from `not_before` to `not_after`, the narrowest of its whole
-    chain.
-    """
+    """A trusted key, valid from `not_before` to `not_after`, the narrowest period of its chain."""
 
     key: RSAPublicKey
     not_before: datetime
@@ -59,15 +57,15 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`roots` are believed; `intermediates` only help to find the way to a root."""
+    """`roots` are trusted; `intermediates` only help to find a path to a root."""
 
     roots: tuple[x509.Certificate, ...]
     intermediates: tuple[x509.Certificate, ...] = ()
 
     @classmethod
     def load(cls, extra_file: Path | None = None) -> "Trust":
-        """The public roots and the system's, and the certificates of `extra_file`: self-issued ones
-        are believed.
+        """The public and the system's roots, and the certificates in `extra_file`: self-issued ones
+        are trusted.
         """
         found = _certificates(Path(certifi.where()))
         system = ssl.get_default_verify_paths().cafile
@@ -88,16 +86,16 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A leaf that is PayPal's, and the way from it to a root that we trust."""
+    """A leaf that is PayPal's, and the path to a trusted root."""
 
     signer: Signer
     intermediates: tuple[x509.Certificate, ...]
 
 
 def candidates(pem: bytes, now: datetime) -> list[x509.Certificate]:
-    """What a certificate URL served: the leaf first, intermediates behind it if there are any.
+    """The certificates that a URL served: the leaf first, then intermediates, if any.
 
-    Raises `Untrusted` where the leaf can be no certificate of PayPal's, whoever issued it.
+    Raises `Untrusted` if the leaf cannot be PayPal's, whoever issued it.
     """
     try:
         served = x509.load_pem_x509_certificates(pem)
@@ -155,7 +153,7 @@ def holds(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def issuer_urls(certificate: x509.Certificate) -> list[str]:
-    """Where a certificate says that its issuer's can be had."""
+    """The addresses of the issuer's certificate, as named by a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(
             x509.AuthorityInformationAccess
@@ -171,8 +169,8 @@ def issuer_urls(certificate: x509.Certificate) -> list[str]:
 
 
 def certificates(file: bytes) -> list[x509.Certificate]:
-    """Those in a file of an authority: DER, PEM, or PKCS #7 in either. Raises `Untrusted` if there
-    is none.
+    """The certificates in an authority's file: DER, PEM, or PKCS #7 in either. Raises `Untrusted`
+    if there is none.
     """
     readers = (
         lambda raw: [x509.load_der_x509_certificate(raw)],
@@ -220,7 +218,7 @@ def _chain(
 def _issues(
     _policy: Policy, certificate: x509.Certificate, _constraints: x509.BasicConstraints
 ) -> None:
-    """That an issuer is an authority at all is checked by the verifier itself."""
+    """The verifier itself checks that an issuer is an authority."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
@@ -237,8 +235,8 @@ def _only_signs(
 
 
 def _check_name(leaf: x509.Certificate) -> None:
-    """The alternative names count where there are any: a root vouches for them, for a common name
-    not always.
+    """Uses the alternative names if there are any: a root vouches for those, for a common name not
+    always.
     """
     try:
         alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -254,8 +252,8 @@ def _check_name(leaf: x509.Certificate) -> None:
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
-    """Those of the file that keep to RFC 5280; one old root that does not must not cost us all the
-    others.
+    """The file's certificates that conform to RFC 5280; one old root that does not must not
+    invalidate the others.
     """
     found = []
     for block in _PEM.findall(path.read_bytes()):

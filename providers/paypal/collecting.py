@@ -1,9 +1,9 @@
-"""Captures what a subscription owes, and finds out what became of it: PayPal may accept the request
+"""Captures what a subscription owes, and determines the result: PayPal may accept the request
 without a body.
 
 Source: PayPal's OpenAPI `billing_subscriptions_v1.json`: 200 with the transaction or 202 without a
-body, and the issues named here. A PayPal-Request-Id is kept for 72 hours; after that the same one
-would charge again.
+body, and the issues named here. A PayPal-Request-Id is kept for 72 hours; the same one would then
+charge again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -72,7 +72,7 @@ async def _refused(
         raise refused
     found = await _find(
         calls, path, amount, since
-    )  # this attempt may have taken it, and its answer was lost
+    )  # this attempt may have succeeded and lost its response
     if found is None:
         problem = _NOTHING_TO_COLLECT[refused.code]
         raise WrongState(problem, code=refused.code, reference=refused.reference) from refused

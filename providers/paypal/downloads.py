@@ -1,6 +1,4 @@
-"""Downloads a small file: of a limited size, and from no other address than the one that was asked
-for.
-"""
+"""Downloads a small file of limited size; follows no redirect."""
 
 import httpx
 
@@ -9,15 +7,15 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class Refused(Exception):
-    """The address answered, and does not have it; or gives more than anything of ours can be."""
+    """The address responded without the file, or with more than any file of ours can have."""
 
 
 class Unavailable(Exception):
-    """The address cannot answer now."""
+    """The address cannot respond now."""
 
 
 async def body(client: httpx.AsyncClient, url: str) -> bytes:
-    """Raises these two, and httpx's errors. The time is limited by the caller."""
+    """Raises these two and httpx's errors. The caller limits the time."""
     async with client.stream("GET", url, follow_redirects=False) as response:
         if response.status_code >= 500 or response.status_code in _TRY_AGAIN:
             raise Unavailable(f"answered {response.status_code}")

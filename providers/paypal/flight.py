@@ -1,4 +1,4 @@
-"""Lets many concurrent askers of one thing share a single fetch; keeps nothing once it is done."""
+"""Lets concurrent callers share a single fetch; caches nothing afterwards."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,19 +12,15 @@ class Flight(Generic[T]):
         self._flying: dict[str, asyncio.Task[T]] = {}
 
     async def join(self, key: str, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result, or the error, of the fetch under way for `key`; starts one if there is
-        none.
-        """
+        """The result, or the error, of the current fetch for `key`; starts one if there is none."""
         task = self._flying.get(key)
         if task is None:
             task = asyncio.create_task(fetch())
             self._flying[key] = task
             task.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(
-            task
-        )  # an asker who gives up must not take the others' answer away
+        return await asyncio.shield(task)  # a canceled caller must not cancel the others' fetch
 
     def _land(self, key: str, done: "asyncio.Task[T]") -> None:
         self._flying.pop(key, None)
         if not done.cancelled():
-            done.exception()  # seen, even if every asker gave up meanwhile
+            done.exception()  # retrieved even if every caller was canceled

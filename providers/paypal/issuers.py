@@ -1,10 +1,10 @@
-"""Finds who issued a signing certificate, as PayPal serves the leaf alone: by the address that the
-leaf names for it.
+"""Finds the issuer of a signing certificate by the address in the leaf, as PayPal serves the leaf
+alone.
 
-What is fetched is not believed: it only helps to find the way to one of our roots (`chains`). So
-plain http is good enough, as usual for such addresses (RFC 5280, 4.2.2.1; a `.crt` in DER, or a
-`.p7c` in PKCS #7). Only authorities that PayPal is known to use, and the origins that are allowed
-for certificates, are asked; no redirect is followed.
+Fetched certificates are not trusted: they only help to find a path to one of our roots (`chains`).
+So plain http suffices, as is usual for such addresses (RFC 5280, 4.2.2.1; a `.crt` in DER, or a
+`.p7c` in PKCS #7). Only authorities that PayPal is known to use, and the origins allowed for
+certificates, are queried; no redirect is followed.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ ISSUER_ORIGINS = frozenset(
         "cacerts.thawte.com",
     )
 )
-"""DigiCert's, who issues PayPal's certificates as far as they were recorded. Of another authority
-the intermediate has to stand in the CA file.
+"""DigiCert's, which issues PayPal's certificates as far as recorded. For another authority the
+intermediate has to be in the CA file.
 """
 _MOST_STEPS = 3
 _KEPT = 10
@@ -41,8 +41,8 @@ _TIME_LIMIT = 5.0
 
 
 class Issuers:
-    """Keeps what led to a root, for as long as it is valid: a further leaf of the same issuer needs
-    no fetch.
+    """Caches intermediates that led to a root while they are valid: another leaf of the same issuer
+    needs no fetch.
     """
 
     def __init__(self, client: httpx.AsyncClient, trust: Trust, origins: Collection[str]) -> None:
@@ -53,8 +53,8 @@ class Issuers:
         self._flight: Flight[list[x509.Certificate]] = Flight()
 
     async def chain(self, served: Sequence[x509.Certificate], now: datetime) -> Chain:
-        """From the leaf to a root. Raises `Untrusted`, or `VerificationUnavailable` if an issuer
-        cannot be had now.
+        """The chain from the leaf to a root. Raises `Untrusted`, or `VerificationUnavailable` if an
+        issuer is unavailable now.
         """
         leaf, between = served[0], [*served[1:], *self._trust.intermediates, *self._kept.values()]
         for _ in range(_MOST_STEPS):
@@ -75,12 +75,12 @@ class Issuers:
     def _missing(
         self, leaf: x509.Certificate, between: list[x509.Certificate], problem: Untrusted
     ) -> list[str]:
-        """Where the issuer is that is missing. Raises the problem where none is, or none can be
-        asked for.
+        """The addresses of the missing issuer. Raises the problem if none is missing or none may be
+        queried.
         """
         top = chains.top(leaf, between)
         if any(root.subject == top.issuer for root in self._trust.roots):
-            raise problem  # it is not for want of an issuer
+            raise problem  # no issuer is missing
         urls = chains.issuer_urls(top)
         allowed = [url for url in urls if _origin(url) in self._origins]
         if urls and not allowed:

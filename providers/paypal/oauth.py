@@ -1,5 +1,5 @@
-"""Holds one OAuth token for all callers; fetches it once for many, before it expires; never logs or
-tells it.
+"""Shares one OAuth token between all callers; renews it once before it expires; never logs or
+reveals it.
 
 Source: PayPal's "Get an access token" page (`POST /v1/oauth2/token`, Basic,
 `grant_type=client_credentials`).
@@ -50,11 +50,13 @@ class Tokens:
             return (await self._flight.join("token", self._fetch)).value
         except ProviderUnavailable:
             if token is not None and token is self._token and self._clock() < token.valid_until:
-                return token.value  # still good: an outage of the token endpoint alone stops nobody
+                return (
+                    token.value
+                )  # still valid: an outage of the token endpoint alone blocks nobody
             raise
 
     def forget(self, value: str) -> None:
-        """PayPal refused this token. A newer one, fetched meanwhile by another caller, stays."""
+        """PayPal rejected this token. A newer one that another caller fetched meanwhile stays."""
         if self._token is not None and self._token.value == value:
             self._token = None
 

@@ -1,4 +1,4 @@
-"""Translates PayPal's money objects (sale, capture, refund, transaction, dispute); refuses one
+"""Translates PayPal's money objects (sale, capture, refund, transaction, dispute); rejects objects
 without id or amount.
 
 Sources: PayPal's OpenAPI `payments_payment_v2.json`, `billing_subscriptions_v1.json` (transaction),
@@ -29,8 +29,8 @@ _NOT_LOST = frozenset(
 
 
 def payment(kind: MoneyObject, document: Json, *, subscription_id: str | None = None) -> Payment:
-    """A sale, capture or refund in either money shape, or a transaction of a subscription (which is
-    a sale).
+    """Translates a sale, capture or refund in either money format, or a subscription's transaction
+    (a sale).
     """
     breakdown = reading.part(document, "amount_with_breakdown")
     amount = reading.amount(document, "amount") or reading.amount(breakdown, "gross_amount")
@@ -52,7 +52,7 @@ def payment(kind: MoneyObject, document: Json, *, subscription_id: str | None = 
 
 
 def reversed_by(refund: Json) -> str | None:
-    """The id of the payment that a refund takes back: v1 has fields for it, v2 only a link."""
+    """The id of the refunded payment: v1 has fields for it, v2 only a link."""
     named = reading.text(refund, "sale_id") or reading.text(refund, "capture_id")
     for rel in ("sale", "up"):
         if named is None and (path := reading.link(refund, rel)) is not None:
@@ -82,6 +82,6 @@ def dispute(document: Json) -> Dispute:
         amount=reading.amount(result, "amount_refunded")
         or reading.amount(document, "dispute_amount"),
         withdrawn=None if is_open or outcome not in _LOST | _NOT_LOST else outcome in _LOST,
-        # None: open again after it was lost, it has not given back
+        # None: reopened after it was lost, it has returned nothing
         occurred_at=reading.time(document, "create_time"),
     )

@@ -1,7 +1,7 @@
-"""Reads single fields of PayPal's JSON leniently: what is not there or not readable is None, never
-an exception.
+"""Reads single fields of PayPal's JSON leniently: a missing or unreadable field is None, never an
+exception.
 
-Genuinely signed events carry month 19, missing fields and two shapes of money (PayPal's webhook
+Genuinely signed events contain month 19, missing fields and two money formats (PayPal's webhook
 simulator; v1 writes `{total|value, currency}`, v2 `{value, currency_code}`).
 """
 
@@ -40,7 +40,7 @@ def time(parent: Json, name: str) -> datetime | None:
 
 
 def amount(parent: Json, name: str) -> Money | None:
-    """Never negative: the simulator signs refunds with a minus, real refunds come without."""
+    """Never negative: the simulator writes refunds with a minus sign, PayPal without."""
     shape = part(parent, name)
     value = text(shape, "value") or text(shape, "total")
     currency = text(shape, "currency_code") or text(shape, "currency")

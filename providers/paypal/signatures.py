@@ -67,8 +67,8 @@ class Transmission:
 
 
 class Signatures:
-    """Checks offline by certificate; asks PayPal only with `calls`, and only where the certificate
-    settles nothing.
+    """Verifies offline by certificate; queries PayPal only with `calls`, and only if the
+    certificate is inconclusive.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Signatures:
         self._budget = Budget(at_once=ASKED_AT_ONCE, each_second=ASKED_EACH_SECOND)
 
     async def verify(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
-        """What no genuine delivery looks like is refused before anybody is asked about it."""
+        """Rejects what no genuine delivery looks like, before any query."""
         transmission = Transmission.of(headers)
         try:
             signer = await self._certificates.signer(transmission.certificate_url, now)
@@ -107,8 +107,8 @@ class Signatures:
         raise InvalidSignature("the signature does not match the body and our webhook ids")
 
     async def _ask(self, online: Calls, transmission: Transmission, raw: bytes) -> None:
-        """Each costs a call with our credentials, whoever made the delivery up: beyond the budget
-        it is not made.
+        """Each query costs a call with our credentials, whoever forged the delivery: none is made
+        beyond the budget.
         """
         for webhook_id in self._webhook_ids:
             question = _question(transmission, webhook_id, raw)
@@ -147,13 +147,13 @@ def _signed(signer: Signer, signature: bytes, text: str) -> bool:
 
 
 def _question(transmission: Transmission, webhook_id: str, raw: bytes) -> bytes:
-    """The delivered bytes go in verbatim: key order, `1.0` or `{}` written otherwise make PayPal
-    answer FAILURE.
+    """The delivered bytes go in verbatim: another key order, `1.0` or `{}` makes PayPal answer
+    FAILURE.
     """
     try:
         reading.document(
             raw
-        )  # one whole object, or it could close ours and write its own fields behind it
+        )  # one complete object, or it could close ours and append fields of its own
     except reading.NotJson as error:
         raise InvalidSignature("the body is not a JSON object") from error
     fields = {

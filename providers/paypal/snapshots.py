@@ -1,9 +1,8 @@
-"""Translates a PayPal subscription, from a GET or from an event, into our snapshot; decides nothing
-about access.
+"""Translates a PayPal subscription, from a GET or an event, into a snapshot; decides nothing about
+access.
 
 Source: PayPal's OpenAPI `billing_subscriptions_v1.json` (schemas subscription, billing_info,
-cycle_execution). Events of API v1 carry an `Agreement` with `state` and `agreement_details`
-instead.
+cycle_execution). API v1 events carry an `Agreement` with `state` and `agreement_details` instead.
 """
 
 from dataclasses import dataclass
@@ -33,9 +32,7 @@ _NOT_THE_CUSTOMERS_FAULT = frozenset(
 
 
 def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
-    """`told_at` is the time of the envelope, for an event whose resource does not say when it last
-    changed.
-    """
+    """`told_at` is the envelope's time, for an event whose resource lacks its time of change."""
     raw_status = reading.text(resource, "status") or reading.text(resource, "state") or ""
     billing = reading.part(resource, "billing_info") or reading.part(resource, "agreement_details")
     outstanding = reading.amount(billing, "outstanding_balance")
@@ -95,7 +92,7 @@ def _owes(resource: Json, billing: Json, *, missing: bool, counted: bool) -> boo
     failing = missing or (unpaid and (is_retried or not counted))
     reason = (reading.text(failure, "reason_code") or "").upper()
     if failing and (reason.startswith("PAYEE_") or reason in _NOT_THE_CUSTOMERS_FAULT):
-        return None  # our account or PayPal failed: cutting off the customer would punish the wrong side
+        return None  # our account or PayPal failed: suspending the customer would punish the wrong side
     return failing if billing else None
 
 
@@ -115,8 +112,8 @@ def _begun(billing: Json, tenure: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Period:
-    """The time that was paid for. `reckoned`: its end follows from the plan as it is now, PayPal
-    does not tell it.
+    """The paid period. `reckoned`: its end is computed from the current plan, as PayPal does not
+    report it.
     """
 
     begins: datetime | None = None
@@ -160,7 +157,7 @@ def _paid_period(
 
 
 def _interval(resource: Json, tenure: str) -> tuple[str, int] | None:
-    """How often the plan charges, where the answer carries the plan."""
+    """The plan's billing interval, if the response includes the plan."""
     for cycle in reading.parts(reading.part(resource, "plan"), "billing_cycles"):
         frequency = reading.part(cycle, "frequency")
         unit = reading.text(frequency, "interval_unit")

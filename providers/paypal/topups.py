@@ -1,6 +1,6 @@
-"""One-time payments by PayPal's Orders v2: made to be approved, captured once they are.
+"""One-time payments by PayPal's Orders v2: created for approval, captured once approved.
 
-Source: PayPal's OpenAPI `checkout_orders_v2.json`; create and capture honour `PayPal-Request-Id`.
+Source: PayPal's OpenAPI `checkout_orders_v2.json`; create and capture honor `PayPal-Request-Id`.
 """
 
 from uuid import uuid4
@@ -29,7 +29,7 @@ _DECLINED = frozenset(
         "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED",
     }
 )
-"""The order stays as it is: its payer may choose another way to pay."""
+"""The order does not change: its payer may choose another way to pay."""
 _BAD_AMOUNT = frozenset(
     {
         "CANNOT_BE_ZERO_OR_NEGATIVE",
@@ -44,7 +44,7 @@ _BAD_AMOUNT = frozenset(
 
 
 def money(amount: Money) -> Json:
-    """As PayPal takes it: two decimals, or none in some currencies. Raises `BadAmount` for anything
+    """PayPal's format: two decimals, or none in some currencies. Raises `BadAmount` for anything
     finer.
     """
     step = MICROS if amount.currency in _WITHOUT_DECIMALS else MICROS // 100
@@ -100,7 +100,7 @@ async def settle(calls: Calls, order_id: str) -> TopUp:
             await _capture(calls, order_id)
             order = await calls.get(_path(order_id))
     except NotFound:
-        return TopUp(open=False)  # an order that nobody approves is gone after some hours
+        return TopUp(open=False)  # PayPal deletes an unapproved order after some hours
     captured = [
         id_
         for unit in reading.parts(order, "purchase_units")
@@ -119,10 +119,9 @@ async def get(calls: Calls, capture_id: str) -> Payment:
 
 
 async def _capture(calls: Calls, order_id: str) -> None:
-    """Each attempt has a key of its own, as PayPal answers a key that it knows with what it
-    answered first: a payer whose card was declined could never pay by another one. What keeps it
-    from being captured twice is the order itself, which PayPal captures once
-    (`ORDER_ALREADY_CAPTURED`).
+    """Each attempt has its own key, as PayPal repeats its first response to a known key: a payer
+    whose card was declined could never pay with another one. PayPal captures an order only once
+    (`ORDER_ALREADY_CAPTURED`), which prevents a double capture.
     """
     try:
         await calls.post(f"{_path(order_id)}/capture", {}, idempotency_key=str(uuid4()))

@@ -1,5 +1,4 @@
-"""Finds whose something at PayPal is, by what each object says of the ones it belongs to; believes
-no webhook.
+"""Finds the owner of an object at PayPal by following its references; trusts no webhook.
 
 Sources: PayPal's OpenAPI `customer_disputes_v1.json` (disputed_transactions),
 `payments_payment_v2.json` (custom_id, invoice_id), `checkout_orders_v2.json`,
@@ -17,7 +16,7 @@ from providers.paypal.reading import Json
 
 
 class Tracing:
-    """Answers one question: each takes a `Tracing` of its own."""
+    """Serves one query: create a new `Tracing` for each."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -27,7 +26,7 @@ class Tracing:
     async def trace(
         self, subscription_id: str | None, money: MoneyReference | None, payment_id: str | None
     ) -> Clues:
-        """Raises `NotFound` where PayPal has none of them."""
+        """Raises `NotFound` if PayPal has none of them."""
         match money:
             case MoneyReference(kind=MoneyObject.DISPUTE, id=id_):
                 await self._dispute(id_)
@@ -80,7 +79,7 @@ class Tracing:
             self._gathered.plan_ids.append(plan_id)
 
     async def _look(self, path: str) -> Json:
-        """Empty where PayPal has no such thing."""
+        """Empty if PayPal has no such object."""
         try:
             document = await self._calls.get(path)
         except NotFound:

@@ -1,5 +1,5 @@
-"""Reads a verified PayPal webhook into a billing event; it never raises and never takes the event's
-word for money.
+"""Reads a verified PayPal webhook into a billing event; never raises and never trusts the event
+about money.
 
 Sources: PayPal's webhook event names, its signed samples (month 19 in `create_time`, v1 `Agreement`
 resources, hyphenated RE-ACTIVATED), and `notifications_webhooks_v1.json` for the envelope.
@@ -48,9 +48,7 @@ _MONEY = {
 
 
 def parse(raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
-    """`problem` is set where something needed is missing; all that could be read is filled in all
-    the same.
-    """
+    """`problem` is set if something required is missing; all readable fields are filled in."""
     transmission_id = reading.text(headers, "paypal-transmission-id")
     try:
         return event(reading.document(raw), transmission_id, fallback_id=_digest(raw))
@@ -68,8 +66,8 @@ def parse(raw: bytes, headers: Mapping[str, str]) -> BillingEvent:
 def event(
     envelope: Json, transmission_id: str | None = None, *, fallback_id: str = ""
 ) -> BillingEvent:
-    """An envelope as it was delivered, or as PayPal lists it. Genuinely signed ones carry month 19
-    as their time: it is left out, so that what would close is asked about.
+    """A delivered or listed envelope. Genuinely signed ones contain month 19 as their time: it is
+    omitted, so that an event that would close causes a query.
     """
     resource = reading.part(envelope, "resource")
     event_type = reading.text(envelope, "event_type") or ""
@@ -106,7 +104,7 @@ def event(
 
 
 def kind_of(event_type: str) -> EventKind:
-    """A subscription event of a name unknown to us means: look at the subscription."""
+    """A subscription event with an unknown name means: query the subscription."""
     if event_type.startswith(_SUBSCRIPTION):
         return _SUBSCRIPTION_KINDS.get(event_type.removeprefix(_SUBSCRIPTION), EventKind.CHANGED)
     if event_type.startswith(("PAYMENT.SALE.", "PAYMENT.CAPTURE.")):
