@@ -1,6 +1,4 @@
-"""Status callbacks that come at the same time are written together; the first goes at once, none
-waits for a timer.
-"""
+"""Writes concurrent status callbacks together; the first starts at once, without a timer."""
 
 import asyncio
 from collections import deque
@@ -17,13 +15,11 @@ from runtime.coalescer import Overloaded
 log = structlog.get_logger()
 TOGETHER = 500
 WAITING = 10_000
-"""How many callbacks may wait; past that Twilio is told to come again."""
+"""How many callbacks may wait; beyond that Twilio has to retry."""
 OF_ONE = 5_000
-"""How many of one organization may wait while somebody else holds its messages."""
+"""How many callbacks of one organization may wait while its messages are locked."""
 PATIENCE = 5.0
-"""Seconds that a callback waits for a message that somebody else holds; Twilio, which waits for 15,
-comes again.
-"""
+"""Seconds that a callback waits for a locked message; Twilio, which waits for 15, retries."""
 _RETRY_EVERY = (0.02, 0.5)
 
 
@@ -35,11 +31,10 @@ class _Request:
 
 
 class Callbacks:
-    """Applies status callbacks for one process. When `apply` returns, what the callback tells is
-    committed.
+    """Applies status callbacks for one process. When `apply` returns, the callback is committed.
 
-    What somebody else holds is never waited for in the database: its organization's callbacks wait
-    by themselves, in order, without a connection, and nobody else's behind them.
+    Never waits for locks in the database: callbacks of an organization with locked messages wait in
+    their own queue, in order, without a connection, and block no other organization's.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -50,8 +45,8 @@ class Callbacks:
         self._lanes: set[asyncio.Task[None]] = set()
 
     async def apply(self, callback: Told) -> Applied:
-        """Raises `Overloaded` when too many wait, or its message is not to be had; SQLAlchemy's
-        errors when it could not be written.
+        """Raises `Overloaded` if too many wait or the message stays locked; SQLAlchemy's errors if
+        it could not be written.
         """
         loop = asyncio.get_running_loop()
         apart = self._apart.get(callback.organization_id)
@@ -67,7 +62,7 @@ class Callbacks:
         return await request.answer
 
     async def close(self) -> None:
-        """Return when all that waited is answered."""
+        """Return when all waiting callbacks are answered."""
         while self._lanes or (self._running is not None and not self._running.done()):
             await asyncio.wait({*self._lanes, *([self._running] if self._running else [])})
 
@@ -96,8 +91,8 @@ class Callbacks:
             task.add_done_callback(self._lanes.discard)
 
     async def _go_on(self, organization_id: str) -> None:
-        """Ask again for what somebody held, ever more rarely, until it is to be had or nobody waits
-        any more.
+        """Retry locked callbacks with growing pauses until they are written or nobody waits any
+        more.
         """
         lane = self._apart[organization_id]
         shortest, longest = _RETRY_EVERY
@@ -111,7 +106,7 @@ class Callbacks:
         del self._apart[organization_id]
 
     def _patient(self, blocked: Sequence[_Request]) -> list[_Request]:
-        """Those that go on waiting; the others are told to come again."""
+        """The requests that go on waiting; the others fail with `Overloaded`."""
         now = asyncio.get_running_loop().time()
         for request in blocked:
             if now >= request.until and not request.answer.done():
@@ -119,10 +114,9 @@ class Callbacks:
         return [request for request in blocked if not request.answer.done()]
 
     async def _write(self, batch: Sequence[_Request]) -> list[_Request]:
-        """Answer those that are written, and return those whose messages somebody else holds.
+        """Write the batch, answer it, and return the requests whose messages are locked.
 
-        One that cannot be written must not take the others with it: after a failure each is tried
-        by itself.
+        One failing callback must not fail the others: after an error each is tried alone.
         """
         if not batch:
             return []

@@ -54,10 +54,10 @@ async def connect(
     runtime: Runtime | None = None,
     say: Say = log_waiting,
 ) -> Client:
-    """A client that speaks Pydantic. `lazy` connects at the first call; else it is tried until
-    `patience` ends.
+    """A client with the Pydantic converter. `lazy` connects at the first call; otherwise connects
+    until `patience` ends.
 
-    Raises ServerAway, and BadSettings where the server answers and does not have the namespace.
+    Raises ServerAway, and BadSettings if the server responds without the namespace.
     """
     address = connection["target_host"]
 
@@ -152,9 +152,7 @@ def telemetry(metrics_address: str | None = None) -> Runtime:
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Add those of SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its
-    start.
-    """
+    """Add the SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its start."""
     known = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
     )

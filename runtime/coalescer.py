@@ -1,6 +1,4 @@
-"""Postings that wait go together: callers in one process share a transaction, and nobody waits for
-a timer.
-"""
+"""Books waiting postings together: callers in one process share a transaction, without a timer."""
 
 import asyncio
 from collections import deque
@@ -19,30 +17,32 @@ from domain.wallet.ledger import Outcome, Posting
 
 log = structlog.get_logger()
 TOGETHER = 500
-"""How many postings go in one transaction; a list that is longer goes alone."""
+"""How many postings share one transaction; a longer list gets its own."""
 WAITING = 10_000
 """How many postings may wait. More would wait longer than their callers do."""
 APART = 4
-"""How many wallets that somebody else holds are waited for at once, each on a connection."""
+"""How many locked wallets are waited for at once, each on a connection."""
 PATIENCE, RETRY_EVERY = 5.0, 0.1
-"""Seconds for which further ones are asked for again, and between two tries."""
+"""Seconds for which further locked wallets are retried, and between two attempts."""
 TOOK_TOO_LONG = ("55P03", "57014")
-"""The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): again
+"""The lock or the statement timed out (PostgreSQL's lock_not_available, query_canceled): a retry
 would take as long.
 """
 
 SHUT_DOWN = ("57P01", "57P02", "57P03")
-"""The server ended the session, and says so, before it did what it was asked."""
+"""The server ended the session, and says so, before it executed the statement."""
 
 
 class Overloaded(Exception):
-    """Too much waits already; nothing was booked. Come again in `retry_after` seconds."""
+    """Overloaded; nothing was booked. Retry in `retry_after` seconds."""
 
     retry_after = 1
 
 
 class Unanswered(Exception):
-    """The database went away while it committed: booked or not. The same reference again tells."""
+    """The connection broke during the commit: booked or not. Repeat with the same reference to find
+    out.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class _Request:
 
 
 class Coalescer:
-    """Books postings for the callers of one process, each list whole, a wallet's lists in the order
-    in which they came.
+    """Books postings for the callers of one process, each list atomically, a wallet's lists in
+    order.
 
-    The first caller goes at once; what comes meanwhile goes next, a list of every waiting wallet in
-    turn. A wallet that somebody else holds is waited for by itself. A caller that leaves before its
-    turn has asked for nothing; one that leaves later is booked all the same.
+    The first caller starts at once; later ones share the next transaction, a list of every waiting
+    wallet in turn. A locked wallet is waited for separately. A caller canceled before its turn
+    posts nothing; one canceled later is booked all the same.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -73,10 +73,10 @@ class Coalescer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def post(self, organization_id: str, postings: Sequence[Posting]) -> list[Outcome]:
-        """One outcome for each posting. What they say is committed when this returns.
+        """One outcome for each posting, committed when this returns.
 
-        Raises `Overloaded`; `Unanswered` when it is not known whether they are booked; SQLAlchemy's
-        errors when they are not.
+        Raises `Overloaded`; `Unanswered` if it is unknown whether they are booked; SQLAlchemy's
+        errors if they are not.
         """
         if self._closed or (self._count and self._count + len(postings) > WAITING):
             raise Overloaded
@@ -89,7 +89,7 @@ class Coalescer:
         return await request.answer
 
     async def close(self) -> None:
-        """Take no more, and return when all that waited is answered."""
+        """Accept no more, and return when all waiting lists are answered."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -108,9 +108,7 @@ class Coalescer:
             self._running = False
 
     async def _wait_for(self, organization_id: str) -> None:
-        """While others are waited for already, ask again and again instead, which keeps no
-        connection.
-        """
+        """While too many wallets are waited for, retry instead, which occupies no connection."""
         until = asyncio.get_running_loop().time() + PATIENCE
         try:
             while self._apart.locked():
@@ -130,9 +128,7 @@ class Coalescer:
             self._held_elsewhere.discard(organization_id)
 
     def _put_back(self, requests: Sequence[_Request]) -> None:
-        """Somebody else holds this wallet: its lists wait in a lane of their own, before what came
-        meanwhile.
-        """
+        """The wallet is locked: its lists wait in their own queue, before later ones."""
         organization_id = requests[0].organization_id
         self._return(requests)
         self._held_elsewhere.add(organization_id)
@@ -145,7 +141,7 @@ class Coalescer:
         self._count += sum(len(request.postings) for request in requests)
 
     def _next(self, organization_ids: set[str]) -> dict[str, list[_Request]]:
-        """Take a list of each wallet in turn, until enough go together; whoever was served goes to
+        """Take a list of each wallet in turn until the transaction is full; a served wallet goes to
         the end.
         """
         batch: dict[str, list[_Request]] = {}
@@ -160,7 +156,7 @@ class Coalescer:
                 break
             lists.popleft()
             self._count -= len(request.postings)
-            if not request.answer.done():  # or its caller has left
+            if not request.answer.done():  # unless its caller was canceled
                 batch.setdefault(organization_id, []).append(request)
                 size += len(request.postings)
             if lists:
@@ -171,12 +167,12 @@ class Coalescer:
     async def _book(
         self, batch: Mapping[str, list[_Request]], *, wait: bool
     ) -> list[list[_Request]]:
-        """Answer everybody; returns those whose wallet somebody else holds."""
+        """Book and answer the batch; returns the lists whose wallets are locked."""
         everybody = [request for lists in batch.values() for request in lists]
         try:
             booked = await self._twice_at_most(batch, wait=wait)
             answers = {id_: _in_lists(batch[id_], outcomes) for id_, outcomes in booked.items()}
-        except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
+        except Exception as problem:  # noqa: BLE001 - passed on to all waiting callers
             for request in everybody:
                 if not request.answer.done():
                     request.answer.set_exception(problem)
@@ -207,8 +203,8 @@ class Coalescer:
             return await self._transact(postings, wait=wait)
 
     async def _alone(self, batch: Mapping[str, Sequence[Posting]]) -> dict[str, list[Outcome]]:
-        """A single posting takes one round trip; empty if there are more, or if something speaks
-        against it.
+        """Book a single posting in one round trip; empty if there are more, or if it needs a full
+        transaction.
         """
         [(organization_id, postings), *others] = batch.items()
         if others or len(postings) > 1:
@@ -245,9 +241,7 @@ def _refuse(requests: Sequence[_Request]) -> None:
 
 
 def _in_lists(requests: Sequence[_Request], outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
-    """The outcomes of one wallet, in the lists in which they were asked for. Raises ValueError if
-    one is missing.
-    """
+    """The outcomes of one wallet, split by request. Raises ValueError if one is missing."""
     if len(outcomes) != sum(len(request.postings) for request in requests):
         raise ValueError("not every posting has an outcome")
     following = iter(outcomes)

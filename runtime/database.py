@@ -1,4 +1,4 @@
-"""The database's engine and its migrations; refuses statements and waits without an end."""
+"""The database's engine and its migrations; limits every statement and every wait."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,11 +29,11 @@ _MIGRATION_LOCK = (
 def create_engine(
     url: str | URL, pool_size: int, application_name: str = "tollgate"
 ) -> AsyncEngine:
-    """An engine with at most `pool_size` connections: who finds none free waits ten seconds, then
-    fails.
+    """An engine with at most `pool_size` connections: a caller waits ten seconds for a free one,
+    then fails.
 
-    Statements and lock waits end in PostgreSQL itself, sooner than the activity or the request
-    around them.
+    Statements and lock waits end in PostgreSQL itself, before the timeout of the activity or
+    request.
     """
     url = make_url(url)
     named = url.normalized_query.get(
@@ -61,11 +61,10 @@ def create_engine(
 
 @asynccontextmanager
 async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection that only reads, and for which nothing changes between its first statement and
-    its end.
+    """A read-only connection with one snapshot for all its statements.
 
-    Whoever reads one thing in several statements needs it: a suspension that commits between two
-    would be seen by half.
+    Needed to read one thing in several statements: a suspension that commits in between would be
+    half visible.
     """
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -73,10 +72,10 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
-    """Ask a connection whether it lives before it is used, but only one that nobody used for a
-    while.
+    """Test a connection before use if it was idle for a while.
 
-    A server that restarts under load costs one error, after which the pool drops all that it held.
+    A server that restarts under load costs one error, after which the pool drops all its
+    connections.
     """
 
     @event.listens_for(engine, "checkin")
@@ -96,10 +95,10 @@ def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
 
 
 def migrate(url: str, revision: str = "head") -> str:
-    """Bring the schema to `revision` in one transaction; returns at which it is. Two processes may
+    """Migrate the schema to `revision` in one transaction; returns its revision. Two processes may
     call it at once.
 
-    Raises Alembic's CommandError for a revision that this build does not know, asked for or found.
+    Raises Alembic's CommandError for a revision unknown to this build, requested or found.
     """
     from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, and few commands migrate
 
@@ -117,7 +116,7 @@ def migrate(url: str, revision: str = "head") -> str:
 
 
 def known_revisions() -> list[str]:
-    """Those of this build, the first one first."""
+    """The revisions of this build, oldest first."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
 
     script = ScriptDirectory.from_config(alembic_config("postgresql://"))
@@ -125,7 +124,7 @@ def known_revisions() -> list[str]:
 
 
 def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> "Config":
-    """`env.py` uses `attributes["connection"]` if there is one, else it connects to
+    """`env.py` uses `attributes["connection"]` if there is one, otherwise it connects to
     `sqlalchemy.url`.
     """
     from alembic.config import Config  # noqa: PLC0415 - as above

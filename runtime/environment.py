@@ -1,6 +1,4 @@
-"""All that the API and the worker are told by the environment, read together: one line names all
-that is wrong.
-"""
+"""Reads the whole environment of the API and the worker at once: one line names every problem."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ class Environment:
 
 
 def read() -> Environment:
-    """Raises BadSettings with every problem that there is."""
+    """Raises BadSettings with every problem."""
     problems: list[str] = []
 
     def attempt(reading: Callable[[], T]) -> T | None:
@@ -69,7 +67,7 @@ def _temporal() -> ClientConnectConfig:
 
 
 def _contradictions(common: Settings, groups: Sequence[Group], twilio: Twilio) -> list[str]:
-    """What is right by itself, and wrong beside the rest."""
+    """Settings that are valid alone but contradict each other."""
     found = []
     paypal = next((group for group in groups if isinstance(group, PayPal)), None)
     stripe = next((group for group in groups if isinstance(group, Stripe)), None)

@@ -1,5 +1,5 @@
-"""What of an exception goes into Temporal's histories: its words, without a secret or a whole phone
-number.
+"""What enters Temporal's histories of an exception: its message, without secrets or whole phone
+numbers.
 """
 
 from temporalio.api.failure.v1 import Failure

@@ -1,5 +1,5 @@
-"""Beats for every activity that has a heartbeat timeout: a dead worker is noticed in seconds, a
-cancelled call ends.
+"""Sends heartbeats for every activity with a heartbeat timeout: a dead worker is noticed in
+seconds, a cancelled call ends.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ BEATS_PER_TIMEOUT = 4
 
 
 class Heartbeats(Interceptor):
-    """Activities need not beat by themselves, and none does while its worker's event loop stands
-    still.
+    """Activities need not send heartbeats themselves; none is sent while the worker's event loop is
+    blocked.
     """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
@@ -36,7 +36,7 @@ class _Beating(ActivityInboundInterceptor):
 
 async def _beat(every: float) -> None:
     while True:
-        await asyncio.sleep(every)  # first: most are done before, and cost no beat
+        await asyncio.sleep(every)  # wait first: most finish before, and need no heartbeat
         try:
             activity.heartbeat()
         except Exception as problem:  # noqa: BLE001 - a beat that is missed is no reason to miss those behind it
@@ -46,10 +46,10 @@ async def _beat(every: float) -> None:
 
 
 async def _to_its_end(attempt: asyncio.Task[Any]) -> Any:
-    """Let it finish although it is cancelled, unless the worker goes away.
+    """Let a cancelled activity finish, unless the worker shuts down.
 
-    A call given up half-way may arrive after the one that undoes it: a subaccount suspended behind
-    our back. Providers' clients have time limits of their own, so the end is near.
+    An abandoned call may arrive after the one that undoes it: a subaccount suspended unnoticed.
+    Providers' clients have time limits, so the end is near.
     """
     while not attempt.done():
         try:

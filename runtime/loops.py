@@ -1,6 +1,4 @@
-"""Loops that never end by themselves: whatever a step raises is logged and alerted, and the step is
-tried again.
-"""
+"""Endless loops: any exception of a step is logged and raises an alert, and the step is retried."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,20 +14,18 @@ from domain.alerts import AlertKind
 
 log = structlog.get_logger()
 SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
-"""What a server that is away raises. Anything else is a mistake of ours, and is logged with its
-traceback.
+"""Raised while a server is away. Anything else is a bug of ours, and is logged with its traceback.
 """
 LONGEST_REST = 5.0
 PATIENCE = 12
-"""After so many failures in a row, about a minute, a server that is away is an alert."""
+"""After this many consecutive failures, about a minute, an absent server raises an alert."""
 
 
 class Loop:
-    """Runs `step` for ever. `kind` is the alert's when it fails, and the log's event.
+    """Runs `step` forever. `kind` is the alert's kind on failure and the log event.
 
-    The step returns how many seconds to rest. After a failure the rest doubles, up to
-    `longest_rest`. The alert is cleared by the first success, also by that of a process that was
-    started since.
+    The step returns its rest in seconds. After a failure the rest doubles, up to `longest_rest`.
+    The first success clears the alert, also in a process started since.
     """
 
     def __init__(

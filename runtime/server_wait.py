@@ -1,4 +1,4 @@
-"""Waiting for a server: it is said at once, and ends with the server's name and the reason."""
+"""Waits for a server: reports the wait at once, and fails with the server's name and the reason."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,9 +9,7 @@ import structlog
 
 log = structlog.get_logger()
 PATIENCE = timedelta(seconds=60)
-"""How long a process that serves waits for its servers: all of them may have been started
-together.
-"""
+"""How long a serving process waits for its servers, which may start together with it."""
 LOOK_EVERY = 0.5
 SAY_AFTER = 1.0
 
@@ -20,7 +18,7 @@ Say = Callable[[str], None]
 
 
 class ServerAway(Exception):
-    """A server does not answer; the message names it, and why."""
+    """A server does not respond; the message names it and the reason."""
 
 
 def log_waiting(text: str) -> None:
@@ -36,11 +34,10 @@ async def until_it_answers(
     patience: timedelta,
     say: Say,
 ) -> T:
-    """What `look` returns. While it raises one of `away` it is tried again, until `patience` is
-    over: ServerAway.
+    """The result of `look`. Retries while it raises one of `away`, until `patience` is over:
+    ServerAway.
 
-    `say` is told once of the wait: at the first failure, or when there is no answer within a
-    second.
+    Calls `say` once per wait: at the first failure, or if there is no response within a second.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     announced = False

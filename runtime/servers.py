@@ -1,6 +1,4 @@
-"""The database that a process cannot do without: waits for it, and refuses one that another build's
-code made.
-"""
+"""Waits for the database that a process needs, and rejects a schema of another build."""
 
 import re
 from datetime import timedelta
@@ -26,10 +24,10 @@ _REFUSED = re.compile(
 
 
 async def await_database(url: str, *, patience: timedelta, say: Say) -> str | None:
-    """Wait until PostgreSQL answers; returns the revision of its schema, None where there is none.
+    """Wait until PostgreSQL responds; returns its schema's revision, None if there is none.
 
-    Raises ServerAway when `patience` is over, BadSettings where the server answers that something
-    is wrong.
+    Raises ServerAway when `patience` is over, BadSettings if the server reports a configuration
+    error.
     """
     try:
         engine = create_engine(url, pool_size=1)
@@ -49,7 +47,7 @@ async def await_database(url: str, *, patience: timedelta, say: Say) -> str | No
 
 
 async def await_schema(url: str, *, patience: timedelta, say: Say) -> None:
-    """As `await_database`, and refuse a schema that is not this build's."""
+    """Like `await_database`, and reject a schema that is not this build's."""
     problem = schema_problem(await await_database(url, patience=patience, say=say))
     if problem is not None:
         raise BadSettings(problem)
@@ -68,7 +66,7 @@ def schema_problem(found: str | None) -> str | None:
 
 
 def address(url: str) -> str:
-    """Where the server of a database URL is, without who asks and with what password."""
+    """The address of a database URL's server, without user and password."""
     parsed = make_url(url)
     if parsed.host is None:
         hosts = parsed.normalized_query.get("host", ("its socket",))

@@ -1,4 +1,4 @@
-"""What a worker does every second, Temporal there or not: ends holds, takes what is owed, resumes
+"""Runs every second in a worker, with or without Temporal: expires holds, collects debts, resumes
 campaigns, seals.
 """
 
@@ -24,22 +24,20 @@ from runtime.loops import Loop
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(seconds=30)
-"""Alerts of campaigns that wait long are raised and cleared."""
+"""Raises and clears alerts of campaigns that wait long."""
 RESUME_EVERY = timedelta(seconds=5)
-"""What resumes a campaign is the event that lets it; this finds what no event did."""
+"""Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
 IDLE_SHARE = 9
-"""Sealing rests so many times as long as a batch took: money goes first, and at night it catches
-up.
+"""Sealing rests this many times a batch's duration: money goes first, and sealing catches up at
+night.
 """
 ORGANIZATIONS, AT_ONCE = 100, 4
-"""In one pass, and at the same time."""
+"""In one pass, and concurrently."""
 
 
 class Upkeep:
-    """Every step is idempotent and takes its locks as anybody does: any number of workers may run
-    it.
-    """
+    """Every step is idempotent and takes the usual locks: any number of workers may run it."""
 
     def __init__(self, engine: AsyncEngine, notifier: Notifier, checking: Checking) -> None:
         self._engine = engine
@@ -47,7 +45,7 @@ class Upkeep:
         self._checking = checking
 
     async def run(self) -> None:
-        """Until it is cancelled, whatever is down meanwhile."""
+        """Runs until cancelled, whatever is down."""
         loops = (
             Loop(AlertKind.EXPIRY_FAILED, self._expire, self._engine),
             Loop(AlertKind.RECOVERY_FAILED, self._recover, self._engine),
@@ -89,7 +87,7 @@ class Upkeep:
         return (time.monotonic() - began) * IDLE_SHARE if sealed else EVERY.total_seconds()
 
     async def _check(self) -> float:
-        """While callbacks come faster than they are read, without a rest."""
+        """Without a rest while callbacks arrive faster than they are read."""
         begun = await self._checking.check(now=datetime.now(UTC), patience=EVERY)
         return 0.0 if begun >= status_checks.EACH else EVERY.total_seconds()
 
@@ -99,9 +97,7 @@ class Upkeep:
         return UNDECIDED_EVERY.total_seconds()
 
     async def expire_holds(self, *, now: datetime) -> int:
-        """Let go of what is overdue, organization by organization; campaigns that waited for money
-        go on.
-        """
+        """Release overdue holds by organization; campaigns that waited for money resume."""
 
         async def expire(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
@@ -115,7 +111,7 @@ class Upkeep:
         return await _each(due, expire, "expiry_failed")
 
     async def recover_owed(self) -> int:
-        """Take for what payers got back whatever came in by itself: a credit, a hold's end, a
+        """Collect refunded amounts from whatever arrived since: a credit, an expired hold, a
         message's refund.
         """
 
@@ -134,7 +130,7 @@ class Upkeep:
         return await _each(due, recover, "recovery_failed")
 
     async def resume_parked(self) -> int:
-        """Let campaigns go on that may and that no event resumed: a refund, a debt paid, a crash
+        """Resume eligible campaigns that no event resumed: after a refund, a paid debt, a crash
         behind a credit.
         """
 
@@ -169,11 +165,10 @@ class Upkeep:
 async def _each(
     organization_ids: Sequence[str], step: Callable[[str], Awaitable[bool]], failed: str
 ) -> int:
-    """Take the step for each, some at a time; returns for how many it did something. One that fails
-    holds up no other.
+    """Run the step for each organization, some concurrently; returns for how many it did something.
+    A failure does not block others.
 
-    An unexpected failure is raised when all had their turn; a locked wallet is expected, and is
-    tried again.
+    Raises an unexpected failure after all had their turn; a locked wallet is expected and retried.
     """
     unexpected: list[Exception] = []
     turns = asyncio.Semaphore(AT_ONCE)

@@ -1,5 +1,5 @@
-"""Variables that look like settings and that nothing reads: a misspelt one would be left at its
-default, in silence.
+"""Finds variables that look like settings but are not read: a misspelled one would silently keep
+its default.
 """
 
 import re

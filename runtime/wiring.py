@@ -1,4 +1,4 @@
-"""What the API and the worker are made of, built from settings in one place."""
+"""Builds the services of the API and the worker from settings, in one place."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything with a connection, made once per process."""
+    """Everything with a connection, created once per process."""
 
     settings: Settings
     engine: AsyncEngine
@@ -96,7 +96,7 @@ async def from_environment(
     patience: timedelta = PATIENCE,
     say: Say = log_waiting,
 ) -> AsyncIterator[Services]:
-    """The services as the environment describes them, on servers that answer.
+    """The services configured by the environment, on servers that respond.
 
     `lazy` lets the API start while Temporal is down; a worker cannot. `runtime` is Temporal's, with
     its telemetry. Raises `BadSettings` and `ServerAway`.

@@ -1,5 +1,5 @@
-"""The worker: polls the task queues it is given, runs the relay beside them, and leaves without
-losing a task.
+"""The worker: polls its task queues, runs the relay beside them, and shuts down without losing a
+task.
 """
 
 import asyncio
@@ -49,11 +49,9 @@ LIST_EVENTS_EVERY = timedelta(hours=1)
 DEPLOYMENT = "tollgate"
 SCHEDULES = ("reconcile", "reconcile-events")
 SENDERS = 200
-"""Batches that a worker hands over at once; most of their time they wait, and hold no
-connection.
-"""
+"""Batches that a worker sends at once; mostly they wait and use no connection."""
 CACHED_WORKFLOWS = 2_000
-"""A storm of more organizations than this replays each one's history. One takes about 115 KiB."""
+"""With more active organizations than this, histories are replayed. One takes about 115 KiB."""
 OURS = (
     "activities",
     "db",
@@ -103,7 +101,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         enforcement.unfreeze_wallet,
         enforcement.resume_eligible_campaigns,
         enforcement.mark_stuck,
-        reconciling.notify_waiting,
+        reconciling.ring_waiting,
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
         reconciling.record_prices,
@@ -152,7 +150,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
 async def work(
     services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
 ) -> None:
-    """Poll `queues` until `stop` is set, then let what runs end, for half a minute at most."""
+    """Poll `queues` until `stop` is set, then let running tasks end within half a minute."""
     async with AsyncExitStack() as stack:
         for queue in queues:
             await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
@@ -173,9 +171,9 @@ async def work(
 
 
 class Relay:
-    """Rings what was not heard, every second, and keeps in place what Temporal must know.
+    """Notifies workflows of pending work every second, and maintains Temporal's setup.
 
-    After a failure that is looked at anew: Temporal may have come back without its database.
+    Rechecks it after a failure: Temporal may have come back without its database.
     """
 
     def __init__(self, services: Services) -> None:
@@ -199,9 +197,7 @@ class Relay:
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Create the reconciliations' schedules where there are none. Any number of processes may call
-    it.
-    """
+    """Create missing reconciliation schedules. Any number of processes may call it."""
     compare = ScheduleActionStartWorkflow(
         RECONCILE,
         Page(),
@@ -233,4 +229,4 @@ async def _ensure(
     try:
         await client.create_schedule(action.id, schedule)
     except ScheduleAlreadyRunningError:
-        return  # an operator may have paused or changed it: it is left as it is
+        return  # an operator may have paused or changed it: keep it

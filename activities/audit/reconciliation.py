@@ -85,7 +85,7 @@ class Reconciling:
         self._sending = sending
 
     @activity.defn(name="ring_waiting")
-    async def notify_waiting(self) -> Rung:
+    async def ring_waiting(self) -> Rung:
         """Notify every organization and campaign whose pending work was not acknowledged; keep
         provider switches running.
         """

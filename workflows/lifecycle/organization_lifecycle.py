@@ -57,7 +57,7 @@ class OrganizationLifecycle:
     async def run(self, start: Lifecycle) -> None:
         while True:
             if not self._notified:
-                await self._until_notified_or_due()
+                await self._until_rung_or_due()
             await self._confirm()
             if self._standing is None:
                 return
@@ -73,7 +73,7 @@ class OrganizationLifecycle:
             return False
         return self._standing.behind or self._standing.epoch != self._applied_epoch
 
-    async def _until_notified_or_due(self) -> None:
+    async def _until_rung_or_due(self) -> None:
         due = self._due_in()
         try:
             await workflow.wait_condition(
