@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain.billing.events import EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import State
 from providers.stripe import API_VERSION
+from providers.stripe.snapshots import snapshot
 from providers.stripe.webhooks import parse
 
 AT = 1_790_000_000
@@ -152,6 +153,43 @@ def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
     assert (told.snapshot.state, told.snapshot.access_until) == (State.PAST_DUE, None)
     assert told.concern is not None
     assert "2024-06-20" in told.concern
+
+
+def test_of_our_api_version_the_whole_subscription_is_believed() -> None:
+    item = {"current_period_start": AT, "current_period_end": AT + 3600}
+    subject = {**SUBSCRIPTION, "status": "active", "items": {"data": [item]}}
+
+    told = parse(event("customer.subscription.updated", subject), API_VERSION)
+
+    assert told.snapshot == snapshot(subject, told_at=told.occurred_at)
+    assert told.snapshot.access_until is not None
+    assert (told.problem, told.concern) == (None, None)
+
+
+@pytest.mark.parametrize("event_type", ["invoice.payment_failed", "invoice.overdue"])
+def test_an_unpaid_invoice_that_is_of_no_subscription_tells_no_state(event_type: str) -> None:
+    of_one = parse(event(event_type, INVOICE), API_VERSION)
+    of_none = parse(event(event_type, {**INVOICE, "parent": None}), API_VERSION)
+
+    assert of_one.snapshot is not None
+    assert of_one.snapshot.state is State.PAST_DUE
+    assert of_none.snapshot is None
+
+
+@pytest.mark.parametrize(
+    ("event_type", "subject"),
+    [
+        ("invoice.paid", INVOICE),
+        ("invoice.created", INVOICE),
+        ("checkout.session.completed", {"id": "cs_1", "mode": "subscription"}),
+    ],
+)
+def test_what_only_names_a_subscription_tells_no_state_of_it(
+    event_type: str, subject: dict[str, Any]
+) -> None:
+    told = parse(event(event_type, subject), API_VERSION)
+
+    assert (told.subscription_id is not None, told.snapshot) == (True, None)
 
 
 def test_a_checkout_stands_for_its_subscription() -> None:
