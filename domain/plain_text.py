@@ -36,5 +36,5 @@ def visible(text: str) -> str:
     return _BUT_LINES.sub(_written, text)
 
 
-def _written(found: re.Match[str]) -> str:
-    return ascii(found[0])[1:-1]
+def _written(match: re.Match[str]) -> str:
+    return ascii(match[0])[1:-1]

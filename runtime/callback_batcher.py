@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.campaigns import callbacks
-from db.campaigns.callbacks import Applied, Told
+from db.campaigns.callbacks import Applied, SubaccountCallback
 from runtime.coalescer import Overloaded
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ _RETRY_EVERY = (0.02, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    callback: Told
+    callback: SubaccountCallback
     until: float
     answer: asyncio.Future[Applied]
 
@@ -44,7 +44,7 @@ class Callbacks:
         self._running: asyncio.Task[None] | None = None
         self._lanes: set[asyncio.Task[None]] = set()
 
-    async def apply(self, callback: Told) -> Applied:
+    async def apply(self, callback: SubaccountCallback) -> Applied:
         """Raises `Overloaded` if too many wait or the message stays locked; SQLAlchemy's errors if
         it could not be written.
         """

@@ -24,7 +24,7 @@ from db.campaigns import (
     send_results,
     status_checks,
 )
-from db.campaigns.callbacks import Applied, Told
+from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.campaigns.campaigns import PERSON, Campaign
 from db.campaigns.messages import Message
 from db.campaigns.readings import Reading
@@ -42,7 +42,7 @@ from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State, 
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallback
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money, parse
 from domain.wallet.ledger import Outcome, Posting, Wallet, credit
@@ -207,13 +207,15 @@ async def hear(
     *,
     now: datetime = NOON + timedelta(hours=1),
     sure: bool = False,
-) -> Heard:
+) -> EventEffect:
     """A webhook from its arrival to its answer."""
     async with engine.begin() as conn:
         received = await state_updates.receive(conn, told, b"{}", _headers(told), now=now)
         if sure:
-            return await state_updates.hear(conn, received.delivery, told, now=now, sure=True)
-    return received.heard or Heard.NOTED
+            return await state_updates.apply_event(
+                conn, received.delivery, told, now=now, sure=True
+            )
+    return received.effect or EventEffect.NOTED
 
 
 def _headers(told: BillingEvent) -> dict[str, str]:
@@ -617,7 +619,7 @@ async def apply(
     engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION
 ) -> Applied:
     batches = Callbacks(engine)
-    return await batches.apply(Told(organization_id, told))
+    return await batches.apply(SubaccountCallback(organization_id, told))
 
 
 async def rows(engine: AsyncEngine, query: str, **parameters: object) -> list[Any]:

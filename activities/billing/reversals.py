@@ -236,7 +236,7 @@ class Reversing:
             case OfSubscription() if reversal.what != "dispute":
                 detail = f"{reversal.what} {reversal.id} of a subscription payment: to be settled by a person"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-            case reversals.Booked(counted=counted, told=whole) if (
+            case reversals.Booked(counted=counted, reported=whole) if (
                 reversal.stands and counted != whole
             ):
                 detail = f"{reversal.what} {reversal.id} of {whole}: {counted} of it is booked"

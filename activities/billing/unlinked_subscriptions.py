@@ -125,7 +125,7 @@ class Unlinked:
             noted = await subscriptions.find(conn, delivery.provider, id_)
             if noted is None or noted.organization_id != organization_id:
                 return
-            await state_updates.note_told_before(conn, noted, snapshot)
+            await state_updates.note_earlier_events(conn, noted, snapshot)
             cause = f"subscription {id_} names the organization"
             standing = await state_updates.confirm(
                 conn, noted, snapshot, now=now, cause=cause, may_open=True

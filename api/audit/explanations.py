@@ -103,7 +103,7 @@ class ExplanationOut(BaseModel):
             organization=OrganizationOut.of(told.organization),
             standing=StandingOut.of(told.standing),
             stuck=StuckOut(step=told.stuck.step, reason=told.stuck.reason) if told.stuck else None,
-            blocks=BlockOut.all_of(told.standing, told.held),
+            blocks=BlockOut.all_of(told.standing, told.blocks),
             wallet=WalletOut.of(told.wallet, told.owed_micros),
             subscriptions=[SubscriptionOut.of(one) for one in told.subscriptions],
             campaigns=[

@@ -46,7 +46,7 @@ def _standing_story(told: Explanation) -> list[str]:
     lines += [
         f"Block {held.kind.value}{f' {held.reference}' if held.reference else ''} by {held.placed_by}"
         f" since {_at(held.placed_at)}{f': {held.reason}' if held.reason else ''}."
-        for held in told.held
+        for held in told.blocks
     ]
     if told.standing.deadline is not None:
         lines.append(

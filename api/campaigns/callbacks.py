@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from api.context import Here
 from api.http.errors import Kind, Problem
 from api.http.fast_routes import BareRoute
-from db.campaigns.callbacks import Applied, Told
+from db.campaigns.callbacks import Applied, SubaccountCallback
 from providers.twilio import parse_callback
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
     if not await here.tokens.signed(callback.account_sid, url, raw, signature):
         log.warning("callback_signature_wrong", organization_id=organization_id)
         raise Problem(Kind.INVALID_SIGNATURE)
-    applied = await here.callbacks.apply(Told(organization_id, callback))
+    applied = await here.callbacks.apply(SubaccountCallback(organization_id, callback))
     if applied in (Applied.TO_BE_READ, Applied.TOO_LATE):
         log.info(
             "callback",

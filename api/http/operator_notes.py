@@ -46,7 +46,7 @@ def of_explanation(told: Explanation, caller: ApiKey) -> Explanation:
     return replace(
         told,
         wallet=of_wallet(told.wallet, caller),
-        held=of_blocks(told.held, caller),
+        blocks=of_blocks(told.blocks, caller),
         receipts=of_receipts(told.receipts, caller),
     )
 

@@ -20,7 +20,7 @@ from db.inbox import deliveries, owners, state_updates
 from db.inbox.deliveries import Delivery, InboxStatus
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from providers.billing import BillingProvider
 from providers.errors import InvalidSignature, NotMeantForUs, ProviderError
 from runtime.coalescer import Overloaded
@@ -127,8 +127,8 @@ async def hear(
         return delivery, "heard before"
     if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
         return delivery, ""
-    outcome = "" if received.heard is None else received.heard.value
-    if received.heard is Heard.UNCLEAR and event.subscription_id is not None:
+    outcome = "" if received.effect is None else received.effect.value
+    if received.effect is EventEffect.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
     here.notify(
         delivery.organization_id
@@ -180,7 +180,9 @@ async def _clear_up(
         )
         async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
             return (
-                await state_updates.hear(conn, delivery, event, now=datetime.now(UTC), sure=True)
+                await state_updates.apply_event(
+                    conn, delivery, event, now=datetime.now(UTC), sure=True
+                )
             ).value
     outcome = (
         f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"

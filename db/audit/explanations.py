@@ -48,7 +48,7 @@ class Explanation:
     organization: Organization
     standing: Standing
     stuck: Stuck | None
-    held: tuple[HeldBlock, ...]
+    blocks: tuple[HeldBlock, ...]
     wallet: Wallet
     owed_micros: int
     reasons: tuple[Reason, ...]
@@ -87,7 +87,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         organization=organization,
         standing=standing,
         stuck=await standings.stuck(conn, organization_id),
-        held=tuple(await standings.held_blocks(conn, organization_id)),
+        blocks=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
         owed_micros=await reversals.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
@@ -98,12 +98,12 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         campaigns=tuple(
             [
                 CampaignAt(
-                    campaign=one,
-                    position=await campaigns.next_position(conn, organization_id, one.id),
-                    unconfirmed=await progress.number_unconfirmed(conn, one),
-                    wait=await progress.why_waits(conn, one, now=now),
+                    campaign=campaign,
+                    position=await campaigns.next_position(conn, organization_id, campaign.id),
+                    unconfirmed=await progress.number_unconfirmed(conn, campaign),
+                    wait=await progress.why_waits(conn, campaign, now=now),
                 )
-                for one in recent
+                for campaign in recent
             ]
         ),
         alerts=tuple(await alerts.standing(conn, organization_id)),

@@ -36,7 +36,7 @@ def _all() -> str:
         for constraint in table.foreign_key_constraints
     ]
     parts = [
-        _orphans(constraint) for constraint in sorted(constraints, key=lambda one: str(one.name))
+        _orphans(constraint) for constraint in sorted(constraints, key=lambda key: str(key.name))
     ]
     parts += [PAIRS.format(table=table) for table in ("wallets", "standings")]
     return " UNION ALL ".join(parts)

@@ -46,18 +46,18 @@ _FACTS = (
 class Facts:
     """All that a decision is made from.
 
-    `held` are the blocks that stand by themselves; `others`: there are subscriptions beside the
+    `blocks` are the blocks that stand by themselves; `others`: there are subscriptions beside the
     current one.
     """
 
     policy: Policy
     current: Subscription | None
-    held: frozenset[Block]
+    blocks: frozenset[Block]
     others: bool
 
     def decide(self, now: datetime) -> Decision:
         return decide(
-            NOBODY if self.current is None else self.current.record, self.held, self.policy, now
+            NOBODY if self.current is None else self.current.record, self.blocks, self.policy, now
         )
 
 
@@ -67,7 +67,7 @@ async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
     return Facts(
         policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
         current=None if row.provider is None else subscriptions.read(row),
-        held=frozenset(Block(kind) for kind in row.held),
+        blocks=frozenset(Block(kind) for kind in row.held),
         others=row.others,
     )
 
@@ -81,14 +81,16 @@ async def settle(
     standing = await standings.lock(conn, organization_id)
     if standing is None:
         return None
-    known = await facts(conn, organization_id)
-    return await settle_locked(conn, standing, known, now=now, cause=cause, may_open=may_open)
+    current_facts = await facts(conn, organization_id)
+    return await settle_locked(
+        conn, standing, current_facts, now=now, cause=cause, may_open=may_open
+    )
 
 
 async def settle_locked(
     conn: AsyncConnection,
     standing: Standing,
-    known: Facts,
+    current_facts: Facts,
     *,
     now: datetime,
     cause: str,
@@ -101,7 +103,7 @@ async def settle_locked(
     a webhook's own answer, no block is lifted either. The caller holds the standing, as
     `standings.lock` returned it, and commits.
     """
-    decision = known.decide(now)
+    decision = current_facts.decide(now)
     if not may_open and standing.status is Status.SUSPENDED:
         decision = Decision(status=Status.SUSPENDED, blocks=decision.blocks | standing.blocks)
     return await standings.record(conn, standing, decision, now=now, cause=cause)

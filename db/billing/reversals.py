@@ -80,12 +80,12 @@ class Booked:
     """`counted` is what counts of it: together, a payment's reversals are never more than the
     payment.
 
-    Nothing counts of one that was given back, though it be `told` anew; nor does one become more
+    Nothing counts of one that was given back, though it be `reported` anew; nor does one become more
     than it was at first.
     """
 
     counted: Money
-    told: Money
+    reported: Money
     owed: Money
     returned: bool = False
 
@@ -107,7 +107,7 @@ async def book(
     conn: AsyncConnection,
     organization_id: str,
     provider: Provider,
-    told: Reversal,
+    reversal: Reversal,
     *,
     now: datetime,
 ) -> Outcome:
@@ -118,50 +118,55 @@ async def book(
     is owed.
     """
     await standings.lock(conn, organization_id)
-    paid = await _payment(conn, organization_id, provider, told.payment_id)
+    paid = await _payment(conn, organization_id, provider, reversal.payment_id)
     if paid is None:
-        return UnknownPayment(told.payment_id)
+        return UnknownPayment(reversal.payment_id)
     amount = Money(paid.amount_micros, paid.currency)
-    if told.amount.currency != amount.currency:
+    if reversal.amount.currency != amount.currency:
         return OtherCurrency(amount)
     if paid.kind == "returned":
         return NeverCredited()
-    known = await _find(conn, organization_id, provider, told.id)
-    if known is None:
-        if not told.stands:
+    row = await _find(conn, organization_id, provider, reversal.id)
+    if row is None:
+        if not reversal.stands:
             return Nothing()
-        left = amount.micros - await _reversed(conn, organization_id, provider, told.payment_id)
-        if await twin(conn, organization_id, provider, told) is not None:
+        left = amount.micros - await _reversed(conn, organization_id, provider, reversal.payment_id)
+        if await twin(conn, organization_id, provider, reversal) is not None:
             left = 0
-        known = await _note(
-            conn, organization_id, provider, told, paid.kind, max(0, min(told.amount.micros, left))
+        row = await _note(
+            conn,
+            organization_id,
+            provider,
+            reversal,
+            paid.kind,
+            max(0, min(reversal.amount.micros, left)),
         )
         if paid.kind == "topup":
-            await _take(conn, organization_id, known)
-    elif not told.stands and known.returned_at is None:
-        await _give_back(conn, organization_id, known, now)
+            await _take(conn, organization_id, row)
+    elif not reversal.stands and row.returned_at is None:
+        await _give_back(conn, organization_id, row, now)
     if paid.kind != "topup":
         return OfSubscription()
-    return await _booked(conn, organization_id, provider, told, amount.currency, now)
+    return await _booked(conn, organization_id, provider, reversal, amount.currency, now)
 
 
 async def twin(
-    conn: AsyncConnection, organization_id: str, provider: Provider, told: Reversal
+    conn: AsyncConnection, organization_id: str, provider: Provider, reversal: Reversal
 ) -> str | None:
     """The id of another one that stands for the same money: PayPal tells a lost dispute as a
     reversal, too.
 
     Of two that are no refunds and take as much of the same payment, both are taken for the same
-    money. `told` itself is not booked, or was given back.
+    money. `reversal` itself is not booked, or was given back.
     """
-    if told.what == "refund":
+    if reversal.what == "refund":
         return None
     query = select(reversals.c.object_id).where(
         reversals.c.organization_id == organization_id,
         reversals.c.provider == provider.value,
-        reversals.c.payment_id == told.payment_id,
+        reversals.c.payment_id == reversal.payment_id,
         reversals.c.what == "dispute",
-        reversals.c.told_micros == told.amount.micros,
+        reversals.c.told_micros == reversal.amount.micros,
         reversals.c.returned_at.is_(None),
     )
     return (await conn.execute(query.limit(1))).scalar_one_or_none()
@@ -203,14 +208,14 @@ async def _booked(
     conn: AsyncConnection,
     organization_id: str,
     provider: Provider,
-    told: Reversal,
+    reversal: Reversal,
     currency: str,
     now: datetime,
 ) -> Booked:
     """Recover first: what was given back, or was free, may settle what is owed."""
     await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
-    row = await _find(conn, organization_id, provider, told.id)
+    row = await _find(conn, organization_id, provider, reversal.id)
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
     open_ = max(0, counted - row.taken_micros - row.recovered_micros - row.waived_micros)
@@ -218,7 +223,7 @@ async def _booked(
         await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, _LEFT_OWED)
     return Booked(
         counted=Money(counted, currency),
-        told=told.amount,
+        reported=reversal.amount,
         owed=Money(open_, currency),
         returned=row.returned_at is not None,
     )
@@ -294,17 +299,17 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
     """
     micros = await owed(conn, organization_id)
     stands = any(
-        (one.kind, one.reference) == (Block.DISPUTE, RECEIVABLE)
-        for one in await standings.held_blocks(conn, organization_id)
+        (block.kind, block.reference) == (Block.DISPUTE, RECEIVABLE)
+        for block in await standings.held_blocks(conn, organization_id)
     )
     if stands is (micros > 0):
         return
     if micros:
         detail = _LEFT_OWED
-        held = HeldBlock(
+        receivable = HeldBlock(
             kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate"
         )
-        await standings.place_block(conn, organization_id, held)
+        await standings.place_block(conn, organization_id, receivable)
     else:
         detail = "nothing is owed for what payers got back"
         await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
@@ -339,20 +344,20 @@ async def _note(
     conn: AsyncConnection,
     organization_id: str,
     provider: Provider,
-    told: Reversal,
+    reversal: Reversal,
     payment_kind: str,
     micros: int,
 ) -> Any:
     values = {
         "organization_id": organization_id,
         "provider": provider.value,
-        "object_id": told.id,
-        "what": "refund" if told.what == "refund" else "dispute",
-        "payment_id": told.payment_id,
+        "object_id": reversal.id,
+        "what": "refund" if reversal.what == "refund" else "dispute",
+        "payment_id": reversal.payment_id,
         "payment_kind": payment_kind,
-        "told_micros": told.amount.micros,
+        "told_micros": reversal.amount.micros,
         "amount_micros": micros,
-        "occurred_at": told.occurred_at,
+        "occurred_at": reversal.occurred_at,
     }
     return (await conn.execute(insert(reversals).values(values).returning(reversals))).one()
 
@@ -360,18 +365,18 @@ async def _note(
 async def _find(
     conn: AsyncConnection, organization_id: str, provider: Provider, object_id: str
 ) -> Any:
-    asked = {
+    params = {
         "of_organization": organization_id,
         "of_provider": provider.value,
         "of_object": object_id,
     }
-    return (await conn.execute(select(reversals).where(*_THIS), asked)).one_or_none()
+    return (await conn.execute(select(reversals).where(*_THIS), params)).one_or_none()
 
 
 async def _change(conn: AsyncConnection, row: Any, **values: Any) -> None:
-    asked = {
+    params = {
         "of_organization": row.organization_id,
         "of_provider": row.provider,
         "of_object": row.object_id,
     }
-    await conn.execute(update(reversals).where(*_THIS).values(**values), asked)
+    await conn.execute(update(reversals).where(*_THIS).values(**values), params)

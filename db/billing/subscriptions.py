@@ -127,18 +127,18 @@ async def completed(
     None if the subscription is another organization's. The caller holds the organization's standing
     and commits.
     """
-    known = await find(conn, checkout.provider, subscription_id)
-    if known is None:
+    subscription = await find(conn, checkout.provider, subscription_id)
+    if subscription is None:
         row = update(subscriptions).where(*_key(checkout))
         await conn.execute(row.values(provider_subscription_id=subscription_id))
         return replace(checkout, id=subscription_id)
-    if known.organization_id != checkout.organization_id:
+    if subscription.organization_id != checkout.organization_id:
         return None
     await conn.execute(delete(subscriptions).where(*_key(checkout)))
     if not checkout.is_current:
-        return known
-    await make_current(conn, known)
-    return replace(known, is_current=True)
+        return subscription
+    await make_current(conn, subscription)
+    return replace(subscription, is_current=True)
 
 
 async def write(conn: AsyncConnection, subscription: Subscription) -> None:
@@ -146,13 +146,13 @@ async def write(conn: AsyncConnection, subscription: Subscription) -> None:
     await conn.execute(_RECORD, _values(subscription))
 
 
-async def note_word(conn: AsyncConnection, subscription: Subscription, told: Word) -> Subscription:
+async def note_word(conn: AsyncConnection, subscription: Subscription, new: Word) -> Subscription:
     """Write down a webhook's word beside what is confirmed. The caller holds the organization's
     standing.
 
     An answer that contradicted an earlier word has not contradicted this one yet.
     """
-    word = add_word(subscription.word, told)
+    word = add_word(subscription.word, new)
     await conn.execute(
         _RECORD, _key_values(subscription) | _word_values(word) | {"doubted_at": None}
     )
@@ -205,26 +205,26 @@ def _word_values(word: Word | None) -> dict[str, Any]:
 
 
 def _values(recorded: Subscription) -> dict[str, Any]:
-    told, debt = recorded.snapshot, recorded.debt
+    snapshot, debt = recorded.snapshot, recorded.debt
     return (
         _key_values(recorded)
         | _word_values(recorded.word)
         | {
-            "state": told.state.value,
-            "raw_status": told.raw_status,
-            "as_of": told.as_of,
-            "access_until": told.access_until,
-            "paid_until": told.paid_until,
-            "paid_from": told.paid_from,
-            "paid_at": told.paid_at,
+            "state": snapshot.state.value,
+            "raw_status": snapshot.raw_status,
+            "as_of": snapshot.as_of,
+            "access_until": snapshot.access_until,
+            "paid_until": snapshot.paid_until,
+            "paid_from": snapshot.paid_from,
+            "paid_at": snapshot.paid_at,
             "past_due_since": debt.since if debt else None,
             "shut_for_debt": debt is not None and debt.shut,
             "doubted_at": recorded.doubted_at,
             "confirmed_at": recorded.confirmed_at,
             "alert": recorded.alert,
-            "outstanding_micros": told.outstanding.micros if told.outstanding else None,
-            "outstanding_currency": told.outstanding.currency if told.outstanding else None,
-            "failed_payments": told.failed_payments,
+            "outstanding_micros": snapshot.outstanding.micros if snapshot.outstanding else None,
+            "outstanding_currency": snapshot.outstanding.currency if snapshot.outstanding else None,
+            "failed_payments": snapshot.failed_payments,
         }
     )
 

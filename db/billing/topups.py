@@ -73,7 +73,7 @@ async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpChec
         .order_by(topups.c.created_at.desc())
         .limit(ASKED_AT_ONCE)
     )
-    return [found for row in await conn.execute(query) if (found := _topup(row)) is not None]
+    return [topup for row in await conn.execute(query) if (topup := _topup(row)) is not None]
 
 
 async def close(conn: AsyncConnection, topup: TopUpCheckout, *, paid: bool) -> None:

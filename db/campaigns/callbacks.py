@@ -76,7 +76,7 @@ class Applied(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SubaccountCallback:
     """A verified callback, and whose subaccount it came from."""
 
     organization_id: str
@@ -100,8 +100,10 @@ class _Standing:
     sender: str | None
     error_code: int | None = None
 
-    def hear(self, told: Told, attempt: int | None, *, sid_taken: bool) -> Applied:
-        callback = told.callback
+    def take(
+        self, received: SubaccountCallback, attempt: int | None, *, sid_taken: bool
+    ) -> Applied:
+        callback = received.callback
         if callback.status is None:
             return Applied.NOTHING_NEW
         if self.status not in _OPEN or not self._same_attempt(callback, attempt):
@@ -112,7 +114,7 @@ class _Standing:
         in_doubt = another_sid or exclude_each_other(
             self.delivery_status, callback.status
         )  # one of two is forged
-        if told.asks_for_money or in_doubt:
+        if received.asks_for_money or in_doubt:
             return Applied.TO_BE_READ
         if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
             return Applied.NOTHING_NEW
@@ -120,25 +122,27 @@ class _Standing:
         self.delivery_status, self.error_code = callback.status, callback.error_code
         return Applied.CHANGED
 
-    def contradicts(self, told: Told, attempt: int | None) -> bool:
+    def contradicts(self, received: SubaccountCallback, attempt: int | None) -> bool:
         """Whether it says that something went out that was refunded, or given back and sent once
         more.
         """
-        status = told.callback.status
-        if status not in WENT_OUT or told.asks_for_money:
+        status = received.callback.status
+        if status not in WENT_OUT or received.asks_for_money:
             return False
         if attempt is not None and attempt < self.attempt:
             return True
         if self.status not in (*_RETURNED, MessageStatus.PENDING, MessageStatus.SKIPPED):
             return False
-        if self.provider_sid not in (None, told.callback.message_sid):
+        if self.provider_sid not in (None, received.callback.message_sid):
             return False
-        known = self.delivery_status
+        delivery_status = self.delivery_status
         if (
-            known in WENT_OUT and known is not DeliveryStatus.UNDELIVERED
+            delivery_status in WENT_OUT and delivery_status is not DeliveryStatus.UNDELIVERED
         ):  # it is known to be sent after its refund
-            return rank(status) > rank(known)
-        return status in (WENT_OUT if known is not DeliveryStatus.UNDELIVERED else ARRIVED)
+            return rank(status) > rank(delivery_status)
+        return status in (
+            WENT_OUT if delivery_status is not DeliveryStatus.UNDELIVERED else ARRIVED
+        )
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
         """Twilio's id decides where it is known here: the attempt of a forged callback may be any
@@ -148,7 +152,7 @@ class _Standing:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Findings:
     """What follows from callbacks besides what they change: messages to be read, and alerts."""
 
     checks: list[Check] = field(default_factory=list)
@@ -160,7 +164,7 @@ _Sids = Mapping[tuple[str, str], UUID]
 
 
 async def apply(
-    conn: AsyncConnection, told: Sequence[Told], *, wait: bool = True
+    conn: AsyncConnection, received: Sequence[SubaccountCallback], *, wait: bool = True
 ) -> list[Applied | None]:
     """Write down what callbacks tell, of any organizations, in order; an answer for each. Any
     number of times.
@@ -168,79 +172,81 @@ async def apply(
     Locks the messages and nothing else. With `wait` false what somebody else holds is not waited
     for: its answer is None, and nothing of it is done. The caller commits.
     """
-    by_sid = await _by_sid(conn, told)
-    keys = [_key(one, by_sid) for one in told]
-    known = await _lock(conn, keys, wait=wait)
-    held = set() if wait else await _held_elsewhere(conn, keys, known)
+    by_sid = await _by_sid(conn, received)
+    keys = [_key(item, by_sid) for item in received]
+    messages = await _lock(conn, keys, wait=wait)
+    locked_elsewhere = set() if wait else await _locked_elsewhere(conn, keys, messages)
     answers: list[Applied | None] = []
     changed: dict[_Key, _Standing] = {}
-    found = _Found()
-    for one, key in zip(told, keys, strict=True):
-        if key in held:
+    findings = _Findings()
+    for item, key in zip(received, keys, strict=True):
+        if key in locked_elsewhere:
             answers.append(None)
             continue
-        message = None if key is None else known.get(key)
+        message = None if key is None else messages.get(key)
         if key is None or message is None:
             answers.append(Applied.NOT_OURS)
             continue
-        applied = _hear(one, key, message, by_sid, found)
+        applied = _take(item, key, message, by_sid, findings)
         if applied is Applied.CHANGED:
             changed[key] = message
         answers.append(applied)
     if changed:
         await conn.execute(_WRITE, _rows(changed))
-    await status_checks.add(conn, found.checks)
-    for organization_id, detail in sorted(found.sent_after_refund.items()):
+    await status_checks.add(conn, findings.checks)
+    for organization_id, detail in sorted(findings.sent_after_refund.items()):
         await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
     for organization_id in sorted({key[0] for key in changed}):
         failed = [
-            Failed(one.error_code, one.sender)
-            for key, one in changed.items()
+            Failed(failure.error_code, failure.sender)
+            for key, failure in changed.items()
             if key[0] == organization_id
         ]
         await refusals.tell(conn, organization_id, failed)
     return answers
 
 
-def _hear(told: Told, key: _Key, message: _Standing, by_sid: _Sids, found: _Found) -> Applied:
-    callback, attempt = told.callback, _attempt(told.callback.attempt_id)
-    whose = by_sid.get((told.organization_id, callback.message_sid))
-    applied = message.hear(told, attempt, sid_taken=whose not in (None, key[1]))
-    contradicts = applied is Applied.TOO_LATE and message.contradicts(told, attempt)
+def _take(
+    received: SubaccountCallback, key: _Key, message: _Standing, by_sid: _Sids, findings: _Findings
+) -> Applied:
+    callback, attempt = received.callback, _attempt(received.callback.attempt_id)
+    whose = by_sid.get((received.organization_id, callback.message_sid))
+    applied = message.take(received, attempt, sid_taken=whose not in (None, key[1]))
+    contradicts = applied is Applied.TOO_LATE and message.contradicts(received, attempt)
     if applied is Applied.TO_BE_READ or contradicts:
-        found.checks.append(
+        findings.checks.append(
             Check(
-                organization_id=told.organization_id,
+                organization_id=received.organization_id,
                 message_id=key[1],
                 attempt=attempt if contradicts and attempt is not None else message.attempt,
                 message_sid=callback.message_sid,
-                told=callback.status,
+                reported=callback.status,
             )
         )
     if contradicts and message.status in _RETURNED:
         detail = f"message {key[1]} was refunded; a callback says that {callback.message_sid} is {callback.status}"
-        found.sent_after_refund[told.organization_id] = detail
+        findings.sent_after_refund[received.organization_id] = detail
     return applied
 
 
-async def _by_sid(conn: AsyncConnection, told: Sequence[Told]) -> _Sids:
+async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback]) -> _Sids:
     """Which messages Twilio's ids stand for already."""
-    asked = {
-        "organizations": [one.organization_id for one in told],
-        "sids": [one.callback.message_sid for one in told],
+    params = {
+        "organizations": [item.organization_id for item in received],
+        "sids": [item.callback.message_sid for item in received],
     }
     return {
         (row.organization_id, row.provider_sid): row.id
-        for row in await conn.execute(_BY_SID, asked)
+        for row in await conn.execute(_BY_SID, params)
     }
 
 
-def _key(told: Told, by_sid: _Sids) -> _Key | None:
+def _key(received: SubaccountCallback, by_sid: _Sids) -> _Key | None:
     """Which message it is about: by our attempt's id, or by Twilio's where that is missing."""
-    message_id = _message_id(told.callback.attempt_id)
+    message_id = _message_id(received.callback.attempt_id)
     if message_id is None:
-        message_id = by_sid.get((told.organization_id, told.callback.message_sid))
-    return None if message_id is None else (told.organization_id, message_id)
+        message_id = by_sid.get((received.organization_id, received.callback.message_sid))
+    return None if message_id is None else (received.organization_id, message_id)
 
 
 async def _lock(
@@ -259,26 +265,26 @@ async def _lock(
             else DeliveryStatus(row.delivery_status),
             sender=row.sender,
         )
-        for row in await conn.execute(_WAITING if wait else _FREE, _asked(named))
+        for row in await conn.execute(_WAITING if wait else _FREE, _params(named))
     }
 
 
-async def _held_elsewhere(
-    conn: AsyncConnection, keys: Sequence[_Key | None], known: Mapping[_Key, _Standing]
+async def _locked_elsewhere(
+    conn: AsyncConnection, keys: Sequence[_Key | None], locked: Mapping[_Key, _Standing]
 ) -> set[_Key | None]:
     """Those that are there, and were not to be had."""
-    missing = [key for key in keys if key is not None and key not in known]
+    missing = [key for key in keys if key is not None and key not in locked]
     if not missing:
         return set()
-    return {(row.organization_id, row.id) for row in await conn.execute(_THERE, _asked(missing))}
+    return {(row.organization_id, row.id) for row in await conn.execute(_THERE, _params(missing))}
 
 
-def _asked(keys: Sequence[_Key]) -> dict[str, list[Any]]:
+def _params(keys: Sequence[_Key]) -> dict[str, list[Any]]:
     return {"organizations": [key[0] for key in keys], "ids": [key[1] for key in keys]}
 
 
 def _rows(changed: Mapping[_Key, _Standing]) -> dict[str, list[Any]]:
-    return _asked(list(changed)) | {
+    return _params(list(changed)) | {
         "sids": [message.provider_sid for message in changed.values()],
         "statuses": [message.delivery_status for message in changed.values()],
         "codes": [message.error_code for message in changed.values()],

@@ -55,7 +55,7 @@ async def compare(
     What moves money, or should not have gone out, is read by itself first. Waits for no lock; the
     caller commits.
     """
-    by_sid = {one.sid: one for one in listed if one.status is not None}
+    by_sid = {message.sid: message for message in listed if message.status is not None}
     rows = await conn.execute(_KNOWN, {"organization_id": organization_id, "sids": list(by_sid)})
     ends: list[SentMessage] = []
     checks: list[Check] = []
@@ -64,11 +64,11 @@ async def compare(
         assert sent.status is not None
         failed = delivery_failure.refunded(sent.status, sent.error_code)
         kept = row.status == MessageStatus.ACCEPTED.value
-        known = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
+        status = None if row.delivery_status is None else DeliveryStatus(row.delivery_status)
         news = (
-            known is None
-            or rank(sent.status) > rank(known)
-            or exclude_each_other(known, sent.status)
+            status is None
+            or rank(sent.status) > rank(status)
+            or exclude_each_other(status, sent.status)
         )
         if kept and not failed and news:
             ends.append(sent)
@@ -83,12 +83,12 @@ async def compare(
             )
             checks.append(check)
     if ends:
-        asked = {
+        params = {
             "organization_id": organization_id,
-            "sids": [one.sid for one in ends],
-            "statuses": [one.status for one in ends],
-            "codes": [one.error_code for one in ends],
+            "sids": [message.sid for message in ends],
+            "statuses": [message.status for message in ends],
+            "codes": [message.error_code for message in ends],
         }
-        await conn.execute(_WRITE, asked)
+        await conn.execute(_WRITE, params)
     await status_checks.add(conn, checks)
     return len(ends) + len(checks)

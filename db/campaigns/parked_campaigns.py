@@ -140,8 +140,8 @@ async def may_go_on(conn: AsyncConnection, *, now: datetime, limit: int) -> list
     """Organizations with a parked campaign that may go on, whatever event should have resumed
     it.
     """
-    asked = {"of": None, "reasons": _REASONS, "quiet": await _quiet(conn, None, now)}
-    return list((await conn.execute(_MAY_GO_ON.limit(limit), asked)).scalars())
+    params = {"of": None, "reasons": _REASONS, "quiet": await _quiet(conn, None, now)}
+    return list((await conn.execute(_MAY_GO_ON.limit(limit), params)).scalars())
 
 
 async def shortage(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> str:
@@ -175,17 +175,17 @@ def _shortage(wallet: Wallet, costs: int) -> str:
 
 
 async def _costs(conn: AsyncConnection, organization_id: str, now: datetime) -> Mapping[UUID, int]:
-    asked = {
+    params = {
         "of": organization_id,
         "reasons": _REASONS,
         "quiet": await _quiet(conn, organization_id, now),
     }
-    return {row.id: row.costs for row in await conn.execute(select(_NEXT), asked)}
+    return {row.id: row.costs for row in await conn.execute(select(_NEXT), params)}
 
 
 async def _quiet(conn: AsyncConnection, organization_id: str | None, now: datetime) -> str:
     """Where it is quiet now, by the quiet hours that parked campaigns have."""
-    found = await conn.execute(_QUIET_HOURS, {"of": organization_id, "reasons": _REASONS})
+    rows = await conn.execute(_QUIET_HOURS, {"of": organization_id, "reasons": _REASONS})
     return json.dumps(
         [
             {
@@ -193,6 +193,6 @@ async def _quiet(conn: AsyncConnection, organization_id: str | None, now: dateti
                 "ends": row.quiet_until.isoformat(),
                 "countries": QuietHours(row.quiet_from, row.quiet_until).quiet_countries(now),
             }
-            for row in found
+            for row in rows
         ]
     )

@@ -113,7 +113,7 @@ async def margins(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, currency: str
 ) -> list[Margin]:
     """By country, what was charged most first."""
-    asked = {"organization_id": organization_id, "campaign_id": campaign_id, "currency": currency}
+    params = {"organization_id": organization_id, "campaign_id": campaign_id, "currency": currency}
     return [
         Margin(
             country=row.country,
@@ -124,5 +124,5 @@ async def margins(
             cost_micros=int(row.cost),
             margin_micros=int(row.comparable - row.cost),
         )
-        for row in await conn.execute(_MARGINS, asked)
+        for row in await conn.execute(_MARGINS, params)
     ]

@@ -64,8 +64,8 @@ async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime)
 
 async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
     """How many were handed over, and nobody knows whether Twilio took them."""
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
-    number: int = (await conn.execute(_UNCONFIRMED, asked)).scalar_one()
+    params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    number: int = (await conn.execute(_UNCONFIRMED, params)).scalar_one()
     return number
 
 
@@ -107,14 +107,14 @@ async def of(
 
 async def rate(conn: AsyncConnection, campaign: Campaign, position: int, *, now: datetime) -> float:
     """Messages a second that were handed over in the last minute, before `position`."""
-    asked = {
+    params = {
         "organization_id": campaign.organization_id,
         "campaign_id": campaign.id,
         "position": position,
         "most": _MOST_LOOKED_AT,
         "since": now - LATELY,
     }
-    row = (await conn.execute(_LATELY, asked)).one()
+    row = (await conn.execute(_LATELY, params)).one()
     if not row.number:
         return 0.0
     spent: timedelta = now - row.since

@@ -107,15 +107,15 @@ async def apply(
     which only callbacks say which of Twilio's they are: those have to be found in its list. Any
     number of times. Locks the campaigns, the wallet, the messages; the caller commits.
     """
-    ids = {one.check.message_id for one in readings}
+    ids = {reading.check.message_id for reading in readings}
     await _lock_campaigns(
         conn, organization_id, await messages.in_window(conn, organization_id, list(ids))
     )
     wallet = await wallets.lock(conn, organization_id)
-    known = {one.id: one for one in await messages.lock(conn, organization_id, ids)}
+    locked = {row.id: row for row in await messages.lock(conn, organization_id, ids)}
     decided = _Decided()
     for reading in readings:
-        message = known.get(reading.check.message_id)
+        message = locked.get(reading.check.message_id)
         if message is None:
             decided.done.append(reading.check)
         elif reading.sent is None:
@@ -153,7 +153,7 @@ async def leave_to_a_person(
     """End the reading of messages that callbacks told of, and that are not found in Twilio's
     list.
     """
-    ids = sorted({one.message_id for one in checks})
+    ids = sorted({check.message_id for check in checks})
     await conn.execute(
         _NOT_FOUND, {"organization_id": organization_id, "ids": ids, "problem": _NOT_LISTED}
     )
@@ -166,14 +166,16 @@ async def leave_to_a_person(
 async def _lock_campaigns(
     conn: AsyncConnection, organization_id: str, of: Sequence[Message]
 ) -> None:
-    for campaign_id in sorted({one.campaign_id for one in of if one.campaign_id is not None}):
+    for campaign_id in sorted(
+        {message.campaign_id for message in of if message.campaign_id is not None}
+    ):
         await campaigns.lock(conn, organization_id, campaign_id)
 
 
 async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
     """A campaign that was over is not, when messages of it are pending again."""
     for campaign_id in {
-        one.message.campaign_id for one in replies if one.status is MessageStatus.PENDING
+        reply.message.campaign_id for reply in replies if reply.status is MessageStatus.PENDING
     }:
         campaign = (
             None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
@@ -230,16 +232,16 @@ def _keep(
     now: datetime,
 ) -> None:
     """It went out, or may still: nothing is refunded, whatever a callback said."""
-    known = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
-    if known is None or status in TERMINAL or rank(status) > rank(known):
+    recorded = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
+    if recorded is None or status in TERMINAL or rank(status) > rank(recorded):
         decided.words.append((message.id, status, code))
     if status not in TERMINAL and not _too_old(check, now):
         return
     decided.done.append(check)
-    if exclude_each_other(check.told, status):
+    if exclude_each_other(check.reported, status):
         decided.alerts[CALLBACK_CONTRADICTED] = (
-            f"a callback said that {check.message_sid} of message {message.id} is {check.told}, Twilio says {status}: "
-            "nothing was refunded; who else holds the subaccount's token?"
+            f"a callback said that {check.message_sid} of message {message.id} is "
+            f"{check.reported}, Twilio says {status}: nothing was refunded; who else holds the subaccount's token?"
         )
 
 
@@ -253,15 +255,15 @@ async def _not_there(
     if message.is_taken_on_trust:
         decided.look_up.append(message.id)  # what a callback called it may be made up
     named = await messages.named_by(conn, message.organization_id, [check.message_sid])
-    if check.told is None or not any(
-        one.message_id == message.id and one.confirmed for one in named
+    if check.reported is None or not any(
+        sent.message_id == message.id and sent.confirmed for sent in named
     ):
         return
     left = "nothing was refunded"
     if message.status in send_results.RETURNED:
         left = "it was refunded, and nobody can read any more whether it was sent"
     decided.alerts[REFUND_UNCONFIRMED] = (
-        f"a callback said that {check.message_sid} of message {message.id} is {check.told}; "
+        f"a callback said that {check.message_sid} of message {message.id} is {check.reported}; "
         f"Twilio does not have it any more: {left}"
     )
 
@@ -296,8 +298,12 @@ async def _stood_for(
     """Which refunded attempt the message of Twilio's is, as far as anybody knows; None for none."""
     for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
         return named.attempt if named.message_id == message.id else None
-    asked = {"organization_id": message.organization_id, "id": message.id, "attempt": check.attempt}
-    lost = (await conn.execute(_LOST, asked)).one_or_none()
+    params = {
+        "organization_id": message.organization_id,
+        "id": message.id,
+        "attempt": check.attempt,
+    }
+    lost = (await conn.execute(_LOST, params)).one_or_none()
     if (
         lost is None
         or sent.created_at is None
@@ -315,13 +321,13 @@ async def _stood_for(
 
 async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:
     if decided.words:
-        asked = {
+        params = {
             "organization_id": organization_id,
             "ids": [id_ for id_, _, _ in decided.words],
             "statuses": [status.value for _, status, _ in decided.words],
             "codes": [code for _, _, code in decided.words],
         }
-        await conn.execute(_WRITE, asked)
+        await conn.execute(_WRITE, params)
     await status_checks.done(conn, organization_id, decided.done)
     for kind, detail in sorted(decided.alerts.items()):
         await alerts.raise_(conn, organization_id, kind, detail)

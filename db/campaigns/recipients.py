@@ -73,7 +73,10 @@ async def _add(
             await attempt.rollback()
     if gaps:
         new = await _store(
-            conn, organization_id, campaign_id, [one for one in some if one.number in new]
+            conn,
+            organization_id,
+            campaign_id,
+            [recipient for recipient in some if recipient.number in new],
         )
     await conn.execute(
         _COUNT, {"organization_id": organization_id, "campaign_id": campaign_id, "added": len(new)}
@@ -84,12 +87,12 @@ async def _add(
 async def _store(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]
 ) -> frozenset[str]:
-    asked = {
+    params = {
         "organization_id": organization_id,
         "campaign_id": campaign_id,
-        "numbers": [one.number for one in some],
-        "countries": [one.country for one in some],
-        "segments": [one.segments for one in some],
-        "prices": [one.price_micros for one in some],
+        "numbers": [recipient.number for recipient in some],
+        "countries": [recipient.country for recipient in some],
+        "segments": [recipient.segments for recipient in some],
+        "prices": [recipient.price_micros for recipient in some],
     }
-    return frozenset((await conn.execute(_STORE, asked)).scalars())
+    return frozenset((await conn.execute(_STORE, params)).scalars())

@@ -110,13 +110,13 @@ async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID)
     position = (
         await campaigns.next_position(conn, organization_id, campaign_id) or campaign.total + 1
     )
-    asked = {
+    params = {
         "organization_id": organization_id,
         "campaign_id": campaign_id,
         "position": position,
         "sender": sender,
     }
-    latest = (await conn.execute(_LATEST, asked | {"number": _LOOKED_AT})).all()
+    latest = (await conn.execute(_LATEST, params | {"number": _LOOKED_AT})).all()
     several = max(1, min(SEVERAL, campaign.total))
     return Course(
         in_a_row=judge(
@@ -164,14 +164,16 @@ async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[F
     """Raise an alert if messages failed for the present sender, the account or our request. The
     caller commits.
     """
-    telling = [one for one in failed if one.code is not None and _concerns_others(one.code)]
+    telling = [
+        failure for failure in failed if failure.code is not None and _concerns_others(failure.code)
+    ]
     present = await _sender(conn, organization_id) if telling else ""
-    for one in telling:
-        former = one.sender not in (None, present)
-        if one.code is not None and not (
-            former and delivery_failure.about(one.code) is About.SENDER
+    for failure in telling:
+        former = failure.sender not in (None, present)
+        if failure.code is not None and not (
+            former and delivery_failure.about(failure.code) is About.SENDER
         ):
-            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(one.code).text)
+            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(failure.code).text)
             return
 
 

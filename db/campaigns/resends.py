@@ -101,11 +101,11 @@ async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | 
 async def _again(
     conn: AsyncConnection, message: Message, status: MessageStatus, *, more: int
 ) -> None:
-    asked = {
+    params = {
         "organization_id": message.organization_id,
         "id": message.id,
         "status": status.value,
         "more": more,
     }
-    if not (await conn.execute(_AGAIN, asked)).rowcount:
+    if not (await conn.execute(_AGAIN, params)).rowcount:
         raise NotLost(f"message {message.id} was not given up, or Twilio has sent it after all")

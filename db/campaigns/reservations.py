@@ -150,13 +150,13 @@ def _quiet(campaign: Campaign, now: datetime) -> list[str]:
 async def _next(
     conn: AsyncConnection, campaign: Campaign, limit: int, quiet: list[str]
 ) -> Sequence[Row[Any]]:
-    asked = {
+    params = {
         "organization_id": campaign.organization_id,
         "campaign_id": campaign.id,
         "limit": limit,
         "quiet": quiet,
     }
-    return (await conn.execute(statements.TO_SEND, asked)).all()
+    return (await conn.execute(statements.TO_SEND, params)).all()
 
 
 async def _leave_alone(
@@ -165,8 +165,8 @@ async def _leave_alone(
     """It is quiet wherever messages are left to go: look again when the first of these countries'
     night is over.
     """
-    asked = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
-    countries = (await conn.execute(statements.COUNTRIES, asked)).scalars()
+    params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
+    countries = (await conn.execute(statements.COUNTRIES, params)).scalars()
     ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)
     ends = ends or now + QUIET_SELF_CHECK
     await runs.note(conn, campaign.organization_id, campaign.id, Waits.QUIET_HOURS, until=ends)
@@ -293,13 +293,13 @@ async def next_window(
     if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
         await runs.mark_heard(conn, organization_id, campaign_id)
     quiet = _quiet(campaign, now)
-    asked = {
+    params = {
         "organization_id": organization_id,
         "campaign_id": campaign_id,
         "limit": limit,
         "quiet": quiet,
     }
-    rows = await conn.execute(statements.BEGIN, asked)
+    rows = await conn.execute(statements.BEGIN, params)
     return [
         Message(
             organization_id=organization_id,
@@ -329,7 +329,9 @@ async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID
     reserved = await messages.in_status(
         conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id
     )
-    replies = [Reply(message=one, status=MessageStatus.PENDING, problem=why) for one in reserved]
+    replies = [
+        Reply(message=message, status=MessageStatus.PENDING, problem=why) for message in reserved
+    ]
     return await send_results.settle(conn, organization_id, replies)
 
 
@@ -341,19 +343,21 @@ async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_
         conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id
     )
     lost = [
-        Reply(message=one, status=MessageStatus.UNKNOWN, problem="the sender died before it knew")
-        for one in left
+        Reply(
+            message=message, status=MessageStatus.UNKNOWN, problem="the sender died before it knew"
+        )
+        for message in left
     ]
     return await send_results.settle(conn, organization_id, lost)
 
 
 async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
-    asked = {
+    params = {
         "organization_id": campaign.organization_id,
         "campaign_id": campaign.id,
         "quiet": quiet,
     }
-    return (await conn.execute(statements.WAITING, asked)).one()
+    return (await conn.execute(statements.WAITING, params)).one()
 
 
 def _all_debited(outcomes: Sequence[Outcome]) -> None:

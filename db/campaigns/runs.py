@@ -113,8 +113,8 @@ async def mark_silent(
     The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and
     parking locks all campaigns of an organization by id, in whatever order they fell silent.
     """
-    found = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
-    return [(row.organization_id, row.id) for row in found]
+    rows = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
+    return [(row.organization_id, row.id) for row in rows]
 
 
 async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
@@ -140,21 +140,21 @@ async def note(
 
     Returns None if it does not run. The caller commits.
     """
-    asked = {
+    params = {
         "organization_id": organization_id,
         "id": campaign_id,
         "waits_for": waits_for or "",
         "until": until,
         "detail": detail,
     }
-    row = (await conn.execute(_NOTE, asked)).one_or_none()
+    row = (await conn.execute(_NOTE, params)).one_or_none()
     return None if row is None else Noted(new=row.before != (waits_for or ""))
 
 
 async def waiting(conn: AsyncConnection, *, now: datetime) -> Mapping[str, int]:
     """How many campaigns wait, by what they wait for."""
-    found = await conn.execute(_COUNT, {"silent_since": now - SILENCE})
-    return {row.reason: row.number for row in found if row.reason}
+    rows = await conn.execute(_COUNT, {"silent_since": now - SILENCE})
+    return {row.reason: row.number for row in rows if row.reason}
 
 
 async def watch(conn: AsyncConnection, *, now: datetime) -> None:
@@ -163,19 +163,19 @@ async def watch(conn: AsyncConnection, *, now: datetime) -> None:
 
     An alert that says the same already is left alone. The caller commits.
     """
-    told: dict[tuple[str, AlertKind], str] = {}
-    asked = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
-    for row in await conn.execute(_NEEDS_A_PERSON, asked):
-        told.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
+    details: dict[tuple[str, AlertKind], str] = {}
+    params = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
+    for row in await conn.execute(_NEEDS_A_PERSON, params):
+        details.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
     kinds = {"kinds": [WAITS.value, REFUSED.value]}
     standing = {
         (row.organization_id, AlertKind(row.kind)): row.detail
         for row in await conn.execute(_ALERTED, kinds)
     }
-    for (organization_id, kind), detail in told.items():
+    for (organization_id, kind), detail in details.items():
         if standing.get((organization_id, kind)) != detail:
             await alerts.raise_(conn, organization_id, kind, detail)
-    for organization_id, kind in standing.keys() - told.keys():
+    for organization_id, kind in standing.keys() - details.keys():
         await alerts.clear(conn, organization_id, kind)
 
 

@@ -173,18 +173,18 @@ async def _take_sids(conn: AsyncConnection, organization_id: str, replies: Seque
     """
     named = [reply for reply in replies if reply.provider_sid is not None]
     if named:
-        asked = {
+        params = {
             "organization_id": organization_id,
             "ids": [reply.message.id for reply in named],
             "sids": [reply.provider_sid for reply in named],
         }
-        await conn.execute(_TAKE_SIDS, asked)
+        await conn.execute(_TAKE_SIDS, params)
 
 
 async def _write(
     conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]
 ) -> frozenset[UUID]:
-    asked = {
+    params = {
         "organization_id": organization_id,
         "ids": [reply.message.id for reply in replies],
         "attempts": [reply.message.attempt for reply in replies],
@@ -199,4 +199,4 @@ async def _write(
             for reply in replies
         ],
     }
-    return frozenset((await conn.execute(_SETTLE, asked)).scalars())
+    return frozenset((await conn.execute(_SETTLE, params)).scalars())

@@ -95,7 +95,7 @@ _ADD_UNDECIDED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One message to be read at Twilio by its sid. `told` is what a callback said of it, None where
+    """One message to be read at Twilio by its sid. `reported` is what a callback said of it, None where
     none came.
     """
 
@@ -103,7 +103,7 @@ class Check:
     message_id: UUID
     attempt: int
     message_sid: str
-    told: DeliveryStatus | None = None
+    reported: DeliveryStatus | None = None
     since: datetime | None = None
 
 
@@ -115,11 +115,11 @@ async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
         await conn.execute(
             _ADD,
             {
-                "organizations": [one.organization_id for one in checks],
-                "ids": [one.message_id for one in checks],
-                "attempts": [one.attempt for one in checks],
-                "sids": [one.message_sid for one in checks],
-                "told": [one.told for one in checks],
+                "organizations": [check.organization_id for check in checks],
+                "ids": [check.message_id for check in checks],
+                "attempts": [check.attempt for check in checks],
+                "sids": [check.message_sid for check in checks],
+                "told": [check.reported for check in checks],
             },
         )
 
@@ -133,16 +133,16 @@ async def take(
     Some of every organization that waits longest, so that none waits for another's, but of none in
     `but`. The caller commits, then reads.
     """
-    asked = {"now": now, "organizations": ORGANIZATIONS, "each": EACH, "but": list(but)}
+    params = {"now": now, "organizations": ORGANIZATIONS, "each": EACH, "but": list(but)}
     taken: dict[str, list[Check]] = {}
-    for row in await conn.execute(_TAKE, asked):
+    for row in await conn.execute(_TAKE, params):
         taken.setdefault(row.organization_id, []).append(
             Check(
                 organization_id=row.organization_id,
                 message_id=row.message_id,
                 attempt=row.attempt,
                 message_sid=row.message_sid,
-                told=None if row.told is None else DeliveryStatus(row.told),
+                reported=None if row.told is None else DeliveryStatus(row.told),
                 since=row.since,
             )
         )
@@ -167,8 +167,8 @@ async def put_off(
 def _named(organization_id: str, checks: Collection[Check]) -> dict[str, Any]:
     return {
         "organization_id": organization_id,
-        "ids": [one.message_id for one in checks],
-        "sids": [one.message_sid for one in checks],
+        "ids": [check.message_id for check in checks],
+        "sids": [check.message_sid for check in checks],
     }
 
 
@@ -178,11 +178,11 @@ async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
 
     Its last callback may be lost, or the one that came be forged. Returns how many are new.
     """
-    asked = {
+    params = {
         "since": now - GIVEN_UP_AFTER,
         "before": now - UNDECIDED_AFTER,
         "ends": [status.value for status in TERMINAL],
         "each": EACH,
         "tries": _SLOWLY,
     }
-    return (await conn.execute(_ADD_UNDECIDED, asked)).rowcount
+    return (await conn.execute(_ADD_UNDECIDED, params)).rowcount

@@ -95,16 +95,16 @@ async def note(
     One that waits to be sent once more is not: it has gone out. The caller holds the message's row
     and commits.
     """
-    asked = {
+    params = {
         "organization_id": message.organization_id,
         "id": message.id,
         "attempt": attempt,
         "sid": sid,
         "status": status.value,
     }
-    unpaid: bool = (await conn.execute(_NOTE, asked)).scalar_one()
-    await conn.execute(_SHOW_EARLIER, asked)
-    await conn.execute(_SHOW, asked | {"refunded": [status.value for status in RETURNED]})
+    unpaid: bool = (await conn.execute(_NOTE, params)).scalar_one()
+    await conn.execute(_SHOW_EARLIER, params)
+    await conn.execute(_SHOW, params | {"refunded": [status.value for status in RETURNED]})
     return unpaid
 
 
@@ -137,8 +137,8 @@ async def charge(
     message = await messages.get(conn, organization_id, message_id)
     if wallet is None or message is None:
         return None, None
-    asked = {"organization_id": organization_id, "id": message_id}
-    attempts: Sequence[int] = (await conn.execute(_OF_MESSAGE, asked)).scalars().all()
+    params = {"organization_id": organization_id, "id": message_id}
+    attempts: Sequence[int] = (await conn.execute(_OF_MESSAGE, params)).scalars().all()
     if not attempts:
         raise NothingUnpaid("Twilio does not say that it sent this message after its refund")
     postings = [
@@ -150,7 +150,7 @@ async def charge(
     for outcome in await wallets.post_locked(conn, wallet, postings):
         if not isinstance(outcome, Debited):
             return message, outcome
-    await conn.execute(_CHARGED, asked)
+    await conn.execute(_CHARGED, params)
     await clear_alert(conn, organization_id)
     return message, None
 
@@ -161,6 +161,6 @@ async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
     """
     if await open_ones(conn, organization_id, limit=1):
         return
-    asked = {"organization_id": organization_id, "went_out": [status.value for status in WENT_OUT]}
-    if not (await conn.execute(_TO_BE_READ, asked)).scalar_one():
+    params = {"organization_id": organization_id, "went_out": [status.value for status in WENT_OUT]}
+    if not (await conn.execute(_TO_BE_READ, params)).scalar_one():
         await alerts.clear(conn, organization_id, ALERT)

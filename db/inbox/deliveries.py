@@ -265,12 +265,12 @@ async def mark_handled(
 
     An earlier outcome is kept if `outcome` is empty.
     """
-    asked = {
+    params = {
         "delivery_ids": list(delivery_ids),
         "said": outcome,
         "of_organization": organization_id,
     }
-    await conn.execute(_HANDLED, asked)
+    await conn.execute(_HANDLED, params)
 
 
 async def of_organization(

@@ -54,8 +54,8 @@ class Compared:
 
 async def listed_until(conn: AsyncConnection, provider: Provider) -> datetime | None:
     query = select(listings.c.listed_until).where(listings.c.provider == provider.value)
-    found: datetime | None = (await conn.execute(query)).scalar_one_or_none()
-    return found
+    until: datetime | None = (await conn.execute(query)).scalar_one_or_none()
+    return until
 
 
 async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
@@ -74,18 +74,18 @@ async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
 async def advance(
     conn: AsyncConnection,
     provider: Provider,
-    found: Counts,
+    counts: Counts,
     *,
     before: datetime | None,
     until: datetime,
 ) -> None:
-    """Everything from `before`, as `listed_until` told it, up to `until` is compared; `found` is
+    """Everything from `before`, as `listed_until` returned it, up to `until` is compared; `counts` is
     added to the totals.
 
     Nothing changes if another comparison was faster: it has counted the same. The caller commits.
     """
-    row = {"provider": provider.value, "listed_until": until, **asdict(found)}
-    added = {name: getattr(listings.c, name) + number for name, number in asdict(found).items()}
+    row = {"provider": provider.value, "listed_until": until, **asdict(counts)}
+    added = {name: getattr(listings.c, name) + number for name, number in asdict(counts).items()}
     await conn.execute(
         upsert(listings)
         .values(row)
@@ -107,20 +107,23 @@ async def known(
         inbox.c.provider == provider.value,
         inbox.c.event_id.in_([event.event_id for event in events]),
     )
-    here = {(row.event_id, *_asked(row.custom_id, read(row))) for row in await conn.execute(query)}
+    here = {
+        (row.event_id, *_what_to_query(row.custom_id, read(row)))
+        for row in await conn.execute(query)
+    }
     return {
         event.event_id
         for event in events
-        if (event.event_id, *_asked(event.custom_id, event)) in here
+        if (event.event_id, *_what_to_query(event.custom_id, event)) in here
     }
 
 
-def _asked(custom_id: str | None, told: BillingEvent | Delivery) -> tuple[object, ...]:
+def _what_to_query(custom_id: str | None, source: BillingEvent | Delivery) -> tuple[object, ...]:
     """What is asked for because of it. Only where it names no object is the custom id what it
     names.
     """
-    names_nothing = told.subscription_id is None and told.money is None
-    return told.kind, told.subscription_id, told.money, custom_id if names_nothing else None
+    names_nothing = source.subscription_id is None and source.money is None
+    return source.kind, source.subscription_id, source.money, custom_id if names_nothing else None
 
 
 async def arrivals(
@@ -129,6 +132,6 @@ async def arrivals(
     """How deliveries came between the two; duplicates are those that no comparison has counted
     yet.
     """
-    asked = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
-    row = (await conn.execute(_ARRIVALS, {**asked, "listed": f"{LISTED}%"})).one()
+    params = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
+    row = (await conn.execute(_ARRIVALS, {**params, "listed": f"{LISTED}%"})).one()
     return Counts(duplicates=row.duplicates, out_of_order=row.out_of_order)

@@ -41,20 +41,20 @@ async def find(
             subscriptions.c.provider == provider.value,
             subscriptions.c.provider_subscription_id.in_(ids),
         )
-        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
-            return str(found)
+        if (owner := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(owner)
     ids = [id_ for id_ in payment_ids if id_ is not None]
     if ids:
         query = select(payments.c.organization_id).where(
             payments.c.provider == provider.value, payments.c.object_id.in_(ids)
         )
-        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
-            return str(found)
+        if (owner := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(owner)
     ids = [named for id_ in custom_ids if (named := organization_named(id_))]
     if ids:
         query = select(organizations.c.id).where(organizations.c.id.in_(ids))
-        if (found := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
-            return str(found)
+        if (owner := (await conn.execute(query.limit(1))).scalar_one_or_none()) is not None:
+            return str(owner)
     return None
 
 

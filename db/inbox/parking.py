@@ -27,7 +27,7 @@ from db.tables.inbox import inbox
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind
 from domain.billing.subscription import Provider, State, Word
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from domain.money import Money
 
 FOR_NOW = f"{UNKNOWN}for now: "
@@ -137,11 +137,11 @@ async def disown(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """`found` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells
+    """`assigned` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells
     whose they are.
     """
 
-    found: list[str]
+    assigned: list[str]
     lost: list[Parked]
 
 
@@ -159,14 +159,14 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    adopted = Adopted(found=[], lost=[])
+    adopted = Adopted(assigned=[], lost=[])
     for row in await conn.execute(query):
         later = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
         await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**later))
         organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
         if organization_id is not None:
             await assign(conn, row.id, organization_id, now=now)
-            adopted.found.append(organization_id)
+            adopted.assigned.append(organization_id)
         else:
             adopted.lost.append(_parked(row))
     return adopted
@@ -190,10 +190,10 @@ async def describe(
     """Write down what its provider says of one that is nobody's, for the person who has to find
     out.
     """
-    known: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
+    values: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
     if custom_id is not None:
-        known["custom_id"] = custom_id
-    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**known))
+        values["custom_id"] = custom_id
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**values))
 
 
 async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
@@ -227,7 +227,7 @@ async def closing_word(
         .where(
             inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id
         )
-        .where(_PARKED | (inbox.c.outcome == Heard.OTHER.value), inbox.c.kind.in_(_CLOSES))
+        .where(_PARKED | (inbox.c.outcome == EventEffect.OTHER.value), inbox.c.kind.in_(_CLOSES))
         .order_by(inbox.c.occurred_at.desc().nulls_first())
     )
     row = (await conn.execute(query.limit(1))).one_or_none()

@@ -25,7 +25,7 @@ from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind
 from domain.billing.subscription import BILLING, Snapshot, State, Subscription
 from domain.lifecycle import evidence
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Block, Standing
 
 UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
@@ -36,13 +36,13 @@ NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A delivery as it was stored. `named` is whose it is by now, `heard` what it did; None: it was
+    """A delivery as it was stored. `named` is whose it is by now, `effect` what it did; None: it was
     not folded.
     """
 
     delivery: Delivery
     named: str | None
-    heard: Heard | None
+    effect: EventEffect | None
 
 
 async def receive(
@@ -76,19 +76,19 @@ async def receive(
         )
     due = delivery.status is InboxStatus.UNHANDLED and not delivery.folded
     if standing is None or not due or not (delivery.kept or event.snapshot is not None):
-        return Received(delivery=delivery, named=named, heard=None)
-    heard = await _fold(conn, standing, delivery, event, now=now, sure=False)
-    return Received(delivery=delivery, named=named, heard=heard)
+        return Received(delivery=delivery, named=named, effect=None)
+    effect = await _fold(conn, standing, delivery, event, now=now, sure=False)
+    return Received(delivery=delivery, named=named, effect=effect)
 
 
-async def hear(
+async def apply_event(
     conn: AsyncConnection,
     delivery: Delivery,
     event: BillingEvent,
     *,
     now: datetime,
     sure: bool = False,
-) -> Heard:
+) -> EventEffect:
     """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its
     time is unclear.
     """
@@ -96,7 +96,7 @@ async def hear(
     if delivery.organization_id is not None:
         standing = await standings.lock(conn, delivery.organization_id)
     if standing is None:
-        return Heard.NOTED
+        return EventEffect.NOTED
     return await _fold(conn, standing, delivery, event, now=now, sure=sure)
 
 
@@ -117,29 +117,29 @@ async def _fold(
     *,
     now: datetime,
     sure: bool,
-) -> Heard:
-    known = await decisions.facts(conn, standing.organization_id)
-    subject = await _subject(conn, known, standing.organization_id, event)
+) -> EventEffect:
+    facts = await decisions.facts(conn, standing.organization_id)
+    subject = await _subject(conn, facts, standing.organization_id, event)
     cause = f"{event.event_type} {event.event_id}"
     async with together(conn):
-        heard, known = await _record(
-            conn, known, subject, standing.organization_id, event, now=now, sure=sure
+        effect, facts = await _record(
+            conn, facts, subject, standing.organization_id, event, now=now, sure=sure
         )
-        if heard is Heard.SHUT:
+        if effect is EventEffect.SHUT:
             after = await decisions.settle_locked(
-                conn, standing, known, now=now, cause=cause, may_open=False
+                conn, standing, facts, now=now, cause=cause, may_open=False
             )
-            heard = Heard.SHUT if after.epoch != standing.epoch else Heard.NOTED
-        if heard is not Heard.UNCLEAR:
-            await deliveries.mark_folded(conn, delivery, heard.value)
-    return heard
+            effect = EventEffect.SHUT if after.epoch != standing.epoch else EventEffect.NOTED
+        if effect is not EventEffect.UNCLEAR:
+            await deliveries.mark_folded(conn, delivery, effect.value)
+    return effect
 
 
 async def _subject(
-    conn: AsyncConnection, known: Facts, organization_id: str, event: BillingEvent
+    conn: AsyncConnection, facts: Facts, organization_id: str, event: BillingEvent
 ) -> Subscription | None:
     """The organization's subscription that the event is about."""
-    current = known.current
+    current = facts.current
     if event.subscription_id is None:
         return None
     if current is not None and (current.provider, current.id) == (
@@ -149,7 +149,7 @@ async def _subject(
         return current
     other = (
         await subscriptions.find(conn, event.provider, event.subscription_id)
-        if known.others
+        if facts.others
         else None
     )
     return other if other is not None and other.organization_id == organization_id else None
@@ -157,14 +157,14 @@ async def _subject(
 
 async def _record(
     conn: AsyncConnection,
-    known: Facts,
+    facts: Facts,
     subject: Subscription | None,
     organization_id: str,
     event: BillingEvent,
     *,
     now: datetime,
     sure: bool,
-) -> tuple[Heard, Facts]:
+) -> tuple[EventEffect, Facts]:
     """Write down what closes; SHUT says that something was written, and the facts are as they are
     then.
 
@@ -180,29 +180,29 @@ async def _record(
             placed_by=event.provider.value,
         )
         await standings.place_block(conn, organization_id, block)
-        return Heard.SHUT, replace(known, held=known.held | {Block.DISPUTE})
-    told = event.snapshot
+        return EventEffect.SHUT, replace(facts, blocks=facts.blocks | {Block.DISPUTE})
+    snapshot = event.snapshot
     if (
         subject is not None
         and subject.is_current
-        and told is not None
-        and told.state is State.UNKNOWN
+        and snapshot is not None
+        and snapshot.state is State.UNKNOWN
     ):
         await alerts.raise_(
-            conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {told.raw_status!r}"
+            conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {snapshot.raw_status!r}"
         )
-    heard, word = evidence.effect(event, subject, known.policy, now, sure=sure)
+    effect, word = evidence.effect(event, subject, facts.policy, now, sure=sure)
     if subject is None or word is None:
-        return heard, known
+        return effect, facts
     recorded = await subscriptions.note_word(conn, subject, word)
-    return heard, replace(known, current=recorded) if heard is Heard.SHUT else known
+    return effect, replace(facts, current=recorded) if effect is EventEffect.SHUT else facts
 
 
 async def clear_up(
     conn: AsyncConnection,
     delivery: Delivery,
     event: BillingEvent,
-    told: Snapshot,
+    answer: Snapshot,
     *,
     outcome: str,
     now: datetime,
@@ -215,18 +215,18 @@ async def clear_up(
     if delivery.organization_id is not None:
         await standings.lock(conn, delivery.organization_id)
     await deliveries.mark_folded(conn, delivery, outcome)
-    if not evidence.knows(told, event.snapshot, now) or told.state is State.UNKNOWN:
-        await hear(conn, delivery, event, now=now, sure=True)
-    known = await subscriptions.find(conn, event.provider, event.subscription_id or "")
-    if known is not None:
+    if not evidence.knows(answer, event.snapshot, now) or answer.state is State.UNKNOWN:
+        await apply_event(conn, delivery, event, now=now, sure=True)
+    subscription = await subscriptions.find(conn, event.provider, event.subscription_id or "")
+    if subscription is not None:
         cause = f"{event.event_type} {event.event_id}"
-        await confirm(conn, known, told, now=now, cause=cause, may_open=False)
+        await confirm(conn, subscription, answer, now=now, cause=cause, may_open=False)
 
 
 async def confirm(
     conn: AsyncConnection,
     subscription: Subscription,
-    told: Snapshot,
+    answer: Snapshot,
     *,
     now: datetime,
     cause: str,
@@ -243,26 +243,32 @@ async def confirm(
         return None
     facts = await decisions.facts(conn, organization_id)
     current = facts.current
-    known: Subscription | None = current
+    recorded: Subscription | None = current
     if current is None or (current.provider, current.id) != (
         subscription.provider,
         subscription.id,
     ):
-        known = await subscriptions.find(conn, subscription.provider, subscription.id)
-    if known is not None and told.subscription_id is not None and told.subscription_id != known.id:
-        known = await _complete(conn, known, told.subscription_id, now)
+        recorded = await subscriptions.find(conn, subscription.provider, subscription.id)
+    if (
+        recorded is not None
+        and answer.subscription_id is not None
+        and answer.subscription_id != recorded.id
+    ):
+        recorded = await _complete(conn, recorded, answer.subscription_id, now)
         facts = await decisions.facts(conn, organization_id)
-    if known is None:
+    if recorded is None:
         return None
     believed = (
-        None if told.state is State.UNKNOWN else evidence.believe(known, told, facts.policy, now)
+        None
+        if answer.state is State.UNKNOWN
+        else evidence.believe(recorded, answer, facts.policy, now)
     )
-    if told.state is State.UNKNOWN:
-        detail = f"{known.provider} says {told.raw_status!r} of subscription {known.id}"
-        await subscriptions.raise_alert(conn, known, detail)
+    if answer.state is State.UNKNOWN:
+        detail = f"{recorded.provider} says {answer.raw_status!r} of subscription {recorded.id}"
+        await subscriptions.raise_alert(conn, recorded, detail)
         await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, detail)
     elif believed is None:
-        await subscriptions.doubt(conn, known, now=now)
+        await subscriptions.doubt(conn, recorded, now=now)
     else:
         facts = await _write(conn, facts, believed, now)
     after = await decisions.settle_locked(
@@ -270,11 +276,11 @@ async def confirm(
     )
     billed = (
         facts.current is not None
-        and {facts.current.snapshot.state, known.snapshot.state} <= BILLING
+        and {facts.current.snapshot.state, recorded.snapshot.state} <= BILLING
     )
     if after != standing or not billed:
         await succession.note_whether_billed(conn, after)
-    return replace(after, ask_again=believed is None and told.state is not State.UNKNOWN)
+    return replace(after, ask_again=believed is None and answer.state is not State.UNKNOWN)
 
 
 async def _write(
@@ -287,10 +293,10 @@ async def _write(
     await subscriptions.write(conn, believed)
     if believed.is_current:
         facts = replace(facts, current=believed)
-    known = (
+    checked = (
         await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
     )
-    if all(one.alert is None for one in known):
+    if all(subscription.alert is None for subscription in checked):
         await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
     if facts.others:
         await succession.name_current(conn, organization_id, now)
@@ -301,54 +307,54 @@ async def _write(
 async def _complete(
     conn: AsyncConnection, checkout: Subscription, subscription_id: str, now: datetime
 ) -> Subscription | None:
-    known = await subscriptions.completed(conn, checkout, subscription_id)
-    if known is None:
+    completed = await subscriptions.completed(conn, checkout, subscription_id)
+    if completed is None:
         detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
         await alerts.raise_(
             conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail
         )
         return None
-    await switches.completed(conn, checkout, known.id)
-    await parking.adopt_subscription(conn, known.provider, known.id, now)
-    return known
+    await switches.completed(conn, checkout, completed.id)
+    await parking.adopt_subscription(conn, completed.provider, completed.id, now)
+    return completed
 
 
 async def link(
-    conn: AsyncConnection, subscription: Subscription, told: Snapshot, *, now: datetime
+    conn: AsyncConnection, subscription: Subscription, answer: Snapshot, *, now: datetime
 ) -> Standing | None:
     """Make it the organization's current subscription, as a fresh GET told it; may open.
     Idempotent.
     """
     await standings.lock(conn, subscription.organization_id)
     await subscriptions.make_current(conn, subscription)
-    await note_told_before(conn, subscription, told)
+    await note_earlier_events(conn, subscription, answer)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
     await alerts.clear(conn, subscription.organization_id, NOT_LINKED)
     cause = f"subscription {subscription.id} linked"
-    return await confirm(conn, subscription, told, now=now, cause=cause, may_open=True)
+    return await confirm(conn, subscription, answer, now=now, cause=cause, may_open=True)
 
 
-async def note_told_before(
-    conn: AsyncConnection, subscription: Subscription, told: Snapshot
+async def note_earlier_events(
+    conn: AsyncConnection, subscription: Subscription, answer: Snapshot
 ) -> None:
-    """What webhooks told of it before it was linked closes, too, if the answer `told` is older: it
+    """What webhooks told of it before it was linked closes, too, if `answer` is older: it
     may be stale.
     """
     word = await parking.closing_word(
-        conn, subscription.provider, subscription.id, since=told.as_of
+        conn, subscription.provider, subscription.id, since=answer.as_of
     )
-    if word is not None and told.state is not word.state:
+    if word is not None and answer.state is not word.state:
         await subscriptions.note_word(conn, subscription, word)
 
 
 async def block(
-    conn: AsyncConnection, organization_id: str, held: HeldBlock, *, now: datetime
+    conn: AsyncConnection, organization_id: str, new_block: HeldBlock, *, now: datetime
 ) -> Standing | None:
     """Place a block and shut the gate in the same transaction. Idempotent."""
     if await standings.lock(conn, organization_id) is None:
         return None
-    await standings.place_block(conn, organization_id, held)
-    cause = f"{held.kind.value} block by {held.placed_by}: {held.reason}"
+    await standings.place_block(conn, organization_id, new_block)
+    cause = f"{new_block.kind.value} block by {new_block.placed_by}: {new_block.reason}"
     return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=False)
 
 
@@ -358,8 +364,8 @@ async def block_telephony(
     """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The
     caller commits.
     """
-    held = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
-    await block(conn, organization_id, held, now=now)
+    new_block = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
+    await block(conn, organization_id, new_block, now=now)
     await alerts.raise_(conn, organization_id, ALERT_OF[Block.TELEPHONY], reason)
 
 
@@ -379,7 +385,7 @@ async def unblock(
         return None
     await standings.lift_block(conn, organization_id, kind, reference)
     if kind in ALERT_OF and all(
-        one.kind is not kind for one in await standings.held_blocks(conn, organization_id)
+        block.kind is not kind for block in await standings.held_blocks(conn, organization_id)
     ):
         await alerts.clear(conn, organization_id, ALERT_OF[kind])
     cause = f"{kind.value} block lifted by {by}"

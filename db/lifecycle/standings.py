@@ -88,8 +88,8 @@ async def lock_subscriber(
     conn: AsyncConnection, provider: Provider, subscription_id: str
 ) -> Standing | None:
     """The same lock, of the organization whose subscription this is."""
-    asked = {"provider": provider.value, "subscription_id": subscription_id}
-    row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, asked)).one_or_none()
+    params = {"provider": provider.value, "subscription_id": subscription_id}
+    row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, params)).one_or_none()
     return None if row is None else _standing(row)
 
 

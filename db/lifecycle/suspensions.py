@@ -38,8 +38,8 @@ async def send(
     if noted.one_or_none() is None:
         return None
     query = select(organizations.c.twilio_account_sid).where(organizations.c.id == organization_id)
-    found: str | None = (await conn.execute(query)).scalar_one_or_none()
-    return found
+    account: str | None = (await conn.execute(query)).scalar_one_or_none()
+    return account
 
 
 async def arrived(conn: AsyncConnection, organization_id: str) -> None:

@@ -75,8 +75,13 @@ async def organizations(
     told.
     """
     due = await conn.execute(_DUE, {"now": now, "limit": limit, "everything": everything})
-    asked = {"now": now, "behind_since": now - BEHIND_FOR, "limit": limit, "everything": everything}
-    behind = await conn.execute(_BEHIND, asked)
+    params = {
+        "now": now,
+        "behind_since": now - BEHIND_FOR,
+        "limit": limit,
+        "everything": everything,
+    }
+    behind = await conn.execute(_BEHIND, params)
     return sorted({row.organization_id for row in due} | {row.organization_id for row in behind})
 
 

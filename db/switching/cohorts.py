@@ -39,7 +39,7 @@ async def look(conn: AsyncConnection, target: Provider) -> Cohort:
     )
     of_target = migration_cohorts.c.target_provider == target.value
     row = (await conn.execute(select(migration_cohorts).where(of_target))).one()
-    failed = migrations.c.state.in_([one.value for one in ERRORS])
+    failed = migrations.c.state.in_([state.value for state in ERRORS])
     ended = select(func.count().label("ended"), func.count().filter(failed).label("errors")).where(
         migrations.c.target_provider == target.value, migrations.c.ended_at >= row.counted_since
     )
@@ -96,12 +96,14 @@ async def counts(conn: AsyncConnection, target: Provider) -> dict[Progress, int]
     query = select(migrations.c.state, func.count().label("number")).where(
         migrations.c.target_provider == target.value
     )
-    found = {
+    numbers = {
         Progress(row.state): row.number
         for row in await conn.execute(query.group_by(migrations.c.state))
     }
     return {
-        one: found[one] for one in sorted(Progress, key=lambda one: one in OVER) if one in found
+        progress: numbers[progress]
+        for progress in sorted(Progress, key=lambda progress: progress in OVER)
+        if progress in numbers
     }
 
 
@@ -112,7 +114,7 @@ async def troubles(
     query = (
         select(migrations)
         .where(migrations.c.target_provider == target.value)
-        .where(migrations.c.state.in_([one.value for one in ERRORS]))
+        .where(migrations.c.state.in_([state.value for state in ERRORS]))
         .order_by(migrations.c.ended_at.desc())
         .limit(limit)
     )

@@ -30,26 +30,32 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     The target of a migration does neither before its time: free until its first charge, it would
     hide a debt.
     """
-    known = await subscriptions.of_organization(conn, organization_id)
-    current = next((one for one in known if one.is_current), None)
-    others = [one for one in known if not one.is_current and one.confirmed_at is not None]
-    bills = [one for one in others if one.snapshot.state in BILLING]
-    paid = [one for one in bills if one.snapshot.state in PAID]
+    linked = await subscriptions.of_organization(conn, organization_id)
+    current = next((subscription for subscription in linked if subscription.is_current), None)
+    others = [
+        subscription
+        for subscription in linked
+        if not subscription.is_current and subscription.confirmed_at is not None
+    ]
+    bills = [subscription for subscription in others if subscription.snapshot.state in BILLING]
+    paid = [subscription for subscription in bills if subscription.snapshot.state in PAID]
     migration = await switches.open_one(conn, organization_id) if bills else None
     owes = current is not None and (current.debt is not None or _may_owe(current.word))
     may = [
-        one
-        for one in paid
-        if (migration is None or migration.stops or not migration.leads_to(one))
-        and one.word is None
-        and (not owes or _pays(one))
+        subscription
+        for subscription in paid
+        if (migration is None or migration.stops or not migration.leads_to(subscription))
+        and subscription.word is None
+        and (not owes or _pays(subscription))
     ]
     free = [
-        one
-        for one in known
-        if migration is not None and migration.leads_to(one) and not _charged(migration, now)
+        subscription
+        for subscription in linked
+        if migration is not None
+        and migration.leads_to(subscription)
+        and not _charged(migration, now)
     ]
-    bill = [one for one in bills if one not in free]
+    bill = [subscription for subscription in bills if subscription not in free]
     if may and (
         current is None or current.snapshot.state not in PAID or owes or current.word is not None
     ):
@@ -61,8 +67,12 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
         await alerts.raise_(conn, organization_id, AlertKind.TWO_SUBSCRIPTIONS_BILL, detail)
 
 
-def _pays(one: Subscription) -> bool:
-    return one.snapshot.paid_at is not None and one.debt is None and one.paid_back_at is None
+def _pays(subscription: Subscription) -> bool:
+    return (
+        subscription.snapshot.paid_at is not None
+        and subscription.debt is None
+        and subscription.paid_back_at is None
+    )
 
 
 def _may_owe(word: Word | None) -> bool:
@@ -77,11 +87,12 @@ async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None
     """What a failed migration told stands to the end of what was paid for: somebody has to act
     before that.
     """
-    known = await subscriptions.of_organization(conn, standing.organization_id)
-    states = [one.snapshot.state for one in known]
+    linked = await subscriptions.of_organization(conn, standing.organization_id)
+    states = [subscription.snapshot.state for subscription in linked]
     if nobody_bills(standing, states):
         detail = ", ".join(
-            f"{one.provider} {one.id} is {one.snapshot.state.value}" for one in known
+            f"{subscription.provider} {subscription.id} is {subscription.snapshot.state.value}"
+            for subscription in linked
         )
         await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
     elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):

@@ -25,21 +25,23 @@ from domain.switching.switch import MARK, OVER, STOPS, Progress, marker
 
 _OPEN = migrations.c.ended_at.is_(None)
 _LATE = (
-    migrations.c.state.in_([one.value for one in OVER - {Progress.COMPLETED, Progress.FAILED}])
+    migrations.c.state.in_(
+        [status.value for status in OVER - {Progress.COMPLETED, Progress.FAILED}]
+    )
     & select(subscriptions_table.c.organization_id)
     .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
     .where(subscriptions_table.c.provider == migrations.c.target_provider)
     .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
     .where(
         ~subscriptions_table.c.is_current,
-        subscriptions_table.c.state.in_([one.value for one in BILLING]),
+        subscriptions_table.c.state.in_([state.value for state in BILLING]),
     )
     .exists()
 )
 """It ended without its target, which was consented to afterwards, and bills beside the current
 one.
 """
-_TARGET_BILLS = tuple(one.value for one in STOPS | {Progress.COMPLETED, Progress.FAILED})
+_TARGET_BILLS = tuple(status.value for status in STOPS | {Progress.COMPLETED, Progress.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,15 +243,17 @@ async def not_to_charge(
     return None if row is None else _migration(row)
 
 
-async def note_late_stop(conn: AsyncConnection, subscription: Subscription, told: Snapshot) -> None:
+async def note_late_stop(
+    conn: AsyncConnection, subscription: Subscription, answer: Snapshot
+) -> None:
     """Alert where we ended a source although its migration is being undone, or was: nobody will
     charge any more.
 
     As by an attempt that stood still between its commit and its call. What ended cannot be brought
     back.
     """
-    note = told.note or ""
-    if told.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
+    note = answer.note or ""
+    if answer.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
         return
     query = select(migrations).where(
         migrations.c.organization_id == subscription.organization_id,

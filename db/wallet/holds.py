@@ -43,7 +43,7 @@ from domain.wallet.ledger import (
 
 
 async def reserve(
-    conn: AsyncConnection, organization_id: str, asked: Hold, *, now: datetime
+    conn: AsyncConnection, organization_id: str, hold: Hold, *, now: datetime
 ) -> Reserved:
     """Set the amount aside, once by its reference, or say why not. A shut gate and a freeze refuse
     it, as a debit.
@@ -53,33 +53,33 @@ async def reserve(
     wallet = await _lock(conn, organization_id, now)
     if wallet is None:
         return WalletNotFound(organization_id)
-    if asked.amount.currency != wallet.currency:
+    if hold.amount.currency != wallet.currency:
         return WrongCurrency(wallet.currency)
-    before = await _find(conn, wallet, asked.reference_id)
+    before = await _find(conn, wallet, hold.reference_id)
     if before is not None:
-        return Held(before, replayed=True) if before.same(asked) else HoldConflict(before)
-    entry = await ledger.find(conn, organization_id, asked.reference_id)
+        return Held(before, replayed=True) if before.same(hold) else HoldConflict(before)
+    entry = await ledger.find(conn, organization_id, hold.reference_id)
     if entry is not None:
         return Conflict(entry)
-    if not expires_well(asked, now):
+    if not expires_well(hold, now):
         return BadExpiry()
-    refusal = cannot_pay(wallet, wallet.balance_micros, asked.amount.micros)
+    refusal = cannot_pay(wallet, wallet.balance_micros, hold.amount.micros)
     if refusal is not None:
         return refusal
-    await wallets.set_aside(conn, wallet, asked.amount.micros)
+    await wallets.set_aside(conn, wallet, hold.amount.micros)
     await conn.execute(
         insert(holds).values(
             organization_id=organization_id,
-            reference_id=asked.reference_id,
-            amount_micros=asked.amount.micros,
-            status=asked.status.value,
-            description=asked.description,
-            expires_at=asked.expires_at,
+            reference_id=hold.reference_id,
+            amount_micros=hold.amount.micros,
+            status=hold.status.value,
+            description=hold.description,
+            expires_at=hold.expires_at,
         )
     )
     opened = MoneyChange.HOLD_OPENED
-    await money_changes.note(conn, organization_id, opened, asked.reference_id, asked.amount.micros)
-    return Held(asked)
+    await money_changes.note(conn, organization_id, opened, hold.reference_id, hold.amount.micros)
+    return Held(hold)
 
 
 async def capture(

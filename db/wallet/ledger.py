@@ -15,6 +15,6 @@ _ONE = text("""
 
 async def find(conn: AsyncConnection, organization_id: str, reference_id: str) -> Entry | None:
     """What the reference stands for."""
-    asked = {"organization_id": organization_id, "reference_id": reference_id}
-    row = (await conn.execute(_ONE, asked)).mappings().one_or_none()
+    params = {"organization_id": organization_id, "reference_id": reference_id}
+    row = (await conn.execute(_ONE, params)).mappings().one_or_none()
     return None if row is None else Entry(**{**row, "kind": EntryKind(row["kind"])})

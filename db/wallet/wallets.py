@@ -114,7 +114,7 @@ async def post(
 
 
 async def post_all(
-    conn: AsyncConnection, asked: Mapping[str, Sequence[Posting]], *, wait: bool = True
+    conn: AsyncConnection, requests: Mapping[str, Sequence[Posting]], *, wait: bool = True
 ) -> dict[str, list[Outcome]]:
     """The same for many wallets in two round trips, however long the lists are; the lists are
     decided one by one.
@@ -124,15 +124,16 @@ async def post_all(
     """
     async with together(conn) as driver:
         locked = await driver.execute(
-            statements.LOCK if wait else statements.LOCK_FREE, (list(asked),)
+            statements.LOCK if wait else statements.LOCK_FREE, (list(requests),)
         )
-        known = await _ask_known(driver, asked)
-        held = {row[0]: _wallet(row) for row in await locked.fetchall()}
-        books = await _read_known(known)
-    outcomes, entries = _settle(held, books, asked)
+        existing = await _query_existing(driver, requests)
+        wallets = {row[0]: _wallet(row) for row in await locked.fetchall()}
+        books = await _read_existing(existing)
+    outcomes, entries = _settle(wallets, books, requests)
     if wait:
         outcomes |= {
-            id_: [WalletNotFound(id_)] * len(asked[id_]) for id_ in asked.keys() - held.keys()
+            id_: [WalletNotFound(id_)] * len(requests[id_])
+            for id_ in requests.keys() - wallets.keys()
         }
     await _write(conn, entries)
     return outcomes
@@ -149,7 +150,7 @@ async def post_alone(
     """
     if posting.refunds is not None:
         return None
-    asked = {
+    params = {
         "id": organization_id,
         "currency": posting.amount.currency,
         "kind": posting.kind.value,
@@ -160,7 +161,7 @@ async def post_alone(
         "description": posting.description,
     }
     async with own(conn) as driver:
-        booked = await (await driver.execute(statements.ALONE, asked)).fetchone()
+        booked = await (await driver.execute(statements.ALONE, params)).fetchone()
     return (
         None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
     )
@@ -170,10 +171,10 @@ async def post_locked(
     conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]
 ) -> list[Outcome]:
     """The same for a wallet that this transaction has locked already, as `lock` returned it."""
-    asked = {wallet.organization_id: postings}
+    requests = {wallet.organization_id: postings}
     async with together(conn) as driver:
-        books = await _read_known(await _ask_known(driver, asked))
-    outcomes, entries = _settle({wallet.organization_id: wallet}, books, asked)
+        books = await _read_existing(await _query_existing(driver, requests))
+    outcomes, entries = _settle({wallet.organization_id: wallet}, books, requests)
     await _write(conn, entries)
     return outcomes[wallet.organization_id]
 
@@ -182,9 +183,9 @@ async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Walle
     """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The
     caller commits.
     """
-    held = replace(wallet, held_micros=wallet.held_micros + micros)
-    await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": held.held_micros})
-    return held
+    after = replace(wallet, held_micros=wallet.held_micros + micros)
+    await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": after.held_micros})
+    return after
 
 
 async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
@@ -294,18 +295,18 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
     )
 
 
-async def _ask_known(
-    driver: psycopg.AsyncConnection, asked: Mapping[str, Sequence[Posting]]
+async def _query_existing(
+    driver: psycopg.AsyncConnection, requests: Mapping[str, Sequence[Posting]]
 ) -> psycopg.AsyncCursor:
     """What the references, and the debits to refund, stand for already. After the lock, so that it
     stays true.
     """
     references = [
-        (id_, posting.reference_id) for id_, postings in asked.items() for posting in postings
+        (id_, posting.reference_id) for id_, postings in requests.items() for posting in postings
     ]
     returned = [
         (id_, posting.refunds)
-        for id_, postings in asked.items()
+        for id_, postings in requests.items()
         for posting in postings
         if posting.refunds
     ]
@@ -315,24 +316,24 @@ async def _ask_known(
     )
 
 
-async def _read_known(known: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
+async def _read_existing(cursor: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
     books: dict[str, list[Entry]] = {}
-    for organization_id, *values in await known.fetchall():
+    for organization_id, *values in await cursor.fetchall():
         books.setdefault(organization_id, []).append(_entry(values))
     return books
 
 
 def _settle(
-    held: Mapping[str, Wallet],
+    wallets: Mapping[str, Wallet],
     books: Mapping[str, list[Entry]],
-    asked: Mapping[str, Sequence[Posting]],
+    requests: Mapping[str, Sequence[Posting]],
 ) -> tuple[dict[str, list[Outcome]], dict[str, list[Entry]]]:
     outcomes: dict[str, list[Outcome]] = {}
     entries: dict[str, list[Entry]] = {}
-    for id_, wallet in held.items():
+    for id_, wallet in wallets.items():
         book = {entry.reference_id: entry for entry in books.get(id_, ())}
         refunded = frozenset(entry.refunds for entry in book.values() if entry.refunds is not None)
-        outcomes[id_], entries[id_] = settle(wallet, book, refunded, asked[id_])
+        outcomes[id_], entries[id_] = settle(wallet, book, refunded, requests[id_])
     return outcomes, entries
 
 

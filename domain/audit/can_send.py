@@ -23,20 +23,20 @@ def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
     """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the
     cheapest segment.
     """
-    found = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
-    if not found and not wallet.gate_open:
-        found.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
+    refusals = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
+    if not refusals and not wallet.gate_open:
+        refusals.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
     if wallet.frozen_by_operator:
-        found.append(Reason("frozen", "an operator froze the wallet"))
-    elif wallet.frozen and not found:
-        found.append(Reason("frozen", "the wallet is frozen by a suspension"))
+        refusals.append(Reason("frozen", "an operator froze the wallet"))
+    elif wallet.frozen and not refusals:
+        refusals.append(Reason("frozen", "the wallet is frozen by a suspension"))
     price = card.cheapest
     if price is None:
-        found.append(
+        refusals.append(
             Reason("no_rate", "no country has a rate, and there is no price for all countries")
         )
     elif wallet.available_micros < price.micros:
         left = Money(wallet.available_micros, wallet.currency)
         has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
-        found.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
-    return found
+        refusals.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
+    return refusals

@@ -138,37 +138,37 @@ class Reversal:
     occurred_at: datetime | None = None
 
 
-def refunded(told: Payment, *, by_bank: bool = False) -> Reversal | None:
+def refunded(refund: Payment, *, by_bank: bool = False) -> Reversal | None:
     """Of a refund, or of a reversal `by_bank`, which is told in the shape of one.
 
     None where it is not decided yet, or the provider does not say which payment it takes back.
     """
-    if told.reverses is None or told.status not in (
+    if refund.reverses is None or refund.status not in (
         PaymentStatus.COMPLETED,
         PaymentStatus.DECLINED,
     ):
         return None
     return Reversal(
-        id=told.reference.id,
+        id=refund.reference.id,
         what="reversal" if by_bank else "refund",
-        payment_id=told.reverses,
-        amount=told.amount,
-        stands=told.status is PaymentStatus.COMPLETED,
-        occurred_at=told.occurred_at,
+        payment_id=refund.reverses,
+        amount=refund.amount,
+        stands=refund.status is PaymentStatus.COMPLETED,
+        occurred_at=refund.occurred_at,
     )
 
 
-def disputed(told: Dispute) -> Reversal | None:
+def disputed(dispute: Dispute) -> Reversal | None:
     """None where it does not say whether it takes how much of which one payment."""
-    if told.withdrawn is None or told.amount is None or len(told.payment_ids) != 1:
+    if dispute.withdrawn is None or dispute.amount is None or len(dispute.payment_ids) != 1:
         return None
     return Reversal(
-        id=told.id,
+        id=dispute.id,
         what="dispute",
-        payment_id=told.payment_ids[0],
-        amount=told.amount,
-        stands=told.withdrawn,
-        occurred_at=told.occurred_at,
+        payment_id=dispute.payment_ids[0],
+        amount=dispute.amount,
+        stands=dispute.withdrawn,
+        occurred_at=dispute.occurred_at,
     )
 
 

@@ -112,57 +112,59 @@ class Record:
     word: Word | None = None
 
 
-def add_word(before: Word | None, told: Word) -> Word:
+def add_word(before: Word | None, word: Word) -> Word:
     """Both count until the provider answers: what suspends earlier, so that no word takes another
     one back.
     """
     if before is None:
-        return told
-    at_once = before.until is None or (told.until is not None and before.until <= told.until)
-    times = [at for at in (before.as_of, told.as_of) if at is not None]
-    first = [at for at in (before.since, told.since) if at is not None]
+        return word
+    at_once = before.until is None or (word.until is not None and before.until <= word.until)
+    times = [at for at in (before.as_of, word.as_of) if at is not None]
+    first = [at for at in (before.since, word.since) if at is not None]
     return replace(
-        before if at_once else told, as_of=max(times, default=None), since=min(first, default=None)
+        before if at_once else word, as_of=max(times, default=None), since=min(first, default=None)
     )
 
 
 def debt_after(
-    before: Debt | None, told: Snapshot, *, word: Word | None, now: datetime
+    before: Debt | None, answer: Snapshot, *, word: Word | None, now: datetime
 ) -> Debt | None:
-    """The debt that stands after the provider's answer `told`, which counts; `word` is what it
+    """The debt that stands after the provider's answer `answer`, which counts; `word` is what it
     confirms or outdates.
 
     Only evidence of a payment or of forgiveness clears it, never a status alone. An ended
     subscription shows no zero that means something: there only a payment after the failure counts.
     """
-    if told.owes:
-        began = [told.failed_at or told.as_of or now] if before is None else [before.since]
+    if answer.owes:
+        began = [answer.failed_at or answer.as_of or now] if before is None else [before.since]
         began += [word.since] if word is not None and word.since is not None else []
-        shut = told.state is State.SUSPENDED_NONPAYMENT or (
+        shut = answer.state is State.SUSPENDED_NONPAYMENT or (
             word is not None and word.state is State.SUSPENDED_NONPAYMENT
         )
         return Debt(since=min(*began, now), shut=shut or (before is not None and before.shut))
-    if before is None or told.owes is None:
+    if before is None or answer.owes is None:
         return before
-    paid = told.paid_at is not None and told.paid_at > before.since
-    return before if told.state in ENDED and not paid else None
+    paid = answer.paid_at is not None and answer.paid_at > before.since
+    return before if answer.state in ENDED and not paid else None
 
 
-def paid_until_after(before: Snapshot, told: Snapshot) -> datetime | None:
-    """The end of the time that was paid for, after the provider's answer `told`, which counts.
+def paid_until_after(before: Snapshot, answer: Snapshot) -> datetime | None:
+    """The end of the time that was paid for, after the provider's answer `answer`, which counts.
 
     The same payment lasts no longer because the subscription is not in order any more, and no
     shorter because its plan became another one.
     """
-    if told.paid_until is None:
+    if answer.paid_until is None:
         return before.paid_until
-    if before.paid_until is None or told.paid_at is None or told.paid_at != before.paid_at:
-        return told.paid_until
-    if told.reckoned:
-        return max(before.paid_until, told.paid_until) if told.state in PAID else before.paid_until
-    if told.state in PAID:
-        return told.paid_until
-    return min(before.paid_until, told.paid_until)
+    if before.paid_until is None or answer.paid_at is None or answer.paid_at != before.paid_at:
+        return answer.paid_until
+    if answer.reckoned:
+        return (
+            max(before.paid_until, answer.paid_until) if answer.state in PAID else before.paid_until
+        )
+    if answer.state in PAID:
+        return answer.paid_until
+    return min(before.paid_until, answer.paid_until)
 
 
 class Order(StrEnum):
@@ -171,14 +173,14 @@ class Order(StrEnum):
     UNCLEAR = "unclear"
 
 
-def order(told: datetime | None, known: datetime | None) -> Order:
-    """Whether what is told at `told` is newer than what is known as of `known`.
+def order(first: datetime | None, second: datetime | None) -> Order:
+    """Whether what is told at `first` is newer than what is known as of `second`.
 
     Equal or missing times say nothing: providers' clocks tick in whole seconds.
     """
-    if told is None or known is None or told == known:
+    if first is None or second is None or first == second:
         return Order.UNCLEAR
-    return Order.NEWER if told > known else Order.OLDER
+    return Order.NEWER if first > second else Order.OLDER
 
 
 SAME_PAYMENT = timedelta(hours=1)
@@ -231,23 +233,24 @@ class Subscription:
 
 
 def confirmed(
-    subscription: Subscription, told: Snapshot, *, word: Word | None, now: datetime
+    subscription: Subscription, answer: Snapshot, *, word: Word | None, now: datetime
 ) -> Subscription:
-    """The subscription as it stands if the provider's answer `told` counts, which confirms or
+    """The subscription as it stands if the provider's answer `answer` counts, which confirms or
     outdates the `word`.
     """
     before = subscription.snapshot
-    paid_until = paid_until_after(before, told)
-    lasts = before if paid_until == before.paid_until else told
+    paid_until = paid_until_after(before, answer)
+    lasts = before if paid_until == before.paid_until else answer
     kept = replace(
-        told,
-        as_of=told.as_of or before.as_of,
-        access_until=told.access_until or before.access_until,
+        answer,
+        as_of=answer.as_of or before.as_of,
+        access_until=answer.access_until or before.access_until,
         paid_until=paid_until,
-        paid_from=lasts.paid_from or (told.paid_from if paid_until == told.paid_until else None),
-        paid_at=told.paid_at or before.paid_at,
+        paid_from=lasts.paid_from
+        or (answer.paid_from if paid_until == answer.paid_until else None),
+        paid_at=answer.paid_at or before.paid_at,
     )
-    debt = debt_after(subscription.debt, told, word=word, now=now)
+    debt = debt_after(subscription.debt, answer, word=word, now=now)
     return replace(
         subscription,
         snapshot=kept,

@@ -120,8 +120,8 @@ def _table() -> tuple[list[int], list[tuple[int, Break]]]:
     """Where each range begins, in order, and beside that its end and its class."""
     ranges = []
     for kind, text in _RANGES.items():
-        for one in text.split():
-            first, _, last = one.partition("-")
+        for span in text.split():
+            first, _, last = span.partition("-")
             ranges.append((int(first, 16), int(last or first, 16), kind))
     ranges.sort()
     return [first for first, _, _ in ranges], [(last, kind) for _, last, kind in ranges]
@@ -153,20 +153,20 @@ def _break_class(character: str) -> Break:
 
 def graphemes(text: str) -> list[str]:
     """The text, cut into what a phone shows as one character each."""
-    found: list[str] = []
+    clusters: list[str] = []
     start = 0
     classes: list[Break] = []
     extended = False
     for at, character in enumerate(text):
         following = _break_class(character)
         if classes and _begins(classes, following, extended=extended):
-            found.append(text[start:at])
+            clusters.append(text[start:at])
             start, classes, extended = at, [], False
         classes.append(following)
         extended = extended or following is Break.EXTEND
     if start < len(text):
-        found.append(text[start:])
-    return found
+        clusters.append(text[start:])
+    return clusters
 
 
 def _begins(before: list[Break], following: Break, *, extended: bool) -> bool:

@@ -45,14 +45,15 @@ def match(handed: Handed, unknown: Sequence[SentMessage], *, waiting: int = 1) -
     message that was sent.
     """
     possible = sorted(
-        (one for one in unknown if _could_be(one, handed)), key=lambda one: (_created(one), one.sid)
+        (message for message in unknown if _could_be(message, handed)),
+        key=lambda message: (_created(message), message.sid),
     )
-    alike = [one for one in possible if _same(one, handed)]
+    alike = [message for message in possible if _same(message, handed)]
     if not alike:
-        rewritten = [one for one in possible if _rewritten(one, handed)]
+        rewritten = [message for message in possible if _rewritten(message, handed)]
         alike = rewritten if len(rewritten) <= waiting else []
-    sent = next((one for one in alike if not _failed(one)), None)
-    if sent is None and all(_failed(one) for one in possible):
+    sent = next((message for message in alike if not _failed(message)), None)
+    if sent is None and all(_failed(message) for message in possible):
         sent = next(iter(alike), None)
     return Match(sent=sent) if sent is not None else Match(possible=tuple(possible))
 
@@ -78,7 +79,9 @@ def _rewritten(sent: SentMessage, handed: Handed) -> bool:
 
 def _letters(body: str) -> str:
     """What smart encoding leaves of a text: its letters and digits."""
-    return "".join(one for one in unicodedata.normalize("NFKD", body) if one.isalnum())
+    return "".join(
+        character for character in unicodedata.normalize("NFKD", body) if character.isalnum()
+    )
 
 
 def _failed(sent: SentMessage) -> bool:

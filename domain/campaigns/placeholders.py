@@ -17,5 +17,5 @@ _PLACEHOLDER = re.compile("|".join(_FORMS), re.DOTALL)
 
 def find(text: str) -> str | None:
     """The first thing in it that a template would replace, as the common tools write them."""
-    found = _PLACEHOLDER.search(text)
-    return None if found is None else found.group()
+    match = _PLACEHOLDER.search(text)
+    return None if match is None else match.group()

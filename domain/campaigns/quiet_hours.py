@@ -42,8 +42,10 @@ class QuietHours:
 
     def quiet_in(self, country: str, now: datetime) -> bool:
         """Without a known zone nobody can say that it is not night there: then it is quiet."""
-        known = zones().get(country)
-        return known is None or any(self._at(now.astimezone(zone).time()) for zone in known)
+        country_zones = zones().get(country)
+        return country_zones is None or any(
+            self._at(now.astimezone(zone).time()) for zone in country_zones
+        )
 
     def quiet_countries(self, now: datetime) -> list[str]:
         """NO_COUNTRY is always among them."""
@@ -75,13 +77,13 @@ class QuietHours:
 @cache
 def zones() -> Mapping[str, tuple[ZoneInfo, ...]]:
     """The time zones of each country, by its ISO code."""
-    found: dict[str, list[ZoneInfo]] = {}
+    by_country: dict[str, list[ZoneInfo]] = {}
     for line in (
         files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8").splitlines()
     ):
         if not line.startswith("#"):
             country, _, name, *_ = line.split("\t")
-            found.setdefault(country, []).append(ZoneInfo(name))
+            by_country.setdefault(country, []).append(ZoneInfo(name))
     for country, name in _NOT_IN_ZONE_TAB.items():
-        found.setdefault(country, []).append(ZoneInfo(name))
-    return {country: tuple(of) for country, of in found.items()}
+        by_country.setdefault(country, []).append(ZoneInfo(name))
+    return {country: tuple(of) for country, of in by_country.items()}

@@ -34,8 +34,8 @@ class RateCard:
     @property
     def cheapest(self) -> Money | None:
         """What the wallet must hold to send anything at all; None where nothing is sent to."""
-        known = [*self.by_country.values(), *([] if self.default is None else [self.default])]
-        return Money(min(known), self.currency) if known else None
+        rates = [*self.by_country.values(), *([] if self.default is None else [self.default])]
+        return Money(min(rates), self.currency) if rates else None
 
 
 def missing(country: str | None) -> str:

@@ -38,8 +38,12 @@ def count_segments(body: str) -> Segments:
     anyway.
     """
     if all(character in _BASIC or character in _EXTENSION for character in body):
-        return Segments(Encoding.GSM_7, _count([1 + (one in _EXTENSION) for one in body], 160, 153))
-    widths = [sum(1 + (ord(one) > 0xFFFF) for one in grapheme) for grapheme in graphemes(body)]
+        return Segments(
+            Encoding.GSM_7, _count([1 + (character in _EXTENSION) for character in body], 160, 153)
+        )
+    widths = [
+        sum(1 + (ord(character) > 0xFFFF) for character in grapheme) for grapheme in graphemes(body)
+    ]
     return Segments(Encoding.UCS_2, _count(widths, 70, 67))
 
 

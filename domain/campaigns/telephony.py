@@ -86,9 +86,9 @@ def rank(status: DeliveryStatus) -> int:
     return _RANK[status]
 
 
-def exclude_each_other(one: DeliveryStatus | None, other: DeliveryStatus | None) -> bool:
+def exclude_each_other(status: DeliveryStatus | None, other: DeliveryStatus | None) -> bool:
     """Whether a message cannot have ended both ways."""
-    ends = {one, other}
+    ends = {status, other}
     return len(ends) == 2 and ends <= TERMINAL and not ends <= ARRIVED
 
 

@@ -36,7 +36,7 @@ SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
 """Whose webhooks can be forged by whoever saw a genuine one."""
 
 
-class Heard(StrEnum):
+class EventEffect(StrEnum):
     """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask
     the provider.
 
@@ -50,92 +50,99 @@ class Heard(StrEnum):
     UNCLEAR = "its time does not say whether it is news"
 
 
-def event_order(told: Snapshot, known: Subscription, now: datetime) -> Order:
+def event_order(snapshot: Snapshot, subscription: Subscription, now: datetime) -> Order:
     """Of an event against the provider's own answers alone: no other event, true or forged, makes
     it old news.
     """
-    if told.as_of is not None and told.as_of > now + CLOCKS_APART:
+    if snapshot.as_of is not None and snapshot.as_of > now + CLOCKS_APART:
         return Order.UNCLEAR  # a time that has not come yet proves nothing
-    if told.as_of is not None and known.confirmed_at is not None:
-        long_before = known.confirmed_at - READS_LAG - CLOCKS_APART
-        if told.as_of < long_before:
+    if snapshot.as_of is not None and subscription.confirmed_at is not None:
+        long_before = subscription.confirmed_at - READS_LAG - CLOCKS_APART
+        if snapshot.as_of < long_before:
             return (
                 Order.OLDER
             )  # it came late: the provider was asked so long after it that its answer knows of it
-    return order(told.as_of, known.snapshot.as_of)
+    return order(snapshot.as_of, subscription.snapshot.as_of)
 
 
-def word_of(known: Subscription, told: Snapshot, policy: Policy, now: datetime) -> Word | None:
+def word_of(
+    subscription: Subscription, snapshot: Snapshot, policy: Policy, now: datetime
+) -> Word | None:
     """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing.
 
     One that repeats what is known counts if it is newer: what was read in between may not open any
     more.
     """
-    record = known.record
-    if told.state is record.state and event_order(told, known, now) is not Order.NEWER:
+    record = subscription.record
+    if (
+        snapshot.state is record.state
+        and event_order(snapshot, subscription, now) is not Order.NEWER
+    ):
         return None
-    match told.state:
+    match snapshot.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:
-            return Word(state=told.state, as_of=told.as_of)
+            return Word(state=snapshot.state, as_of=snapshot.as_of)
         case State.PAST_DUE if record.state in PAID and record.debt is None:
-            since = min(told.as_of or now, now)
-            return Word(state=told.state, as_of=told.as_of, until=since + policy.grace, since=since)
+            since = min(snapshot.as_of or now, now)
+            return Word(
+                state=snapshot.state, as_of=snapshot.as_of, until=since + policy.grace, since=since
+            )
         case State.CANCELED | State.EXPIRED:
-            return Word(state=told.state, as_of=told.as_of, until=record.paid_until)
+            return Word(state=snapshot.state, as_of=snapshot.as_of, until=record.paid_until)
     return None
 
 
-def may_be_paid_for(known: Subscription, word: Word, policy: Policy, now: datetime) -> bool:
+def may_be_paid_for(subscription: Subscription, word: Word, policy: Policy, now: datetime) -> bool:
     """It would end service at once for want of paid time: the last payment may have come in the
     same moment.
     """
     over = word.until is None or word.until <= now
-    served = decide(known.record, (), policy, now).status is Status.ACTIVE
-    return word.state in ENDED and over and served and known.debt is None
+    served = decide(subscription.record, (), policy, now).status is Status.ACTIVE
+    return word.state in ENDED and over and served and subscription.debt is None
 
 
 def effect(
     event: BillingEvent, subject: Subscription | None, policy: Policy, now: datetime, *, sure: bool
-) -> tuple[Heard, Word | None]:
+) -> tuple[EventEffect, Word | None]:
     """What an event does by its own word to the subscription that it is about, and the word to be
     written down for it.
 
     A word of another subscription than the current one keeps that from taking over before its
     provider was asked. `sure`: the provider was asked, and an unclear time shuts.
     """
-    told = event.snapshot
-    if event.subscription_id is None or (told is None and event.kind not in MAY_CLOSE):
-        return Heard.NOTED, None
-    if subject is None or (told is None and not subject.is_current):
-        return Heard.OTHER, None
-    if told is None:
-        return Heard.NOTED if sure else Heard.UNCLEAR, None
-    newer, word = event_order(told, subject, now), word_of(subject, told, policy, now)
+    snapshot = event.snapshot
+    if event.subscription_id is None or (snapshot is None and event.kind not in MAY_CLOSE):
+        return EventEffect.NOTED, None
+    if subject is None or (snapshot is None and not subject.is_current):
+        return EventEffect.OTHER, None
+    if snapshot is None:
+        return EventEffect.NOTED if sure else EventEffect.UNCLEAR, None
+    newer, word = event_order(snapshot, subject, now), word_of(subject, snapshot, policy, now)
     if newer is Order.OLDER:
-        return Heard.OLD if subject.is_current else Heard.OTHER, None
+        return EventEffect.OLD if subject.is_current else EventEffect.OTHER, None
     if word is None:
-        return Heard.NOTED if subject.is_current else Heard.OTHER, None
+        return EventEffect.NOTED if subject.is_current else EventEffect.OTHER, None
     if not subject.is_current:
-        return Heard.OTHER, word
+        return EventEffect.OTHER, word
     unclear = newer is Order.UNCLEAR or may_be_paid_for(subject, word, policy, now)
-    return (Heard.UNCLEAR, None) if unclear and not sure else (Heard.SHUT, word)
+    return (EventEffect.UNCLEAR, None) if unclear and not sure else (EventEffect.SHUT, word)
 
 
-def knows(answer: Snapshot, told: Snapshot | None, now: datetime) -> bool:
+def knows(answer: Snapshot, snapshot: Snapshot | None, now: datetime) -> bool:
     """Whether the provider's answer knows of what an event told.
 
     It does if it says the same, is newer, or came long after the event; or if the event has a time
     to come, which proves nothing.
     """
-    at = None if told is None else told.as_of
+    at = None if snapshot is None else snapshot.as_of
     newer = order(answer.as_of, at)
     if newer is Order.NEWER or (at is not None and not now - READS_LAG < at <= now + CLOCKS_APART):
         return True
-    return told is not None and answer.state is told.state and newer is not Order.OLDER
+    return snapshot is not None and answer.state is snapshot.state and newer is not Order.OLDER
 
 
 def believe(
-    known: Subscription, told: Snapshot, policy: Policy, now: datetime
+    subscription: Subscription, answer: Snapshot, policy: Policy, now: datetime
 ) -> Subscription | None:
     """The subscription as the provider's answer makes it, if that counts. None: it may be a stale
     read, so ask again.
@@ -144,35 +151,37 @@ def believe(
     shut; or it is answered twice, as far apart as reads may lag. An answer older than an earlier
     one counts only in the second way.
     """
-    after = confirmed(known, told, word=_borne_out(known, told), now=now)
-    shut_at = known.snapshot.as_of if known.word is None else known.word.as_of
-    if order(told.as_of, known.snapshot.as_of) is Order.OLDER:
-        if decide(after.record, (), policy, now) == decide(known.record, (), policy, now):
-            return replace(known, confirmed_at=now, alert=None)
+    after = confirmed(subscription, answer, word=_borne_out(subscription, answer), now=now)
+    shut_at = subscription.snapshot.as_of if subscription.word is None else subscription.word.as_of
+    if order(answer.as_of, subscription.snapshot.as_of) is Order.OLDER:
+        if decide(after.record, (), policy, now) == decide(subscription.record, (), policy, now):
+            return replace(subscription, confirmed_at=now, alert=None)
         needed = READS_LAG
     elif (
-        not opens(known.record, after.record, policy, now)
-        or order(told.as_of, shut_at) is Order.NEWER
+        not opens(subscription.record, after.record, policy, now)
+        or order(answer.as_of, shut_at) is Order.NEWER
     ):
         return after
-    elif known.word is not None and known.word.state in ENDED and told.state in ENDED:
+    elif (
+        subscription.word is not None and subscription.word.state in ENDED and answer.state in ENDED
+    ):
         return after  # an end is final: it is the webhook's own word, with what only the provider can tell
     else:
-        needed = SAME_SECOND if told.as_of is not None and told.as_of == shut_at else READS_LAG
-    if known.doubted_at is None or now < known.doubted_at + needed:
+        needed = SAME_SECOND if answer.as_of is not None and answer.as_of == shut_at else READS_LAG
+    if subscription.doubted_at is None or now < subscription.doubted_at + needed:
         return None
     return after
 
 
-def _borne_out(known: Subscription, told: Snapshot) -> Word | None:
+def _borne_out(subscription: Subscription, answer: Snapshot) -> Word | None:
     """What the answer may take over from a word: that it was suspended for a debt, unless that may
     be forged.
     """
-    word = known.word
+    word = subscription.word
     if (
         word is None
-        or known.provider not in SIGN_A_CHECKSUM
-        or order(told.as_of, word.as_of) is Order.NEWER
+        or subscription.provider not in SIGN_A_CHECKSUM
+        or order(answer.as_of, word.as_of) is Order.NEWER
     ):
         return word
     return replace(word, state=State.PAST_DUE)

@@ -70,11 +70,13 @@ class Standing:
         return self.applied_epoch != self.epoch
 
 
-def decide(record: Record, held: Iterable[Block], policy: Policy, now: datetime) -> Decision:
+def decide(
+    record: Record, active_blocks: Iterable[Block], policy: Policy, now: datetime
+) -> Decision:
     """Whether the organization may send, from its current subscription and the blocks that stand by
     themselves.
     """
-    blocks = set(held)
+    blocks = set(active_blocks)
     deadlines: list[datetime] = []
     for block, at in _reasons(record, policy, now):
         if at is None or now >= at:

@@ -40,8 +40,8 @@ class Hold:
     status: HoldStatus = HoldStatus.OPEN
     captured_micros: int = 0
 
-    def same(self, asked: "Hold") -> bool:
-        return (self.amount, self.expires_at) == (asked.amount, asked.expires_at)
+    def same(self, other: "Hold") -> bool:
+        return (self.amount, self.expires_at) == (other.amount, other.expires_at)
 
     def lapsed(self, now: datetime) -> bool:
         return self.status is HoldStatus.OPEN and self.expires_at <= now

@@ -231,20 +231,20 @@ class Wallet:
 
 def settle(
     wallet: Wallet,
-    known: Mapping[str, Entry],
+    existing: Mapping[str, Entry],
     refunded: frozenset[str],
     postings: Sequence[Posting],
 ) -> tuple[list[Outcome], list[Entry]]:
     """Decide each posting in order, each on the balance that the one before left; returns outcomes
     and new entries.
 
-    `known` are the entries that the postings' references and `refunds` already stand for;
+    `existing` are the entries that the postings' references and `refunds` already stand for;
     `refunded` the debits among them that have a refund. A posting that is refused takes nothing
     from those behind it.
     """
     entries: list[Entry] = []
     outcomes: list[Outcome] = []
-    book = dict(known)
+    book = dict(existing)
     returned = set(refunded)
     balance = wallet.balance_micros
     for posting in postings:

@@ -6,7 +6,7 @@ from db.billing import payments
 from db.billing.payments import TopUpOutcome
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from domain.wallet.ledger import Credited
 from tests.builders import (
     NOON,
@@ -54,8 +54,8 @@ async def test_the_same_suspension_twice_suspends_once(engine: AsyncEngine) -> N
     first = await hear(engine, event())
     second = await hear(engine, event())
 
-    assert first is Heard.SHUT
-    assert second is not Heard.SHUT
+    assert first is EventEffect.SHUT
+    assert second is not EventEffect.SHUT
     assert (await standing(engine)).epoch == 1
     assert (await receive(engine, event())).deliveries == 3
     assert await number(engine, "SELECT count(*) FROM gate_changes WHERE change = 'shut'") == 1

@@ -126,7 +126,7 @@ async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
 
     outcomes = [await take_back(engine, usd("10")) for _ in range(3)]
 
-    assert outcomes == [Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))] * 3
+    assert outcomes == [Booked(counted=usd("10"), reported=usd("10"), owed=usd("0"))] * 3
     assert await entries(engine) == [("credit", 25_000_000), ("reversal", -10_000_000)]
     assert (await standing(engine)).status is Status.ACTIVE
     assert await broken_claims(engine) == set()
@@ -144,7 +144,7 @@ async def test_a_payment_noted_for_no_named_subscription_and_then_credited_is_ta
 
     outcome = await take_back(engine, usd("10"))
 
-    assert outcome == Booked(counted=usd("10"), told=usd("10"), owed=usd("0"))
+    assert outcome == Booked(counted=usd("10"), reported=usd("10"), owed=usd("0"))
     assert await balance(engine) == usd("15")
     assert await rows(engine, "SELECT kind, reference_id FROM payments") == [
         ("topup", "paypal:capture:CAP")
@@ -162,10 +162,10 @@ async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_c
 
     assert await balance(engine) == usd("15")
     assert await take_back(engine, usd("10")) == Booked(
-        counted=usd("10"), told=usd("10"), owed=usd("0")
+        counted=usd("10"), reported=usd("10"), owed=usd("0")
     )
     assert await take_back(engine, usd("10"), stands=False) == Booked(
-        counted=usd("0"), told=usd("10"), owed=usd("0"), returned=True
+        counted=usd("0"), reported=usd("10"), owed=usd("0"), returned=True
     )
     assert await balance(engine) == usd("25")
     assert await broken_claims(engine) == set()
@@ -218,7 +218,7 @@ async def test_only_what_takes_as_much_of_the_same_payment_without_being_a_refun
 
     outcome = await take_back(engine, **{"amount": usd("10"), "id_": "second", **second})
 
-    assert outcome == Booked(counted=usd(counted), told=usd("10"), owed=usd("0"))
+    assert outcome == Booked(counted=usd(counted), reported=usd("10"), owed=usd("0"))
     assert await broken_claims(engine) == set()
 
 
@@ -232,7 +232,7 @@ async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(
 
     outcome = await take_back(engine, usd("25"), "lost", what="dispute")
 
-    assert outcome == Booked(counted=usd("25"), told=usd("25"), owed=usd("0"))
+    assert outcome == Booked(counted=usd("25"), reported=usd("25"), owed=usd("0"))
     assert await balance(engine) == usd("0")
 
 
@@ -283,7 +283,7 @@ async def test_a_payment_of_the_same_id_at_another_provider_is_another_one(
         async with engine.begin() as conn:
             outcomes.append(await reversals.book(conn, ORGANIZATION, provider, told, now=NOON))
 
-    assert outcomes == [Booked(counted=usd("25"), told=usd("25"), owed=usd("0"))] * 2
+    assert outcomes == [Booked(counted=usd("25"), reported=usd("25"), owed=usd("0"))] * 2
     assert await balance(engine) == usd("0")
 
 
@@ -306,7 +306,7 @@ async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(
 
     outcome = await take_back(engine, usd("25"))
 
-    assert outcome == Booked(counted=usd("25"), told=usd("25"), owed=usd("20"))
+    assert outcome == Booked(counted=usd("25"), reported=usd("25"), owed=usd("20"))
     assert await balance(engine) == usd("0")
     assert (await wallet(engine)).gate_open is False
     assert (await standing(engine)).blocks == {Block.DISPUTE}
@@ -442,8 +442,8 @@ async def test_together_they_are_never_more_than_the_payment(engine: AsyncEngine
     third = await take_back(engine, usd("25"), "D-1", what="dispute")
     fourth = await take_back(engine, usd("25"), "R-3")
 
-    assert third == Booked(counted=usd("10"), told=usd("25"), owed=usd("0"))
-    assert fourth == Booked(counted=usd("0"), told=usd("25"), owed=usd("0"))
+    assert third == Booked(counted=usd("10"), reported=usd("25"), owed=usd("0"))
+    assert fourth == Booked(counted=usd("0"), reported=usd("25"), owed=usd("0"))
     assert await balance(engine) == usd("100")
     assert await broken_claims(engine) == set()
 
@@ -460,7 +460,9 @@ async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngi
     ]
 
     assert during == (usd("5"), usd("0"))
-    assert outcomes == [Booked(counted=usd("0"), told=usd("25"), owed=usd("0"), returned=True)] * 3
+    assert (
+        outcomes == [Booked(counted=usd("0"), reported=usd("25"), owed=usd("0"), returned=True)] * 3
+    )
     assert (await balance(engine), await blocked(engine)) == (usd("20"), False)
     assert await broken_claims(engine) == set()
 
@@ -496,7 +498,7 @@ async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so
 
     again = await take_back(engine, usd("25"), "D-1", what="dispute")
 
-    assert again == Booked(counted=usd("0"), told=usd("25"), owed=usd("0"), returned=True)
+    assert again == Booked(counted=usd("0"), reported=usd("25"), owed=usd("0"), returned=True)
     assert await balance(engine) == usd("25")
     assert await broken_claims(engine) == set()
 
@@ -510,7 +512,7 @@ async def test_what_is_told_of_another_amount_counts_as_before_and_says_so(
 
     more = await take_back(engine, usd("25"), "D-1", what="dispute")
 
-    assert more == Booked(counted=usd("10"), told=usd("25"), owed=usd("0"))
+    assert more == Booked(counted=usd("10"), reported=usd("25"), owed=usd("0"))
     assert await balance(engine) == usd("15")
     assert await broken_claims(engine) == set()
 

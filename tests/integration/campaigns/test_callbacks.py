@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from db.campaigns import campaigns, status_checks, unpaid_sends
 from db.campaigns import messages as stored
-from db.campaigns.callbacks import Applied, Told
+from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.wallet import wallets
@@ -171,7 +171,7 @@ async def test_callbacks_that_come_together_end_as_one_by_one(
     Random(seed).shuffle(told)
     batches = Callbacks(engine)
 
-    await asyncio.gather(*(batches.apply(Told(ORGANIZATION, one)) for one in told))
+    await asyncio.gather(*(batches.apply(SubaccountCallback(ORGANIZATION, one)) for one in told))
     await read_at_twilio(engine, *(listed(message, FAILED) for message in messages))
 
     now = [await message_now(engine, message) for message in messages]
@@ -189,9 +189,9 @@ async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(
     unwritable = replace(callback(second, SENT), message_sid="SM\0", attempt_id=None)
 
     answers = await asyncio.gather(
-        batches.apply(Told(ORGANIZATION, callback(first, SENT))),
-        batches.apply(Told(ORGANIZATION, unwritable)),
-        batches.apply(Told(ORGANIZATION, callback(second, DELIVERED))),
+        batches.apply(SubaccountCallback(ORGANIZATION, callback(first, SENT))),
+        batches.apply(SubaccountCallback(ORGANIZATION, unwritable)),
+        batches.apply(SubaccountCallback(ORGANIZATION, callback(second, DELIVERED))),
         return_exceptions=True,
     )
 
@@ -214,13 +214,15 @@ async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callb
         else:
             await stored.lock(conn, "held", [message.id for message in held])
         late = [
-            asyncio.create_task(batches.apply(Told("held", given_back(message))))
+            asyncio.create_task(batches.apply(SubaccountCallback("held", given_back(message))))
             for message in held
         ]
         told = [callback(message, SENT) for message in free] + [
             given_back(message) for message in free
         ]
-        answers = await asyncio.gather(*(batches.apply(Told("free", one)) for one in told))
+        answers = await asyncio.gather(
+            *(batches.apply(SubaccountCallback("free", one)) for one in told)
+        )
         waiting = [task for task in late if not task.done()]
 
     assert answers == [Applied.CHANGED] * 20 + [Applied.TO_BE_READ] * 20
@@ -238,10 +240,12 @@ async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_th
     async with engine.begin() as conn:
         await stored.lock(conn, ORGANIZATION, [message.id])
         with pytest.raises(Overloaded):
-            await batches.apply(Told(ORGANIZATION, callback(message)))
+            await batches.apply(SubaccountCallback(ORGANIZATION, callback(message)))
     await batches.close()
 
-    assert await batches.apply(Told(ORGANIZATION, callback(message))) is Applied.CHANGED
+    assert (
+        await batches.apply(SubaccountCallback(ORGANIZATION, callback(message))) is Applied.CHANGED
+    )
 
 
 async def test_a_callback_that_overtakes_the_answer_settles_the_message(
@@ -308,7 +312,7 @@ async def test_a_callback_alone_returns_no_money(engine: AsyncEngine) -> None:
     assert answers == [Applied.TO_BE_READ] * 3
     assert (await message_now(engine, message)).status is MessageStatus.ACCEPTED
     assert await balance(engine) == usd("9.99")
-    assert [(one.message_sid, one.told) for one in await checks(engine)] == [
+    assert [(one.message_sid, one.reported) for one in await checks(engine)] == [
         (sid_of(message), FAILED)
     ]
 
@@ -642,7 +646,7 @@ async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
             await status_checks.add_undecided(conn, now=datetime.now(UTC))
     due = await checks(engine)
 
-    assert [(one.message_id, one.told) for one in due] == ([(message.id, None)] if read else [])
+    assert [(one.message_id, one.reported) for one in due] == ([(message.id, None)] if read else [])
 
 
 async def kinds(engine: AsyncEngine) -> set[str]:

@@ -46,7 +46,7 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
     """Try the parked ones again, this long after now by the database's clock."""
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as conn:
-        return (await parking.adopt(conn, now=row.now + after)).found
+        return (await parking.adopt(conn, now=row.now + after)).assigned
 
 
 async def only(engine: AsyncEngine) -> Delivery:
@@ -287,7 +287,7 @@ async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
 
     async with engine.begin() as conn:
-        adopted = (await parking.adopt(conn, now=row.now)).found
+        adopted = (await parking.adopt(conn, now=row.now)).assigned
     async with engine.begin() as conn:
         rung = await unnotified.organizations(conn, now=row.now, limit=10)
 
@@ -340,7 +340,7 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
     await note_subscription(engine, "I-OTHER", organization_id="other")
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as first:
-        mine = (await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)).found
+        mine = (await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)).assigned
 
         assert mine == [ORGANIZATION]
         assert await adopt(engine, LAST_RETRY) == ["other"]

@@ -16,7 +16,7 @@ from db.inbox import deliveries, state_updates
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.billing.subscription import Provider, Snapshot, State
-from domain.lifecycle.evidence import READS_LAG, SAME_SECOND, Heard
+from domain.lifecycle.evidence import READS_LAG, SAME_SECOND, EventEffect
 from domain.lifecycle.standing import Block, Status
 from tests.builders import (
     NOON,
@@ -128,7 +128,7 @@ async def test_every_order_of_suspended_paid_activated_shuts_before_it_is_confir
 
     heard = [await hear(engine, told) for told in order]
 
-    assert heard[order.index(SUSPENDED)] is Heard.SHUT
+    assert heard[order.index(SUSPENDED)] is EventEffect.SHUT
     assert (await standing(engine)).status is Status.SUSPENDED
     assert not (await wallet(engine)).gate_open
 
@@ -155,7 +155,7 @@ async def test_the_gate_is_shut_in_the_transaction_that_hears_the_suspension(
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, SUSPENDED) is Heard.SHUT
+    assert await hear(engine, SUSPENDED) is EventEffect.SHUT
     after = await standing(engine)
     assert (after.status, after.blocks, after.epoch) == (
         Status.SUSPENDED,
@@ -172,7 +172,7 @@ async def test_the_same_suspension_heard_again_changes_nothing(engine: AsyncEngi
     await subscribe(engine)
     await hear(engine, SUSPENDED)
 
-    assert await hear(engine, SUSPENDED) is not Heard.SHUT
+    assert await hear(engine, SUSPENDED) is not EventEffect.SHUT
     assert (await standing(engine)).epoch == 1
 
 
@@ -180,16 +180,19 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
 
-    assert await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1))) is Heard.OLD
+    assert (
+        await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1))) is EventEffect.OLD
+    )
     assert (await standing(engine)).epoch == 0
     assert await state(engine) is State.ACTIVE
 
 
 @pytest.mark.parametrize(
-    ("late", "heard"), [(minutes(7), Heard.SHUT), (minutes(7) + timedelta(seconds=1), Heard.OLD)]
+    ("late", "heard"),
+    [(minutes(7), EventEffect.SHUT), (minutes(7) + timedelta(seconds=1), EventEffect.OLD)],
 )
 async def test_an_event_from_long_before_the_provider_was_asked_is_old(
-    engine: AsyncEngine, late: timedelta, heard: Heard
+    engine: AsyncEngine, late: timedelta, heard: EventEffect
 ) -> None:
     """Though the answer has no time that is newer: one that was missed and is listed hours later
     shuts nobody.
@@ -211,7 +214,7 @@ async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(
 
     heard = await hear(engine, told, now=NOON + timedelta(hours=1))
 
-    assert heard is Heard.UNCLEAR
+    assert heard is EventEffect.UNCLEAR
     assert (await standing(engine)).status is Status.ACTIVE
     assert not (await receive(engine, told)).folded
 
@@ -220,14 +223,16 @@ async def test_clocks_may_be_five_minutes_apart(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, event(at=NOON + minutes(5)), now=NOON) is Heard.SHUT
+    assert await hear(engine, event(at=NOON + minutes(5)), now=NOON) is EventEffect.SHUT
 
 
 async def test_what_is_unclear_shuts_when_nobody_could_be_asked(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
 
-    assert await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON), sure=True) is Heard.SHUT
+    assert (
+        await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON), sure=True) is EventEffect.SHUT
+    )
 
 
 async def test_even_then_what_is_older_changes_nothing(engine: AsyncEngine) -> None:
@@ -236,7 +241,7 @@ async def test_even_then_what_is_older_changes_nothing(engine: AsyncEngine) -> N
 
     assert (
         await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)), sure=True)
-        is Heard.OLD
+        is EventEffect.OLD
     )
     assert (await standing(engine)).status is Status.ACTIVE
 
@@ -247,7 +252,7 @@ async def test_an_unknown_status_changes_nothing_and_alerts(engine: AsyncEngine)
 
     heard = await hear(engine, event(State.UNKNOWN, raw_status="ON_HOLIDAY"))
 
-    assert heard is Heard.NOTED
+    assert heard is EventEffect.NOTED
     assert (await standing(engine)).epoch == 0
     assert await state(engine) is State.ACTIVE
     assert await standing_alerts(engine) == {"unknown_status"}
@@ -349,7 +354,7 @@ async def test_an_event_of_another_subscription_never_changes_the_standing(
         engine, event(State.SUSPENDED_NONPAYMENT, NOON + minutes(1), subscription_id="I-OLD")
     )
 
-    assert heard is Heard.OTHER
+    assert heard is EventEffect.OTHER
     assert (await standing(engine)).status is Status.ACTIVE
 
 
@@ -501,9 +506,11 @@ async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> No
     await onboard(engine)
     await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
     forged = event(State.CANCELED, LATER + minutes(5), id_="WH-forged")
-    assert await hear(engine, forged, now=LATER) is Heard.NOTED
+    assert await hear(engine, forged, now=LATER) is EventEffect.NOTED
 
-    assert await hear(engine, event(State.SUSPENDED_NONPAYMENT, LATER), now=LATER) is Heard.SHUT
+    assert (
+        await hear(engine, event(State.SUSPENDED_NONPAYMENT, LATER), now=LATER) is EventEffect.SHUT
+    )
     assert not (await wallet(engine)).gate_open
 
 
@@ -757,7 +764,7 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
         )
 
     assert (
-        heard is Heard.UNCLEAR
+        heard is EventEffect.UNCLEAR
     )  # only the provider knows whether it was paid: it is asked before the answer
     after = await standing(engine)
     assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
@@ -792,7 +799,7 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     await onboard(engine)
     await subscribe(engine, told=snapshot(State.ACTIVE, at if at in (NOON, LATER) else NOON))
     told = event(State.SUSPENDED_NONPAYMENT, at)
-    assert await hear(engine, told, now=LATER) is Heard.UNCLEAR
+    assert await hear(engine, told, now=LATER) is EventEffect.UNCLEAR
 
     async with engine.begin() as conn:
         delivery = await deliveries.receive(conn, told, b"{}", {}, ORGANIZATION)
@@ -886,7 +893,9 @@ async def test_what_was_canceled_without_a_paid_through_time_ends_at_once(
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, event(State.CANCELED, NOON + minutes(1)), sure=True) is Heard.SHUT
+    assert (
+        await hear(engine, event(State.CANCELED, NOON + minutes(1)), sure=True) is EventEffect.SHUT
+    )
 
 
 async def test_paying_does_not_lift_an_operators_block(engine: AsyncEngine) -> None:
@@ -936,7 +945,7 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
             conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON
         )
 
-    assert heard == [Heard.SHUT, Heard.NOTED]
+    assert heard == [EventEffect.SHUT, EventEffect.NOTED]
     assert after is not None
     assert after.blocks == frozenset({Block.DISPUTE})
 
@@ -951,7 +960,7 @@ async def test_a_new_paid_subscription_takes_over_from_a_lapsed_one(engine: Asyn
 
     assert (after.status, after.blocks) == (Status.ACTIVE, frozenset())
     assert (await subscription(engine, "I-NEW")).is_current
-    assert await hear(engine, event(State.CANCELED, NOON + minutes(30))) is Heard.OTHER
+    assert await hear(engine, event(State.CANCELED, NOON + minutes(30))) is EventEffect.OTHER
 
 
 @pytest.mark.parametrize(
@@ -1103,13 +1112,13 @@ async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(
     await onboard(engine)
     await subscribe(engine)
 
-    assert await hear(engine, event(None)) is Heard.UNCLEAR
-    assert await hear(engine, event(None), sure=True) is Heard.NOTED  # nobody answered
-    assert await hear(engine, event(None, kind=EventKind.RESUMED)) is Heard.NOTED
+    assert await hear(engine, event(None)) is EventEffect.UNCLEAR
+    assert await hear(engine, event(None), sure=True) is EventEffect.NOTED  # nobody answered
+    assert await hear(engine, event(None, kind=EventKind.RESUMED)) is EventEffect.NOTED
 
 
 async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: AsyncEngine) -> None:
-    assert await hear(engine, event()) is Heard.NOTED
+    assert await hear(engine, event()) is EventEffect.NOTED
 
 
 async def test_nobody_there_is_an_answer(engine: AsyncEngine) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import figures
-from db.campaigns.callbacks import Told
+from db.campaigns.callbacks import SubaccountCallback
 from domain.alerts import AlertKind
 from domain.wallet.ledger import credit
 from runtime.callback_batcher import Callbacks
@@ -153,7 +153,7 @@ async def test_a_loop_goes_on_although_its_alert_cannot_be_raised(engine: AsyncE
 async def test_callbacks_whose_writing_fails_in_any_way_are_answered(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await builders.send(engine, await builders.campaign(engine, messages=1))
-    told = Told(builders.ORGANIZATION, builders.callback(message))
+    told = SubaccountCallback(builders.ORGANIZATION, builders.callback(message))
     written = Callbacks(engine)
 
     with no_connection(engine, KeyError("x")), pytest.raises(KeyError):

@@ -18,7 +18,7 @@ from domain.billing.subscription import (
     Word,
 )
 from domain.lifecycle import evidence
-from domain.lifecycle.evidence import Heard
+from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Policy
 from tests.builders import NOON, SUBSCRIPTION, event, snapshot
 
@@ -48,30 +48,36 @@ WITHOUT_A_STATE = event(None)
 @pytest.mark.parametrize(
     ("told", "subject", "sure", "heard", "noted"),
     [
-        (SUSPENDED, KNOWN, False, Heard.SHUT, True),
+        (SUSPENDED, KNOWN, False, EventEffect.SHUT, True),
         (
             SUSPENDED,
             ANOTHER,
             False,
-            Heard.OTHER,
+            EventEffect.OTHER,
             True,
         ),  # it may not take over before its provider was asked
-        (SUSPENDED, None, False, Heard.OTHER, False),
-        (event(State.SUSPENDED_NONPAYMENT, subscription_id=None), None, False, Heard.NOTED, False),
-        (OF_THE_SAME_SECOND, KNOWN, False, Heard.UNCLEAR, False),
+        (SUSPENDED, None, False, EventEffect.OTHER, False),
+        (
+            event(State.SUSPENDED_NONPAYMENT, subscription_id=None),
+            None,
+            False,
+            EventEffect.NOTED,
+            False,
+        ),
+        (OF_THE_SAME_SECOND, KNOWN, False, EventEffect.UNCLEAR, False),
         # the last payment may have come in the same moment
-        (event(State.CANCELED, NOON + MINUTE), KNOWN, False, Heard.UNCLEAR, False),
-        (event(State.CANCELED, NOON + MINUTE), KNOWN, True, Heard.SHUT, True),
-        (OF_THE_SAME_SECOND, KNOWN, True, Heard.SHUT, True),
-        (OF_THE_SAME_SECOND, ANOTHER, False, Heard.OTHER, True),
-        (OLD, KNOWN, True, Heard.OLD, False),
-        (OLD, ANOTHER, True, Heard.OTHER, False),
-        (ACTIVE, KNOWN, True, Heard.NOTED, False),  # a word opens nothing
-        (ACTIVE, ANOTHER, True, Heard.OTHER, False),
-        (WITHOUT_A_STATE, KNOWN, False, Heard.UNCLEAR, False),
-        (WITHOUT_A_STATE, KNOWN, True, Heard.NOTED, False),
-        (WITHOUT_A_STATE, ANOTHER, False, Heard.OTHER, False),
-        (event(None, kind=EventKind.RESUMED), KNOWN, False, Heard.NOTED, False),
+        (event(State.CANCELED, NOON + MINUTE), KNOWN, False, EventEffect.UNCLEAR, False),
+        (event(State.CANCELED, NOON + MINUTE), KNOWN, True, EventEffect.SHUT, True),
+        (OF_THE_SAME_SECOND, KNOWN, True, EventEffect.SHUT, True),
+        (OF_THE_SAME_SECOND, ANOTHER, False, EventEffect.OTHER, True),
+        (OLD, KNOWN, True, EventEffect.OLD, False),
+        (OLD, ANOTHER, True, EventEffect.OTHER, False),
+        (ACTIVE, KNOWN, True, EventEffect.NOTED, False),  # a word opens nothing
+        (ACTIVE, ANOTHER, True, EventEffect.OTHER, False),
+        (WITHOUT_A_STATE, KNOWN, False, EventEffect.UNCLEAR, False),
+        (WITHOUT_A_STATE, KNOWN, True, EventEffect.NOTED, False),
+        (WITHOUT_A_STATE, ANOTHER, False, EventEffect.OTHER, False),
+        (event(None, kind=EventKind.RESUMED), KNOWN, False, EventEffect.NOTED, False),
     ],
 )
 def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clear(
@@ -80,7 +86,7 @@ def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clea
     subject: Subscription | None,
     *,
     sure: bool,
-    heard: Heard,
+    heard: EventEffect,
     noted: bool,
 ) -> None:
     known = None if subject is None else replace(subject, provider=provider)
