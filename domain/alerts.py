@@ -8,8 +8,8 @@ from enum import StrEnum
 
 
 class AlertKind(StrEnum):
-    """What an alert is about. One kind stands at most once for each organization, or once for the
-    installation.
+    """The subject of an alert. At most one alert of a kind stands for each organization, or one for
+    the whole installation.
     """
 
     STUCK = "stuck"
@@ -68,8 +68,8 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """`about` and `clears` are Markdown for the runbook; without `clears` only a person closes
-    it.
+    """`about` and `clears` are Markdown for the runbook; an alert without `clears` is closed by a
+    person only.
     """
 
     about: str

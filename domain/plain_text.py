@@ -1,8 +1,7 @@
-"""Text from strangers: which characters it may not bring, and how it is shown if it has them
-nevertheless.
+"""Text from outside: which characters it may not contain, and how it is displayed if it does.
 
-A control character moves the cursor, clears the screen or sets a terminal's title; one that
-overrides the direction of writing makes a line read otherwise than it stands.
+A control character moves the cursor, clears the screen or sets a terminal's title; a direction
+override makes a line read differently than it is stored.
 """
 
 import re
@@ -15,24 +14,24 @@ _UNPRINTABLE = re.compile("(?![\t\n\r\f])[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_plain(text: str) -> bool:
-    """Whether a name, a note or an id has nothing but what one line shows."""
+    """Whether a name, a note or an id contains only characters that one line can display."""
     return _ANY.search(text) is None
 
 
 def is_message(text: str) -> bool:
-    """Whether a phone can show it: it may have lines, a form feed (which GSM-7 has) and marks of
-    direction.
+    """Whether a phone can display it: it may contain line ends, a form feed (part of GSM-7) and
+    direction marks.
     """
     return _UNPRINTABLE.search(text) is None
 
 
 def one_line(text: str) -> str:
-    r"""The text with each control character as Python writes it, such as `\x1b`."""
+    r"""The text with each control character escaped as in Python, such as `\x1b`."""
     return _ANY.sub(_written, text)
 
 
 def visible(text: str) -> str:
-    """The same, but tabs and line ends stay."""
+    """The same, but tabs and line ends are kept."""
     return _BUT_LINES.sub(_written, text)
 
 

@@ -1,4 +1,4 @@
-"""Text as others may see it: no secret and no whole phone number stays in it. Pure."""
+"""Redacts text that others may see: no secret and no full phone number remains. Pure."""
 
 import re
 
@@ -10,9 +10,9 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
                 re.IGNORECASE), rf"\1\2{REDACTED}"),
 )  # fmt: skip
 _TELLTALE = re.compile(r"[+%=:;\\\s]")
-"""What none of the patterns can do without: most texts of an event have none of it."""
+"""Every pattern needs one of these characters; most texts contain none."""
 _PLUS = r"(?:(?<![\w+])\+|%(?:25)*2B|\\u002b|&#43;|&plus;)"
-"""As it stands in text, in a URL, in a URL within a URL, in JSON and in HTML."""
+"""A plus sign in text, in a URL, in a URL within a URL, in JSON and in HTML."""
 _NAMED = (
     r"\b((?:to|from|phone|number|recipient)\w*\\*['\"]?\s*(?:[=:]|%(?:25)*3[AD])\s*(?:b?\\*['\"])?)"
 )
@@ -26,12 +26,12 @@ _PHONES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1\2{REDACTED}\3",
     ),
 )
-"""E.164 wherever it stands; without its plus, where a name says that it is a number to call."""
+"""E.164 numbers anywhere; without the plus, only after a name that announces a phone number."""
 
 
 def redact_text(text: str) -> str:
-    """`+15550001142` becomes `+1555***42`; a bearer token, a password in a URL or in a form becomes
-    stars.
+    """Redact secrets: `+15550001142` becomes `+1555***42`; a bearer token or a password in a URL or
+    a form becomes stars.
     """
     if _TELLTALE.search(text) is None:
         return text

@@ -20,8 +20,8 @@ class Reason:
 
 
 def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
-    """In the order in which a debit asks: the gate, the freeze, the balance, which is to pay the
-    cheapest segment.
+    """The reasons in the order in which a debit checks them: gate, freeze, balance. The balance
+    must cover the cheapest segment.
     """
     refusals = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
     if not refusals and not wallet.gate_open:

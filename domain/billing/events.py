@@ -1,5 +1,5 @@
-"""A verified webhook delivery in neutral words: a hint about where to look, never a fact about
-money.
+"""A verified webhook delivery in provider-neutral form: a hint about what to query, never a fact
+about money.
 """
 
 from dataclasses import dataclass
@@ -42,13 +42,13 @@ MAY_CLOSE = frozenset(
         EventKind.PAYMENT_FAILED,
     }
 )
-"""What may be bad news even where the event does not tell the state: then the provider is asked in
-the answer.
+"""Kinds that may be bad news even if the event carries no state; the provider is then queried
+before the webhook is answered.
 """
 
 
 class MoneyObject(StrEnum):
-    """What kind of object at the provider holds a money fact."""
+    """The kind of provider object that carries a money fact."""
 
     SALE = "sale"
     CAPTURE = "capture"
@@ -59,15 +59,15 @@ class MoneyObject(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoneyReference:
-    """Where to GET a money fact: webhooks name it, only the GET is believed."""
+    """The object to GET for a money fact: a webhook names it, only the GET is trusted."""
 
     kind: MoneyObject
     id: str
 
 
 def brings_money(kind: EventKind, money: MoneyReference | None) -> bool:
-    """Whether an event may tell of money that moved. Of what is only approved, pending or refused,
-    another one will.
+    """Whether an event may report money that moved. For a payment that is only approved, pending or
+    refused, another event follows.
     """
     moved = kind not in (EventKind.PAYMENT_FAILED, EventKind.PAYMENT_PENDING)
     return moved and money is not None and money.kind is not MoneyObject.CHECKOUT
@@ -89,10 +89,10 @@ PAID_STATUSES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """A money object as a fresh GET told it. `amount` is never negative; `reference` is unique at
-    its provider.
+    """A money object as returned by a fresh GET. `amount` is never negative; `reference` is unique
+    at its provider.
 
-    `reverses` is the id of the payment that a refund takes back.
+    `reverses` is the id of the payment that a refund returns.
     """
 
     reference: MoneyReference
@@ -106,11 +106,12 @@ class Payment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """A dispute as a fresh GET told it. `payment_ids` are the disputed money objects' ids.
+    """A dispute as returned by a fresh GET. `payment_ids` are the ids of the disputed money
+    objects.
 
-    `amount` is what it is about, `withdrawn` whether that is taken from us as things stand: Stripe
-    takes it at once and gives it back with a dispute that is won, PayPal takes it with one that is
-    lost. None: it does not say; then what was booked stays.
+    `amount` is the disputed amount. `withdrawn` says whether it is currently taken from us: Stripe
+    withdraws it at once and returns it when the dispute is won; PayPal withdraws it when the
+    dispute is lost. None: the provider does not say, and what was booked stays.
     """
 
     id: str
@@ -124,10 +125,10 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversal:
-    """What a payment's payer got back, by a `what`: a refund, a bank's reversal or a dispute, as a
-    fresh GET told it.
+    """Money that a payer got back, as returned by a fresh GET. `what` is a refund, a bank's
+    reversal or a dispute.
 
-    `stands` false: it was not taken, or has been given back to us.
+    `stands` is false if the money was not taken, or has been returned to us.
     """
 
     id: str
@@ -139,9 +140,10 @@ class Reversal:
 
 
 def refunded(refund: Payment, *, by_bank: bool = False) -> Reversal | None:
-    """Of a refund, or of a reversal `by_bank`, which is told in the shape of one.
+    """The reversal that a refund causes, or a bank's reversal (`by_bank`), which has the shape of a
+    refund.
 
-    None where it is not decided yet, or the provider does not say which payment it takes back.
+    None while it is undecided, or if the provider does not name the payment.
     """
     if refund.reverses is None or refund.status not in (
         PaymentStatus.COMPLETED,
@@ -159,7 +161,9 @@ def refunded(refund: Payment, *, by_bank: bool = False) -> Reversal | None:
 
 
 def disputed(dispute: Dispute) -> Reversal | None:
-    """None where it does not say whether it takes how much of which one payment."""
+    """The reversal that a dispute causes. None unless the dispute names one payment, its amount and
+    whether it is withdrawn.
+    """
     if dispute.withdrawn is None or dispute.amount is None or len(dispute.payment_ids) != 1:
         return None
     return Reversal(
@@ -174,13 +178,13 @@ def disputed(dispute: Dispute) -> Reversal | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingEvent:
-    """One webhook delivery, read leniently. `problem` says what could not be understood; then it is
-    parked, not lost.
+    """One webhook delivery, parsed leniently. `problem` says what could not be parsed; the delivery
+    is then parked, not lost.
 
-    `occurred_at` is the time of the envelope. `snapshot` is the state that the event itself tells,
-    if it tells one. `concern` is what it shows of a wrong setting at the provider, though it was
-    understood. `payment_id` is the payment that a refund, a reversal or a dispute takes back, where
-    the event names it.
+    `occurred_at` is the time in the envelope. `snapshot` is the state that the event itself
+    carries, if any. `concern` describes a wrong setting at the provider that the event reveals
+    although it was parsed. `payment_id` is the payment that a refund, a reversal or a dispute takes
+    back, if the event names it.
     """
 
     provider: Provider

@@ -1,4 +1,4 @@
-"""When a period that was paid for ends: the arithmetic of billing intervals, by the calendar."""
+"""Computes when a paid period ends: calendar arithmetic of billing intervals."""
 
 from calendar import monthrange
 from datetime import datetime, timedelta
@@ -8,9 +8,8 @@ _MONTHS = {"MONTH": 1, "YEAR": 12}
 
 
 def after(begin: datetime, unit: str, count: int) -> datetime | None:
-    """`count` units after `begin`, or before it where that is negative; None: an unknown unit.
-
-    A month that lacks the day ends on its last.
+    """The time `count` units after `begin` (before it if negative); None for an unknown unit. A
+    month without that day ends on its last day.
     """
     try:
         if unit.upper() in _DAYS:

@@ -1,5 +1,5 @@
-"""A subscription as the provider last told it, in neutral words; decides which of two tellings is
-the newer.
+"""A subscription as its provider last reported it, in provider-neutral form; decides which of two
+reports is newer.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ class Provider(StrEnum):
 
 
 class State(StrEnum):
-    """What a subscription is, whoever bills it. `NONE` is: nobody has told us yet."""
+    """The state of a subscription at any provider. `NONE`: no provider has reported one yet."""
 
     NONE = "none"
     PENDING = "pending"
@@ -38,19 +38,18 @@ OWING = frozenset({State.PAST_DUE, State.SUSPENDED_NONPAYMENT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A subscription's state at one provider.
+    """The state of a subscription at one provider.
 
-    `as_of` is the newest of the provider's own times in the object (aware, UTC), None where it gave
-    none. `access_until` is when the provider will charge next, paid or not. `paid_until` is the end
-    of the time that was paid for by the payment of `paid_at`, or of the trial that was agreed on,
-    as far as the answer tells; `paid_from` is when that period began. `reckoned`: its end is not
-    the provider's word, but follows from the plan as it is now. `owes`: a payment of the customer's
-    failed and is not paid (`failed_at`: the newest of them). False is evidence that nothing is
-    owed, None that the answer does not say. `custom_id` is what the host application wrote into the
-    subscription: our organization's id. `subscription_id` is set where the provider names the
-    subscription otherwise than it was asked for: a checkout that the customer has completed.
-    `cancels`: it bills no further period, though the one that runs is not over. `note` is the
-    reason that the provider was given for its last change.
+    `as_of` is the newest provider time in the object (aware, UTC), None if it has none.
+    `access_until` is when the provider charges next, paid or not. `paid_until` is the end of the
+    period that the payment of `paid_at` covers, or of the agreed trial, as far as the answer shows;
+    `paid_from` is its begin. `reckoned`: the end was computed from the current plan and not stated
+    by the provider. `owes`: a payment failed and is unpaid (`failed_at`: the newest failure). False
+    proves that nothing is owed; None means that the answer does not say. `custom_id` is the
+    organization id that the host application wrote into the subscription. `subscription_id` is set
+    if the provider names the subscription differently than the request did: a checkout that the
+    customer has completed. `cancels`: no further period is billed, though the current one is not
+    over. `note` is the reason given to the provider for its last change.
     """
 
     state: State
@@ -73,10 +72,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """A payment of the subscription failed and is unpaid; `since` is when the first one did.
+    """A payment of the subscription failed and is unpaid; `since` is the first failure.
 
-    `shut`: the provider suspended the subscription for it. It stays, whatever the status, until it
-    is paid or forgiven.
+    `shut`: the provider suspended the subscription for it. A debt lasts, whatever the status, until
+    it is paid or forgiven.
     """
 
     since: datetime
@@ -85,11 +84,11 @@ class Debt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """What verified webhooks told of a subscription and no answer of its provider has confirmed: it
-    may only close.
+    """What verified webhooks reported about a subscription and no provider answer has confirmed
+    yet. It may only close.
 
-    `as_of` is the provider's time of the newest, `since` of the first failed payment among them.
-    `until` is when it suspends, None: at once.
+    `as_of` is the provider time of the newest report, `since` that of the first failed payment.
+    `until` is when it suspends; None: at once.
     """
 
     state: State
@@ -100,10 +99,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """All that a decision is made from: confirmed by the provider's own answers, but for the
-    `word`.
+    """The input of a decision: confirmed by the provider's own answers, except `word`.
 
-    `paid_until` is the end of the time that was really paid for.
+    `paid_until` is the end of the period that was really paid.
     """
 
     state: State = State.NONE
@@ -113,8 +111,8 @@ class Record:
 
 
 def add_word(before: Word | None, word: Word) -> Word:
-    """Both count until the provider answers: what suspends earlier, so that no word takes another
-    one back.
+    """Merge two reports; until the provider answers, the one that suspends earlier counts, so that
+    no report revokes another.
     """
     if before is None:
         return word
@@ -129,11 +127,11 @@ def add_word(before: Word | None, word: Word) -> Word:
 def debt_after(
     before: Debt | None, answer: Snapshot, *, word: Word | None, now: datetime
 ) -> Debt | None:
-    """The debt that stands after the provider's answer `answer`, which counts; `word` is what it
-    confirms or outdates.
+    """The debt after the provider's `answer`, which counts; `word` is what that confirms or
+    supersedes.
 
-    Only evidence of a payment or of forgiveness clears it, never a status alone. An ended
-    subscription shows no zero that means something: there only a payment after the failure counts.
+    Only evidence of a payment or of forgiveness clears a debt, never a status alone. A zero balance
+    on an ended subscription proves nothing: there, only a payment after the failure counts.
     """
     if answer.owes:
         began = [answer.failed_at or answer.as_of or now] if before is None else [before.since]
@@ -149,10 +147,10 @@ def debt_after(
 
 
 def paid_until_after(before: Snapshot, answer: Snapshot) -> datetime | None:
-    """The end of the time that was paid for, after the provider's answer `answer`, which counts.
+    """The end of the paid period after the provider's `answer`, which counts.
 
-    The same payment lasts no longer because the subscription is not in order any more, and no
-    shorter because its plan became another one.
+    The same payment never lasts longer because the subscription lapsed, and never shorter because
+    its plan changed.
     """
     if answer.paid_until is None:
         return before.paid_until
@@ -174,9 +172,9 @@ class Order(StrEnum):
 
 
 def order(first: datetime | None, second: datetime | None) -> Order:
-    """Whether what is told at `first` is newer than what is known as of `second`.
+    """Whether `first` is newer than `second`.
 
-    Equal or missing times say nothing: providers' clocks tick in whole seconds.
+    Equal or missing times prove nothing: provider clocks have whole seconds.
     """
     if first is None or second is None or first == second:
         return Order.UNCLEAR
@@ -184,17 +182,19 @@ def order(first: datetime | None, second: datetime | None) -> Order:
 
 
 SAME_PAYMENT = timedelta(hours=1)
-"""So far apart a subscription and its payment may tell the time of one payment."""
+"""The largest difference between the times that a subscription and its payment report for the same
+payment.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """`snapshot` is the provider's own newest answer that counts, from `confirmed_at`; None while
-    it was never asked.
+    """`snapshot` is the newest provider answer that counts, from `confirmed_at`; None if the
+    provider was never queried.
 
-    `word` is what only webhooks have told since. `doubted_at` is when an answer first contradicted
-    what has shut it and was not believed at once. `paid_back_at` is the time of its newest payment,
-    where what paid for the period is paid back.
+    `word` is what only webhooks have reported since. `doubted_at` is when an answer first
+    contradicted what shut the gate and was not accepted at once. `paid_back_at` is the time of its
+    newest payment, if the payment of the period was refunded.
     """
 
     organization_id: str
@@ -213,9 +213,7 @@ class Subscription:
 
     @property
     def record(self) -> Record:
-        """What a decision is made from. A period is not paid for if what paid for it was paid
-        back.
-        """
+        """The input of a decision. A period counts as unpaid once its payment was refunded."""
         paid_until, paid_at, back_at = (
             self.snapshot.paid_until,
             self.snapshot.paid_at,
@@ -235,9 +233,7 @@ class Subscription:
 def confirmed(
     subscription: Subscription, answer: Snapshot, *, word: Word | None, now: datetime
 ) -> Subscription:
-    """The subscription as it stands if the provider's answer `answer` counts, which confirms or
-    outdates the `word`.
-    """
+    """The subscription after the provider's `answer` counts; it confirms or supersedes `word`."""
     before = subscription.snapshot
     paid_until = paid_until_after(before, answer)
     lasts = before if paid_until == before.paid_until else answer

@@ -170,9 +170,7 @@ def graphemes(text: str) -> list[str]:
 
 
 def _begins(before: list[Break], following: Break, *, extended: bool) -> bool:
-    """Whether `following` begins a new grapheme behind `before`, the classes of the one that is
-    open.
-    """
+    """Whether `following` begins a new grapheme after `before`, the classes of the current one."""
     previous = before[-1]
     if Break.CONTROL in (previous, following):
         return True

@@ -38,11 +38,11 @@ class Match:
 
 
 def match(handed: Handed, unknown: Sequence[SentMessage], *, waiting: int = 1) -> Match:
-    """Find a message among those of Twilio's that nothing of ours stands for.
+    """Find our message among the Twilio messages that match none of ours yet.
 
-    `waiting` is how many of ours to the same recipient are looked for, this one included. One that
-    failed is only taken for ours where no other could be ours: else its refund might be paid for a
-    message that was sent.
+    `waiting` counts our unmatched messages to the same recipient, including this one. A failed
+    message is matched only if no other could be ours: otherwise a message that was sent might be
+    refunded.
     """
     possible = sorted(
         (message for message in unknown if _could_be(message, handed)),
@@ -78,7 +78,7 @@ def _rewritten(sent: SentMessage, handed: Handed) -> bool:
 
 
 def _letters(body: str) -> str:
-    """What smart encoding leaves of a text: its letters and digits."""
+    """What smart encoding preserves of a text: its letters and digits."""
     return "".join(
         character for character in unicodedata.normalize("NFKD", body) if character.isalnum()
     )

@@ -1,4 +1,6 @@
-"""Placeholders in a text: there are no templates, so one would arrive as it stands. Pure."""
+"""Finds placeholders in a text. There are no templates, so a placeholder would be sent literally.
+Pure.
+"""
 
 import re
 
@@ -16,6 +18,6 @@ _PLACEHOLDER = re.compile("|".join(_FORMS), re.DOTALL)
 
 
 def find(text: str) -> str | None:
-    """The first thing in it that a template would replace, as the common tools write them."""
+    """The first placeholder in the text, in the syntax of the common tools."""
     match = _PLACEHOLDER.search(text)
     return None if match is None else match.group()

@@ -1,4 +1,4 @@
-"""What a campaign would cost, before anything is stored or paid."""
+"""Computes the cost of a campaign before anything is stored or paid."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from domain.money import Money
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One country's part; `country` is None for numbers whose country is not known."""
+    """The share of one country; `country` is None for numbers whose country is unknown."""
 
     country: str | None
     recipients: int
@@ -20,8 +20,8 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`runs_dry_at` is the first message, counted from 1, that the wallet would not pay; None if it
-    pays all.
+    """`runs_dry_at` is the position (from 1) of the first message that the wallet cannot pay; None
+    if it can pay all.
     """
 
     recipients: int
@@ -33,8 +33,8 @@ class Preview:
 def preview(
     countries: Sequence[str | None], segments: int, card: RateCard, available: Money
 ) -> Preview:
-    """Of one message to a number in each of `countries`, in this order; those that are not sent to
-    are left out.
+    """The cost of one message to a number in each of `countries`, in this order; countries that are
+    not served are skipped.
     """
     rates = {country: card.per_segment(country) for country in set(countries)}
     prices = {

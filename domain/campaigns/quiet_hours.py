@@ -12,24 +12,24 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 NO_COUNTRY = ""
-"""Stands for the country of a number where none is known."""
+"""Represents the unknown country of a number."""
 _NOT_IN_ZONE_TAB = {"XK": "Europe/Belgrade", "AC": "Atlantic/St_Helena", "TA": "Atlantic/St_Helena"}
 """Kosovo, Ascension and Tristan da Cunha have numbers and no ISO code of their own; zones by
 libphonenumber's data.
 """
 LONGEST = timedelta(hours=12)
-"""A longer quiet would leave the widest countries no hour at all."""
+"""Longer quiet hours would leave the widest countries no hour at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `begins` to `ends`, local time, over midnight where it ends before it begins."""
+    """From `begins` to `ends`, local time; they cross midnight if `ends` is before `begins`."""
 
     begins: time
     ends: time
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for none and for more than LONGEST."""
+        """Raises `ValueError` if they are empty or longer than LONGEST."""
         if not timedelta(0) < self.span <= LONGEST:
             raise ValueError("quiet hours last up to 12 hours")
 
@@ -41,18 +41,20 @@ class QuietHours:
         return (ends - begins) % timedelta(days=1)
 
     def quiet_in(self, country: str, now: datetime) -> bool:
-        """Without a known zone nobody can say that it is not night there: then it is quiet."""
+        """Whether it is quiet in the country now. Without a known time zone it always is: it might
+        be night.
+        """
         country_zones = zones().get(country)
         return country_zones is None or any(
             self._at(now.astimezone(zone).time()) for zone in country_zones
         )
 
     def quiet_countries(self, now: datetime) -> list[str]:
-        """NO_COUNTRY is always among them."""
+        """The countries where it is quiet now; always includes NO_COUNTRY."""
         return [NO_COUNTRY, *(country for country in zones() if self.quiet_in(country, now))]
 
     def until(self, countries: Iterable[str], now: datetime) -> datetime | None:
-        """When the first of these countries is not quiet any more; None if there is none."""
+        """When quiet hours end in the first of these countries; None if there is none."""
         return min(
             (at for country in countries for at in self._ends_of(country, now)), default=None
         )

@@ -1,4 +1,4 @@
-"""The rate card: what a segment to each country costs one organization."""
+"""The rate card: the price of a segment to each country for one organization."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from domain.money import MICROS, Money
 
 LARGEST_PRICE_MICROS = 1_000_000 * MICROS
-"""Per segment, in any currency. The longest message, and the largest campaign's batches, then fit
-into 63 bits.
+"""Per segment, in any currency. The longest message and the batches of the largest campaign then
+fit into 63 bits.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
-    """`by_country` holds the organization's own rates before everybody's; `default` is for all
-    other countries.
+    """`by_country` prefers the organization's own rates; `default` covers all other countries.
 
-    Without a default only countries with a rate are sent to: nobody pays for a destination that was
-    not priced.
+    Without a default only countries with a rate are served: nobody pays for an unpriced
+    destination.
     """
 
     currency: str
@@ -25,21 +24,21 @@ class RateCard:
     default: int | None
 
     def per_segment(self, country: str | None) -> Money | None:
-        """None: it is not sent to. `country` is None where a number's is not known, which only a
-        default prices.
+        """The price to a country; None: it is not served. An unknown `country` (None) has the
+        default price only.
         """
         micros = self.default if country is None else self.by_country.get(country, self.default)
         return None if micros is None else Money(micros, self.currency)
 
     @property
     def cheapest(self) -> Money | None:
-        """What the wallet must hold to send anything at all; None where nothing is sent to."""
+        """The least that the wallet must hold to send anything; None if nothing can be sent."""
         rates = [*self.by_country.values(), *([] if self.default is None else [self.default])]
         return Money(min(rates), self.currency) if rates else None
 
 
 def missing(country: str | None) -> str:
-    """Why a number is not sent to."""
+    """Why a number is not served."""
     if country is None:
         return "the number's country is not known, and there is no price for all countries"
     return f"there is no rate for {country}, and no price for all countries"

@@ -34,9 +34,7 @@ class Segments:
 
 
 def count_segments(body: str) -> Segments:
-    """Segments of a non-empty body; an empty one counts as one, since Twilio would refuse it
-    anyway.
-    """
+    """The segments of a body; an empty body counts as one, because Twilio refuses it anyway."""
     if all(character in _BASIC or character in _EXTENSION for character in body):
         return Segments(
             Encoding.GSM_7, _count([1 + (character in _EXTENSION) for character in body], 160, 153)
@@ -48,7 +46,7 @@ def count_segments(body: str) -> Segments:
 
 
 def _count(widths: Sequence[int], alone: int, joined: int) -> int:
-    """Of the widths of what is not split."""
+    """Count segments from the widths of the units that must not be split."""
     if sum(widths) <= alone:
         return 1
     segments, room = 1, joined

@@ -1,4 +1,4 @@
-"""What Twilio's refusals of one window say about the rest of its campaign. Pure."""
+"""Decides what Twilio's refusals of one window mean for the rest of its campaign. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,23 +27,23 @@ IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Twilio's answer to one message: it was not taken, for this code."""
+    """Twilio refused the message with this code."""
 
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Twilio took the message: its sender and its account may send."""
+    """Twilio accepted the message: its sender and its account may send."""
 
 
 Answer = Refused | Taken | None
-"""None: it says nothing, since nothing is known of it or it was asked to come later."""
+"""None: the answer proves nothing, because it is unknown or Twilio asked to retry later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The campaign cannot go on. `code` is Twilio's, of one of the refusals that say so."""
+    """The campaign cannot continue. `code` is the Twilio code of one of the refusals that say so."""
 
     park: Park
     code: int
@@ -55,9 +55,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`blameless` are the indexes of messages that were refused and may be sent later, when the
-    cause is mended.
-    """
+    """`blameless` are the indexes of refused messages that may be sent once the cause is fixed."""
 
     stop: Stop | None
     blameless: frozenset[int] = frozenset()
@@ -88,10 +86,10 @@ def judge(answers: Sequence[Answer], *, in_a_row: int = 0, several: int = SEVERA
 
 
 def judge_deliveries(answers: Iterable[Answer]) -> Stop | None:
-    """Whether what became of messages that Twilio took, the latest first, stops their campaign.
+    """Whether the outcomes of accepted messages, latest first, stop their campaign.
 
-    Carriers judge one by one, so even a code about the sender counts only when several follow one
-    another.
+    Carriers judge each message separately, so even a code about the sender counts only if several
+    follow one another.
     """
     blamed: list[Refused] = []
     for answer in answers:
@@ -103,7 +101,7 @@ def judge_deliveries(answers: Iterable[Answer]) -> Stop | None:
 
 
 def of(code: int) -> Stop:
-    """What a code that concerns other messages, too, does to their campaign."""
+    """What a code that affects other messages does to their campaign."""
     return Stop(park=PARKS[delivery_failure.about(code)], code=code)
 
 

@@ -1,4 +1,4 @@
-"""What the telephony side can answer, in words of ours."""
+"""The possible answers of the telephony provider, in our own terms."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 from domain.money import Money
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""So much earlier than by our clock Twilio may have created a message by its own, which tells whole
+"""The lead that Twilio's clock may have: it may date a message this much before our clock, in whole
 seconds.
 """
 
@@ -21,7 +21,7 @@ class AccountStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A subaccount as a GET with the parent's credentials told it."""
+    """A subaccount as returned by a GET with the parent's credentials."""
 
     sid: str
     status: AccountStatus
@@ -34,7 +34,7 @@ class Account:
 
 
 class DeliveryStatus(StrEnum):
-    """Twilio's message statuses, as far as an outbound message can have them."""
+    """The statuses that an outbound Twilio message can have."""
 
     ACCEPTED = "accepted"
     SCHEDULED = "scheduled"
@@ -71,31 +71,31 @@ TERMINAL = frozenset(
         DeliveryStatus.READ,
     }
 )
-"""Nothing comes after these, but `READ` after `DELIVERED`."""
+"""Final statuses; only `READ` may still follow `DELIVERED`."""
 ARRIVED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 WENT_OUT = ARRIVED | {DeliveryStatus.SENT, DeliveryStatus.UNDELIVERED}
-"""What only a message can be that a carrier was given; but some that are undelivered never left, by
-their code.
+"""Statuses that only a message handed to a carrier can have; some undelivered messages never left,
+as their code shows.
 """
 
 
 def rank(status: DeliveryStatus) -> int:
-    """A callback moves a message only to a higher rank: terminal statuses win, whatever order they
-    come in.
+    """A callback moves a message to a higher rank only: terminal statuses win, in whatever order
+    callbacks arrive.
     """
     return _RANK[status]
 
 
 def exclude_each_other(status: DeliveryStatus | None, other: DeliveryStatus | None) -> bool:
-    """Whether a message cannot have ended both ways."""
+    """Whether the two statuses are contradictory ends of a message."""
     ends = {status, other}
     return len(ends) == 2 and ends <= TERMINAL and not ends <= ARRIVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
-    """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or an
-    MG… service sid.
+    """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or
+    the sid of a messaging service (MG…).
     """
 
     account_sid: str
@@ -113,8 +113,8 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Twilio said no and charged nothing. `account_suspended`: it was the account, not the
-    message.
+    """Twilio refused the message and charged nothing. `account_suspended`: the account was the
+    reason, not the message.
     """
 
     code: int
@@ -124,8 +124,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotProcessed:
-    """Certainly not taken (429, or never connected): safe to send again, after `retry_after`
-    seconds if it is told.
+    """Certainly not accepted (429, or never connected): safe to send again, after `retry_after`
+    seconds if given.
 
     `code` is Twilio's. `unreachable`: never connected. `refused_us`: our own credentials are wrong.
     """
@@ -139,7 +139,7 @@ class NotProcessed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Timeout, reset or 5xx: it may have been taken. Never to be sent again by itself."""
+    """Timeout, reset or 5xx: Twilio may have accepted it. Never sent again automatically."""
 
     reason: str
 
@@ -149,10 +149,9 @@ SendOutcome = Accepted | Refused | NotProcessed | Unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until it is
-    known.
+    """A message as Twilio lists it. `price` is what Twilio charged us (positive), None until known.
 
-    `body` is empty and `to` is masked (`+1415555XXXX`) where they were redacted.
+    `body` is empty and `to` is masked (`+1415555XXXX`) if they were redacted.
     """
 
     sid: str
@@ -169,8 +168,8 @@ class SentMessage:
     outbound: bool = True
 
     def may_be_to(self, recipient: str) -> bool:
-        """Whether it was sent to this E.164 number, as far as the digits that are left of `to`
-        tell.
+        """Whether it may have been sent to this E.164 number, judging by the digits that `to` still
+        shows.
         """
         listed = self.to.rpartition(":")[2].strip()
         digits = re.match(r"\+?([0-9]*)", listed)
@@ -180,17 +179,13 @@ class SentMessage:
 
     @property
     def newest(self) -> datetime | None:
-        """By which Twilio's lists are sorted: when it was sent, or was created if it was not sent
-        yet.
-        """
+        """The sort key of Twilio's lists: the time of sending, or of creation if not sent yet."""
         return self.sent_at or self.created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSince:
-    """Messages created since a time. `complete`: there are no others, else the list was too long to
-    be read.
-    """
+    """Messages created since a time. `complete` is false if the list was too long to be read."""
 
     messages: tuple[SentMessage, ...]
     complete: bool
@@ -198,7 +193,7 @@ class SentSince:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePage:
-    """Part of a list of messages; `next` is what to ask for the following part with, None for the
+    """One page of a list of messages; `next` is the cursor of the following page, None for the
     last.
     """
 
@@ -208,7 +203,9 @@ class MessagePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusCallback:
-    """A verified status callback. `attempt_id` comes from the URL that we gave with the message."""
+    """A verified status callback. `attempt_id` comes from the callback URL that we passed with the
+    message.
+    """
 
     account_sid: str
     message_sid: str

@@ -1,5 +1,5 @@
-"""Why a campaign that is not over does not move: one answer for the API, explain, logs, metrics and
-alerts. Pure.
+"""Explains why an unfinished campaign does not move: one answer for the API, explain, logs, metrics
+and alerts. Pure.
 """
 
 from dataclasses import dataclass, replace
@@ -11,19 +11,19 @@ from domain.campaigns.campaign import CampaignStatus, Park
 from domain.money import Money
 
 SILENCE = timedelta(minutes=2)
-"""A run that reports nothing for so long was not heard, by Temporal or by a worker."""
+"""A run that has not reported for this long was lost by Temporal or by a worker."""
 LONG = timedelta(minutes=5)
-"""Whoever waits for Twilio or for a worker for so long needs a person."""
+"""A campaign that waits this long for Twilio or for a worker needs a person."""
 
 
 LONGEST_PAID = timedelta(minutes=5)
-"""Messages stay paid during a pause of Twilio's; in a longer one they are refunded, and paid again
-after it.
+"""Reserved messages stay paid during a shorter pause requested by Twilio; in a longer one they are
+refunded, and paid again afterwards.
 """
 
 
 class Waits(StrEnum):
-    """What a campaign waits for. A parked one waits for what parked it, by the name of its
+    """What a campaign waits for. A parked campaign waits for the cause of its park, named as in
     `Park`.
     """
 
@@ -48,11 +48,9 @@ NEEDS_A_PERSON = frozenset(
         Waits.NOT_HEARD,
     }
 )
-"""When it lasts `LONG`; quiet hours, a pace and a time to come were asked for."""
+"""If they last `LONG`; quiet hours, a pace and a scheduled time are intended."""
 OUTLASTS_A_PARK = frozenset({Waits.TWILIO_LIMIT, Waits.TWILIO_UNREACHABLE})
-"""What Twilio asked for holds whatever happens here meanwhile; only a person does not have to wait
-for it.
-"""
+"""A wait that Twilio requested outlasts every change here; only a person can skip it."""
 _IN_WORDS: dict[str, str] = {
     Waits.PACE: "the pace: others of the account have their turn first",
     Waits.TWILIO_LIMIT: "Twilio asked to wait",
@@ -72,10 +70,10 @@ _IN_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is recorded of a campaign: `waits_for` is what its run noted last, `heard_at` when that
-    run reported.
+    """The recorded facts of a campaign. `waits_for` is the last wait that its run noted, `heard_at`
+    when that run reported.
 
-    `heard_at` may lie ahead, when the run said how long it would be silent.
+    `heard_at` may lie in the future if the run announced how long it would be silent.
     """
 
     status: CampaignStatus
@@ -90,7 +88,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """`until` is when it is tried again, None where that is not known; `since` when it began."""
+    """`until` is the time of the next attempt, None if unknown; `since` is when the wait began."""
 
     code: str
     text: str
@@ -99,7 +97,7 @@ class Wait:
 
 
 def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
-    """Why it does not move; None: it moves, or is over, or was never started."""
+    """Why it does not move. None: it moves, is over, or was never started."""
     match facts.status:
         case CampaignStatus.PAUSED:
             return _wait(facts, Waits.PAUSED)
@@ -121,7 +119,7 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
 
 
 def not_sent(facts: Facts) -> str:
-    """Why what was paid for is given back before it was handed over."""
+    """Why paid messages are refunded before they were handed over."""
     match facts.status:
         case CampaignStatus.CANCELED:
             return "not sent: the campaign was canceled"

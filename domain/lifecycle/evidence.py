@@ -1,8 +1,8 @@
-"""Evidence: what a webhook's word may do by itself, and whether a provider's answer counts. Pure;
-no clock, no I/O.
+"""Evidence: what a webhook may do by itself, and whether a provider's answer counts. Pure; no
+clock, no I/O.
 
-A word may only close. An answer may open, if it is newer than what has shut the gate, or stays the
-same for as long as a provider's reads may lag behind its webhooks.
+A webhook may only close. An answer may open if it is newer than what shut the gate, or if it stays
+the same for as long as a provider's reads may lag behind its webhooks.
 """
 
 from dataclasses import replace
@@ -26,21 +26,21 @@ from domain.lifecycle.standing import Policy, Status, decide, opens
 
 CLOCKS_APART = timedelta(minutes=5)
 READS_LAG = timedelta(minutes=2)
-"""So far behind its webhooks a provider may answer. What is not newer opens when it was answered
-twice so far apart.
+"""The largest lag of a provider's reads behind its webhooks. An answer that is not newer opens only
+if it is repeated after this time.
 """
 SAME_SECOND = timedelta(seconds=10)
-"""The same for two changes of one second: a read that shows that second lags behind it by less."""
+"""The same for two changes within one second: a read that shows that second lags behind it by less.
+"""
 
 SIGN_A_CHECKSUM = frozenset({Provider.PAYPAL})
-"""Whose webhooks can be forged by whoever saw a genuine one."""
+"""Providers whose webhooks can be forged by anybody who saw a genuine one."""
 
 
 class EventEffect(StrEnum):
-    """What a webhook did in its own answer. UNCLEAR: it would close, but it may be old news; ask
-    the provider.
+    """What a webhook did before it was answered, stored as the delivery's outcome.
 
-    It is stored as the delivery's outcome.
+    UNCLEAR: it would close, but it may be outdated; query the provider.
     """
 
     SHUT = "the gate was shut"
@@ -51,8 +51,8 @@ class EventEffect(StrEnum):
 
 
 def event_order(snapshot: Snapshot, subscription: Subscription, now: datetime) -> Order:
-    """Of an event against the provider's own answers alone: no other event, true or forged, makes
-    it old news.
+    """Compare an event with the provider's own answers only: no other event, true or forged,
+    outdates it.
     """
     if snapshot.as_of is not None and snapshot.as_of > now + CLOCKS_APART:
         return Order.UNCLEAR  # a time that has not come yet proves nothing
@@ -68,10 +68,10 @@ def event_order(snapshot: Snapshot, subscription: Subscription, now: datetime) -
 def word_of(
     subscription: Subscription, snapshot: Snapshot, policy: Policy, now: datetime
 ) -> Word | None:
-    """What an event may do by itself if it counts: suspend, or set a deadline; None: nothing.
+    """What an event that counts may do by itself: suspend, or set a deadline. None: nothing.
 
-    One that repeats what is known counts if it is newer: what was read in between may not open any
-    more.
+    An event that repeats the recorded state counts if it is newer: a read in between must not open
+    any more.
     """
     record = subscription.record
     if (
@@ -93,8 +93,8 @@ def word_of(
 
 
 def may_be_paid_for(subscription: Subscription, word: Word, policy: Policy, now: datetime) -> bool:
-    """It would end service at once for want of paid time: the last payment may have come in the
-    same moment.
+    """Whether it would end service at once for lack of paid time: the last payment may have arrived
+    in the same moment.
     """
     over = word.until is None or word.until <= now
     served = decide(subscription.record, (), policy, now).status is Status.ACTIVE
@@ -104,11 +104,10 @@ def may_be_paid_for(subscription: Subscription, word: Word, policy: Policy, now:
 def effect(
     event: BillingEvent, subject: Subscription | None, policy: Policy, now: datetime, *, sure: bool
 ) -> tuple[EventEffect, Word | None]:
-    """What an event does by its own word to the subscription that it is about, and the word to be
-    written down for it.
+    """What an event does by itself to its subscription, and the word to record for it.
 
-    A word of another subscription than the current one keeps that from taking over before its
-    provider was asked. `sure`: the provider was asked, and an unclear time shuts.
+    A word about a subscription that is not current keeps it from taking over until its provider was
+    queried. `sure`: the provider was queried, and an unclear time shuts the gate.
     """
     snapshot = event.snapshot
     if event.subscription_id is None or (snapshot is None and event.kind not in MAY_CLOSE):
@@ -129,10 +128,10 @@ def effect(
 
 
 def knows(answer: Snapshot, snapshot: Snapshot | None, now: datetime) -> bool:
-    """Whether the provider's answer knows of what an event told.
+    """Whether the provider's answer already includes what an event reported.
 
-    It does if it says the same, is newer, or came long after the event; or if the event has a time
-    to come, which proves nothing.
+    It does if it says the same, is newer, or was given long after the event; or if the event has a
+    future time, which proves nothing.
     """
     at = None if snapshot is None else snapshot.as_of
     newer = order(answer.as_of, at)
@@ -144,12 +143,12 @@ def knows(answer: Snapshot, snapshot: Snapshot | None, now: datetime) -> bool:
 def believe(
     subscription: Subscription, answer: Snapshot, policy: Policy, now: datetime
 ) -> Subscription | None:
-    """The subscription as the provider's answer makes it, if that counts. None: it may be a stale
-    read, so ask again.
+    """The subscription after the provider's answer, if that counts. None: it may be a stale read;
+    query again.
 
-    What closes counts at once. What opens is newer, by the provider's own times, than what has
-    shut; or it is answered twice, as far apart as reads may lag. An answer older than an earlier
-    one counts only in the second way.
+    An answer that closes counts at once. One that opens counts if it is newer, by the provider's
+    own times, than what shut the gate; or if it is repeated after the longest lag of reads. An
+    answer older than an earlier one counts only in the second way.
     """
     after = confirmed(subscription, answer, word=_borne_out(subscription, answer), now=now)
     shut_at = subscription.snapshot.as_of if subscription.word is None else subscription.word.as_of
@@ -174,7 +173,7 @@ def believe(
 
 
 def _borne_out(subscription: Subscription, answer: Snapshot) -> Word | None:
-    """What the answer may take over from a word: that it was suspended for a debt, unless that may
+    """What the answer may adopt from a word: that it was suspended for a debt, unless the word may
     be forged.
     """
     word = subscription.word

@@ -14,7 +14,7 @@ class Status(StrEnum):
 
 
 class Block(StrEnum):
-    """A reason why an organization may not send. It may send when none stands."""
+    """A reason why an organization may not send. It may send if there is none."""
 
     NONPAYMENT = "nonpayment"
     CANCELED = "canceled"
@@ -34,14 +34,14 @@ IN_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`grace` is how long sending goes on after the first payment that failed and is unpaid."""
+    """`grace` is how long sending continues after the first failed and unpaid payment."""
 
     grace: timedelta = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What should hold now. At `deadline`, if one is set, the same facts will suspend."""
+    """The intended standing. At `deadline`, if set, the same facts will suspend."""
 
     status: Status
     blocks: frozenset[Block] = frozenset()
@@ -50,11 +50,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """The outcome at rest. `epoch` counts changes of mind; the world agrees once `applied_epoch`
-    has caught up.
-
-    `ask_again`: the provider's answer contradicts what has shut the gate, and is not believed
-    before it says so again.
+    """The recorded outcome. `epoch` counts the changes of the decision; `applied_epoch` is the last
+    one that was applied everywhere. `ask_again`: the provider's answer contradicts what shut the
+    gate, and is not accepted until it is repeated.
     """
 
     organization_id: str
@@ -73,8 +71,8 @@ class Standing:
 def decide(
     record: Record, active_blocks: Iterable[Block], policy: Policy, now: datetime
 ) -> Decision:
-    """Whether the organization may send, from its current subscription and the blocks that stand by
-    themselves.
+    """Whether the organization may send, given its current subscription and the blocks that stand
+    by themselves.
     """
     blocks = set(active_blocks)
     deadlines: list[datetime] = []
@@ -91,7 +89,7 @@ def decide(
 def _reasons(
     record: Record, policy: Policy, now: datetime
 ) -> Iterator[tuple[Block, datetime | None]]:
-    """Each block that follows from the subscription, and from when on; None: at once."""
+    """Each block that follows from the subscription, and when it begins; None: at once."""
     match record.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:
             yield Block.NONPAYMENT, None
@@ -117,8 +115,8 @@ def _reasons(
 
 
 def _until(word: Word, policy: Policy) -> datetime | None:
-    """Of a failed payment the grace period as it is now, which an operator may have changed since
-    the word was told.
+    """The current grace period for a failed payment; an operator may have changed it since the
+    webhook.
     """
     return (
         word.since + policy.grace
@@ -128,7 +126,9 @@ def _until(word: Word, policy: Policy) -> datetime | None:
 
 
 def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
-    """Whether `after` lets send what `before` does not, or for longer, whatever else blocks it."""
+    """Whether `after` permits sending that `before` does not, or for longer, apart from other
+    blocks.
+    """
     was, would = decide(before, (), policy, now), decide(after, (), policy, now)
     if was.status is Status.SUSPENDED or would.status is Status.SUSPENDED:
         return would.status is Status.ACTIVE
@@ -136,11 +136,11 @@ def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
 
 
 def nobody_bills(standing: Standing, states: Iterable[State]) -> bool:
-    """Whether it is served and nobody charges for it, though somebody did: no grace runs, and
-    nothing paid for is left.
+    """Whether it is served although nobody charges for it any more: no grace runs, and no paid time
+    is left.
 
-    A checkout that was never completed has not begun to bill; an organization that has nothing else
-    is the host's own.
+    A checkout that was never completed has not begun to bill; an organization without a
+    subscription is the host's own.
     """
     begun = set(states) - {State.NONE, State.PENDING}
     served = standing.status is Status.ACTIVE and standing.deadline is None

@@ -13,21 +13,20 @@ from enum import StrEnum
 from domain.billing.subscription import PAID, Snapshot, State
 
 NOTICE = timedelta(hours=49)
-"""Stripe's checkout takes a first charge from 48 hours ahead only; an hour is for asking."""
-CHECKOUT_LASTS = timedelta(hours=23)
-"""Stripe's lasts a day at most; what is left of the notice is for the cut-over."""
-LAST_CALL = timedelta(hours=1)
-"""So near to its renewal the source may be charging already: it is not stopped any more."""
-SAME_CHARGE = timedelta(days=1)
-"""Providers move the hour of a charge: PayPal charges at an hour of its own on the day that it was
-told.
+"""Stripe's checkout requires a first charge at least 48 hours ahead; one hour is left for consent.
 """
+CHECKOUT_LASTS = timedelta(hours=23)
+"""Stripe's checkout lasts at most one day; the rest of the notice is for the cut-over."""
+LAST_CALL = timedelta(hours=1)
+"""This close to its renewal the source may already be charging, so it is not stopped any more."""
+SAME_CHARGE = timedelta(days=1)
+"""Providers shift the hour of a charge: PayPal charges at its own hour on the requested day."""
 MARK = "mig:"
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 
 
 class Progress(StrEnum):
-    """Where a migration is; from `completed` on, how it ended."""
+    """The state of a migration; from `completed` on, how it ended."""
 
     STARTED = "started"
     WAITING = "waiting"
@@ -56,9 +55,9 @@ OVER = frozenset(
     }
 )
 ERRORS = frozenset({Progress.UNDONE, Progress.FAILED})
-"""Ends that are nobody's wish: they use up the error budget of a cohort."""
+"""Ends that nobody intended: they use up the error budget of a cohort."""
 STOPS = frozenset({Progress.STOPPING, Progress.STOPPED})
-"""From here on the target is the one that bills."""
+"""From here on, the target is the provider that bills."""
 IN_WORDS = {
     Progress.STARTED: "nothing is checked yet",
     Progress.WAITING: "waits for the renewal to be over",
@@ -95,7 +94,9 @@ class Check:
 
 
 class Cut(StrEnum):
-    """STOP the source; it is STOPPED by us already; the customer LEFT; UNDO what was begun."""
+    """STOP the source; STOPPED: we stopped it already; LEFT: the customer canceled; UNDO what was
+    begun.
+    """
 
     STOP = "stop"
     STOPPED = "stopped"
@@ -110,9 +111,7 @@ class Recheck:
 
 
 def marker(migration_id: object) -> str:
-    """What the source is told as the reason of its end: it tells our stop from a customer who
-    left.
-    """
+    """The cancellation reason passed to the source: it distinguishes our stop from a customer's."""
     return f"{MARK}{migration_id}"
 
 
@@ -154,7 +153,7 @@ def _owes(source: Snapshot) -> bool:
 
 
 def left(source: Snapshot, mark: str) -> bool:
-    """Whether the customer, and not we, ended the source."""
+    """Whether the customer, not Tollgate, ended the source."""
     if source.state in _ENDED:
         return not (source.note or "").startswith(mark)
     return source.cancels
@@ -163,8 +162,8 @@ def left(source: Snapshot, mark: str) -> bool:
 def recheck(
     source: Snapshot, target: Snapshot, *, first_charge_at: datetime, mark: str, now: datetime
 ) -> Recheck:
-    """Under the organization's lock, just before the source is stopped; and again after a crash in
-    between.
+    """Decide under the organization's lock, just before the source is stopped, and again after a
+    crash in between.
     """
     if left(source, mark):
         return Recheck(cut=Cut.LEFT, reason="the customer canceled the old subscription")
@@ -196,6 +195,6 @@ def recheck(
 
 
 def in_cohort(organization_id: str, percent: float) -> bool:
-    """The same organizations each time; a larger cohort holds every smaller one."""
+    """Selects the same organizations each time; a larger cohort contains every smaller one."""
     share = int.from_bytes(hashlib.sha256(organization_id.encode()).digest()[:8])
     return share < percent / 100 * 2**64

@@ -1,4 +1,4 @@
-"""Holds: money set aside for a debit whose amount is known later. Pure; `db/wallet` runs it under
+"""Holds: money reserved for a debit whose amount is known later. Pure; `db/wallet` runs it under
 the wallet's lock.
 """
 
@@ -29,8 +29,8 @@ class HoldStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Counts against what is available as long as it is open. Its reference is that of the debit
-    which captures it.
+    """Reduces the available amount while it is open. Its reference is that of the debit which
+    captures it.
     """
 
     reference_id: str
@@ -49,7 +49,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`replayed`: it came to this before, and nothing is done now."""
+    """`replayed`: the hold already had this state, and nothing changes now."""
 
     hold: Hold
     replayed: bool = False
@@ -62,7 +62,7 @@ class HoldNotFound:
 
 @dataclass(frozen=True, slots=True)
 class HoldConflict:
-    """The reference stands for a hold with other content, or one that was captured for another
+    """The reference belongs to a hold with other content, or to one that was captured with another
     amount.
     """
 
@@ -71,21 +71,21 @@ class HoldConflict:
 
 @dataclass(frozen=True, slots=True)
 class HoldClosed:
-    """It was captured, released or has expired: there is nothing left to capture or release."""
+    """It was captured, released or has expired: nothing is left to capture or release."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureTooLarge:
-    """A capture takes what was reserved, at most."""
+    """A capture takes at most the reserved amount."""
 
     held_micros: int
 
 
 @dataclass(frozen=True, slots=True)
 class BadExpiry:
-    """A hold ends in the future, and within `LONGEST`."""
+    """Whether the hold expires in the future, within `LONGEST`."""
 
 
 Refusal = Suspended | Frozen | InsufficientFunds | WrongCurrency | WalletNotFound | Conflict

@@ -1,4 +1,4 @@
-"""The ledger's arithmetic: what a list of postings does to one wallet. Pure; `db/wallet` runs it
+"""The ledger's arithmetic: applies a list of postings to one wallet. Pure; `db/wallet` runs it
 under the lock.
 """
 
@@ -18,18 +18,18 @@ class EntryKind(StrEnum):
 
 
 TAKEN_BACK = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY})
-"""A top-up's money that its payer got back: it is gone, so neither a gate nor a freeze stands in
-the way of it.
+"""Money of a top-up that its payer got back: it is gone already, so neither the gate nor a freeze
+stops the entry.
 """
 TAKES = TAKEN_BACK | {EntryKind.DEBIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """One movement asked for. `amount` is positive whatever its kind; `refunds` names the debit
-    that a refund returns.
+    """One requested movement. `amount` is positive for every kind; `refunds` names the debit that a
+    refund returns.
 
-    A reference counts once per organization: asked again with the same content it is answered
+    A reference counts once per organization: a repeated request with the same content is answered
     again, not booked again.
     """
 
@@ -79,7 +79,7 @@ def reversal(reference_id: str, amount: Money, description: str = "") -> Posting
 
 
 def recovery(reference_id: str, amount: Money, description: str = "") -> Posting:
-    """Takes later what a reversal could not take."""
+    """Collects later what a reversal could not take."""
     return Posting(
         kind=EntryKind.RECOVERY, reference_id=reference_id, amount=amount, description=description
     )
@@ -87,8 +87,8 @@ def recovery(reference_id: str, amount: Money, description: str = "") -> Posting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A ledger entry. `amount_micros` is signed; `seq` counts the wallet's entries from 1 without a
-    gap.
+    """A ledger entry. `amount_micros` is signed; `seq` numbers the wallet's entries from 1 without
+    gaps.
     """
 
     seq: int
@@ -102,7 +102,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Booked, now or when the same reference came first (`replayed`)."""
+    """Booked now, or by an earlier request with the same reference (`replayed`)."""
 
     entry: Entry
     replayed: bool = False
@@ -126,7 +126,7 @@ class TakenBack(Posted):
 
 @dataclass(frozen=True, slots=True)
 class InsufficientFunds:
-    """`balance_micros` is what is available: the balance without what open holds have set aside."""
+    """`balance_micros` is the available amount: the balance minus open holds."""
 
     balance_micros: int
     needed_micros: int
@@ -151,7 +151,7 @@ class WalletNotFound:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The reference was used before with other content; `entry` is what it stands for."""
+    """The reference was used before with other content; `entry` is the entry that has it."""
 
     entry: Entry
 
@@ -163,8 +163,8 @@ class WrongCurrency:
 
 @dataclass(frozen=True, slots=True)
 class NothingToRefund:
-    """No debit has the reference, it was refunded already under another reference, or it was for
-    less.
+    """No debit has the reference, or it was already refunded under another reference, or it was
+    smaller.
     """
 
     refunds: str
@@ -172,7 +172,7 @@ class NothingToRefund:
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """The balance would pass what a wallet can hold (2^62 micros)."""
+    """The balance would exceed what a wallet can hold (2^62 micros)."""
 
     balance_micros: int
 
@@ -203,7 +203,7 @@ _POSTED: dict[EntryKind, type[Debited] | type[Credited] | type[Refunded] | type[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wallet:
-    """A wallet's row. It pays only while the gate is open and nobody has frozen it."""
+    """A row of the wallet. It pays only while the gate is open and it is not frozen."""
 
     organization_id: str
     currency: str
@@ -214,7 +214,7 @@ class Wallet:
     frozen_by_operator: bool = False
     freeze_reason: str | None = None
     held_micros: int = 0
-    """What open holds have set aside; no debit may take it."""
+    """The sum of open holds; no debit may use it."""
 
     @property
     def available_micros(self) -> int:
@@ -235,12 +235,12 @@ def settle(
     refunded: frozenset[str],
     postings: Sequence[Posting],
 ) -> tuple[list[Outcome], list[Entry]]:
-    """Decide each posting in order, each on the balance that the one before left; returns outcomes
-    and new entries.
+    """Decide postings in order, each on the balance left by the previous one; returns outcomes and
+    new entries.
 
-    `existing` are the entries that the postings' references and `refunds` already stand for;
-    `refunded` the debits among them that have a refund. A posting that is refused takes nothing
-    from those behind it.
+    `existing` are the entries that already have the references of the postings or of their
+    `refunds`; `refunded` are the debits among them that were refunded. A refused posting does not
+    reduce the balance for the following ones.
     """
     entries: list[Entry] = []
     outcomes: list[Outcome] = []
@@ -330,7 +330,7 @@ def _refusal(
 def cannot_pay(
     wallet: Wallet, balance: int, micros: int
 ) -> Suspended | Frozen | InsufficientFunds | None:
-    """Why the wallet, at that balance, neither pays `micros` nor sets them aside; None: it does."""
+    """Why the wallet can neither pay `micros` nor reserve them at that balance; None: it can."""
     if not wallet.gate_open:
         return Suspended()
     if wallet.frozen:

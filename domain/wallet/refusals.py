@@ -1,4 +1,4 @@
-"""Why a posting was not booked, in words for people: in alerts, parked deliveries and answers."""
+"""Explains in words why a posting was not booked: for alerts, parked deliveries and API answers."""
 
 from domain.money import to_decimal_string
 from domain.wallet.ledger import (
