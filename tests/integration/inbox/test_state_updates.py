@@ -99,7 +99,7 @@ async def test_what_a_person_would_have_to_look_at_waits_where_it_names_nobody(
     await onboard(engine)
     told = event(None, kind=EventKind.FRAUD_WARNING, subscription_id="I-UNKNOWN", problem=problem)
 
-    assert await hear(engine, told) is Heard.NOTED
+    assert await hear(engine, told) is EventEffect.NOTED
     assert await number(engine, "SELECT count(*) FROM inbox WHERE status = 'parked'") == 1
     assert await number(engine, "SELECT count(*) FROM alerts") == 0
 
