@@ -16,7 +16,7 @@ from api.campaigns import callbacks, campaigns, margins, messages, previews, rat
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.context import Context
 from api.http.background import Background
-from api.http.errors import install
+from api.http.error_handlers import install
 from api.http.fast_routes import Lean
 from api.http.http_metrics import Answers
 from api.http.key_cache import Keys

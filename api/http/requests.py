@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.auth import authenticate, is_behind_a_key
-from api.http.errors import Kind, Problem, as_problem, not_found, response
+from api.http.error_handlers import as_problem
+from api.http.errors import Kind, Problem, not_found, response
 from domain.plain_text import is_plain
 
 log = structlog.get_logger()

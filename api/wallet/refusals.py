@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from api.http.errors import TABLE, Problem, invalid, not_found
+from api.http.error_handlers import TABLE
+from api.http.errors import Problem, invalid, not_found
 from domain.audit.can_send import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
