@@ -40,7 +40,7 @@ async def page() -> Response:
 @router.get("/docs/{name}")
 async def file(name: str) -> Response:
     if name not in _FILES:
-        raise not_found("page")
+        raise not_found("path")
     return _file(name)
 
 

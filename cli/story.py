@@ -154,7 +154,7 @@ class Story:
             refused = await self.company.ask(
                 "POST", f"{self._of}/messages", asked, status=423, key="tried-now"
             )
-            why = "; ".join(reason["text"] for reason in refused["reasons"])
+            why = "; ".join(reason["message"] for reason in refused["reasons"])
             line.says(
                 f"a message tried now is refused with {refused['status']}, {refused['title']}: {why}"
             )

@@ -194,11 +194,8 @@ def _title(name: str, shape: Json) -> str:  # noqa: ARG001 - one name for a thin
 
 
 def _errors() -> str:
-    rows = [
-        (str(kind.status), f"`urn:tollgate:problem:{kind.name.lower()}`", kind.title)
-        for kind in errors.Kind
-    ]
-    return _table(("status", "type", "title"), rows)
+    rows = [(str(kind.status), f"`{kind.code}`", kind.title) for kind in errors.Kind]
+    return _table(("status", "code", "title"), rows)
 
 
 # The settings

@@ -99,7 +99,7 @@ class ExplanationOut(BaseModel):
         return cls(
             story=story(told),
             can_send=not told.reasons,
-            reasons=[ReasonOut(code=one.code, text=one.text) for one in told.reasons],
+            reasons=[ReasonOut(code=one.code, message=one.text) for one in told.reasons],
             organization=OrganizationOut.of(told.organization),
             standing=StandingOut.of(told.standing),
             stuck=StuckOut(step=told.stuck.step, reason=told.stuck.reason) if told.stuck else None,

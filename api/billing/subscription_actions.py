@@ -141,7 +141,8 @@ async def collect(
         attempt = await collections.begin(conn, begun)
     if (attempt.subscription_id, attempt.amount) != (known.id, amount):
         raise Problem(
-            Kind.CONFLICT, f"the key stands for {attempt.amount} of {attempt.subscription_id}"
+            Kind.IDEMPOTENCY_KEY_REUSED,
+            f"the key stands for {attempt.amount} of {attempt.subscription_id}",
         )
     if attempt.status is PaymentStatus.PENDING:
         attempt = await _collect(here, provider, attempt)
@@ -177,7 +178,7 @@ async def _current(
         known = await paid_for(here, conn, organization_id)
     if begun and known.snapshot.state in _NOT_BEGUN:
         raise Problem(
-            Kind.WRONG_STATE,
+            Kind.SUBSCRIPTION_NOT_STARTED,
             f"the subscription is {known.snapshot.state.value}: nobody has consented to it",
         )
     return here.services.providers[known.provider], known

@@ -100,13 +100,13 @@ async def checkout(
             async with here.snapshot() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
-        raise Problem(Kind.CONFLICT)
+        raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
     if before.provider is not asked.provider or before.checkout_plan_id not in (
         None,
         asked.plan_id,
     ):
         told = f"{before.checkout_plan_id} at {before.provider.value}"
-        raise Problem(Kind.CONFLICT, f"the key stands for a checkout of {told}")
+        raise Problem(Kind.IDEMPOTENCY_KEY_REUSED, f"the key stands for a checkout of {told}")
     response.status_code = 200
     return CheckoutOut(
         provider=before.provider.value, subscription_id=before.id, url=before.checkout_url
@@ -129,10 +129,11 @@ async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -
     """The current subscription; without one, or where its provider is not set up, 409."""
     known = await subscriptions.current(conn, organization_id)
     if known is None:
-        raise Problem(Kind.WRONG_STATE, "it has no current subscription")
+        raise Problem(Kind.NO_CURRENT_SUBSCRIPTION, "it has no current subscription")
     if known.provider not in here.services.providers:
         raise Problem(
-            Kind.WRONG_STATE, f"it pays at {known.provider.value}, which is not set up here"
+            Kind.PROVIDER_NOT_CONFIGURED,
+            f"it pays at {known.provider.value}, which is not set up here",
         )
     return known
 
@@ -155,16 +156,17 @@ async def _refuse_anothers(
 ) -> None:
     known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
     if known is not None and known.organization_id != organization_id:
-        raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
+        raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
     named = owners.organization_named(told.custom_id)
     if named != organization_id and named and await organizations.get(conn, named) is not None:
-        raise Problem(Kind.TAKEN, f"the provider says that it is {named}'s")
+        raise Problem(Kind.SUBSCRIPTION_TAKEN, f"the provider says that it is {named}'s")
     current = await subscriptions.current(conn, organization_id)
     if current is None or (current.provider, current.id) == (asked.provider, asked.subscription_id):
         return
     if told.state not in BILLING:
         raise Problem(
-            Kind.WRONG_STATE, f"it is {told.state.value}, and {current.id} is the current one"
+            Kind.SUBSCRIPTION_NOT_BILLING,
+            f"it is {told.state.value}, and {current.id} is the current one",
         )
 
 
@@ -173,7 +175,7 @@ async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: 
     await subscriptions.add(conn, organization_id, asked.provider, asked.subscription_id)
     known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
     if known is None or known.organization_id != organization_id:
-        raise Problem(Kind.TAKEN, "the subscription is linked to another organization")
+        raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
     if not known.is_current:
         await state_updates.link(conn, known, told, now=now)
         return

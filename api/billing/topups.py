@@ -84,7 +84,7 @@ async def top_up(
             here, organization_id, asked.provider, wanted, key
         )  # the same key twice at once
     if known is None:
-        raise Problem(Kind.CONFLICT)
+        raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
     response.status_code = 200
     return TopUpOut.of(known)
 
@@ -100,7 +100,10 @@ async def _known(
     if wanted.currency != wallet.currency:
         raise refusal(WrongCurrency(wallet.currency))
     if known is not None and (known.provider, known.amount) != (provider, wanted):
-        raise Problem(Kind.CONFLICT, f"the key stands for {known.amount} by {known.provider.value}")
+        raise Problem(
+            Kind.IDEMPOTENCY_KEY_REUSED,
+            f"the key stands for {known.amount} by {known.provider.value}",
+        )
     return known
 
 

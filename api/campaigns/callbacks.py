@@ -30,7 +30,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
     url = _called(request, here.services.settings.public_url)
     callback = parse_callback(url, raw)
     if callback is None:
-        raise Problem(Kind.MALFORMED, "it is no status callback")
+        raise Problem(Kind.NOT_A_STATUS_CALLBACK)
     organization_id = await here.tokens.organization(callback.account_sid)
     if organization_id is None:
         raise Problem(Kind.UNKNOWN_ACCOUNT)

@@ -14,7 +14,7 @@ from api.campaigns.fields import CampaignOut, CampaignPage, NewCampaign, StartCa
 from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit
-from api.http.errors import Kind, Problem, not_found
+from api.http.errors import FieldError, Kind, Problem, may_not_send, not_found
 from db.campaigns import campaigns, progress, rates, reservations
 from db.campaigns.campaigns import PERSON, Campaign
 from db.lifecycle import organizations, standings
@@ -26,6 +26,12 @@ from domain.campaigns.segments import count_segments
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 _CURSORS: Cursors[UUID] = Cursors("campaigns", UUID)
 PAUSED_BY_A_PERSON = "paused by a person"
+_REFUSALS = {
+    "frozen": Kind.FROZEN,
+    "no_rate": Kind.NO_RATE,
+    "insufficient_funds": Kind.INSUFFICIENT_FUNDS,
+}
+"""By the first reason, as a debit would be refused; any other is a block of the organization."""
 
 
 @router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
@@ -109,7 +115,7 @@ async def start(
     here: Here,
     asked: StartCampaign | None = None,
 ) -> CampaignOut:
-    """A draft runs. 409 with the reasons when the organization may not send; started before is 200.
+    """A draft runs. 423 or 402 with the reasons when the organization may not send; started before is 200.
 
     With a time to come it is scheduled, whatever its organization may do now; another time can be
     given until then.
@@ -122,7 +128,7 @@ async def start(
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
-            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+            raise Problem(Kind.CAMPAIGN_NOT_STARTABLE, f"the campaign is {campaign.status.value}")
         campaign = await campaigns.change(
             conn,
             campaign,
@@ -143,7 +149,7 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         if campaign.status is CampaignStatus.COMPLETED:
-            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+            raise Problem(Kind.CAMPAIGN_COMPLETED, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.CANCELED:
             campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
             await reservations.release(conn, organization_id, campaign.id)
@@ -155,7 +161,7 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
 @router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
 async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
     """A paused or parked campaign runs again; one that was paused before its time waits for that
-    again. 409 with the reasons when the organization may not send.
+    again. 423 or 402 with the reasons when the organization may not send.
     """
     return await _change(
         here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED
@@ -174,7 +180,7 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
             CampaignStatus.COMPLETED,
             CampaignStatus.CANCELED,
         ):
-            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+            raise Problem(Kind.CAMPAIGN_NOT_PAUSABLE, f"the campaign is {campaign.status.value}")
         if campaign.status is not CampaignStatus.PAUSED:
             campaign = await campaigns.change(
                 conn,
@@ -199,7 +205,9 @@ async def _change(
             campaign = await _go_on(conn, campaign)
             ring = campaign.id
         elif not _repeats(campaign.status, allowed):
-            raise Problem(Kind.WRONG_STATE, f"the campaign is {campaign.status.value}")
+            starts = CampaignStatus.DRAFT in allowed
+            kind = Kind.CAMPAIGN_NOT_STARTABLE if starts else Kind.CAMPAIGN_NOT_RESUMABLE
+            raise Problem(kind, f"the campaign is {campaign.status.value}")
         told = await _told(conn, campaign)
     if ring is not None:
         here.notify_campaigns(organization_id, ring)
@@ -214,7 +222,7 @@ async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
             conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at
         )
     if not campaign.total:
-        raise Problem(Kind.WRONG_STATE, "the campaign has no recipients")
+        raise Problem(Kind.CAMPAIGN_EMPTY, "the campaign has no recipients")
     await _refuse_unless_it_may_send(conn, campaign.organization_id)
     return await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
 
@@ -236,9 +244,7 @@ async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str
         raise not_found("organization")
     reasons = can_send.reasons(standing, wallet, await rates.card(conn, organization))
     if reasons:
-        raise Problem(
-            Kind.MAY_NOT_SEND, "; ".join(reason.text for reason in reasons), reasons=reasons
-        )
+        raise may_not_send(_REFUSALS.get(reasons[0].code, Kind.SUSPENDED), reasons)
 
 
 async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str) -> Campaign:
@@ -264,8 +270,8 @@ async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
 
 
 def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
-    errors = [(f"recipients.{index}", problem) for index, problem in recipients]
-    return Problem(Kind.INVALID, ": ".join(errors[0]), errors=errors)
+    errors = [FieldError(f"recipients.{index}", problem) for index, problem in recipients]
+    return Problem(Kind.INVALID, f"{errors[0].field}: {errors[0].message}", errors=errors)
 
 
 def _digest(asked: NewCampaign) -> bytes:

@@ -31,7 +31,7 @@ from api.campaigns.uploads import (
 )
 from api.context import Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
-from api.http.errors import Kind, Problem, ProblemOut, not_found
+from api.http.errors import FieldError, Kind, Problem, ProblemOut, not_found
 from db.campaigns import campaigns, rates, recipients
 from db.campaigns.campaigns import Campaign
 from db.campaigns.recipients import Recipient
@@ -158,7 +158,7 @@ async def upload(
             return await _upload(here, organization_id, id_, file, format_)
     except ClientDisconnect as problem:
         log.info("upload_cut", organization_id=organization_id, campaign_id=campaign_id)
-        raise Problem(Kind.MALFORMED, "the connection was cut; nothing was stored") from problem
+        raise Problem(Kind.BODY_INCOMPLETE, "nothing was stored") from problem
     except Problem:
         with suppress(ClientDisconnect):  # who is still sending hears a reset, not the answer
             async for _ in body:
@@ -188,11 +188,11 @@ async def _upload(
     except BadFile as problem:
         detail = f"nothing was stored: line {problem.line}: {problem}"
         raise Problem(
-            Kind.INVALID, detail, errors=[(f"line {problem.line}", str(problem))]
+            Kind.INVALID_FILE, detail, errors=[FieldError(f"line {problem.line}", str(problem))]
         ) from problem
     except TooManyLines as problem:
         detail = f"nothing was stored: a file has at most {MOST_LINES:,} lines; split it"
-        raise Problem(Kind.BODY_TOO_LARGE, detail) from problem
+        raise Problem(Kind.TOO_MANY_LINES, detail) from problem
     total = 0
     parts = uploads.parts(_rows(text, format_))
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
@@ -212,11 +212,13 @@ async def _upload(
 def _nothing_read(tally: _Tally) -> Problem:
     """Whoever sent the file would take a 200 for a list that is loaded."""
     if not tally.rows:
-        return Problem(Kind.INVALID, "nothing was stored: it has no recipients")
+        return Problem(Kind.NO_RECIPIENTS, "nothing was stored: it has no recipients")
     line, problem = tally.named[0]
     detail = f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: {problem}"
     return Problem(
-        Kind.INVALID, detail, errors=[(f"line {line}", problem) for line, problem in tally.named]
+        Kind.NO_VALID_RECIPIENTS,
+        detail,
+        errors=[FieldError(f"line {line}", problem) for line, problem in tally.named],
     )
 
 
@@ -298,7 +300,7 @@ async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> C
 
 def _no_draft(status: CampaignStatus, tally: _Tally) -> Problem:
     return Problem(
-        Kind.WRONG_STATE,
+        Kind.CAMPAIGN_NOT_DRAFT,
         f"the campaign is {status.value}: only a draft takes recipients",
         added=tally.added,
     )
@@ -311,11 +313,13 @@ def _format(request: Request, *, ignore_unused: bool) -> Format:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in (NDJSON, CSV):
         raise Problem(
-            Kind.UNSUPPORTED, f"send {NDJSON} or {CSV}", headers={"Accept": f"{NDJSON}, {CSV}"}
+            Kind.UNSUPPORTED_MEDIA_TYPE,
+            f"send {NDJSON} or {CSV}",
+            headers={"Accept": f"{NDJSON}, {CSV}"},
         )
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Problem(Kind.UNSUPPORTED, "send the file as it is, without Content-Encoding")
+        raise Problem(Kind.UNSUPPORTED_ENCODING, "send the file as it is, without Content-Encoding")
     try:
         return Format(media_type, uploads.charset(header.get_content_charset("")), ignore_unused)
     except UnknownCharset as problem:
-        raise Problem(Kind.UNSUPPORTED, str(problem)) from problem
+        raise Problem(Kind.UNSUPPORTED_CHARSET, str(problem)) from problem

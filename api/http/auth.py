@@ -31,16 +31,16 @@ async def authenticate(here: Context, authorization: bytes) -> ApiKey:
     scheme, _, plain = authorization.decode("latin-1").partition(" ")
     plain = plain.strip() if scheme.lower() == "bearer" else ""
     if not plain:
-        raise _unauthenticated("no API key was sent", "Bearer")
+        raise _unauthenticated(Kind.API_KEY_MISSING, "Bearer")
     key = await here.keys.find(plain) if _KEY.fullmatch(plain) else None
     if key is None:
-        raise _unauthenticated("the API key is unknown or revoked", 'Bearer error="invalid_token"')
+        raise _unauthenticated(Kind.API_KEY_INVALID, 'Bearer error="invalid_token"')
     structlog.contextvars.bind_contextvars(key=key.id)
     return key
 
 
-def _unauthenticated(detail: str, challenge: str) -> Problem:
-    return Problem(Kind.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})
+def _unauthenticated(kind: Kind, challenge: str) -> Problem:
+    return Problem(kind, headers={"WWW-Authenticate": challenge})
 
 
 async def _caller(
@@ -64,7 +64,7 @@ class _Needs:
         if caller.scope < self._scope:
             detail = f"this needs the scope {self._scope.word}; the key has {caller.scope.word}"
             challenge = f'Bearer error="insufficient_scope", scope="{self._scope.word}"'
-            raise Problem(Kind.FORBIDDEN, detail, headers={"WWW-Authenticate": challenge})
+            raise Problem(Kind.INSUFFICIENT_SCOPE, detail, headers={"WWW-Authenticate": challenge})
 
 
 READ = Security(_Needs(Scope.READ))

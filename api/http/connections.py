@@ -63,7 +63,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._unread = 0  # bytes since the parser last told something: an unfinished header, or a chunk's extension
         self._body_bytes = 0
-        self._refused = Kind.MALFORMED
+        self._refused = Kind.MALFORMED_REQUEST
         self._unsent: asyncio.TimerHandle | None = None
         self.heard_at = self.loop.time()
 
@@ -168,7 +168,7 @@ class Connection(HttpToolsProtocol):
             self._body_bytes = 0
             self._wait(BODY_SECONDS)
         else:
-            self._cut(Kind.TOO_SLOW)
+            self._cut(Kind.REQUEST_TIMEOUT)
 
     def _refuse(self, kind: Kind) -> NoReturn:
         """Out of the parser, which ends in `send_400_response`."""
@@ -207,7 +207,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         else:
-            silent = kind is Kind.TOO_SLOW and not (
+            silent = kind is Kind.REQUEST_TIMEOUT and not (
                 self._head_bytes or self._unread
             )  # nothing was asked
         if not silent:

@@ -1,6 +1,7 @@
 """The one table that says which error is which problem, and the handlers that answer with it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,9 +12,9 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.http.errors import Kind, Problem, response
+from api.http.errors import INVALID_VALUE, FieldError, Kind, Problem, response
 from db.campaigns.campaigns import DifferentRequest
-from db.campaigns.resends import Confirmed, NotLost
+from db.campaigns.resends import CampaignCanceled, Confirmed, NotLost
 from db.campaigns.reservations import DifferentMessage
 from db.campaigns.unpaid_sends import NothingUnpaid
 from db.lifecycle.organizations import AccountTaken
@@ -30,6 +31,7 @@ from domain.wallet.ledger import (
     WrongCurrency,
 )
 from providers.errors import (
+    AlreadyTerminal,
     InvalidSignature,
     NotAccepted,
     NotFound,
@@ -50,6 +52,22 @@ _OF_PYTHON = {
     "time_delta_parsing": "must be a number of seconds, or a duration such as P3D",
     "time_delta_type": "must be a number of seconds, or a duration such as P3D",
 }
+_FIELD_CODES = {
+    "missing": "missing",
+    "extra_forbidden": "unknown_field",
+    "enum": "not_an_option",
+    "literal_error": "not_an_option",
+    "string_pattern_mismatch": "wrong_format",
+    "too_long": "too_long",
+    "string_too_long": "too_long",
+    "too_short": "too_short",
+    "string_too_short": "too_short",
+    "greater_than": "out_of_range",
+    "greater_than_equal": "out_of_range",
+    "less_than": "out_of_range",
+    "less_than_equal": "out_of_range",
+}
+"""A field's code by the library's, which may change; `_type` and `_parsing` are `wrong_type`."""
 _FORMS = ("one", "list")
 """Where a body has two forms, a field's place begins with the form that was recognized."""
 
@@ -59,35 +77,37 @@ TABLE: Mapping[type, Kind] = {
     InsufficientFunds: Kind.INSUFFICIENT_FUNDS,
     Frozen: Kind.FROZEN,
     Suspended: Kind.SUSPENDED,
-    WalletNotFound: Kind.NOT_FOUND,
-    Conflict: Kind.CONFLICT,
+    WalletNotFound: Kind.ORGANIZATION_NOT_FOUND,
+    Conflict: Kind.REFERENCE_REUSED,
     WrongCurrency: Kind.INVALID,
-    NothingToRefund: Kind.INVALID,
+    NothingToRefund: Kind.NOTHING_TO_REFUND,
     TooLarge: Kind.INVALID,
-    HoldNotFound: Kind.NOT_FOUND,
-    HoldConflict: Kind.CONFLICT,
-    HoldClosed: Kind.WRONG_STATE,
+    HoldNotFound: Kind.HOLD_NOT_FOUND,
+    HoldConflict: Kind.REFERENCE_REUSED,
+    HoldClosed: Kind.HOLD_CLOSED,
     CaptureTooLarge: Kind.INVALID,
     BadExpiry: Kind.INVALID,
     # broken promises
     BadAmount: Kind.INVALID,
-    DifferentRequest: Kind.CONFLICT,
-    DifferentMessage: Kind.CONFLICT,
-    NotLost: Kind.WRONG_STATE,
-    Confirmed: Kind.WRONG_STATE,
-    NothingUnpaid: Kind.WRONG_STATE,
-    AccountTaken: Kind.TAKEN,
+    DifferentRequest: Kind.IDEMPOTENCY_KEY_REUSED,
+    DifferentMessage: Kind.IDEMPOTENCY_KEY_REUSED,
+    CampaignCanceled: Kind.CAMPAIGN_CANCELED,
+    NotLost: Kind.MESSAGE_NOT_LOST,
+    Confirmed: Kind.MESSAGE_NOT_UNCONFIRMED,
+    NothingUnpaid: Kind.MESSAGE_NOT_UNPAID,
+    AccountTaken: Kind.TWILIO_ACCOUNT_TAKEN,
     InvalidSignature: Kind.INVALID_SIGNATURE,
-    VerificationUnavailable: Kind.UNVERIFIABLE,
+    VerificationUnavailable: Kind.SIGNATURE_UNVERIFIABLE,
     ProviderUnavailable: Kind.PROVIDER_UNAVAILABLE,
-    NotAccepted: Kind.INVALID,
-    NotFound: Kind.WRONG_STATE,  # what we know by that id is not there any more
-    WrongState: Kind.WRONG_STATE,
+    NotAccepted: Kind.NOT_ACCEPTED_BY_PROVIDER,
+    NotFound: Kind.PROVIDER_OBJECT_MISSING,
+    AlreadyTerminal: Kind.PROVIDER_OBJECT_ENDED,
+    WrongState: Kind.PROVIDER_STATE_CONFLICT,
     ProviderRefused: Kind.PROVIDER_REFUSED,
-    OperationalError: Kind.UNAVAILABLE,
-    InterfaceError: Kind.UNAVAILABLE,
-    NoConnectionFree: Kind.UNAVAILABLE,
-    Unanswered: Kind.UNANSWERED,
+    OperationalError: Kind.DATABASE_UNAVAILABLE,
+    InterfaceError: Kind.DATABASE_UNAVAILABLE,
+    NoConnectionFree: Kind.DATABASE_UNAVAILABLE,
+    Unanswered: Kind.OUTCOME_UNKNOWN,
     Overloaded: Kind.OVERLOADED,
 }
 
@@ -116,9 +136,9 @@ def as_problem(error: Exception) -> Problem:
         case HTTPException():
             return _framework(error)
         case ClientDisconnect():
-            return Problem(Kind.MALFORMED, "the request ended before its body did")
+            return Problem(Kind.BODY_INCOMPLETE)
     kind = next((TABLE[type_] for type_ in type(error).__mro__ if type_ in TABLE), Kind.INTERNAL)
-    if kind in (Kind.UNAVAILABLE, Kind.UNANSWERED):
+    if kind in (Kind.DATABASE_UNAVAILABLE, Kind.OUTCOME_UNKNOWN):
         log.error("database_unavailable", problem=_first_line(error))
         return Problem(kind)
     if kind is Kind.OVERLOADED:
@@ -131,23 +151,23 @@ def as_problem(error: Exception) -> Problem:
     return Problem(kind, _first_line(error))
 
 
-def _validation(error: RequestValidationError) -> Problem:
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
-        return Problem(Kind.MALFORMED, "the body is not JSON")
-    errors = [(_field(one["loc"]), _in_words(one["type"], str(one["msg"]))) for one in found[:100]]
-    return Problem(
-        Kind.INVALID,
-        "; ".join(f"{field}: {message}" for field, message in errors[:3]),
-        errors=errors,
-    )
+def _validation(failure: RequestValidationError) -> Problem:
+    found = failure.errors()
+    if any(error["type"] == "json_invalid" for error in found):
+        return Problem(Kind.BODY_NOT_JSON)
+    errors = [_field_error(error) for error in found[:100]]
+    detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:3])
+    return Problem(Kind.INVALID, detail, errors=errors)
 
 
-def _in_words(kind: str, message: str) -> str:
+def _field_error(error: Mapping[str, Any]) -> FieldError:
     """A library's message in the words of JSON: not every caller writes Python."""
-    if kind in _OF_PYTHON:
-        return _OF_PYTHON[kind]
-    return message.removeprefix("Value error, ")
+    type_ = error["type"]
+    message = _OF_PYTHON.get(type_) or str(error["msg"]).removeprefix("Value error, ")
+    code = _FIELD_CODES.get(type_, INVALID_VALUE)
+    if type_.endswith(("_type", "_parsing")):
+        code = "wrong_type"
+    return FieldError(_field(error["loc"]), message, code)
 
 
 def _field(loc: Sequence[int | str]) -> str:
@@ -160,8 +180,8 @@ def _field(loc: Sequence[int | str]) -> str:
 
 
 def _framework(error: HTTPException) -> Problem:
-    kind = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}.get(
-        error.status_code, Kind.MALFORMED
+    kind = {404: Kind.PATH_NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}.get(
+        error.status_code, Kind.MALFORMED_REQUEST
     )
     return Problem(kind, headers=error.headers)
 

@@ -5,7 +5,7 @@ An answer never contains a stack trace or a library's message about our internal
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -19,36 +19,82 @@ RETRY_AFTER = "2"
 
 
 class Kind(Enum):
-    """What can be wrong: the status and the title. Its name in lower case is the last part of the
-    problem's `type`.
+    """What can be wrong: the status and the title. Each cause has one; its name in lower case is
+    the problem's `code`, and the last part of its `type`.
     """
 
-    MALFORMED = 400, "The request cannot be read"
-    INVALID_SIGNATURE = 400, "The signature is wrong"
-    UNAUTHENTICATED = 401, "A valid API key is needed"
-    INSUFFICIENT_FUNDS = 402, "The wallet does not hold enough"
-    FORBIDDEN = 403, "The API key's scope is too narrow"
-    UNKNOWN_ACCOUNT = 403, "The account is not one of ours"
-    NOT_FOUND = 404, "There is no such thing"
-    METHOD_NOT_ALLOWED = 405, "This method is not served here"
-    TOO_SLOW = 408, "The request did not come in time"
-    CONFLICT = 409, "It was asked before with other content"
-    TAKEN = 409, "It belongs to another organization"
-    WRONG_STATE = 409, "Its state does not allow that"
-    MAY_NOT_SEND = 409, "The organization may not send"
+    MALFORMED_REQUEST = 400, "Malformed request"
+    BODY_NOT_JSON = 400, "The body is not JSON"
+    BODY_INCOMPLETE = 400, "The connection closed before the body was complete"
+    NOT_A_STATUS_CALLBACK = 400, "Not a status callback"
+    INVALID_SIGNATURE = 400, "Invalid signature"
+    API_KEY_MISSING = 401, "API key missing"
+    API_KEY_INVALID = 401, "API key unknown or revoked"
+    INSUFFICIENT_FUNDS = 402, "Insufficient funds"
+    INSUFFICIENT_SCOPE = 403, "The API key's scope is insufficient"
+    UNKNOWN_ACCOUNT = 403, "Unknown Twilio account"
+    PATH_NOT_FOUND = 404, "Path not found"
+    ORGANIZATION_NOT_FOUND = 404, "Organization not found"
+    BLOCK_NOT_FOUND = 404, "Block not found"
+    HOLD_NOT_FOUND = 404, "Hold not found"
+    SUBSCRIPTION_NOT_FOUND = 404, "Subscription not found"
+    MIGRATION_NOT_FOUND = 404, "Migration not found"
+    CAMPAIGN_NOT_FOUND = 404, "Campaign not found"
+    MESSAGE_NOT_FOUND = 404, "Message not found"
+    RATE_NOT_FOUND = 404, "Rate not found"
+    PARKED_DELIVERY_NOT_FOUND = 404, "Parked delivery not found"
+    ALERT_NOT_FOUND = 404, "Alert not found"
+    WEBHOOK_NOT_FOUND = 404, "No webhook for this provider"
+    METHOD_NOT_ALLOWED = 405, "Method not allowed"
+    REQUEST_TIMEOUT = 408, "The request did not arrive in time"
+    IDEMPOTENCY_KEY_REUSED = 409, "Idempotency key reused with a different request"
+    REFERENCE_REUSED = 409, "Reference reused with different content"
+    ORGANIZATION_EXISTS = 409, "The organization exists with different content"
+    TWILIO_ACCOUNT_TAKEN = 409, "The Twilio account belongs to another organization"
+    SUBSCRIPTION_TAKEN = 409, "The subscription belongs to another organization"
+    SUBSCRIPTION_NOT_BILLING = 409, "The subscription does not bill, and another one is current"
+    NO_CURRENT_SUBSCRIPTION = 409, "No current subscription"
+    SUBSCRIPTION_NOT_STARTED = 409, "The customer has not consented to the subscription"
+    PROVIDER_NOT_CONFIGURED = 409, "The subscription's provider is not configured"
+    PROVIDER_OBJECT_MISSING = 409, "The provider no longer has the object"
+    PROVIDER_STATE_CONFLICT = 409, "The object's state at the provider does not allow it"
+    PROVIDER_OBJECT_ENDED = 409, "The object has ended at the provider"
+    ALREADY_AT_PROVIDER = 409, "The current subscription is at that provider already"
+    MIGRATION_IN_PROGRESS = 409, "Another migration is in progress"
+    HOLD_CLOSED = 409, "The hold is closed"
+    CAMPAIGN_NOT_DRAFT = 409, "Only a draft takes recipients"
+    CAMPAIGN_EMPTY = 409, "The campaign has no recipients"
+    CAMPAIGN_NOT_STARTABLE = 409, "The campaign's status does not allow a start"
+    CAMPAIGN_NOT_PAUSABLE = 409, "The campaign's status does not allow a pause"
+    CAMPAIGN_NOT_RESUMABLE = 409, "The campaign's status does not allow it to resume"
+    CAMPAIGN_COMPLETED = 409, "The campaign has completed"
+    CAMPAIGN_CANCELED = 409, "The campaign was canceled"
+    MESSAGE_NOT_LOST = 409, "Only a lost message can be sent again"
+    MESSAGE_NOT_UNCONFIRMED = 409, "Only a message that Twilio never confirmed can be given up"
+    MESSAGE_NOT_UNPAID = 409, "The message was not sent after its refund"
+    NO_RATE = 409, "No rate for any country"
     BODY_TOO_LARGE = 413, "The body is too large"
-    UNSUPPORTED = 415, "The content type is not taken here"
-    INVALID = 422, "A field is not right"
+    TOO_MANY_LINES = 413, "The file has too many lines"
+    UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported media type"
+    UNSUPPORTED_CHARSET = 415, "Unsupported charset"
+    UNSUPPORTED_ENCODING = 415, "Unsupported content encoding"
+    INVALID = 422, "Invalid request; `errors` names the fields"
+    INVALID_FILE = 422, "The file cannot be read"
+    NO_RECIPIENTS = 422, "The file has no recipients"
+    NO_VALID_RECIPIENTS = 422, "The file has no number that can be sent to"
+    NOTHING_TO_REFUND = 422, "No debit to refund"
+    NOT_ACCEPTED_BY_PROVIDER = 422, "The provider does not accept a value of the request"
     SUSPENDED = 423, "The organization is suspended"
     FROZEN = 423, "The wallet is frozen"
-    HEAD_TOO_LARGE = 431, "The request line and the headers are too large"
-    INTERNAL = 500, "Something went wrong here"
-    PROVIDER_REFUSED = 502, "The provider refused what Tollgate asked of it"
-    PROVIDER_UNAVAILABLE = 503, "The provider does not answer"
-    UNVERIFIABLE = 503, "The signature cannot be checked now"
-    UNAVAILABLE = 503, "The database does not answer"
-    UNANSWERED = 503, "Whether it was done is not known; ask again with the same reference"
-    OVERLOADED = 503, "Too much waits already; nothing was done"
+    HEAD_TOO_LARGE = 431, "The request line and headers are too large"
+    INTERNAL = 500, "Internal error"
+    PROVIDER_REFUSED = 502, "The provider refused the request"
+    PROVIDER_UNAVAILABLE = 503, "The provider is unavailable"
+    SIGNATURE_UNVERIFIABLE = 503, "The signature cannot be verified now"
+    DATABASE_UNAVAILABLE = 503, "The database is unavailable"
+    DELIVERY_NOT_STORED = 503, "The delivery was not stored"
+    OUTCOME_UNKNOWN = 503, "Outcome unknown; retry with the same reference"
+    OVERLOADED = 503, "Overloaded; nothing was booked"
 
     @property
     def status(self) -> int:
@@ -58,30 +104,49 @@ class Kind(Enum):
     def title(self) -> str:
         return self.value[1]
 
+    @property
+    def code(self) -> str:
+        return self.name.lower()
+
+    @property
+    def type(self) -> str:
+        return f"urn:tollgate:problem:{self.code}"
+
+
+INVALID_VALUE = "invalid_value"
+
+
+class FieldError(NamedTuple):
+    field: str
+    message: str
+    code: str = INVALID_VALUE
+
 
 class FieldProblem(BaseModel):
     field: str = Field(examples=["amount"])
+    code: str = Field(examples=["invalid_value"])
     message: str = Field(examples=["an amount has at most six decimals"])
 
 
 class ReasonOut(BaseModel):
-    """Why an organization may not send: a word for machines and a sentence for people."""
+    """Why an organization may not send: a code for programs and a message for people."""
 
     code: str = Field(examples=["nonpayment"])
-    text: str = Field(examples=["the subscription is not paid"])
+    message: str = Field(examples=["the subscription is not paid"])
 
 
 class ProblemOut(BaseModel):
-    """A problem document (RFC 9457). `errors` names fields, `reasons` says why a send was
-    refused.
+    """A problem document (RFC 9457). `code` names the cause and does not change; `errors` names
+    fields, `reasons` says why the organization may not send.
     """
 
     model_config = ConfigDict(title="Problem")
 
     type: str = Field(examples=["urn:tollgate:problem:invalid"])
-    title: str = Field(examples=["A field is not right"])
+    title: str = Field(examples=["Invalid request; `errors` names the fields"])
     status: int = Field(examples=[422])
     detail: str | None = None
+    code: str = Field(examples=["invalid"])
     errors: list[FieldProblem] | None = None
     reasons: list[ReasonOut] | None = None
     request_id: str | None = None
@@ -95,7 +160,7 @@ class Problem(HTTPException):
         kind: Kind,
         detail: str | None = None,
         *,
-        errors: Sequence[tuple[str, str]] = (),
+        errors: Sequence[FieldError] = (),
         reasons: Sequence[Reason] = (),
         headers: Mapping[str, str] | None = None,
         **extra: Any,
@@ -105,12 +170,20 @@ class Problem(HTTPException):
         self.document = _document(kind, detail, errors=errors, reasons=reasons) | extra
 
 
-def invalid(field: str, message: str) -> Problem:
-    return Problem(Kind.INVALID, f"{field}: {message}", errors=[(field, message)])
+def invalid(field: str, message: str, code: str = INVALID_VALUE) -> Problem:
+    return Problem(Kind.INVALID, f"{field}: {message}", errors=[FieldError(field, message, code)])
 
 
-def not_found(what: str) -> Problem:
-    return Problem(Kind.NOT_FOUND, f"there is no such {what}")
+def not_found(what: str, detail: str | None = None) -> Problem:
+    """`what` is a resource that has a kind, in words: "parked delivery"."""
+    kind = Kind[f"{what.upper().replace(' ', '_')}_NOT_FOUND"]
+    return Problem(kind, detail or f"there is no such {what}")
+
+
+def may_not_send(kind: Kind, reasons: Sequence[Reason], **extra: Any) -> Problem:
+    """The same wherever a suspended or frozen organization or an empty wallet is met."""
+    detail = "; ".join(reason.text for reason in reasons) or None
+    return Problem(kind, detail, reasons=reasons, **extra)
 
 
 def response(problem: Problem, request: Request) -> JSONResponse:
@@ -122,17 +195,18 @@ def response(problem: Problem, request: Request) -> JSONResponse:
 
 
 def _document(
-    kind: Kind, detail: str | None, *, errors: Sequence[tuple[str, str]], reasons: Sequence[Reason]
+    kind: Kind, detail: str | None, *, errors: Sequence[FieldError], reasons: Sequence[Reason]
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "type": f"urn:tollgate:problem:{kind.name.lower()}",
+        "type": kind.type,
         "title": kind.title,
         "status": kind.status,
+        "code": kind.code,
     }
     if detail is not None:
         document["detail"] = detail
     if errors:
-        document["errors"] = [{"field": field, "message": message} for field, message in errors]
+        document["errors"] = [error._asdict() for error in errors]
     if reasons:
-        document["reasons"] = [{"code": reason.code, "text": reason.text} for reason in reasons]
+        document["reasons"] = [{"code": reason.code, "message": reason.text} for reason in reasons]
     return document

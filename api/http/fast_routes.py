@@ -64,7 +64,7 @@ def _json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as problem:
-        raise Problem(Kind.MALFORMED, "the body is not JSON") from problem
+        raise Problem(Kind.BODY_NOT_JSON) from problem
 
 
 class Lean(FastAPI):

@@ -38,7 +38,7 @@ _TAKES = (
 async def take(name: Provider, request: Request, here: Context) -> Response:
     provider = here.services.providers.get(name)
     if provider is None:
-        raise not_found(f"webhook: {name.value} is not set up here")
+        raise not_found("webhook", f"{name.value} is not configured")
     raw = await request.body()
     headers = {
         name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]
@@ -58,7 +58,7 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
         log.warning(
             "webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0]
         )
-        raise Problem(Kind.UNAVAILABLE) from problem
+        raise Problem(Kind.DATABASE_UNAVAILABLE) from problem
     await here.setups.note_refused(name, None)
     await here.setups.note_version(name, event.concern)
     if not delivery.kept:
@@ -66,7 +66,7 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
             "webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id
         )
         raise Problem(
-            Kind.UNAVAILABLE
+            Kind.DELIVERY_NOT_STORED
         )  # a genuine one comes again, and is listed by its provider besides
     log.info(
         "webhook",

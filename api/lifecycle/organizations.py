@@ -56,7 +56,9 @@ async def create(asked: NewOrganization, here: Here, response: Response) -> Orga
             return OrganizationOut.of(before)
     response.status_code = 200
     if before is None or not _same(before, wanted):
-        raise Problem(Kind.CONFLICT, f"organization {wanted.id} exists with other content")
+        raise Problem(
+            Kind.ORGANIZATION_EXISTS, f"organization {wanted.id} exists with other content"
+        )
     return OrganizationOut.of(before)
 
 
@@ -104,7 +106,7 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     if found is None:
         raise not_found("organization")
     return CanSend(
-        can_send=not found, reasons=[ReasonOut(code=one.code, text=one.text) for one in found]
+        can_send=not found, reasons=[ReasonOut(code=one.code, message=one.text) for one in found]
     )
 
 
@@ -271,7 +273,7 @@ async def _lift(
             held = await standings.held_blocks(conn, organization_id)
             if (kind, reference) not in {(one.kind, one.reference) for one in held}:
                 known = await standings.get(conn, organization_id) is not None
-                raise not_found("block of this organization" if known else "organization")
+                raise not_found("block") if known else not_found("organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await state_updates.unblock(

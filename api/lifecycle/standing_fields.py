@@ -33,7 +33,7 @@ class StandingOut(BaseModel):
             applied=not standing.behind,
             deadline=standing.deadline,
             blocks=[
-                ReasonOut(code=block.value, text=IN_WORDS[block])
+                ReasonOut(code=block.value, message=IN_WORDS[block])
                 for block in sorted(standing.blocks)
             ],
         )

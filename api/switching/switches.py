@@ -41,14 +41,16 @@ async def start(
         before = await switches.open_one(conn, organization_id)
         if before is None and source.provider is asked.provider:
             raise Problem(
-                Kind.WRONG_STATE, f"its current subscription is at {asked.provider.value} already"
+                Kind.ALREADY_AT_PROVIDER,
+                f"its current subscription is at {asked.provider.value} already",
             )
         if before is not None and (before.target_provider, before.target_plan_id) != (
             asked.provider,
             asked.plan_id,
         ):
             raise Problem(
-                Kind.CONFLICT, f"a migration to {before.target_provider.value} is under way"
+                Kind.MIGRATION_IN_PROGRESS,
+                f"a migration to {before.target_provider.value} is under way",
             )
         if before is None:
             await switches.start(

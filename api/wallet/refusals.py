@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.http.error_handlers import TABLE
-from api.http.errors import Problem, invalid, not_found
+from api.http.errors import Problem, invalid, may_not_send, not_found
 from domain.audit.can_send import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
@@ -22,9 +22,9 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
     kind = TABLE[type(outcome)]
     match outcome:
         case InsufficientFunds(balance_micros=balance, needed_micros=needed):
-            return Problem(
+            return may_not_send(
                 kind,
-                reasons=reasons,
+                reasons,
                 balance=to_decimal_string(balance),
                 needed=to_decimal_string(needed),
             )
@@ -33,13 +33,13 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
         case Conflict(entry=entry):
             return Problem(kind, refusals.in_words(outcome), seq=entry.seq)
         case WrongCurrency():
-            return invalid("currency", refusals.in_words(outcome))
+            return invalid("currency", refusals.in_words(outcome), "wrong_currency")
         case TooLarge():
-            return invalid("amount", refusals.in_words(outcome))
+            return invalid("amount", refusals.in_words(outcome), "balance_too_large")
         case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
             return _of_a_hold(outcome)
         case _:
-            return Problem(kind, reasons=reasons)
+            return may_not_send(kind, reasons)
 
 
 def _of_a_hold(
@@ -58,6 +58,6 @@ def _of_a_hold(
         case HoldClosed(hold=hold):
             return Problem(kind, f"the hold is {hold.status.value}")
         case CaptureTooLarge(held_micros=most):
-            return invalid("amount", f"the hold is of {to_decimal_string(most)}")
+            return invalid("amount", f"the hold is of {to_decimal_string(most)}", "exceeds_hold")
         case BadExpiry():
-            return invalid("expires_at", "it lies in the future, and within a year")
+            return invalid("expires_at", "must be in the future, within a year", "out_of_range")

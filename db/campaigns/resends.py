@@ -37,6 +37,10 @@ class NotLost(Exception):
     """Only what was given up, and did not turn out sent, may be sent once more."""
 
 
+class CampaignCanceled(NotLost):
+    """The message's campaign was canceled, and sends nothing more."""
+
+
 class Confirmed(Exception):
     """Only what Twilio never confirmed may be given up."""
 
@@ -70,7 +74,7 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
     await standings.lock(conn, message.organization_id)
     campaign = await campaigns.lock(conn, message.organization_id, campaign_id)
     if campaign is None or campaign.status is CampaignStatus.CANCELED:
-        raise NotLost("the campaign was canceled")
+        raise CampaignCanceled("the campaign was canceled")
     wallet = await wallets.watch(conn, message.organization_id)
     await _again(conn, message, MessageStatus.PENDING, more=0)
     if campaign.status is not CampaignStatus.COMPLETED:

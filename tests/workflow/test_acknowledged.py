@@ -82,7 +82,7 @@ async def nothing_passes(world: World, organization_id: str) -> None:
     )
 
     assert {answer.status_code for answer in refused} == {423}
-    assert (await world.api.post(f"{base}/campaigns/{draft}/start")).status_code == 409
+    assert (await world.api.post(f"{base}/campaigns/{draft}/start")).status_code == 423
     assert await count(world, DEBITS, organization_id) == debits
     assert await count(world, WINDOWS, organization_id) == 0
 

@@ -109,7 +109,7 @@ async def test_a_start_is_refused_with_the_reasons_and_charges_nothing(tollgate:
     answer = await tollgate.post(f"{CAMPAIGNS}/{id_}/start")
     told = (await tollgate.get(f"{CAMPAIGNS}/{id_}")).json()
 
-    assert answer.status_code == 409
+    assert answer.status_code == 423
     assert [reason["code"] for reason in answer.json()["reasons"]] == ["admin"]
     assert (told["status"], told["counts"]["pending"]) == ("draft", 3)
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "10.00"
@@ -121,7 +121,7 @@ async def test_a_start_without_money_is_refused(tollgate: Tollgate) -> None:
 
     answer = await tollgate.post(f"{CAMPAIGNS}/{id_}/start")
 
-    assert answer.status_code == 409
+    assert answer.status_code == 402
     assert [reason["code"] for reason in answer.json()["reasons"]] == ["insufficient_funds"]
 
 
@@ -143,7 +143,7 @@ async def test_a_freeze_parks_what_runs_and_an_unfreeze_lets_it_go_on(tollgate: 
         running: ("parked", "frozen"),
         paused: ("paused", "paused by a person"),
     }
-    assert refused[0] == 409
+    assert refused[0] == 423
     assert {one["id"]: one["status"] for one in after} == {running: "running", paused: "paused"}
 
 

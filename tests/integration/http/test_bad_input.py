@@ -73,9 +73,9 @@ async def test_what_is_not_json_is_400(tollgate: Tollgate) -> None:
         answer = await tollgate.post(
             f"{WALLET}/debits", content=content, headers={"Content-Type": "application/json"}
         )
-        assert (answer.status_code, answer.json()["type"]) == (
+        assert (answer.status_code, answer.json()["code"]) == (
             400,
-            "urn:tollgate:problem:malformed",
+            "body_not_json",
         ), content[:20]
 
 

@@ -162,7 +162,7 @@ async def test_an_operators_note_is_told_to_operators_alone(tollgate: Tollgate) 
         assert note not in refused.text
     assert (debited.status_code, debited.json()["reasons"]) == (
         423,
-        [{"code": "frozen", "text": "an operator froze the wallet"}],
+        [{"code": "frozen", "message": "an operator froze the wallet"}],
     )
     for path in ("wallet", "blocks", "receipts", "explain"):
         assert note in (await tollgate.get(f"{ACME}/{path}", scope=Scope.OPERATOR)).text, path

@@ -58,7 +58,7 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
 
     assert (before.status_code, answer.status_code, after.status_code) == (201, 200, 423)
     assert after.json()["reasons"] == [
-        {"code": "nonpayment", "text": "the subscription is not paid"}
+        {"code": "nonpayment", "message": "the subscription is not paid"}
     ]
 
 

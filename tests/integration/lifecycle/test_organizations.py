@@ -119,7 +119,7 @@ async def test_only_blocks_that_stand_by_themselves_can_be_lifted(tollgate: Toll
     assert refused.status_code == 422
     assert (lifted.status_code, lifted.json()["status"]) == (200, "active")
     assert (again.status_code, dispute.status_code, nobody.status_code) == (404, 404, 404)
-    assert again.json()["detail"] == "there is no such block of this organization"
+    assert again.json()["detail"] == "there is no such block"
     assert nobody.json()["detail"] == "there is no such organization"
 
 
