@@ -119,3 +119,21 @@ async def test_another_organizations_hold_of_the_same_reference_stays_open(
 
     assert (await wallet(engine, "other")).held_micros == 4_000_000
     assert await broken_claims(engine) == set()
+
+
+async def test_the_end_of_one_organizations_holds_is_not_another_organizations(
+    engine: AsyncEngine,
+) -> None:
+    for name in (ORGANIZATION, "other"):
+        await onboard(engine, name, balance="10")
+        async with engine.begin() as conn:
+            asked = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
+            await holds.reserve(conn, name, asked, now=NOON)
+
+    async with engine.begin() as conn:
+        await holds.expire(conn, ORGANIZATION, now=NOON + minutes(61))
+        left = await holds.get(conn, "other", "same")
+
+    assert left is not None
+    assert left.status is HoldStatus.OPEN
+    assert await broken_claims(engine) == set()
