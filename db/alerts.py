@@ -1,5 +1,5 @@
-"""Alerts: what a person has to look at; raised once, counted when seen again, cleared when it no
-longer holds.
+"""Alerts: what a person must look at; raised once, counted when repeated, cleared when it no longer
+applies.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from domain.redaction import redact_text
 
 log = structlog.get_logger()
 INSTALLATION = ""
-"""Stands for the organization of an alert that is about the whole installation."""
+"""Used in place of an organization's id for an alert about the whole installation."""
 _CLEAR = (
     update(alerts)
     .where(
@@ -38,10 +38,8 @@ class Alert:
 
 
 async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, detail: str) -> None:
-    """It is logged, too, each time: a log shipper rings somebody. No whole phone number stands in
-    it.
-
-    The caller commits.
+    """Raise an alert, and log it each time so that a log shipper can notify somebody. It contains
+    no full phone number. The caller commits.
     """
     detail = redact_text(detail)
     log.warning("alert_raised", organization_id=organization_id, kind=kind.value, detail=detail)
@@ -66,10 +64,9 @@ async def clear(
     unseen_for: timedelta = timedelta(0),
     naming: str = "",
 ) -> bool:
-    """It does not hold any more; whether it stood. `unseen_for`: only if it was not raised again
-    for so long.
-
-    `naming`: only if its detail contains this. The caller commits.
+    """Clear an alert that no longer applies; returns whether it stood. `unseen_for`: only if it was
+    not raised again for that long. `naming`: only if its detail contains this. The caller
+    commits.
     """
     query = _CLEAR
     if unseen_for:
@@ -80,8 +77,8 @@ async def clear(
 
 
 async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
-    """A person says that it is settled; of any kind, also one of another version. Returns whether
-    it stood.
+    """Close an alert of any kind, also of another version's, because a person settled it. Returns
+    whether it stood.
     """
     return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 

@@ -1,5 +1,5 @@
-"""API keys: 256 random bits, shown once and stored only as their SHA-256, which needs no salt at
-that length.
+"""API keys: 256 random bits, shown once and stored only as their SHA-256; at that length no salt is
+needed.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ PREFIX = "tg_"
 
 
 class Scope(IntEnum):
-    """Each includes those before it."""
+    """Each role includes those before it."""
 
     READ = 1
     WRITE = 2
@@ -40,7 +40,9 @@ class ApiKey:
 
 
 async def create(conn: AsyncConnection, *, name: str, scope: Scope) -> tuple[ApiKey, str]:
-    """A new key and its plain text, which nobody can read again. The caller commits."""
+    """Create a key; returns it and its plain text, which cannot be read again. The caller
+    commits.
+    """
     plain = PREFIX + secrets.token_urlsafe(32)
     row = await conn.execute(
         insert(api_keys)
@@ -51,14 +53,14 @@ async def create(conn: AsyncConnection, *, name: str, scope: Scope) -> tuple[Api
 
 
 async def find(conn: AsyncConnection, digests: Sequence[bytes]) -> dict[bytes, ApiKey]:
-    """The keys with these digests, without those that are revoked."""
+    """The keys with these digests, except revoked ones."""
     query = select(api_keys).where(api_keys.c.sha256.in_(digests), api_keys.c.revoked_at.is_(None))
     return {row.sha256: _api_key(row) for row in await conn.execute(query)}
 
 
 async def revoke(conn: AsyncConnection, key_id: str) -> bool:
-    """False if there is no such key that still holds. Processes that know the key forget it within
-    seconds.
+    """Revoke a key; False if there is no such active key. Processes that cached the key forget it
+    within seconds.
     """
     revoked = await conn.execute(
         update(api_keys)
@@ -70,7 +72,7 @@ async def revoke(conn: AsyncConnection, key_id: str) -> bool:
 
 
 async def page(conn: AsyncConnection, *, limit: int = 100) -> list[ApiKey]:
-    """The newest first, revoked ones too."""
+    """All keys, newest first, including revoked ones."""
     query = select(api_keys).order_by(api_keys.c.created_at.desc()).limit(limit)
     return [_api_key(row) for row in await conn.execute(query)]
 

@@ -1,4 +1,4 @@
-"""How long a sweep over many organizations waits for one of them: hardly, since all the others wait
+"""How long a sweep over many organizations waits for one of them: hardly, because all others wait
 behind it.
 """
 
@@ -10,12 +10,10 @@ _HURRY = text("SET LOCAL lock_timeout = '500ms'")
 
 
 async def hurry(conn: AsyncConnection) -> None:
-    """In this transaction a lock that somebody else holds for longer is an error (PostgreSQL's
-    55P03).
-    """
+    """Make waiting longer for a lock an error (PostgreSQL's 55P03) in this transaction."""
     await conn.execute(_HURRY)
 
 
 def were_held(problem: DBAPIError) -> bool:
-    """Whether it failed because somebody else held what it wanted."""
+    """Whether a statement failed because another transaction had locked what it needed."""
     return getattr(problem.orig, "sqlstate", None) == "55P03"

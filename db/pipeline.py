@@ -1,4 +1,4 @@
-"""Fewer round trips: statements whose results nobody waits for go together, and reads alone need no
+"""Saves round trips: statements whose results nobody awaits are sent together, and reads need no
 transaction.
 """
 
@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 @asynccontextmanager
 async def together(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Send what is executed inside at once, in order, in the caller's transaction; yields psycopg's
+    """Send the enclosed statements at once, in order, in the caller's transaction; yields psycopg's
     own connection.
 
-    Through `conn` only what returns no rows; rows are fetched from psycopg's cursors, which waits
-    for them. The first statement that fails raises at the latest at the end, as SQLAlchemy's error.
+    Through `conn`, only statements without rows; fetch rows from psycopg's cursors, which wait for
+    them. The first failing statement raises at the end at the latest, as SQLAlchemy's error.
     """
     async with own(conn) as driver, driver.pipeline():
         yield driver
@@ -28,8 +28,8 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     """Psycopg's own connection, in the transaction of `conn`; its errors are raised as
     SQLAlchemy's.
 
-    When the server is gone, so are the other connections of the pool: they are dropped, as
-    SQLAlchemy does.
+    If the server is gone, so are the other connections of the pool: they are dropped, as SQLAlchemy
+    does.
     """
     if not conn.in_transaction():
         await (
@@ -56,7 +56,7 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
 
 
 def reading(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine for reads alone: each statement sees what is committed, and no transaction is
-    begun or ended.
+    """The same engine for reads only: each statement sees what is committed, without any
+    transaction.
     """
     return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -1,9 +1,9 @@
-"""What the migrations make of the database, in lines; `certify` compares, so that nothing is
-dropped unseen.
+"""The schema that the migrations produce, as lines of text; `certify` compares it, so that nothing
+is dropped unnoticed.
 
-The file beside it is written by `python -m tools.catalogue` after a migration. It is compared where
-the schema is of that revision, on a server of that major version: another one may put a definition
-in other words.
+`python -m tools.catalogue` writes the file beside this module after a migration. It is compared
+only if the schema has that revision and the server that major version: another version may format a
+definition differently.
 """
 
 from functools import cache
@@ -59,7 +59,7 @@ def expected() -> tuple[str, str, tuple[str, ...]]:
 
 
 def written(connection: Connection) -> str:
-    """The file's text for a database that was just migrated."""
+    """The file's text for a freshly migrated database."""
     lines = sorted(connection.execute(text(LINES.replace(":", r"\:"))).scalars())
     server = connection.execute(text(f"SELECT {SERVER}".replace(":", r"\:"))).scalar_one()
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()

@@ -1,4 +1,4 @@
-"""The check that the tables still refuse what the migrations had them refuse."""
+"""The check that the tables still enforce every constraint of the migrations."""
 
 from db.audit.catalogue import LINES, SERVER, expected
 from db.audit.checks import Check

@@ -1,5 +1,5 @@
-"""The proof of guarantees 1 to 7 on the live database: a query for each claim, that counts what
-breaks it.
+"""Proves guarantees 1 to 7 on the live database: each claim has a query that counts its
+violations.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -64,10 +64,9 @@ Progress = Callable[[int, int, str], None]
 async def snapshot(
     engine: AsyncEngine, *, longest: timedelta = timedelta(0)
 ) -> AsyncIterator[AsyncConnection]:
-    """One snapshot of the database, which is not written to: whatever is compared has to be read on
-    it.
+    """A read-only snapshot of the database; everything that is compared must be read on it.
 
-    A large ledger takes its time: no statement may take longer than `longest`, zero for no limit.
+    A large ledger takes time: no statement may run longer than `longest`; zero for no limit.
     """
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -80,7 +79,7 @@ async def snapshot(
 async def examine(
     engine: AsyncEngine, *, longest: timedelta = timedelta(0), progress: Progress | None = None
 ) -> list[Finding]:
-    """Every finding on one snapshot."""
+    """Run every check on one snapshot and return all findings."""
     async with snapshot(engine, longest=longest) as conn:
         return await certify(conn, progress)
 
@@ -89,7 +88,8 @@ async def certify(conn: AsyncConnection, progress: Progress | None = None) -> li
     """Run every check on the connection's snapshot; changes nothing. Call it in a REPEATABLE READ
     transaction.
 
-    Before each check `progress` is told how many are done, of how many, and which is next.
+    Before each check, `progress` receives the number of finished checks, the total, and the next
+    check.
     """
     findings = []
     for done, check in enumerate(CHECKS):

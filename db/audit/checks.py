@@ -1,14 +1,12 @@
-"""What `db/audit/certify` proves is made of checks: a claim, and the query that counts what breaks
-it.
-"""
+"""The parts of `db/audit/certify`: a check is a claim with a query that counts its violations."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`sql` returns one row: how many were examined, how many of them break the claim and, maybe,
-    the first of them.
+    """`sql` returns one row: how many rows were examined, how many violate the claim and,
+    optionally, the first of them.
     """
 
     guarantee: int

@@ -1,5 +1,5 @@
-"""Why an organization may or may not send: the reasons in words, and everything an operator needs
-on one page.
+"""Explains why an organization may or may not send: the reasons in words, and everything an
+operator needs on one page.
 """
 
 from dataclasses import dataclass
@@ -32,9 +32,8 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignAt:
-    """`position` is the first message that is not handed over yet, None when all are.
-
-    `unconfirmed` were handed over, and nobody knows whether Twilio took them.
+    """`position` is the first message that is not handed over yet, None if all are. `unconfirmed`
+    messages were handed over, and nobody knows whether Twilio accepted them.
     """
 
     campaign: Campaign
@@ -61,10 +60,10 @@ class Explanation:
 
 
 async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] | None:
-    """Why a message would not be paid for now; empty if it would. None if there is no such
+    """Why a message would not be paid now; empty if it would. None if there is no such
     organization.
 
-    Call it in a REPEATABLE READ transaction, as `explain`.
+    Like `explain`, call it in a REPEATABLE READ transaction.
     """
     organization = await organizations.get(conn, organization_id)
     standing = await standings.get(conn, organization_id)
@@ -75,7 +74,7 @@ async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] |
 
 
 async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | None:
-    """Everything about one organization, the newest first. None if there is no such one."""
+    """Everything about one organization, newest first. None if there is no such organization."""
     organization = await organizations.get(conn, organization_id)
     standing = await standings.get(conn, organization_id)
     wallet = await wallets.get(conn, organization_id)

@@ -1,4 +1,4 @@
-"""Figures: how many organizations, deliveries, messages and alerts stand how, at this moment."""
+"""Figures: the current number of organizations, deliveries, messages and alerts by state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ from domain.lifecycle.standing import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """`behind` are standings that are decided and not applied everywhere yet; `stuck`, those of
-    them that wait for a person. `alerts` are the standing ones by kind, `waiting` the campaigns
-    that do not move, by why. `unsettled` messages were handed to Twilio, which did not answer.
+    """`behind` standings are decided and not applied everywhere yet; `stuck` ones of them wait for
+    a person.
+
+    `alerts` are the standing alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
+    messages were handed to Twilio, which did not answer.
     """
 
     organizations: Mapping[Status, int]
@@ -36,7 +38,9 @@ class Figures:
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
-    """None of these reads what only grows: each has an index, or one row for an organization."""
+    """None of these reads a table that only grows: each uses an index, or one row per
+    organization.
+    """
     behind = standings.c.applied_epoch < standings.c.epoch
     standing = await conn.execute(
         select(

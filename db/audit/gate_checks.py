@@ -1,5 +1,5 @@
-"""The checks of gates and freezes: nothing passed them, and their history is the one that the
-receipts tell.
+"""The checks of gates and freezes: nothing passed them, and their history agrees with the
+receipts.
 """
 
 from db.audit.checks import Check
@@ -26,7 +26,7 @@ STANDING_BY_CHANGES = """
            (array_agg(change ORDER BY id DESC) FILTER (WHERE change LIKE '%frozen_by_operator'))[1] AS operator
     FROM gate_changes GROUP BY organization_id
 """
-"""What each wallet's flags have to be."""
+"""The expected flags of each wallet."""
 
 
 def _debits_while(shut: str, opened: str) -> str:

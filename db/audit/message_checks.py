@@ -1,5 +1,5 @@
-"""The checks of messages and campaigns: each message is paid for once, and campaigns stop and go on
-as they may.
+"""The checks of messages and campaigns: each message is paid once, and campaigns stop and continue
+as allowed.
 """
 
 from db.audit.checks import Check

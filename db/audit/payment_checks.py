@@ -1,4 +1,4 @@
-"""The checks of what providers told: each delivery stored once, each payment booked once, nothing
+"""The checks of provider reports: each delivery stored once, each payment booked once, nothing
 credited for less.
 """
 
@@ -12,7 +12,9 @@ _SETTLED = """
             WHERE status = 'handled' AND organization_id IS NOT NULL AND money_id IS NOT NULL
               AND outcome NOT LIKE 'not booked%' AND outcome NOT LIKE 'dismissed: %'
         """
-"""Deliveries about money that an organization's lifecycle has settled, and as what it is booked."""
+"""Deliveries about money that an organization's lifecycle has settled, with the kind of their
+booking.
+"""
 PAYMENT_CHECKS = (
     Check(
         guarantee=4,

@@ -1,6 +1,4 @@
-"""The checks of what payers got back: in the ledger once, never more than was paid, and no debt
-without its block.
-"""
+"""The checks of reversals: booked once, never more than was paid, and no debt without its block."""
 
 from db.audit.checks import Check
 

@@ -1,5 +1,5 @@
-"""The check that no row refers to one that is gone, and that each organization has its wallet and
-its standing.
+"""The check that no row refers to a missing one, and that each organization has its wallet and its
+standing.
 """
 
 from sqlalchemy import ForeignKeyConstraint

@@ -1,5 +1,5 @@
-"""Collections: attempts at charging what a subscription owes, each known by its key; its final
-answer stays.
+"""Collections: attempts to charge what a subscription owes, each identified by its key; the final
+answer is kept.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Collection:
 
 
 async def begin(conn: AsyncConnection, attempt: Collection) -> Collection:
-    """The attempt as it was begun first under its key, which is this one if the key is new. The
-    caller commits.
+    """The attempt first begun under this key; it is this attempt if the key is new. The caller
+    commits.
     """
     await conn.execute(
         upsert(collections)
@@ -58,7 +58,7 @@ async def begin(conn: AsyncConnection, attempt: Collection) -> Collection:
 async def settle(
     conn: AsyncConnection, attempt: Collection, status: PaymentStatus, payment_id: str | None
 ) -> None:
-    """Record the provider's final answer; the first one stays. The caller commits."""
+    """Record the provider's final answer; the first one is kept. The caller commits."""
     await conn.execute(
         update(collections)
         .where(*_of(attempt), collections.c.status == PaymentStatus.PENDING.value)

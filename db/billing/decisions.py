@@ -1,6 +1,4 @@
-"""Decisions: what a standing is decided from, read together, and the standing that follows from
-it.
-"""
+"""Reads together all that a standing is decided from, and records the decision."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,10 +42,8 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a decision is made from.
-
-    `blocks` are the blocks that stand by themselves; `others`: there are subscriptions beside the
-    current one.
+    """The input of a decision. `blocks` are those that stand by themselves; `others`: there are
+    subscriptions beside the current one.
     """
 
     policy: Policy
@@ -62,7 +58,7 @@ class Facts:
 
 
 async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
-    """What is recorded. The caller holds the standing, so that nothing of it changes."""
+    """The recorded facts. The caller holds the standing, so that they cannot change."""
     row = (await conn.execute(_FACTS, {"organization_id": organization_id})).one()
     return Facts(
         policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
@@ -75,7 +71,7 @@ async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
 async def settle(
     conn: AsyncConnection, organization_id: str, *, now: datetime, cause: str, may_open: bool
 ) -> Standing | None:
-    """Lock the standing and settle it by what is recorded. None if there is no such
+    """Lock the standing and decide it from the recorded facts. None if there is no such
     organization.
     """
     standing = await standings.lock(conn, organization_id)
@@ -96,12 +92,11 @@ async def settle_locked(
     cause: str,
     may_open: bool,
 ) -> Standing:
-    """Decide anew, and have it recorded, which shuts the gate in the same transaction if the
-    decision says so.
+    """Decide again and record the decision; if it suspends, the gate shuts in the same transaction.
 
-    Never opens the gate: that is left to the steps of a reactivation. With `may_open` false, as in
-    a webhook's own answer, no block is lifted either. The caller holds the standing, as
-    `standings.lock` returned it, and commits.
+    Never opens the gate: the steps of a reactivation do. With `may_open` false, as in a webhook's
+    request, no block is lifted either. The caller holds the standing, as `standings.lock` returned
+    it, and commits.
     """
     decision = current_facts.decide(now)
     if not may_open and standing.status is Status.SUSPENDED:

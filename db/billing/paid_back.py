@@ -1,5 +1,5 @@
-"""Whether what paid for a subscription's period was paid back: of all payments made in it, not of
-the newest alone.
+"""Decides whether the payment of a subscription's period was refunded, from all payments of the
+period and not the newest alone.
 """
 
 from datetime import timedelta
@@ -19,8 +19,8 @@ from sqlalchemy import (
 from db.tables.billing import payments, reversals, subscriptions
 
 EARLY = timedelta(days=1)
-"""So long before a period begins, and at most a quarter of it, it may be paid for: PayPal rounds to
-an hour of the day.
+"""How long before its begin a period may be paid, at most a quarter of it: PayPal rounds to an hour
+of the day.
 """
 
 _REVERSED = (
@@ -68,7 +68,8 @@ AT = (
     .correlate(subscriptions)
     .scalar_subquery()
 )
-"""When the newest payment of the period that is paid for was made, if its payer has the largest one
-back whole and made no other one as large. Null: the period is paid for. A small payment beside the
-period's own neither ends nor keeps it.
+"""The time of the newest payment of the period, if its largest payment was fully refunded and no
+other one is as large.
+
+Null: the period is paid. A small additional payment neither ends nor keeps the period.
 """

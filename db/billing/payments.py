@@ -1,4 +1,4 @@
-"""Payments: money facts from a fresh GET, each booked once by the money object's own id."""
+"""Payments: money facts from a fresh GET, each booked once by the id of its money object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,23 +33,19 @@ class BookedPayment:
 
 @dataclass(frozen=True, slots=True)
 class BookedFor:
-    """The payment was booked before, for another organization; nothing is booked now."""
+    """The payment was booked before for another organization; nothing is booked now."""
 
     organization_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class PaidBack:
-    """Its payer had it back whole before it was booked, so it was noted and not credited; nor is it
-    now.
-    """
+    """The payment was fully refunded before it was booked: it was noted and never credited."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfSubscription:
-    """The payment is noted as one for this subscription, which pays for the service and not for the
-    wallet.
-    """
+    """The payment is noted for this subscription; it pays for the service, not into the wallet."""
 
     subscription_id: str
 
@@ -58,7 +54,7 @@ TopUpOutcome = Outcome | BookedFor | PaidBack | OfSubscription
 
 
 def in_words(outcome: TopUpOutcome) -> str:
-    """What became of a top-up, for people; not which other organization has it."""
+    """The outcome of a top-up in words; does not reveal which other organization has it."""
     match outcome:
         case BookedFor():
             return "it was booked for another organization"
@@ -78,10 +74,10 @@ async def book_topup(
     *,
     now: datetime,
 ) -> TopUpOutcome:
-    """Credit the wallet with a captured payment, once by the capture's id, whoever comes with it;
-    what the organization owes for reversals is recovered from it first.
+    """Credit the wallet with a captured payment, once by the capture's id; owed reversals are
+    recovered from it first.
 
-    Two organizations at once: the second one's transaction fails by the unique payment. Locks the
+    Two organizations at once: the second transaction fails on the unique payment. Locks the
     standing, then the wallet; the caller commits.
     """
     await standings.lock(conn, organization_id)
@@ -117,10 +113,10 @@ async def book_topup(
 async def book_subscription_payment(
     conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
 ) -> bool:
-    """Note that the subscription was paid, once by the sale's id; False if it was noted before.
+    """Note a payment of the subscription, once by the sale's id; False if it was noted before.
 
-    The wallet does not change. Locks the standing, so that nobody credits it at the same time; the
-    caller commits.
+    The wallet does not change. Locks the standing, so that nobody credits the payment concurrently;
+    the caller commits.
     """
     await standings.lock(conn, organization_id)
     return await _note(
@@ -137,9 +133,9 @@ async def credited(conn: AsyncConnection, provider: Provider, object_id: str) ->
 async def note_returned(
     conn: AsyncConnection, organization_id: str, provider: Provider, payment: Payment
 ) -> None:
-    """Note a top-up that its payer had back whole before it was booked: it is never credited.
+    """Note a top-up that was fully refunded before it was booked: it is never credited.
 
-    Locks the standing, so that nobody credits it at the same time; the caller commits.
+    Locks the standing, so that nobody credits it concurrently; the caller commits.
     """
     await standings.lock(conn, organization_id)
     await _note(conn, organization_id, provider, payment, kind="returned", reference_id=None)
@@ -148,7 +144,7 @@ async def note_returned(
 async def of_organization(
     conn: AsyncConnection, organization_id: str, *, limit: int
 ) -> list[BookedPayment]:
-    """The newest first."""
+    """The organization's payments, newest first."""
     query = (
         select(payments)
         .where(payments.c.organization_id == organization_id)
@@ -159,7 +155,7 @@ async def of_organization(
 
 
 async def owners(conn: AsyncConnection, provider: Provider, object_ids: Sequence[str]) -> set[str]:
-    """Whose payments they are, as far as they are booked."""
+    """The organizations of those payments that are booked."""
     query = select(payments.c.organization_id).where(
         payments.c.provider == provider.value, payments.c.object_id.in_(object_ids)
     )
@@ -208,9 +204,10 @@ async def _rebook_as_topup(
     payment: Payment,
     reference_id: str,
 ) -> None:
-    """A payment that was noted for a subscription that nothing names is a top-up from now on, and
-    so are its reversals: what was given back of it is owed by the wallet that has its credit. The
-    caller holds the standing.
+    """Turn a payment noted for a subscription that nothing names into a top-up, together with its
+    reversals: the wallet that gets its credit owes what was refunded.
+
+    The caller holds the standing.
     """
     of_it = payments.c.organization_id == organization_id, payments.c.provider == provider.value
     await conn.execute(

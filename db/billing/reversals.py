@@ -1,8 +1,8 @@
-"""Reversals: what payers got back, each booked once by its own id; what the wallet could not give
-is owed.
+"""Reversals: money that payers got back, each booked once by its own id; what the wallet cannot
+cover is owed.
 
-While something is owed a block stands, placed and lifted in the transaction that changes what is
-owed. Each function that moves money locks the standing, then the wallet; the caller commits.
+A block stands while anything is owed; it is placed and lifted in the transaction that changes the
+debt. Each function that moves money locks the standing, then the wallet; the caller commits.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from domain.wallet import refusals
 from domain.wallet.ledger import Posted, Posting, Wallet, credit, recovery, reversal
 
 RECEIVABLE = "receivable"
-"""The reference of the block that stands while something is owed."""
+"""The reference of the block that stands while anything is owed."""
 _LEFT_OWED = "payers got back more than the wallet had left; the rest is owed"
 
 _owed = (
@@ -53,14 +53,14 @@ _THIS = (
 
 
 class NotBooked(Exception):
-    """The ledger refused the entry: another one has its reference. Nothing of the transaction may
-    be kept.
+    """The ledger refused the entry: another one has its reference. The transaction must be rolled
+    back.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownPayment:
-    """No payment of this organization has that id, or not yet."""
+    """The organization has no payment with that id, or not yet."""
 
     payment_id: str
 
@@ -72,16 +72,16 @@ class OtherCurrency:
 
 @dataclass(frozen=True, slots=True)
 class OfSubscription:
-    """It is noted; the wallet never had its money."""
+    """The reversal is noted; its money never was in the wallet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """`counted` is what counts of it: together, a payment's reversals are never more than the
+    """`counted` is the part that counts: the reversals of a payment together never exceed the
     payment.
 
-    Nothing counts of one that was given back, though it be `reported` anew; nor does one become more
-    than it was at first.
+    A reversal that was returned counts nothing, even if the provider reports it again; none grows
+    after it was booked.
     """
 
     counted: Money
@@ -92,12 +92,12 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class NeverCredited:
-    """The payer had the payment back whole before it was booked."""
+    """The payment was fully refunded before it was booked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """It was never booked, and there is nothing to give back."""
+    """It was never booked, so there is nothing to return."""
 
 
 Outcome = UnknownPayment | OtherCurrency | OfSubscription | NeverCredited | Booked | Nothing
@@ -111,11 +111,11 @@ async def book(
     *,
     now: datetime,
 ) -> Outcome:
-    """Make the wallet agree with what the provider says of a reversal: taken once, given back once.
+    """Apply a reversal to the wallet as the provider reports it: taken once, returned once.
     Idempotent.
 
-    Takes what is available, whether the wallet is frozen or not, and never what is held; the rest
-    is owed.
+    Takes what is available, even if the wallet is frozen, and never what holds have reserved; the
+    rest is owed.
     """
     await standings.lock(conn, organization_id)
     paid = await _payment(conn, organization_id, provider, reversal.payment_id)
@@ -153,11 +153,10 @@ async def book(
 async def twin(
     conn: AsyncConnection, organization_id: str, provider: Provider, reversal: Reversal
 ) -> str | None:
-    """The id of another one that stands for the same money: PayPal tells a lost dispute as a
-    reversal, too.
+    """The id of a reversal of the same money: PayPal reports a lost dispute as a reversal, too.
 
-    Of two that are no refunds and take as much of the same payment, both are taken for the same
-    money. `reversal` itself is not booked, or was given back.
+    Two reversals other than refunds, of the same payment and amount, count as the same money.
+    `reversal` itself is not booked, or was returned.
     """
     if reversal.what == "refund":
         return None
@@ -173,8 +172,8 @@ async def twin(
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Take from the wallet what is owed, the oldest first, as far as it is available; whether
-    anything changed.
+    """Recover what is owed from the available balance, oldest first; returns whether anything
+    changed.
     """
     if await owed(conn, organization_id) == 0:
         return False
@@ -185,8 +184,8 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
 
 
 async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: datetime) -> None:
-    """Forgive what is owed: an operator's word. Locks the standing, then the wallet; the caller
-    commits.
+    """Forgive what is owed, on behalf of an operator. Locks the standing, then the wallet; the
+    caller commits.
     """
     await standings.lock(conn, organization_id)
     await wallets.lock(conn, organization_id)
@@ -200,7 +199,7 @@ async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: da
 
 
 async def owed(conn: AsyncConnection, organization_id: str) -> int:
-    """In micros of the wallet's currency, as last committed or changed by this transaction."""
+    """The debt in micros of the wallet's currency, including changes of this transaction."""
     return int((await conn.execute(_SUM_OWED, {"of_organization": organization_id})).scalar_one())
 
 
@@ -212,7 +211,7 @@ async def _booked(
     currency: str,
     now: datetime,
 ) -> Booked:
-    """Recover first: what was given back, or was free, may settle what is owed."""
+    """Recovers first: money that was returned or available may settle the debt."""
     await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
     row = await _find(conn, organization_id, provider, reversal.id)
@@ -294,8 +293,8 @@ async def _post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) -
 
 
 async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """The block stands exactly while something is owed; the gate shuts in this transaction, and
-    opens by the steps.
+    """Keep the block exactly while something is owed. The gate shuts in this transaction; the
+    reactivation's steps open it.
     """
     micros = await owed(conn, organization_id)
     stands = any(

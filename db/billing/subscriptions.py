@@ -1,5 +1,5 @@
-"""Subscriptions as their providers last told them; exactly one of an organization's is the current
-one.
+"""Subscriptions as their providers last reported them; each organization has exactly one current
+subscription.
 """
 
 from dataclasses import replace
@@ -44,7 +44,7 @@ async def current(conn: AsyncConnection, organization_id: str) -> Subscription |
 
 
 async def of_organization(conn: AsyncConnection, organization_id: str) -> list[Subscription]:
-    """All of them, the current one first."""
+    """All subscriptions of the organization, the current one first."""
     return [
         read(row)
         for row in await conn.execute(_OF_ORGANIZATION, {"organization_id": organization_id})
@@ -82,7 +82,7 @@ async def add(
     checkout_key: str | None = None,
     checkout_plan_id: str | None = None,
 ) -> bool:
-    """Note a subscription as the organization's, not yet its current one; False if it was noted
+    """Note a subscription of the organization, not yet as its current one; False if it was noted
     before.
     """
     added = await conn.execute(
@@ -104,7 +104,7 @@ async def add(
 
 
 async def make_current(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Name the subscription that decides from now on. The caller holds the organization's
+    """Make the subscription current: it decides from now on. The caller holds the organization's
     standing.
     """
     await conn.execute(
@@ -121,11 +121,10 @@ async def make_current(conn: AsyncConnection, subscription: Subscription) -> Non
 async def completed(
     conn: AsyncConnection, checkout: Subscription, subscription_id: str
 ) -> Subscription | None:
-    """The customer completed a checkout: what stood for it has the subscription's own id from now
-    on. Idempotent.
+    """Give a completed checkout the id of its subscription. Idempotent.
 
-    None if the subscription is another organization's. The caller holds the organization's standing
-    and commits.
+    None if the subscription belongs to another organization. The caller holds the organization's
+    standing and commits.
     """
     subscription = await find(conn, checkout.provider, subscription_id)
     if subscription is None:
@@ -142,12 +141,12 @@ async def completed(
 
 
 async def write(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Write down what `confirmed` made of it. The caller holds the organization's standing."""
+    """Write the result of `confirmed`. The caller holds the organization's standing."""
     await conn.execute(_RECORD, _values(subscription))
 
 
 async def note_word(conn: AsyncConnection, subscription: Subscription, new: Word) -> Subscription:
-    """Write down a webhook's word beside what is confirmed. The caller holds the organization's
+    """Record a webhook's word beside the confirmed state. The caller holds the organization's
     standing.
 
     An answer that contradicted an earlier word has not contradicted this one yet.
@@ -160,7 +159,7 @@ async def note_word(conn: AsyncConnection, subscription: Subscription, new: Word
 
 
 async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
-    """The provider's answer contradicts what has shut it: since when it does. The caller holds the
+    """Record when the provider's answer first contradicted what shut the gate. The caller holds the
     standing.
     """
     if subscription.doubted_at is None:
@@ -168,9 +167,7 @@ async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datet
 
 
 async def note_pending(conn: AsyncConnection, subscription: Subscription) -> None:
-    """A checkout that was just made: nobody has consented to it yet. The caller holds the
-    standing.
-    """
+    """Store a new checkout: nobody has consented to it yet. The caller holds the standing."""
     await conn.execute(_RECORD, _key_values(subscription) | {"state": State.PENDING.value})
 
 
@@ -230,7 +227,7 @@ def _values(recorded: Subscription) -> dict[str, Any]:
 
 
 def read(row: Row[Any]) -> Subscription:
-    """A row of the table, whatever else was selected with it."""
+    """The subscription in a row of the table, whatever else was selected with it."""
     outstanding = None
     if row.outstanding_micros is not None:
         outstanding = Money(row.outstanding_micros, row.outstanding_currency)

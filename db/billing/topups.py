@@ -1,4 +1,4 @@
-"""Top-ups by checkout: the links that were handed out, until they are paid or given up. Money is
+"""Top-ups by checkout: links that were handed out, until they are paid or abandoned. Money is
 booked elsewhere.
 """
 
@@ -27,7 +27,7 @@ class TopUpCheckout:
 
 
 async def add(conn: AsyncConnection, made: TopUpCheckout, idempotency_key: str) -> bool:
-    """False if the key, or the checkout, is noted already. The caller commits."""
+    """Store a checkout; False if its key or id exists already. The caller commits."""
     added = await conn.execute(
         upsert(topups)
         .values(
@@ -66,7 +66,7 @@ async def find(
 
 
 async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpCheckout]:
-    """The open ones, the newest first; no more than may be asked about at one look."""
+    """The open top-ups, newest first, at most as many as one look may query."""
     query = (
         select(topups)
         .where(topups.c.organization_id == organization_id, topups.c.status == "open")
@@ -77,7 +77,7 @@ async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpChec
 
 
 async def close(conn: AsyncConnection, topup: TopUpCheckout, *, paid: bool) -> None:
-    """One that was given up may be paid all the same. The caller commits."""
+    """Mark it as abandoned; it may be paid nevertheless. The caller commits."""
     await conn.execute(
         update(topups)
         .where(

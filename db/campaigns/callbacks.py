@@ -1,8 +1,8 @@
-"""Status callbacks: ranked, so that duplicates and reorderings change nothing. None of them moves
-money.
+"""Status callbacks: ranked, so that duplicates and reordered callbacks change nothing. None of them
+moves money.
 
-Whoever holds a subaccount's token can sign one, so what would be refunded for it is read at Twilio
-first.
+Whoever has a subaccount's token can sign one, so a refund requires that the message is read at
+Twilio first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,21 +77,21 @@ class Applied(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubaccountCallback:
-    """A verified callback, and whose subaccount it came from."""
+    """A verified callback and the organization whose subaccount sent it."""
 
     organization_id: str
     callback: StatusCallback
 
     @property
     def asks_for_money(self) -> bool:
-        """Whether what it tells would be refunded, were it true."""
+        """Whether its status would cause a refund if it were true."""
         status = self.callback.status
         return status is not None and delivery_failure.refunded(status, self.callback.error_code)
 
 
 @dataclass(slots=True)
 class _Standing:
-    """Where a message stands, as callbacks are applied to it one by one."""
+    """The state of a message while callbacks are applied to it one after the other."""
 
     status: MessageStatus
     attempt: int
@@ -123,8 +123,8 @@ class _Standing:
         return Applied.CHANGED
 
     def contradicts(self, received: SubaccountCallback, attempt: int | None) -> bool:
-        """Whether it says that something went out that was refunded, or given back and sent once
-        more.
+        """Whether it reports that a message was sent which was refunded, or given back and sent
+        again.
         """
         status = received.callback.status
         if status not in WENT_OUT or received.asks_for_money:
@@ -145,15 +145,13 @@ class _Standing:
         )
 
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
-        """Twilio's id decides where it is known here: the attempt of a forged callback may be any
-        number.
-        """
+        """The known Twilio id decides: a forged callback may name any attempt."""
         return callback.message_sid == self.provider_sid or attempt in (None, self.attempt)
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What follows from callbacks besides what they change: messages to be read, and alerts."""
+    """Follow-ups of callbacks besides their changes: messages to read, and alerts."""
 
     checks: list[Check] = field(default_factory=list)
     sent_after_refund: dict[str, str] = field(default_factory=dict)
@@ -166,11 +164,10 @@ _Sids = Mapping[tuple[str, str], UUID]
 async def apply(
     conn: AsyncConnection, received: Sequence[SubaccountCallback], *, wait: bool = True
 ) -> list[Applied | None]:
-    """Write down what callbacks tell, of any organizations, in order; an answer for each. Any
-    number of times.
+    """Apply callbacks of any organizations, in order; returns an outcome for each. Idempotent.
 
-    Locks the messages and nothing else. With `wait` false what somebody else holds is not waited
-    for: its answer is None, and nothing of it is done. The caller commits.
+    Locks the messages and nothing else. With `wait` false, rows locked elsewhere are not waited
+    for: their outcome is None and nothing is changed. The caller commits.
     """
     by_sid = await _by_sid(conn, received)
     keys = [_key(item, by_sid) for item in received]
@@ -230,7 +227,7 @@ def _take(
 
 
 async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback]) -> _Sids:
-    """Which messages Twilio's ids stand for already."""
+    """The messages that already have these Twilio ids."""
     params = {
         "organizations": [item.organization_id for item in received],
         "sids": [item.callback.message_sid for item in received],
@@ -242,7 +239,7 @@ async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback])
 
 
 def _key(received: SubaccountCallback, by_sid: _Sids) -> _Key | None:
-    """Which message it is about: by our attempt's id, or by Twilio's where that is missing."""
+    """The message that it concerns: by our attempt's id or, if that is missing, by Twilio's id."""
     message_id = _message_id(received.callback.attempt_id)
     if message_id is None:
         message_id = by_sid.get((received.organization_id, received.callback.message_sid))
@@ -272,7 +269,7 @@ async def _lock(
 async def _locked_elsewhere(
     conn: AsyncConnection, keys: Sequence[_Key | None], locked: Mapping[_Key, _Standing]
 ) -> set[_Key | None]:
-    """Those that are there, and were not to be had."""
+    """The keys of messages that exist and are locked elsewhere."""
     missing = [key for key in keys if key is not None and key not in locked]
     if not missing:
         return set()

@@ -1,5 +1,5 @@
-"""What Twilio's lists say of messages that they show anyway: ends that no callback told, and sends
-after a refund.
+"""Reads Twilio's lists for what no callback reported: final statuses, and messages sent after a
+refund.
 """
 
 from collections.abc import Sequence
@@ -50,10 +50,10 @@ _WRITE = text(
 async def compare(
     conn: AsyncConnection, organization_id: str, listed: Sequence[SentMessage]
 ) -> int:
-    """Take over how messages ended that we do not know the end of; returns how many differed.
+    """Record final statuses that we do not know yet; returns how many differed.
 
-    What moves money, or should not have gone out, is read by itself first. Waits for no lock; the
-    caller commits.
+    What moves money, or should not have been sent, is read individually first. Waits for no lock;
+    the caller commits.
     """
     by_sid = {message.sid: message for message in listed if message.status is not None}
     rows = await conn.execute(_KNOWN, {"organization_id": organization_id, "sids": list(by_sid)})

@@ -1,4 +1,4 @@
-"""Messages: one recipient's each, where they stand with Twilio, and how to find them again."""
+"""Messages, one per recipient: their state at Twilio, and the queries that find them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from domain.money import Money
 from domain.redaction import redact_text
 
 UNSETTLED_AFTER = timedelta(minutes=1)
-"""A hand-over that is open for longer has gone wrong."""
+"""A hand-over that stays open for longer has failed."""
 _LOCK = text(
     "SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))"
     " ORDER BY id FOR UPDATE"
@@ -35,8 +35,8 @@ _NAMED = text(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A message of Twilio's that stands for one of ours; `confirmed` where Twilio said so, else a
-    callback did.
+    """A Twilio message that stands for one of ours; `confirmed` by Twilio itself, else reported by
+    a callback only.
     """
 
     sid: str
@@ -49,12 +49,11 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One recipient's message. `attempt` counts its debits; attempt and id together name one
-    hand-over to Twilio.
+    """The message to one recipient. `attempt` counts its debits; attempt and id together identify
+    one hand-over to Twilio.
 
-    `sid_confirmed` is false where only a callback named `provider_sid`, and not Twilio's own answer
-    or list. `sender` is what its last attempt was handed over with; None where that was not written
-    down.
+    `sid_confirmed` is false if only a callback named `provider_sid`, not Twilio's own answer or
+    list. `sender` is the sender of its last attempt; None if that was not recorded.
     """
 
     organization_id: str
@@ -84,8 +83,8 @@ class Message:
 
     @property
     def is_taken_on_trust(self) -> bool:
-        """Whether Twilio has not confirmed which message of its own this is: a callback says it, or
-        nobody does.
+        """Whether Twilio has not confirmed its own id of this message: only a callback names one,
+        or nothing does.
         """
         return self.status is MessageStatus.ACCEPTED and (
             self.provider_sid is None or not self.sid_confirmed
@@ -118,7 +117,7 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
 async def named_by(
     conn: AsyncConnection, organization_id: str, sids: Collection[str]
 ) -> list[Named]:
-    """What is known of messages of Twilio's: those that stand for one of ours, and those it gave
+    """The known Twilio messages: those that stand for one of ours, and those that Twilio gave
     back.
     """
     rows = await conn.execute(_NAMED, {"organization_id": organization_id, "sids": list(sids)})
@@ -136,7 +135,7 @@ async def lock(
 async def in_window(
     conn: AsyncConnection, organization_id: str, message_ids: list[UUID]
 ) -> list[Message]:
-    """Those with these ids, by position."""
+    """The messages with these ids, by position."""
     return await _select(conn, organization_id, messages.c.id.in_(message_ids))
 
 
@@ -148,7 +147,9 @@ async def in_status(
     campaign_id: UUID | None = None,
     sending_before: datetime | None = None,
 ) -> list[Message]:
-    """By position, then by id; of one campaign or of all, handed over before a time or ever."""
+    """Unconfirmed messages by position, then by id; of one campaign or of all, optionally handed
+    over before a time.
+    """
     conditions: list[Any] = [messages.c.status == status.value]
     if campaign_id is not None:
         conditions.append(messages.c.campaign_id == campaign_id)
@@ -166,7 +167,7 @@ async def unsettled_organizations(
 
 
 async def number_unsettled(conn: AsyncConnection, *, before: datetime) -> int:
-    """How many such messages there are."""
+    """The number of such messages."""
     number: int = (await conn.execute(select(func.count()).where(*_unsettled(before)))).scalar_one()
     return number
 

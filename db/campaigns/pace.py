@@ -1,4 +1,4 @@
-"""Pace: when the next messages may go, so that all workers together keep to so many a second."""
+"""Pace: schedules messages so that all workers together keep the rate per second."""
 
 from datetime import timedelta
 
@@ -18,11 +18,11 @@ _TAKE = text(
 
 
 async def take(conn: AsyncConnection, of: str, many: int, *, per_second: int) -> float:
-    """Take a turn of `many` messages behind all turns taken before; the seconds until it begins.
+    """Take a turn for `many` messages after all earlier turns; returns the seconds until it begins.
 
-    `of` is an organization's id, or WHOLE_ACCOUNT. Turns come in the order in which they are taken,
-    so that the windows of several organizations take their turns one after the other. A turn is not
-    given back. The caller commits.
+    `of` is an organization's id, or WHOLE_ACCOUNT. Turns follow the order in which they are taken,
+    so that the windows of several organizations alternate. A turn cannot be returned. The caller
+    commits.
     """
     row = (await conn.execute(_TAKE, {"of": of, "many": many, "per_second": per_second})).one()
     wait: timedelta = row.starts_at - row.now

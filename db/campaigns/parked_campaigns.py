@@ -1,8 +1,8 @@
-"""Campaigns that Tollgate parked for want of permission or money: why, and which of them may run
-again.
+"""Campaigns that Tollgate parked for lack of permission or money: the reasons, and which of them
+may run again.
 
-One rule for the event that lets them and for the upkeep that looks what no event did, so that
-nothing is resumed only to be parked again.
+The event that releases them and the upkeep that finds missed ones share one rule, so that no
+campaign is resumed only to be parked again.
 """
 
 import json
@@ -61,8 +61,8 @@ _NEXT = (
     .columns(organization_id=Text, id=Uuid, costs=BigInteger)
     .subquery("next")
 )
-"""What its next message costs: the first that may be sent now; where it is quiet for all, the first
-of them.
+"""The cost of its next message: the first that may be sent now or, during quiet hours everywhere,
+the first of all.
 """
 _AVAILABLE = tables.wallet.wallets.c.balance_micros - tables.wallet.wallets.c.held_micros
 _MAY_GO_ON = (
@@ -85,9 +85,9 @@ _MAY_GO_ON = (
 
 
 async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> list[UUID]:
-    """Park every running campaign; returns those to ring. The caller holds the standing.
+    """Park every running campaign; returns those to notify. The caller holds the standing.
 
-    Those that wait for something weaker wait for this from now on.
+    Campaigns that wait for a weaker reason wait for this one from now on.
     """
     running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     for campaign in running:
@@ -101,13 +101,13 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
 async def resume_eligible(
     conn: AsyncConnection, organization_id: str, *, now: datetime
 ) -> list[UUID]:
-    """Let the parked campaigns run again whose next message may go and is paid for; returns those
-    to ring.
+    """Resume the parked campaigns whose next message may be sent and is covered; returns those to
+    notify.
 
-    No block stands, the wallet is open and unfrozen, and its balance pays the first message that
-    may be sent now. Never one that a person paused, and never one that Twilio's refusals stopped.
-    What keeps the others is written down. Takes the locks of the standing, the campaigns and the
-    wallet. The caller commits.
+    No block stands, the wallet is open and not frozen, and its balance covers the first message
+    that may be sent now. Never resumes a campaign that a person paused or that Twilio's refusals
+    stopped. Records what still stops the others. Locks the standing, the campaigns and the wallet.
+    The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
@@ -137,7 +137,7 @@ async def resume_eligible(
 
 
 async def may_go_on(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
-    """Organizations with a parked campaign that may go on, whatever event should have resumed
+    """Organizations with a parked campaign that may continue, whichever event should have resumed
     it.
     """
     params = {"of": None, "reasons": _REASONS, "quiet": await _quiet(conn, None, now)}
@@ -145,9 +145,7 @@ async def may_go_on(conn: AsyncConnection, *, now: datetime, limit: int) -> list
 
 
 async def shortage(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> str:
-    """What one that is parked for want of money lacks now, in words; empty where it lacks
-    nothing.
-    """
+    """What a campaign parked for lack of money lacks now, in words; empty if it lacks nothing."""
     wallet = await wallets.get(conn, campaign.organization_id)
     costs = await _costs(conn, campaign.organization_id, now)
     return "" if wallet is None else _shortage(wallet, costs.get(campaign.id, 0))
@@ -184,7 +182,7 @@ async def _costs(conn: AsyncConnection, organization_id: str, now: datetime) -> 
 
 
 async def _quiet(conn: AsyncConnection, organization_id: str | None, now: datetime) -> str:
-    """Where it is quiet now, by the quiet hours that parked campaigns have."""
+    """The countries where it is quiet now, by the quiet hours of parked campaigns."""
     rows = await conn.execute(_QUIET_HOURS, {"of": organization_id, "reasons": _REASONS})
     return json.dumps(
         [

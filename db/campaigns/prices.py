@@ -1,4 +1,4 @@
-"""What Twilio charged: recorded beside the customer's price, and the margin that is left."""
+"""Records what Twilio charged beside the customer's price, and computes the margin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ _MARGINS = text(
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """An organization with messages whose price is not known, and the day of the oldest."""
+    """An organization with messages of unknown price, and the day of the oldest."""
 
     organization_id: str
     first_day: date
@@ -65,10 +65,10 @@ class Unpriced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """What was charged and what Twilio took for it, in micros of the wallet's currency.
+    """Revenue and Twilio's charges, in micros of the wallet's currency.
 
-    `margin_micros` counts only messages whose price is known in that currency; `incomparable` ones
-    are in another.
+    `margin_micros` counts only messages with a known price in that currency; `incomparable` ones
+    have another currency.
     """
 
     country: str | None
@@ -83,9 +83,7 @@ class Margin:
 async def next_unpriced(
     conn: AsyncConnection, *, after: str, since: datetime, before: datetime
 ) -> Unpriced | None:
-    """The first organization behind `after` with unpriced messages that were handed over between
-    the times.
-    """
+    """The first organization after `after` with unpriced messages handed over in the period."""
     row = (
         await conn.execute(_NEXT_UNPRICED, {"after": after, "since": since, "before": before})
     ).one_or_none()
@@ -93,9 +91,9 @@ async def next_unpriced(
 
 
 async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:
-    """Write prices by the messages' sids, each once; returns how many were new.
+    """Record prices by the messages' sids, each once; returns how many were new.
 
-    What somebody else holds waits for the next pass. The caller commits.
+    Rows locked elsewhere are left to the next pass. The caller commits.
     """
     done = await conn.execute(
         _RECORD,
@@ -112,7 +110,7 @@ async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[st
 async def margins(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, currency: str
 ) -> list[Margin]:
-    """By country, what was charged most first."""
+    """Margins by country, the highest revenue first."""
     params = {"organization_id": organization_id, "campaign_id": campaign_id, "currency": currency}
     return [
         Margin(

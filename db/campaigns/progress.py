@@ -1,4 +1,4 @@
-"""How far a campaign is, how fast it goes, and when it will be through."""
+"""Computes a campaign's progress, its rate, and when it will be complete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,11 +32,11 @@ _UNCONFIRMED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Messages of a campaign. `sent` were taken by Twilio and kept; of those, `delivered` and
-    `failed` say so.
+    """The messages of a campaign. `sent` were accepted by Twilio and kept; `delivered` and `failed`
+    are part of them.
 
-    `refunded` were paid for and the money is back; `remaining` are to be sent; `unconfirmed` may
-    have been taken.
+    `refunded` were paid and refunded; `remaining` are still to be sent; `unconfirmed` may have been
+    accepted.
     """
 
     sent: int
@@ -63,7 +63,7 @@ async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime)
 
 
 async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
-    """How many were handed over, and nobody knows whether Twilio took them."""
+    """How many messages were handed over without anybody knowing whether Twilio accepted them."""
     params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
     number: int = (await conn.execute(_UNCONFIRMED, params)).scalar_one()
     return number
@@ -77,10 +77,10 @@ async def of(
     *,
     now: datetime,
 ) -> Progress:
-    """From what `db.campaigns.campaigns` counts, which takes its time for a million, and its next
-    position.
+    """Computed from the counts of `db.campaigns.campaigns`, which take a while for a million
+    messages, and its next position.
 
-    `seconds_left` is told only while messages go and there are some left to go.
+    `seconds_left` is set only while messages are being sent and some remain.
     """
     per_second = await rate(conn, campaign, position or campaign.total, now=now)
     waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
@@ -106,7 +106,7 @@ async def of(
 
 
 async def rate(conn: AsyncConnection, campaign: Campaign, position: int, *, now: datetime) -> float:
-    """Messages a second that were handed over in the last minute, before `position`."""
+    """Messages per second that were handed over in the last minute, before `position`."""
     params = {
         "organization_id": campaign.organization_id,
         "campaign_id": campaign.id,

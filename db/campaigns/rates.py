@@ -1,4 +1,4 @@
-"""Rates: what a segment to a country costs everybody, or one organization."""
+"""Rates: the price of a segment to a country, for all organizations or for one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from domain.campaigns.rate_card import RateCard
 from domain.money import Money
 
 EVERYBODY = "*"
-"""Stands where an organization's id stands; no organization can have it."""
+"""Used in place of an organization's id; no organization can have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class Rate:
 
 
 async def put(conn: AsyncConnection, organization_id: str, country: str, price: Money) -> Rate:
-    """Set it, whether there was one or not. It counts for recipients that are loaded from then
-    on.
+    """Set the rate, whether it existed or not. It applies to recipients that are loaded
+    afterwards.
     """
     new = upsert(rates).values(
         organization_id=organization_id,
@@ -50,7 +50,7 @@ async def put(conn: AsyncConnection, organization_id: str, country: str, price: 
 
 
 async def remove(conn: AsyncConnection, organization_id: str, country: str, currency: str) -> bool:
-    """False if there was none."""
+    """Delete the rate; False if there was none."""
     gone = await conn.execute(
         _one(delete(rates), organization_id, country, currency).returning(rates.c.country)
     )
@@ -82,7 +82,7 @@ async def page(
 
 
 async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
-    """The organization's rate card as it is now, in its wallet's currency."""
+    """The organization's current rate card, in its wallet's currency."""
     query = (
         select(rates)
         .where(

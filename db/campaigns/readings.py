@@ -1,5 +1,5 @@
-"""What Twilio itself says of messages, read by us: it outranks every callback, and only it refunds
-what was taken.
+"""Applies what we read about messages at Twilio: a reading outranks every callback, and only a
+reading refunds an accepted message.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = (
     AlertKind.REFUND_UNCONFIRMED,
 )
 SURELY_THERE = timedelta(minutes=15)
-"""So long after a callback Twilio has the message, if it ever will."""
+"""This long after a callback Twilio shows the message, if ever."""
 _WRITE = text(
     """
     UPDATE messages m
@@ -71,12 +71,12 @@ _LOST = text(
     FROM lost WHERE lost.sending_at IS NOT NULL
     """
 )
-"""An attempt that was given up and of which nobody has known since which of Twilio's it was."""
+"""An attempt that was given up without anybody knowing which Twilio message it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A message as Twilio has it, None where it does not; `check` says why it was read."""
+    """A message as Twilio has it, None if it does not; `check` says why it was read."""
 
     check: Check
     sent: SentMessage | None
@@ -100,12 +100,12 @@ class _Decided:
 async def apply(
     conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime
 ) -> Outcome:
-    """Write down what Twilio says of messages of one organization: how they end, what is refunded,
-    what contradicts.
+    """Record what Twilio says of an organization's messages: final statuses, refunds,
+    contradictions.
 
-    What failed because the account was suspended is pending again. `look_up` names messages of
-    which only callbacks say which of Twilio's they are: those have to be found in its list. Any
-    number of times. Locks the campaigns, the wallet, the messages; the caller commits.
+    Messages that failed because the account was suspended become pending again. `look_up` names
+    messages whose Twilio id only callbacks report: they must be found in Twilio's list. Idempotent.
+    Locks the campaigns, the wallet, the messages; the caller commits.
     """
     ids = {reading.check.message_id for reading in readings}
     await _lock_campaigns(
@@ -136,8 +136,7 @@ async def apply(
 
 
 async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
-    """Write down how messages came out that were found in Twilio's list; returns how many were
-    still open.
+    """Record the outcome of messages found in Twilio's list; returns how many were still open.
 
     Locks the campaigns, the wallet, the messages; the caller commits.
     """
@@ -150,7 +149,7 @@ async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[
 async def leave_to_a_person(
     conn: AsyncConnection, organization_id: str, checks: Sequence[Check], unsure: Sequence[str]
 ) -> None:
-    """End the reading of messages that callbacks told of, and that are not found in Twilio's
+    """End the checks of messages that callbacks reported and that are missing from Twilio's
     list.
     """
     ids = sorted({check.message_id for check in checks})
@@ -173,7 +172,7 @@ async def _lock_campaigns(
 
 
 async def _run_again(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
-    """A campaign that was over is not, when messages of it are pending again."""
+    """Resume a completed campaign when messages of it are pending again."""
     for campaign_id in {
         reply.message.campaign_id for reply in replies if reply.status is MessageStatus.PENDING
     }:
@@ -187,8 +186,8 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
 
 
 def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
-    """A callback can name any attempt: what Twilio calls the one that is paid for is not an earlier
-    one.
+    """A callback can name any attempt: the Twilio message of the paid attempt does not belong to an
+    earlier one.
     """
     earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
     return earlier or message.status in send_results.RETURNED | {MessageStatus.SKIPPED}
@@ -231,7 +230,7 @@ def _keep(
     code: int | None,
     now: datetime,
 ) -> None:
-    """It went out, or may still: nothing is refunded, whatever a callback said."""
+    """It was sent, or may still be: nothing is refunded, whatever a callback said."""
     recorded = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
     if recorded is None or status in TERMINAL or rank(status) > rank(recorded):
         decided.words.append((message.id, status, code))
@@ -248,7 +247,7 @@ def _keep(
 async def _not_there(
     conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime
 ) -> None:
-    """Made up, erased at Twilio, or too young to be found: no reason to return money."""
+    """Forged, erased at Twilio, or too recent to be found: no reason to refund."""
     if check.since is not None and now - check.since < SURELY_THERE:
         return
     decided.done.append(check)
@@ -276,8 +275,8 @@ async def _of_what_was_refunded(
     sent: SentMessage,
     now: datetime,
 ) -> None:
-    """Refunded, or given back and paid again since: if it went out all the same, that send is not
-    paid for.
+    """It was refunded, or given back and paid again: if it was sent nevertheless, that send is
+    unpaid.
     """
     attempt = await _stood_for(conn, message, check, sent)
     if attempt is None or sent.status is None:
@@ -295,7 +294,7 @@ async def _of_what_was_refunded(
 async def _stood_for(
     conn: AsyncConnection, message: Message, check: Check, sent: SentMessage
 ) -> int | None:
-    """Which refunded attempt the message of Twilio's is, as far as anybody knows; None for none."""
+    """The refunded attempt that the Twilio message probably belongs to; None if there is none."""
     for named in await messages.named_by(conn, message.organization_id, [sent.sid]):
         return named.attempt if named.message_id == message.id else None
     params = {

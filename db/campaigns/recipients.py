@@ -1,6 +1,4 @@
-"""Loading recipients into a draft: each number once in a campaign, in the order in which they
-come.
-"""
+"""Loads recipients into a draft: each number once per campaign, in order of arrival."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 AT_ONCE = 5000
-"""One list of a hundred thousand would hold up every other request of the process while it is
-made.
-"""
+"""A single list of a hundred thousand would block every other request of the process."""
 _STORE = text(
     """
     INSERT INTO messages (organization_id, campaign_id, position, recipient, country, segments, price_micros, status)
@@ -32,9 +28,7 @@ _COUNT = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One message to be: an E.164 number with what it will cost. That price stays, whatever the
-    rates become.
-    """
+    """A future message: an E.164 number and its price, which later rate changes do not affect."""
 
     number: str
     country: str | None = None
@@ -45,11 +39,11 @@ class Recipient:
 async def add(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, recipients: Sequence[Recipient]
 ) -> int:
-    """Store those that the campaign does not have yet; returns how many. None may stand twice in
-    `recipients`.
+    """Store the recipients that the campaign does not have yet; returns how many. `recipients` has
+    no duplicates.
 
-    The caller holds the campaign's row, so that positions have no gap and no number comes in twice,
-    and commits.
+    The caller holds the campaign's row, so that positions have no gaps and no number is added
+    twice, and commits.
     """
     added = 0
     for start in range(0, len(recipients), AT_ONCE):
@@ -60,11 +54,11 @@ async def add(
 async def _add(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, some: Sequence[Recipient]
 ) -> int:
-    """The unique index says which are new: a join would read all that is loaded, for every few
+    """The unique index finds the new numbers: a join would read all loaded recipients for every few
     thousand.
 
-    Where some are not new they leave gaps between the positions, so that is taken back, and the new
-    ones go alone.
+    Numbers that exist leave gaps between the positions, so the insert is rolled back and repeated
+    with the new ones only.
     """
     async with conn.begin_nested() as attempt:
         new = await _store(conn, organization_id, campaign_id, some)

@@ -1,5 +1,5 @@
-"""Twilio's refusals that concern more than one message: what they stop, and what goes on once the
-cause is mended.
+"""Twilio's refusals that affect more than one message: what they stop, and what continues once the
+cause is fixed.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,12 +36,12 @@ from domain.campaigns.waits import Waits
 from domain.lifecycle.standing import Status
 
 SENDING_REFUSED = AlertKind.SENDING_REFUSED
-"""The kind of an alert: messages failed for the sender, the account or our request, though no
+"""An alert kind: messages failed because of the sender, the account or our request, though no
 campaign is parked.
 """
 MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Park.REFUSED})
-"""What another sender may mend: some destinations are closed to one sender only, and an unknown
-code may mean any.
+"""Refusals that another sender may avoid: some destinations are closed to one sender only, and an
+unknown code may mean anything.
 """
 _LOOKED_AT = 200
 _LATEST = text(
@@ -75,10 +75,10 @@ _ENDED_BADLY = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a campaign's messages fared since it runs, with the organization's present `sender`.
+    """How the messages of a running campaign fared with the organization's present `sender`.
 
-    `in_a_row` were refused last, `several` of those stop it. `stop`: what carriers did with those
-    that Twilio took says that it cannot go on.
+    `in_a_row` were refused last, `several` of those stop it. `stop`: failures at carriers of
+    accepted messages show that it cannot continue.
     """
 
     in_a_row: int
@@ -90,18 +90,16 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A message that failed: Twilio's code, and the sender that it was sent with where that is
-    known.
-    """
+    """A failed message: Twilio's code and, if known, its sender."""
 
     code: int | None
     sender: str | None
 
 
 async def course(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Course | None:
-    """Looks at its latest messages only. None: there is no such campaign.
+    """Judges the latest messages only. None: there is no such campaign.
 
-    What a former sender was refused for says nothing about the present one.
+    Refusals of a former sender say nothing about the present one.
     """
     campaign = await campaigns.get(conn, organization_id, campaign_id)
     if campaign is None:
@@ -138,11 +136,11 @@ async def stop(
     *,
     sender: str,
 ) -> bool:
-    """Settle the window that was refused, park its campaign and raise an alert, in one transaction.
+    """Settle the refused window, park its campaign and raise an alert, in one transaction.
 
-    False: it does not run any more, or `sender`, with which the messages were sent, has been
-    changed since and may have been what was refused. Locks the organization, the campaign, the
-    wallet, the messages; the caller commits.
+    False: it no longer runs, or `sender`, which the messages used, was changed since and may have
+    been the cause. Locks the organization, the campaign, the wallet, the messages; the caller
+    commits.
     """
     now = (
         await conn.execute(_SENDER_KEPT, {"organization_id": organization_id})
@@ -161,8 +159,8 @@ async def stop(
 
 
 async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[Failed]) -> None:
-    """Raise an alert if messages failed for the present sender, the account or our request. The
-    caller commits.
+    """Raise an alert if messages failed because of the present sender, the account or our request.
+    The caller commits.
     """
     telling = [
         failure for failure in failed if failure.code is not None and _concerns_others(failure.code)
@@ -178,8 +176,8 @@ async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[F
 
 
 async def forget(conn: AsyncConnection, *, now: datetime) -> None:
-    """Clear that alert where nothing has failed so for a day: the cause was mended at Twilio. The
-    caller commits.
+    """Clear that alert after a day without such failures: the cause was fixed at Twilio. The caller
+    commits.
     """
     await conn.execute(
         _FORGET, {"kind": SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER}
@@ -187,10 +185,10 @@ async def forget(conn: AsyncConnection, *, now: datetime) -> None:
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """What refusals parked runs again, since their cause may be mended, and what a limit holds up
-    does not wait any more, which may be the former sender's; returns those to ring.
+    """Resume campaigns that refusals parked, since the cause may be fixed, and end waits for a rate
+    limit, which may be the former sender's; returns those to notify.
 
-    Where the organization may not send now they wait for that instead, as any other. Locks the
+    Campaigns of an organization that may not send wait for that instead, like any other. Locks the
     standing, the campaigns and the wallet; the caller commits.
     """
     standing = await standings.lock(conn, organization_id)
@@ -224,14 +222,14 @@ def _concerns_others(code: int) -> bool:
 
 
 def _handed_over(row: Row[Any]) -> Answer:
-    """How Twilio answered when it was handed over."""
+    """Twilio's answer to the hand-over."""
     if row.status == MessageStatus.REFUSED and row.provider_sid is None:
         return Refused(row.error_code or 0)
     return Taken() if row.status == MessageStatus.ACCEPTED or row.provider_sid is not None else None
 
 
 def _delivered(row: Row[Any]) -> Answer:
-    """What became of it when Twilio had taken it."""
+    """The outcome of a message that Twilio accepted."""
     if row.delivery_status in _ARRIVED:
         return Taken()
     if row.delivery_status in _ENDED_BADLY and row.error_code is not None:

@@ -1,5 +1,5 @@
-"""Giving up what Twilio never confirmed, and sending it once more: an operator's acts, since it may
-arrive twice.
+"""Gives up messages that Twilio never confirmed, and sends them again: operator actions, since both
+may arrive.
 """
 
 from uuid import UUID
@@ -34,7 +34,7 @@ _AGAIN = text(
 
 
 class NotLost(Exception):
-    """Only what was given up, and did not turn out sent, may be sent once more."""
+    """Only a message that was given up, and did not turn out sent, may be sent again."""
 
 
 class CampaignCanceled(NotLost):
@@ -42,12 +42,11 @@ class CampaignCanceled(NotLost):
 
 
 class Confirmed(Exception):
-    """Only what Twilio never confirmed may be given up."""
+    """Only a message that Twilio never confirmed may be given up."""
 
 
 async def give_up(conn: AsyncConnection, message: Message) -> None:
-    """Refund a message of which nobody could tell whether Twilio took it: a person can. It is lost
-    then; once.
+    """Refund a message of unknown outcome, on a person's decision. It is LOST then; once.
 
     Raises `Confirmed`. Locks the wallet, then the message; the caller commits.
     """
@@ -65,10 +64,10 @@ async def give_up(conn: AsyncConnection, message: Message) -> None:
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:
-    """Make it pending again; a campaign that was completed runs again if its organization may send,
-    else it is parked.
+    """Make it pending again; a completed campaign runs again if its organization may send,
+    otherwise it is parked.
 
-    The caller rings the campaign. Raises `NotLost`, also when the campaign was canceled. Locks the
+    The caller notifies the campaign. Raises `NotLost`, also if the campaign was canceled. Locks the
     standing, the campaign, the wallet, the message; the caller commits.
     """
     await standings.lock(conn, message.organization_id)
@@ -89,8 +88,8 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
 
 
 async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:
-    """Pay for it once more and mark it as being sent; the caller commits, then hands it over. None:
-    it is not paid.
+    """Debit it again and mark it as being sent; the caller commits, then hands it over. None: the
+    wallet did not pay.
 
     Raises `NotLost`. Locks the wallet, then the message.
     """

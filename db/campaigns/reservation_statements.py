@@ -1,5 +1,6 @@
-"""The statements by which a campaign's messages are paid for and begun. Whoever locks several locks
-them by id.
+"""The statements that reserve a campaign's messages and begin their hand-over.
+
+Statements that lock several messages lock them by id.
 """
 
 from sqlalchemy import text

@@ -1,8 +1,8 @@
-"""Paying for messages before they go: reserve, hand over in small windows, settle by what Twilio
-answered.
+"""Pays for messages before they are sent: reserve, hand over in small windows, settle by Twilio's
+answers.
 
-Locks are taken in the order campaign, wallet, messages; a message's money moves in the transaction
-that moves it.
+Locks are taken in the order campaign, wallet, messages; a message and its money change in the same
+transaction.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
 HEARD_EVERY = timedelta(seconds=20)
-"""A sender at a slow pace takes long for a batch, and is heard of meanwhile."""
+"""A sender at a slow pace needs long for a batch, and reports meanwhile."""
 
 
 class DifferentMessage(Exception):
@@ -39,11 +39,11 @@ class DifferentMessage(Exception):
 async def reserve(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID, *, limit: int, now: datetime
 ) -> Batch | None:
-    """Debit the campaign's next messages, as far as the wallet pays, or park the campaign with the
-    reason.
+    """Debit the campaign's next messages, as many as the wallet covers, or park the campaign with
+    the reason.
 
-    What an earlier reservation has paid for and not sent comes first, and is not paid again. None:
-    no such campaign. Locks the campaign, then the wallet; the caller commits.
+    Messages that an earlier reservation paid and did not send come first, and are not paid again.
+    None: no such campaign. Locks the campaign, then the wallet; the caller commits.
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     if campaign is None:
@@ -82,7 +82,7 @@ async def reserve(
 
 
 def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
-    """None if it runs and waits for nothing, or is scheduled and its time has come."""
+    """None if it runs and waits for nothing, or its scheduled time has come."""
     match campaign.status:
         case CampaignStatus.RUNNING:
             return _until(campaign, position, now)
@@ -100,7 +100,7 @@ def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch |
 
 
 def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
-    """Its sender asked to be left alone until later; quiet hours are looked at anew."""
+    """Whether its sender requested a pause that still lasts; quiet hours are evaluated again."""
     until = campaign.waits_until
     if until is None or until <= now or campaign.waits_for == Waits.QUIET_HOURS:
         return None
@@ -162,8 +162,8 @@ async def _next(
 async def _leave_alone(
     conn: AsyncConnection, campaign: Campaign, position: int, now: datetime
 ) -> Batch:
-    """It is quiet wherever messages are left to go: look again when the first of these countries'
-    night is over.
+    """It is quiet in all remaining countries: look again when quiet hours end in the first of
+    them.
     """
     params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
     countries = (await conn.execute(statements.COUNTRIES, params)).scalars()
@@ -176,8 +176,8 @@ async def _leave_alone(
 async def _pay_for(
     conn: AsyncConnection, campaign: Campaign, wallet: Wallet, rows: Sequence[Row[Any]]
 ) -> int:
-    """Those that the wallet pays for are reserved, and who opted out is skipped; returns how many
-    of both.
+    """Reserve the messages that the wallet covers and skip recipients who opted out; returns the
+    number of both.
     """
     affordable, skipped, left = [], [], wallet.available_micros
     for (
@@ -223,9 +223,9 @@ async def pay_for_one(
 ) -> tuple[Message | None, Outcome | None]:
     """Debit one message and mark it for sending in the same transaction; once per key.
 
-    The outcome is the debit's; None when the key came again, then the message is as it stands. A
-    message that is not paid for is not stored. Raises `DifferentMessage`. Locks the wallet; the
-    caller commits before it sends.
+    The outcome is the debit's; None for a repeated key, with the message as it stands. An unpaid
+    message is not stored. Raises `DifferentMessage`. Locks the wallet; the caller commits before it
+    sends.
     """
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
@@ -274,10 +274,10 @@ async def next_window(
     """Settle the window that was posted, and mark the next reserved messages as being sent, in one
     transaction.
 
-    None when the gate does not stand open any more. Holds the wallet's row, so that no gate shuts
-    before this is committed, and the campaign's, so that a sender given up for dead and its
-    successor never hold the same message. Locks the campaign, the wallet, then the messages; the
-    caller commits, then posts them.
+    None if the gate is no longer open. Holds the wallet's row, so that no gate shuts before the
+    commit, and the campaign's, so that a sender given up for dead and its successor never have the
+    same message. Locks the campaign, the wallet, then the messages; the caller commits, then posts
+    them.
     """
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     lock = wallets.lock if send_results.returns_money(replies) else wallets.watch
@@ -320,7 +320,8 @@ async def next_window(
 
 
 async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
-    """Refund what is reserved and was not handed over, and make it pending again; returns how many.
+    """Refund reserved messages that were not handed over, and make them pending again; returns how
+    many.
 
     Locks the campaign, then the wallet; the caller commits.
     """
@@ -336,8 +337,8 @@ async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID
 
 
 async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
-    """What a dead sender left in its window may have been taken: it becomes UNKNOWN. Returns how
-    many.
+    """Mark the messages in a dead sender's window as UNKNOWN: Twilio may have accepted them.
+    Returns how many.
     """
     left = await messages.in_status(
         conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id

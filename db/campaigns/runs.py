@@ -1,5 +1,5 @@
-"""What is heard of campaigns' runs: when they reported, what they wait for, and which of them were
-not heard.
+"""The reports of campaign runs: when they reported, what they wait for, and which of them are
+silent.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_word
 
 WAITS = AlertKind.CAMPAIGN_WAITS
 REFUSED = AlertKind.CAMPAIGN_REFUSED
-"""The kinds of two alerts: a campaign waits long for Twilio or a worker; Twilio's refusals have
-parked one.
+"""Two alert kinds: a campaign waits long for Twilio or a worker; Twilio's refusals have parked a
+campaign.
 """
 
 TIME = DateTime(timezone=True)
@@ -107,10 +107,10 @@ class Noted:
 async def mark_silent(
     conn: AsyncConnection, *, before: datetime, limit: int
 ) -> list[tuple[str, UUID]]:
-    """Running campaigns whose run has not reported since `before`, and those whose time came
-    before; marked as rung.
+    """Running campaigns whose run has not reported since `before`, and those scheduled before it;
+    marked as notified.
 
-    The caller commits, then rings them. Never waits: whoever holds a campaign is at work on it, and
+    The caller commits, then notifies them. Never waits: a locked campaign is being worked on, and
     parking locks all campaigns of an organization by id, in whatever order they fell silent.
     """
     rows = await conn.execute(_MARK_SILENT, {"before": before, "limit": limit})
@@ -118,7 +118,7 @@ async def mark_silent(
 
 
 async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
-    """Its run is alive."""
+    """Record that its run is alive."""
     await conn.execute(
         update(campaigns)
         .where(campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id)
@@ -135,8 +135,8 @@ async def note(
     until: datetime | None = None,
     detail: str = "",
 ) -> Noted | None:
-    """Its run waits for this, and will be heard again at `until`; None: it waits for nothing any
-    more.
+    """Record what its run waits for, and that it reports again at `until`; None: it waits for
+    nothing any more.
 
     Returns None if it does not run. The caller commits.
     """
@@ -152,16 +152,16 @@ async def note(
 
 
 async def waiting(conn: AsyncConnection, *, now: datetime) -> Mapping[str, int]:
-    """How many campaigns wait, by what they wait for."""
+    """The number of waiting campaigns, by what they wait for."""
     rows = await conn.execute(_COUNT, {"silent_since": now - SILENCE})
     return {row.reason: row.number for row in rows if row.reason}
 
 
 async def watch(conn: AsyncConnection, *, now: datetime) -> None:
-    """Raise an alert for each organization that has a campaign which needs a person, and clear
-    those that hold no more.
+    """Raise an alert for each organization with a campaign that needs a person, and clear those
+    that no longer apply.
 
-    An alert that says the same already is left alone. The caller commits.
+    An alert that already says the same is left alone. The caller commits.
     """
     details: dict[tuple[str, AlertKind], str] = {}
     params = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
@@ -185,5 +185,5 @@ def _sentence(row: Any) -> str:
 
 
 def sentence(campaign_id: UUID, why: str) -> str:
-    """An alert's detail."""
+    """The detail of an alert."""
     return f"campaign {campaign_id}: {why}"

@@ -1,5 +1,5 @@
-"""Settlements: how attempts came out, written down once, with the refunds of what Twilio did not
-take.
+"""Send results: records the outcome of each attempt once, and refunds what Twilio did not
+accept.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from domain.redaction import redact_text
 from domain.wallet.ledger import Wallet, refund
 
 RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
-"""What an attempt comes out as when its debit is refunded."""
+"""The outcomes whose debit is refunded."""
 _SETTLE = text(
     """
     WITH reply AS (
@@ -78,11 +78,10 @@ _TAKE_SIDS = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """How one attempt came out.
+    """The outcome of one attempt. ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not
+    accepted, still paid, to be sent again; PENDING: not accepted, refunded, to be paid again.
 
-    ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not taken, still paid, to be sent again;
-    PENDING: not taken, refunded, to be paid again. `after_acceptance`: Twilio took it and gave it
-    back unsent.
+    `after_acceptance`: Twilio accepted it and gave it back unsent.
     """
 
     message: Message
@@ -102,8 +101,8 @@ def never_left(
     *,
     after_acceptance: bool,
 ) -> Reply:
-    """What Twilio took and failed: refunded, and pending again where it is a campaign's that waits
-    for its account.
+    """The result of a message that Twilio accepted and failed: refunded, and pending again if its
+    campaign waits for the account.
     """
     remedy = delivery_failure.remedy(error_code)
     again = message.campaign_id is not None and remedy.again
@@ -125,10 +124,10 @@ def refund_reference(message_id: UUID, attempt: int) -> str:
 
 
 async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
-    """Write down how attempts came out, with their refunds; returns how many were still open.
+    """Record the outcomes of attempts with their refunds; returns how many were still open.
 
-    An attempt that a callback or a look-up has settled before is left alone. Locks the wallet first
-    if money moves, then the messages; the caller commits.
+    An attempt that a callback or a look-up has settled is left alone. Locks the wallet first if
+    money moves, then the messages; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id) if returns_money(replies) else None
     return await settle_locked(conn, organization_id, wallet, replies)
@@ -141,9 +140,9 @@ def returns_money(replies: Sequence[Reply]) -> bool:
 async def settle_locked(
     conn: AsyncConnection, organization_id: str, wallet: Wallet | None, replies: Sequence[Reply]
 ) -> int:
-    """The same for a caller that has locked the wallet, which is needed if money moves.
+    """The same for a caller that has locked the wallet, which is required if money moves.
 
-    Twilio's words name the recipient, who stands in a column of its own and nowhere else.
+    Twilio's text names the recipient, who is stored in a separate column and nowhere else.
     """
     if not replies:
         return 0
@@ -168,8 +167,8 @@ async def settle_locked(
 
 
 async def _take_sids(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> None:
-    """What Twilio itself names is no other message's, whatever a callback said: that one is looked
-    up again.
+    """Take over the ids that Twilio itself reported: a message that a callback gave the same id is
+    looked up again.
     """
     named = [reply for reply in replies if reply.provider_sid is not None]
     if named:

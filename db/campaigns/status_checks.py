@@ -1,8 +1,8 @@
-"""Messages whose status is to be read at Twilio: what callbacks say of them is in doubt, or none
-told how they ended.
+"""Messages whose status must be read at Twilio: callbacks about them are doubtful, or none reported
+their end.
 
-Whoever holds a subaccount's token can sign callbacks, so no callback returns money: it only has
-Twilio read.
+Whoever has a subaccount's token can sign callbacks, so no callback refunds; it only causes a read
+at Twilio.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.campaigns.telephony import TERMINAL, DeliveryStatus
 
 ORGANIZATIONS, EACH = 100, 200
-"""Read in one pass: so many organizations, and so many messages of each."""
+"""The size of one pass: how many organizations, and how many messages of each."""
 SOON = timedelta(minutes=1)
 UNDECIDED_AFTER, GIVEN_UP_AFTER = timedelta(hours=4), timedelta(days=3)
 _SLOWLY = 9
-"""The tries that one begins with that nobody waits for: it is read again half an hour later, not
+"""The initial tries of a check that nobody waits for: it is repeated after half an hour, not after
 two seconds.
 """
 
@@ -95,8 +95,8 @@ _ADD_UNDECIDED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One message to be read at Twilio by its sid. `reported` is what a callback said of it, None where
-    none came.
+    """A message to read at Twilio by its sid. `reported` is the status in a callback, None if there
+    was none.
     """
 
     organization_id: str
@@ -108,8 +108,8 @@ class Check:
 
 
 async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
-    """Have messages read as soon as may be; again only if a callback says something else. The
-    caller commits.
+    """Have messages read as soon as possible; a repeated check counts only if the callback differs.
+    The caller commits.
     """
     if checks:
         await conn.execute(
@@ -127,11 +127,11 @@ async def add(conn: AsyncConnection, checks: Sequence[Check]) -> None:
 async def take(
     conn: AsyncConnection, *, now: datetime, but: Collection[str] = ()
 ) -> dict[str, list[Check]]:
-    """Those that are due, by organization; each is due again later, ever more rarely, unless it is
-    done till then.
+    """The due checks, by organization; each is due again later, at growing intervals, unless it is
+    done by then.
 
-    Some of every organization that waits longest, so that none waits for another's, but of none in
-    `but`. The caller commits, then reads.
+    Takes some of every organization that has waited longest, so that none waits for another's;
+    skips those in `but`. The caller commits, then reads.
     """
     params = {"now": now, "organizations": ORGANIZATIONS, "each": EACH, "but": list(but)}
     taken: dict[str, list[Check]] = {}
@@ -157,8 +157,8 @@ async def done(conn: AsyncConnection, organization_id: str, checks: Collection[C
 async def put_off(
     conn: AsyncConnection, organization_id: str, checks: Collection[Check], *, now: datetime
 ) -> None:
-    """These could not be read: they are due again in a minute, however often they were tried. The
-    caller commits.
+    """Retry these checks in a minute, whatever their tries: they could not be read. The caller
+    commits.
     """
     if checks:
         await conn.execute(_SOON, _named(organization_id, checks) | {"soon": now + SOON})
@@ -173,10 +173,10 @@ def _named(organization_id: str, checks: Collection[Check]) -> dict[str, Any]:
 
 
 async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
-    """Have read what was handed over hours ago and has no end yet, or only a callback says that
-    Twilio took it.
+    """Add checks of messages handed over hours ago that have no final status, or whose acceptance
+    only a callback reports.
 
-    Its last callback may be lost, or the one that came be forged. Returns how many are new.
+    Their last callback may be lost, or the one that came may be forged. Returns how many are new.
     """
     params = {
         "since": now - GIVEN_UP_AFTER,

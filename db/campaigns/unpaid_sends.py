@@ -1,5 +1,5 @@
-"""What Twilio sent although its debit was refunded: noted once for each attempt, and charged by an
-operator's act.
+"""Messages that Twilio sent although their debit was refunded: noted once per attempt, and charged
+by an operator.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class UnpaidSend:
 
 
 class NothingUnpaid(Exception):
-    """Only what Twilio says it sent after its refund may be charged."""
+    """Only a message that Twilio reports as sent after its refund may be charged."""
 
 
 def charge_reference(message_id: UUID, attempt: int) -> str:
@@ -89,11 +89,10 @@ def charge_reference(message_id: UUID, attempt: int) -> str:
 async def note(
     conn: AsyncConnection, message: Message, attempt: int, sid: str, status: DeliveryStatus
 ) -> bool:
-    """Returns whether it is not charged yet. The message shows it, or the attempt where another one
-    has followed.
+    """Note the send; returns whether it is still uncharged.
 
-    One that waits to be sent once more is not: it has gone out. The caller holds the message's row
-    and commits.
+    It is shown on the message, or on the attempt if another one followed. A message that waits to
+    be sent again is not: it was sent already. The caller holds the message's row and commits.
     """
     params = {
         "organization_id": message.organization_id,
@@ -127,11 +126,11 @@ async def open_ones(
 async def charge(
     conn: AsyncConnection, organization_id: str, message_id: UUID
 ) -> tuple[Message | None, Outcome | None]:
-    """Take the message's price again, once for each attempt that went out after its refund; like
+    """Debit the message's price again, once for each attempt that was sent after its refund, like
     any other debit.
 
-    Raises `NothingUnpaid`. The first refusal is the outcome, and then the caller rolls back. Locks
-    the wallet; the caller commits.
+    Raises `NothingUnpaid`. The first refusal is the outcome; the caller then rolls back. Locks the
+    wallet; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id)
     message = await messages.get(conn, organization_id, message_id)
@@ -156,8 +155,8 @@ async def charge(
 
 
 async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
-    """Clear the alert, unless a send is not charged yet, or a callback that tells of one is still
-    to be read.
+    """Clear the alert, unless a send is still uncharged, or a callback that reports one is still to
+    be checked.
     """
     if await open_ones(conn, organization_id, limit=1):
         return

@@ -1,4 +1,4 @@
-"""The inbox: every verified webhook delivery is stored here before anything else, once, and is
+"""The inbox: stores every verified webhook delivery once, before anything else; deliveries are
 handled from here.
 """
 
@@ -30,27 +30,27 @@ from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyRef
 from domain.billing.subscription import Provider
 
 LISTED = "listed:"
-"""Begins the transmission id of what no transmission brought: the provider listed it."""
+"""Prefix of the transmission id of an event that the provider listed and never delivered."""
 KEPT_HEADERS = (
     *(f"{provider}-" for provider in Provider),
     "correlation-id",
     "user-agent",
     "content-type",
 )
-"""How the names of those begin that are stored: what signs a delivery has to be among them."""
+"""Prefixes of the names of the stored headers; the signature headers must be among them."""
 MOST_BODIES = 20
-"""So many bodies of one transmission are stored. Of a genuine one there is one."""
+"""The most bodies of one transmission that are stored. A genuine transmission has one."""
 UNKNOWN = "unknown "
-"""Begins the outcome of a parked delivery that is tried again by itself."""
+"""Prefix of the outcome of a parked delivery that is retried automatically."""
 UNDECIDED = f"{UNKNOWN}yet: "
-"""Begins the outcome of one that the provider has not decided."""
+"""Prefix of the outcome of a delivery that the provider has not decided yet."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
 
 
 class InboxStatus(StrEnum):
-    """`PARKED` waits for something that is not there yet, or for a person: it is retried, and
-    shown.
+    """`PARKED` deliveries wait for something that is still missing, or for a person: they are
+    retried, and shown.
     """
 
     UNHANDLED = "unhandled"
@@ -70,7 +70,7 @@ _BODIES_BEFORE: ColumnElement[int] = literal_column(
     "(SELECT count(*) FROM inbox other"
     " WHERE other.provider = inbox.provider AND other.transmission_id = inbox.transmission_id)"
 )
-"""In what an insert returns: how many bodies its transmission had brought before."""
+"""Column of an insert's result: how many bodies its transmission had before."""
 _STORE = (
     upsert(inbox)
     .on_conflict_do_nothing()
@@ -104,9 +104,7 @@ _HANDLED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A row of the inbox, without its body. Not `kept`: its transmission has brought too many
-    bodies.
-    """
+    """A row of the inbox, without its body. Not `kept`: its transmission had too many bodies."""
 
     id: int
     provider: Provider
@@ -127,7 +125,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What has not been handled; `oldest` is how long the oldest unhandled delivery waits."""
+    """The unhandled deliveries; `oldest` is how long the oldest of them has waited."""
 
     unhandled: int
     parked: int
@@ -141,13 +139,13 @@ async def receive(
     headers: Mapping[str, str],
     organization_id: str | None,
 ) -> Delivery:
-    """Store a verified delivery, each body of an event once; the same bytes again are counted in
-    `deliveries`.
+    """Store a verified delivery, each body of an event once; repetitions of the same bytes are
+    counted in `deliveries`.
 
-    PayPal signs a checksum of the body, so two bodies may come under one transmission, or with one
-    event id. Nobody can tell which of them is genuine: each is kept, and the provider is asked
-    about what it names. A transmission that brings more than `MOST_BODIES` is a forger's: the
-    delivery is returned, not `kept`. The caller commits before it answers.
+    PayPal signs a checksum of the body, so two bodies may share a transmission or an event id, and
+    nobody can tell which is genuine: both are kept, and the provider is queried about what they
+    name. A transmission with more than `MOST_BODIES` bodies is forged: the delivery is returned,
+    not `kept`. The caller commits before it answers.
     """
     stored = await _store(conn, event, raw, headers, organization_id)
     if stored is None:
@@ -161,9 +159,7 @@ async def receive(
 async def _count_again(
     conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None
 ) -> Row[Any]:
-    """One that was parked because its organization was not known yet is that organization's from
-    now on.
-    """
+    """Assign a delivery that was parked because its organization was unknown."""
     again = await conn.execute(
         update(inbox)
         .where(
@@ -188,8 +184,8 @@ async def _count_again(
 async def assign(
     conn: AsyncConnection, delivery_id: int, organization_id: str, *, now: datetime
 ) -> Row[Any]:
-    """It is this organization's: its lifecycle handles it, and is due to be rung at once. The
-    caller commits.
+    """Assign the delivery to the organization: its lifecycle handles it, and is due to be notified
+    at once. The caller commits.
     """
     assigned = await conn.execute(
         update(inbox)
@@ -242,12 +238,12 @@ async def _store(
 
 
 async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
-    """The webhook's own fold is done; what it changed, in words. The caller commits."""
+    """Record that the webhook was folded, and its outcome in words. The caller commits."""
     await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
 
 
 async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
-    """What waits for this organization's lifecycle, oldest first."""
+    """The deliveries that wait for this organization's lifecycle, oldest first."""
     return [
         read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})
     ]
@@ -260,10 +256,9 @@ async def mark_handled(
     *,
     organization_id: str | None = None,
 ) -> None:
-    """The lifecycle has acted on these, but for those it parked, or handed over to another
-    organization than this.
+    """Mark as handled, except those that the lifecycle parked or assigned to another organization.
 
-    An earlier outcome is kept if `outcome` is empty.
+    An empty `outcome` keeps an earlier outcome. The caller commits.
     """
     params = {
         "delivery_ids": list(delivery_ids),
@@ -276,7 +271,7 @@ async def mark_handled(
 async def of_organization(
     conn: AsyncConnection, organization_id: str, *, limit: int
 ) -> list[Delivery]:
-    """The newest first."""
+    """The organization's deliveries, newest first."""
     query = (
         select(inbox)
         .where(inbox.c.organization_id == organization_id)
@@ -287,8 +282,9 @@ async def of_organization(
 
 
 async def backlog(conn: AsyncConnection) -> Backlog:
-    """`parked` is what a person has to look at: not what the provider has not decided, nor what
-    will be dismissed by itself, since no money is in it and it names nobody.
+    """Count the unhandled deliveries. `parked` are those that need a person: not those that the
+    provider has not decided, nor those that will be dismissed automatically because they carry
+    no money and name nobody.
     """
     waits = inbox.c.status == InboxStatus.UNHANDLED.value
     no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
@@ -328,7 +324,7 @@ def _whose(event: BillingEvent) -> str:
 
 
 def read(row: Any) -> Delivery:
-    """A row of the table."""
+    """The delivery in a row of the table."""
     return Delivery(
         id=row.id,
         provider=Provider(row.provider),

@@ -1,5 +1,5 @@
-"""How far the events that a provider lists have been compared with the inbox, and how deliveries
-came meanwhile.
+"""Records how far the events that a provider lists were compared with the inbox, and how deliveries
+arrived meanwhile.
 """
 
 from collections.abc import Collection
@@ -30,13 +30,13 @@ _ARRIVALS = text(
     """
 )
 _BEFORE = timedelta(days=1)
-"""How far back what came earlier counts, when it is asked whether an event was overtaken."""
+"""How far back earlier events count when an event may have been overtaken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """`missed`: listed and never delivered. `duplicates`: deliveries of what was here already.
-    `out_of_order`: events of an organization that came after one that had happened later.
+    """`missed`: listed and never delivered. `duplicates`: deliveries of an event that was stored
+    already. `out_of_order`: events of an organization that arrived after a later event.
     """
 
     missed: int = 0
@@ -46,7 +46,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """How far one provider is compared, and what was counted up to there."""
+    """How far one provider was compared, and the totals up to there."""
 
     until: datetime
     counts: Counts
@@ -79,10 +79,11 @@ async def advance(
     before: datetime | None,
     until: datetime,
 ) -> None:
-    """Everything from `before`, as `listed_until` returned it, up to `until` is compared; `counts` is
-    added to the totals.
+    """Record that everything from `before`, as `listed_until` returned it, up to `until` was
+    compared; add `counts` to the totals.
 
-    Nothing changes if another comparison was faster: it has counted the same. The caller commits.
+    Nothing changes if a concurrent comparison was faster: it has counted the same. The caller
+    commits.
     """
     row = {"provider": provider.value, "listed_until": until, **asdict(counts)}
     added = {name: getattr(listings.c, name) + number for name, number in asdict(counts).items()}
@@ -100,8 +101,8 @@ async def advance(
 async def known(
     conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]
 ) -> set[str]:
-    """The ids of those of which the inbox has a body that makes us ask for the same; a forged one
-    may name another.
+    """The ids of the events whose stored body leads to the same queries; a forged body may name
+    another object.
     """
     query = select(*COLUMNS).where(
         inbox.c.provider == provider.value,
@@ -119,8 +120,8 @@ async def known(
 
 
 def _what_to_query(custom_id: str | None, source: BillingEvent | Delivery) -> tuple[object, ...]:
-    """What is asked for because of it. Only where it names no object is the custom id what it
-    names.
+    """What the provider is queried for because of it. The custom id counts only if no object is
+    named.
     """
     names_nothing = source.subscription_id is None and source.money is None
     return source.kind, source.subscription_id, source.money, custom_id if names_nothing else None
@@ -129,7 +130,7 @@ def _what_to_query(custom_id: str | None, source: BillingEvent | Delivery) -> tu
 async def arrivals(
     conn: AsyncConnection, provider: Provider, since: datetime, until: datetime
 ) -> Counts:
-    """How deliveries came between the two; duplicates are those that no comparison has counted
+    """How deliveries arrived in the period; duplicates are those that no comparison has counted
     yet.
     """
     params = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}

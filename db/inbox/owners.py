@@ -1,5 +1,5 @@
-"""Whose something at a provider is: by our own rows first, then by what the host application wrote
-into it.
+"""Finds the organization that owns a provider object: by our own rows first, then by the custom id
+of the host application.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from domain.billing.subscription import Provider
 
 
 async def of_event(conn: AsyncConnection, event: BillingEvent) -> str | None:
-    """Whom a webhook names; only the provider's answer to a GET tells whether it is so."""
+    """The organization that a webhook names; only the provider's answer to a GET confirms it."""
     return await find(
         conn,
         event.provider,
@@ -32,8 +32,8 @@ async def find(
     payment_ids: Iterable[str | None] = (),
     custom_ids: Iterable[str | None] = (),
 ) -> str | None:
-    """The organization that has one of the subscriptions, or else of the payments, or else whose id
-    is named.
+    """The organization that has one of the subscriptions, else one of the payments, else the named
+    id.
     """
     ids = [id_ for id_ in subscription_ids if id_ is not None]
     if ids:
@@ -59,7 +59,7 @@ async def find(
 
 
 def organization_named(custom_id: str | None) -> str:
-    """A custom id is an organization's id, optionally followed by a colon and the host
-    application's own words.
+    """The organization id in a custom id, which may be followed by a colon and text of the host
+    application.
     """
     return (custom_id or "").split(":", 1)[0]

@@ -1,5 +1,5 @@
-"""Parked deliveries: of something that is not known yet, tried again until it is; or set aside for
-a person.
+"""Parked deliveries: retried until their organization or object is known, or set aside for a
+person.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from domain.lifecycle.evidence import EventEffect
 from domain.money import Money
 
 FOR_NOW = f"{UNKNOWN}for now: "
-"""Begins the outcome of one that could not be settled when it was tried."""
+"""Prefix of the outcome of a delivery that could not be settled when it was tried."""
 LONGEST_PUT_OFF = timedelta(minutes=10)
 _PARKED = inbox.c.status == InboxStatus.PARKED.value
 _CLOSES = {
@@ -45,7 +45,7 @@ _BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """`amount` and `payer` are as the provider told them when it was asked, None and empty before
+    """`amount` and `payer` are as the provider reported them when queried; None and empty before
     that.
     """
 
@@ -59,7 +59,7 @@ class Parked:
 async def park(
     conn: AsyncConnection, delivery_id: int, reason: str, amount: Money | None = None
 ) -> None:
-    """Set it aside for a person; it stays in sight, and is tried again if `reason` says that
+    """Set a delivery aside for a person. It stays visible, and is retried if `reason` says that
     something is unknown.
     """
     await conn.execute(
@@ -75,8 +75,8 @@ async def park(
 
 
 async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
-    """It could not be settled at this moment: it is tried again soon, by itself, and holds up no
-    other.
+    """Postpone a delivery that cannot be settled now: it is retried soon, automatically, and delays
+    no other.
     """
     await conn.execute(
         update(inbox)
@@ -90,13 +90,13 @@ async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
 
 
 async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) -> None:
-    """What it comes to, in words, before it is handled. The caller commits."""
+    """Record the outcome in words before the delivery is handled. The caller commits."""
     await conn.execute(update(inbox).where(inbox.c.id == delivery_id).values(outcome=outcome))
 
 
 async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: str) -> None:
-    """Whether what it tells was booked: what never stood, or was never in the wallet, is not. The
-    caller commits.
+    """Whether its money was booked: a reversal that never stood, or money that never was in the
+    wallet, is not. The caller commits.
     """
     booked = exists().where(
         reversals.c.provider == delivery.provider.value, reversals.c.object_id == object_id
@@ -115,7 +115,7 @@ async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
 
 
 async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
-    """The alert about what was put off goes when nothing is. The caller commits."""
+    """Clear the alert about postponed deliveries if there are none. The caller commits."""
     if not await any_put_off(conn, organization_id):
         await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS)
 
@@ -123,8 +123,10 @@ async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
 async def disown(
     conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None
 ) -> None:
-    """Its provider says that it is not of the organization that it named: it is parked as nobody's,
-    and what else it named is not believed. `subscription_id` is what the provider names.
+    """Park a delivery whose provider says that it does not belong to the named organization;
+    whatever else it named is not trusted.
+
+    `subscription_id` is the one that the provider names.
     """
     await park(conn, delivery_id, reason)
     nobody = {"organization_id": None, "custom_id": None, "payment_id": None}
@@ -137,8 +139,8 @@ async def disown(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """`assigned` are organizations whose deliveries are unhandled now; of `lost` no row of ours tells
-    whose they are.
+    """`assigned` are the organizations whose deliveries are unhandled now; the owner of `lost`
+    deliveries is in none of our rows.
     """
 
     assigned: list[str]
@@ -146,10 +148,11 @@ class Adopted:
 
 
 async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
-    """Try again to find the organizations of parked deliveries; those found become unhandled.
+    """Look again for the organizations of parked deliveries; deliveries with an owner become
+    unhandled.
 
-    Those are due to be rung at once. Skips rows that another process has in hand. Backs off from 5
-    s to 24 h. The caller commits.
+    Their lifecycles are due to be notified at once. Skips rows that another process has locked.
+    Backs off from 5 s to 24 h. The caller commits.
     """
     query = (
         select(inbox)
@@ -173,7 +176,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
 
 
 async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]:
-    """Those that are parked, whoever they belong to, in the order in which they came."""
+    """The parked deliveries of all organizations, in order of arrival."""
     query = select(inbox).where(_PARKED, inbox.c.id > after)
     return [_parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
 
@@ -187,8 +190,8 @@ async def describe(
     custom_id: str | None,
     payer: str,
 ) -> None:
-    """Write down what its provider says of one that is nobody's, for the person who has to find
-    out.
+    """Record what the provider says of a delivery without an owner, for the person who
+    investigates.
     """
     values: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
     if custom_id is not None:
@@ -197,7 +200,7 @@ async def describe(
 
 
 async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
-    """Nothing is to be done about it any more; False if it is not parked. The caller commits."""
+    """Dismiss a parked delivery; False if it is not parked. The caller commits."""
     handled = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
     dismissed = await conn.execute(
         update(inbox)
@@ -214,14 +217,14 @@ async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
 async def adopt_subscription(
     conn: AsyncConnection, provider: Provider, subscription_id: str, now: datetime
 ) -> None:
-    """A subscription was linked: what was parked for it is due now."""
+    """Make parked deliveries of a subscription due: it was linked."""
     await _due(conn, provider, inbox.c.provider_subscription_id == subscription_id, now)
 
 
 async def closing_word(
     conn: AsyncConnection, provider: Provider, subscription_id: str, *, since: datetime | None
 ) -> Word | None:
-    """The newest of what was told of a subscription before it was linked, if it closes."""
+    """The newest closing report about a subscription before it was linked."""
     query = (
         select(inbox.c.kind, inbox.c.occurred_at)
         .where(
@@ -241,7 +244,7 @@ async def closing_word(
 async def adopt_payment(
     conn: AsyncConnection, provider: Provider, payment_id: str, now: datetime
 ) -> None:
-    """A payment was booked: what was parked that takes it back (a refund, a dispute) is due now."""
+    """Make parked reversals of a payment (refunds, disputes) due: it was booked."""
     await _due(conn, provider, inbox.c.payment_id == payment_id, now)
 
 
@@ -272,7 +275,7 @@ def to_do(parked: Parked) -> str:
 
 
 def _amount_values(amount: Money | None) -> dict[str, Any]:
-    """None: what was told before stays."""
+    """None keeps the earlier values."""
     return {} if amount is None else {"amount_micros": amount.micros, "currency": amount.currency}
 
 

@@ -1,9 +1,9 @@
-"""Folding: what a webhook, a fresh GET or an operator tells becomes the recorded state, and from it
-the standing.
+"""Folds webhooks, provider answers and operator actions into the recorded state, and decides the
+standing from it.
 
-A webhook's own word may only close. The provider's answer to a GET may open, if it is newer than
-what has shut the gate or stays the same for a while: a read may lag behind the webhook. Each
-function holds the organization's lock and leaves the commit to its caller.
+A webhook may only close. A provider's answer to a GET may open if it is newer than what shut the
+gate, or stays the same for a while: a read may lag behind the webhook. Each function holds the
+organization's lock and leaves the commit to its caller.
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ from domain.lifecycle.standing import Block, Standing
 
 UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
-"""The alert that stands as long as a block of the kind does."""
+"""The alert that stands while a block of the kind stands."""
 NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A delivery as it was stored. `named` is whose it is by now, `effect` what it did; None: it was
-    not folded.
+    """A stored delivery. `named` is the organization that it belongs to now, `effect` what it did;
+    None: it was not folded.
     """
 
     delivery: Delivery
@@ -53,12 +53,11 @@ async def receive(
     *,
     now: datetime,
 ) -> Received:
-    """Store a verified delivery and fold it, in one transaction: when the caller has committed, the
-    gate is shut.
+    """Store a verified delivery and fold it in one transaction: the gate is shut when the caller
+    has committed.
 
-    A duplicate whose first delivery was not folded is folded now. Of one that is not kept only its
-    subscription's state is: nothing would ever ask for the dispute that it tells of, and lift the
-    block.
+    A duplicate is folded now if its first delivery was not. If a delivery is not kept, only its
+    subscription's state is folded: nothing would query its dispute later and lift the block.
     """
     standing = await _lock_subject(conn, event)
     named = None if standing is None else standing.organization_id
@@ -89,8 +88,8 @@ async def apply_event(
     now: datetime,
     sure: bool = False,
 ) -> EventEffect:
-    """Fold a stored webhook's own word into the standing, closing only; `sure` shuts even when its
-    time is unclear.
+    """Fold a stored webhook into the standing, closing only; `sure` shuts even if its time is
+    unclear.
     """
     standing = None
     if delivery.organization_id is not None:
@@ -138,7 +137,7 @@ async def _fold(
 async def _subject(
     conn: AsyncConnection, facts: Facts, organization_id: str, event: BillingEvent
 ) -> Subscription | None:
-    """The organization's subscription that the event is about."""
+    """The organization's subscription that the event concerns."""
     current = facts.current
     if event.subscription_id is None:
         return None
@@ -165,11 +164,10 @@ async def _record(
     now: datetime,
     sure: bool,
 ) -> tuple[EventEffect, Facts]:
-    """Write down what closes; SHUT says that something was written, and the facts are as they are
-    then.
+    """Record what closes. SHUT means that something was written; the returned facts include it.
 
-    What closes another subscription than the current one keeps that from taking over before its
-    provider was asked.
+    A report that closes a subscription which is not current keeps it from taking over until its
+    provider was queried.
     """
     if event.kind is EventKind.DISPUTE_OPENED and event.money is not None:
         reason = f"{event.event_type} {event.event_id}"
@@ -207,10 +205,10 @@ async def clear_up(
     outcome: str,
     now: datetime,
 ) -> None:
-    """Fold what the provider answered when it was asked about an unclear event, which shuts unless
-    the answer knows it.
+    """Fold the provider's answer about an unclear event; the event shuts the gate unless the answer
+    includes it.
 
-    `outcome` is written into the inbox. Opens nothing.
+    `outcome` is written to the inbox. Opens nothing.
     """
     if delivery.organization_id is not None:
         await standings.lock(conn, delivery.organization_id)
@@ -232,10 +230,10 @@ async def confirm(
     cause: str,
     may_open: bool,
 ) -> Standing | None:
-    """Fold the provider's own answer to a GET; one that is not believed yet changes nothing
+    """Fold the provider's own answer to a GET; an answer that is not accepted yet changes nothing
     (`ask_again`).
 
-    None: there is no such organization, or the subscription is another one's.
+    None: there is no such organization, or the subscription belongs to another one.
     """
     organization_id = subscription.organization_id
     standing = await standings.lock(conn, organization_id)
@@ -286,9 +284,7 @@ async def confirm(
 async def _write(
     conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime
 ) -> Facts:
-    """Write down an answer that counts; what it says may make another subscription the current
-    one.
-    """
+    """Record an answer that counts; it may make another subscription the current one."""
     organization_id = believed.organization_id
     await subscriptions.write(conn, believed)
     if believed.is_current:
@@ -322,7 +318,7 @@ async def _complete(
 async def link(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot, *, now: datetime
 ) -> Standing | None:
-    """Make it the organization's current subscription, as a fresh GET told it; may open.
+    """Make it the organization's current subscription and fold its fresh GET; may open.
     Idempotent.
     """
     await standings.lock(conn, subscription.organization_id)
@@ -337,7 +333,7 @@ async def link(
 async def note_earlier_events(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot
 ) -> None:
-    """What webhooks told of it before it was linked closes, too, if `answer` is older: it
+    """Fold closing events that arrived before the subscription was linked, if `answer` is older and
     may be stale.
     """
     word = await parking.closing_word(
@@ -361,8 +357,8 @@ async def block(
 async def block_telephony(
     conn: AsyncConnection, organization_id: str, reason: str, *, now: datetime
 ) -> None:
-    """Twilio itself holds the subaccount: shut our gate, too, and tell a person, who lifts it. The
-    caller commits.
+    """Twilio itself suspended the subaccount: shut our gate and alert a person, who lifts the
+    block. The caller commits.
     """
     new_block = HeldBlock(kind=Block.TELEPHONY, reference="", reason=reason, placed_by="twilio")
     await block(conn, organization_id, new_block, now=now)
@@ -378,7 +374,7 @@ async def unblock(
     by: str,
     now: datetime,
 ) -> Standing | None:
-    """Lift a block; whether the organization may send again is decided from all that is left.
+    """Lift a block and decide from the remaining facts whether the organization may send.
     Idempotent.
     """
     if await standings.lock(conn, organization_id) is None:

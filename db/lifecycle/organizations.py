@@ -1,6 +1,4 @@
-"""Organizations: who they are, where they send from and what a segment costs them where no rate is
-set.
-"""
+"""Organizations: their identity, their sender, and their price per segment where no rate is set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +18,8 @@ from domain.money import Money
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
-
-    `price_per_segment` is the customer's price to countries without a rate; without it they are not
-    sent to. `messages_per_second` is how fast its campaigns may go; None: as fast as the whole
-    account may.
+    `price_per_segment` is the customer's price to countries without a rate; without it they are
+    not served. `messages_per_second` limits its campaigns; None: the limit of the whole account.
     """
 
     id: str
@@ -46,7 +42,7 @@ class AccountTaken(Exception):
 
 
 async def create(conn: AsyncConnection, organization: Organization) -> bool:
-    """Create it with its empty wallet and an ACTIVE standing; False if the id exists already. The
+    """Create it with an empty wallet and an ACTIVE standing; False if the id exists already. The
     caller commits.
     """
     owners = await by_accounts(conn, [organization.twilio_account_sid])
@@ -85,10 +81,10 @@ async def get(conn: AsyncConnection, organization_id: str) -> Organization | Non
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Organization | None:
-    """Lock its row, after the standing's: whoever changes it sees what was changed before.
+    """Lock its row, after the standing's, so that concurrent changes are seen.
 
-    Not against rows that name it: those who write messages hold locks that are taken after this
-    one.
+    Rows that refer to it are not blocked: transactions that write messages hold locks that are
+    taken after this one.
     """
     query = (
         select(organizations)
@@ -100,7 +96,7 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Organization | No
 
 
 async def change(conn: AsyncConnection, changed: Organization) -> None:
-    """Write its name, sender, price and grace. The caller holds its row, and commits."""
+    """Write its name, sender, price and grace. The caller holds its row and commits."""
     price = changed.price_per_segment
     await conn.execute(
         update(organizations)
@@ -129,7 +125,7 @@ async def set_pace(
 
 
 async def by_accounts(conn: AsyncConnection, twilio_account_sids: Sequence[str]) -> dict[str, str]:
-    """The ids of the organizations whose Twilio subaccounts these are, of those that are ours."""
+    """The ids of our organizations that have these Twilio subaccounts."""
     query = select(organizations.c.twilio_account_sid, organizations.c.id).where(
         organizations.c.twilio_account_sid.in_(twilio_account_sids)
     )
@@ -137,7 +133,7 @@ async def by_accounts(conn: AsyncConnection, twilio_account_sids: Sequence[str])
 
 
 async def page(conn: AsyncConnection, *, after: str | None, limit: int) -> list[Organization]:
-    """In order of id, those after `after` if it is given."""
+    """Organizations in order of id, after `after` if given."""
     query = select(organizations).order_by(organizations.c.id).limit(limit)
     if after is not None:
         query = query.where(organizations.c.id > after)

@@ -1,4 +1,6 @@
-"""Receipts: one for each suspension or reactivation, step by step, with times and what leaked."""
+"""Receipts: one for each suspension or reactivation, with its steps, their times, and what
+leaked.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,8 +50,7 @@ _FINISH_SUSPENSION = _FINISH.values(leaked_debits=_LEAKED_DEBITS, leaked_message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """`steps` are `{"step", "started_at", "finished_at", "detail"}`, in the order in which they
-    were done.
+    """`steps` are `{"step", "started_at", "finished_at", "detail"}`, in order of execution.
 
     `leaked_debits` and `leaked_messages` count what passed the shut gate; None until a suspension
     has finished.
@@ -94,7 +95,7 @@ async def note_step(
     started_at: datetime,
     detail: str,
 ) -> None:
-    """Append a finished step, once: a step that is repeated after a crash keeps its first line."""
+    """Append a finished step, once: a step repeated after a crash keeps its first line."""
     noted = {
         "of": organization_id,
         "at": epoch,
@@ -108,7 +109,7 @@ async def note_step(
 async def finish(
     conn: AsyncConnection, organization_id: str, epoch: int, status: Status, *, now: datetime
 ) -> None:
-    """Close the receipt; a suspension's counts what passed the gate after it shut.
+    """Close the receipt; a suspension's receipt counts what passed the gate after it shut.
 
     The caller holds the standing, which is at this epoch: the gate has shut for no later one.
     """
@@ -119,7 +120,7 @@ async def finish(
 async def of_organization(
     conn: AsyncConnection, organization_id: str, *, limit: int, before: int | None = None
 ) -> list[Receipt]:
-    """The newest first, those of epochs below `before` if it is given."""
+    """The newest first, those of epochs below `before` if given."""
     query = select(receipts).where(receipts.c.organization_id == organization_id)
     if before is not None:
         query = query.where(receipts.c.epoch < before)

@@ -1,7 +1,7 @@
-"""Standings: the decision, written down, with the gate that enforces it in the same transaction.
+"""Standings: the recorded decision, with the gate that enforces it in the same transaction.
 
-Locks are taken in one order everywhere: the standing (the organization's lock), a campaign, the
-wallet, messages.
+Locks are always taken in one order: the standing (the organization's lock), a campaign, the wallet,
+messages.
 """
 
 from dataclasses import dataclass, replace
@@ -49,8 +49,8 @@ _ACCOUNT_AT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBlock:
-    """A block that stands by itself, beside what the subscription says. `reference` tells two
-    disputes apart.
+    """A block that stands by itself, independent of the subscription. `reference` distinguishes two
+    disputes.
     """
 
     kind: Block
@@ -72,22 +72,20 @@ async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 
 async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
-    """The Twilio subaccount and the epoch that it has to be made to agree with; None and -1 if
-    there is neither.
-    """
+    """The Twilio subaccount and the epoch to apply to it; None and -1 if there is neither."""
     row = (await conn.execute(_ACCOUNT_AT, {"organization_id": organization_id})).one_or_none()
     return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
-    """Take the organization's lock, to the end of the transaction; taken before any wallet's."""
+    """Take the organization's lock until the end of the transaction; taken before any wallet's."""
     return await _read(conn, organization_id, for_update=True)
 
 
 async def lock_subscriber(
     conn: AsyncConnection, provider: Provider, subscription_id: str
 ) -> Standing | None:
-    """The same lock, of the organization whose subscription this is."""
+    """The same lock, of the organization that owns this subscription."""
     params = {"provider": provider.value, "subscription_id": subscription_id}
     row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, params)).one_or_none()
     return None if row is None else _standing(row)
@@ -96,10 +94,10 @@ async def lock_subscriber(
 async def record(
     conn: AsyncConnection, standing: Standing, decision: Decision, *, now: datetime, cause: str
 ) -> Standing:
-    """Write a decision down if it differs from the standing, and shut the gate in the same
-    transaction if it suspends.
+    """Record a decision if it differs from the standing; if it suspends, the gate shuts in the same
+    transaction.
 
-    The caller holds the standing, as `lock` returned it, and commits. The standing as it is then.
+    The caller holds the standing, as `lock` returned it, and commits. Returns the new standing.
     """
     if (decision.status, decision.blocks, decision.deadline) == (
         standing.status,
@@ -135,7 +133,7 @@ async def record(
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
-    """Add a block, unless it stands already. The caller holds the standing, then settles and
+    """Add a block unless it stands already. The caller holds the standing, then settles and
     commits.
     """
     await conn.execute(
@@ -154,7 +152,7 @@ async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBl
 async def lift_block(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str = ""
 ) -> None:
-    """Remove a block, if it stands. The caller holds the standing, then settles and commits."""
+    """Remove a block if it stands. The caller holds the standing, then settles and commits."""
     await conn.execute(
         delete(blocks).where(
             blocks.c.organization_id == organization_id,
@@ -185,15 +183,13 @@ async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldB
 async def mark_applied(
     conn: AsyncConnection, organization_id: str, epoch: int, *, now: datetime
 ) -> None:
-    """The world agrees with this epoch. The caller holds the standing."""
+    """Record that this epoch was applied. The caller holds the standing."""
     await conn.execute(_APPLIED, {"of_organization": organization_id, "at": epoch, "now": now})
 
 
 async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
-    """The world was seen to disagree with an epoch that it agreed with: the steps are to be taken
-    again.
-
-    The caller holds the standing.
+    """Record that an applied epoch was found not to be in force: its steps must be repeated. The
+    caller holds the standing.
     """
     await conn.execute(
         update(standings)
@@ -205,8 +201,8 @@ async def mark_unapplied(conn: AsyncConnection, organization_id: str) -> None:
 async def mark_stuck(
     conn: AsyncConnection, organization_id: str, epoch: int, step: str, reason: str
 ) -> None:
-    """A step was refused for good: an operator has to look. Cleared by the next change of mind or
-    success.
+    """Record that a step was refused permanently: an operator must look. The next new decision or
+    success clears it.
     """
     await conn.execute(
         update(standings)

@@ -1,9 +1,9 @@
-"""Suspensions sent to Twilio: whether a subaccount that is suspended may be so by a call of ours
-that came late.
+"""Suspensions sent to Twilio: whether a suspended subaccount may be the effect of a late call of
+ours.
 
-A call that is under way when its worker is taken for dead may arrive after the reactivation that
-overtook it. What is sent is noted before, and the note is taken away when it is certain that no
-call is under way any more.
+A call under way when its worker is presumed dead may arrive after the reactivation that overtook
+it. Each call is noted before it is sent, and the note is removed when certainly no call is under
+way any more.
 """
 
 from datetime import datetime, timedelta
@@ -16,9 +16,7 @@ from db.tables.lifecycle import organizations, standings
 from domain.lifecycle.standing import Standing, Status
 
 OURS_FOR = timedelta(days=1)
-"""So long after a call was sent, a suspension that nobody asked for is taken for its late
-effect.
-"""
+"""This long after a call was sent, an unrequested suspension is considered its late effect."""
 
 
 async def send(
@@ -26,8 +24,7 @@ async def send(
 ) -> str | None:
     """Note that the subaccount is about to be suspended for this epoch, and return its sid.
 
-    None: the epoch is another one by now, and nothing may be sent. The caller commits before it
-    sends.
+    None: the epoch has changed, and nothing may be sent. The caller commits before it sends.
     """
     noted = await conn.execute(
         update(standings)
@@ -43,9 +40,7 @@ async def send(
 
 
 async def arrived(conn: AsyncConnection, organization_id: str) -> None:
-    """The only call that was sent has been answered: a later suspension is not ours. The caller
-    commits.
-    """
+    """The only call under way was answered: a later suspension is not ours. The caller commits."""
     await conn.execute(
         update(standings)
         .where(standings.c.organization_id == organization_id)
@@ -54,10 +49,10 @@ async def arrived(conn: AsyncConnection, organization_id: str) -> None:
 
 
 async def take_back(conn: AsyncConnection, active: Standing, *, now: datetime) -> bool:
-    """Have the subaccount reactivated if its suspension is a late call's of ours; once for each
-    call.
+    """Have the subaccount reactivated if a late call of ours suspended it; once for each call.
 
-    The caller holds the standing, which is active and applied, commits, and rings the organization.
+    The caller holds the standing, which is active and applied, commits, and notifies the
+    organization.
     """
     if active.status is not Status.ACTIVE or active.behind:
         return False

@@ -1,8 +1,7 @@
-"""What waits to be heard: organizations whose lifecycle has something to do and was not rung, or
-did not answer.
+"""Organizations whose lifecycle has work to do and was not notified, or did not answer.
 
-A ring that Temporal took is durable, so it is repeated late and ever more rarely: in a storm
-everybody waits, and ringing again only makes them wait longer. A ring that failed is repeated soon.
+A notification that Temporal accepted is durable, so it is repeated late and at growing intervals:
+under load, repeating it only makes everybody wait longer. A failed notification is repeated soon.
 """
 
 from collections.abc import Collection
@@ -69,10 +68,11 @@ _OWING = text(
 async def organizations(
     conn: AsyncConnection, *, now: datetime, limit: int, everything: bool = False
 ) -> list[str]:
-    """Those to ring now; each is due again later, ever more rarely. The caller commits, then rings.
+    """The organizations to notify now; each is due again later, at growing intervals. The caller
+    commits, then notifies.
 
-    `everything`: those that were rung before, too; for a Temporal that may have lost what it was
-    told.
+    `everything` includes those notified before, for a Temporal server that may have lost
+    notifications.
     """
     due = await conn.execute(_DUE, {"now": now, "limit": limit, "everything": everything})
     params = {
@@ -88,9 +88,9 @@ async def organizations(
 async def ring_soon(
     conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime
 ) -> None:
-    """These were not heard: they are due again in seconds. The caller commits.
+    """Notifying these failed: they are due again in seconds. The caller commits.
 
-    Waits for no lock: what somebody holds is being worked on.
+    Waits for no lock: a locked organization is being worked on.
     """
     ids = list(organization_ids)
     await conn.execute(_DELIVERIES_SOON, {"ids": ids, "soon": now + SOON})
@@ -98,5 +98,5 @@ async def ring_soon(
 
 
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Those that owe what payers got back, and have something to take it from."""
+    """Organizations that owe for reversals and have a balance to recover from."""
     return list((await conn.execute(_OWING, {"limit": limit})).scalars())

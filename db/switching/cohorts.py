@@ -1,5 +1,5 @@
-"""Cohorts of customers on their way to another provider: who is next, how it goes, and whether it
-is paused.
+"""Cohorts of customers moving to another provider: who is next, their progress, and whether the
+cohort is paused.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from domain.switching.switch import ERRORS, OVER, Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """`paused`: why no further migration is started. The error budget counts what ended since
-    `counted_since`.
+    """`paused`: why no further migration starts. The error budget counts migrations that ended
+    since `counted_since`.
     """
 
     paused: str | None
@@ -33,7 +33,7 @@ class Cohort:
 
 
 async def look(conn: AsyncConnection, target: Provider) -> Cohort:
-    """How it stands; the first look begins the count. The caller commits."""
+    """The state of a cohort; the first call begins the count. The caller commits."""
     await conn.execute(
         upsert(migration_cohorts).values(target_provider=target.value).on_conflict_do_nothing()
     )
@@ -53,7 +53,7 @@ async def look(conn: AsyncConnection, target: Provider) -> Cohort:
 
 
 async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
-    """No further migration is started; those under way go on. The caller commits."""
+    """Start no further migration; running ones continue. The caller commits."""
     await conn.execute(
         upsert(migration_cohorts)
         .values(target_provider=target.value, paused=reason)
@@ -62,7 +62,7 @@ async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
 
 
 async def resume(conn: AsyncConnection, target: Provider) -> None:
-    """What went wrong before is not counted any more. The caller commits."""
+    """Reset the error count. The caller commits."""
     await conn.execute(
         update(migration_cohorts)
         .where(migration_cohorts.c.target_provider == target.value)
@@ -73,9 +73,7 @@ async def resume(conn: AsyncConnection, target: Provider) -> None:
 async def next_ones(
     conn: AsyncConnection, target: Provider, *, after: str, limit: int
 ) -> list[str]:
-    """Organizations, by id, that pay elsewhere and of which no migration to the target was ever
-    started.
-    """
+    """Organizations, by id, that pay elsewhere and never began a migration to the target."""
     begun = (
         select(migrations.c.id)
         .where(migrations.c.organization_id == subscriptions.c.organization_id)
@@ -92,7 +90,7 @@ async def next_ones(
 
 
 async def counts(conn: AsyncConnection, target: Provider) -> dict[Progress, int]:
-    """How many migrations to the target are where, in the order of the way; the ends last."""
+    """The number of migrations to the target in each state, in order of progress; ends last."""
     query = select(migrations.c.state, func.count().label("number")).where(
         migrations.c.target_provider == target.value
     )

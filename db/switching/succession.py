@@ -1,6 +1,6 @@
-"""Succession: which subscription decides from now on, and whether any bills for what is served.
+"""Decides which subscription is current, and whether any bills for the service that is provided.
 
-The caller of each holds the organization's standing and commits.
+The caller of each function holds the organization's standing and commits.
 """
 
 from datetime import datetime
@@ -19,13 +19,12 @@ NOBODY_BILLS = AlertKind.NOBODY_BILLS
 
 
 async def name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """A paid subscription takes over from none or from a lapsed one; two that bill at once are an
-    alert.
+    """A paid subscription replaces none or a lapsed one; two that bill at once raise an alert.
 
-    One that is past due bills, too: its provider goes on trying to charge. From one that owes,
-    whatever its status says, only one takes over that owes nothing and for which something was paid
-    that its payer has not back: a trial pays no debt. Nor does it while only a webhook has told of
-    what may be a debt.
+    A past-due subscription bills, too: its provider keeps trying to charge. A subscription with a
+    debt, whatever its status, is replaced only by one that owes nothing and has a payment which was
+    not refunded: a trial pays no debt. Nor is it replaced while a possible debt was reported by a
+    webhook only.
 
     The target of a migration does neither before its time: free until its first charge, it would
     hide a debt.
@@ -84,8 +83,8 @@ def _charged(migration: Migration, now: datetime) -> bool:
 
 
 async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
-    """What a failed migration told stands to the end of what was paid for: somebody has to act
-    before that.
+    """A failed migration's alert stands until the paid period ends: somebody has to act before
+    that.
     """
     linked = await subscriptions.of_organization(conn, standing.organization_id)
     states = [subscription.snapshot.state for subscription in linked]

@@ -1,7 +1,7 @@
-"""Migrations of customers from one billing provider to another: where each is; at most one of an
+"""Migrations of customers between billing providers: the state of each; at most one per
 organization is open.
 
-`db/migrations` is Alembic's. Every change is made while the caller holds the organization's
+`db/migrations` belongs to Alembic. Every change requires that the caller holds the organization's
 standing.
 """
 
@@ -38,19 +38,17 @@ _LATE = (
     )
     .exists()
 )
-"""It ended without its target, which was consented to afterwards, and bills beside the current
-one.
+"""It ended without its target; the customer consented afterwards, so the target bills beside the
+current subscription.
 """
 _TARGET_BILLS = tuple(status.value for status in STOPS | {Progress.COMPLETED, Progress.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """`target_subscription_id` is the checkout's until the customer has completed it. `outcome`:
-    what undoing ends as.
-
-    `first_charge_at` is the end of what was paid at the source when the checkout was made;
-    `expires_at` the checkout's.
+    """`target_subscription_id` is the checkout's id until the customer completes it. `outcome`: the
+    end state of an undo. `first_charge_at` is the end of the paid period at the source when the
+    checkout was made; `expires_at` is the checkout's.
     """
 
     organization_id: str
@@ -78,12 +76,12 @@ class Migration:
 
     @property
     def stops(self) -> bool:
-        """The source is being stopped: from now on the target is the one that bills."""
+        """The source is being stopped: from now on the target bills."""
         return self.state in STOPS
 
     @property
     def late(self) -> bool:
-        """It ended without its target, which was consented to afterwards: that has to be undone."""
+        """It ended without its target; a late consent must be undone."""
         return self.state is Progress.UNDOING and self.ended_at is not None
 
     def leads_to(self, subscription: Subscription) -> bool:
@@ -102,7 +100,7 @@ async def start(
     return_url: str,
     cancel_url: str,
 ) -> bool:
-    """Begin one; False if one is open already."""
+    """Begin a migration; False if one is open already."""
     started = await conn.execute(
         upsert(migrations)
         .values(
@@ -122,7 +120,7 @@ async def start(
 
 
 async def newest(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    """The one that is open or, without one, the last."""
+    """The open migration or, without one, the last."""
     query = select(migrations).where(migrations.c.organization_id == organization_id)
     row = (
         await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))
@@ -131,9 +129,7 @@ async def newest(conn: AsyncConnection, organization_id: str) -> Migration | Non
 
 
 async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    """The one that has something to do: any that was consented to after its end, to be undone; then
-    the newest.
-    """
+    """The migration that needs work: first one with a late consent to undo, then the newest."""
     query = select(migrations).where(migrations.c.organization_id == organization_id, _LATE)
     row = (await conn.execute(query.order_by(migrations.c.started_at).limit(1))).one_or_none()
     if row is None:
@@ -146,7 +142,7 @@ async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
 async def page(
     conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int
 ) -> list[Migration]:
-    """The newest of each organization, by its id, those after `after`."""
+    """The newest migration of each organization, by organization id, after `after`."""
     last = select(migrations).ext(distinct_on(migrations.c.organization_id))
     newest_ones = last.order_by(
         migrations.c.organization_id, migrations.c.started_at.desc()
@@ -160,9 +156,7 @@ async def page(
 
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """The organizations with one that is open or was consented to after its end, the longest
-    unchanged first.
-    """
+    """The organizations with an open migration or a late consent, the longest unchanged first."""
     query = (
         select(migrations.c.organization_id)
         .where(_OPEN | _LATE)
@@ -175,7 +169,7 @@ async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
 async def move(
     conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any
 ) -> Migration:
-    """Take it to another state. The caller holds the standing, has read it under that, and
+    """Change its state. The caller holds the standing, has read the migration under it, and
     commits.
     """
     values = {
@@ -202,8 +196,8 @@ async def open_one(conn: AsyncConnection, organization_id: str) -> Migration | N
 
 
 async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> None:
-    """The customer completed a checkout: what a migration knows by its id is the subscription from
-    now on.
+    """The customer completed a checkout: replace its id in the migration with the
+    subscription's.
     """
     await conn.execute(
         update(migrations)
@@ -221,9 +215,10 @@ async def not_to_charge(
     subscription_id: str,
     at: datetime,
 ) -> Migration | None:
-    """The migration for which the subscription should not have charged at that time: it was left by
-    then, or the source was never stopped for it. None if there is no such one, or the subscription
-    is the current one.
+    """The migration because of which the subscription should not have charged at that time: it was
+    left by then, or its source was never stopped.
+
+    None if there is none, or the subscription is the current one.
     """
     left = (migrations.c.source_provider == provider.value) & (
         migrations.c.source_subscription_id == subscription_id
@@ -246,11 +241,11 @@ async def not_to_charge(
 async def note_late_stop(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot
 ) -> None:
-    """Alert where we ended a source although its migration is being undone, or was: nobody will
-    charge any more.
+    """Raise an alert if we ended a source although its migration is being or was undone: nobody
+    will charge any more.
 
-    As by an attempt that stood still between its commit and its call. What ended cannot be brought
-    back.
+    An attempt that stalled between its commit and its call can cause this. What ended cannot be
+    restored.
     """
     note = answer.note or ""
     if answer.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):

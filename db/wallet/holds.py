@@ -1,8 +1,8 @@
-"""Holds: money that is set aside, then captured, released or expired, each once; every change under
+"""Holds: money that is reserved, then captured, released or expired, each once; every change holds
 the wallet's lock.
 
-Nothing here looks at a hold before the wallet's row is locked, so two who come at once are decided
-one after the other.
+No hold is read before the wallet's row is locked, so concurrent requests are decided one after the
+other.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ from domain.wallet.ledger import (
 async def reserve(
     conn: AsyncConnection, organization_id: str, hold: Hold, *, now: datetime
 ) -> Reserved:
-    """Set the amount aside, once by its reference, or say why not. A shut gate and a freeze refuse
-    it, as a debit.
+    """Reserve the amount, once per reference, or return the refusal. A shut gate and a freeze
+    refuse it, like a debit.
 
     Locks the wallet's row; the caller commits.
     """
@@ -90,11 +90,11 @@ async def capture(
     *,
     now: datetime,
 ) -> Captured:
-    """Debit `micros` of what is held (None: all of it), once, and let go of the rest; or say why
-    not.
+    """Debit `micros` of the reserved amount (None: all of it), once, and release the rest; or
+    return the refusal.
 
-    It is a debit like any other: while the gate is shut or the wallet is frozen it is refused, and
-    the hold stays open. Locks the wallet's row; the caller commits.
+    It is a debit like any other: a shut gate or a frozen wallet refuses it, and the hold stays
+    open. Locks the wallet's row; the caller commits.
     """
     wallet = await _lock(conn, organization_id, now)
     if wallet is None:
@@ -115,8 +115,8 @@ async def capture(
 async def release(
     conn: AsyncConnection, organization_id: str, reference_id: str, *, now: datetime
 ) -> Released:
-    """Let go of the whole hold, whatever the gate says. Once; one that has expired stays so. The
-    caller commits.
+    """Release the whole hold, whatever the gate is. Once; an expired hold stays expired. The caller
+    commits.
     """
     wallet = await _lock(conn, organization_id, now)
     if wallet is None:
@@ -133,7 +133,7 @@ async def release(
 
 
 async def due(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
-    """Organizations with an open hold whose time is over."""
+    """Organizations with an overdue open hold."""
     overdue = select(holds.c.organization_id).where(
         holds.c.status == HoldStatus.OPEN.value, holds.c.expires_at <= now
     )
@@ -141,16 +141,14 @@ async def due(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
 
 
 async def expire(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
-    """Let go of the organization's holds whose time is over. Idempotent. Locks the wallet's row;
-    the caller commits.
+    """Expire the organization's overdue holds. Idempotent. Locks the wallet's row; the caller
+    commits.
     """
     await _lock(conn, organization_id, now)
 
 
 async def get(conn: AsyncConnection, organization_id: str, reference_id: str) -> Hold | None:
-    """The hold as last committed. One whose time is over may stand open still, until the next
-    sweep.
-    """
+    """The hold as last committed. An overdue hold may still be open until the next sweep."""
     wallet = await wallets.get(conn, organization_id)
     return None if wallet is None else await _find(conn, wallet, reference_id)
 
@@ -163,7 +161,7 @@ async def page(
     after: str | None,
     limit: int,
 ) -> Sequence[Hold]:
-    """In the order of their references, those behind `after` if it is given."""
+    """Holds in the order of their references, after `after` if given."""
     query = select(holds).where(holds.c.organization_id == wallet.organization_id)
     if status is not None:
         query = query.where(holds.c.status == status.value)
@@ -174,8 +172,8 @@ async def page(
 
 
 async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> Wallet | None:
-    """Lock the wallet and let go of what is overdue, so that what follows decides on the holds that
-    still count.
+    """Lock the wallet and expire overdue holds, so that the caller decides on the holds that still
+    count.
     """
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None or wallet.held_micros == 0:

@@ -1,4 +1,4 @@
-"""The ledger as it is read: one entry, a page of them. It writes no money; `db/wallet/wallets`
+"""Reads the ledger: one entry, or a page of entries. It moves no money; `db/wallet/wallets`
 does.
 """
 
@@ -14,7 +14,7 @@ _ONE = text("""
 
 
 async def find(conn: AsyncConnection, organization_id: str, reference_id: str) -> Entry | None:
-    """What the reference stands for."""
+    """The entry with the reference."""
     params = {"organization_id": organization_id, "reference_id": reference_id}
     row = (await conn.execute(_ONE, params)).mappings().one_or_none()
     return None if row is None else Entry(**{**row, "kind": EntryKind(row["kind"])})

@@ -1,7 +1,7 @@
-"""What happened to a wallet's money without a ledger entry: a hold opened or closed, a debt
-forgiven. Append-only.
+"""Changes of a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven.
+Append-only.
 
-The caller holds the wallet's row, so the number of its entries says when it happened; `certify`
+The caller holds the wallet's row, so the number of its entries orders the change; `certify`
 compares, and seals cover it.
 """
 
@@ -34,7 +34,9 @@ async def note(
     *,
     by: str = "",
 ) -> None:
-    """Of a hold `micros` is what it set aside, or what its capture took. The caller commits."""
+    """Note a change; of a hold, `micros` is the reserved or the captured amount. The caller
+    commits.
+    """
     await conn.execute(
         _NOTE,
         {

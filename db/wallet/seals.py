@@ -1,9 +1,9 @@
-"""Seals: a hash over each ledger entry and the seal before it, made behind the money's back so that
-no debit waits.
+"""Seals: a hash over each ledger entry and the seal before it, made afterwards so that no debit
+waits.
 
-A wallet's newest seal becomes a link of one chain over all wallets, a *head*, with what happened to
-the wallet between its entries. Sealing only adds; `certify` compares. What is sealed, byte by byte,
-is in docs/reference/ledger.md.
+A wallet's newest seal becomes a link of one chain over all wallets, a *head*, together with the
+wallet's changes between its entries. Sealing only adds; `certify` compares.
+docs/reference/ledger.md specifies the sealed bytes.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables.wallet import ledger_heads
 
 WALLETS, ENTRIES = 100, 500
-"""In one batch: so many wallets, and so many entries of each."""
+"""The size of a batch: how many wallets, and how many entries of each."""
 _ONE_AT_A_TIME = 0x73_65_61_6C_73
 _FREE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _SEAL = text("""
@@ -78,14 +78,14 @@ _UNSEALED = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsealed:
-    """Entries that no seal protects yet, and when the oldest of them was booked."""
+    """The number of unsealed entries, and when the oldest of them was booked."""
 
     entries: int
     since: datetime | None
 
 
 async def seal(conn: AsyncConnection) -> int:
-    """Seal one batch of what is not sealed yet; how many. 0 also while somebody else seals. The
+    """Seal one batch of unsealed entries; returns how many. 0 also while another process seals. The
     caller commits.
 
     Takes no lock that money waits for.
@@ -102,8 +102,8 @@ async def unsealed(conn: AsyncConnection) -> Unsealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One of the chain over all wallets; its hash, in hexadecimal digits, covers all that was
-    sealed before it.
+    """A link of the chain over all wallets; its hash, in hexadecimal, covers everything sealed
+    before it.
     """
 
     number: int
@@ -122,7 +122,7 @@ async def newest_link(conn: AsyncConnection) -> Link | None:
 
 
 async def links(conn: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:
-    """The hashes of those of them that are there."""
+    """The hashes of those heads that exist."""
     query = select(ledger_heads.c.number, ledger_heads.c.sha256).where(
         ledger_heads.c.number.in_(numbers)
     )

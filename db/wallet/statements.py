@@ -1,8 +1,7 @@
-"""The statements by which `db/wallet/wallets` books lists of postings, as PostgreSQL and pgbench
-take them.
+"""The statements with which `db/wallet/wallets` books lists of postings, in the form that
+PostgreSQL and pgbench accept.
 
-Wherever one decides, it repeats what `domain.wallet.ledger.settle` says, and refuses to where it is
-not sure.
+A statement that decides repeats the rules of `domain.wallet.ledger.settle`, and refuses in doubt.
 """
 
 LOCK = """
@@ -13,8 +12,8 @@ LOCK = """
 """
 LOCK_FREE = LOCK + "SKIP LOCKED"
 BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
-"""A plan that was made while the ledger was small is kept; it must not read the whole ledger when
-that has grown.
+"""A plan made while the ledger was small is kept; it must not scan the whole ledger once that has
+grown.
 """
 KNOWN = """
     SELECT asked.organization_id, e.*
@@ -27,8 +26,7 @@ KNOWN = """
         SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
         WHERE l.organization_id = returned.organization_id AND l.refunds = returned.refunds LIMIT 1) e
 """
-"""Each look-up by itself (LATERAL, LIMIT): no join of the ledger that reads more of it than was
-asked for.
+"""Looks up each row separately (LATERAL, LIMIT): no join reads more of the ledger than requested.
 """
 WRITE = """
     WITH appended AS (

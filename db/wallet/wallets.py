@@ -84,21 +84,19 @@ async def open_wallet(conn: AsyncConnection, organization_id: str, currency: str
 
 
 async def get(conn: AsyncConnection, organization_id: str) -> Wallet | None:
-    """The wallet as last committed; nothing may be decided on it."""
+    """The wallet as last committed; no decision may be based on it."""
     row = (await conn.execute(_AS_COMMITTED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Wallet | None:
-    """Lock the wallet's row to the end of the transaction. No other row is locked after it."""
+    """Lock the wallet's row until the end of the transaction. No other row is locked after it."""
     row = (await conn.execute(_LOCKED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
 
 async def watch(conn: AsyncConnection, organization_id: str) -> Wallet | None:
-    """Hold the wallet's row still, shared with other watchers: no gate shuts before this
-    transaction ends.
-    """
+    """Lock the wallet's row in share mode: no gate shuts before this transaction ends."""
     row = (await conn.execute(_WATCHED, {"organization_id": organization_id})).one_or_none()
     return None if row is None else _wallet(row)
 
@@ -106,7 +104,7 @@ async def watch(conn: AsyncConnection, organization_id: str) -> Wallet | None:
 async def post(
     conn: AsyncConnection, organization_id: str, postings: Sequence[Posting]
 ) -> list[Outcome]:
-    """Book each posting, once per reference, in order, or say why not; one outcome for each.
+    """Book each posting, once per reference, in order, or refuse it; returns one outcome for each.
 
     Locks the wallet's row. The caller commits; no other row is locked after it.
     """
@@ -116,11 +114,12 @@ async def post(
 async def post_all(
     conn: AsyncConnection, requests: Mapping[str, Sequence[Posting]], *, wait: bool = True
 ) -> dict[str, list[Outcome]]:
-    """The same for many wallets in two round trips, however long the lists are; the lists are
-    decided one by one.
+    """The same for many wallets in two round trips, however long the lists are; each list is
+    decided separately.
 
-    Locks the wallets' rows in the order of their ids. With `wait` false a wallet whose row somebody
-    else holds is left out of the answer, and so is one that is not there. The caller commits.
+    Locks the wallets' rows in the order of their ids. With `wait` false, wallets whose row is
+    locked elsewhere are missing from the result, like wallets that do not exist. The caller
+    commits.
     """
     async with together(conn) as driver:
         locked = await driver.execute(
@@ -142,11 +141,10 @@ async def post_all(
 async def post_alone(
     conn: AsyncConnection, organization_id: str, posting: Posting
 ) -> Outcome | None:
-    """Book one posting in one statement, if nothing speaks against it. None: `post_all` knows what
-    does.
+    """Book one posting in one statement, if nothing prevents it. None: `post_all` finds the reason.
+    Never waits.
 
-    Waits for nobody. On a connection that commits by itself it is one round trip, else the caller
-    commits.
+    On an autocommit connection it takes one round trip, otherwise the caller commits.
     """
     if posting.refunds is not None:
         return None
@@ -170,7 +168,7 @@ async def post_alone(
 async def post_locked(
     conn: AsyncConnection, wallet: Wallet, postings: Sequence[Posting]
 ) -> list[Outcome]:
-    """The same for a wallet that this transaction has locked already, as `lock` returned it."""
+    """The same for a wallet that this transaction has locked, as `lock` returned it."""
     requests = {wallet.organization_id: postings}
     async with together(conn) as driver:
         books = await _read_existing(await _query_existing(driver, requests))
@@ -180,8 +178,8 @@ async def post_locked(
 
 
 async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Wallet:
-    """Hold so much more of a wallet that this transaction has locked; less, if it is negative. The
-    caller commits.
+    """Change the reserved amount of a locked wallet by `micros`, which may be negative. The caller
+    commits.
     """
     after = replace(wallet, held_micros=wallet.held_micros + micros)
     await conn.execute(_SET_ASIDE, {"of": wallet.organization_id, "held": after.held_micros})
@@ -196,7 +194,7 @@ async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, 
 
 
 async def open_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
-    """Let debits through again and lift the suspension's freeze; an operator's freeze stays.
+    """Allow debits again and lift the suspension's freeze; an operator's freeze stays.
     Idempotent.
     """
     await _change(
@@ -219,7 +217,7 @@ async def freeze(
     cause: str,
     by_operator: bool = False,
 ) -> None:
-    """Freeze the wallet, for the suspension or for an operator: either is enough. Idempotent; the
+    """Freeze the wallet for the suspension or for an operator: either suffices. Idempotent; the
     caller commits.
     """
     column = "frozen_by_operator" if by_operator else "frozen_by_suspension"
@@ -238,7 +236,7 @@ async def unfreeze_by_operator(
 async def entries_page(
     conn: AsyncConnection, organization_id: str, *, before_seq: int | None, limit: int
 ) -> list[Booked]:
-    """The newest entries first, those below `before_seq` if it is given."""
+    """The newest entries first, below `before_seq` if given."""
     query = select(*_ENTRY, ledger_entries.c.created_at).where(
         ledger_entries.c.organization_id == organization_id
     )
@@ -258,7 +256,7 @@ async def _change(
     *,
     to: bool,
 ) -> None:
-    """Set a flag and note after which entry it changed, in one statement, whose update locks the
+    """Set a flag and record after which entry it changed, in one statement; its update locks the
     wallet's row.
     """
     noted = {"of": organization_id, "at_epoch": epoch, "why": cause}
@@ -298,8 +296,8 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
 async def _query_existing(
     driver: psycopg.AsyncConnection, requests: Mapping[str, Sequence[Posting]]
 ) -> psycopg.AsyncCursor:
-    """What the references, and the debits to refund, stand for already. After the lock, so that it
-    stays true.
+    """The entries that already have the references, and the debits to refund. Queried after the
+    lock, so that the result stays valid.
     """
     references = [
         (id_, posting.reference_id) for id_, postings in requests.items() for posting in postings
