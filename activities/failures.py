@@ -47,19 +47,19 @@ def in_words(problem: BaseException) -> str:
         case ProviderError() if str(problem):
             text = str(problem)
         case DBAPIError():
-            text = f"the database refused it: {problem.orig}"
+            text = f"database error: {problem.orig}"
         case SQLAlchemyError():
-            text = "the database does not answer: no connection was free"
+            text = "database unavailable: no free connection"
         case RPCError():
-            text = f"Temporal refused it: {problem.message}"
+            text = f"Temporal request failed: {problem.message}"
         case TimeoutError():
-            text = "no answer came in time"
+            text = "timed out"
         case OSError(strerror=str() as reason):
             text = f"the connection failed: {reason}"
         case OSError():
             text = "the connection failed"
         case _:
-            text = "an unexpected failure, which the log shows"
+            text = "unexpected failure; see the log"
     return text.partition("\n")[0][:200]
 
 

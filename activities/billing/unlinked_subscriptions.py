@@ -132,7 +132,7 @@ class Unlinked:
             )
             if standing is not None and standing.ask_again:
                 await parking.put_off(
-                    conn, delivery.id, f"{cause}, and is not as a webhook has told"
+                    conn, delivery.id, f"{cause}, and differs from what a webhook reported"
                 )
             await parking.adopt_subscription(conn, delivery.provider, id_, now)
             await alerts.clear(conn, organization_id, state_updates.NOT_LINKED)

@@ -123,7 +123,7 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
         ProviderRefused
     ) as problem:  # our credentials: nothing was accepted, and an operator has to act
         log.error("twilio_auth_rejected", code=problem.code, reason=str(problem))
-        return NotProcessed(reason=f"Twilio refuses our credentials: {problem}", refused_us=True)
+        return NotProcessed(reason=f"Twilio rejected our credentials: {problem}", refused_us=True)
 
 
 def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:

@@ -78,7 +78,7 @@ class Finding:
             and delivery.money is None
             and parked.payment_id is None
         ):
-            await self._dismiss(parked, "it names nothing that a provider could be asked for")
+            await self._dismiss(parked, "it names nothing that a provider could be queried for")
             return
         clues: Clues | None
         try:

@@ -75,5 +75,5 @@ def segment(id_: str) -> str:
     resource.
     """
     if id_ in ("", ".", ".."):  # quoting does not help: clients resolve `%2E%2E`, too
-        raise NotFound(f"{id_!r} is no id of PayPal's", code="NOT_AN_ID")
+        raise NotFound(f"{id_!r} is not a PayPal id", code="NOT_AN_ID")
     return quote(id_, safe="")

@@ -109,7 +109,7 @@ class Certificates:
 
     async def _fetch(self, url: str, now: datetime) -> Signer:
         if url not in self._good and not self._budget.take():
-            raise TooMany("too many unknown certificates are asked for")
+            raise TooMany("too many requests for unknown certificates")
         try:
             chain = await self._issuers.chain(
                 chains.candidates(await self._download(url), now), now
@@ -145,7 +145,7 @@ class Certificates:
             raise InvalidSignature(f"the certificate URL {error}") from error
         except (httpx.HTTPError, TimeoutError, downloads.Unavailable) as error:
             why = str(error) if isinstance(error, downloads.Unavailable) else in_words(error)
-            raise VerificationUnavailable(f"PayPal's certificate cannot be had: {why}") from error
+            raise VerificationUnavailable(f"PayPal's certificate is unavailable: {why}") from error
 
     @staticmethod
     def _keep(

@@ -99,7 +99,7 @@ class Issuers:
             except VerificationUnavailable as problem:
                 unavailable = problem
         raise unavailable or VerificationUnavailable(
-            "the issuer of PayPal's certificate cannot be had"
+            "the issuer of PayPal's certificate is unavailable"
         )
 
     async def _download(self, url: str) -> list[x509.Certificate]:
@@ -114,7 +114,7 @@ class Issuers:
             Untrusted,
         ) as error:
             known = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
-            problem = f"the issuer of PayPal's certificate cannot be had: {error if known else in_words(error)}"
+            problem = f"the issuer of PayPal's certificate is unavailable: {error if known else in_words(error)}"
             raise VerificationUnavailable(problem) from error
 
     def _keep(self, chain: Chain) -> Chain:

@@ -37,7 +37,7 @@ def payment(kind: MoneyObject, document: Json, *, subscription_id: str | None = 
     id_ = reading.text(document, "id")
     if id_ is None or amount is None:
         raise ProviderUnavailable(
-            f"PayPal told a {kind.value} without an id or a readable amount", code="UNREADABLE"
+            f"PayPal returned a {kind.value} without an id or a readable amount", code="UNREADABLE"
         )
     status = reading.text(document, "status") or reading.text(document, "state") or ""
     return Payment(
@@ -66,7 +66,7 @@ def dispute(document: Json) -> Dispute:
     status = reading.text(document, "status")
     if id_ is None or status is None:
         raise ProviderUnavailable(
-            "PayPal told a dispute without an id or a status", code="UNREADABLE"
+            "PayPal returned a dispute without an id or a status", code="UNREADABLE"
         )
     result = reading.part(document, "dispute_outcome")
     outcome, is_open = reading.text(result, "outcome_code"), status.upper() != "RESOLVED"

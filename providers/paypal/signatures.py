@@ -114,14 +114,14 @@ class Signatures:
             question = _question(transmission, webhook_id, raw)
             if not self._budget.take():
                 log.warning("webhook_verification_limited", transmission_id=transmission.id[:64])
-                raise TooMany("PayPal is asked about too many signatures already")
+                raise TooMany("too many signature queries to PayPal already")
             try:
                 answer = await online.post_verbatim(
                     "/v1/notifications/verify-webhook-signature", question
                 )
             except ProviderError as error:
                 raise VerificationUnavailable(
-                    f"PayPal cannot be asked about a signature: {error.code}"
+                    f"PayPal could not verify a signature: {error.code}"
                 ) from error
             if answer.get("verification_status") == "SUCCESS":
                 return

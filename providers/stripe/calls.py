@@ -40,7 +40,7 @@ def named(id_: str) -> str:
     (`..`).
     """
     if not _ID.fullmatch(id_):
-        raise NotFound(f"{id_!r} is no id of Stripe's", code="NOT_AN_ID")
+        raise NotFound(f"{id_!r} is not a Stripe id", code="NOT_AN_ID")
     return id_
 
 

@@ -95,7 +95,7 @@ def dispute(source: Json) -> Dispute:
     id_, status = text(source, "id"), text(source, "status")
     if id_ is None or status is None:
         raise ProviderUnavailable(
-            "Stripe told a dispute without an id or a status", code="UNREADABLE"
+            "Stripe returned a dispute without an id or a status", code="UNREADABLE"
         )
     intent = id_of(source, "payment_intent") or id_of(source, "charge")
     return Dispute(
@@ -122,7 +122,7 @@ def _payment(
     named, value = id_ or text(source, "id"), amount(source, amount_name)
     if named is None or value is None:
         raise ProviderUnavailable(
-            f"Stripe told a {kind.value} without an id or a readable amount", code="UNREADABLE"
+            f"Stripe returned a {kind.value} without an id or a readable amount", code="UNREADABLE"
         )
     return Payment(
         reference=MoneyReference(kind=kind, id=named),

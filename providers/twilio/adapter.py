@@ -201,7 +201,7 @@ def _checked(sid: str) -> str:
     `/` or `..`.
     """
     if not reading.SID.fullmatch(sid):
-        raise NotFound(f"{sid!r} is no sid of Twilio's", code="NOT_A_SID")
+        raise NotFound(f"{sid!r} is not a Twilio sid", code="NOT_A_SID")
     return sid
 
 

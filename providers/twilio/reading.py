@@ -18,7 +18,7 @@ def account(fetched: Any) -> Account:
         status = AccountStatus(fetched.status)
     except ValueError as error:
         raise ProviderUnavailable(
-            f"Twilio told an account status unknown to us: {fetched.status!r}"
+            f"Twilio returned an unknown account status: {fetched.status!r}"
         ) from error
     return Account(
         sid=fetched.sid or "",

@@ -30,31 +30,31 @@ PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(
     ("problem", "said"),
     [
         (ProviderUnavailable("PayPal answered 503"), "PayPal answered 503"),
-        (ProviderUnavailable(""), "an unexpected failure, which the log shows"),
+        (ProviderUnavailable(""), "unexpected failure; see the log"),
         (
             IntegrityError(
                 STATEMENT,
                 {"id": 1},
                 psycopg.errors.UniqueViolation("duplicate key\nDETAIL: Key (id)=(1)"),
             ),
-            "the database refused it: duplicate key",
+            "database error: duplicate key",
         ),
         (
             DBAPIError(STATEMENT, None, psycopg.OperationalError("it is away")),
-            "the database refused it: it is away",
+            "database error: it is away",
         ),
         (
             NoConnectionFree("QueuePool limit"),
-            "the database does not answer: no connection was free",
+            "database unavailable: no free connection",
         ),
-        (TimeoutError(), "no answer came in time"),
+        (TimeoutError(), "timed out"),
         (
             ConnectionRefusedError(111, "Connection refused"),
             "the connection failed: Connection refused",
         ),
         (OSError("odd"), "the connection failed"),
-        (RPCError("not there", RPCStatusCode.NOT_FOUND, b""), "Temporal refused it: not there"),
-        (KeyError("amount"), "an unexpected failure, which the log shows"),
+        (RPCError("not there", RPCStatusCode.NOT_FOUND, b""), "Temporal request failed: not there"),
+        (KeyError("amount"), "unexpected failure; see the log"),
     ],
 )
 def test_a_failure_is_told_in_words(problem: Exception, said: str) -> None:
