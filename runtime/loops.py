@@ -55,12 +55,12 @@ class Loop:
                     await alerts.clear(conn, alerts.INSTALLATION, self._kind)
         except Exception as problem:  # noqa: BLE001 - whatever it is, it must not end the loop
             self._failures += 1
-            await self._tell(problem)
+            await self._report(problem)
             return min(2.0 ** min(self._failures - 1, 10), self._longest_rest)
         self._failures, self._may_be_alerted = 0, False
         return rest
 
-    async def _tell(self, problem: Exception) -> None:
+    async def _report(self, problem: Exception) -> None:
         reason, detail = type(problem).__name__, first_line(problem)
         if isinstance(problem, SERVER_AWAY):
             log.warning(self._kind.value, reason=reason, detail=detail, failures=self._failures)

@@ -85,9 +85,9 @@ class Unlinked:
         elif await self._pays_for_the_same(provider, id_, own):
             await self._link(organization_id, delivery, id_, snapshot)
         else:
-            await self._tell(organization_id, delivery, id_, snapshot)
+            await self._alert(organization_id, delivery, id_, snapshot)
 
-    async def _tell(
+    async def _alert(
         self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
         """Raise the alert unless the subscription was linked meanwhile."""

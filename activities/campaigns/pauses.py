@@ -17,7 +17,7 @@ NOTICEABLE = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Nothing goes for so many seconds."""
+    """Seconds for which nothing is sent."""
 
     reason: Waits
     seconds: float

@@ -31,7 +31,7 @@ class Aside:
     async def park(self, delivery: Delivery, reason: str, amount: Money | None = None) -> None:
         async with self._engine.begin() as conn:
             await parking.park(conn, delivery.id, reason, amount)
-        self._tell(delivery, reason)
+        self._log(delivery, reason)
 
     async def park_undecided(self, delivery: Delivery, payment: Payment) -> None:
         """Query it again later: PayPal sends no event when a pending refund completes."""
@@ -53,7 +53,7 @@ class Aside:
             await parking.put_off(conn, delivery.id, reason)
             if is_older(delivery, WAITS_LONG):
                 await alerts.raise_(conn, organization_id, AlertKind.MONEY_WAITS, reason)
-        self._tell(delivery, reason)
+        self._log(delivery, reason)
 
     async def note_settled(self, organization_id: str) -> None:
         async with self._engine.begin() as conn:
@@ -69,7 +69,7 @@ class Aside:
         reason = f"unknown {name(delivery)}: it is no payment of the organization that it named"
         async with self._engine.begin() as conn:
             await parking.disown(conn, delivery.id, reason, subscription_id=subscription_id)
-        self._tell(delivery, reason)
+        self._log(delivery, reason)
 
     async def alert(self, organization_id: str, kind: AlertKind, detail: str) -> None:
         async with self._engine.begin() as conn:
@@ -83,7 +83,7 @@ class Aside:
         kind = AlertKind.REVERSAL_NOT_BOOKED if taken_back else AlertKind.PAYMENT_NOT_BOOKED
         await self.alert(organization_id, kind, why)
 
-    def _tell(self, delivery: Delivery, reason: str) -> None:
+    def _log(self, delivery: Delivery, reason: str) -> None:
         log.warning(
             "delivery_parked",
             event_id=delivery.event_id,

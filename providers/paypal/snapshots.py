@@ -31,8 +31,8 @@ _NOT_THE_CUSTOMERS_FAULT = frozenset(
 )
 
 
-def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
-    """`told_at` is the envelope's time, for an event whose resource lacks its time of change."""
+def snapshot(resource: Json, *, reported_at: datetime | None = None) -> Snapshot:
+    """`reported_at` is the envelope's time, for an event whose resource lacks its time of change."""
     raw_status = reading.text(resource, "status") or reading.text(resource, "state") or ""
     billing = reading.part(resource, "billing_info") or reading.part(resource, "agreement_details")
     outstanding = reading.amount(billing, "outstanding_balance")
@@ -53,7 +53,9 @@ def snapshot(resource: Json, *, told_at: datetime | None = None) -> Snapshot:
     return Snapshot(
         state=state,
         raw_status=raw_status,
-        as_of=_changed_at(resource, billing) or told_at or reading.time(resource, "create_time"),
+        as_of=_changed_at(resource, billing)
+        or reported_at
+        or reading.time(resource, "create_time"),
         access_until=next_billing,
         paid_until=period.until,
         paid_from=period.begins,

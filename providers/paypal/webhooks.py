@@ -94,7 +94,7 @@ def event(
         occurred_at=occurred_at,
         subscription_id=subscription_id,
         custom_id=_custom_id(resource),
-        snapshot=snapshot(resource, told_at=occurred_at)
+        snapshot=snapshot(resource, reported_at=occurred_at)
         if about_subscription and resource
         else None,
         money=money,

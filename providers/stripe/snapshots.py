@@ -30,11 +30,11 @@ _CLOCKS_APART = timedelta(minutes=5)
 def snapshot(
     subscription: Json,
     *,
-    told_at: datetime | None = None,
+    reported_at: datetime | None = None,
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
-    """`told_at` is an event's time, `asked_at` the second of our request: its response may be
+    """`reported_at` is an event's time, `asked_at` the second of our request: its response may be
     older. `failed` are the open invoices that failed, oldest first; None if they were not queried.
     Stripe calls a subscription active once its newest invoice is paid; here it is past due while
     any failed invoice is open.
@@ -50,7 +50,7 @@ def snapshot(
     return Snapshot(
         state=State.PAST_DUE if failed and status in PAID else status,
         raw_status=raw_status,
-        as_of=told_at or _changed_at(subscription, asked_at),
+        as_of=reported_at or _changed_at(subscription, asked_at),
         access_until=_period_end(subscription),
         paid_until=_paid_until(subscription, status, invoice, failed or ()),
         paid_from=_period_begin(subscription),
@@ -73,10 +73,10 @@ def due_invoice(subscription: Json, failed: Sequence[Json] | None) -> Json:
     )
 
 
-def of_status(status: str, *, told_at: datetime | None, custom_id: str | None) -> Snapshot:
+def of_status(status: str, *, reported_at: datetime | None, custom_id: str | None) -> Snapshot:
     """Builds a snapshot from a status alone."""
     state = _STATES.get(status, State.UNKNOWN)
-    return Snapshot(state=state, raw_status=status, as_of=told_at, custom_id=custom_id)
+    return Snapshot(state=state, raw_status=status, as_of=reported_at, custom_id=custom_id)
 
 
 def is_status(name: str) -> bool:
@@ -141,7 +141,7 @@ def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | Non
 def of_checkout(
     session: Json,
     *,
-    told_at: datetime | None = None,
+    reported_at: datetime | None = None,
     asked_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
@@ -150,14 +150,14 @@ def of_checkout(
     subscription_id = id_of(session, "subscription")
     status = text(session, "status") or ""
     if subscription and subscription_id is not None:
-        known = snapshot(subscription, told_at=told_at, asked_at=asked_at, failed=failed)
+        known = snapshot(subscription, reported_at=reported_at, asked_at=asked_at, failed=failed)
         custom_id = known.custom_id or text(session, "client_reference_id")
         return replace(known, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}
     return Snapshot(
         state=states.get(status, State.UNKNOWN),
         raw_status=status,
-        as_of=told_at or time(session, "created"),
+        as_of=reported_at or time(session, "created"),
         custom_id=text(session, "client_reference_id"),
     )
 

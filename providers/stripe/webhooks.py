@@ -113,17 +113,17 @@ def _snapshot(
     """The subscription's state by the event's object or, if that is missing, by the event's name."""
     if event_type.startswith(_SUBSCRIPTION):
         if whole:
-            return snapshot(subject, told_at=occurred_at) if subject else None
+            return snapshot(subject, reported_at=occurred_at) if subject else None
         named = event_type.removeprefix(_SUBSCRIPTION)
         status = text(subject, "status") or _STATUS_BY_NAME.get(named, named)
-        is_told = text(subject, "status") is not None or is_status(status)
+        has_status = text(subject, "status") is not None or is_status(status)
         return (
-            of_status(status, told_at=occurred_at, custom_id=organization(subject))
-            if is_told
+            of_status(status, reported_at=occurred_at, custom_id=organization(subject))
+            if has_status
             else None
         )
     if event_type in _PAST_DUE and _subscription_id(event_type, subject) is not None:
-        return of_status("past_due", told_at=occurred_at, custom_id=_custom_id(subject))
+        return of_status("past_due", reported_at=occurred_at, custom_id=_custom_id(subject))
     return None
 
 

@@ -241,7 +241,7 @@ def test_the_creation_counts_only_where_there_is_no_other_time() -> None:
     told_at = datetime(2026, 11, 23, tzinfo=UTC)
 
     assert snapshot(bare).as_of == datetime(2026, 11, 1, 10, tzinfo=UTC)
-    assert snapshot(bare, told_at=told_at).as_of == told_at
+    assert snapshot(bare, reported_at=told_at).as_of == told_at
 
 
 def test_paid_until_owed_and_whose_it_is() -> None:

@@ -57,7 +57,7 @@ def paused_by(reason: str | None) -> dict[str, Any]:
     ],
 )
 def test_every_status_has_its_state_and_a_new_one_is_unknown(status: Any, state: State) -> None:
-    told = snapshot(subscription(status=status), told_at=None)
+    told = snapshot(subscription(status=status), reported_at=None)
 
     assert (told.state, told.raw_status) == (state, status if isinstance(status, str) else "")
 
@@ -77,7 +77,7 @@ def test_every_status_has_its_state_and_a_new_one_is_unknown(status: Any, state:
 def test_a_pause_means_what_its_reason_says(reason: str | None, state: State) -> None:
     assert (
         snapshot(
-            subscription(status="paused", status_details=paused_by(reason)), told_at=None
+            subscription(status="paused", status_details=paused_by(reason)), reported_at=None
         ).state
         is state
     )
@@ -86,14 +86,14 @@ def test_a_pause_means_what_its_reason_says(reason: str | None, state: State) ->
 def test_a_reason_of_an_earlier_pause_means_nothing_any_more() -> None:
     told = subscription(status="active", status_details=paused_by("final_payment_failure"))
 
-    assert snapshot(told, told_at=None).state is State.ACTIVE
+    assert snapshot(told, reported_at=None).state is State.ACTIVE
 
 
 @pytest.mark.parametrize("behavior", ["void", "keep_as_draft", "mark_uncollectible"])
 def test_a_subscription_that_is_not_collected_for_is_active(behavior: str) -> None:
     told = subscription(pause_collection={"behavior": behavior, "resumes_at": None})
 
-    assert snapshot(told, told_at=None).state is State.ACTIVE
+    assert snapshot(told, reported_at=None).state is State.ACTIVE
 
 
 def moment(second: int | None) -> datetime | None:
@@ -230,7 +230,7 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
     assert snapshot(subscription(ended_at=START + 9), asked_at=asked_at).as_of == moment(START + 9)
     assert snapshot(subscription(created=END + 9999), asked_at=asked_at).as_of == moment(START)
     assert (
-        snapshot(subscription(latest_invoice=paid), told_at=asked_at).as_of == asked_at
+        snapshot(subscription(latest_invoice=paid), reported_at=asked_at).as_of == asked_at
     )  # an event says its time
 
 
@@ -247,7 +247,7 @@ def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
     status: str, outstanding: Money | None, failed: int
 ) -> None:
     told = snapshot(
-        subscription(status="past_due", latest_invoice=OWED | {"status": status}), told_at=None
+        subscription(status="past_due", latest_invoice=OWED | {"status": status}), reported_at=None
     )
 
     assert (told.outstanding, told.failed_payments) == (outstanding, failed)
@@ -265,7 +265,7 @@ def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
     ],
 )
 def test_it_cancels_if_it_ends_with_the_period(told: dict[str, Any], cancels: bool) -> None:
-    assert snapshot(subscription(**told), told_at=None).cancels is cancels
+    assert snapshot(subscription(**told), reported_at=None).cancels is cancels
 
 
 def test_the_reason_of_a_cancellation_is_told() -> None:
@@ -274,7 +274,7 @@ def test_the_reason_of_a_cancellation_is_told() -> None:
         "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"},
     }
 
-    assert snapshot(told, told_at=None).note == "mig:1"
+    assert snapshot(told, reported_at=None).note == "mig:1"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_the_reason_of_a_cancellation_is_told() -> None:
 )
 def test_a_checkout_without_its_subscription_bills_nobody(status: str | None, state: State) -> None:
     told = of_checkout(
-        {"id": "cs_1", "status": status, "client_reference_id": "acme"}, told_at=None
+        {"id": "cs_1", "status": status, "client_reference_id": "acme"}, reported_at=None
     )
 
     assert (told.state, told.custom_id, told.subscription_id) == (state, "acme", None)
@@ -303,7 +303,7 @@ def test_a_checkout_with_its_subscription_is_that() -> None:
             "client_reference_id": "acme",
             "subscription": subscription(),
         },
-        told_at=None,
+        reported_at=None,
     )
 
     assert (told.state, told.custom_id, told.subscription_id) == (State.ACTIVE, "acme", "sub_1")
@@ -323,6 +323,6 @@ def test_a_checkout_with_its_subscription_is_that() -> None:
     ],
 )
 def test_nonsense_is_read_without_an_exception(nonsense: dict[str, Any]) -> None:
-    told = snapshot(nonsense, told_at=None)
+    told = snapshot(nonsense, reported_at=None)
 
     assert (told.access_until, told.outstanding, told.custom_id) == (None, None, None)
