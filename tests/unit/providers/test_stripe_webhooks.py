@@ -161,7 +161,7 @@ def test_of_our_api_version_the_whole_subscription_is_believed() -> None:
 
     told = parse(event("customer.subscription.updated", subject), API_VERSION)
 
-    assert told.snapshot == snapshot(subject, told_at=told.occurred_at)
+    assert told.snapshot == snapshot(subject, reported_at=told.occurred_at)
     assert told.snapshot.access_until is not None
     assert (told.problem, told.concern) == (None, None)
 
