@@ -16,7 +16,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody to ask over HTTP; an answer that is not expected ends the story."""
+    """A client of one HTTP API; an unexpected answer ends the story."""
 
     http: httpx.AsyncClient
 
@@ -51,10 +51,10 @@ class Company(Actor):
         return await self.ask("GET", f"/v1/organizations/{organization_id}/wallet")
 
     async def applied(self, organization_id: str, status: str) -> Any | None:
-        """The organization, once the world agrees with a standing of this status."""
-        told = await self.organization(organization_id)
-        standing = told["standing"]
-        return told if standing["status"] == status and standing["applied"] else None
+        """The organization, once a standing of this status is applied."""
+        organization = await self.organization(organization_id)
+        standing = organization["standing"]
+        return organization if standing["status"] == status and standing["applied"] else None
 
     async def campaign(self, organization_id: str, campaign_id: str) -> Any:
         return await self.ask("GET", f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
@@ -66,8 +66,8 @@ class Provider(Actor):
 
     async def act(self, subscription_id: str, action: str, **about: Any) -> list[Any]:
         """Let something happen to the subscription; returns the provider's events of it."""
-        done = await self.ask("POST", f"/_sim/subscriptions/{subscription_id}/{action}", about)
-        events: list[Any] = done["events"]
+        answer = await self.ask("POST", f"/_sim/subscriptions/{subscription_id}/{action}", about)
+        events: list[Any] = answer["events"]
         return events
 
     async def answered(self, event_id: str, times: int = 1) -> list[float]:
@@ -76,14 +76,14 @@ class Provider(Actor):
         """
 
         async def look() -> list[Any] | None:
-            found = (await self.ask("GET", "/_sim/deliveries", query={"event_id": event_id}))[
+            deliveries = (await self.ask("GET", "/_sim/deliveries", query={"event_id": event_id}))[
                 "deliveries"
             ]
-            done = [one for one in found if one["status"] == "delivered"]
-            return found if len(done) == len(found) >= times else None
+            delivered = [delivery for delivery in deliveries if delivery["status"] == "delivered"]
+            return deliveries if len(delivered) == len(deliveries) >= times else None
 
         delivered = await wait_for(f"webhook {event_id} was answered", look, PATIENCE)
-        attempts = [attempt for one in delivered for attempt in one["attempts"]]
+        attempts = [attempt for delivery in delivered for attempt in delivery["attempts"]]
         expect("answers to the webhook", {attempt["status_code"] for attempt in attempts}, {200})
         return [attempt["seconds"] for attempt in attempts]
 
@@ -97,13 +97,13 @@ class Twilio(Actor):
 
     async def status_of(self, sid: str) -> str:
         accounts = (await self.ask("GET", "/_sim/accounts"))["accounts"]
-        return next(str(one["status"]) for one in accounts if one["sid"] == sid)
+        return next(str(account["status"]) for account in accounts if account["sid"] == sid)
 
     async def messages(self, sid: str) -> list[Any]:
-        found: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))[
+        messages: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))[
             "messages"
         ]
-        return found
+        return messages
 
     async def callbacks_are_out(self) -> None:
         """Wait until no status callback is on its way any more."""
@@ -120,4 +120,4 @@ def kept(messages: list[Any]) -> list[Any]:
     """Those that Twilio did not give back (30002: the account was suspended before they were
     sent).
     """
-    return [one for one in messages if one["error_code"] != 30002]
+    return [message for message in messages if message["error_code"] != 30002]

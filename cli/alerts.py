@@ -1,4 +1,4 @@
-"""`tollgate alerts`: what a person has to look at, in all organizations, and the word that it is
+"""`tollgate alerts`: lists what a person has to look at, in all organizations, and closes what is
 settled.
 """
 
@@ -43,6 +43,6 @@ def show_all(*, as_json: bool) -> None:
 
 def close(organization_id: str, kind: str) -> None:
     if not run(lambda conn: alerts.close(conn, organization_id, kind)):
-        errors.print(f"no alert {kind} of {organization_id} stands", style="red")
+        errors.print(f"{organization_id} has no open alert {kind}", style="red")
         raise typer.Exit(1)
     output.print(f"closed {kind} of {organization_id}")

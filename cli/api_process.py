@@ -32,7 +32,7 @@ def api(host: str, port: int) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Before anything else: whoever finds the port in use has changed nothing."""
+    """Bind before anything else, so that a port that is in use has no other effect."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -43,13 +43,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as problem:
         raise Misused(f"--host {host} --port {port}: {problem.strerror}") from problem
     except UnicodeError as problem:
-        raise Misused("--host: is no name of a host") from problem
+        raise Misused("--host: not a host name") from problem
     return listener
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again when it is done, and the process would end by
-    them.
+    """Leaves signals to us: uvicorn raises them again when it is done, and they would end the
+    process.
     """
 
     @contextmanager
@@ -71,17 +71,17 @@ async def _serve(listener: socket.socket) -> int:
             )
         )
         collect_garbage_rarely()
-        asking = asyncio.create_task(_say_if_away(services.client))
+        checking = asyncio.create_task(_warn_if_away(services.client))
         serving = asyncio.create_task(server.serve([listener]))
         await first_of(serving, stop)
-        asking.cancel()
+        checking.cancel()
         server.should_exit = True
         await serving
     return 0 if server.started else 1
 
 
-async def _say_if_away(client: Client) -> None:
-    """The API serves without Temporal, and says at its start that it has to."""
+async def _warn_if_away(client: Client) -> None:
+    """The API serves without Temporal, and logs at its start that it has to."""
     try:
         await client.service_client.check_health(timeout=RPC_TIMEOUT)
     except (RPCError, RuntimeError) as problem:

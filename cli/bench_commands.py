@@ -1,4 +1,4 @@
-"""The benchmarks' commands with their options, in the manner of `cli.commands`."""
+"""The benchmarks' commands with their options, like `cli.commands`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,24 +7,26 @@ import typer
 
 from domain.billing.subscription import Provider
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 bench = typer.Typer(
-    help="Measure, side by side with a yardstick, in one run.", no_args_is_help=True
+    help="Measure, and compare with a baseline in the same run.", no_args_is_help=True
 )
 
 
 @bench.callback()
 def choose() -> None:
-    """Each benchmark starts servers of its own and leaves nothing behind."""
+    """Each benchmark starts its own servers and leaves nothing behind."""
 
 
 @bench.command("lifecycle")
 def bench_lifecycle(
     organizations: Annotated[
-        int, typer.Option(min=20, help="How many are suspended at once.")
+        int, typer.Option(min=20, help="How many organizations to suspend at once.")
     ] = 1000,
-    provider: Annotated[Provider, typer.Option(help="Whose webhooks.")] = Provider.PAYPAL,
+    provider: Annotated[
+        Provider, typer.Option(help="The provider whose webhooks are measured.")
+    ] = Provider.PAYPAL,
     *,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +43,7 @@ def bench_wallet(
     *,
     as_json: Json = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw bench-wallet.svg and .png into this directory.")
+        Path | None, typer.Option(help="Write bench-wallet.svg and .png to this directory.")
     ] = None,
 ) -> None:
     """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain
@@ -55,7 +57,7 @@ def bench_wallet(
 @bench.command("campaign")
 def bench_campaign(
     messages: Annotated[
-        int, typer.Option(min=1000, help="Of both organizations together.")
+        int, typer.Option(min=1000, help="Messages of both organizations together.")
     ] = 20_000,
     *,
     as_json: Json = False,

@@ -55,7 +55,7 @@ def campaign(messages: int, *, as_json: bool) -> None:
 
 async def _campaign(messages: int, *, as_json: bool) -> int:
     async with serve(
-        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+        on_started=lambda part, seconds: _say(f"{part}: {seconds:.1f} s"), say=_say
     ) as stack:
         try:
             async with _target(stack) as (target, client):
@@ -97,7 +97,7 @@ def _campaign_table(report: bench_campaign.Report) -> Table:
 
 async def _wallet(plot: Path | None, *, as_json: bool) -> int:
     async with serve(
-        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+        on_started=lambda part, seconds: _say(f"{part}: {seconds:.1f} s"), say=_say
     ) as stack:
         key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
         engine = create_engine(stack.database_url, pool_size=8)
@@ -147,8 +147,8 @@ def _wallet_table(report: bench_wallet.Report) -> Table:
         title_justify="left",
     )
     rows: list[tuple[str, float, float | None, str]] = [
-        (f"pgbench, one wallet, {n} clients", one.per_second, None, "")
-        for n, one in report.pgbench.items()
+        (f"pgbench, one wallet, {n} clients", measured.per_second, None, "")
+        for n, measured in report.pgbench.items()
     ]
     rows += [
         (
@@ -164,8 +164,8 @@ def _wallet_table(report: bench_wallet.Report) -> Table:
             "",
         ),
         *(
-            (f"ours, one wallet, {n} callers", one.per_second, one.p99_ms, "")
-            for n, one in report.one_wallet.items()
+            (f"ours, one wallet, {n} callers", measured.per_second, measured.p99_ms, "")
+            for n, measured in report.one_wallet.items()
         ),
         ("pgbench, 2,000 wallets, 100 clients", report.pgbench_many.per_second, None, ""),
         (
@@ -183,9 +183,9 @@ def _wallet_table(report: bench_wallet.Report) -> Table:
             "2,500; 150 ms",
         ),
     ]
-    for what, per_second, p99_ms, reach in rows:
+    for label, per_second, p99_ms, reach in rows:
         table.add_row(
-            what, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach
+            label, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach
         )
     table.add_row(
         "one wallet, 100 callers, to pgbench's best",
@@ -205,7 +205,7 @@ def _say(line: str) -> None:
 
 async def _lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> int:
     async with serve(
-        told=lambda what, seconds: _say(f"{what}: {seconds:.1f} s"), say=_say
+        on_started=lambda part, seconds: _say(f"{part}: {seconds:.1f} s"), say=_say
     ) as stack:
         environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
         async with stack.children.run(

@@ -1,6 +1,4 @@
-"""`tollgate certify`: the guarantees 1 to 7, each checked on the live database, with its
-figures.
-"""
+"""`tollgate certify`: checks guarantees 1 to 7 on the live database and prints the figures."""
 
 import asyncio
 import json
@@ -121,19 +119,19 @@ def show(findings: Sequence[Finding], console: Console, tail: Unsealed | None = 
     table.add_column("broken", justify="right", no_wrap=True)
     table.add_column("of", justify="right", no_wrap=True)
     for number, name in GUARANTEES.items():
-        found = [finding for finding in findings if finding.guarantee == number]
-        good = holds(found)
+        of_guarantee = [finding for finding in findings if finding.guarantee == number]
+        good = holds(of_guarantee)
         table.add_row(_sign(console, good=good), Text(f"{number}  {name}", "bold"))
-        for finding in found:
+        for finding in of_guarantee:
             style = "dim" if finding.holds else "bold red"
-            told = (
+            text = (
                 finding.check
                 if finding.first is None
                 else f"{finding.check}; the first: {finding.first}"
             )
             table.add_row(
                 "",
-                Padding(Text(one_line(told)), (0, 0, 0, 3)),
+                Padding(Text(one_line(text)), (0, 0, 0, 3)),
                 str(finding.broken),
                 str(finding.examined),
                 style=style,

@@ -1,7 +1,7 @@
-"""Every command with its options and help: what can be typed, and nothing of what is done.
+"""Every command with its options and help, without its implementation.
 
 A command's own module is imported when the command runs, so that help, completion and a mistyped
-option are answered at once.
+option are answered quickly.
 """
 
 from enum import StrEnum
@@ -64,7 +64,7 @@ def tollgate(
 def demo(
     *,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything up afterwards, until Ctrl-C.")
+        bool, typer.Option("--keep", help="Keep everything running afterwards, until Ctrl-C.")
     ] = False,
 ) -> None:
     """Start everything on this machine, play the story of two organizations over HTTP, and prove
@@ -90,7 +90,7 @@ def api(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65_535)] = 8000,
 ) -> None:
-    """Serve the API until SIGTERM or Ctrl-C, then answer what is under way and end."""
+    """Serve the API until SIGTERM or Ctrl-C, then finish the requests under way and exit."""
     from cli.api_process import api as run
 
     run(host, port)
@@ -107,11 +107,13 @@ def worker(
     ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Serve Temporal's own metrics to Prometheus here, such as 0.0.0.0:9464."),
+        typer.Option(
+            help="Serve Temporal's own metrics to Prometheus at this address, such as 0.0.0.0:9464."
+        ),
     ] = None,
 ) -> None:
-    """Run workflows and activities until SIGTERM or Ctrl-C, then let what runs end, for half a
-    minute at most.
+    """Run workflows and activities until SIGTERM or Ctrl-C, then wait up to half a minute for
+    running tasks.
     """
     from cli.worker_process import worker as run
 
@@ -120,9 +122,9 @@ def worker(
 
 @app.command()
 def migrate(
-    revision: Annotated[str, typer.Option(help="The revision to bring the schema to.")] = "head",
+    revision: Annotated[str, typer.Option(help="The revision to migrate the schema to.")] = "head",
 ) -> None:
-    """Bring the database's schema up to date. Any number of times, from any number of processes."""
+    """Migrate the database's schema. Safe to repeat, and to run from several processes at once."""
     from cli.schema import migrate as run
 
     run(revision)
@@ -183,11 +185,11 @@ def switch_customers(
 @app.command()
 def reconcile(
     settle: Annotated[
-        int, typer.Option(help="Leave events alone that are younger, in seconds.", min=0)
+        int, typer.Option(help="Ignore events younger than this, in seconds.", min=0)
     ] = 120,
 ) -> None:
-    """Take in the events that a provider lists and never delivered. Exit status 1 if one could not
-    be asked.
+    """Process the events that a provider lists and never delivered. Exit status 1 if a provider
+    could not be queried.
     """
     from cli.reconciliation import reconcile as run
 
@@ -202,10 +204,10 @@ def certify(
     ] = False,
     witness: Annotated[
         Path | None,
-        typer.Option(help="A file, kept away from the database, to compare with and to add to."),
+        typer.Option(help="A file, kept away from the database, to compare with and append to."),
     ] = None,
 ) -> None:
-    """Prove guarantees 1 to 7 on the database, which is not changed; exit status 1 if one fails."""
+    """Prove guarantees 1 to 7 on the database, read-only. Exit status 1 if one is broken."""
     from cli.certification import certify as run
 
     run(as_json=as_json, witness=witness)
@@ -213,7 +215,7 @@ def certify(
 
 @app.command()
 def explain(organization: OrganizationId) -> None:
-    """Tell where an organization stands, why, and what was done about it. Changes nothing."""
+    """Explain an organization's standing, its reasons, and the steps taken. Read-only."""
     from cli.explanation import explain as run
 
     run(organization)
@@ -223,10 +225,10 @@ def explain(organization: OrganizationId) -> None:
 def create_key(
     name: Annotated[str, typer.Option(help="Who or what will use it.", callback=not_blank)],
     scope: Annotated[
-        ScopeName, typer.Option(help="Each includes those before it.")
+        ScopeName, typer.Option(help="Each scope includes those before it.")
     ] = ScopeName.READ,
 ) -> None:
-    """Make a key. It is printed once, alone on standard output, and cannot be read again."""
+    """Create a key. It is printed once, alone on standard output, and cannot be shown again."""
     from cli.keys import create
 
     create(name, scope.value)
@@ -242,7 +244,7 @@ def list_keys() -> None:
 
 @keys.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
-    """Revoke a key. Processes that know it forget it within seconds."""
+    """Revoke a key. Running processes stop accepting it within seconds."""
     from cli.keys import revoke
 
     revoke(key_id)
@@ -262,9 +264,7 @@ def dismiss_parked(
     delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
     reason: Annotated[str, typer.Option(help="How it was settled.", callback=not_blank)],
 ) -> None:
-    """Dismiss one that is settled: nothing is to be done about it any more. Exit status 1 if it is
-    not parked.
-    """
+    """Dismiss a settled delivery: it needs no further action. Exit status 1 if it is not parked."""
     from cli.parked import dismiss
 
     dismiss(delivery_id, reason)
@@ -272,9 +272,7 @@ def dismiss_parked(
 
 @alerts.callback()
 def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the alerts that stand, of all organizations and of the installation, the oldest
-    first.
-    """
+    """List the open alerts of all organizations and of the installation, the oldest first."""
     if context.invoked_subcommand is None:
         from cli.alerts import show_all
 
@@ -283,10 +281,10 @@ def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
 
 @alerts.command("close")
 def close_alert(
-    organization: OrganizationId, kind: Annotated[str, typer.Argument(help="Its kind.")]
+    organization: OrganizationId, kind: Annotated[str, typer.Argument(help="The alert's kind.")]
 ) -> None:
-    """Close one that only a person can settle. It is raised again when it is seen again. Exit
-    status 1: no such.
+    """Close an alert that only a person can settle. It is raised again if its cause recurs. Exit
+    status 1 if there is no such alert.
     """
     from cli.alerts import close
 
@@ -295,7 +293,7 @@ def close_alert(
 
 @unpaid.command("list")
 def list_unpaid(organization: OrganizationId, *, as_json: Json = False) -> None:
-    """List those of an organization that are not charged yet, the oldest first."""
+    """List an organization's messages that are not charged yet, the oldest first."""
     from cli.unpaid import show_all
 
     show_all(organization, as_json=as_json)
@@ -306,8 +304,8 @@ def charge_unpaid(
     organization: OrganizationId,
     message_id: Annotated[UUID, typer.Argument(help="The message's id.")],
 ) -> None:
-    """Take its price from the wallet again, once for each attempt that was sent. Exit status 1 if
-    that is refused.
+    """Debit a message's price again, once for each attempt that was sent. Exit status 1 if the
+    debit is refused.
     """
     from cli.unpaid import charge
 

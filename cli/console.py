@@ -58,7 +58,7 @@ def mark(*, good: bool, console: Console = output) -> str:
 
 
 class _Rows(Table):
-    """What stands in a cell stays in it."""
+    """A table whose cells are each one line of text."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         super().add_row(

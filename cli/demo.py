@@ -34,7 +34,7 @@ async def _run(*, keep: bool) -> int:
         "Tollgate: no message leaves without payment. One organization's story.", style="bold"
     )
     output.print("\nStarting everything on this machine", style="bold")
-    async with serve(told=started, say=output.print) as stack:
+    async with serve(on_started=started, say=output.print) as stack:
         failure = await _failure(stack)
         if failure is None:
             output.print(f"\nIt all held, in {time.monotonic() - began:.0f} s.", highlight=False)
@@ -104,6 +104,6 @@ async def _stories(stack: Stack, teller: Teller) -> AsyncIterator[tuple[Story, S
 def _say_where(stack: Stack) -> None:
     output.print(
         f"While it ran, the Temporal UI was at {stack.ui} and the API's docs at {stack.docs_url};\n"
-        "`make demo KEEP=1` leaves them up to look at.",
+        "`make demo KEEP=1` keeps them running.",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""`tollgate dev`: everything up on this machine, and nothing played; prints how to reach it."""
+"""`tollgate dev`: runs everything on this machine and prints how to reach it."""
 
 import asyncio
 import shlex
@@ -23,15 +23,15 @@ def dev() -> None:
     raise typer.Exit(uvloop.run(until_stopped(_run())))
 
 
-async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
+async def until_stopped(work: Coroutine[Any, Any, int]) -> int:
     """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a
     second one is final.
     """
     stop = stop_requested()
-    task = asyncio.create_task(what)
+    task = asyncio.create_task(work)
     await first_of(task, stop)
     if not task.done():
-        output.print("ending ...")
+        output.print("stopping ...")
         task.cancel()
     try:
         return await task
@@ -40,8 +40,8 @@ async def until_stopped(what: Coroutine[Any, Any, int]) -> int:
 
 
 async def stay(stack: Stack) -> None:
-    """Leave everything up until Ctrl-C; raises StackFailed if a part of it ends by itself."""
-    output.print("Everything stays up; Ctrl-C ends it.", style="bold")
+    """Keep everything running until Ctrl-C; raises StackFailed if a part ends on its own."""
+    output.print("Everything keeps running; Ctrl-C stops it.", style="bold")
     try:
         await stack.children.watch()
     except asyncio.CancelledError:
@@ -54,7 +54,7 @@ def started(what: str, seconds: float) -> None:
 
 async def _run() -> int:
     output.print("Tollgate, all of it, on this machine", style="bold")
-    async with serve(told=started, say=output.print) as stack:
+    async with serve(on_started=started, say=output.print) as stack:
         await show_addresses(stack)
         await stay(stack)
     return 0

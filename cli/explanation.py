@@ -20,11 +20,11 @@ from runtime.database import create_engine, snapshot
 
 def explain(organization: str) -> None:
     with database_url(configured()) as url:
-        told = asyncio.run(_ask(url, organization))
-    if told is None:
+        explanation = asyncio.run(_ask(url, organization))
+    if explanation is None:
         errors.print(f"there is no organization {organization}", style="red", highlight=False)
         raise typer.Exit(1)
-    show(told, output)
+    show(explanation, output)
 
 
 async def _ask(url: str, organization_id: str) -> Explanation | None:
@@ -36,18 +36,18 @@ async def _ask(url: str, organization_id: str) -> Explanation | None:
         await engine.dispose()
 
 
-def show(told: Explanation, console: Console) -> None:
-    for sentence in story(told):
+def show(explanation: Explanation, console: Console) -> None:
+    for sentence in story(explanation):
         console.print(one_line(sentence), markup=False, highlight=False, soft_wrap=True)
-    if told.receipts:
+    if explanation.receipts:
         console.print()
-        for receipt in told.receipts:
+        for receipt in explanation.receipts:
             show_receipt(receipt, console)
-    if told.campaigns:
+    if explanation.campaigns:
         campaigns = table("campaign", "name", "status", "reason", "next message", "of")
-        for one in told.campaigns:
-            campaign = one.campaign
-            position = str(one.position) if one.position else "all handed over"
+        for explained in explanation.campaigns:
+            campaign = explained.campaign
+            position = str(explained.position) if explained.position else "all handed over"
             campaigns.add_row(
                 str(campaign.id),
                 campaign.name,
@@ -57,9 +57,9 @@ def show(told: Explanation, console: Console) -> None:
                 str(campaign.total),
             )
         console.print(campaigns)
-    if told.deliveries:
+    if explanation.deliveries:
         webhooks = table("webhook", "event", "received", "times", "status", "outcome")
-        for delivery in told.deliveries:
+        for delivery in explanation.deliveries:
             webhooks.add_row(
                 delivery.event_type,
                 delivery.event_id,

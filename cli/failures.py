@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and what is said where it was not done."""
+"""How a command ends: its exit status, and the message of a command that failed."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -17,24 +17,24 @@ class Status(IntEnum):
 
 MEANINGS: Mapping[Status, str] = MappingProxyType(
     {
-        Status.DONE: "Done; what was asked about holds.",
-        Status.NO: "The answer is no: a guarantee is broken, there is no such thing, a cohort is paused.",
-        Status.MISUSED: "An option, an argument or a setting is wrong, or the schema is of another build.",
+        Status.DONE: "Success; whatever was checked holds.",
+        Status.NO: "Negative result: a guarantee is broken, an object does not exist, a cohort is paused.",
+        Status.MISUSED: "An option, an argument or a setting is wrong, or the schema belongs to another build.",
         Status.UNAVAILABLE: "A server does not answer. Try again.",
-        Status.MISTAKE: "A mistake of Tollgate's, with a traceback.",
+        Status.MISTAKE: "An error in Tollgate, with a traceback.",
         Status.INTERRUPTED: "Interrupted by Ctrl-C.",
-        Status.READER_LEFT: "Whoever read the output, such as `head`, left before its end.",
+        Status.READER_LEFT: "The reader of the output, such as `head`, closed it early.",
     }
 )
 
 
 class CommandFailed(Exception):
-    """The command cannot be done; the message is for whoever typed it, and is all that is shown."""
+    """The command cannot be carried out; the message is written for the user and shown alone."""
 
     status = Status.NO
 
 
 class Misused(CommandFailed):
-    """What was typed does not fit together, or asks for what is not there."""
+    """The arguments contradict each other, or name something that does not exist."""
 
     status = Status.MISUSED

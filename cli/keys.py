@@ -13,11 +13,12 @@ def create(name: str, scope: str) -> None:
     """The key stands alone on standard output."""
     if not name.strip() or not is_plain(name):
         raise typer.BadParameter(
-            "a name is not blank, and has no control characters", param_hint="--name"
+            "must not be blank or contain control characters", param_hint="--name"
         )
     key, plain = run(lambda conn: api_keys.create(conn, name=name, scope=Scope[scope.upper()]))
     errors.print(
-        f"made {key.id} with the scope {scope}; keep this, it is shown only now:", highlight=False
+        f"made {key.id} with the scope {scope}; store it now, it is not shown again:",
+        highlight=False,
     )
     write(plain)
 
@@ -33,7 +34,7 @@ def show_all() -> None:
 
 def revoke(key_id: str) -> None:
     if not run(lambda conn: api_keys.revoke(conn, key_id)):
-        errors.print(f"there is no key {key_id} that still holds", style="red", highlight=False)
+        errors.print(f"there is no valid key {key_id}", style="red", highlight=False)
         raise typer.Exit(1)
     output.print(f"revoked {key_id}", highlight=False)
 

@@ -53,11 +53,11 @@ def _tell(problem: Exception) -> int:
     from cli.failures import Status  # noqa: PLC0415
     from cli.problems import in_words  # noqa: PLC0415
 
-    told = in_words(problem)
-    if told is None:
+    outcome = in_words(problem)
+    if outcome is None:
         sys.stderr.write(visible("".join(traceback.format_exception(problem))))
         return Status.MISTAKE
-    text, status = told
+    text, status = outcome
     errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     return status
 

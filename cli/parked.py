@@ -1,5 +1,5 @@
-"""`tollgate parked`: the webhook deliveries that a person has to look at, and the word that one is
-settled.
+"""`tollgate parked`: lists the webhook deliveries that a person has to look at, and dismisses settled
+ones.
 """
 
 import json
@@ -54,9 +54,9 @@ def dismiss(delivery_id: int, reason: str) -> None:
 
 
 async def _all(conn: AsyncConnection) -> list[Parked]:
-    found: list[Parked] = []
+    parked: list[Parked] = []
     while True:
-        page = await parking.page(conn, after=found[-1].delivery.id if found else 0, limit=PAGE)
-        found += page
+        page = await parking.page(conn, after=parked[-1].delivery.id if parked else 0, limit=PAGE)
+        parked += page
         if len(page) < PAGE:
-            return found
+            return parked

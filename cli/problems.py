@@ -1,5 +1,5 @@
-"""What ended a command, in one line for whoever typed it and as a status; None for what nobody
-expected.
+"""Describes the error that ended a command in one line and as an exit status; None for an
+unexpected error.
 """
 
 import errno
@@ -26,33 +26,33 @@ def in_words(problem: Exception) -> tuple[str, Status] | None:
         case ServerAway() | NoTemporal() | PostgresDidNotStart():
             return str(problem), Status.UNAVAILABLE
         case CommandError():
-            return f"the schema cannot be brought there: {problem}", Status.MISUSED
+            return f"the schema cannot be migrated: {problem}", Status.MISUSED
         case DBAPIError():
             return _of_the_database(problem)
         case NoConnectionFree():
             return "the database does not answer: no connection was free", Status.UNAVAILABLE
         case RPCError():
             return (
-                f"Temporal does not do what it should: {_first_line(problem.message)}",
+                f"Temporal request failed: {_first_line(problem.message)}",
                 Status.UNAVAILABLE,
             )
         case OSError(filename=str() as path, strerror=str() as reason):
             return f"{path}: {reason}", Status.MISUSED
         case OSError(errno=errno.ENOSPC):
-            return "the output cannot be written: no space is left", Status.UNAVAILABLE
+            return "the output cannot be written: no space left", Status.UNAVAILABLE
         case _:
             return None
 
 
 def _of_the_database(problem: DBAPIError) -> tuple[str, Status] | None:
-    said = _first_line(str(problem.orig))
+    reason = _first_line(str(problem.orig))
     match problem:
         case ProgrammingError(orig=psycopg.errors.UndefinedTable()):
             return "the database has no tables yet: run `tollgate migrate` first", Status.MISUSED
         case ProgrammingError(orig=psycopg.errors.InsufficientPrivilege()):
-            return f"the role of TOLLGATE_DATABASE_URL may not do that: {said}", Status.MISUSED
+            return f"the role of TOLLGATE_DATABASE_URL lacks a permission: {reason}", Status.MISUSED
         case OperationalError() | InterfaceError():
-            return f"the database does not do what it should: {said}", Status.UNAVAILABLE
+            return f"the database request failed: {reason}", Status.UNAVAILABLE
         case _:
             return None
 

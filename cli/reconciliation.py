@@ -1,4 +1,4 @@
-"""`tollgate reconcile`: what the providers list as having happened, against what was delivered,
+"""`tollgate reconcile`: compares the events that the providers list with those that were delivered,
 now.
 """
 
@@ -18,24 +18,26 @@ def reconcile(settle: int) -> None:
     configured_wholly()
     tallies = asyncio.run(_compare(settle))
     shown = table("provider", "since", "listed", "missed", "duplicates", "out of order")
-    for one in tallies:
-        figures = [str(each) for each in (one.listed, one.missed, one.duplicates, one.out_of_order)]
-        shown.add_row(one.provider, one.since.strftime("%Y-%m-%d %H:%M UTC"), *figures)
+    for tally in tallies:
+        figures = [
+            str(each) for each in (tally.listed, tally.missed, tally.duplicates, tally.out_of_order)
+        ]
+        shown.add_row(tally.provider, tally.since.strftime("%Y-%m-%d %H:%M UTC"), *figures)
     output.print(shown)
-    for one in tallies:
-        if one.problem:
+    for tally in tallies:
+        if tally.problem:
             errors.print(
-                one_line(f"{one.provider} could not be asked: {one.problem}"),
+                one_line(f"{tally.provider} could not be queried: {tally.problem}"),
                 style="red",
                 highlight=False,
             )
-    if any(one.problem for one in tallies):
+    if any(tally.problem for tally in tallies):
         raise typer.Exit(1)
 
 
 async def _compare(settle: int) -> Sequence[Tally]:
     async with from_environment("tollgate-reconcile", patience=AT_ONCE, say=say) as services:
         return [
-            await services.listing.compare(one, Settled(seconds=settle))
-            for one in services.providers
+            await services.listing.compare(provider, Settled(seconds=settle))
+            for provider in services.providers
         ]

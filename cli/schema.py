@@ -14,16 +14,16 @@ from runtime.servers import await_database, await_schema, schema_problem
 from runtime.settings import Settings, load, writable
 
 AT_ONCE = timedelta(0)
-"""Somebody waits at a terminal: one try."""
+"""A user waits at a terminal: try once."""
 
 
 def migrate(revision: str) -> None:
     read = configured()
     with _named_or_embedded(read) as url:
-        found = asyncio.run(await_database(url, patience=PATIENCE, say=say))
+        revision_found = asyncio.run(await_database(url, patience=PATIENCE, say=say))
         known = database.known_revisions()
-        if found is not None and found not in known:
-            raise Misused(schema_problem(found) or "")
+        if revision_found is not None and revision_found not in known:
+            raise Misused(schema_problem(revision_found) or "")
         if revision not in {"head", *known}:
             raise Misused(
                 f"--revision: there is no {revision}; this build knows {known[0]} to {known[-1]}"
@@ -62,7 +62,7 @@ def database_url(read: Settings) -> Iterator[str]:
 
 
 def say(text: str) -> None:
-    """To whoever waits at the terminal."""
+    """Print a line for the user at the terminal."""
     errors.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -35,16 +35,19 @@ class SecondStory:
                 events = await self.stripe.act(subscription, act)
                 for event in events:
                     await self.stripe.answered(event["id"])
-                told = await wait_for(f"{id_} {status}", lambda: self.company.applied(id_, status))  # noqa: B023
+                applied = await wait_for(
+                    f"{id_} {status}",
+                    lambda: self.company.applied(id_, status),  # noqa: B023
+                )
                 expect(
                     "the subaccount's status at Twilio",
                     await self.twilio.status_of(account),
                     status,
                 )
-                expect("the wallet's gate", told["wallet"]["gate"], gate)
+                expect("the wallet's gate", applied["wallet"]["gate"], gate)
                 expect(
                     "the receipt's steps",
-                    [step["step"] for step in told["receipts"][0]["steps"]],
+                    [step["step"] for step in applied["receipts"][0]["steps"]],
                     steps,
                 )
                 names = " and ".join(event["type"] for event in events)
@@ -54,7 +57,7 @@ class SecondStory:
                 )
 
     async def _subscribe(self, id_: str, account: str) -> str:
-        asked = {
+        organization = {
             "id": id_,
             "name": "Beta Inc",
             "currency": CURRENCY,
@@ -62,7 +65,7 @@ class SecondStory:
             "sender": "+15550001001",
             "price_per_segment": str(PRICE),
         }
-        await self.company.ask("POST", "/v1/organizations", asked, status=201)
+        await self.company.ask("POST", "/v1/organizations", organization, status=201)
         made = await self.stripe.ask("POST", "/_sim/subscriptions", {"organization_id": id_})
         linked = {"provider": "stripe", "subscription_id": made["object"]["id"]}
         current = await self.company.ask("POST", f"/v1/organizations/{id_}/subscription", linked)

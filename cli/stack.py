@@ -48,7 +48,7 @@ WORKER_PATIENCE = 40.0
 TAIL_LINES = 15
 WATCH_EVERY = 0.25
 
-Told = Callable[[str, float], None]
+OnStarted = Callable[[str, float], None]
 Say = Callable[[str], None]
 
 
@@ -118,9 +118,9 @@ class Children:
                     f"{name} ended with status {process.returncode}; the end of {log}:\n{last}"
                 )
 
-    async def alive_during(self, what: Coroutine[Any, Any, None]) -> None:
+    async def alive_during(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it to its end; raises StackFailed, and cancels it, when one of them ends before."""
-        doing, watching = asyncio.create_task(what), asyncio.create_task(self.watch())
+        doing, watching = asyncio.create_task(work), asyncio.create_task(self.watch())
         try:
             await asyncio.wait({doing, watching}, return_when=asyncio.FIRST_COMPLETED)
             if watching.done():
@@ -154,9 +154,9 @@ def check_settings() -> Settings:
 
 
 @asynccontextmanager
-async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
-    """Start everything and wait until it serves; `told` hears what is up and how long it took,
-    `say` of long waits.
+async def serve(on_started: OnStarted, say: Say) -> AsyncIterator[Stack]:
+    """Start everything and wait until it serves; `on_started` receives each part that is up
+    and how long it took, `say` a line for each long wait.
 
     The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place.
     PostgreSQL is always the embedded one: what is played here has no business in a database that
@@ -165,11 +165,11 @@ async def serve(told: Told, say: Say) -> AsyncIterator[Stack]:
     settings = check_settings()
     with _data_dir(settings) as data_dir:
         async with AsyncExitStack() as parts:
-            yield await _start(parts, settings, data_dir, told, say)
+            yield await _start(parts, settings, data_dir, on_started, say)
 
 
 async def _start(
-    parts: AsyncExitStack, settings: Settings, data_dir: Path, told: Told, say: Say
+    parts: AsyncExitStack, settings: Settings, data_dir: Path, on_started: OnStarted, say: Say
 ) -> Stack:
     began = time.monotonic()
     api_port, paypal_port, stripe_port, twilio_port = free_ports(4)
@@ -192,12 +192,14 @@ async def _start(
             )
         postgres.start()
         await asyncio.to_thread(database.migrate, postgres.url())
-        told("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
+        on_started("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
         connection, ui_url = await starting
     finally:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-    told("Temporal server, with its UI" if ui_url else "Temporal server", time.monotonic() - began)
+    on_started(
+        "Temporal server, with its UI" if ui_url else "Temporal server", time.monotonic() - began
+    )
     queues = _queues(settings, ours=ui_url is not None)
     environment = {
         "TOLLGATE_DATABASE_URL": postgres.url(),
@@ -212,14 +214,14 @@ async def _start(
     await _all_serve(
         children, [f"{url}/_sim/counts" for url in at]
     )  # PayPal's writes the file that the API reads
-    told("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
+    on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(
         children.run("api", "cli.main", ["api", "--port", str(api_port)], environment)
     )
     await _all_serve(children, [f"{api_url}/health/ready"])
     await _worker_polls(children, connection, queues)
-    told("API and worker", time.monotonic() - began)
+    on_started("API and worker", time.monotonic() - began)
     return Stack(
         data_dir=data_dir,
         database_url=postgres.url(),

@@ -16,9 +16,9 @@ async def first_of(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
         stopping.cancel()
 
 
-async def unless_stopped(what: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
     """What it comes to; None, and it is cancelled, if `stop` is set before."""
-    doing = asyncio.create_task(what)
+    doing = asyncio.create_task(work)
     await first_of(doing, stop)
     if doing.done():
         return await doing

@@ -55,7 +55,7 @@ class Story:
             self.account = await self.twilio.open_subaccount(self.id)
             line.says(f"Twilio opened the subaccount {self.account}")
         async with self.tell.step("Tollgate takes the organization") as line:
-            asked = {
+            organization = {
                 "id": self.id,
                 "name": "Acme Ltd",
                 "currency": CURRENCY,
@@ -64,7 +64,7 @@ class Story:
                 "price_per_segment": str(PRICE),
                 "messages_per_second": PER_SECOND,
             }
-            await self.company.ask("POST", "/v1/organizations", asked, status=201)
+            await self.company.ask("POST", "/v1/organizations", organization, status=201)
             wallet = await self.company.wallet(self.id)
             expect("the new wallet's balance", Decimal(wallet["balance"]), Decimal(0))
             line.says(
@@ -94,13 +94,13 @@ class Story:
         )
         await self.twilio.ask("PATCH", "/_sim/behaviour", {"sending_after": QUEUED_FOR})
         async with self.tell.step("a campaign starts") as line:
-            asked = {
+            campaign = {
                 "name": "Spring sale",
                 "body": "20 % off until Sunday.",
                 "recipients": RECIPIENTS,
             }
             made = await self.company.ask(
-                "POST", f"{self._of}/campaigns", asked, status=201, key="spring-sale"
+                "POST", f"{self._of}/campaigns", campaign, status=201, key="spring-sale"
             )
             self.campaign = made["id"]
             await self.company.ask("POST", f"{self._of}/campaigns/{self.campaign}/start")
@@ -123,7 +123,7 @@ class Story:
     async def enforce(self) -> None:
         self.tell.chapter("The three are in step: Twilio suspended, wallet frozen, campaign parked")
         async with self.tell.step("the suspension is applied") as line:
-            told = await wait_for(
+            organization = await wait_for(
                 "the suspension is applied", lambda: self.company.applied(self.id, "suspended")
             )
             expect(
@@ -132,10 +132,10 @@ class Story:
                 "suspended",
             )
             line.says(
-                f"the subaccount is suspended at Twilio, read back; standing {_standing(told)}"
+                f"the subaccount is suspended at Twilio, read back; standing {_standing(organization)}"
             )
         async with self.tell.step("the wallet is frozen") as line:
-            wallet = told["wallet"]
+            wallet = organization["wallet"]
             expect(
                 "the wallet's gate and freeze",
                 (wallet["gate"], wallet["frozen_by"]),
@@ -150,9 +150,9 @@ class Story:
                 await self._check_parked(parked),
             )
         async with self.tell.step("a send is tried") as line:
-            asked = {"to": RECIPIENTS[0], "body": "Is anybody there?"}
+            message = {"to": RECIPIENTS[0], "body": "Is anybody there?"}
             refused = await self.company.ask(
-                "POST", f"{self._of}/messages", asked, status=423, key="tried-now"
+                "POST", f"{self._of}/messages", message, status=423, key="tried-now"
             )
             why = "; ".join(reason["message"] for reason in refused["reasons"])
             line.says(
@@ -168,7 +168,7 @@ class Story:
         async with self.tell.step("the same webhook comes twice more") as line:
             await self.paypal.ask("POST", f"/_sim/events/{self.suspended}/redeliver", {"times": 2})
             await self.paypal.answered(self.suspended, times=3)
-            await wait_for("three deliveries are counted", lambda: self._heard(self.suspended, 3))
+            await wait_for("three deliveries are counted", lambda: self._handled(self.suspended, 3))
             expect("the organization after the same webhook again", await self._at_rest(), before)
             line.says(
                 f"the same webhook came twice more, answered 200: still epoch {before['epoch']}, nothing booked"
@@ -176,7 +176,7 @@ class Story:
         async with self.tell.step("an older webhook comes late") as line:
             await self.paypal.ask("POST", f"/_sim/events/{self.activated}/redeliver")
             await self.paypal.answered(self.activated)
-            await wait_for("the late webhook is handled", lambda: self._heard(self.activated, 1))
+            await wait_for("the late webhook is handled", lambda: self._handled(self.activated, 1))
             expect("the organization after the late webhook", await self._at_rest(), before)
             line.says(
                 f"the ACTIVATED of the beginning came only now: still suspended, epoch {before['epoch']}"
@@ -192,7 +192,7 @@ class Story:
             names = " and ".join(event["event_type"] for event in events)
             line.says(f"the customer paid: PayPal's {names}")
         async with self.tell.step("the reactivation is applied") as line:
-            told = await wait_for(
+            organization = await wait_for(
                 "the reactivation is applied", lambda: self.company.applied(self.id, "active")
             )
             expect(
@@ -200,29 +200,29 @@ class Story:
                 await self.twilio.status_of(self.account),
                 "active",
             )
-            wallet = told["wallet"]
+            wallet = organization["wallet"]
             expect(
                 "the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", [])
             )
             line.says(
-                f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(told)}"
+                f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(organization)}"
             )
-        self._show_receipt(told["receipts"][0], "active", REACTIVATION)
+        self._show_receipt(organization["receipts"][0], "active", REACTIVATION)
         async with self.tell.step("the campaign goes on") as line:
-            done = await wait_for("all messages are delivered", self._delivered)
+            campaign = await wait_for("all messages are delivered", self._delivered)
             line.says(
-                f"the campaign went on and is {done['status']}: {MESSAGES} of {MESSAGES} messages delivered"
+                f"the campaign went on and is {campaign['status']}: {MESSAGES} of {MESSAGES} messages delivered"
             )
         async with self.tell.step("the books are compared") as line:
-            told_twilio, told_money = await self._check_once()
-            line.says(told_twilio, told_money)
+            messages_line, money_line = await self._check_once()
+            line.says(messages_line, money_line)
 
     async def _subscribe(self) -> None:
-        asked = {"provider": "paypal", "plan_id": PLAN} | {
+        checkout = {"provider": "paypal", "plan_id": PLAN} | {
             f"{where}_url": f"https://shop.example.com/{where}" for where in ("return", "cancel")
         }
         made = await self.company.ask(
-            "POST", f"{self._of}/subscription/checkout", asked, status=201, key="subscribe"
+            "POST", f"{self._of}/subscription/checkout", checkout, status=201, key="subscribe"
         )
         self.subscription = made["subscription_id"]
         events = await self.paypal.act(self.subscription, "approve", deliver=False)
@@ -270,44 +270,60 @@ class Story:
         holds = f"the wallet holds {wallet['balance']} {CURRENCY}"
         return f"{accepted} messages are with Twilio and paid{gave_back}; {holds}"
 
-    async def _heard(self, event_id: str, times: int) -> bool:
-        found = {
-            one["event_id"]: one for one in (await self.company.organization(self.id))["deliveries"]
+    async def _handled(self, event_id: str, times: int) -> bool:
+        by_event_id = {
+            delivery["event_id"]: delivery
+            for delivery in (await self.company.organization(self.id))["deliveries"]
         }
-        heard = found.get(event_id)
-        return heard is not None and heard["deliveries"] >= times and heard["status"] == "handled"
+        delivery = by_event_id.get(event_id)
+        return (
+            delivery is not None
+            and delivery["deliveries"] >= times
+            and delivery["status"] == "handled"
+        )
 
     async def _at_rest(self) -> Mapping[str, Any]:
         """All that a webhook could have changed."""
-        told = await self.company.organization(self.id)
-        campaigns = [(one["status"], one["next_position"]) for one in told["campaigns"]]
+        organization = await self.company.organization(self.id)
+        campaigns = [(item["status"], item["next_position"]) for item in organization["campaigns"]]
         wallet = {
-            name: told["wallet"][name] for name in ("balance", "entries", "gate", "frozen_by")
+            name: organization["wallet"][name]
+            for name in ("balance", "entries", "gate", "frozen_by")
         }
-        receipts = [(one["epoch"], one["status"], one["finished_at"]) for one in told["receipts"]]
-        return {**told["standing"], "wallet": wallet, "campaigns": campaigns, "receipts": receipts}
+        receipts = [
+            (item["epoch"], item["status"], item["finished_at"])
+            for item in organization["receipts"]
+        ]
+        return {
+            **organization["standing"],
+            "wallet": wallet,
+            "campaigns": campaigns,
+            "receipts": receipts,
+        }
 
     async def _delivered(self) -> Any | None:
         campaign = await self.company.campaign(self.id, self.campaign)
-        done = campaign["status"] == "completed" and campaign["counts"]["delivered"] == MESSAGES
-        return campaign if done else None
+        completed = (
+            campaign["status"] == "completed" and campaign["counts"]["delivered"] == MESSAGES
+        )
+        return campaign if completed else None
 
     async def _check_once(self) -> tuple[str, str]:
         """Twilio kept one message for each recipient, none that it had before went again, and each
         is paid once.
         """
         sent = kept(await self.twilio.messages(self.account))
-        per_recipient = Counter(one["to"] for one in sent)
+        per_recipient = Counter(message["to"] for message in sent)
         expect("recipients", set(per_recipient), set(RECIPIENTS))
         expect(
             "recipients with more than one message",
             [to for to, n in per_recipient.items() if n > 1],
             [],
         )
-        before = {one["sid"] for one in self.sent_before}
+        before = {message["sid"] for message in self.sent_before}
         expect(
             "messages that went on",
-            len([one for one in sent if one["sid"] not in before]),
+            len([message for message in sent if message["sid"] not in before]),
             MESSAGES - len(before),
         )
         paid = await self._paid_per_message()
@@ -361,6 +377,6 @@ class Story:
         self.tell.show(table)
 
 
-def _standing(told: Any) -> str:
-    standing = told["standing"]
+def _standing(organization: Any) -> str:
+    standing = organization["standing"]
     return f"{standing['status'].upper()}, epoch {standing['epoch']} applied"

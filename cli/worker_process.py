@@ -28,11 +28,11 @@ def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
     uvloop.run(_work(wanted, runtime, versioned=versioned))
 
 
-def task_queues(read: Settings, asked: str) -> list[str]:
-    """The queues of the settings that `asked` means: `lifecycle`, `campaigns`, or their names."""
+def task_queues(read: Settings, queues: str) -> list[str]:
+    """The queues of the settings that `queues` means: `lifecycle`, `campaigns`, or their names."""
     known = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
     known |= {name: name for name in known.values()}
-    words = [word.strip() for word in asked.split(",") if word.strip()]
+    words = [word.strip() for word in queues.split(",") if word.strip()]
     for word in words:
         if word not in known:
             raise typer.BadParameter(

@@ -71,4 +71,4 @@ async def test_reconcile_prints_what_was_missed_and_takes_it_in(world: World) ->
     world.paypal.faults.add("503", path="/v1/notifications")
     broken = await tollgate(world, "reconcile")
     assert broken.returncode == 1
-    assert "paypal could not be asked" in broken.stderr
+    assert "paypal could not be queried" in broken.stderr

@@ -139,8 +139,7 @@ def test_a_host_that_is_none_is_refused(database_url: str) -> None:
         "--host nowhere.invalid"
     )
     assert (
-        one_line("api", "--host", "a" * 64, database_url=database_url)
-        == "--host: is no name of a host"
+        one_line("api", "--host", "a" * 64, database_url=database_url) == "--host: not a host name"
     )
 
 

@@ -49,4 +49,4 @@ def test_a_temporal_that_does_not_answer_is_one_line() -> None:
         RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b"")
     )
 
-    assert told == ("Temporal does not do what it should: tcp connect error", Status.UNAVAILABLE)
+    assert told == ("Temporal request failed: tcp connect error", Status.UNAVAILABLE)
