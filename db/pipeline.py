@@ -34,7 +34,7 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     if not conn.in_transaction():
         await (
             conn.begin()
-        )  # or its commit would do nothing: it does not see what psycopg is asked directly
+        )  # otherwise its commit would do nothing: it does not see direct psycopg statements
     raw = await conn.get_raw_connection()
     driver = cast("psycopg.AsyncConnection", raw.driver_connection)
     try:

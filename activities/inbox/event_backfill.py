@@ -178,7 +178,7 @@ class Listing:
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:
         async with self._engine.connect() as conn:
-            here = await listed_events.known(
+            here = await listed_events.stored(
                 conn, provider, [listed.event for listed in some.values()]
             )
         return {id_: listed for id_, listed in some.items() if id_ not in here}

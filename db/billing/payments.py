@@ -85,7 +85,7 @@ async def book_topup(
     if noted is not None and noted.organization_id != organization_id:
         return BookedFor(noted.organization_id)
     if noted is not None and noted.kind == "returned":
-        return PaidBack()  # no refund of it could be taken back any more
+        return PaidBack()  # its refunds could not be taken back any more
     if (
         noted is not None
         and noted.kind == "subscription"
@@ -96,7 +96,7 @@ async def book_topup(
     if noted is not None and noted.reference_id is not None:
         reference_id = (
             noted.reference_id
-        )  # the same payment, read as another kind of object, is credited once
+        )  # the same payment is credited once, even if read as another kind of object
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )

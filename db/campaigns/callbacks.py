@@ -138,7 +138,7 @@ class _Standing:
         delivery_status = self.delivery_status
         if (
             delivery_status in WENT_OUT and delivery_status is not DeliveryStatus.UNDELIVERED
-        ):  # it is known to be sent after its refund
+        ):  # known to be sent after its refund
             return rank(status) > rank(delivery_status)
         return status in (
             WENT_OUT if delivery_status is not DeliveryStatus.UNDELIVERED else ARRIVED

@@ -209,7 +209,7 @@ def _message(row: Row[Any]) -> Message:
         sid_confirmed=row.sid_confirmed,
         error_code=row.error_code,
         problem=row.problem
-        and redact_text(row.problem),  # those of earlier releases are as Twilio put it
+        and redact_text(row.problem),  # earlier releases stored Twilio's own text
         country=row.country,
         provider_price=None
         if row.provider_price_micros is None

@@ -111,7 +111,7 @@ async def resume_eligible(
     """
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:
-        return []  # before any campaign is locked: a caller that has just suspended holds the wallet already
+        return []  # before locking a campaign: a caller that just suspended holds the wallet
     parked = await lock_in_status(conn, organization_id, CampaignStatus.PARKED)
     eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
     wallet = await wallets.watch(conn, organization_id) if eligible else None

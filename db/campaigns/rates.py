@@ -91,7 +91,7 @@ async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
         )
         .order_by(
             rates.c.organization_id == organization.id
-        )  # its own come last, and replace everybody's
+        )  # the organization's own rates come last and override the common ones
     )
     by_country = {row.country: row.price_per_segment_micros for row in await conn.execute(query)}
     default = organization.price_per_segment

@@ -197,18 +197,18 @@ def _of_what_is_open(
     decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
 ) -> None:
     if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
-        decided.done.append(check)  # it was refused, or waits for its next attempt
+        decided.done.append(check)  # refused, or waiting for its next attempt
     elif message.is_taken_on_trust or message.provider_sid is None:
-        decided.look_up.append(message.id)  # and is read again, when it is known which one it is
+        decided.look_up.append(message.id)  # and is read again once its id is known
         if _too_old(check, now):
             decided.done.append(check)
     elif message.provider_sid != sent.sid:
-        decided.done.append(check)  # a callback named another message than Twilio's own answer
+        decided.done.append(check)  # a callback named a different message than Twilio's own answer
         decided.alerts[CALLBACK_CONTRADICTED] = (
             f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
             "who else holds the subaccount's token?"
         )
-    elif sent.status is None:  # one that is not known here
+    elif sent.status is None:  # unknown here
         if _too_old(check, now):
             decided.done.append(check)
     elif delivery_failure.refunded(sent.status, sent.error_code):
@@ -252,7 +252,7 @@ async def _not_there(
         return
     decided.done.append(check)
     if message.is_taken_on_trust:
-        decided.look_up.append(message.id)  # what a callback called it may be made up
+        decided.look_up.append(message.id)  # the id in a callback may be forged
     named = await messages.named_by(conn, message.organization_id, [check.message_sid])
     if check.reported is None or not any(
         sent.message_id == message.id and sent.confirmed for sent in named

@@ -23,7 +23,7 @@ COUNTRIES = text(
       AND country IS NOT NULL
     """
 )
-RESERVE = text(  # an attempt begins without the price that Twilio took for the one before
+RESERVE = text(  # a new attempt begins without the previous attempt's price
     """
     WITH locked AS MATERIALIZED (
         SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
@@ -45,7 +45,7 @@ SKIP = text(
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
     """
 )
-BEGIN = text(  # the caller holds the campaign's row, without which nobody changes what is reserved
+BEGIN = text(  # the caller holds the campaign's row, which every change of a reservation requires
     """
     WITH chosen AS MATERIALIZED (
         SELECT id FROM messages
@@ -63,9 +63,8 @@ BEGIN = text(  # the caller holds the campaign's row, without which nobody chang
     RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender
     """
 )
-WAITING = (
-    text(  # each is found at its place in messages_to_send_idx: a million that wait are not counted
-        """
+WAITING = text(  # found by messages_to_send_idx: a million waiting messages are not counted
+    """
     SELECT (SELECT count(*) FROM messages
             WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'
               AND coalesce(country, '') <> ALL(CAST(:quiet AS text[]))) AS reserved,
@@ -78,5 +77,4 @@ WAITING = (
                   WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved')
            ) AS position
     """
-    )
 )

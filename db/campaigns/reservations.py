@@ -52,14 +52,14 @@ async def reserve(
     waiting = await _waiting(conn, campaign, quiet)
     if (batch := _not_now(campaign, waiting.position, now)) is not None:
         return batch
-    await runs.mark_heard(conn, organization_id, campaign_id)
+    await runs.mark_alive(conn, organization_id, campaign_id)
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
     park = kept_by(wallet)
     if (
         park is not None and park is not Park.INSUFFICIENT_FUNDS
-    ):  # what is paid for already goes with an empty wallet
+    ):  # paid messages are sent even with an empty wallet
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
@@ -180,9 +180,7 @@ async def _pay_for(
     number of both.
     """
     affordable, skipped, left = [], [], wallet.available_micros
-    for (
-        row
-    ) in rows:  # in the order of positions: a cheaper one further down does not jump the queue
+    for row in rows:  # in order of position: a cheaper message further down does not jump the queue
         if row.opted_out:
             skipped.append(row.id)
             continue
@@ -291,7 +289,7 @@ async def next_window(
     ):
         return None
     if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
-        await runs.mark_heard(conn, organization_id, campaign_id)
+        await runs.mark_alive(conn, organization_id, campaign_id)
     quiet = _quiet(campaign, now)
     params = {
         "organization_id": organization_id,

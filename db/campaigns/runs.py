@@ -117,7 +117,7 @@ async def mark_silent(
     return [(row.organization_id, row.id) for row in rows]
 
 
-async def mark_heard(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
+async def mark_alive(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> None:
     """Record that its run is alive."""
     await conn.execute(
         update(campaigns)

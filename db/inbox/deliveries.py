@@ -230,7 +230,7 @@ async def _store(
         "outcome": outcome,
         "handled_at": datetime.now(UTC) if status is InboxStatus.HANDLED else None,
     }
-    if status is InboxStatus.PARKED:  # what it waits for may be on its way in this very moment
+    if status is InboxStatus.PARKED:  # what it waits for may arrive at any moment
         values["next_attempt_at"] = datetime.now(UTC) + FIRST_RETRY
     stored = await conn.execute(_STORE, values)
     row: Row[Any] | None = stored.one_or_none()

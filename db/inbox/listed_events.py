@@ -98,7 +98,7 @@ async def advance(
     )
 
 
-async def known(
+async def stored(
     conn: AsyncConnection, provider: Provider, events: Collection[BillingEvent]
 ) -> set[str]:
     """The ids of the events whose stored body leads to the same queries; a forged body may name

@@ -204,7 +204,7 @@ async def _debit(
 ) -> Captured:
     async with (
         conn.begin_nested() as attempt
-    ):  # the debit may take the held money only once that is let go of
+    ):  # the debit may use the reserved money only after its release
         freed = await wallets.set_aside(conn, wallet, -hold.amount.micros)
         posting = debit(hold.reference_id, Money(micros, wallet.currency), hold.description)
         [outcome] = await wallets.post_locked(conn, freed, [posting])

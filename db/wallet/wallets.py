@@ -270,7 +270,7 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
     reason = cause if to else null()
     if column == "frozen_by_operator":
         values["freeze_reason"] = reason
-    elif column == "frozen_by_suspension":  # an operator's reason outlives a suspension's
+    elif column == "frozen_by_suspension":  # an operator's reason overrides a suspension's
         values["freeze_reason"] = case(
             (wallets.c.frozen_by_operator, wallets.c.freeze_reason), else_=reason
         )

@@ -99,7 +99,7 @@ _TABLE: dict[Failure, tuple[int | range, ...]] = {
         21910, range(30032, 30036), 30042, range(30124, 30128), range(30437, 30450), 30451, 30452, range(30455, 30500),
         range(30501, 30532), 63001, 63002, 63007, 63008, 63022, 63035,
     ),
-    # what Tollgate or its settings put into the request, such as its public address
+    # from Tollgate or its settings, such as its public address
     Failure.REQUEST: (
         400, 403, 404, 11100, 14104, 14105, 20001, 20002, 20004, 20007, 20011, 20012, 20410, 20412, 20413, 20422, 20423,
         20426, 21205, 21209, 21402, 21403, 21420, 21456, 21502, 21604, 21609, 21624, 21626, 21627, 21653,

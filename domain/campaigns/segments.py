@@ -53,9 +53,7 @@ def _count(widths: Sequence[int], alone: int, joined: int) -> int:
     for width in widths:
         if room < min(width, joined):
             segments, room = segments + 1, joined
-        if (
-            width > joined
-        ):  # no segment holds it: it fills as many as it needs, and nothing shares the last of them
+        if width > joined:  # larger than a segment: it fills as many as it needs and shares none
             segments, room = segments + (width - 1) // joined, 0
         else:
             room -= width

@@ -173,7 +173,7 @@ class SentMessage:
         """
         listed = self.to.rpartition(":")[2].strip()
         digits = re.match(r"\+?([0-9]*)", listed)
-        assert digits is not None  # it matches the empty text, too
+        assert digits is not None  # it also matches the empty text
         whole = digits.end() == len(listed) and digits[1] != ""
         return recipient == f"+{digits[1]}" if whole else recipient.startswith(f"+{digits[1]}")
 

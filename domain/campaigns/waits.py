@@ -104,7 +104,7 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
         case CampaignStatus.PARKED:
             return _wait(
                 replace(facts, until=None), facts.reason
-            )  # that is when its run looks, once it may run
+            )  # `until` applies only once it may run
         case CampaignStatus.SCHEDULED:
             due = facts.scheduled_at
             if silent(due, now):

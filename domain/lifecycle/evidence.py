@@ -55,13 +55,11 @@ def event_order(snapshot: Snapshot, subscription: Subscription, now: datetime) -
     outdates it.
     """
     if snapshot.as_of is not None and snapshot.as_of > now + CLOCKS_APART:
-        return Order.UNCLEAR  # a time that has not come yet proves nothing
+        return Order.UNCLEAR  # a future time proves nothing
     if snapshot.as_of is not None and subscription.confirmed_at is not None:
         long_before = subscription.confirmed_at - READS_LAG - CLOCKS_APART
         if snapshot.as_of < long_before:
-            return (
-                Order.OLDER
-            )  # it came late: the provider was asked so long after it that its answer knows of it
+            return Order.OLDER  # the provider was queried long after it: its answer includes it
     return order(snapshot.as_of, subscription.snapshot.as_of)
 
 
@@ -164,7 +162,7 @@ def believe(
     elif (
         subscription.word is not None and subscription.word.state in ENDED and answer.state in ENDED
     ):
-        return after  # an end is final: it is the webhook's own word, with what only the provider can tell
+        return after  # an end is final: the answer confirms the webhook and adds details
     else:
         needed = SAME_SECOND if answer.as_of is not None and answer.as_of == shut_at else READS_LAG
     if subscription.doubted_at is None or now < subscription.doubted_at + needed:

@@ -100,12 +100,12 @@ def _reasons(
             yield (
                 Block.CANCELED,
                 record.paid_until,
-            )  # what was paid for is still owed to the customer, and no more
+            )  # the customer is still entitled to the paid period, and to no more
         case State.ACTIVE | State.TRIALING | State.PENDING:
             pass
         case State.NONE | State.UNKNOWN:
-            pass  # absence of data must never cut off a paying customer
-    if record.debt is not None:  # whatever the status is: it changes without any payment
+            pass  # missing data must never cut off a paying customer
+    if record.debt is not None:  # whatever the status: it changes without a payment
         yield Block.NONPAYMENT, None if record.debt.shut else record.debt.since + policy.grace
     if record.word is not None:
         yield (

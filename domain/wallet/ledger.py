@@ -287,7 +287,7 @@ def _decide(
     if posting.amount.currency != wallet.currency:
         return WrongCurrency(
             wallet.currency
-        )  # asked first: an entry does not say its currency, its wallet does
+        )  # checked first: an entry has no currency of its own, its wallet has
     before = book.get(posting.reference_id)
     if before is not None:
         return (

@@ -201,10 +201,10 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
     await receive(engine, forged, b"forged")
 
     async with engine.connect() as conn:
-        before = await listed_events.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+        before = await listed_events.stored(conn, Provider.PAYPAL, [event(id_="WH-1")])
     await receive(engine, event(id_="WH-1"), b"genuine")
     async with engine.connect() as conn:
-        after = await listed_events.known(conn, Provider.PAYPAL, [event(id_="WH-1")])
+        after = await listed_events.stored(conn, Provider.PAYPAL, [event(id_="WH-1")])
 
     assert (before, after) == (set(), {"WH-1"})
 
