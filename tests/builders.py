@@ -39,7 +39,7 @@ from db.lifecycle.standings import HeldBlock
 from db.wallet import wallets
 from domain.billing.events import BillingEvent, EventKind, MoneyReference
 from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State, Subscription
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.campaign import Act, MessageStatus, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallback
 from domain.lifecycle.evidence import EventEffect
@@ -426,7 +426,7 @@ async def campaign(
             quiet_hours=quiet_hours,
         )
         if running:
-            created = await campaigns.change(conn, created, CampaignStatus.RUNNING, by=PERSON)
+            created = await campaigns.change(conn, created, Act.START, by=PERSON)
     return created
 
 
@@ -438,12 +438,12 @@ async def campaign_now(engine: AsyncEngine, of: Campaign) -> Campaign:
 
 
 async def change_campaign(
-    engine: AsyncEngine, of: Campaign, to: CampaignStatus, *, by: str = PERSON, reason: str = ""
+    engine: AsyncEngine, of: Campaign, act: Act, *, by: str = PERSON, reason: str = ""
 ) -> Campaign:
     async with engine.begin() as conn:
         held = await campaigns.lock(conn, of.organization_id, of.id)
         assert held is not None
-        return await campaigns.change(conn, held, to, by=by, reason=reason)
+        return await campaigns.change(conn, held, act, by=by, reason=reason)
 
 
 async def reserve(

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -20,12 +21,19 @@ from db.campaigns.campaigns import PERSON, Campaign
 from db.lifecycle import organizations, standings
 from db.wallet import wallets
 from domain.audit import can_send
-from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.campaign import NO_FACTS, Act, ActFacts, CampaignStatus, NoChange, transition
 from domain.campaigns.segments import count_segments
 
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 _CURSORS: Cursors[UUID] = Cursors("campaigns", UUID)
 PAUSED_BY_A_PERSON = "paused by a person"
+_REFUSED = {
+    Act.START: Kind.CAMPAIGN_NOT_STARTABLE,
+    Act.SCHEDULE: Kind.CAMPAIGN_NOT_STARTABLE,
+    Act.PAUSE: Kind.CAMPAIGN_NOT_PAUSABLE,
+    Act.RESUME: Kind.CAMPAIGN_NOT_RESUMABLE,
+    Act.CANCEL: Kind.CAMPAIGN_COMPLETED,
+}
 _REFUSALS = {
     "frozen": Kind.FROZEN,
     "no_rate": Kind.NO_RATE,
@@ -122,19 +130,12 @@ async def start(
     """
     now = datetime.now(UTC)
     if asked is None or asked.at is None or asked.at <= now:
-        return await _change(
-            here, organization_id, campaign_id, CampaignStatus.DRAFT, CampaignStatus.SCHEDULED
-        )
+        return await _run(here, organization_id, campaign_id, Act.START)
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
-            raise Problem(Kind.CAMPAIGN_NOT_STARTABLE, f"the campaign is {campaign.status.value}")
+        _after(campaign, Act.SCHEDULE)
         campaign = await campaigns.change(
-            conn,
-            campaign,
-            CampaignStatus.SCHEDULED,
-            by=PERSON,
-            scheduled_at=asked.at.astimezone(UTC),
+            conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
         )
         told = await _told(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)
@@ -148,10 +149,8 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
     """
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status is CampaignStatus.COMPLETED:
-            raise Problem(Kind.CAMPAIGN_COMPLETED, f"the campaign is {campaign.status.value}")
-        if campaign.status is not CampaignStatus.CANCELED:
-            campaign = await campaigns.change(conn, campaign, CampaignStatus.CANCELED, by=PERSON)
+        if _after(campaign, Act.CANCEL) is CampaignStatus.CANCELED:
+            campaign = await campaigns.change(conn, campaign, Act.CANCEL, by=PERSON)
             await reservations.release(conn, organization_id, campaign.id)
         told = await _told(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)  # a window may be under way
@@ -163,9 +162,7 @@ async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) 
     """A paused or parked campaign runs again; one that was paused before its time waits for that
     again. 423 or 402 with the reasons when the organization may not send.
     """
-    return await _change(
-        here, organization_id, campaign_id, CampaignStatus.PAUSED, CampaignStatus.PARKED
-    )
+    return await _run(here, organization_id, campaign_id, Act.RESUME)
 
 
 @router.post(
@@ -175,65 +172,57 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
     """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status in (
-            CampaignStatus.DRAFT,
-            CampaignStatus.COMPLETED,
-            CampaignStatus.CANCELED,
-        ):
-            raise Problem(Kind.CAMPAIGN_NOT_PAUSABLE, f"the campaign is {campaign.status.value}")
-        if campaign.status is not CampaignStatus.PAUSED:
-            campaign = await campaigns.change(
-                conn,
-                campaign,
-                CampaignStatus.PAUSED,
-                by=PERSON,
-                reason=PAUSED_BY_A_PERSON,
-                scheduled_at=campaign.scheduled_at,
-            )
+        _after(campaign, Act.PAUSE)
+        campaign = await campaigns.change(
+            conn,
+            campaign,
+            Act.PAUSE,
+            by=PERSON,
+            reason=PAUSED_BY_A_PERSON,
+            scheduled_at=campaign.scheduled_at,
+        )
         told = await _told(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)
     return told
 
 
-async def _change(
-    here: Context, organization_id: str, campaign_id: str, *allowed: CampaignStatus
+async def _run(
+    here: Context, organization_id: str, campaign_id: str, act: Literal[Act.START, Act.RESUME]
 ) -> CampaignOut:
-    ring: UUID | None = None
+    """It runs; paused before its time, it waits for that again."""
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
-        if campaign.status in allowed:
-            campaign = await _go_on(conn, campaign)
-            ring = campaign.id
-        elif not _repeats(campaign.status, allowed):
-            starts = CampaignStatus.DRAFT in allowed
-            kind = Kind.CAMPAIGN_NOT_STARTABLE if starts else Kind.CAMPAIGN_NOT_RESUMABLE
-            raise Problem(kind, f"the campaign is {campaign.status.value}")
+        facts = _facts(campaign)
+        to = _after(campaign, act, facts)
+        if to is CampaignStatus.RUNNING:
+            if not campaign.total:
+                raise Problem(Kind.CAMPAIGN_EMPTY, "the campaign has no recipients")
+            await _refuse_unless_it_may_send(conn, organization_id)
+        campaign = await campaigns.change(
+            conn,
+            campaign,
+            act,
+            by=PERSON,
+            facts=facts,
+            scheduled_at=campaign.scheduled_at if to is CampaignStatus.SCHEDULED else None,
+        )
         told = await _told(conn, campaign)
-    if ring is not None:
-        here.notify_campaigns(organization_id, ring)
+    if to is not NoChange.DONE_BEFORE:
+        here.notify_campaigns(organization_id, campaign.id)
     return told
 
 
-async def _go_on(conn: AsyncConnection, campaign: Campaign) -> Campaign:
-    """It runs; paused before its time, it waits for that again."""
+def _after(campaign: Campaign, act: Act, facts: ActFacts = NO_FACTS) -> CampaignStatus | NoChange:
+    """The status after the act. 409 where the campaign's status does not allow it."""
+    to = transition(campaign.status, act, facts)
+    if to is NoChange.REFUSED:
+        raise Problem(_REFUSED[act], f"the campaign is {campaign.status.value}")
+    return to
+
+
+def _facts(campaign: Campaign) -> ActFacts:
     at = campaign.scheduled_at
-    if campaign.status is CampaignStatus.PAUSED and at is not None and at > datetime.now(UTC):
-        return await campaigns.change(
-            conn, campaign, CampaignStatus.SCHEDULED, by=PERSON, scheduled_at=at
-        )
-    if not campaign.total:
-        raise Problem(Kind.CAMPAIGN_EMPTY, "the campaign has no recipients")
-    await _refuse_unless_it_may_send(conn, campaign.organization_id)
-    return await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
-
-
-def _repeats(status: CampaignStatus, allowed: tuple[CampaignStatus, ...]) -> bool:
-    """Whether the wish was granted before: what was started may have been parked or have ended
-    since.
-    """
-    if CampaignStatus.DRAFT in allowed:
-        return status in (CampaignStatus.RUNNING, CampaignStatus.PARKED, CampaignStatus.COMPLETED)
-    return status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)
+    return ActFacts(begins_later=at is not None and at > datetime.now(UTC))
 
 
 async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str) -> None:

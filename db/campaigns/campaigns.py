@@ -15,7 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.campaigns import recipients as loading
 from db.campaigns.recipients import Recipient
 from db.tables.campaigns import campaign_changes, campaigns, messages
-from domain.campaigns.campaign import PASSES_BY_ITSELF, CampaignStatus, MessageStatus
+from domain.campaigns.campaign import (
+    NO_FACTS,
+    PASSES_BY_ITSELF,
+    Act,
+    ActFacts,
+    CampaignStatus,
+    MessageStatus,
+    NoChange,
+    transition,
+)
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.waits import OUTLASTS_A_PARK, Facts
 
@@ -74,6 +83,10 @@ class Campaign:
 
 class DifferentRequest(Exception):
     """The idempotency key was used before, for something else."""
+
+
+class WrongStatus(Exception):
+    """The campaign's status does not allow the act."""
 
 
 async def create(
@@ -196,18 +209,40 @@ async def next_position(
 async def change(
     conn: AsyncConnection,
     campaign: Campaign,
-    to: CampaignStatus,
+    act: Act,
     *,
     by: str,
+    facts: ActFacts = NO_FACTS,
     reason: str = "",
     detail: str = "",
     scheduled_at: datetime | None = None,
 ) -> Campaign:
-    """Write a change of status with who and why. The caller holds the campaign's row and has
-    checked that it may.
+    """Write a change of status with who and why; an act that was done before changes nothing. The
+    caller holds the campaign's row.
 
-    What Twilio asked to wait for outlasts being parked and resumed by Tollgate.
+    Raises `WrongStatus`. What Twilio asked to wait for outlasts being parked and resumed by
+    Tollgate.
     """
+    to = transition(campaign.status, act, facts)
+    if to is NoChange.DONE_BEFORE:
+        return campaign
+    if isinstance(to, NoChange):
+        raise WrongStatus(f"{act.value}: the campaign is {campaign.status.value}")
+    return await _write(
+        conn, campaign, to, by=by, reason=reason, detail=detail, scheduled_at=scheduled_at
+    )
+
+
+async def _write(
+    conn: AsyncConnection,
+    campaign: Campaign,
+    to: CampaignStatus,
+    *,
+    by: str,
+    reason: str,
+    detail: str,
+    scheduled_at: datetime | None,
+) -> Campaign:
     values: dict[str, Any] = {
         "status": to.value,
         "reason": reason,

@@ -18,7 +18,7 @@ from db import tables
 from db.campaigns.campaigns import TOLLGATE, Campaign, change, lock_in_status
 from db.lifecycle import standings
 from db.wallet import wallets
-from domain.campaigns.campaign import OUTRANKS, PASSES_BY_ITSELF, CampaignStatus, Park, kept_by
+from domain.campaigns.campaign import OUTRANKS, PASSES_BY_ITSELF, Act, CampaignStatus, Park, kept_by
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.waits import too_dear
 from domain.lifecycle.standing import Status
@@ -91,10 +91,10 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
     """
     running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     for campaign in running:
-        await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+        await change(conn, campaign, Act.PARK, by=TOLLGATE, reason=park.value)
     for campaign in await lock_in_status(conn, organization_id, CampaignStatus.PARKED):
         if campaign.reason in OUTRANKS.get(park, ()):
-            await change(conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value)
+            await change(conn, campaign, Act.PARK, by=TOLLGATE, reason=park.value)
     return [campaign.id for campaign in running]
 
 
@@ -122,13 +122,13 @@ async def resume_eligible(
     for campaign in eligible:
         kept = _kept(wallet, costs.get(campaign.id, 0))
         if kept is None:
-            await change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
+            await change(conn, campaign, Act.GO_ON, by=TOLLGATE)
             resumed.append(campaign.id)
         elif campaign.reason != kept.by:
             await change(
                 conn,
                 campaign,
-                CampaignStatus.PARKED,
+                Act.PARK,
                 by=TOLLGATE,
                 reason=kept.by,
                 detail=kept.detail,

@@ -20,7 +20,7 @@ from db.campaigns.status_checks import GIVEN_UP_AFTER, Check
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
+from domain.campaigns.campaign import Act, ActFacts, CampaignStatus, MessageStatus, Park
 from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     TERMINAL,
@@ -181,7 +181,12 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
         )
         if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
             await campaigns.change(
-                conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=Park.SUSPENDED.value
+                conn,
+                campaign,
+                Act.REOPEN,
+                by=TOLLGATE,
+                facts=ActFacts(may_not_send=True),
+                reason=Park.SUSPENDED.value,
             )
 
 

@@ -19,7 +19,7 @@ from db.lifecycle import standings
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Park, kept_by
 from domain.campaigns.delivery_failure import SEVERAL, STOPS, About
 from domain.campaigns.send_refusal import (
     IN_WORDS,
@@ -151,9 +151,7 @@ async def stop(
         return False
     if why.park in MAY_BE_THE_SENDER and now != sender:
         return False
-    await campaigns.change(
-        conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why.park, detail=why.text
-    )
+    await campaigns.change(conn, campaign, Act.PARK, by=TOLLGATE, reason=why.park, detail=why.text)
     await alerts.raise_(conn, organization_id, runs.REFUSED, runs.sentence(campaign_id, why.text))
     return True
 
@@ -205,8 +203,8 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
         return limited
     park = Park.SUSPENDED if standing.status is not Status.ACTIVE else kept_by(wallet)
     for campaign in refused:
-        status = CampaignStatus.RUNNING if park is None else CampaignStatus.PARKED
-        await campaigns.change(conn, campaign, status, by=TOLLGATE, reason=park or "")
+        act = Act.GO_ON if park is None else Act.PARK
+        await campaigns.change(conn, campaign, act, by=TOLLGATE, reason=park or "")
     return limited if park is not None else [*limited, *(campaign.id for campaign in refused)]
 
 

@@ -13,7 +13,7 @@ from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.lifecycle import standings
 from db.wallet import wallets
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park, kept_by
+from domain.campaigns.campaign import Act, ActFacts, CampaignStatus, MessageStatus, Park, kept_by
 from domain.wallet.ledger import Debited, Outcome, debit
 
 _AGAIN = text(
@@ -80,10 +80,15 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
         return
     park = Park.SUSPENDED if wallet is None else kept_by(wallet)
     if park is None:
-        await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=PERSON)
+        await campaigns.change(conn, campaign, Act.REOPEN, by=PERSON)
     else:
         await campaigns.change(
-            conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=park.value
+            conn,
+            campaign,
+            Act.REOPEN,
+            by=TOLLGATE,
+            facts=ActFacts(may_not_send=True),
+            reason=park.value,
         )
 
 

@@ -22,7 +22,7 @@ from db.campaigns.send_results import Reply
 from db.tables.campaigns import messages as table
 from db.tables.lifecycle import organizations
 from db.wallet import wallets
-from domain.campaigns.campaign import Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
+from domain.campaigns.campaign import Act, Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
 from domain.money import Money
 from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
@@ -62,7 +62,7 @@ async def reserve(
     ):  # paid messages are sent even with an empty wallet
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
-        campaign = await campaigns.change(conn, campaign, CampaignStatus.RUNNING, by=TOLLGATE)
+        campaign = await campaigns.change(conn, campaign, Act.BEGIN, by=TOLLGATE)
     if waiting.reserved:
         return await _sending(conn, campaign, waiting.position, waiting.reserved, now)
     if waiting.position is None:
@@ -124,7 +124,7 @@ async def _park(
     conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = ""
 ) -> Batch:
     parked = await campaigns.change(
-        conn, campaign, CampaignStatus.PARKED, by=TOLLGATE, reason=why, detail=detail
+        conn, campaign, Act.PARK, by=TOLLGATE, reason=why, detail=detail
     )
     return _batch(parked, Next.STOP, position)
 
@@ -139,7 +139,7 @@ async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) 
             detail=in_words(Waits.UNCONFIRMED),
             unconfirmed=unknown,
         )
-    completed = await campaigns.change(conn, campaign, CampaignStatus.COMPLETED, by=TOLLGATE)
+    completed = await campaigns.change(conn, campaign, Act.COMPLETE, by=TOLLGATE)
     return _batch(completed, Next.DONE, None)
 
 

@@ -26,6 +26,93 @@ class CampaignStatus(StrEnum):
     CANCELED = "canceled"
 
 
+class Act(StrEnum):
+    """What changes a campaign's status. The first five are a person's, the others Tollgate's.
+
+    `BEGIN`: its time has come. `GO_ON`: what it was parked for has passed. `REOPEN`: a message of a
+    completed campaign is pending again.
+    """
+
+    START = "start"
+    SCHEDULE = "schedule"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    BEGIN = "begin"
+    PARK = "park"
+    GO_ON = "go_on"
+    COMPLETE = "complete"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActFacts:
+    """What a transition depends on besides the status: whether the campaign's scheduled time is
+    still to come, and whether its organization may not send.
+    """
+
+    begins_later: bool = False
+    may_not_send: bool = False
+
+
+NO_FACTS = ActFacts()
+
+
+class NoChange(StrEnum):
+    """`DONE_BEFORE`: the act is granted without a change; `REFUSED`: it is not possible."""
+
+    DONE_BEFORE = "done_before"
+    REFUSED = "refused"
+
+
+def transition(
+    status: CampaignStatus, act: Act, facts: ActFacts = NO_FACTS
+) -> CampaignStatus | NoChange:
+    """The status that a campaign has after an act: the only rule by which it changes."""
+    to = _TARGET[act]
+    if act is Act.RESUME and status is CampaignStatus.PAUSED and facts.begins_later:
+        to = CampaignStatus.SCHEDULED
+    if act is Act.REOPEN and facts.may_not_send:
+        to = CampaignStatus.PARKED
+    if status in _FROM[act]:
+        return to
+    return NoChange.DONE_BEFORE if status in _DONE_BEFORE.get(act, ()) else NoChange.REFUSED
+
+
+_S = CampaignStatus
+_TARGET = {
+    Act.START: _S.RUNNING,
+    Act.SCHEDULE: _S.SCHEDULED,
+    Act.PAUSE: _S.PAUSED,
+    Act.RESUME: _S.RUNNING,
+    Act.CANCEL: _S.CANCELED,
+    Act.BEGIN: _S.RUNNING,
+    Act.PARK: _S.PARKED,
+    Act.GO_ON: _S.RUNNING,
+    Act.COMPLETE: _S.COMPLETED,
+    Act.REOPEN: _S.RUNNING,
+}
+_FROM = {
+    Act.START: {_S.DRAFT, _S.SCHEDULED},
+    Act.SCHEDULE: {_S.DRAFT, _S.SCHEDULED},
+    Act.PAUSE: {_S.SCHEDULED, _S.RUNNING, _S.PARKED},
+    Act.RESUME: {_S.PAUSED, _S.PARKED},
+    Act.CANCEL: {_S.DRAFT, _S.SCHEDULED, _S.RUNNING, _S.PARKED, _S.PAUSED},
+    Act.BEGIN: {_S.SCHEDULED},
+    Act.PARK: {_S.SCHEDULED, _S.RUNNING, _S.PARKED},
+    Act.GO_ON: {_S.PARKED},
+    Act.COMPLETE: {_S.RUNNING},
+    Act.REOPEN: {_S.COMPLETED},
+}
+_DONE_BEFORE = {
+    Act.START: {_S.RUNNING, _S.PARKED, _S.COMPLETED},
+    Act.PAUSE: {_S.PAUSED},
+    Act.RESUME: {_S.RUNNING, _S.SCHEDULED},
+    Act.CANCEL: {_S.CANCELED},
+}
+"""What was started may have been parked or have ended since."""
+
+
 class MessageStatus(StrEnum):
     """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may
     have been taken.

@@ -8,7 +8,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.batch_sender import BatchOf
-from domain.campaigns.campaign import CampaignStatus
+from domain.campaigns.campaign import Act
 from tests.builders import change_campaign, reserve
 from tests.workflow.actors import onboard
 from tests.workflow.sent import (
@@ -94,14 +94,15 @@ async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> 
     organization_id = await onboard(world, balance="0.05")
     other = await world.campaign(organization_id, recipients=5, start=False)
     campaign = await world.campaign_now(organization_id, other)
-    await change_campaign(world.services.engine, campaign, CampaignStatus.RUNNING)
+    await change_campaign(world.services.engine, campaign, Act.START)
     await reserve(world.services.engine, campaign)
     campaign_id = await world.campaign(organization_id, recipients=5, start=False)
     waiting = await world.campaign_now(organization_id, campaign_id)
+    await change_campaign(world.services.engine, waiting, Act.START)
     await change_campaign(
         world.services.engine,
         waiting,
-        CampaignStatus.PARKED,
+        Act.PARK,
         by="tollgate",
         reason="insufficient_funds",
     )

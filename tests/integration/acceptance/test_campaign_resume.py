@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.billing.subscription import State
-from domain.campaigns.campaign import PASSES_BY_ITSELF, CampaignStatus, Park
+from domain.campaigns.campaign import PASSES_BY_ITSELF, Act, CampaignStatus, Park
 from domain.lifecycle.standing import Block
 from domain.money import Money
 from domain.wallet.ledger import Debited, credit, debit
@@ -103,7 +103,7 @@ async def test_it_does_not_resume_what_twilio_s_refusals_stopped(
 ) -> None:
     await suspended_and_paid_again(engine)
     sending = await campaign(engine)
-    await change_campaign(engine, sending, CampaignStatus.PARKED, by="tollgate", reason=reason)
+    await change_campaign(engine, sending, Act.PARK, by="tollgate", reason=reason)
 
     assert await resume(engine) == []
 
@@ -142,7 +142,7 @@ async def test_it_does_not_resume_when_one_condition_is_missing(
 ) -> None:
     await suspended_and_paid_again(engine)
     sending = await campaign(engine)
-    await change_campaign(engine, sending, CampaignStatus.PARKED, by="tollgate", reason="suspended")
+    await change_campaign(engine, sending, Act.PARK, by="tollgate", reason="suspended")
     await missing(engine)
 
     assert await resume(engine) == []
@@ -150,15 +150,20 @@ async def test_it_does_not_resume_when_one_condition_is_missing(
 
 
 @pytest.mark.parametrize(
-    "status", [CampaignStatus.PAUSED, CampaignStatus.DRAFT, CampaignStatus.COMPLETED]
+    ("act", "status"),
+    [
+        (Act.PAUSE, CampaignStatus.PAUSED),
+        (None, CampaignStatus.DRAFT),
+        (Act.COMPLETE, CampaignStatus.COMPLETED),
+    ],
 )
 async def test_it_does_not_resume_one_that_a_person_paused(
-    engine: AsyncEngine, status: CampaignStatus
+    engine: AsyncEngine, act: Act | None, status: CampaignStatus
 ) -> None:
     await suspended_and_paid_again(engine)
-    sending = await campaign(engine)
-    reason = "asked" if status is CampaignStatus.PAUSED else ""
-    await change_campaign(engine, sending, status, reason=reason)
+    sending = await campaign(engine, running=act is not None)
+    if act is not None:
+        await change_campaign(engine, sending, act, reason="asked" if act is Act.PAUSE else "")
 
     assert await resume(engine) == []
     assert (await campaign_now(engine, sending)).status is status

@@ -22,7 +22,7 @@ from domain.billing.events import (
     Reversal,
 )
 from domain.billing.subscription import Provider, State
-from domain.campaigns.campaign import CampaignStatus, MessageStatus
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import Credited, Debited, debit, refund
@@ -290,8 +290,8 @@ async def live(engine: AsyncEngine) -> None:
     await send_one(engine)
     await sent_once_more(engine)
     paused = await campaign(engine, name="paused")
-    await change_campaign(engine, paused, CampaignStatus.PAUSED, reason="asked")
-    await change_campaign(engine, paused, CampaignStatus.RUNNING)
+    await change_campaign(engine, paused, Act.PAUSE, reason="asked")
+    await change_campaign(engine, paused, Act.RESUME)
     await onboard(engine, "resting")
     await campaign(engine, name="resting", organization_id="resting")
     await block(engine, "resting")

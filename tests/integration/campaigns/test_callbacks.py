@@ -19,7 +19,7 @@ from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.wallet import wallets
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
 from domain.wallet.ledger import Suspended
 from runtime.callback_batcher import Callbacks
@@ -516,7 +516,7 @@ async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     first, _ = await send(engine, sending)
-    await change_campaign(engine, sending, CampaignStatus.PAUSED, reason="asked")
+    await change_campaign(engine, sending, Act.PAUSE, reason="asked")
 
     await give_back(engine, first)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.campaigns import campaigns, parked_campaigns, readings, reservations, runs
 from db.campaigns.readings import Reading
 from db.lifecycle import standings
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
 from tests.builders import (
     ORGANIZATION,
@@ -43,9 +43,7 @@ async def test_a_campaign_that_a_person_is_pausing_is_not_parked_over_it(
     async with engine.begin() as conn:
         held = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert held is not None
-        await campaigns.change(
-            conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked"
-        )
+        await campaigns.change(conn, held, Act.PAUSE, by=campaigns.PERSON, reason="asked")
         asked = asyncio.create_task(reserve(engine, sending))
         await until_it_waits_for(engine, conn, asked)
 

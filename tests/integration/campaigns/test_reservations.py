@@ -12,7 +12,7 @@ from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.reservations import DifferentMessage
 from db.campaigns.send_results import Reply
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.wallet.ledger import (
     Debited,
@@ -225,7 +225,7 @@ async def test_a_window_is_empty_when_nothing_is_reserved_and_none_when_it_may_n
 
     await freeze(engine, by_operator=True)
     frozen = await begin_window(engine, sending)
-    await change_campaign(engine, sending, CampaignStatus.PAUSED, reason="asked")
+    await change_campaign(engine, sending, Act.PAUSE, reason="asked")
     paused = await begin_window(engine, sending)
 
     assert frozen is None
@@ -243,16 +243,14 @@ async def test_a_shut_gate_hands_nothing_over_though_it_is_paid_for(engine: Asyn
     assert await broken_claims(engine) == set()
 
 
-@pytest.mark.parametrize("to", [CampaignStatus.PAUSED, CampaignStatus.CANCELED])
+@pytest.mark.parametrize("act", [Act.PAUSE, Act.CANCEL])
 async def test_a_campaign_that_a_person_stopped_hands_nothing_over_though_it_is_paid_for(
-    engine: AsyncEngine, to: CampaignStatus
+    engine: AsyncEngine, act: Act
 ) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending)
-    await change_campaign(
-        engine, sending, to, reason="by a person" if to is CampaignStatus.PAUSED else ""
-    )
+    await change_campaign(engine, sending, act, reason="by a person" if act is Act.PAUSE else "")
 
     assert await begin_window(engine, sending) is None
     assert await statuses(engine, sending) == [RESERVED] * 5

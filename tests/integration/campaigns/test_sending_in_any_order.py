@@ -21,7 +21,7 @@ from db.campaigns.readings import Reading
 from db.campaigns.send_results import Reply
 from db.lifecycle import standings
 from domain.campaigns import delivery_failure
-from domain.campaigns.campaign import CampaignStatus, MessageStatus
+from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus, SentMessage
 from domain.lifecycle.standing import Status
 from tests.builders import (
@@ -218,26 +218,26 @@ class Play:
         return reply_to(message, _sent(one))
 
     async def pause(self) -> None:
-        await self._change(self.one(), PAUSED, RUNNING, PARKED)
+        await self._change(self.one(), Act.PAUSE, RUNNING, PARKED)
 
     async def go_on(self) -> None:
         if (await wallet(self.engine)).pays:
-            await self._change(self.one(), RUNNING, PAUSED, PARKED)
+            await self._change(self.one(), Act.RESUME, PAUSED, PARKED)
 
     async def cancel(self) -> None:
         if self.chance.random() < 0.1:
-            await self._change(self.one(), CANCELED, RUNNING, PAUSED, PARKED)
+            await self._change(self.one(), Act.CANCEL, RUNNING, PAUSED, PARKED)
 
-    async def _change(self, of: Campaign, to: CampaignStatus, *allowed: CampaignStatus) -> None:
+    async def _change(self, of: Campaign, act: Act, *allowed: CampaignStatus) -> None:
         async with self.engine.begin() as conn:
             await standings.lock(conn, ORGANIZATION)
             held = await campaigns.lock(conn, ORGANIZATION, of.id)
             if held is None or held.status not in allowed:
                 return
             await campaigns.change(
-                conn, held, to, by=PERSON, reason="asked" if to is PAUSED else ""
+                conn, held, act, by=PERSON, reason="asked" if act is Act.PAUSE else ""
             )
-            if to is CANCELED:
+            if act is Act.CANCEL:
                 await reservations.release(conn, ORGANIZATION, of.id)
 
     async def suspend(self) -> None:
@@ -306,7 +306,7 @@ class Play:
     async def _go_through(self) -> None:
         await self.reactivate()
         for of in self.both:
-            await self._change(of, RUNNING, PAUSED, PARKED)
+            await self._change(of, Act.RESUME, PAUSED, PARKED)
             for _ in range(3):  # what was reserved before, the rest, and that it is over
                 await reserve(self.engine, of)
                 await self._window(of, [], limit=MESSAGES)

@@ -15,7 +15,7 @@ from db.inbox import deliveries
 from db.lifecycle import standings, unnotified
 from db.lifecycle.unnotified import BEHIND_FOR
 from domain.billing.subscription import State
-from domain.campaigns.campaign import CampaignStatus, Next, Park
+from domain.campaigns.campaign import Act, CampaignStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
 from domain.wallet.ledger import credit
 from tests.builders import (
@@ -253,7 +253,7 @@ async def test_a_parked_campaign_that_may_not_send_is_not_named(
 
 async def test_a_campaign_that_a_person_paused_is_not_named(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await change_campaign(engine, await campaign(engine), CampaignStatus.PAUSED, reason="asked")
+    await change_campaign(engine, await campaign(engine), Act.PAUSE, reason="asked")
 
     assert await may_go_on(engine) == []
 

@@ -19,7 +19,7 @@ from db.lifecycle import standings, unnotified
 from db.wallet import holds, seals, wallets
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider, State
-from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next
+from domain.campaigns.campaign import Act, MessageStatus, Next
 from domain.campaigns.telephony import DeliveryStatus
 from domain.money import Money
 from domain.wallet.holds import Hold
@@ -275,9 +275,7 @@ async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
     async with engine.begin() as conn:
         held = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert held is not None
-        await campaigns.change(
-            conn, held, CampaignStatus.PAUSED, by=campaigns.PERSON, reason="asked"
-        )
+        await campaigns.change(conn, held, Act.PAUSE, by=campaigns.PERSON, reason="asked")
         asked = asyncio.create_task(begin_window(engine, sending))
         await until_it_waits_for(engine, conn, asked)
 
