@@ -114,7 +114,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         app.include_router(module.router, responses=openapi.problems(module.router))
     app.include_router(docs.router)
     install(app)
-    openapi.install(app)
+    openapi.install(app, [module.router for module in ROUTES])
     limits = BodyLimits(common=common.max_body_bytes, longer=LONGER_BODIES, shorter=SHORTER_BODIES)
     around = partial(Requests, limits=limits, answered=answers.observe)
     app.add_middleware(around)

@@ -1,13 +1,16 @@
 """What the API says of itself: tags, and the problem document as the shape of every error."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from api.http.auth import OPERATOR, WRITE
 from api.http.errors import MEDIA_TYPE, ProblemOut
 
 _TAGS = [
@@ -47,6 +50,7 @@ ABOUT: dict[str, Any] = {
 }
 _EVERYWHERE = {503: "The database or a provider does not answer: try again"}
 _BEHIND_A_KEY = {
+    400: "The body cannot be read",
     401: "No API key, or none that is known",
     402: "The wallet does not hold enough",
     403: "The key's scope is too narrow",
@@ -57,7 +61,47 @@ _BEHIND_A_KEY = {
     423: "Suspended or frozen; `reasons` says why",
     502: "The provider refused what Tollgate asked of it",
 }
-_SIGNED = {400: "The signature is wrong, or the body cannot be read", 413: "The body is too large"}
+_SIGNED = {
+    400: "The signature is wrong, or the body cannot be read",
+    403: "The Twilio account is unknown",
+    404: "The provider is not configured",
+    413: "The body is too large",
+}
+
+
+_SPENDS = (402, 423)
+_ASKS_PROVIDER = (409, 502)
+OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
+    "api.wallet.postings.post_credits": (409,),
+    "api.wallet.postings.post_debits": (409, *_SPENDS),
+    "api.wallet.holds.reserve": (409, *_SPENDS),
+    "api.wallet.holds.capture": (409, *_SPENDS),
+    "api.wallet.holds.release": (409,),
+    "api.billing.topups.top_up": _ASKS_PROVIDER,
+    "api.billing.subscriptions.link": _ASKS_PROVIDER,
+    "api.billing.subscriptions.checkout": _ASKS_PROVIDER,
+    "api.billing.subscription_actions.suspend": _ASKS_PROVIDER,
+    "api.billing.subscription_actions.resume": _ASKS_PROVIDER,
+    "api.billing.subscription_actions.cancel": _ASKS_PROVIDER,
+    "api.billing.subscription_actions.plan": _ASKS_PROVIDER,
+    "api.billing.subscription_actions.collect": _ASKS_PROVIDER,
+    "api.switching.switches.start": (409,),
+    "api.lifecycle.organizations.create": _ASKS_PROVIDER,
+    "api.campaigns.campaigns.create": (409,),
+    "api.campaigns.campaigns.start": (409, *_SPENDS),
+    "api.campaigns.campaigns.resume": (409, *_SPENDS),
+    "api.campaigns.campaigns.pause": (409,),
+    "api.campaigns.campaigns.cancel": (409,),
+    "api.campaigns.recipients.upload": (409,),
+    "api.campaigns.messages.send": (409, *_SPENDS),
+    "api.campaigns.messages.resend": (409, *_SPENDS),
+    "api.campaigns.messages.charge": (409, *_SPENDS),
+    "api.campaigns.messages.refund": (409,),
+    "api.campaigns.callbacks.twilio_status": (403,),
+}
+"""What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
+_PLAIN = {"organization_id", "campaign_id", "message_id", "delivery_id"}
+"""Path parameters for which any text is read, and at worst names nothing: 404."""
 
 
 def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
@@ -70,11 +114,12 @@ def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(routes=app.routes, **_fields(app))
             _as_problems(schema)
+            _drop_what_cannot_be(schema, routers)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -102,13 +147,10 @@ def _fields(app: FastAPI) -> dict[str, Any]:
 
 
 def _as_problems(schema: dict[str, Any]) -> None:
-    """Errors have a media type of their own, and only those statuses that a method can have."""
+    """Errors have a media type of their own."""
     for path in schema["paths"].values():
-        for method, operation in path.items():
+        for operation in path.values():
             answers = operation["responses"]
-            if method == "get":
-                for status in ("402", "409", "413", "423", "502"):
-                    answers.pop(status, None)
             for answer in answers.values():
                 content = answer.get("content", {})
                 shown = content.get("application/json", {}).get("schema", {})
@@ -116,3 +158,37 @@ def _as_problems(schema: dict[str, Any]) -> None:
                     answer["content"] = {MEDIA_TYPE: content["application/json"]}
     for unused in ("HTTPValidationError", "ValidationError"):
         schema.get("components", {}).get("schemas", {}).pop(unused, None)
+
+
+def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -> None:
+    """Each operation keeps the statuses that it can answer with."""
+    for router in routers:
+        for route in router.routes:
+            if not isinstance(route, APIRoute) or route.path_format not in schema["paths"]:
+                continue
+            for method in (route.methods or set()) & {"GET", "POST", "PUT", "PATCH", "DELETE"}:
+                operation = schema["paths"][route.path_format][method.lower()]
+                answers = operation["responses"]
+                kept = {str(one) for one in (*statuses(route, operation), *route.responses)}
+                for status in [one for one in answers if one >= "400" and one not in kept]:
+                    del answers[status]
+
+
+def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
+    """The errors that a route can answer with: by its parameters, its scope, and what it does."""
+    endpoint = route.endpoint
+    found = {503, *OF_ENDPOINT.get(f"{endpoint.__module__}.{endpoint.__name__}", ())}
+    if "webhooks" in route.tags:
+        return (
+            found | {400, 413} | ({404} if endpoint.__module__ == "api.inbox.webhooks" else set())
+        )
+    found.add(401)
+    if any(one in (WRITE, OPERATOR) for one in route.dependencies):
+        found.add(403)
+    if "{" in route.path_format:
+        found.add(404)
+    if "requestBody" in operation:
+        found |= {400, 413, 422}
+    if any(one["name"] not in _PLAIN for one in operation.get("parameters", ())):
+        found.add(422)
+    return found
