@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.context import Context, checked_key, checked_organization_id
 from api.http.errors import Kind, Problem
 from api.http.methods import Methods
+from api.http.queries import refuse_unknown
 
 
 class LeanRoute(APIRoute):
@@ -34,6 +35,7 @@ class LeanRoute(APIRoute):
         here: Context = request.app.state.context
         for needs in self.dependencies:
             await needs.dependency(request.state.caller)  # type: ignore[misc]
+        await refuse_unknown(request)
         organization_id = checked_organization_id(request.path_params["organization_id"])
         key = checked_key(request.headers.get("idempotency-key"))
         try:

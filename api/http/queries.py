@@ -1,0 +1,28 @@
+"""Refuses query parameters that an operation does not have: a misspelt filter would be ignored
+otherwise.
+"""
+
+from fastapi import Request, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
+
+from api.http.errors import invalid
+
+
+async def refuse_unknown(request: Request) -> None:
+    """Raises `Problem`."""
+    if not request.scope["query_string"]:
+        return
+    known = _names(request.scope["route"])
+    for name in request.query_params:
+        if name not in known:
+            choice = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+            raise invalid(name[:100], f"not a query parameter of this operation: {choice}")
+
+
+def _names(route: APIRoute) -> set[str]:
+    return {
+        field.alias
+        for field in get_flat_params(route.dependant)
+        if isinstance(field.field_info, params.Query)
+    }
