@@ -70,7 +70,7 @@ class SecondStory:
         linked = {"provider": "stripe", "subscription_id": made["object"]["id"]}
         current = await self.company.ask("POST", f"/v1/organizations/{id_}/subscription", linked)
         expect(
-            "the linked subscription", (current["state"], current["is_current"]), ("active", True)
+            "the linked subscription", (current["status"], current["is_current"]), ("active", True)
         )
         subscription: str = current["subscription_id"]
         return subscription

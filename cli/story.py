@@ -234,7 +234,7 @@ class Story:
         linked = {"provider": "paypal", "subscription_id": self.subscription}
         current = await self.company.ask("POST", f"{self._of}/subscription", linked)
         expect(
-            "the linked subscription", (current["state"], current["is_current"]), ("active", True)
+            "the linked subscription", (current["status"], current["is_current"]), ("active", True)
         )
 
     async def _topped_up(self) -> bool:

@@ -207,7 +207,7 @@ class World:
                 "twilio_account_sid": opened["accounts"][0]["sid"],
                 "sender": "+15550001111",
                 "price_per_segment": price,
-                "grace_period": grace,
+                "grace_period_seconds": grace,
             },
         )
         began = (datetime.now(UTC) - age).isoformat()

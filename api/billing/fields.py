@@ -60,7 +60,7 @@ class SubscriptionOut(BaseModel):
     provider: str
     subscription_id: str
     is_current: bool
-    state: str = Field(examples=["active"])
+    status: str = Field(examples=["active"])
     raw_status: str = Field(examples=["ACTIVE"])
     as_of: Time | None
     confirmed_at: Time | None
@@ -78,7 +78,7 @@ class SubscriptionOut(BaseModel):
             provider=one.provider.value,
             subscription_id=one.id,
             is_current=one.is_current,
-            state=(one.word or one.snapshot).state.value,
+            status=(one.word or one.snapshot).state.value,
             raw_status=one.snapshot.raw_status,
             as_of=one.snapshot.as_of,
             confirmed_at=one.confirmed_at,

@@ -98,7 +98,7 @@ class ProgressOut(BaseModel):
     unconfirmed: int
     remaining: int
     per_second: float = Field(description="Handed over in the last minute, per second.")
-    seconds_left: int | None = Field(
+    remaining_seconds: int | None = Field(
         description="At that rate; null while it waits, or nothing is left to go."
     )
 
@@ -113,13 +113,13 @@ class WaitOut(BaseModel):
     model_config = ConfigDict(title="Wait")
 
     code: str = Field(examples=["twilio_limit"])
-    text: str = Field(examples=["Twilio asked to wait"])
+    message: str = Field(examples=["Twilio asked to wait"])
     since: Time | None
     until: Time | None
 
     @classmethod
     def of(cls, wait: Wait) -> "WaitOut":
-        return cls(code=wait.code, text=wait.text, since=wait.since, until=wait.until)
+        return cls(code=wait.code, message=wait.text, since=wait.since, until=wait.until)
 
 
 class CampaignOut(BaseModel):

@@ -49,14 +49,14 @@ class BadRecipientOut(BaseModel):
     model_config = ConfigDict(title="BadRecipient")
 
     index: int = Field(description="Its place in the request, counted from 0.")
-    problem: str
+    message: str
 
 
 class PreviewOut(BaseModel):
     """`recipients` would get a message of `segments` segments each; the first hundred of `bad` ones
     are named.
 
-    `runs_dry_at` is the first message, counted from 1, that `available` would not pay; null if it
+    `runs_dry_position` is the first message, counted from 1, that `available` would not pay; null if it
     pays all.
     """
 
@@ -72,7 +72,7 @@ class PreviewOut(BaseModel):
     currency: str
     countries: list[DestinationOut]
     available: Decimal
-    runs_dry_at: int | None = Field(examples=[41200])
+    runs_dry_position: int | None = Field(examples=[41200])
 
 
 @router.post("/preview", dependencies=[READ], summary="What a campaign would cost")
@@ -106,7 +106,7 @@ async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) 
         duplicates=checked.duplicates,
         bad=len(checked.bad) + len(checked.countries) - told.recipients,
         bad_recipients=[
-            BadRecipientOut(index=index, problem=problem)
+            BadRecipientOut(index=index, message=problem)
             for index, problem in sorted(bad)[:MOST_NAMED]
         ],
         encoding=counted.encoding,
@@ -115,5 +115,5 @@ async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) 
         currency=told.cost.currency,
         countries=[DestinationOut.of(one) for one in told.destinations],
         available=available.micros,
-        runs_dry_at=told.runs_dry_at,
+        runs_dry_position=told.runs_dry_at,
     )

@@ -78,7 +78,7 @@ class BadLineOut(BaseModel):
     model_config = ConfigDict(title="BadLine")
 
     line: int
-    problem: str = Field(examples=["no number of that country has this length"])
+    message: str = Field(examples=["no number of that country has this length"])
 
 
 class Uploaded(BaseModel):
@@ -205,7 +205,7 @@ async def _upload(
         added=tally.added,
         duplicates=tally.duplicates,
         bad=tally.bad,
-        bad_lines=[BadLineOut(line=line, problem=problem) for line, problem in tally.named],
+        bad_lines=[BadLineOut(line=line, message=problem) for line, problem in tally.named],
     )
 
 

@@ -17,7 +17,7 @@ _EXAMPLE: dict[str, JsonValue] = {
     "twilio_account_sid": "AC0123456789abcdef0123456789abcdef",
     "sender": "+15550001000",
     "price_per_segment": "0.0125",
-    "grace_period": 259200,
+    "grace_period_seconds": 259200,
 }
 
 
@@ -38,7 +38,7 @@ GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 
 
 class NewOrganization(Body):
-    """`grace_period` is in seconds: how long it keeps sending while a payment is past due.
+    """`grace_period_seconds` is how long it keeps sending while a payment is past due.
 
     `price_per_segment` counts where no rate is set; without it only countries with a rate are sent
     to.
@@ -52,7 +52,7 @@ class NewOrganization(Body):
     twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
     sender: Sender
     price_per_segment: PricePerSegment | None = None
-    grace_period: GracePeriod | None = None
+    grace_period_seconds: GracePeriod | None = None
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
@@ -68,12 +68,14 @@ class OrganizationChange(Body):
     name: Name | None = None
     sender: Sender | None = None
     price_per_segment: PricePerSegment | None = None
-    grace_period: GracePeriod | None = None
+    grace_period_seconds: GracePeriod | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "OrganizationChange":
         if not self.model_fields_set:
-            raise ValueError("name at least one of name, sender, price_per_segment, grace_period")
+            raise ValueError(
+                "name at least one of name, sender, price_per_segment, grace_period_seconds"
+            )
         for name in self.model_fields_set - {"price_per_segment"}:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null")
@@ -93,7 +95,7 @@ class OrganizationOut(BaseModel):
     twilio_account_sid: str
     sender: str
     price_per_segment: Decimal | None
-    grace_period: int
+    grace_period_seconds: int
     messages_per_second: int | None = Field(
         default=None, description="How fast its campaigns may go."
     )
@@ -109,7 +111,7 @@ class OrganizationOut(BaseModel):
             sender=organization.sender,
             price_per_segment=organization.price_per_segment
             and organization.price_per_segment.micros,
-            grace_period=int(organization.grace.total_seconds()),
+            grace_period_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,
         )

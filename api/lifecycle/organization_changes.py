@@ -60,8 +60,8 @@ def _changed(before: Organization, asked: OrganizationChange) -> Organization:
         after = replace(after, name=asked.name)
     if asked.sender is not None:
         after = replace(after, sender=asked.sender)
-    if asked.grace_period is not None:
-        after = replace(after, grace=timedelta(seconds=asked.grace_period))
+    if asked.grace_period_seconds is not None:
+        after = replace(after, grace=timedelta(seconds=asked.grace_period_seconds))
     if "price_per_segment" in asked.model_fields_set:
         price = asked.price_per_segment
         after = replace(

@@ -234,7 +234,9 @@ def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:
         sender=asked.sender,
         currency=asked.currency,
         price_per_segment=None if price is None else Money(price, asked.currency),
-        grace=grace if asked.grace_period is None else timedelta(seconds=asked.grace_period),
+        grace=grace
+        if asked.grace_period_seconds is None
+        else timedelta(seconds=asked.grace_period_seconds),
         messages_per_second=asked.messages_per_second,
     )
 

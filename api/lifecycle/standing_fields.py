@@ -47,7 +47,7 @@ class BlockOut(BaseModel):
     model_config = ConfigDict(title="Block")
 
     kind: str = Field(examples=["admin"])
-    text: str
+    message: str
     held: bool
     reference: str | None = None
     reason: str | None = None
@@ -62,7 +62,7 @@ class BlockOut(BaseModel):
             *[
                 cls(
                     kind=one.kind.value,
-                    text=IN_WORDS[one.kind],
+                    message=IN_WORDS[one.kind],
                     held=True,
                     reference=one.reference or None,
                     reason=one.reason or None,
@@ -71,7 +71,7 @@ class BlockOut(BaseModel):
                 )
                 for one in held
             ],
-            *[cls(kind=block.value, text=IN_WORDS[block], held=False) for block in following],
+            *[cls(kind=block.value, message=IN_WORDS[block], held=False) for block in following],
         ]
 
 

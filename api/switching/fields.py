@@ -33,8 +33,8 @@ class MigrationOut(BaseModel):
 
     organization_id: str
     id: UUID
-    state: str = Field(examples=["offered"])
-    text: str = Field(
+    status: str = Field(examples=["offered"])
+    message: str = Field(
         examples=["the customer has the link of a checkout, and has not consented yet"]
     )
     reason: str
@@ -51,8 +51,8 @@ class MigrationOut(BaseModel):
         return cls(
             organization_id=one.organization_id,
             id=one.id,
-            state=one.state.value,
-            text=IN_WORDS[one.state],
+            status=one.state.value,
+            message=IN_WORDS[one.state],
             reason=one.reason,
             source=SubscriptionRef(
                 provider=one.source_provider.value, subscription_id=one.source_subscription_id

@@ -87,14 +87,14 @@ async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
 @router.get("/migrations", dependencies=[READ], summary="List migrations by organization")
 async def page(
     here: Here,
-    state: Annotated[Progress | None, Query(description="Only those that are there.")] = None,
+    status: Annotated[Progress | None, Query(description="Only those in this status.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> MigrationPage:
     """The newest of each organization."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
-        found = await switches.page(conn, state=state, after=after, limit=limit + 1)
+        found = await switches.page(conn, state=status, after=after, limit=limit + 1)
     shown, following = _CURSORS.cut(found, limit, lambda migration: migration.organization_id)
     return MigrationPage(
         data=[MigrationOut.of(migration) for migration in shown], next_cursor=following

@@ -133,7 +133,7 @@ async def test_a_grace_period_that_is_shortened_below_what_has_passed_ends_at_on
     await deadline_known(world, organization_id)
 
     answer = await world.api.patch(
-        f"/v1/organizations/{organization_id}", json={"grace_period": 20}
+        f"/v1/organizations/{organization_id}", json={"grace_period_seconds": 20}
     )
     refused = await world.debit(organization_id)
 
@@ -149,7 +149,9 @@ async def test_a_grace_period_that_is_lengthened_moves_its_end_and_no_timer_ends
     await fail_payment(world, subscription_id, seconds_ago=30)
     before = await deadline_known(world, organization_id)
 
-    await world.api.patch(f"/v1/organizations/{organization_id}", json={"grace_period": 7200})
+    await world.api.patch(
+        f"/v1/organizations/{organization_id}", json={"grace_period_seconds": 7200}
+    )
 
     async def moved() -> bool:
         return (await world.standing(organization_id)).deadline == before + timedelta(hours=1)

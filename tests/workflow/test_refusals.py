@@ -91,7 +91,7 @@ async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_not
     await world.certify()
     assert await paid(world, organization_id) == 0
     assert waiting["code"] == Park.SENDER_REFUSED
-    assert str(code) in waiting["text"]
+    assert str(code) in waiting["message"]
     assert str(code) in alerts["campaign_refused"]
     assert "+1555" not in alerts["campaign_refused"]
     assert (
@@ -198,7 +198,9 @@ async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again
     await until(waits, "a campaign that waits for Twilio's queue")
     now = await counts(world, organization_id, campaign_id)
     assert (now["refused"], now["accepted"]) == (0, 0)
-    assert (await told(world, organization_id, campaign_id))["progress"]["seconds_left"] is None
+    assert (await told(world, organization_id, campaign_id))["progress"][
+        "remaining_seconds"
+    ] is None
     assert world.twilio.state.refused[21611] == 20
 
 

@@ -34,7 +34,7 @@ async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resume
     refused = await world.debit(organization_id)
     await world.applied(organization_id, "suspended")
 
-    assert [(one.status_code, one.json()["state"]) for one in told] == [(200, "paused")] * 2
+    assert [(one.status_code, one.json()["status"]) for one in told] == [(200, "paused")] * 2
     assert refused.status_code == 423
     assert await world.subaccount_status(organization_id) == "suspended"
 
@@ -84,7 +84,7 @@ async def test_a_cancellation_serves_what_was_paid_for_and_cannot_be_undone(acto
     standing = await world.at_rest(organization_id)
     now = await current(world, organization_id)
 
-    assert [(one.status_code, one.json()["state"]) for one in told] == [(200, "canceled")] * 2
+    assert [(one.status_code, one.json()["status"]) for one in told] == [(200, "canceled")] * 2
     assert now is not None
     assert now.snapshot.state is State.CANCELED
     assert (standing.status, standing.deadline) == ("active", now.snapshot.access_until)

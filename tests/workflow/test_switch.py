@@ -25,7 +25,7 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
     world: World, source: Provider
 ) -> None:
     one = await customers.customer(world, source)
-    assert (await customers.migrate(world, one))["state"] == "started"
+    assert (await customers.migrate(world, one))["status"] == "started"
     offered = await reached(world, one, Progress.OFFERED)
     assert offered.first_charge_at == one.paid_at + customers.PERIOD
 

@@ -158,8 +158,8 @@ async def test_the_api_starts_shows_and_lists_migrations(own_world: World) -> No
     nobody = await world.api.post("/v1/organizations/nobody/migration", json=asked)
     await reached(world, one, Progress.OFFERED)
     shown = await world.api.get(path)
-    listed = await world.api.get("/v1/migrations", params={"state": "offered"})
-    none = await world.api.get("/v1/migrations", params={"state": "failed"})
+    listed = await world.api.get("/v1/migrations", params={"status": "offered"})
+    none = await world.api.get("/v1/migrations", params={"status": "failed"})
 
     assert (before.status_code, first.status_code, again.status_code) == (404, 201, 200)
     assert (other.status_code, home.status_code, nobody.status_code) == (409, 409, 404)

@@ -62,7 +62,7 @@ async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_mone
 
     rest = datetime.fromisoformat(now["waiting"]["until"]) - datetime.now(UTC)
     assert timedelta(minutes=55) < rest <= timedelta(hours=1)
-    assert (now["status"], now["progress"]["seconds_left"]) == ("running", None)
+    assert (now["status"], now["progress"]["remaining_seconds"]) == ("running", None)
     assert await paid(world, organization_id) == at_rest["accepted"]
     assert "it waits since" in await story(world, organization_id)
     assert "Twilio asked to wait" in await story(world, organization_id)
@@ -130,8 +130,8 @@ async def test_what_twilio_has_not_confirmed_is_not_called_sent(world: World) ->
 
     now = await waits(world, organization_id, campaign_id, Waits.UNCONFIRMED)
 
-    assert now["waiting"]["text"].startswith("Twilio has not confirmed 3 messages")
-    assert (now["progress"]["unconfirmed"], now["progress"]["seconds_left"]) == (3, None)
+    assert now["waiting"]["message"].startswith("Twilio has not confirmed 3 messages")
+    assert (now["progress"]["unconfirmed"], now["progress"]["remaining_seconds"]) == (3, None)
     assert "with all 40 handed over, 3 of them not confirmed by Twilio" in await story(
         world, organization_id
     )
@@ -178,11 +178,11 @@ async def test_whatever_stopped_it_is_told_in_one_place(world: World, what: str,
     now = await waits(world, organization_id, campaign_id, code)
 
     assert now["waiting"]["since"] is not None
-    assert now["waiting"]["text"] in await story(world, organization_id)
-    assert now["progress"]["seconds_left"] is None
+    assert now["waiting"]["message"] in await story(world, organization_id)
+    assert now["progress"]["remaining_seconds"] is None
     if what == "spend":
         assert (
-            now["waiting"]["text"]
+            now["waiting"]["message"]
             == "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
         )
 

@@ -31,7 +31,7 @@ async def test_linking_makes_it_the_current_one_and_can_be_repeated(tollgate: To
     told = (await tollgate.get(SUBSCRIPTION)).json()
 
     assert (first.status_code, again.status_code) == (201, 200)
-    assert (told["current"]["subscription_id"], told["current"]["state"]) == (id_, "active")
+    assert (told["current"]["subscription_id"], told["current"]["status"]) == (id_, "active")
     assert told["others"] == []
 
 
@@ -129,7 +129,7 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
     assert first.json() == again.json()
     assert first.json()["url"].startswith("http")
     assert first.json()["subscription_id"] != other.json()["subscription_id"]
-    assert (told["current"]["subscription_id"], told["current"]["state"]) == (
+    assert (told["current"]["subscription_id"], told["current"]["status"]) == (
         first.json()["subscription_id"],
         "pending",
     )

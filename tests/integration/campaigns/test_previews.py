@@ -34,9 +34,9 @@ async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Toll
         "bad_recipients": [
             {
                 "index": 1,
-                "problem": "the number's country is not known, and there is no price for all countries",
+                "message": "the number's country is not known, and there is no price for all countries",
             },
-            {"index": 4, "problem": "not in E.164, such as +14155550100"},
+            {"index": 4, "message": "not in E.164, such as +14155550100"},
         ],
         "encoding": "UCS-2",
         "segments": 2,
@@ -47,7 +47,7 @@ async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Toll
             {"country": "US", "recipients": 1, "price_per_segment": "0.01", "cost": "0.02"},
         ],
         "available": "0.20",
-        "runs_dry_at": 3,
+        "runs_dry_position": 3,
     }
     assert (await tollgate.get(CAMPAIGNS)).json()["data"] == []
 
@@ -60,7 +60,7 @@ async def test_a_preview_asks_what_no_hold_has_set_aside(tollgate: Tollgate) -> 
 
     answer = (await tollgate.post(PREVIEW, campaign(US, GERMANY))).json()
 
-    assert (answer["available"], answer["cost"], answer["runs_dry_at"]) == ("0.01", "0.02", 2)
+    assert (answer["available"], answer["cost"], answer["runs_dry_position"]) == ("0.01", "0.02", 2)
 
 
 async def test_a_preview_of_a_hundred_thousand_names_the_message_that_is_not_paid(
@@ -71,7 +71,7 @@ async def test_a_preview_of_a_hundred_thousand_names_the_message_that_is_not_pai
 
     answer = (await tollgate.post(PREVIEW, campaign(*many))).json()
 
-    assert (answer["recipients"], answer["cost"], answer["runs_dry_at"]) == (
+    assert (answer["recipients"], answer["cost"], answer["runs_dry_position"]) == (
         100_000,
         "1000.00",
         41_201,

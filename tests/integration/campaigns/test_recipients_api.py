@@ -116,7 +116,7 @@ async def test_bad_numbers_are_named_and_kept_out(tollgate: Tollgate) -> None:
     answer = told(await upload(tollgate, id_, "\n" + ndjson(lines) + "\n"))
 
     assert [one["line"] for one in answer["bad_lines"]] == [3, 4, 5, 6]
-    assert [one["problem"] for one in answer["bad_lines"]] == [
+    assert [one["message"] for one in answer["bad_lines"]] == [
         "not in E.164, such as +14155550100",
         "no number of that country has this length",
         "there is no rate for DE, and no price for all countries",
@@ -386,13 +386,13 @@ async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate:
     without = await tollgate.post(CAMPAIGNS, {"name": "A", "body": "B", "recipients": to}, key="k3")
 
     why = "the number's country is not known, so nobody knows when it is quiet there"
-    assert (uploaded["added"], uploaded["bad_lines"]) == (1, [{"line": 1, "problem": why}])
+    assert (uploaded["added"], uploaded["bad_lines"]) == (1, [{"line": 1, "message": why}])
     assert (created.status_code, created.json()["errors"]) == (
         422,
         [{"field": "recipients.0", "message": why}],
     )
     assert (previewed["recipients"], previewed["bad_recipients"]) == (
         1,
-        [{"index": 0, "problem": why}],
+        [{"index": 0, "message": why}],
     )
     assert without.status_code == 201

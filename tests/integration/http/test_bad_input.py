@@ -203,7 +203,7 @@ WRONG_ORGANIZATIONS: list[tuple[dict[str, object], str]] = [
     ({"sender": "rcs:acme"}, "sender"),
     ({"price_per_segment": 0.01}, "price_per_segment"),
     ({"price_per_segment": "0.00000001"}, "price_per_segment"),
-    ({"grace_period": -1}, "grace_period"),
+    ({"grace_period_seconds": -1}, "grace_period_seconds"),
 ]
 
 

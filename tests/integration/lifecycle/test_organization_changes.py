@@ -29,7 +29,7 @@ async def test_each_is_changed_by_itself_and_again_is_the_same(tollgate: Tollgat
         ("sender", "ACME"),
         ("price_per_segment", "0.02"),
         ("price_per_segment", None),
-        ("grace_period", 0),
+        ("grace_period_seconds", 0),
     ]
     for field, value in changes:
         before = await now(tollgate)
@@ -50,12 +50,12 @@ async def test_what_is_left_out_stays_and_nothing_at_all_is_refused(tollgate: To
         await change(tollgate),
         await change(tollgate, name=None),
         await change(tollgate, sender=None),
-        await change(tollgate, grace_period=None),
+        await change(tollgate, grace_period_seconds=None),
         await change(tollgate, currency="EUR"),
         await change(tollgate, twilio_account_sid="AC" + "0" * 32),
         await change(tollgate, price_per_segment="0"),
         await change(tollgate, price_per_segment="0.0000001"),
-        await change(tollgate, grace_period=-1),
+        await change(tollgate, grace_period_seconds=-1),
         await change(tollgate, name=" "),
     ]
 

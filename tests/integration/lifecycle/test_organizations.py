@@ -25,7 +25,7 @@ async def test_onboarding_again_is_answered_again_and_other_content_is_a_conflic
 
     assert [one.status_code for one in answers] == [201, 200, 409, 409]
     assert answers[0].json() == answers[1].json()
-    assert answers[0].json()["grace_period"] == 259200
+    assert answers[0].json()["grace_period_seconds"] == 259200
 
 
 async def test_a_subaccount_belongs_to_one_organization(tollgate: Tollgate) -> None:
@@ -138,7 +138,7 @@ async def test_explain_tells_the_story_to_a_reader(tollgate: Tollgate) -> None:
     assert (told["can_send"], told["standing"]["applied"]) == (False, False)
     assert told["deliveries"][0]["event_id"] == event_id
     assert told["receipts"][0]["status"] == "suspended"
-    assert told["subscriptions"][0]["state"] == "suspended_nonpayment"
+    assert told["subscriptions"][0]["status"] == "suspended_nonpayment"
 
 
 async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:

@@ -1,0 +1,58 @@
+"""One word for one thing in every schema of the API."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from api.app import create_app
+
+SPANS = {"as_of", "since", "until", "access_until", "paid_until", "past_due_since", "deadline"}
+"""Times at which something began or ends, which say so themselves."""
+POINTS = {"at", "begins", "ends"}
+"""Fields of a body whose own name says what happens then."""
+TEXTS = {
+    "MessageOut": "what Twilio said of a message, which cannot be the message",
+    "PostingOut": "a problem document",
+}
+
+
+def _fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name, schema in create_app().openapi()["components"]["schemas"].items():
+        for field, shape in schema.get("properties", {}).items():
+            yield name, field, shape
+
+
+def _forms(shape: dict[str, Any]) -> list[dict[str, Any]]:
+    return [shape, *shape.get("anyOf", ())]
+
+
+def test_what_something_is_in_is_its_status() -> None:
+    assert [(name, field) for name, field, _ in _fields() if "state" in field.split("_")] == []
+    for path, methods in create_app().openapi()["paths"].items():
+        for operation in methods.values():
+            names = [one["name"] for one in operation.get("parameters", ())]
+            assert "state" not in names, path
+
+
+def test_human_text_is_a_message() -> None:
+    texts = [(name, field) for name, field, _ in _fields() if field in ("text", "problem")]
+
+    assert [(name, field) for name, field in texts if name not in TEXTS] == []
+
+
+def test_times_end_in_at() -> None:
+    for name, field, shape in _fields():
+        if any(form.get("format") in ("date-time", "time") for form in _forms(shape)):
+            assert field.endswith("_at") or field in SPANS | POINTS, (name, field)
+
+
+def test_only_times_end_in_at() -> None:
+    for name, field, shape in _fields():
+        if field.endswith("_at"):
+            assert any(form.get("format") == "date-time" for form in _forms(shape)), (name, field)
+
+
+def test_durations_end_in_seconds() -> None:
+    for name, field, _ in _fields():
+        words = field.split("_")
+        if {"seconds", "period", "duration", "grace", "wait", "timeout"} & set(words):
+            assert words[-1] == "seconds", (name, field)
