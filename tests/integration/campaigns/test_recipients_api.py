@@ -389,7 +389,7 @@ async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate:
     assert (uploaded["added"], uploaded["bad_lines"]) == (1, [{"line": 1, "message": why}])
     assert (created.status_code, created.json()["errors"]) == (
         422,
-        [{"field": "recipients.0", "message": why}],
+        [{"field": "recipients.0", "message": why, "code": "invalid_value"}],
     )
     assert (previewed["recipients"], previewed["bad_recipients"]) == (
         1,
