@@ -174,7 +174,7 @@ async def _clear_up(
             told = await provider.get_subscription(subscription_id)
     except (ProviderError, TimeoutError) as problem:
         log.warning(
-            "provider_not_asked",
+            "provider_query_failed",
             event_id=event.event_id,
             problem=f"{type(problem).__name__}: {problem}",
         )
