@@ -15,7 +15,7 @@ from simulators.stripe.forms import nested
 from simulators.stripe.lifecycle import Declined, Impossible, Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.parameters import checked
-from simulators.stripe.state import ACCOUNT, LEAST, Json, State, finest
+from simulators.stripe.state import ACCOUNT, LEAST, Json, State, finest, subscription_of
 from simulators.transmissions import Event
 
 _DAY = 24 * 3600
@@ -178,7 +178,7 @@ class Api:
         invoices = [
             invoice
             for invoice in self.state.frozen_invoices.get(wanted or "") or self.state.all("invoice")
-            if wanted in (None, invoice["parent"]["subscription_details"]["subscription"])
+            if wanted in (None, subscription_of(invoice))
             and status in (None, invoice["status"])
             and start <= invoice["created"] <= end
         ]
@@ -190,7 +190,7 @@ class Api:
         invoice = self._resource(request, "invoice")
         body = await form(request)
         out_of_band = body.get("paid_out_of_band", "").lower() == "true"
-        with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
+        with self.state.moment_of(subscription_of(invoice)):
             self._deliver(lambda: self.lifecycle.pay_invoice(invoice, out_of_band=out_of_band))
         return JSONResponse(self._invoice(invoice, request))
 

@@ -18,7 +18,7 @@ from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.events import Events
 from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
-from simulators.stripe.state import DEFAULT_PRICE, Json, State, to_minor
+from simulators.stripe.state import DEFAULT_PRICE, Json, State, subscription_of, to_minor
 from simulators.transmissions import Delivery, Event
 
 
@@ -119,7 +119,7 @@ class Control:
             "void": lambda: self.lifecycle.let_go(invoice, "void"),
             "mark_uncollectible": lambda: self.lifecycle.let_go(invoice, "uncollectible"),
         }
-        with self.state.moment_of(invoice["parent"]["subscription_details"]["subscription"]):
+        with self.state.moment_of(subscription_of(invoice)):
             events = actions[request.path_params["action"]]()
         return self._answer(invoice, events, body)
 
@@ -150,10 +150,7 @@ class Control:
         payments = [
             self.state.get(paid["payment"]["payment_intent"], "payment_intent")
             for paid in self.state.all("invoice_payment")
-            if self.state.get(paid["invoice"], "invoice")["parent"]["subscription_details"][
-                "subscription"
-            ]
-            == wanted
+            if subscription_of(self.state.get(paid["invoice"], "invoice")) == wanted
             and "payment_intent" in paid["payment"]
         ]
         return JSONResponse({"payments": payments})

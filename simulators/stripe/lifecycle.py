@@ -5,7 +5,7 @@ events.
 from typing import Any
 
 from simulators.stripe.events import Events
-from simulators.stripe.state import MONTH, Json, State
+from simulators.stripe.state import MONTH, Json, State, subscription_of
 from simulators.transmissions import Event
 
 _ENDED = frozenset({"canceled", "incomplete_expired"})
@@ -114,9 +114,7 @@ class Lifecycle:
         """
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
-        subscription = self.state.get(
-            invoice["parent"]["subscription_details"]["subscription"], "subscription"
-        )
+        subscription = self.state.get(subscription_of(invoice), "subscription")
         declined = self.declines.get(subscription["id"])
         if declined is not None and not out_of_band:
             invoice["attempt_count"] += 1
@@ -164,9 +162,7 @@ class Lifecycle:
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
         invoice["status"] = status
-        subscription = self.state.get(
-            invoice["parent"]["subscription_details"]["subscription"], "subscription"
-        )
+        subscription = self.state.get(subscription_of(invoice), "subscription")
         named = {"void": "voided", "uncollectible": "marked_uncollectible"}[status]
         events = [self.events.emit(f"invoice.{named}", invoice)]
         return (
@@ -182,8 +178,7 @@ class Lifecycle:
         invoices = [
             invoice
             for invoice in self.state.all("invoice")
-            if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
-            and invoice["status"] != "void"
+            if subscription_of(invoice) == subscription["id"] and invoice["status"] != "void"
         ]
         if taken or not invoices or invoices[-1]["status"] in ("paid", "uncollectible"):
             subscription["status"] = "active"

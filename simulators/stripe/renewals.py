@@ -3,7 +3,7 @@ moment to come.
 """
 
 from simulators.stripe.lifecycle import Lifecycle
-from simulators.stripe.state import MONTH, Json, State
+from simulators.stripe.state import MONTH, Json, State, subscription_of
 from simulators.transmissions import Event
 
 _CHARGED = frozenset({"active", "trialing"})
@@ -55,7 +55,7 @@ class Renewals:
         return [
             invoice
             for invoice in self.state.all("invoice")
-            if invoice["parent"]["subscription_details"]["subscription"] == subscription["id"]
+            if subscription_of(invoice) == subscription["id"]
         ]
 
     def _dated(self, invoice: Json, at: int) -> None:

@@ -40,6 +40,12 @@ LEAST = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
 _WHOLE = frozenset({"isk", "ugx"})
 
 
+def subscription_of(invoice: Json) -> str:
+    """Empty for an invoice that bills no subscription."""
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    return str(details.get("subscription", ""))
+
+
 @dataclass(slots=True)
 class State:
     seed: int = 0
