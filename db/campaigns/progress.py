@@ -47,7 +47,7 @@ class Progress:
     unconfirmed: int
     remaining: int
     per_second: float
-    seconds_left: int | None
+    remaining_seconds: int | None
 
 
 async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Wait | None:
@@ -80,7 +80,7 @@ async def of(
     """Computed from the counts of `db.campaigns.campaigns`, which take a while for a million
     messages, and its next position.
 
-    `seconds_left` is set only while messages are being sent and some remain.
+    `remaining_seconds` is set only while messages are being sent and some remain.
     """
     per_second = await rate(conn, campaign, position or campaign.total, now=now)
     waiting = counts[MessageStatus.PENDING] + counts[MessageStatus.RESERVED]
@@ -101,7 +101,7 @@ async def of(
         unconfirmed=counts[MessageStatus.SENDING] + counts[MessageStatus.UNKNOWN],
         remaining=remaining,
         per_second=per_second,
-        seconds_left=round(remaining / per_second) if going else None,
+        remaining_seconds=round(remaining / per_second) if going else None,
     )
 
 
