@@ -3,7 +3,7 @@ moment to come.
 """
 
 from simulators.stripe.lifecycle import Lifecycle
-from simulators.stripe.state import MONTH, Json, State, subscription_of
+from simulators.stripe.state import MONTH, Json, State, metadata_of, subscription_of
 from simulators.transmissions import Event
 
 _CHARGED = frozenset({"active", "trialing"})
@@ -42,9 +42,9 @@ class Renewals:
         return sorted(
             invoice["created"]
             for invoice in self.state.all("invoice")
-            if invoice["amount_paid"] and invoice["parent"]["subscription_details"]["metadata"].get("organization_id")
-            == organization_id
-        )  # fmt: skip
+            if invoice["amount_paid"]
+            and metadata_of(invoice).get("organization_id") == organization_id
+        )
 
     def _due(self, subscription: Json) -> int | None:
         if subscription["status"] not in _CHARGED or subscription["cancel_at_period_end"]:

@@ -42,8 +42,17 @@ _WHOLE = frozenset({"isk", "ugx"})
 
 def subscription_of(invoice: Json) -> str:
     """Empty for an invoice that bills no subscription."""
-    details = (invoice["parent"] or {}).get("subscription_details") or {}
-    return str(details.get("subscription", ""))
+    return str(_subscription_details(invoice).get("subscription", ""))
+
+
+def metadata_of(invoice: Json) -> Json:
+    """Of the subscription that it bills; empty if it bills none."""
+    metadata: Json = _subscription_details(invoice).get("metadata", {})
+    return metadata
+
+
+def _subscription_details(invoice: Json) -> Json:
+    return (invoice["parent"] or {}).get("subscription_details") or {}
 
 
 @dataclass(slots=True)
