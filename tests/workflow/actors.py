@@ -185,9 +185,12 @@ class AtPayPal(Actor):
         await self.happen(f"disputes/{dispute}/move", outcome=outcome)
 
     async def expire(self, subscription_id: str) -> None:
-        known = self.world.paypal.state.subscriptions[subscription_id]
-        known.next_billing = datetime.now(UTC) - timedelta(seconds=1)
-        await self.world.look_again(str(known.custom_id))
+        subscription = self.world.paypal.state.subscriptions[subscription_id]
+        subscription.next_billing = datetime.now(UTC) - timedelta(seconds=1)
+        if subscription.last_payment is not None:  # its period is over with the last one's
+            paid_at, amount = subscription.last_payment
+            subscription.last_payment = (paid_at - timedelta(days=31), amount)
+        await self.world.look_again(str(subscription.custom_id))
         await self.happen(f"subscriptions/{subscription_id}/expire")
 
 
