@@ -211,9 +211,8 @@ async def _start(
         **simulated.environment(),
     }
     at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
-    await _all_serve(
-        children, [f"{url}/_sim/counts" for url in at]
-    )  # PayPal's writes the file that the API reads
+    # PayPal's writes the file that the API reads
+    await _all_serve(children, [f"{url}/_sim/counts" for url in at])
     on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(
@@ -252,13 +251,11 @@ async def _temporal(
 ) -> tuple[ClientConnectConfig, str | None]:
     named = temporal_connection()
     if named is not None:
-        await connect(
-            named, patience=timedelta(0), say=say
-        )  # or its workers would wait for it, unseen
+        # or its workers would wait for it, unseen
+        await connect(named, patience=timedelta(0), say=say)
         return named, None
-    kept = (
-        data_dir / "temporal.db" if _named(settings) else None
-    )  # what is not kept is faster in memory
+    # what is not kept is faster in memory
+    kept = data_dir / "temporal.db" if _named(settings) else None
     server = await parts.enter_async_context(
         temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=kept, say=say)
     )

@@ -253,9 +253,8 @@ class Story:
         given_back = campaign["counts"]["accepted"] == len(
             kept(await self.twilio.messages(self.account))
         )
-        return (
-            campaign if given_back else None
-        )  # what Twilio failed is read there before it is refunded
+        # what Twilio failed is read there before it is refunded
+        return campaign if given_back else None
 
     async def _check_parked(self, parked: Any) -> str:
         """What is with Twilio, what is paid and where it stopped agree to the message."""

@@ -32,9 +32,8 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     does.
     """
     if not conn.in_transaction():
-        await (
-            conn.begin()
-        )  # otherwise its commit would do nothing: it does not see direct psycopg statements
+        # otherwise its commit would do nothing: it does not see direct psycopg statements
+        await conn.begin()
     raw = await conn.get_raw_connection()
     driver = cast("psycopg.AsyncConnection", raw.driver_connection)
     try:

@@ -121,9 +121,8 @@ class Postgres:
                 )
             if self._answers(deadline):
                 return
-            time.sleep(
-                0.2
-            )  # after a kill, the children of the dead server hold its shared memory for a moment
+            # after a kill, the children of the dead server hold its shared memory for a moment
+            time.sleep(0.2)
             if "shared memory block" not in subprocesses.tail(self.log):
                 break
         self.kill()

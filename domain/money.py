@@ -44,9 +44,8 @@ def parse_micros(text: str) -> int:
     sign, whole, decimals = parts["sign"], parts["whole"], parts["decimals"] or ""
     if decimals[6:].strip("0"):
         raise BadAmount("an amount has at most six decimals")
-    micros = int(whole) * MICROS + int(
-        decimals[:6].ljust(6, "0")
-    )  # not by Decimal, which rounds to 28 digits
+    # not by Decimal, which rounds to 28 digits
+    micros = int(whole) * MICROS + int(decimals[:6].ljust(6, "0"))
     if micros > LARGEST_MICROS:
         raise BadAmount("the amount is larger than a wallet can hold")
     return -micros if sign else micros

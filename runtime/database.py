@@ -36,9 +36,8 @@ def create_engine(
     request.
     """
     url = make_url(url)
-    named = url.normalized_query.get(
-        "options", ()
-    )  # such as a search_path: it counts here as it does in `migrate`
+    # such as a search_path: it counts here as it does in `migrate`
+    named = url.normalized_query.get("options", ())
     options = " ".join(
         [*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"]
     )

@@ -200,9 +200,8 @@ def certificate_file(path: Path) -> Path:
     except OSError as problem:
         raise ValueError(f"{path} cannot be read: {problem.strerror}") from None
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # some public roots are older than today's rules
+        # some public roots are older than today's rules
+        with warnings.catch_warnings(action="ignore"):
             x509.load_pem_x509_certificates(found)
     except ValueError:
         raise ValueError(f"{path} holds no certificate in PEM form") from None
@@ -260,9 +259,8 @@ def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError, too
-        (parts.hostname or "").encode(
-            "idna"
-        )  # as whoever connects does: UnicodeError, which is a ValueError
+        # as whoever connects does: UnicodeError, which is a ValueError
+        (parts.hostname or "").encode("idna")
     except ValueError:
         raise ValueError("its host or its port cannot be read") from None
     return parts

@@ -202,9 +202,8 @@ class Booking:
         """The reason why it has to wait, or None."""
         if payment.reference.kind is not MoneyObject.SALE:
             return await self.topping_up.book(organization_id, delivery.provider, payment)
-        if (
-            payment.subscription_id is None and delivery.provider is Provider.PAYPAL
-        ):  # a one-time payment in v1's form
+        # a one-time payment in v1's form
+        if payment.subscription_id is None and delivery.provider is Provider.PAYPAL:
             return await self.topping_up.book(organization_id, delivery.provider, payment)
         if payment.subscription_id is None:
             detail = (

@@ -108,9 +108,8 @@ class ToppingUp:
             await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, f"{kind} {id_}")
             return f"{kind} {id_} is not this organization's"
         async with self._engine.begin() as conn:
-            if (
-                payment.status is PaymentStatus.REFUNDED
-            ):  # once credited, it could be spent before the refund is booked
+            # once credited, it could be spent before the refund is booked
+            if payment.status is PaymentStatus.REFUNDED:
                 await payments.note_returned(conn, organization_id, provider, payment)
                 await parking.adopt_payment(conn, provider, id_, now)
                 return None

@@ -95,9 +95,8 @@ async def _record_page(
     )
     if page.next is not None:
         return replace(at, page=page.next)
-    tomorrow = day + timedelta(
-        days=1
-    )  # a message queued at Twilio over midnight is sent a day later
+    # a message queued at Twilio over midnight is sent a day later
+    tomorrow = day + timedelta(days=1)
     return PricesFrom(
         organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None
     )

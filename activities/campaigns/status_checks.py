@@ -89,9 +89,8 @@ class Checking:
             unread = [check for check in checks if check not in read]
             await self._look_up(organization, checks, outcome, now)
             if outcome.refunded:
-                await self._notifier.notify_organization(
-                    organization_id
-                )  # campaigns resume if it may send by now
+                # campaigns resume if it may send by now
+                await self._notifier.notify_organization(organization_id)
         except (ProviderError, SQLAlchemyError, OSError) as problem:
             log.warning(
                 "status_check_failed",

@@ -214,6 +214,5 @@ class Listing:
         try:
             await self._notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError) as problem:
-            log.warning(
-                "notification_failed", organization_id=organization_id, reason=str(problem)
-            )  # the relay will
+            # the relay notifies it later
+            log.warning("notification_failed", organization_id=organization_id, reason=str(problem))

@@ -199,9 +199,8 @@ class Enforcement:
                     await suspensions.arrived(conn, step.organization_id)
                 return
             late = standing is not None and not standing.behind and not _agree(standing, account)
-            if (
-                standing is not None and late
-            ):  # it ran after the steps that superseded it: they are repeated
+            # it ran after the steps that superseded it: they are repeated
+            if standing is not None and late:
                 await standings.mark_unapplied(conn, step.organization_id)
         if late:
             log.warning(

@@ -213,9 +213,8 @@ class Migrating:
                 return await _moved(conn, migration, Progress.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
-            migration = await fold(
-                conn, migration, source=source
-            )  # an ended source takes nothing back from the target
+            # an ended source takes nothing back from the target
+            migration = await fold(conn, migration, source=source)
             migration = await fold(conn, migration, target=target)
             where = await _moved(conn, migration, Progress.COMPLETED)
         log.info(

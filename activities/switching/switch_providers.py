@@ -131,9 +131,8 @@ async def fold(
             conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
         )
         if folded is not None and folded.ask_again:
-            await (
-                conn.commit()
-            )  # keeps the time of the first doubt, against which later attempts are compared
+            # keeps the time of the first doubt, against which later attempts are compared
+            await conn.commit()
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
         await switches.note_late_stop(conn, known, snapshot)
     return await switches.newest(conn, migration.organization_id) or migration

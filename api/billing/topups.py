@@ -80,9 +80,8 @@ async def top_up(
             added = await topups.add(conn, made, key)
         if added:
             return TopUpOut.of(made)
-        known = await _known(
-            here, organization_id, asked.provider, wanted, key
-        )  # the same key twice at once
+        # the same key twice at once
+        known = await _known(here, organization_id, asked.provider, wanted, key)
     if known is None:
         raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
     response.status_code = 200

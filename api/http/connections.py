@@ -90,9 +90,8 @@ class Connection(HttpToolsProtocol):
         if self._unread > HEAD_BYTES:
             self._cut(Kind.HEAD_TOO_LARGE)
         elif self._deadline is None and self._in_head and not self._answering():
-            self._wait(
-                HEAD_SECONDS
-            )  # line ends before a request: the parser passes over them, and nobody waits
+            # line ends before a request: the parser passes over them, and nobody waits
+            self._wait(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -126,9 +125,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head, self._head_bytes, self._unread = True, 0, 0
         self._stop_waiting()
-        if (
-            self.cycle.response_complete
-        ):  # it was answered before its body had come: nobody else waits for the next
+        # it was answered before its body had come: nobody else waits for the next
+        if self.cycle.response_complete:
             self._wait(IDLE_SECONDS)
         super().on_message_complete()
 
@@ -207,9 +205,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         else:
-            silent = kind is Kind.REQUEST_TIMEOUT and not (
-                self._head_bytes or self._unread
-            )  # nothing was asked
+            # nothing was asked
+            silent = kind is Kind.REQUEST_TIMEOUT and not (self._head_bytes or self._unread)
         if not silent:
             self.transport.write(_answer(kind))
         self.transport.close()

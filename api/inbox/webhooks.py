@@ -65,9 +65,8 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
         log.warning(
             "webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id
         )
-        raise Problem(
-            Kind.DELIVERY_NOT_STORED
-        )  # a genuine one comes again, and is listed by its provider besides
+        # a genuine one comes again, and is listed by its provider besides
+        raise Problem(Kind.DELIVERY_NOT_STORED)
     log.info(
         "webhook",
         provider=provider.name,
@@ -130,9 +129,8 @@ async def hear(
     outcome = "" if received.effect is None else received.effect.value
     if received.effect is EventEffect.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
-    here.notify(
-        delivery.organization_id
-    )  # even for one that was not understood: the provider will be asked
+    # even for one that was not understood: the provider will be asked
+    here.notify(delivery.organization_id)
     return delivery, outcome
 
 

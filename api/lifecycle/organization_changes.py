@@ -38,9 +38,8 @@ async def change(
             raise not_found("organization")
         after = _changed(before, asked)
         await organizations.change(conn, after)
-        if (
-            after.grace != before.grace
-        ):  # one that runs may be over now; a suspension that it caused, the lifecycle lifts
+        # one that runs may be over now; a suspension that it caused, the lifecycle lifts
+        if after.grace != before.grace:
             await decisions.settle(
                 conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False
             )

@@ -94,9 +94,8 @@ async def book_topup(
         return OfSubscription(noted.provider_subscription_id)
     reference_id = f"{provider.value}:{payment.reference.kind.value}:{payment.reference.id}"
     if noted is not None and noted.reference_id is not None:
-        reference_id = (
-            noted.reference_id
-        )  # the same payment is credited once, even if read as another kind of object
+        # the same payment is credited once, even if read as another kind of object
+        reference_id = noted.reference_id
     [outcome] = await wallets.post(
         conn, organization_id, [credit(reference_id, payment.amount, f"top-up by {provider.value}")]
     )

@@ -111,9 +111,8 @@ class _Standing:
         another_sid = (
             sid_taken if self.provider_sid is None else self.provider_sid != callback.message_sid
         )
-        in_doubt = another_sid or exclude_each_other(
-            self.delivery_status, callback.status
-        )  # one of two is forged
+        # one of two is forged
+        in_doubt = another_sid or exclude_each_other(self.delivery_status, callback.status)
         if received.asks_for_money or in_doubt:
             return Applied.TO_BE_READ
         if self.delivery_status is not None and rank(self.delivery_status) >= rank(callback.status):
@@ -136,9 +135,8 @@ class _Standing:
         if self.provider_sid not in (None, received.callback.message_sid):
             return False
         delivery_status = self.delivery_status
-        if (
-            delivery_status in WENT_OUT and delivery_status is not DeliveryStatus.UNDELIVERED
-        ):  # known to be sent after its refund
+        # known to be sent after its refund
+        if delivery_status in WENT_OUT and delivery_status is not DeliveryStatus.UNDELIVERED:
             return rank(status) > rank(delivery_status)
         return status in (
             WENT_OUT if delivery_status is not DeliveryStatus.UNDELIVERED else ARRIVED

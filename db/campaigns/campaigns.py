@@ -197,10 +197,11 @@ async def next_position(
         .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
         .where(messages.c.status == status.value)
         .scalar_subquery()
+        # each is one look at the index
         for status in (
             MessageStatus.PENDING,
             MessageStatus.RESERVED,
-        )  # each is one look at the index
+        )
     ]
     position: int | None = (await conn.execute(select(func.least(*first)))).scalar_one()
     return position

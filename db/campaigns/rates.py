@@ -89,9 +89,8 @@ async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
             rates.c.organization_id.in_([EVERYBODY, organization.id]),
             rates.c.currency == organization.currency,
         )
-        .order_by(
-            rates.c.organization_id == organization.id
-        )  # the organization's own rates come last and override the common ones
+        # the organization's own rates come last and override the common ones
+        .order_by(rates.c.organization_id == organization.id)
     )
     by_country = {row.country: row.price_per_segment_micros for row in await conn.execute(query)}
     default = organization.price_per_segment

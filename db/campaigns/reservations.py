@@ -57,9 +57,8 @@ async def reserve(
     if wallet is None:
         return None
     park = kept_by(wallet)
-    if (
-        park is not None and park is not Park.INSUFFICIENT_FUNDS
-    ):  # paid messages are sent even with an empty wallet
+    # paid messages are sent even with an empty wallet
+    if park is not None and park is not Park.INSUFFICIENT_FUNDS:
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await campaigns.change(conn, campaign, Act.BEGIN, by=TOLLGATE)

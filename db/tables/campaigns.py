@@ -25,9 +25,8 @@ from db.tables.columns import TRUE, ZERO, metadata, one_of, time
 rates = Table(
     "rates",
     metadata,
-    Column(
-        "organization_id", Text, nullable=False
-    ),  # '*' stands for everybody, so it is no foreign key
+    # '*' stands for everybody, so it is no foreign key
+    Column("organization_id", Text, nullable=False),
     Column("country", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger, nullable=False),
@@ -174,9 +173,8 @@ attempts = Table(
 status_checks = Table(
     "status_checks",
     metadata,
-    Column(
-        "organization_id", Text, nullable=False
-    ),  # no foreign key: its check would wait for a locked message
+    # no foreign key: its check would wait for a locked message
+    Column("organization_id", Text, nullable=False),
     Column("message_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("message_sid", Text, nullable=False),

@@ -94,9 +94,8 @@ holds = Table(
 ledger_seals = Table(
     "ledger_seals",
     metadata,
-    Column(
-        "organization_id", Text, nullable=False
-    ),  # no foreign key: its check would wait for a locked wallet
+    # no foreign key: its check would wait for a locked wallet
+    Column("organization_id", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
     time("sealed_at", now=True),

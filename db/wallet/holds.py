@@ -202,9 +202,8 @@ async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> W
 async def _debit(
     conn: AsyncConnection, wallet: Wallet, hold: Hold, micros: int, now: datetime
 ) -> Captured:
-    async with (
-        conn.begin_nested() as attempt
-    ):  # the debit may use the reserved money only after its release
+    # the debit may use the reserved money only after its release
+    async with conn.begin_nested() as attempt:
         freed = await wallets.set_aside(conn, wallet, -hold.amount.micros)
         posting = debit(hold.reference_id, Money(micros, wallet.currency), hold.description)
         [outcome] = await wallets.post_locked(conn, freed, [posting])

@@ -102,9 +102,8 @@ def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
         case CampaignStatus.PAUSED:
             return _wait(facts, Waits.PAUSED)
         case CampaignStatus.PARKED:
-            return _wait(
-                replace(facts, until=None), facts.reason
-            )  # `until` applies only once it may run
+            # `until` applies only once it may run
+            return _wait(replace(facts, until=None), facts.reason)
         case CampaignStatus.SCHEDULED:
             due = facts.scheduled_at
             if silent(due, now):

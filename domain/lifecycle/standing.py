@@ -97,10 +97,11 @@ def _reasons(
             if record.debt is None:
                 yield Block.NONPAYMENT, now + policy.grace
         case State.CANCELED | State.EXPIRED:
+            # the customer is still entitled to the paid period, and to no more
             yield (
                 Block.CANCELED,
                 record.paid_until,
-            )  # the customer is still entitled to the paid period, and to no more
+            )
         case State.ACTIVE | State.TRIALING | State.PENDING:
             pass
         case State.NONE | State.UNKNOWN:

@@ -176,15 +176,13 @@ def recheck(
             cut=Cut.UNDO, reason=f"{source.outstanding} is outstanding at the old provider"
         )
     if source.access_until is None or abs(source.access_until - first_charge_at) > SAME_CHARGE:
-        return Recheck(
-            cut=Cut.UNDO, reason="the old subscription was renewed meanwhile"
-        )  # two charges for one period
+        # two charges for one period
+        return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")
     if target.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the new subscription is {target.state.value}")
     if target.cancels:
-        return Recheck(
-            cut=Cut.UNDO, reason="the customer canceled the new subscription"
-        )  # it would never charge
+        # it would never charge
+        return Recheck(cut=Cut.UNDO, reason="the customer canceled the new subscription")
     if target.access_until is None or abs(target.access_until - first_charge_at) > SAME_CHARGE:
         return Recheck(
             cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends"

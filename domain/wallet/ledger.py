@@ -285,9 +285,8 @@ def _decide(
     posting: Posting,
 ) -> Outcome:
     if posting.amount.currency != wallet.currency:
-        return WrongCurrency(
-            wallet.currency
-        )  # checked first: an entry has no currency of its own, its wallet has
+        # checked first: an entry has no currency of its own, its wallet has
+        return WrongCurrency(wallet.currency)
     before = book.get(posting.reference_id)
     if before is not None:
         return (

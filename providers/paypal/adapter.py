@@ -231,9 +231,8 @@ class PayPal:
                 f"{_path(subscription_id)}/revise", {"plan_id": plan_id}
             )
         except ProviderRefused as refused:
-            now = await self.get_subscription(
-                subscription_id
-            )  # a 404 may also mean the subscription
+            # a 404 may also mean the subscription
+            now = await self.get_subscription(subscription_id)
             if now.state not in BILLING | _SUSPENDED:
                 raise _wrong_state("revise", now, refused) from refused
             if isinstance(refused, NotFound) or refused.code in _PLAN_REFUSED:
@@ -277,9 +276,8 @@ class PayPal:
             if not envelopes or following is None or following in seen:
                 return
             seen.add(following)
-            page = await self._calls.get(
-                _EVENTS, dict(httpx.URL(following).params)
-            )  # its host is ignored: the call carries our token
+            # its host is ignored: the call carries our token
+            page = await self._calls.get(_EVENTS, dict(httpx.URL(following).params))
 
     async def resend_event(self, event_id: str) -> None:
         """Have PayPal deliver an event again, with a new signature."""

@@ -13,9 +13,8 @@ from providers.paypal import reading
 from providers.paypal.reading import Json
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429})  # 409: the same PayPal-Request-Id is in progress
-_IN_PROGRESS = frozenset(
-    {"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"}
-)  # reported as 422
+# reported as 422
+_IN_PROGRESS = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 
 
 def body(response: httpx.Response) -> Json:

@@ -70,9 +70,8 @@ async def _refused(
         ) from refused
     if refused.code not in _NOTHING_TO_COLLECT:
         raise refused
-    found = await _find(
-        calls, path, amount, since
-    )  # this attempt may have succeeded and lost its response
+    # this attempt may have succeeded and lost its response
+    found = await _find(calls, path, amount, since)
     if found is None:
         problem = _NOTHING_TO_COLLECT[refused.code]
         raise WrongState(problem, code=refused.code, reference=refused.reference) from refused

@@ -50,9 +50,8 @@ class Tokens:
             return (await self._flight.join("token", self._fetch)).value
         except ProviderUnavailable:
             if token is not None and token is self._token and self._clock() < token.valid_until:
-                return (
-                    token.value
-                )  # still valid: an outage of the token endpoint alone blocks nobody
+                # still valid: an outage of the token endpoint alone blocks nobody
+                return token.value
             raise
 
     def forget(self, value: str) -> None:

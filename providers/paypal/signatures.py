@@ -151,9 +151,8 @@ def _question(transmission: Transmission, webhook_id: str, raw: bytes) -> bytes:
     FAILURE.
     """
     try:
-        reading.document(
-            raw
-        )  # one complete object, or it could close ours and append fields of its own
+        # one complete object, or it could close ours and append fields of its own
+        reading.document(raw)
     except reading.NotJson as error:
         raise InvalidSignature("the body is not a JSON object") from error
     fields = {

@@ -135,9 +135,8 @@ def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference |
     if named is None or kind is EventKind.IGNORED:
         return None
     if kind in (EventKind.REFUNDED, EventKind.REVERSED):
-        named = (
-            MoneyObject.REFUND
-        )  # the resource is the refund or the reversal, not what it takes back
+        # the resource is the refund or the reversal, not what it takes back
+        named = MoneyObject.REFUND
     id_ = reading.text(resource, "id")
     if named is MoneyObject.DISPUTE:
         id_ = reading.text(resource, "dispute_id") or id_

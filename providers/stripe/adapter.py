@@ -358,9 +358,8 @@ class Stripe:
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)
         if now.subscription_id is None and now.state not in _ENDED:
-            with suppress(
-                ProviderRefused
-            ):  # also Stripe's answer if it was completed meanwhile; the read below decides
+            # also Stripe's answer if it was completed meanwhile; the read below decides
+            with suppress(ProviderRefused):
                 await json_of(self._api.checkout.sessions.expire_async(session_id))
             now = await self.get_subscription(session_id)
         if now.subscription_id is not None:

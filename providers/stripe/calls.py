@@ -100,9 +100,8 @@ def _translated() -> Iterator[None]:
 def _failure(problem: stripe.StripeError) -> ProviderError:
     status = problem.http_status or 0
     error = part(problem.json_body, "error") if isinstance(problem.json_body, dict) else {}
-    code = (
-        text(error, "code") or text(error, "type") or f"HTTP_{status}"
-    )  # the SDK drops some errors' codes
+    # the SDK drops some errors' codes
+    code = text(error, "code") or text(error, "type") or f"HTTP_{status}"
     reference = problem.request_id or ""
     message = f"Stripe answered {status} {code}" if status else str(problem.user_message or problem)
     if status in _TRY_AGAIN or not 400 <= status < 500 or not error:
@@ -112,9 +111,8 @@ def _failure(problem: stripe.StripeError) -> ProviderError:
         )
     if status == _PAYMENT_FAILED or code == "invoice_payment_intent_requires_action":
         return Declined(message, code=code, reference=reference)
-    if (
-        status == 404 and code == "resource_missing"
-    ):  # any other 404 is a wrong address and says nothing about the object
+    # any other 404 is a wrong address and says nothing about the object
+    if status == 404 and code == "resource_missing":
         return NotFound(message, code=code, reference=reference)
     if status == _BAD_REQUEST and code != "idempotency_error":
         return Unfit(f"{message}: {text(error, 'message') or ''}", code=code, reference=reference)

@@ -130,9 +130,8 @@ def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | Non
     ]
     times += [time(invoice, "created"), *(time(transitions, name) for name in transitions)]
     times.append(time(part(part(subscription, "status_details"), "paused"), "transitioned_at"))
-    latest = (
-        None if asked_at is None else asked_at + _CLOCKS_APART
-    )  # a period may be reported before it begins
+    # a period may be reported before it begins
+    latest = None if asked_at is None else asked_at + _CLOCKS_APART
     return max(
         (at for at in times if at is not None and (latest is None or at <= latest)), default=None
     )

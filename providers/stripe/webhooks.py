@@ -149,15 +149,13 @@ def _subscription_id(event_type: str, subject: Json) -> str | None:
 def _money(event_type: str, kind: EventKind, subject: Json) -> MoneyReference | None:
     id_, named = text(subject, "id"), None
     if event_type == "invoice.paid":
-        named = (
-            MoneyObject.SALE if subject.get("amount_paid") != 0 else None
-        )  # a trial's first invoice is not a payment
+        # a trial's first invoice is not a payment
+        named = MoneyObject.SALE if subject.get("amount_paid") != 0 else None
     elif event_type.startswith("checkout.session.") and text(subject, "mode") == "payment":
         named, id_ = MoneyObject.CAPTURE, id_of(subject, "payment_intent")
     elif event_type.startswith("charge.dispute."):
-        named = (
-            MoneyObject.DISPUTE
-        )  # for withdrawn funds, too: a dispute is one fact, whichever event reports it
+        # for withdrawn funds, too: a dispute is one fact, whichever event reports it
+        named = MoneyObject.DISPUTE
     elif kind is EventKind.REFUNDED:
         named = MoneyObject.REFUND
     return MoneyReference(kind=named, id=id_) if named is not None and id_ is not None else None

@@ -181,9 +181,8 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
     if refusal.code == _PARENT_SUSPENDED or delivery_failure.suspended(
         reading.number(refusal.code)
     ):
-        return ProviderUnavailable(
-            "Twilio suspended the parent account", code=refusal.code
-        )  # until its bill is paid
+        # until its bill is paid
+        return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)
     return refusal
 
 

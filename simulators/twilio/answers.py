@@ -114,9 +114,8 @@ def page_json(
     size = min(int(query.get("PageSize", "50")), 1000)
     number, token = int(query.get("Page", "0")), query.get("PageToken", "")
     if number and not token:
-        raise Refusal(
-            400, 20006, "Page number out of range"
-        )  # pages by number alone are no longer served
+        # pages by number alone are no longer served
+        raise Refusal(400, 20006, "Page number out of range")
     sids = [item["sid"] for item in items]
     start = sids.index(token[2:]) + 1 if token[2:] in sids else 0 if not token else len(items)
     shown = items[start : start + size]

@@ -89,10 +89,11 @@ def test_every_kind_is_explained() -> None:
 
 
 def test_every_kind_is_raised_somewhere() -> None:
+    # in a table, and raised together with others
     decided_before = {
         "callback_contradicted",
         "campaign_waits",
-    }  # in a table, and raised together with others
+    }
 
     assert set(AlertKind) - named(RAISES) <= decided_before
 

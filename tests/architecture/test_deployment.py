@@ -50,9 +50,8 @@ def test_the_compose_file_fits_the_published_schema() -> None:
 def test_no_secret_has_a_default() -> None:
     for name, default in VARIABLE.findall(COMPOSE.read_text()):
         if re.search("PASSWORD|TOKEN|SECRET|SID|WEBHOOK|CLIENT|KEY", name):
-            assert default.startswith(":?") or default == ":-", (
-                name
-            )  # an empty one counts as missing
+            # an empty one counts as missing
+            assert default.startswith(":?") or default == ":-", name
 
 
 def test_the_example_names_every_variable_and_fills_in_no_required_one() -> None:

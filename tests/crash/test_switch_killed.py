@@ -117,9 +117,8 @@ async def test_another_worker_ends_every_migration_that_a_killed_one_began(world
     async with worker(world, "first") as first:
         early = [stage for stage in stages if stage[1] is not At.OFFERED]
         held = await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in early))
-        late = [
-            stage for stage in stages if stage[1] is At.OFFERED
-        ]  # their fault strikes every checkout
+        # their fault strikes every checkout
+        late = [stage for stage in stages if stage[1] is At.OFFERED]
         held += await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in late))
         first.kill()
     for each in held:

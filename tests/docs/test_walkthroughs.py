@@ -31,9 +31,8 @@ async def here(database_url: str, temporal_client: Client, tmp_path: Path) -> As
     async with world(database_url, temporal_client, tmp_path, Authority()) as made:
         made.start_worker()
         yield made
-    with contextlib.suppress(
-        RPCError
-    ):  # every page calls its organization acme, and Temporal is shared
+    # every page calls its organization acme, and Temporal is shared
+    with contextlib.suppress(RPCError):
         await temporal_client.get_workflow_handle(organization_workflow_id("acme")).terminate()
 
 

@@ -115,10 +115,11 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
     standing = await world.settle_doubt(organization_id)
 
     assert answer == 200
+    # it did shut: that harms for minutes only
     assert (standing.status, standing.epoch) == (
         Status.ACTIVE,
         2,
-    )  # it did shut: that harms for minutes only
+    )
     assert (await world.wallet(organization_id)).pays
     await world.certify()
 

@@ -49,9 +49,8 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
     assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
     assert (standing.blocks, standing.deadline) == (frozenset({Block.NONPAYMENT}), None)
     assert receipt.decided_at >= deadline
-    assert any(
-        seconds <= 3 for seconds in await timers(world, organization_id)
-    )  # not by the relay alone
+    # not by the relay alone
+    assert any(seconds <= 3 for seconds in await timers(world, organization_id))
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert await world.subaccount_status(organization_id) == "suspended"
     await world.certify()

@@ -225,9 +225,8 @@ async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: 
     await world.api.put(
         f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None}
     )
-    await change(
-        world, organization_id, sender="+15550002222"
-    )  # what failed before it counts no more
+    # what failed before it counts no more
+    await change(world, organization_id, sender="+15550002222")
     await comes_to(world, organization_id, campaign_id, "completed")
     assert (await counts(world, organization_id, campaign_id))["refused"] < 500
 

@@ -57,9 +57,8 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
     )
     assert f"though the migration to {one.target.value} is completed" in alert.detail
 
-    async with (
-        world.services.engine.begin() as conn
-    ):  # as when the worker dies before it says that it is done
+    # as when the worker dies before it says that it is done
+    async with world.services.engine.begin() as conn:
         again = (
             "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
         )

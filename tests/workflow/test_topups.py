@@ -235,9 +235,8 @@ async def test_a_dispute_takes_the_money_once_and_gives_it_back_if_it_is_won(
         await actor.settle(dispute, lost=lost)
         await world.at_rest(organization_id)
 
-    assert during[0] == (
-        "10.00" if isinstance(actor, AtStripe) else "35.00"
-    )  # Stripe takes it at once
+    # Stripe takes it at once
+    assert during[0] == ("10.00" if isinstance(actor, AtStripe) else "35.00")
     assert await blocked(world, organization_id) == ({dispute} if lost else set())
     assert await wallet(world, organization_id) == ("10.00" if lost else "35.00", "0.00")
     assert ("dispute_lost" in await world.alerts(organization_id)) is lost

@@ -113,9 +113,8 @@ class SubscriptionMigration:
             renewed = (
                 where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
             )
-            due = (
-                renewed if renewed > timedelta() else due
-            )  # a late charge is not queried every second
+            # a late charge is not queried every second
+            due = renewed if renewed > timedelta() else due
         elif where.until is not None:
             due = min(due, where.until - workflow.now())
         await self._until_rung_or(max(due, timedelta(seconds=1)))

@@ -110,9 +110,8 @@ async def test_it_does_not_resume_what_twilio_s_refusals_stopped(
 
 async def blocked(engine: AsyncEngine) -> None:
     await block(engine, kind=Block.DISPUTE)
-    await run(
-        engine, "UPDATE wallets SET gate_open = true"
-    )  # so that the block alone is what is missing
+    # so that the block alone is what is missing
+    await run(engine, "UPDATE wallets SET gate_open = true")
 
 
 async def gate_shut(engine: AsyncEngine) -> None:

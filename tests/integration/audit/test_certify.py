@@ -257,9 +257,8 @@ async def test_each_check_goes_red_when_its_claim_is_broken(
     lived_in: AsyncEngine, claim: str, tampering: str
 ) -> None:
     async with lived_in.connect() as conn:  # never committed
-        await conn.execute(
-            text("SET LOCAL session_replication_role = replica")
-        )  # no trigger, no foreign key
+        # no trigger, no foreign key
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in tampering.split(";"):
             await conn.execute(text(statement))
         findings = await certify.certify(conn)

@@ -434,9 +434,8 @@ async def test_what_was_tampered_with_is_found(
     lived_in: AsyncEngine, claim: str, tampering: str, out_of_order: list[str]
 ) -> None:
     async with lived_in.connect() as conn:  # never committed
-        await conn.execute(
-            text("SET LOCAL session_replication_role = replica")
-        )  # no trigger, no foreign key
+        # no trigger, no foreign key
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
         changed_rows = [
             (await conn.execute(text(statement.replace(":", r"\:")))).rowcount
             for statement in tampering.split(";")

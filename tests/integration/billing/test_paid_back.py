@@ -67,9 +67,8 @@ async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
     await onboard(engine)
     await subscribe(engine, told=TOLD)
     await pay(engine, "BEFORE", "49", NOON - MONTH + timedelta(minutes=4))
-    await pay(
-        engine, "OWN", "49", NOON - timedelta(hours=8)
-    )  # PayPal rounds the period's beginning
+    # PayPal rounds the period's beginning
+    await pay(engine, "OWN", "49", NOON - timedelta(hours=8))
     await pay(engine, "EXTRA", "5", NOON + 9 * DAY)
     now = NOON + 10 * DAY
     await confirm(engine, replace(TOLD, as_of=NOON + 9 * DAY, paid_at=NOON + 9 * DAY), now=now)

@@ -325,9 +325,8 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     assert isinstance(outcome, Booked)
     assert outcome.owed == usd("20")
     assert await balance(engine) == usd("20")
-    async with (
-        engine.connect() as conn
-    ):  # and it is not even tried, which would tell a person of a fault
+    # and it is not even tried, which would tell a person of a fault
+    async with engine.connect() as conn:
         assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
             reversals.RECEIVABLE
         ]

@@ -34,9 +34,8 @@ async def test_one_pace_does_not_slow_down_another(engine: AsyncEngine) -> None:
 async def test_time_that_was_not_used_is_not_saved_up(engine: AsyncEngine) -> None:
     await take(engine, "acme", 1, 1000)
     async with engine.begin() as conn:
-        await conn.execute(
-            text("UPDATE pace SET next_at = next_at - interval '1 hour'")
-        )  # an hour without a message
+        # an hour without a message
+        await conn.execute(text("UPDATE pace SET next_at = next_at - interval '1 hour'"))
 
     await take(engine, "acme", 60, 1)
     [row] = await rows(engine, "SELECT next_at - clock_timestamp() AS ahead FROM pace")

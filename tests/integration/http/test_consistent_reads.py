@@ -109,9 +109,8 @@ async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None
             path,
             answer.text,
         )
-        own = answer.headers[
-            "x-request-id"
-        ]  # what an earlier request left for later runs beside this one
+        # what an earlier request left for later runs beside this one
+        own = answer.headers["x-request-id"]
         made = [
             (transaction, isolation)
             for request_id, transaction, isolation in statements

@@ -69,12 +69,13 @@ async def test_what_comparisons_found_adds_up_and_is_counted_once(tollgate: Toll
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
     found = Counts(missed=1, duplicates=2, out_of_order=3)
     async with tollgate.services.engine.begin() as conn:
+        # each once more, as by two who compare at once
         for before, hours in (
             (None, 1),
             (None, 1),
             (1, 2),
             (1, 2),
-        ):  # each once more, as by two who compare at once
+        ):
             seen = None if before is None else start + timedelta(hours=before)
             await listed_events.advance(
                 conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours)

@@ -403,9 +403,8 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await subscribe(engine)
     await receive(engine, event())
     await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY", money=SALE))
-    await receive(
-        engine, event(id_="WH-3", subscription_id="I-NOBODY")
-    )  # of no money, and of nobody
+    # of no money, and of nobody
+    await receive(engine, event(id_="WH-3", subscription_id="I-NOBODY"))
     pending = await receive(engine, event(id_="WH-4", money=CAPTURE))
     async with engine.begin() as conn:
         await parking.park(conn, pending.id, f"{UNDECIDED}capture CAP-1 is pending")

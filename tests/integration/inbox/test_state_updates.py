@@ -763,9 +763,8 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
             conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11)
         )
 
-    assert (
-        heard is EventEffect.UNCLEAR
-    )  # only the provider knows whether it was paid: it is asked before the answer
+    # only the provider knows whether it was paid: it is asked before the answer
+    assert heard is EventEffect.UNCLEAR
     after = await standing(engine)
     assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
 

@@ -186,9 +186,8 @@ async def test_a_receipt_has_each_step_once_in_order(engine: AsyncEngine) -> Non
 async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -> None:
     await onboard(engine)
     await block(engine)
-    await run(
-        engine, "UPDATE wallets SET gate_open = true"
-    )  # a broken guarantee, that must not go unseen
+    # a broken guarantee, that must not go unseen
+    await run(engine, "UPDATE wallets SET gate_open = true")
     await post_one(engine, debit("leak", usd("1")))
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await settle_replies(engine, accepted(first), accepted(second))

@@ -106,9 +106,8 @@ async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: Asyn
     await unfreeze(engine)
     await onboard(engine, "beta", balance="0")
     await post(engine, credit("first", usd("1")), organization_id="beta")
-    await seal(
-        engine
-    )  # an entry may still come before or behind the freeze: it is sealed with the next one
+    # an entry may still come before or behind the freeze: it is sealed with the next one
+    await seal(engine)
     await reserve_hold(engine)
     await post(engine, debit("later", usd("1")))
     await seal(engine)
@@ -256,9 +255,8 @@ async def test_the_first_wrong_entry_is_named(
     await of_five_entries(engine)
     await seal(engine)
     async with engine.connect() as conn:
-        await conn.execute(
-            text("SET LOCAL session_replication_role = replica")
-        )  # no trigger, no foreign key
+        # no trigger, no foreign key
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in tampering.split(";"):
             await conn.execute(text(statement))
         findings = await certify.certify(conn)

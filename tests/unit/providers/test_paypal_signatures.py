@@ -320,9 +320,8 @@ async def test_a_certificate_server_that_is_down_is_not_a_forgery_and_is_asked_a
 
     await world.verify(now=NOW + timedelta(seconds=31))
 
-    assert asked_while_down == (
-        2 if answer is HANG_UP else 1
-    )  # aiohttp repeats a GET on a fresh connection
+    # aiohttp repeats a GET on a fresh connection
+    assert asked_while_down == (2 if answer is HANG_UP else 1)
 
 
 async def test_a_certificate_is_fetched_once_for_many_at_a_time_and_kept(world: World) -> None:

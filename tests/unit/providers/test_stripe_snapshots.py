@@ -229,9 +229,8 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
     assert snapshot(subscription(latest_invoice=paid)).paid_at == moment(START + 3)
     assert snapshot(subscription(ended_at=START + 9), asked_at=asked_at).as_of == moment(START + 9)
     assert snapshot(subscription(created=END + 9999), asked_at=asked_at).as_of == moment(START)
-    assert (
-        snapshot(subscription(latest_invoice=paid), reported_at=asked_at).as_of == asked_at
-    )  # an event says its time
+    # an event says its time
+    assert snapshot(subscription(latest_invoice=paid), reported_at=asked_at).as_of == asked_at
 
 
 @pytest.mark.parametrize(

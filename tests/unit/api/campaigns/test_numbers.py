@@ -82,10 +82,11 @@ def test_numbers_of_every_country_are_judged_as_the_library_judges_them() -> Non
 def test_every_country_is_found() -> None:
     found = {numbers.country_of(number) for number in examples()}
 
+    # nothing tells them from Morocco and Guadeloupe
     assert numbers.COUNTRIES - found <= {
         "EH",
         "MF",
-    }  # nothing tells them from Morocco and Guadeloupe
+    }
 
 
 @pytest.mark.parametrize(

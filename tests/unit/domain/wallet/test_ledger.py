@@ -63,9 +63,8 @@ class Paper:
         if posting.kind is EntryKind.DEBIT:
             return self.pays and posting.amount.micros <= self.balance
         if posting.kind in (EntryKind.REVERSAL, EntryKind.RECOVERY):
-            return (
-                posting.amount.micros <= self.balance
-            )  # money that is gone is gone, whoever froze what
+            # money that is gone is gone, whoever froze what
+            return posting.amount.micros <= self.balance
         paid = [
             line
             for line in self.lines
