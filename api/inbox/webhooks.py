@@ -18,6 +18,7 @@ from api.context import Context, Here
 from api.http.errors import Kind, Problem, not_found
 from db.inbox import deliveries, owners, state_updates
 from db.inbox.deliveries import Delivery, InboxStatus
+from db.pipeline import reading
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
 from domain.lifecycle.evidence import EventEffect
@@ -110,16 +111,16 @@ async def hear(
     Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider
     sends it again.
     """
-    async with here.services.engine.connect() as conn:
-        named = await owners.of_event(conn, event)
-    async with _turn(here, named):
+    async with reading(here.services.engine).connect() as conn:
+        owner = await owners.of_event(conn, event)
+    async with _turn(here, owner):
         try:
             async with here.services.engine.begin() as conn:
                 received = await state_updates.receive(
                     conn, event, raw, headers, now=datetime.now(UTC)
                 )
         except (SQLAlchemyError, OSError):
-            await _keep(here, event, raw, headers)
+            await _keep(here, event, raw, headers, owner)
             raise
     delivery = received.delivery
     if delivery.folded:
@@ -149,12 +150,14 @@ async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[Non
         raise Overloaded from None
 
 
-async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
+async def _keep(
+    here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str], owner: str | None
+) -> None:
     """The gate could not be shut, so the answer is no; but nothing that was verified is lost for
     that.
     """
     async with here.services.engine.begin() as conn:
-        await deliveries.receive(conn, event, raw, headers, await owners.of_event(conn, event))
+        await deliveries.receive(conn, event, raw, headers, owner)
 
 
 async def _clear_up(
@@ -169,7 +172,7 @@ async def _clear_up(
     """
     try:
         async with asyncio.timeout(ASK_FOR):
-            told = await provider.get_subscription(subscription_id)
+            snapshot = await provider.get_subscription(subscription_id)
     except (ProviderError, TimeoutError) as problem:
         log.warning(
             "provider_query_failed",
@@ -183,10 +186,11 @@ async def _clear_up(
                 )
             ).value
     outcome = (
-        f"it was unclear; {provider.name} was asked and says {told.raw_status or told.state.value}"
+        f"it was unclear; {provider.name} was asked"
+        f" and says {snapshot.raw_status or snapshot.state.value}"
     )
     async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
         await state_updates.clear_up(
-            conn, delivery, event, told, outcome=outcome, now=datetime.now(UTC)
+            conn, delivery, event, snapshot, outcome=outcome, now=datetime.now(UTC)
         )
     return outcome

@@ -11,8 +11,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.campaigns import campaigns, messages, refusals, send_results, status_checks, unpaid_sends
-from db.campaigns.campaigns import TOLLGATE
+from db.campaigns import (
+    campaigns,
+    messages,
+    refusals,
+    resends,
+    send_results,
+    status_checks,
+    unpaid_sends,
+)
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Failed
 from db.campaigns.send_results import Reply
@@ -20,7 +27,7 @@ from db.campaigns.status_checks import GIVEN_UP_AFTER, Check
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
-from domain.campaigns.campaign import Act, ActFacts, CampaignStatus, MessageStatus, Park
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
 from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     TERMINAL,
@@ -180,14 +187,7 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
             None if campaign_id is None else await campaigns.get(conn, organization_id, campaign_id)
         )
         if campaign is not None and campaign.status is CampaignStatus.COMPLETED:
-            await campaigns.change(
-                conn,
-                campaign,
-                Act.REOPEN,
-                by=TOLLGATE,
-                facts=ActFacts(may_not_send=True),
-                reason=Park.SUSPENDED.value,
-            )
+            await resends.reopen_parked(conn, campaign, Park.SUSPENDED)
 
 
 def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:

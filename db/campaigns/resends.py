@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import campaigns, messages, send_results
-from db.campaigns.campaigns import PERSON, TOLLGATE
+from db.campaigns.campaigns import PERSON, TOLLGATE, Campaign
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.lifecycle import standings
@@ -82,14 +82,15 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
     if park is None:
         await campaigns.change(conn, campaign, Act.REOPEN, by=PERSON)
     else:
-        await campaigns.change(
-            conn,
-            campaign,
-            Act.REOPEN,
-            by=TOLLGATE,
-            facts=ActFacts(may_not_send=True),
-            reason=park.value,
-        )
+        await reopen_parked(conn, campaign, park)
+
+
+async def reopen_parked(conn: AsyncConnection, campaign: Campaign, park: Park) -> None:
+    """A message of a completed campaign is pending again, and `park` keeps it from being sent. The
+    caller holds the campaign's row.
+    """
+    facts = ActFacts(may_not_send=True)
+    await campaigns.change(conn, campaign, Act.REOPEN, by=TOLLGATE, facts=facts, reason=park.value)
 
 
 async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:
