@@ -30,7 +30,6 @@ from domain.switching.switch import OVER
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
-NOT_CONFIRMED = AlertKind.NOT_CONFIRMED
 BOOK_UNTIL = 15.0
 """Seconds into an attempt after which no further delivery is begun."""
 
@@ -107,7 +106,9 @@ class Billing:
         async with self._engine.begin() as conn:
             await standings.lock(conn, request.organization_id)
             if request.problem:
-                await alerts.raise_(conn, request.organization_id, NOT_CONFIRMED, request.problem)
+                await alerts.raise_(
+                    conn, request.organization_id, AlertKind.NOT_CONFIRMED, request.problem
+                )
             return await decisions.settle(
                 conn,
                 request.organization_id,
@@ -173,7 +174,7 @@ class Billing:
         async with self._engine.begin() as conn:
             standing, doubted = await _fold_answers(conn, pending, answers)
             if not answers.silent and not doubted:
-                await alerts.clear(conn, pending.organization_id, NOT_CONFIRMED)
+                await alerts.clear(conn, pending.organization_id, AlertKind.NOT_CONFIRMED)
             resumed: Sequence[UUID] = ()
             if not pending.has_money:
                 resumed = await _finish(conn, standing, pending.done(answers, doubted))

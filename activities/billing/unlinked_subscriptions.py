@@ -17,6 +17,7 @@ from db.billing import subscriptions
 from db.inbox import owners, parking, state_updates
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
+from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, Provider, Snapshot, Subscription
 from providers.billing import BillingProvider
 from providers.errors import NotFound, ProviderError
@@ -80,7 +81,7 @@ class Unlinked:
         elif snapshot.state not in BILLING:
             async with self._engine.begin() as conn:
                 await alerts.clear(
-                    conn, organization_id, state_updates.NOT_LINKED, naming=f" {id_} is "
+                    conn, organization_id, AlertKind.SUBSCRIPTION_NOT_LINKED, naming=f" {id_} is "
                 )
         elif await self._pays_for_the_same(provider, id_, own):
             await self._link(organization_id, delivery, id_, snapshot)
@@ -98,7 +99,9 @@ class Unlinked:
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization_id)
             if await subscriptions.find(conn, delivery.provider, id_) is None:
-                await alerts.raise_(conn, organization_id, state_updates.NOT_LINKED, detail)
+                await alerts.raise_(
+                    conn, organization_id, AlertKind.SUBSCRIPTION_NOT_LINKED, detail
+                )
 
     async def _pays_for_the_same(
         self, provider: BillingProvider, id_: str, own: Sequence[Subscription]
@@ -135,5 +138,5 @@ class Unlinked:
                     conn, delivery.id, f"{cause}, and differs from what a webhook reported"
                 )
             await parking.adopt_subscription(conn, delivery.provider, id_, now)
-            await alerts.clear(conn, organization_id, state_updates.NOT_LINKED)
+            await alerts.clear(conn, organization_id, AlertKind.SUBSCRIPTION_NOT_LINKED)
         log.info("subscription_linked", organization_id=organization_id, subscription_id=id_)

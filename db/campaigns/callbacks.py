@@ -15,9 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.campaigns import refusals, status_checks, unpaid_sends
+from db.campaigns import refusals, status_checks
 from db.campaigns.refusals import Failed
 from db.campaigns.status_checks import Check
+from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import (
@@ -190,7 +191,7 @@ async def apply(
         await conn.execute(_WRITE, _rows(changed))
     await status_checks.add(conn, findings.checks)
     for organization_id, detail in sorted(findings.sent_after_refund.items()):
-        await alerts.raise_(conn, organization_id, unpaid_sends.ALERT, detail)
+        await alerts.raise_(conn, organization_id, AlertKind.SENT_AFTER_REFUND, detail)
     for organization_id in sorted({key[0] for key in changed}):
         failed = [
             Failed(failure.error_code, failure.sender)

@@ -38,10 +38,6 @@ from domain.campaigns.telephony import (
     rank,
 )
 
-CALLBACK_CONTRADICTED, REFUND_UNCONFIRMED = (
-    AlertKind.CALLBACK_CONTRADICTED,
-    AlertKind.REFUND_UNCONFIRMED,
-)
 SURELY_THERE = timedelta(minutes=15)
 """This long after a callback Twilio shows the message, if ever."""
 _WRITE = text(
@@ -165,7 +161,7 @@ async def leave_to_a_person(
     )
     await status_checks.done(conn, organization_id, checks)
     await alerts.raise_(
-        conn, organization_id, REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED
+        conn, organization_id, AlertKind.REFUND_UNCONFIRMED, "; ".join(unsure[:5]) or _NOT_LISTED
     )
 
 
@@ -209,7 +205,7 @@ def _of_what_is_open(
             decided.done.append(check)
     elif message.provider_sid != sent.sid:
         decided.done.append(check)  # a callback named a different message than Twilio's own answer
-        decided.alerts[CALLBACK_CONTRADICTED] = (
+        decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
             f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
             "who else holds the subaccount's token?"
         )
@@ -243,7 +239,7 @@ def _keep(
         return
     decided.done.append(check)
     if exclude_each_other(check.reported, status):
-        decided.alerts[CALLBACK_CONTRADICTED] = (
+        decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
             f"a callback said that {check.message_sid} of message {message.id} is "
             f"{check.reported}, Twilio says {status}: nothing was refunded; who else holds the subaccount's token?"
         )
@@ -266,7 +262,7 @@ async def _not_there(
     left = "nothing was refunded"
     if message.status in send_results.RETURNED:
         left = "it was refunded, and nobody can read any more whether it was sent"
-    decided.alerts[REFUND_UNCONFIRMED] = (
+    decided.alerts[AlertKind.REFUND_UNCONFIRMED] = (
         f"a callback said that {check.message_sid} of message {message.id} is {check.reported}; "
         f"Twilio does not have it any more: {left}"
     )
@@ -289,7 +285,7 @@ async def _of_what_was_refunded(
     elif sent.status in WENT_OUT and not delivery_failure.refunded(sent.status, sent.error_code):
         decided.done.append(check)
         if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
-            decided.alerts[unpaid_sends.ALERT] = (
+            decided.alerts[AlertKind.SENT_AFTER_REFUND] = (
                 f"message {message.id}, attempt {attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
             )
     elif sent.status in TERMINAL or _too_old(check, now):

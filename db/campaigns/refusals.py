@@ -35,7 +35,6 @@ from domain.campaigns.telephony import DeliveryStatus
 from domain.campaigns.waits import Waits
 from domain.lifecycle.standing import Status
 
-SENDING_REFUSED = AlertKind.SENDING_REFUSED
 """An alert kind: messages failed because of the sender, the account or our request, though no
 campaign is parked.
 """
@@ -152,7 +151,9 @@ async def stop(
     if why.park in MAY_BE_THE_SENDER and now != sender:
         return False
     await campaigns.change(conn, campaign, Act.PARK, by=TOLLGATE, reason=why.park, detail=why.text)
-    await alerts.raise_(conn, organization_id, runs.REFUSED, runs.sentence(campaign_id, why.text))
+    await alerts.raise_(
+        conn, organization_id, AlertKind.CAMPAIGN_REFUSED, runs.sentence(campaign_id, why.text)
+    )
     return True
 
 
@@ -169,7 +170,9 @@ async def tell(conn: AsyncConnection, organization_id: str, failed: Collection[F
         if failure.code is not None and not (
             former and delivery_failure.about(failure.code) is About.SENDER
         ):
-            await alerts.raise_(conn, organization_id, SENDING_REFUSED, of(failure.code).text)
+            await alerts.raise_(
+                conn, organization_id, AlertKind.SENDING_REFUSED, of(failure.code).text
+            )
             return
 
 
@@ -178,7 +181,8 @@ async def forget(conn: AsyncConnection, *, now: datetime) -> None:
     commits.
     """
     await conn.execute(
-        _FORGET, {"kind": SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER}
+        _FORGET,
+        {"kind": AlertKind.SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER},
     )
 
 
@@ -190,7 +194,7 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
     standing, the campaigns and the wallet; the caller commits.
     """
     standing = await standings.lock(conn, organization_id)
-    await alerts.clear(conn, organization_id, SENDING_REFUSED)
+    await alerts.clear(conn, organization_id, AlertKind.SENDING_REFUSED)
     running = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     parked = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
     await conn.execute(

@@ -17,8 +17,6 @@ from domain.alerts import AlertKind
 from domain.campaigns.send_refusal import IN_WORDS
 from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
 
-WAITS = AlertKind.CAMPAIGN_WAITS
-REFUSED = AlertKind.CAMPAIGN_REFUSED
 """Two alert kinds: a campaign waits long for Twilio or a worker; Twilio's refusals have parked a
 campaign.
 """
@@ -166,8 +164,9 @@ async def watch(conn: AsyncConnection, *, now: datetime) -> None:
     details: dict[tuple[str, AlertKind], str] = {}
     params = {"silent_since": now - SILENCE, "long_since": now - LONG, "until": now + LONG}
     for row in await conn.execute(_NEEDS_A_PERSON, params):
-        details.setdefault((row.organization_id, REFUSED if row.refused else WAITS), _sentence(row))
-    kinds = {"kinds": [WAITS.value, REFUSED.value]}
+        kind = AlertKind.CAMPAIGN_REFUSED if row.refused else AlertKind.CAMPAIGN_WAITS
+        details.setdefault((row.organization_id, kind), _sentence(row))
+    kinds = {"kinds": [AlertKind.CAMPAIGN_WAITS.value, AlertKind.CAMPAIGN_REFUSED.value]}
     standing = {
         (row.organization_id, AlertKind(row.kind)): row.detail
         for row in await conn.execute(_ALERTED, kinds)

@@ -19,7 +19,6 @@ from domain.alerts import AlertKind
 from domain.campaigns.telephony import WENT_OUT, DeliveryStatus
 from domain.wallet.ledger import Debited, Outcome, debit
 
-ALERT = AlertKind.SENT_AFTER_REFUND
 _NOTE = text(
     """
     INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)
@@ -162,4 +161,4 @@ async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:
         return
     params = {"organization_id": organization_id, "went_out": [status.value for status in WENT_OUT]}
     if not (await conn.execute(_TO_BE_READ, params)).scalar_one():
-        await alerts.clear(conn, organization_id, ALERT)
+        await alerts.clear(conn, organization_id, AlertKind.SENT_AFTER_REFUND)

@@ -28,10 +28,8 @@ from domain.lifecycle import evidence
 from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Block, Standing
 
-UNKNOWN_STATUS = AlertKind.UNKNOWN_STATUS
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
 """The alert that stands while a block of the kind stands."""
-NOT_LINKED = AlertKind.SUBSCRIPTION_NOT_LINKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +185,10 @@ async def _record(
         and snapshot.state is State.UNKNOWN
     ):
         await alerts.raise_(
-            conn, organization_id, UNKNOWN_STATUS, f"{event.provider}: {snapshot.raw_status!r}"
+            conn,
+            organization_id,
+            AlertKind.UNKNOWN_STATUS,
+            f"{event.provider}: {snapshot.raw_status!r}",
         )
     effect, word = evidence.effect(event, subject, facts.policy, now, sure=sure)
     if subject is None or word is None:
@@ -264,7 +265,7 @@ async def confirm(
     if answer.state is State.UNKNOWN:
         detail = f"{recorded.provider} says {answer.raw_status!r} of subscription {recorded.id}"
         await subscriptions.raise_alert(conn, recorded, detail)
-        await alerts.raise_(conn, organization_id, UNKNOWN_STATUS, detail)
+        await alerts.raise_(conn, organization_id, AlertKind.UNKNOWN_STATUS, detail)
     elif believed is None:
         await subscriptions.doubt(conn, recorded, now=now)
     else:
@@ -293,7 +294,7 @@ async def _write(
         await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
     )
     if all(subscription.alert is None for subscription in checked):
-        await alerts.clear(conn, organization_id, UNKNOWN_STATUS)
+        await alerts.clear(conn, organization_id, AlertKind.UNKNOWN_STATUS)
     if facts.others:
         await succession.name_current(conn, organization_id, now)
         facts = await decisions.facts(conn, organization_id)
@@ -325,7 +326,7 @@ async def link(
     await subscriptions.make_current(conn, subscription)
     await note_earlier_events(conn, subscription, answer)
     await parking.adopt_subscription(conn, subscription.provider, subscription.id, now)
-    await alerts.clear(conn, subscription.organization_id, NOT_LINKED)
+    await alerts.clear(conn, subscription.organization_id, AlertKind.SUBSCRIPTION_NOT_LINKED)
     cause = f"subscription {subscription.id} linked"
     return await confirm(conn, subscription, answer, now=now, cause=cause, may_open=True)
 

@@ -15,8 +15,6 @@ from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, ENDED, PAID, Subscription, Word
 from domain.lifecycle.standing import Standing, Status, nobody_bills
 
-NOBODY_BILLS = AlertKind.NOBODY_BILLS
-
 
 async def name_current(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
     """A paid subscription replaces none or a lapsed one; two that bill at once raise an alert.
@@ -93,6 +91,6 @@ async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None
             f"{subscription.provider} {subscription.id} is {subscription.snapshot.state.value}"
             for subscription in linked
         )
-        await alerts.raise_(conn, standing.organization_id, NOBODY_BILLS, detail)
+        await alerts.raise_(conn, standing.organization_id, AlertKind.NOBODY_BILLS, detail)
     elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):
-        await alerts.clear(conn, standing.organization_id, NOBODY_BILLS)
+        await alerts.clear(conn, standing.organization_id, AlertKind.NOBODY_BILLS)
