@@ -18,7 +18,7 @@ PAGE = 500
 
 
 def show_all(*, as_json: bool) -> None:
-    """What `GET /v1/webhooks/parked` answers, all pages of it."""
+    """All of them, each as `GET /v1/webhooks/parked` shows it."""
     deliveries = [ParkedOut.of(parked) for parked in run(_all)]
     if as_json:
         write(
