@@ -115,9 +115,9 @@ class Readiness:
             found = (
                 await conn.execute(text("SELECT version_num FROM alembic_version"))
             ).scalar_one_or_none()
-        known = _revisions()
-        if found is None or found in known[:-1]:
-            return f"the schema is at {found}, this build needs {known[-1]}"
+        revisions = _revisions()
+        if found is None or found in revisions[:-1]:
+            return f"the schema is at {found}, this build needs {revisions[-1]}"
         return ""  # a newer one is of the release that is being rolled out: this process goes on until it is replaced
 
     async def _temporal(self) -> str:

@@ -110,7 +110,8 @@ def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
         return {}
     words = (_SIGNED if "webhooks" in router.tags else _BEHIND_A_KEY) | _EVERYWHERE
     return {
-        status: {"model": ProblemOut, "description": said} for status, said in sorted(words.items())
+        status: {"model": ProblemOut, "description": description}
+        for status, description in sorted(words.items())
     }
 
 
@@ -169,8 +170,8 @@ def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -
             for method in (route.methods or set()) & {"GET", "POST", "PUT", "PATCH", "DELETE"}:
                 operation = schema["paths"][route.path_format][method.lower()]
                 answers = operation["responses"]
-                kept = {str(one) for one in (*statuses(route, operation), *route.responses)}
-                for status in [one for one in answers if one >= "400" and one not in kept]:
+                kept = {str(code) for code in (*statuses(route, operation), *route.responses)}
+                for status in [code for code in answers if code >= "400" and code not in kept]:
                     del answers[status]
 
 
@@ -183,12 +184,12 @@ def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
             found | {400, 413} | ({404} if endpoint.__module__ == "api.inbox.webhooks" else set())
         )
     found.add(401)
-    if any(one in (WRITE, OPERATOR) for one in route.dependencies):
+    if any(dependency in (WRITE, OPERATOR) for dependency in route.dependencies):
         found.add(403)
     if "{" in route.path_format:
         found.add(404)
     if "requestBody" in operation:
         found |= {400, 413, 422}
-    if any(one["name"] not in _PLAIN for one in operation.get("parameters", ())):
+    if any(parameter["name"] not in _PLAIN for parameter in operation.get("parameters", ())):
         found.add(422)
     return found

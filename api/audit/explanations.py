@@ -95,24 +95,32 @@ class ExplanationOut(BaseModel):
     alerts: list[AlertOut]
 
     @classmethod
-    def of(cls, told: Explanation) -> "ExplanationOut":
+    def of(cls, explanation: Explanation) -> "ExplanationOut":
         return cls(
-            story=story(told),
-            can_send=not told.reasons,
-            reasons=[ReasonOut(code=one.code, message=one.text) for one in told.reasons],
-            organization=OrganizationOut.of(told.organization),
-            standing=StandingOut.of(told.standing),
-            stuck=StuckOut(step=told.stuck.step, reason=told.stuck.reason) if told.stuck else None,
-            blocks=BlockOut.all_of(told.standing, told.blocks),
-            wallet=WalletOut.of(told.wallet, told.owed_micros),
-            subscriptions=[SubscriptionOut.of(one) for one in told.subscriptions],
-            campaigns=[
-                CampaignOut.of(one.campaign, position=one.position, waiting=one.wait)
-                for one in told.campaigns
+            story=story(explanation),
+            can_send=not explanation.reasons,
+            reasons=[
+                ReasonOut(code=reason.code, message=reason.text) for reason in explanation.reasons
             ],
-            deliveries=[DeliveryOut.of(one) for one in told.deliveries],
-            receipts=[ReceiptOut.of(one) for one in told.receipts],
-            alerts=[AlertOut.of(one) for one in told.alerts],
+            organization=OrganizationOut.of(explanation.organization),
+            standing=StandingOut.of(explanation.standing),
+            stuck=StuckOut(step=explanation.stuck.step, reason=explanation.stuck.reason)
+            if explanation.stuck
+            else None,
+            blocks=BlockOut.all_of(explanation.standing, explanation.blocks),
+            wallet=WalletOut.of(explanation.wallet, explanation.owed_micros),
+            subscriptions=[
+                SubscriptionOut.of(subscription) for subscription in explanation.subscriptions
+            ],
+            campaigns=[
+                CampaignOut.of(
+                    campaign_at.campaign, position=campaign_at.position, waiting=campaign_at.wait
+                )
+                for campaign_at in explanation.campaigns
+            ],
+            deliveries=[DeliveryOut.of(delivery) for delivery in explanation.deliveries],
+            receipts=[ReceiptOut.of(receipt) for receipt in explanation.receipts],
+            alerts=[AlertOut.of(alert) for alert in explanation.alerts],
         )
 
 
@@ -124,7 +132,7 @@ class ExplanationOut(BaseModel):
 async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
     """For people who support it. What operators noted of it, an operator's key alone is told."""
     async with here.snapshot() as conn:
-        told = await explanations.explain(conn, organization_id)
-    if told is None:
+        explanation = await explanations.explain(conn, organization_id)
+    if explanation is None:
         raise not_found("organization")
-    return ExplanationOut.of(operator_notes.of_explanation(told, caller))
+    return ExplanationOut.of(operator_notes.of_explanation(explanation, caller))

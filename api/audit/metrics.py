@@ -30,50 +30,53 @@ _COUNTED = {
 class _Installation:
     """What all processes tell alike."""
 
-    def __init__(self, told: Figures) -> None:
-        self._told = told
+    def __init__(self, reading: Figures) -> None:
+        self._reading = reading
 
     def collect(self) -> Iterator[Metric]:
-        told = self._told
-        organizations = {status.value: number for status, number in told.organizations.items()}
-        waiting = {"unhandled": told.backlog.unhandled, "parked": told.backlog.parked}
+        reading = self._reading
+        organizations = {status.value: number for status, number in reading.organizations.items()}
+        waiting = {"unhandled": reading.backlog.unhandled, "parked": reading.backlog.parked}
         yield _by("organizations", "Organizations by their standing.", "status", organizations)
         yield _gauge(
-            "standings_behind", "Standings decided, and not applied everywhere yet.", told.behind
+            "standings_behind", "Standings decided, and not applied everywhere yet.", reading.behind
         )
         yield _gauge(
             "standings_behind_seconds",
             "How old the oldest of them is.",
-            told.behind_for.total_seconds(),
+            reading.behind_for.total_seconds(),
         )
         yield _gauge(
             "standings_stuck",
             "Those of them whose step was refused: a person has to look.",
-            told.stuck,
+            reading.stuck,
         )
         yield _by(
             "webhooks_waiting", "Webhook deliveries that are not handled yet.", "status", waiting
         )
-        oldest = told.backlog.oldest.total_seconds()
+        oldest = reading.backlog.oldest.total_seconds()
         yield _gauge("webhooks_waiting_seconds", "How long the oldest unhandled one waits.", oldest)
         yield _gauge(
             "messages_unsettled",
             "Messages handed over more than a minute ago, unanswered.",
-            told.unsettled,
+            reading.unsettled,
         )
         yield _by(
             "campaigns_waiting",
             "Campaigns that do not move, by what they wait for.",
             "reason",
-            told.waiting,
+            reading.waiting,
         )
-        yield _by("alerts", "Alerts that stand, by their kind.", "kind", told.alerts)
+        yield _by("alerts", "Alerts that stand, by their kind.", "kind", reading.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
-            for provider, one in told.compared.items():
-                counter.add_metric((provider.value,), getattr(one.counts, name))
+            for provider, comparison in reading.compared.items():
+                counter.add_metric((provider.value,), getattr(comparison.counts, name))
             yield counter
-        until = {provider.value: one.until.timestamp() for provider, one in told.compared.items()}
+        until = {
+            provider.value: comparison.until.timestamp()
+            for provider, comparison in reading.compared.items()
+        }
         yield _by(
             "events_compared_until_seconds",
             "When the last comparison ended, as Unix time.",
@@ -101,7 +104,8 @@ def _by(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeM
     responses={
         200: {"content": {"text/plain": {}}},
         **{
-            status: {"model": ProblemOut, "description": said} for status, said in _PROBLEMS.items()
+            status: {"model": ProblemOut, "description": description}
+            for status, description in _PROBLEMS.items()
         },
     },
 )
@@ -110,6 +114,6 @@ async def metrics(here: Here) -> Response:
     installation, and every process tells it alike.
     """
     async with here.snapshot() as conn:
-        told = await figures.read(conn, now=datetime.now(UTC))
-    text = generate_latest(here.answers.registry) + generate_latest(_Installation(told))
+        reading = await figures.read(conn, now=datetime.now(UTC))
+    text = generate_latest(here.answers.registry) + generate_latest(_Installation(reading))
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -16,56 +16,58 @@ from domain.switching.switch import IN_WORDS as IN_WORDS_OF_MIGRATIONS
 from domain.wallet.ledger import Wallet
 
 
-def story(told: Explanation) -> list[str]:
+def story(explanation: Explanation) -> list[str]:
     """The same in plain sentences, the most important first."""
     return [
-        *_standing_story(told),
-        *_progress_story(told),
-        _wallet_story(told.wallet),
-        *_owed_story(told),
-        *_subscription_story(told.subscriptions),
-        *_migration_story(told.migration),
-        *_campaign_story(told.campaigns),
-        *_delivery_story(told.deliveries),
+        *_standing_story(explanation),
+        *_progress_story(explanation),
+        _wallet_story(explanation.wallet),
+        *_owed_story(explanation),
+        *_subscription_story(explanation.subscriptions),
+        *_migration_story(explanation.migration),
+        *_campaign_story(explanation.campaigns),
+        *_delivery_story(explanation.deliveries),
         *[
-            f"Alert since {_at(one.raised_at)}: {one.detail} ({one.kind}, {one.times} times)."
-            for one in told.alerts
+            f"Alert since {_at(alert.raised_at)}: {alert.detail} ({alert.kind}, {alert.times} times)."
+            for alert in explanation.alerts
         ],
     ]
 
 
-def _standing_story(told: Explanation) -> list[str]:
-    name = told.organization.id
-    if told.standing.status is Status.ACTIVE:
+def _standing_story(explanation: Explanation) -> list[str]:
+    name = explanation.organization.id
+    if explanation.standing.status is Status.ACTIVE:
         lines = [
-            f"{name} is active." if not told.reasons else f"{name} is active, but cannot send now."
+            f"{name} is active."
+            if not explanation.reasons
+            else f"{name} is active, but cannot send now."
         ]
     else:
         lines = [f"{name} is suspended and cannot send."]
-    lines += [f"Because {reason.text}." for reason in told.reasons]
+    lines += [f"Because {reason.text}." for reason in explanation.reasons]
     lines += [
-        f"Block {held.kind.value}{f' {held.reference}' if held.reference else ''} by {held.placed_by}"
-        f" since {_at(held.placed_at)}{f': {held.reason}' if held.reason else ''}."
-        for held in told.blocks
+        f"Block {block.kind.value}{f' {block.reference}' if block.reference else ''} by {block.placed_by}"
+        f" since {_at(block.placed_at)}{f': {block.reason}' if block.reason else ''}."
+        for block in explanation.blocks
     ]
-    if told.standing.deadline is not None:
+    if explanation.standing.deadline is not None:
         lines.append(
-            f"It keeps sending until {_at(told.standing.deadline)}, and is suspended then if nothing changes."
+            f"It keeps sending until {_at(explanation.standing.deadline)}, and is suspended then if nothing changes."
         )
     return lines
 
 
-def _progress_story(told: Explanation) -> list[str]:
-    standing = told.standing
-    if told.stuck is not None:
-        return [f"Stuck at {told.stuck.step}: {told.stuck.reason}."]
+def _progress_story(explanation: Explanation) -> list[str]:
+    standing = explanation.standing
+    if explanation.stuck is not None:
+        return [f"Stuck at {explanation.stuck.step}: {explanation.stuck.reason}."]
     if standing.behind:
         return [
             f"Epoch {standing.epoch} is being applied; the world agrees with epoch {standing.applied_epoch}."
         ]
-    if not told.receipts:
+    if not explanation.receipts:
         return []
-    last = told.receipts[0]
+    last = explanation.receipts[0]
     leaked = ""
     if last.leaked_debits is not None:
         leaked = f"; {last.leaked_debits} debits and {last.leaked_messages} messages passed the shut gate"
@@ -85,47 +87,51 @@ def _wallet_story(wallet: Wallet) -> str:
     ]
     gate = "open" if wallet.gate_open else "shut"
     frozen = f"frozen by {' and '.join(by)}" if by else "not frozen"
-    held = (
+    set_aside = (
         f", {Money(wallet.held_micros, wallet.currency)} of it set aside by holds"
         if wallet.held_micros
         else ""
     )
     balance = Money(wallet.balance_micros, wallet.currency)
-    return f"The wallet holds {balance}{held}; its gate is {gate}, and it is {frozen}."
+    return f"The wallet holds {balance}{set_aside}; its gate is {gate}, and it is {frozen}."
 
 
-def _owed_story(told: Explanation) -> list[str]:
-    if not told.owed_micros:
+def _owed_story(explanation: Explanation) -> list[str]:
+    if not explanation.owed_micros:
         return []
-    owed = Money(told.owed_micros, told.wallet.currency)
+    owed = Money(explanation.owed_micros, explanation.wallet.currency)
     return [
         f"It owes {owed} of what payers got back after it was spent; the next top-up covers that first."
     ]
 
 
-def _subscription_story(known: Sequence[Subscription]) -> list[str]:
-    if not any(one.is_current for one in known):
+def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:
+    if not any(subscription.is_current for subscription in subscriptions):
         return ["It has no current subscription."]
     lines = []
-    for one in known:
-        which = "The current subscription" if one.is_current else "Another subscription"
+    for subscription in subscriptions:
+        which = "The current subscription" if subscription.is_current else "Another subscription"
         confirmed = (
-            f"confirmed {_at(one.confirmed_at)}"
-            if one.confirmed_at
+            f"confirmed {_at(subscription.confirmed_at)}"
+            if subscription.confirmed_at
             else "not confirmed by the provider yet"
         )
         lines.append(
-            f"{which} is {one.provider.value} {one.id}: {one.snapshot.state.value}, {confirmed}."
+            f"{which} is {subscription.provider.value} {subscription.id}:"
+            f" {subscription.snapshot.state.value}, {confirmed}."
         )
-        if one.debt is not None:
-            shut = "; the provider suspended it for that" if one.debt.shut else ""
-            lines.append(f"A payment of it has been missing since {_at(one.debt.since)}{shut}.")
-        if one.word is not None:
+        if subscription.debt is not None:
+            shut = "; the provider suspended it for that" if subscription.debt.shut else ""
             lines.append(
-                f"A webhook says {one.word.state.value}; that counts until the provider answers something newer."
+                f"A payment of it has been missing since {_at(subscription.debt.since)}{shut}."
             )
-        if one.alert:
-            lines.append(f"About {one.id}: {one.alert}.")
+        if subscription.word is not None:
+            lines.append(
+                f"A webhook says {subscription.word.state.value};"
+                " that counts until the provider answers something newer."
+            )
+        if subscription.alert:
+            lines.append(f"About {subscription.id}: {subscription.alert}.")
     return lines
 
 
@@ -138,42 +144,55 @@ def _migration_story(migration: Migration | None) -> list[str]:
     return [f"{where}: {IN_WORDS_OF_MIGRATIONS[migration.state]}{why}."]
 
 
-def _campaign_story(known: Sequence[CampaignAt]) -> list[str]:
+def _campaign_story(campaigns: Sequence[CampaignAt]) -> list[str]:
     lines = []
-    for one in known:
-        if one.campaign.status in (
+    for campaign_at in campaigns:
+        if campaign_at.campaign.status in (
             CampaignStatus.DRAFT,
             CampaignStatus.COMPLETED,
             CampaignStatus.CANCELED,
         ):
             continue
         why = ""
-        if one.wait is not None:
-            until = f", until {_at(one.wait.until)}" if one.wait.until is not None else ""
-            since = f" since {_at(one.wait.since)}" if one.wait.since is not None else ""
-            why = f": it waits{since}{until}, because {one.wait.text}"
+        if campaign_at.wait is not None:
+            until = (
+                f", until {_at(campaign_at.wait.until)}"
+                if campaign_at.wait.until is not None
+                else ""
+            )
+            since = (
+                f" since {_at(campaign_at.wait.since)}"
+                if campaign_at.wait.since is not None
+                else ""
+            )
+            why = f": it waits{since}{until}, because {campaign_at.wait.text}"
         lines.append(
-            f"Campaign {one.campaign.name!r} is {one.campaign.status.value} {_where(one)}{why}."
+            f"Campaign {campaign_at.campaign.name!r} is {campaign_at.campaign.status.value} {_where(campaign_at)}{why}."
         )
     return lines
 
 
-def _where(one: CampaignAt) -> str:
-    total = one.campaign.total
+def _where(campaign_at: CampaignAt) -> str:
+    total = campaign_at.campaign.total
     where = (
-        f"at message {one.position} of {total}" if one.position else f"with all {total} handed over"
+        f"at message {campaign_at.position} of {total}"
+        if campaign_at.position
+        else f"with all {total} handed over"
     )
     return (
-        f"{where}, {one.unconfirmed} of them not confirmed by Twilio" if one.unconfirmed else where
+        f"{where}, {campaign_at.unconfirmed} of them not confirmed by Twilio"
+        if campaign_at.unconfirmed
+        else where
     )
 
 
-def _delivery_story(known: Sequence[Delivery]) -> list[str]:
-    waiting = [one for one in known if one.status is not InboxStatus.HANDLED]
+def _delivery_story(deliveries: Sequence[Delivery]) -> list[str]:
+    waiting = [delivery for delivery in deliveries if delivery.status is not InboxStatus.HANDLED]
     return [
-        f"{one.event_type or 'An event'} {one.event_id} of {_at(one.received_at)} is {one.status.value}"
-        f"{f': {one.outcome}' if one.outcome else ''}."
-        for one in waiting
+        f"{delivery.event_type or 'An event'} {delivery.event_id} of {_at(delivery.received_at)}"
+        f" is {delivery.status.value}"
+        f"{f': {delivery.outcome}' if delivery.outcome else ''}."
+        for delivery in waiting
     ]
 
 

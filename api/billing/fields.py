@@ -72,24 +72,24 @@ class SubscriptionOut(BaseModel):
     checkout_url: str | None
 
     @classmethod
-    def of(cls, one: Subscription) -> "SubscriptionOut":
-        owed = one.snapshot.outstanding
+    def of(cls, subscription: Subscription) -> "SubscriptionOut":
+        owed = subscription.snapshot.outstanding
         return cls(
-            provider=one.provider.value,
-            subscription_id=one.id,
-            is_current=one.is_current,
-            status=(one.word or one.snapshot).state.value,
-            raw_status=one.snapshot.raw_status,
-            as_of=one.snapshot.as_of,
-            confirmed_at=one.confirmed_at,
-            access_until=one.snapshot.access_until,
-            paid_until=one.record.paid_until,
-            past_due_since=one.debt.since if one.debt else None,
+            provider=subscription.provider.value,
+            subscription_id=subscription.id,
+            is_current=subscription.is_current,
+            status=(subscription.word or subscription.snapshot).state.value,
+            raw_status=subscription.snapshot.raw_status,
+            as_of=subscription.snapshot.as_of,
+            confirmed_at=subscription.confirmed_at,
+            access_until=subscription.snapshot.access_until,
+            paid_until=subscription.record.paid_until,
+            past_due_since=subscription.debt.since if subscription.debt else None,
             outstanding=OutstandingOut(amount=owed.micros, currency=owed.currency)
             if owed
             else None,
-            alert=one.alert,
-            checkout_url=one.checkout_url,
+            alert=subscription.alert,
+            checkout_url=subscription.checkout_url,
         )
 
 

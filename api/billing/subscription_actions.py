@@ -77,43 +77,49 @@ class CollectedOut(BaseModel):
 @router.post(
     "/suspend", dependencies=[OPERATOR], summary="Suspend the subscription at its provider"
 )
-async def suspend(organization_id: OrganizationId, asked: Because, here: Here) -> SubscriptionOut:
+async def suspend(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
     """It is charged no more until it is resumed. When this is answered, what the provider says of
     it is enforced; with `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe only stops charging, and
     service goes on. Idempotent. 409: there is none, it has not begun, or it has ended.
     """
-    provider, known = await _current(here, organization_id)
-    return await _followed(here, known, await provider.ensure_suspended(known.id, asked.reason))
+    provider, subscription = await _current(here, organization_id)
+    return await _followed(
+        here, subscription, await provider.ensure_suspended(subscription.id, body.reason)
+    )
 
 
 @router.post(
     "/resume", dependencies=[OPERATOR], summary="Resume the suspended subscription at its provider"
 )
-async def resume(organization_id: OrganizationId, asked: Because, here: Here) -> ResumptionOut:
+async def resume(organization_id: OrganizationId, body: Because, here: Here) -> ResumptionOut:
     """Where the provider says that it bills again, the organization is reactivated. Idempotent."""
-    provider, known = await _current(here, organization_id)
-    outcome = await provider.ensure_resumed(known.id, asked.reason)
-    now = await provider.get_subscription(known.id)
-    return ResumptionOut(outcome=outcome, subscription=await _followed(here, known, now))
+    provider, subscription = await _current(here, organization_id)
+    outcome = await provider.ensure_resumed(subscription.id, body.reason)
+    snapshot = await provider.get_subscription(subscription.id)
+    return ResumptionOut(
+        outcome=outcome, subscription=await _followed(here, subscription, snapshot)
+    )
 
 
 @router.post(
     "/cancel", dependencies=[WRITE], summary="Cancel the subscription at its provider, for good"
 )
-async def cancel(organization_id: OrganizationId, asked: Because, here: Here) -> SubscriptionOut:
+async def cancel(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
     """At once; what was paid for is served to its end. Of a checkout that is open yet the link
     ends. Idempotent.
     """
-    provider, known = await _current(here, organization_id, begun=False)
-    return await _followed(here, known, await provider.ensure_canceled(known.id, asked.reason))
+    provider, subscription = await _current(here, organization_id, begun=False)
+    return await _followed(
+        here, subscription, await provider.ensure_canceled(subscription.id, body.reason)
+    )
 
 
 @router.post(
     "/plan", dependencies=[WRITE], summary="Change the subscription's plan at its provider"
 )
-async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> PlanOut:
-    provider, known = await _current(here, organization_id)
-    changed = await provider.change_plan(known.id, asked.plan_id)
+async def plan(organization_id: OrganizationId, body: NewPlan, here: Here) -> PlanOut:
+    provider, subscription = await _current(here, organization_id)
+    changed = await provider.change_plan(subscription.id, body.plan_id)
     here.notify(organization_id)
     return PlanOut(approve_url=changed.approve_url)
 
@@ -122,24 +128,24 @@ async def plan(organization_id: OrganizationId, asked: NewPlan, here: Here) -> P
     "/collect", dependencies=[WRITE], summary="Have the provider charge what is outstanding, now"
 )
 async def collect(
-    organization_id: OrganizationId, asked: Collect, key: IdempotencyKey, here: Here
+    organization_id: OrganizationId, body: Collect, key: IdempotencyKey, here: Here
 ) -> CollectedOut:
     """The amount is `outstanding` of the subscription. The same key is one attempt, whose answer
     stays; for a further one after `declined` take a new key. 409: nothing is outstanding, or
     another amount.
     """
-    provider, known = await _current(here, organization_id)
-    amount, now = Money(asked.amount, asked.currency), datetime.now(UTC)
+    provider, subscription = await _current(here, organization_id)
+    amount, now = Money(body.amount, body.currency), datetime.now(UTC)
     begun = Collection(
         organization_id=organization_id,
         key=key,
-        subscription_id=known.id,
+        subscription_id=subscription.id,
         amount=amount,
         started_at=now,
     )
     async with here.services.engine.begin() as conn:
         attempt = await collections.begin(conn, begun)
-    if (attempt.subscription_id, attempt.amount) != (known.id, amount):
+    if (attempt.subscription_id, attempt.amount) != (subscription.id, amount):
         raise Problem(
             Kind.IDEMPOTENCY_KEY_REUSED,
             f"the key stands for {attempt.amount} of {attempt.subscription_id}",
@@ -175,24 +181,31 @@ async def _current(
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
-        known = await paid_for(here, conn, organization_id)
-    if begun and known.snapshot.state in _NOT_BEGUN:
+        subscription = await paid_for(here, conn, organization_id)
+    if begun and subscription.snapshot.state in _NOT_BEGUN:
         raise Problem(
             Kind.SUBSCRIPTION_NOT_STARTED,
-            f"the subscription is {known.snapshot.state.value}: nobody has consented to it",
+            f"the subscription is {subscription.snapshot.state.value}: nobody has consented to it",
         )
-    return here.services.providers[known.provider], known
+    return here.services.providers[subscription.provider], subscription
 
 
-async def _followed(here: Context, known: Subscription, told: Snapshot) -> SubscriptionOut:
+async def _followed(
+    here: Context, subscription: Subscription, snapshot: Snapshot
+) -> SubscriptionOut:
     """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and
     may open it.
     """
-    cause = f"{known.provider.value} says {told.raw_status} of {known.id}, as the application asked it to"
+    cause = (
+        f"{subscription.provider.value} says {snapshot.raw_status} of {subscription.id},"
+        " as the application asked it to"
+    )
     async with here.services.engine.begin() as conn:
         await state_updates.confirm(
-            conn, known, told, now=datetime.now(UTC), cause=cause, may_open=False
+            conn, subscription, snapshot, now=datetime.now(UTC), cause=cause, may_open=False
         )
-        found = await subscriptions.find(conn, known.provider, told.subscription_id or known.id)
-    here.notify(known.organization_id)
-    return SubscriptionOut.of(found or known)
+        found = await subscriptions.find(
+            conn, subscription.provider, snapshot.subscription_id or subscription.id
+        )
+    here.notify(subscription.organization_id)
+    return SubscriptionOut.of(found or subscription)

@@ -27,11 +27,11 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", ta
 async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
-        known = await subscriptions.of_organization(conn, organization_id)
-    told = [SubscriptionOut.of(one) for one in known]
+        found = await subscriptions.of_organization(conn, organization_id)
+    shown = [SubscriptionOut.of(subscription) for subscription in found]
     return SubscriptionsOut(
-        current=next((one for one in told if one.is_current), None),
-        others=[one for one in told if not one.is_current],
+        current=next((subscription for subscription in shown if subscription.is_current), None),
+        others=[subscription for subscription in shown if not subscription.is_current],
     )
 
 
@@ -39,22 +39,22 @@ async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
     "", status_code=201, dependencies=[WRITE], summary="Link the subscription that it pays for"
 )
 async def link(
-    organization_id: OrganizationId, asked: Link, here: Here, response: Response
+    organization_id: OrganizationId, body: Link, here: Here, response: Response
 ) -> SubscriptionOut:
     """Asks the provider for it, and lets it decide from now on. Idempotent: linked before is 200.
 
     409: it is another organization's, or it does not bill and another one is current.
     """
-    provider = provider_of(here, asked.provider)
+    provider = provider_of(here, body.provider)
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
-    told = await _told(provider, asked.subscription_id)
+    snapshot = await _fetch_snapshot(provider, body.subscription_id)
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
-        await _refuse_anothers(conn, organization_id, asked, told)
-        before = await subscriptions.find(conn, asked.provider, asked.subscription_id)
-        await _link(conn, organization_id, asked, told)
-        linked = await subscriptions.find(conn, asked.provider, asked.subscription_id)
+        await _refuse_anothers(conn, organization_id, body, snapshot)
+        before = await subscriptions.find(conn, body.provider, body.subscription_id)
+        await _link(conn, organization_id, body, snapshot)
+        linked = await subscriptions.find(conn, body.provider, body.subscription_id)
     if linked is None:
         raise not_found("subscription")
     here.notify(organization_id)
@@ -70,7 +70,7 @@ async def link(
 )
 async def checkout(
     organization_id: OrganizationId,
-    asked: NewCheckout,
+    body: NewCheckout,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -78,35 +78,37 @@ async def checkout(
     """The answer's `url` is where the customer consents. The same key again gives the same link,
     with 200.
     """
-    provider = provider_of(here, asked.provider)
+    provider = provider_of(here, body.provider)
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None:
         made = await provider.create_checkout(
             organization_id=organization_id,
-            plan_id=asked.plan_id,
-            return_url=asked.return_url,
-            cancel_url=asked.cancel_url,
+            plan_id=body.plan_id,
+            return_url=body.return_url,
+            cancel_url=body.cancel_url,
             idempotency_key=request_id(organization_id, key),
         )
         try:
             async with here.services.engine.begin() as conn:
-                await _note(conn, organization_id, asked, made, key)
+                await _note(conn, organization_id, body, made, key)
             return CheckoutOut(
-                provider=asked.provider.value, subscription_id=made.subscription_id, url=made.url
+                provider=body.provider.value, subscription_id=made.subscription_id, url=made.url
             )
         except IntegrityError:  # the same key came twice at once, and the provider made two
             async with here.snapshot() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
         raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
-    if before.provider is not asked.provider or before.checkout_plan_id not in (
+    if before.provider is not body.provider or before.checkout_plan_id not in (
         None,
-        asked.plan_id,
+        body.plan_id,
     ):
-        told = f"{before.checkout_plan_id} at {before.provider.value}"
-        raise Problem(Kind.IDEMPOTENCY_KEY_REUSED, f"the key stands for a checkout of {told}")
+        earlier_checkout = f"{before.checkout_plan_id} at {before.provider.value}"
+        raise Problem(
+            Kind.IDEMPOTENCY_KEY_REUSED, f"the key stands for a checkout of {earlier_checkout}"
+        )
     response.status_code = 200
     return CheckoutOut(
         provider=before.provider.value, subscription_id=before.id, url=before.checkout_url
@@ -127,69 +129,71 @@ def provider_of(here: Context, name: Provider) -> BillingProvider:
 
 async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -> Subscription:
     """The current subscription; without one, or where its provider is not set up, 409."""
-    known = await subscriptions.current(conn, organization_id)
-    if known is None:
+    subscription = await subscriptions.current(conn, organization_id)
+    if subscription is None:
         raise Problem(Kind.NO_CURRENT_SUBSCRIPTION, "it has no current subscription")
-    if known.provider not in here.services.providers:
+    if subscription.provider not in here.services.providers:
         raise Problem(
             Kind.PROVIDER_NOT_CONFIGURED,
-            f"it pays at {known.provider.value}, which is not set up here",
+            f"it pays at {subscription.provider.value}, which is not set up here",
         )
-    return known
+    return subscription
 
 
-async def _told(provider: BillingProvider, subscription_id: str) -> Snapshot:
+async def _fetch_snapshot(provider: BillingProvider, subscription_id: str) -> Snapshot:
     try:
-        told = await provider.get_subscription(subscription_id)
+        snapshot = await provider.get_subscription(subscription_id)
     except NotFound as problem:
         raise invalid("subscription_id", f"{provider.name.value} does not know it") from problem
-    if told.state is State.UNKNOWN:
+    if snapshot.state is State.UNKNOWN:
         raise invalid(
             "subscription_id",
-            f"{provider.name.value} says {told.raw_status!r} of it: that says nothing",
+            f"{provider.name.value} says {snapshot.raw_status!r} of it: that says nothing",
         )
-    return told
+    return snapshot
 
 
 async def _refuse_anothers(
-    conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot
+    conn: AsyncConnection, organization_id: str, body: Link, snapshot: Snapshot
 ) -> None:
-    known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
-    if known is not None and known.organization_id != organization_id:
+    subscription = await subscriptions.find(conn, body.provider, body.subscription_id)
+    if subscription is not None and subscription.organization_id != organization_id:
         raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
-    named = owners.organization_named(told.custom_id)
+    named = owners.organization_named(snapshot.custom_id)
     if named != organization_id and named and await organizations.get(conn, named) is not None:
         raise Problem(Kind.SUBSCRIPTION_TAKEN, f"the provider says that it is {named}'s")
     current = await subscriptions.current(conn, organization_id)
-    if current is None or (current.provider, current.id) == (asked.provider, asked.subscription_id):
+    if current is None or (current.provider, current.id) == (body.provider, body.subscription_id):
         return
-    if told.state not in BILLING:
+    if snapshot.state not in BILLING:
         raise Problem(
             Kind.SUBSCRIPTION_NOT_BILLING,
-            f"it is {told.state.value}, and {current.id} is the current one",
+            f"it is {snapshot.state.value}, and {current.id} is the current one",
         )
 
 
-async def _link(conn: AsyncConnection, organization_id: str, asked: Link, told: Snapshot) -> None:
+async def _link(
+    conn: AsyncConnection, organization_id: str, body: Link, snapshot: Snapshot
+) -> None:
     now = datetime.now(UTC)
-    await subscriptions.add(conn, organization_id, asked.provider, asked.subscription_id)
-    known = await subscriptions.find(conn, asked.provider, asked.subscription_id)
-    if known is None or known.organization_id != organization_id:
+    await subscriptions.add(conn, organization_id, body.provider, body.subscription_id)
+    subscription = await subscriptions.find(conn, body.provider, body.subscription_id)
+    if subscription is None or subscription.organization_id != organization_id:
         raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
-    if not known.is_current:
-        await state_updates.link(conn, known, told, now=now)
+    if not subscription.is_current:
+        await state_updates.link(conn, subscription, snapshot, now=now)
         return
-    cause = f"subscription {known.id} linked again"
-    await state_updates.confirm(conn, known, told, now=now, cause=cause, may_open=True)
+    cause = f"subscription {subscription.id} linked again"
+    await state_updates.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=True)
 
 
 async def _note(
-    conn: AsyncConnection, organization_id: str, asked: NewCheckout, made: CheckoutLink, key: str
+    conn: AsyncConnection, organization_id: str, body: NewCheckout, made: CheckoutLink, key: str
 ) -> None:
     """Store it as the provider made it; where there is no current subscription yet, it is the
     one.
     """
-    provider = asked.provider
+    provider = body.provider
     await standings.lock(conn, organization_id)
     await subscriptions.add(
         conn,
@@ -198,14 +202,16 @@ async def _note(
         made.subscription_id,
         checkout_url=made.url,
         checkout_key=key,
-        checkout_plan_id=asked.plan_id,
+        checkout_plan_id=body.plan_id,
     )
-    known: Subscription | None = await subscriptions.find(conn, provider, made.subscription_id)
+    subscription: Subscription | None = await subscriptions.find(
+        conn, provider, made.subscription_id
+    )
     await parking.adopt_subscription(conn, provider, made.subscription_id, datetime.now(UTC))
-    if known is None or await subscriptions.current(conn, organization_id) is not None:
+    if subscription is None or await subscriptions.current(conn, organization_id) is not None:
         return
-    await subscriptions.make_current(conn, known)
-    await subscriptions.note_pending(conn, known)
+    await subscriptions.make_current(conn, subscription)
+    await subscriptions.note_pending(conn, subscription)
 
 
 def request_id(organization_id: str, key: str) -> str:

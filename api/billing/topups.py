@@ -45,14 +45,14 @@ class TopUpOut(BaseModel):
     status: str = Field(examples=["open"], description="`open`, `paid` or `expired`.")
 
     @classmethod
-    def of(cls, one: TopUpCheckout) -> "TopUpOut":
+    def of(cls, topup: TopUpCheckout) -> "TopUpOut":
         return cls(
-            provider=one.provider.value,
-            checkout_id=one.checkout_id,
-            url=one.url,
-            amount=one.amount.micros,
-            currency=one.amount.currency,
-            status=one.status,
+            provider=topup.provider.value,
+            checkout_id=topup.checkout_id,
+            url=topup.url,
+            amount=topup.amount.micros,
+            currency=topup.amount.currency,
+            status=topup.status,
         )
 
 
@@ -64,7 +64,7 @@ class TopUpOut(BaseModel):
 )
 async def top_up(
     organization_id: OrganizationId,
-    asked: NewTopUp,
+    body: NewTopUp,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -72,56 +72,56 @@ async def top_up(
     """The answer's `url` is where the customer pays. The same key again gives the same link, with
     200; what is owed for payments that were taken back is covered by it first.
     """
-    wanted = Money(asked.amount, asked.currency)
-    known = await _known(here, organization_id, asked.provider, wanted, key)
-    if known is None:
-        made = await _make(here, organization_id, asked, wanted, key)
+    wanted = Money(body.amount, body.currency)
+    topup = await _topup_by_key(here, organization_id, body.provider, wanted, key)
+    if topup is None:
+        made = await _make(here, organization_id, body, wanted, key)
         async with here.services.engine.begin() as conn:
             added = await topups.add(conn, made, key)
         if added:
             return TopUpOut.of(made)
         # the same key twice at once
-        known = await _known(here, organization_id, asked.provider, wanted, key)
-    if known is None:
+        topup = await _topup_by_key(here, organization_id, body.provider, wanted, key)
+    if topup is None:
         raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
     response.status_code = 200
-    return TopUpOut.of(known)
+    return TopUpOut.of(topup)
 
 
-async def _known(
+async def _topup_by_key(
     here: Context, organization_id: str, provider: Provider, wanted: Money, key: str
 ) -> TopUpCheckout | None:
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
-        known = await topups.by_key(conn, organization_id, key)
+        topup = await topups.by_key(conn, organization_id, key)
     if wallet is None:
         raise not_found("organization")
     if wanted.currency != wallet.currency:
         raise refusal(WrongCurrency(wallet.currency))
-    if known is not None and (known.provider, known.amount) != (provider, wanted):
+    if topup is not None and (topup.provider, topup.amount) != (provider, wanted):
         raise Problem(
             Kind.IDEMPOTENCY_KEY_REUSED,
-            f"the key stands for {known.amount} by {known.provider.value}",
+            f"the key stands for {topup.amount} by {topup.provider.value}",
         )
-    return known
+    return topup
 
 
 async def _make(
-    here: Context, organization_id: str, asked: NewTopUp, wanted: Money, key: str
+    here: Context, organization_id: str, body: NewTopUp, wanted: Money, key: str
 ) -> TopUpCheckout:
     try:
-        made = await provider_of(here, asked.provider).create_topup(
+        made = await provider_of(here, body.provider).create_topup(
             organization_id=organization_id,
             amount=wanted,
-            return_url=asked.return_url,
-            cancel_url=asked.cancel_url,
+            return_url=body.return_url,
+            cancel_url=body.cancel_url,
             idempotency_key=request_id(organization_id, f"topup\n{key}"),
         )
     except BadAmount as problem:
         raise invalid("amount", str(problem)) from problem
     return TopUpCheckout(
         organization_id=organization_id,
-        provider=asked.provider,
+        provider=body.provider,
         checkout_id=made.checkout_id,
         url=made.url,
         amount=wanted,

@@ -45,7 +45,7 @@ _REFUSALS = {
 @router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
 async def create(
     organization_id: OrganizationId,
-    asked: NewCampaign,
+    draft: NewCampaign,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -53,30 +53,30 @@ async def create(
     """Stores it as a draft. The same key with the same request is 200 and the campaign as it
     stands.
     """
-    checked = await numbers.check(asked.recipients)
+    checked = await numbers.check(draft.recipients)
     if checked.bad:
         raise _wrong(checked.bad[: numbers.MOST_NAMED])
     async with here.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
         if organization is None:
             raise not_found("organization")
-        segments, card = count_segments(asked.body).count, await rates.card(conn, organization)
-        priced = recipients.price(checked.countries, segments, card, asked.quiet)
+        segments, card = count_segments(draft.body).count, await rates.card(conn, organization)
+        priced = recipients.price(checked.countries, segments, card, draft.quiet)
         if (
             priced.bad
-            and await campaigns.repeated(conn, organization_id, key, _digest(asked)) is None
+            and await campaigns.repeated(conn, organization_id, key, _digest(draft)) is None
         ):
             some = list(priced.bad.items())[: numbers.MOST_NAMED]
-            raise _wrong([(asked.recipients.index(number), problem) for number, problem in some])
+            raise _wrong([(draft.recipients.index(number), problem) for number, problem in some])
         campaign, new = await campaigns.create(
             conn,
             organization_id,
-            name=asked.name,
-            body=asked.body,
+            name=draft.name,
+            body=draft.body,
             recipients=priced.recipients,
             idempotency_key=key,
-            request_sha256=_digest(asked),
-            quiet_hours=asked.quiet,
+            request_sha256=_digest(draft),
+            quiet_hours=draft.quiet,
         )
         position = await campaigns.next_position(conn, organization_id, campaign.id)
     response.status_code = 201 if new else 200
@@ -111,7 +111,7 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
         if campaign is None:
             raise not_found("campaign")
-        return await _told(conn, campaign)
+        return await _campaign_out(conn, campaign)
 
 
 @router.post(
@@ -137,9 +137,9 @@ async def start(
         campaign = await campaigns.change(
             conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
         )
-        told = await _told(conn, campaign)
+        answer = await _campaign_out(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)
-    return told
+    return answer
 
 
 @router.post("/{campaign_id}/cancel", dependencies=[WRITE], summary="End it for good")
@@ -152,9 +152,9 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
         if _after(campaign, Act.CANCEL) is CampaignStatus.CANCELED:
             campaign = await campaigns.change(conn, campaign, Act.CANCEL, by=PERSON)
             await reservations.release(conn, organization_id, campaign.id)
-        told = await _told(conn, campaign)
+        answer = await _campaign_out(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)  # a window may be under way
-    return told
+    return answer
 
 
 @router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
@@ -181,9 +181,9 @@ async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -
             reason=PAUSED_BY_A_PERSON,
             scheduled_at=campaign.scheduled_at,
         )
-        told = await _told(conn, campaign)
+        answer = await _campaign_out(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)
-    return told
+    return answer
 
 
 async def _run(
@@ -206,10 +206,10 @@ async def _run(
             facts=facts,
             scheduled_at=campaign.scheduled_at if to is CampaignStatus.SCHEDULED else None,
         )
-        told = await _told(conn, campaign)
+        answer = await _campaign_out(conn, campaign)
     if to is not NoChange.DONE_BEFORE:
         here.notify_campaigns(organization_id, campaign.id)
-    return told
+    return answer
 
 
 def _after(campaign: Campaign, act: Act, facts: ActFacts = NO_FACTS) -> CampaignStatus | NoChange:
@@ -247,7 +247,7 @@ async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str)
     return campaign
 
 
-async def _told(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
+async def _campaign_out(conn: AsyncConnection, campaign: Campaign) -> CampaignOut:
     position = await campaigns.next_position(conn, campaign.organization_id, campaign.id)
     counts = await campaigns.counts(conn, campaign.organization_id, campaign.id)
     now = datetime.now(UTC)
@@ -263,11 +263,11 @@ def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
     return Problem(Kind.INVALID, f"{errors[0].field}: {errors[0].message}", errors=errors)
 
 
-def _digest(asked: NewCampaign) -> bytes:
+def _digest(draft: NewCampaign) -> bytes:
     quiet = (
         []
-        if asked.quiet_hours is None
-        else [str(asked.quiet_hours.begins), str(asked.quiet_hours.ends)]
+        if draft.quiet_hours is None
+        else [str(draft.quiet_hours.begins), str(draft.quiet_hours.ends)]
     )
-    content = json.dumps([asked.name, asked.body, asked.recipients, *quiet], ensure_ascii=False)
+    content = json.dumps([draft.name, draft.body, draft.recipients, *quiet], ensure_ascii=False)
     return hashlib.sha256(content.encode()).digest()

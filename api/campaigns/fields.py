@@ -103,8 +103,8 @@ class ProgressOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, told: Progress) -> "ProgressOut":
-        return cls(**asdict(told))
+    def of(cls, progress: Progress) -> "ProgressOut":
+        return cls(**asdict(progress))
 
 
 class WaitOut(BaseModel):

@@ -58,16 +58,16 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
     return MarginOut(
         **_sums(found),
         currency=organization.currency,
-        countries=[CountryMargin(**_sums([one]), country=one.country) for one in found],
+        countries=[CountryMargin(**_sums([margin]), country=margin.country) for margin in found],
     )
 
 
 def _sums(margins: Sequence[Margin]) -> dict[str, int]:
     return {
-        "messages": sum(one.messages for one in margins),
-        "unpriced": sum(one.unpriced for one in margins),
-        "incomparable": sum(one.incomparable for one in margins),
-        "charged": sum(one.charged_micros for one in margins),
-        "cost": sum(one.cost_micros for one in margins),
-        "margin": sum(one.margin_micros for one in margins),
+        "messages": sum(margin.messages for margin in margins),
+        "unpriced": sum(margin.unpriced for margin in margins),
+        "incomparable": sum(margin.incomparable for margin in margins),
+        "charged": sum(margin.charged_micros for margin in margins),
+        "cost": sum(margin.cost_micros for margin in margins),
+        "margin": sum(margin.margin_micros for margin in margins),
     }

@@ -97,7 +97,7 @@ class MessageOut(BaseModel):
 @router.post("", status_code=201, dependencies=[WRITE], summary="Send one message")
 async def send(
     organization_id: OrganizationId,
-    asked: NewMessage,
+    new_message: NewMessage,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -109,20 +109,20 @@ async def send(
         organization = await organizations.get(conn, organization_id)
         if organization is None:
             raise not_found("organization")
-        country = numbers.country_of(asked.to)
+        country = numbers.country_of(new_message.to)
         per_segment = (await rates.card(conn, organization)).per_segment(country)
         if per_segment is None:
             before = await messages.by_key(conn, organization_id, key)
             if before is None:
                 raise invalid("to", missing(country))
             per_segment = before.price  # it was paid when there was a rate, and is not paid again
-        segments, cost = price(asked.body, per_segment)
+        segments, cost = price(new_message.body, per_segment)
         message, outcome = await reservations.pay_for_one(
             conn,
             organization_id,
-            recipient=asked.to,
+            recipient=new_message.to,
             country=country,
-            body=asked.body,
+            body=new_message.body,
             segments=segments,
             price=cost,
             key=key,

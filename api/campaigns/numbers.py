@@ -129,7 +129,9 @@ def _plan(code: int) -> Plan:
     )
     if len(regions) > 1:
         return Plan(
-            lengths, None, re.compile("|".join(f"(?P<{one}>{_belongs(one)})" for one in regions))
+            lengths,
+            None,
+            re.compile("|".join(f"(?P<{region}>{_belongs(region)})" for region in regions)),
         )
     return Plan(lengths, regions[0] if regions[0] in COUNTRIES else None, None)
 
@@ -142,9 +144,9 @@ def _belongs(region: str) -> str:
     if metadata is not None and metadata.leading_digits is not None:
         return f"(?:{metadata.leading_digits})"
     kinds = [
-        _full(one)
-        for one in (getattr(metadata, kind) for kind in _KINDS)
-        if one and one.national_number_pattern
+        _full(description)
+        for description in (getattr(metadata, kind) for kind in _KINDS)
+        if description and description.national_number_pattern
     ]
     return f"(?={_full(_general(metadata))})(?:{'|'.join(kinds)})"
 

@@ -36,12 +36,12 @@ class DestinationOut(BaseModel):
     cost: Decimal
 
     @classmethod
-    def of(cls, one: Destination) -> "DestinationOut":
+    def of(cls, destination: Destination) -> "DestinationOut":
         return cls(
-            country=one.country,
-            recipients=one.recipients,
-            price_per_segment=one.price_per_segment.micros,
-            cost=one.cost.micros,
+            country=destination.country,
+            recipients=destination.recipients,
+            price_per_segment=destination.price_per_segment.micros,
+            cost=destination.cost.micros,
         )
 
 
@@ -76,7 +76,7 @@ class PreviewOut(BaseModel):
 
 
 @router.post("/preview", dependencies=[READ], summary="What a campaign would cost")
-async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) -> PreviewOut:
+async def show(organization_id: OrganizationId, draft: NewCampaign, here: Here) -> PreviewOut:
     """Takes what the creation takes, and stores nothing. Where the creation would refuse a number,
     this names it.
     """
@@ -86,34 +86,34 @@ async def show(organization_id: OrganizationId, asked: NewCampaign, here: Here) 
         if organization is None or wallet is None:
             raise not_found("organization")
         card = await rates.card(conn, organization)
-    checked = await numbers.check(asked.recipients)
-    counted = count_segments(asked.body)
+    checked = await numbers.check(draft.recipients)
+    counted = count_segments(draft.body)
     available = Money(wallet.available_micros, wallet.currency)
-    refused = refusals(checked.countries.values(), card, asked.quiet)
+    refused = refusals(checked.countries.values(), card, draft.quiet)
     sent = [country for country in checked.countries.values() if country not in refused]
-    told = await asyncio.to_thread(preview, sent, counted.count, card, available)
+    estimate = await asyncio.to_thread(preview, sent, counted.count, card, available)
     bad = list(checked.bad)
     if refused:
         unsent = [
             (number, country) for number, country in checked.countries.items() if country in refused
         ]
         bad += [
-            (asked.recipients.index(number), refused[country])
+            (draft.recipients.index(number), refused[country])
             for number, country in unsent[:MOST_NAMED]
         ]
     return PreviewOut(
-        recipients=told.recipients,
+        recipients=estimate.recipients,
         duplicates=checked.duplicates,
-        bad=len(checked.bad) + len(checked.countries) - told.recipients,
+        bad=len(checked.bad) + len(checked.countries) - estimate.recipients,
         bad_recipients=[
             BadRecipientOut(index=index, message=problem)
             for index, problem in sorted(bad)[:MOST_NAMED]
         ],
         encoding=counted.encoding,
         segments=counted.count,
-        cost=told.cost.micros,
-        currency=told.cost.currency,
-        countries=[DestinationOut.of(one) for one in told.destinations],
+        cost=estimate.cost.micros,
+        currency=estimate.cost.currency,
+        countries=[DestinationOut.of(destination) for destination in estimate.destinations],
         available=available.micros,
-        runs_dry_position=told.runs_dry_at,
+        runs_dry_position=estimate.runs_dry_at,
     )

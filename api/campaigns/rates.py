@@ -99,11 +99,11 @@ async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
     dependencies=[WRITE],
     summary="Set everybody's rate for a country",
 )
-async def put(country: Country, asked: NewRateForEverybody, here: Here) -> RateOut:
+async def put(country: Country, body: NewRateForEverybody, here: Here) -> RateOut:
     """It counts for recipients and messages that come from then on; what is loaded keeps its
     price.
     """
-    return await _put(here, EVERYBODY, country, Money(asked.price_per_segment, asked.currency))
+    return await _put(here, EVERYBODY, country, Money(body.price_per_segment, body.currency))
 
 
 @router.delete(
@@ -144,14 +144,14 @@ async def get_own(organization_id: OrganizationId, country: Country, here: Here)
     summary="Set an organization's own rate for a country",
 )
 async def put_own(
-    organization_id: OrganizationId, country: Country, asked: NewRate, here: Here
+    organization_id: OrganizationId, country: Country, body: NewRate, here: Here
 ) -> RateOut:
     """It counts for recipients and messages that come from then on; what is loaded keeps its
     price.
     """
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
-    return await _put(here, organization_id, country, Money(asked.price_per_segment, currency))
+    return await _put(here, organization_id, country, Money(body.price_per_segment, currency))
 
 
 @router.delete(

@@ -102,7 +102,7 @@ def _header(text: Text) -> Header:
             return Header(delimiter, skipped, record, names, _place_of_number(names, record))
         except BadFile as problem:
             problems.append((len(record.values), problem))
-    raise max(problems, key=lambda one: one[0])[1]
+    raise max(problems, key=lambda candidate: candidate[0])[1]
 
 
 def _first(text: Text, delimiter: str, skipped: int) -> Record:
@@ -126,9 +126,9 @@ def _place_of_number(names: list[str], record: Record) -> int:
         raise BadFile(
             "the first row is a recipient and no header: put a line with `to` above it", record.line
         )
-    known = ", ".join(DELIMITERS.values())
+    delimiters = ", ".join(DELIMITERS.values())
     raise BadFile(
-        f"no column is called `to`: name the column of numbers so (delimiters: {known})",
+        f"no column is called `to`: name the column of numbers so (delimiters: {delimiters})",
         record.line,
     )
 

@@ -65,7 +65,7 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._refused = Kind.MALFORMED_REQUEST
         self._unsent: asyncio.TimerHandle | None = None
-        self.heard_at = self.loop.time()
+        self.last_data_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -82,7 +82,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        self.heard_at = self.loop.time()
+        self.last_data_at = self.loop.time()
         self._unread += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -178,18 +178,20 @@ class Connection(HttpToolsProtocol):
         if none does.
         """
         silent = [
-            one
-            for one in self.connections
-            if isinstance(one, Connection) and one is not self and one.is_idle()
+            connection
+            for connection in self.connections
+            if isinstance(connection, Connection)
+            and connection is not self
+            and connection.is_idle()
         ]
         if silent:
-            min(silent, key=lambda one: one.heard_at).transport.close()
+            min(silent, key=lambda connection: connection.last_data_at).transport.close()
         return bool(silent)
 
     def is_idle(self) -> bool:
         """Whether it is open, and nothing is asked or answered on it."""
-        asked = self._head_bytes or self._unread or not self._in_head or self._answering()
-        return not (asked or self.transport.is_closing())
+        busy = self._head_bytes or self._unread or not self._in_head or self._answering()
+        return not (busy or self.transport.is_closing())
 
     def _answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

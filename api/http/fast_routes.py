@@ -39,13 +39,13 @@ class LeanRoute(APIRoute):
         organization_id = checked_organization_id(request.path_params["organization_id"])
         key = checked_key(request.headers.get("idempotency-key"))
         try:
-            asked = self.body.validate_python(_json(await request.body()))
+            body = self.body.validate_python(_json(await request.body()))
         except ValidationError as problem:
             raise RequestValidationError(
-                [{**one, "loc": ("body", *one["loc"])} for one in problem.errors()]
+                [{**error, "loc": ("body", *error["loc"])} for error in problem.errors()]
             ) from problem
         response = Response(status_code=self.status_code or 200, media_type="application/json")
-        answer: BaseModel = await self.endpoint(organization_id, asked, here, response, key)
+        answer: BaseModel = await self.endpoint(organization_id, body, here, response, key)
         response.body = answer.model_dump_json().encode()
         response.init_headers()
         return response
@@ -83,16 +83,17 @@ class Lean(FastAPI):
         described.
         """
         routes = [
-            one
+            route
             for router in routers
-            for one in router.routes
-            if isinstance(one, LeanRoute | BareRoute)
+            for route in router.routes
+            if isinstance(route, LeanRoute | BareRoute)
         ]
         self._found_first = [
-            (re.compile(one.path_regex.pattern), one, around(_served(one))) for one in routes
+            (re.compile(route.path_regex.pattern), route, around(_served(route)))
+            for route in routes
         ]
         self.methods = Methods(
-            [*self.router.routes, *(one for router in self._included for one in router.routes)]
+            [*self.router.routes, *(route for router in self._included for route in router.routes)]
         )
         self._to_options = around(self.methods.answer)
 

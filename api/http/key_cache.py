@@ -19,20 +19,20 @@ class Keys:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._known: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
         self._lookups = Lookups(self._ask)
 
     async def find(self, plain: str) -> ApiKey | None:
         sha256 = api_keys.digest(plain)
-        known = self._known.get(sha256)
-        if known is not None and time.monotonic() < known[1]:
-            return known[0]
+        remembered = self._remembered.get(sha256)
+        if remembered is not None and time.monotonic() < remembered[1]:
+            return remembered[0]
         key = await self._lookups.find(sha256)
-        self._known.pop(sha256, None)
+        self._remembered.pop(sha256, None)
         if key is not None:
-            self._known[sha256] = (key, time.monotonic() + REMEMBERED)
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._remembered[sha256] = (key, time.monotonic() + REMEMBERED)
+            if len(self._remembered) > _MOST:
+                self._remembered.popitem(last=False)
         return key
 
     async def _ask(self, digests: Sequence[bytes]) -> Mapping[bytes, ApiKey]:

@@ -33,13 +33,13 @@ class Lookups(Generic[K, V]):
 
     async def _ask_until_none_waits(self) -> None:
         while self._waiting:
-            asked = {key: self._waiting.pop(key) for key in list(islice(self._waiting, _AT_ONCE))}
+            batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, _AT_ONCE))}
             try:
-                found = await self._ask(list(asked))
+                found = await self._ask(list(batch))
             except Exception as problem:  # noqa: BLE001 - each of those who wait is told
-                for waiting in asked.values():
+                for waiting in batch.values():
                     waiting.set_exception(problem)
                     waiting.exception()  # it may be that nobody waits any more
             else:
-                for key, waiting in asked.items():
+                for key, waiting in batch.items():
                     waiting.set_result(found.get(key))

@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 class Methods:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._routes = [
-            (one.path_regex, one.methods or set()) for one in routes if isinstance(one, Route)
+            (route.path_regex, route.methods or set())
+            for route in routes
+            if isinstance(route, Route)
         ]
 
     def of(self, path: str) -> set[str]:

@@ -25,12 +25,12 @@ def of_wallet(wallet: Wallet, caller: ApiKey) -> Wallet:
     return replace(wallet, freeze_reason=None)
 
 
-def of_blocks(held: Sequence[HeldBlock], caller: ApiKey) -> tuple[HeldBlock, ...]:
+def of_blocks(blocks: Sequence[HeldBlock], caller: ApiKey) -> tuple[HeldBlock, ...]:
     if _may_read(caller):
-        return tuple(held)
+        return tuple(blocks)
     return tuple(
-        replace(one, reason="", placed_by="an operator") if one.kind is Block.ADMIN else one
-        for one in held
+        replace(block, reason="", placed_by="an operator") if block.kind is Block.ADMIN else block
+        for block in blocks
     )
 
 
@@ -38,16 +38,17 @@ def of_receipts(receipts: Sequence[Receipt], caller: ApiKey) -> tuple[Receipt, .
     if _may_read(caller):
         return tuple(receipts)
     return tuple(
-        replace(one, cause=_BY_AN_OPERATOR.sub(r"\1 an operator", one.cause)) for one in receipts
+        replace(receipt, cause=_BY_AN_OPERATOR.sub(r"\1 an operator", receipt.cause))
+        for receipt in receipts
     )
 
 
-def of_explanation(told: Explanation, caller: ApiKey) -> Explanation:
+def of_explanation(explanation: Explanation, caller: ApiKey) -> Explanation:
     return replace(
-        told,
-        wallet=of_wallet(told.wallet, caller),
-        blocks=of_blocks(told.blocks, caller),
-        receipts=of_receipts(told.receipts, caller),
+        explanation,
+        wallet=of_wallet(explanation.wallet, caller),
+        blocks=of_blocks(explanation.blocks, caller),
+        receipts=of_receipts(explanation.receipts, caller),
     )
 
 

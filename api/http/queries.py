@@ -13,10 +13,10 @@ async def refuse_unknown(request: Request) -> None:
     """Raises `Problem`."""
     if not request.scope["query_string"]:
         return
-    known = _names(request.scope["route"])
+    allowed = _names(request.scope["route"])
     for name in request.query_params:
-        if name not in known:
-            choice = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+        if name not in allowed:
+            choice = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none"
             raise invalid(name[:100], f"not a query parameter of this operation: {choice}")
 
 

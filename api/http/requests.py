@@ -137,8 +137,8 @@ def _too_large(limit: int) -> Problem:
     return Problem(Kind.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
 
 
-def _request_id(told: bytes) -> str:
-    text = told.decode("latin-1")
+def _request_id(header: bytes) -> str:
+    text = header.decode("latin-1")
     if (
         text
         and len(text) <= _LONGEST_ID

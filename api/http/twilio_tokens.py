@@ -23,7 +23,7 @@ _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
 @dataclass(slots=True)
-class _Known:
+class _Account:
     organization_id: str
     token: str = ""
     fetched: float = float("-inf")
@@ -38,22 +38,22 @@ class Tokens:
     def __init__(self, engine: AsyncEngine, twilio: Twilio) -> None:
         self._engine = engine
         self._twilio = twilio
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._lookups = Lookups(self._ask)
 
     async def organization(self, account_sid: str) -> str | None:
         """Whose subaccount it is; that never changes, so it is remembered."""
-        known = self._known.get(account_sid)
-        if known is not None:
-            return known.organization_id
+        account = self._accounts.get(account_sid)
+        if account is not None:
+            return account.organization_id
         if not _ACCOUNT.fullmatch(account_sid):
             return None
         organization_id = await self._lookups.find(account_sid)
         if organization_id is None:
             return None
-        self._known[account_sid] = _Known(organization_id)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        self._accounts[account_sid] = _Account(organization_id)
+        if len(self._accounts) > _MOST:
+            self._accounts.popitem(last=False)
         return organization_id
 
     async def _ask(self, account_sids: Sequence[str]) -> Mapping[str, str]:
@@ -66,29 +66,29 @@ class Tokens:
 
         Call it only for an account that `organization` knows.
         """
-        known = self._known[account_sid]
-        if time.monotonic() - known.fetched >= KEPT:
-            await self._refresh(account_sid, known, older_than=KEPT)
-        if verify_callback(url, raw, signature, known.token):
+        account = self._accounts[account_sid]
+        if time.monotonic() - account.fetched >= KEPT:
+            await self._refresh(account_sid, account, older_than=KEPT)
+        if verify_callback(url, raw, signature, account.token):
             return True
-        if not await self._refresh(account_sid, known, older_than=ASKED_AGAIN):
+        if not await self._refresh(account_sid, account, older_than=ASKED_AGAIN):
             return False
-        return verify_callback(url, raw, signature, known.token)
+        return verify_callback(url, raw, signature, account.token)
 
-    async def _refresh(self, account_sid: str, known: _Known, *, older_than: float) -> bool:
+    async def _refresh(self, account_sid: str, account: _Account, *, older_than: float) -> bool:
         """Ask Twilio for the token, unless it was asked just now; whether it was asked.
 
         While Twilio is away, a token that is known goes on being used.
         """
-        async with known.asking:  # many callbacks may find it too old at the same moment
-            if time.monotonic() - known.fetched < older_than:
+        async with account.asking:  # many callbacks may find it too old at the same moment
+            if time.monotonic() - account.fetched < older_than:
                 return False
             try:
-                known.token = (await self._twilio.get_account(account_sid)).auth_token
+                account.token = (await self._twilio.get_account(account_sid)).auth_token
             except NotFound:
-                known.token = ""
+                account.token = ""
             except ProviderUnavailable:
-                if not known.token:
+                if not account.token:
                     raise
-            known.fetched = time.monotonic()
+            account.fetched = time.monotonic()
             return True

@@ -45,8 +45,8 @@ class ParkedOut(BaseModel):
     to_do: str
 
     @classmethod
-    def of(cls, one: Parked) -> "ParkedOut":
-        delivery, money = one.delivery, one.delivery.money
+    def of(cls, parked: Parked) -> "ParkedOut":
+        delivery, money = parked.delivery, parked.delivery.money
         return cls(
             id=delivery.id,
             provider=delivery.provider.value,
@@ -57,12 +57,12 @@ class ParkedOut(BaseModel):
             subscription_id=delivery.subscription_id,
             money=money.kind.value if money else None,
             money_id=money.id if money else None,
-            custom_id=one.custom_id,
-            amount=to_decimal_string(one.amount.micros) if one.amount else None,
-            currency=one.amount.currency if one.amount else None,
-            payer=one.payer,
+            custom_id=parked.custom_id,
+            amount=to_decimal_string(parked.amount.micros) if parked.amount else None,
+            currency=parked.amount.currency if parked.amount else None,
+            payer=parked.payer,
             outcome=delivery.outcome,
-            to_do=parking.to_do(one),
+            to_do=parking.to_do(parked),
         )
 
 
@@ -93,10 +93,10 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedP
     summary="Dismiss a parked webhook delivery",
 )
 async def dismiss(
-    here: Here, asked: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+    here: Here, body: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 ) -> None:
     """Nothing is to be done about it any more. 404: it is not parked."""
     async with here.services.engine.begin() as conn:
-        dismissed = await parking.dismiss(conn, delivery_id, asked.reason)
+        dismissed = await parking.dismiss(conn, delivery_id, body.reason)
     if not dismissed:
         raise not_found("parked delivery")

@@ -54,7 +54,7 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
         raise
     event = provider.parse_webhook(raw, headers)
     try:
-        delivery, heard = await hear(here, provider, event, raw, headers)
+        delivery, outcome = await store_and_fold(here, provider, event, raw, headers)
     except (SQLAlchemyError, OSError) as problem:
         log.warning(
             "webhook_not_stored", event_id=event.event_id, problem=str(problem).partition("\n")[0]
@@ -75,22 +75,22 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
         event_type=event.event_type,
         organization_id=delivery.organization_id,
         deliveries=delivery.deliveries,
-        outcome=heard or delivery.outcome or delivery.status.value,
+        outcome=outcome or delivery.outcome or delivery.status.value,
     )
     return Response(status_code=200)
 
 
-def _door(name: Provider) -> Callable[[Request, Here], Awaitable[Response]]:
-    async def door(request: Request, here: Here) -> Response:
+def _endpoint(name: Provider) -> Callable[[Request, Here], Awaitable[Response]]:
+    async def endpoint(request: Request, here: Here) -> Response:
         return await take(name, request, here)
 
-    return door
+    return endpoint
 
 
 for _name in Provider:
     router.add_api_route(
         f"/webhooks/{_name}",
-        _door(_name),
+        _endpoint(_name),
         methods=["POST"],
         name=f"{_name} webhook",
         summary=f"Take a webhook delivery of the provider {_name}",
@@ -98,7 +98,7 @@ for _name in Provider:
     )
 
 
-async def hear(
+async def store_and_fold(
     here: Context,
     provider: BillingProvider,
     event: BillingEvent,

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
     summary="Change its name, sender, price or grace period",
 )
 async def change(
-    organization_id: OrganizationId, asked: OrganizationChange, caller: Caller, here: Here
+    organization_id: OrganizationId, body: OrganizationChange, caller: Caller, here: Here
 ) -> OrganizationOut:
     """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go
     on; one that is being sent uses it from its next window of messages on.
@@ -36,7 +36,7 @@ async def change(
         before = await organizations.lock(conn, organization_id)
         if before is None:
             raise not_found("organization")
-        after = _changed(before, asked)
+        after = _changed(before, body)
         await organizations.change(conn, after)
         # one that runs may be over now; a suspension that it caused, the lifecycle lifts
         if after.grace != before.grace:
@@ -46,23 +46,23 @@ async def change(
         resumed = (
             await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
         )
-    names = sorted(asked.model_fields_set)
+    names = sorted(body.model_fields_set)
     log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)
     here.notify(organization_id)
     here.notify_campaigns(organization_id, *resumed)
     return OrganizationOut.of(after)
 
 
-def _changed(before: Organization, asked: OrganizationChange) -> Organization:
+def _changed(before: Organization, body: OrganizationChange) -> Organization:
     after = before
-    if asked.name is not None:
-        after = replace(after, name=asked.name)
-    if asked.sender is not None:
-        after = replace(after, sender=asked.sender)
-    if asked.grace_period_seconds is not None:
-        after = replace(after, grace=timedelta(seconds=asked.grace_period_seconds))
-    if "price_per_segment" in asked.model_fields_set:
-        price = asked.price_per_segment
+    if body.name is not None:
+        after = replace(after, name=body.name)
+    if body.sender is not None:
+        after = replace(after, sender=body.sender)
+    if body.grace_period_seconds is not None:
+        after = replace(after, grace=timedelta(seconds=body.grace_period_seconds))
+    if "price_per_segment" in body.model_fields_set:
+        price = body.price_per_segment
         after = replace(
             after, price_per_segment=None if price is None else Money(price, before.currency)
         )

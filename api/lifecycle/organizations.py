@@ -31,15 +31,15 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 _CURSORS: Cursors[str] = Cursors("organizations", Reference)
 _BLOCK_CURSORS: Cursors[tuple[Block, str]] = Cursors("blocks", tuple[Block, str])
 _RECEIPT_CURSORS: Cursors[int] = Cursors("receipts", Number)
-HELD = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
+LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 
 
 @router.post("", status_code=201, dependencies=[WRITE], summary="Onboard an organization")
-async def create(asked: NewOrganization, here: Here, response: Response) -> OrganizationOut:
+async def create(body: NewOrganization, here: Here, response: Response) -> OrganizationOut:
     """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other
     content 409.
     """
-    wanted = _wanted(asked, here.services.settings.grace_period)
+    wanted = _wanted(body, here.services.settings.grace_period)
     async with here.snapshot() as conn:
         before = await organizations.get(conn, wanted.id)
     if before is None:
@@ -85,12 +85,10 @@ async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
 @router.put(
     "/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go"
 )
-async def set_pace(organization_id: OrganizationId, asked: Pace, here: Here) -> OrganizationOut:
+async def set_pace(organization_id: OrganizationId, body: Pace, here: Here) -> OrganizationOut:
     """Counts from the next batch on. Null: as fast as the whole account at Twilio may."""
     async with here.services.engine.begin() as conn:
-        organization = await organizations.set_pace(
-            conn, organization_id, asked.messages_per_second
-        )
+        organization = await organizations.set_pace(conn, organization_id, body.messages_per_second)
     if organization is None:
         raise not_found("organization")
     return OrganizationOut.of(organization)
@@ -106,25 +104,26 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     if found is None:
         raise not_found("organization")
     return CanSend(
-        can_send=not found, reasons=[ReasonOut(code=one.code, message=one.text) for one in found]
+        can_send=not found,
+        reasons=[ReasonOut(code=reason.code, message=reason.text) for reason in found],
     )
 
 
 @router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
 async def suspend(
-    organization_id: OrganizationId, asked: Why, caller: Caller, here: Here
+    organization_id: OrganizationId, body: Why, caller: Caller, here: Here
 ) -> StandingOut:
     """Places the block `admin`: when this is answered, not one debit commits any more.
     Idempotent.
     """
-    held = HeldBlock(
+    block = HeldBlock(
         kind=Block.ADMIN,
         reference="",
-        reason=asked.reason,
+        reason=body.reason,
         placed_by=f"{caller.name} ({caller.id})",
     )
     async with here.services.engine.begin() as conn:
-        standing = await state_updates.block(conn, organization_id, held, now=datetime.now(UTC))
+        standing = await state_updates.block(conn, organization_id, block, now=datetime.now(UTC))
     return _settled(standing, here)
 
 
@@ -156,10 +155,12 @@ async def blocks(
     after = _BLOCK_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         standing = await standings.get(conn, organization_id)
-        held = await standings.held_blocks(conn, organization_id)
+        held_blocks = await standings.held_blocks(conn, organization_id)
     if standing is None:
         raise not_found("organization")
-    found = sorted(BlockOut.all_of(standing, operator_notes.of_blocks(held, caller)), key=_place)
+    found = sorted(
+        BlockOut.all_of(standing, operator_notes.of_blocks(held_blocks, caller)), key=_place
+    )
     rest = [block for block in found if after is None or _place(block) > after]
     shown, following = _BLOCK_CURSORS.cut(rest, limit, _place)
     return BlockPage(data=list(shown), next_cursor=following)
@@ -172,7 +173,7 @@ async def lift(
     """Lifts a block without a reference. One that does not stand, as after it was lifted, is
     answered 404.
     """
-    return await _lift(organization_id, _held(kind), "", caller, here)
+    return await _lift(organization_id, _liftable(kind), "", caller, here)
 
 
 @router.delete(
@@ -191,7 +192,7 @@ async def lift_one(
     """
     if not reference.isprintable():
         raise not_found("block")
-    return await _lift(organization_id, _held(kind), reference, caller, here)
+    return await _lift(organization_id, _liftable(kind), reference, caller, here)
 
 
 @router.get(
@@ -225,24 +226,24 @@ def _place(block: BlockOut) -> tuple[Block, str]:
     return Block(block.kind), block.reference or ""
 
 
-def _wanted(asked: NewOrganization, grace: timedelta) -> Organization:
-    price = asked.price_per_segment
+def _wanted(body: NewOrganization, grace: timedelta) -> Organization:
+    price = body.price_per_segment
     return Organization(
-        id=asked.id,
-        name=asked.name,
-        twilio_account_sid=asked.twilio_account_sid,
-        sender=asked.sender,
-        currency=asked.currency,
-        price_per_segment=None if price is None else Money(price, asked.currency),
+        id=body.id,
+        name=body.name,
+        twilio_account_sid=body.twilio_account_sid,
+        sender=body.sender,
+        currency=body.currency,
+        price_per_segment=None if price is None else Money(price, body.currency),
         grace=grace
-        if asked.grace_period_seconds is None
-        else timedelta(seconds=asked.grace_period_seconds),
-        messages_per_second=asked.messages_per_second,
+        if body.grace_period_seconds is None
+        else timedelta(seconds=body.grace_period_seconds),
+        messages_per_second=body.messages_per_second,
     )
 
 
-def _same(one: Organization, other: Organization) -> bool:
-    return replace(one, created_at=None) == replace(other, created_at=None)
+def _same(existing: Organization, wanted: Organization) -> bool:
+    return replace(existing, created_at=None) == replace(wanted, created_at=None)
 
 
 async def _check_account(here: Context, sid: str) -> None:
@@ -272,10 +273,10 @@ async def _lift(
     now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
         if must_stand:
-            held = await standings.held_blocks(conn, organization_id)
-            if (kind, reference) not in {(one.kind, one.reference) for one in held}:
-                known = await standings.get(conn, organization_id) is not None
-                raise not_found("block") if known else not_found("organization")
+            held_blocks = await standings.held_blocks(conn, organization_id)
+            if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
+                exists = await standings.get(conn, organization_id) is not None
+                raise not_found("block") if exists else not_found("organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await state_updates.unblock(
@@ -284,13 +285,13 @@ async def _lift(
     return _settled(standing, here)
 
 
-def _held(kind: str) -> Block:
-    for block in HELD:
+def _liftable(kind: str) -> Block:
+    for block in LIFTABLE:
         if block.value == kind:
             return block
     raise invalid(
         "kind",
-        f"only {', '.join(block.value for block in HELD)} can be lifted; others follow from payment",
+        f"only {', '.join(block.value for block in LIFTABLE)} can be lifted; others follow from payment",
     )
 
 

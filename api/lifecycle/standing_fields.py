@@ -55,21 +55,21 @@ class BlockOut(BaseModel):
     placed_at: Time | None = None
 
     @classmethod
-    def all_of(cls, standing: Standing, held: Sequence[HeldBlock]) -> "list[BlockOut]":
-        kinds = {one.kind for one in held}
+    def all_of(cls, standing: Standing, held_blocks: Sequence[HeldBlock]) -> "list[BlockOut]":
+        kinds = {held_block.kind for held_block in held_blocks}
         following = sorted(block for block in standing.blocks if block not in kinds)
         return [
             *[
                 cls(
-                    kind=one.kind.value,
-                    message=IN_WORDS[one.kind],
+                    kind=held_block.kind.value,
+                    message=IN_WORDS[held_block.kind],
                     held=True,
-                    reference=one.reference or None,
-                    reason=one.reason or None,
-                    placed_by=one.placed_by,
-                    placed_at=one.placed_at,
+                    reference=held_block.reference or None,
+                    reason=held_block.reason or None,
+                    placed_by=held_block.placed_by,
+                    placed_at=held_block.placed_at,
                 )
-                for one in held
+                for held_block in held_blocks
             ],
             *[cls(kind=block.value, message=IN_WORDS[block], held=False) for block in following],
         ]

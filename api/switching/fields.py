@@ -47,24 +47,26 @@ class MigrationOut(BaseModel):
     ended_at: Time | None
 
     @classmethod
-    def of(cls, one: Migration) -> "MigrationOut":
+    def of(cls, migration: Migration) -> "MigrationOut":
         return cls(
-            organization_id=one.organization_id,
-            id=one.id,
-            status=one.state.value,
-            message=IN_WORDS[one.state],
-            reason=one.reason,
+            organization_id=migration.organization_id,
+            id=migration.id,
+            status=migration.state.value,
+            message=IN_WORDS[migration.state],
+            reason=migration.reason,
             source=SubscriptionRef(
-                provider=one.source_provider.value, subscription_id=one.source_subscription_id
+                provider=migration.source_provider.value,
+                subscription_id=migration.source_subscription_id,
             ),
             target=SubscriptionRef(
-                provider=one.target_provider.value, subscription_id=one.target_subscription_id
+                provider=migration.target_provider.value,
+                subscription_id=migration.target_subscription_id,
             ),
-            checkout_url=one.checkout_url,
-            first_charge_at=one.first_charge_at,
-            expires_at=one.expires_at,
-            started_at=one.started_at,
-            ended_at=one.ended_at,
+            checkout_url=migration.checkout_url,
+            first_charge_at=migration.first_charge_at,
+            expires_at=migration.expires_at,
+            started_at=migration.started_at,
+            ended_at=migration.ended_at,
         )
 
 

@@ -26,27 +26,27 @@ _CURSORS: Cursors[str] = Cursors("migrations", Reference)
     summary="Move the customer to another provider",
 )
 async def start(
-    organization_id: OrganizationId, asked: NewMigration, here: Here, response: Response
+    organization_id: OrganizationId, body: NewMigration, here: Here, response: Response
 ) -> MigrationOut:
     """Starts it; the customer has to consent by the `checkout_url` that appears in a moment.
 
     Open already, and to the same plan: 200. 409: another one is open, or there is no subscription
     to move.
     """
-    provider_of(here, asked.provider)
+    provider_of(here, body.provider)
     async with here.services.engine.begin() as conn:
         if await standings.lock(conn, organization_id) is None:
             raise not_found("organization")
         source = await paid_for(here, conn, organization_id)
         before = await switches.open_one(conn, organization_id)
-        if before is None and source.provider is asked.provider:
+        if before is None and source.provider is body.provider:
             raise Problem(
                 Kind.ALREADY_AT_PROVIDER,
-                f"its current subscription is at {asked.provider.value} already",
+                f"its current subscription is at {body.provider.value} already",
             )
         if before is not None and (before.target_provider, before.target_plan_id) != (
-            asked.provider,
-            asked.plan_id,
+            body.provider,
+            body.plan_id,
         ):
             raise Problem(
                 Kind.MIGRATION_IN_PROGRESS,
@@ -56,10 +56,10 @@ async def start(
             await switches.start(
                 conn,
                 source,
-                asked.provider,
-                plan_id=asked.plan_id,
-                return_url=asked.return_url,
-                cancel_url=asked.cancel_url,
+                body.provider,
+                plan_id=body.plan_id,
+                return_url=body.return_url,
+                cancel_url=body.cancel_url,
             )
         found = before or await switches.open_one(conn, organization_id)
     if found is None:
@@ -77,10 +77,10 @@ async def start(
 async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
     """The one under way or, without one, the last."""
     async with here.snapshot() as conn:
-        known = await organizations.get(conn, organization_id)
+        organization = await organizations.get(conn, organization_id)
         found = await switches.newest(conn, organization_id)
-    if known is None or found is None:
-        raise not_found("organization" if known is None else "migration")
+    if organization is None or found is None:
+        raise not_found("organization" if organization is None else "migration")
     return MigrationOut.of(found)
 
 

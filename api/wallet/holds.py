@@ -118,23 +118,23 @@ class HoldPage(Page[HoldOut]):
     summary="Set money aside",
 )
 async def reserve(
-    organization_id: OrganizationId, asked: NewHold, here: Here, response: Response
+    organization_id: OrganizationId, body: NewHold, here: Here, response: Response
 ) -> HoldOut:
     """No debit takes it until it is captured, released or expires. 402: not enough; 423: suspended
     or frozen.
     """
     hold = Hold(
-        reference_id=asked.reference_id,
-        amount=Money(asked.amount, asked.currency),
-        expires_at=asked.expires_at,
-        description=asked.description,
+        reference_id=body.reference_id,
+        amount=Money(body.amount, body.currency),
+        expires_at=body.expires_at,
+        description=body.description,
     )
     async with here.services.engine.begin() as conn:
         outcome = await holds.reserve(conn, organization_id, hold, now=datetime.now(UTC))
         why = await _why_not(conn, organization_id, outcome)
-    told = _told(outcome, why)
-    response.status_code = 200 if told.replayed else 201
-    return HoldOut.of(told.hold)
+    accepted = _accepted(outcome, why)
+    response.status_code = 200 if accepted.replayed else 201
+    return HoldOut.of(accepted.hold)
 
 
 @router.get("", dependencies=[READ], summary="Holds, by their references")
@@ -174,10 +174,10 @@ async def capture(
             conn, organization_id, reference_id, amount, now=datetime.now(UTC)
         )
         why = await _why_not(conn, organization_id, outcome)
-    told = _told(outcome, why)
-    if not told.replayed:
+    accepted = _accepted(outcome, why)
+    if not accepted.replayed:
         await resume(here, organization_id)
-    return HoldOut.of(told.hold)
+    return HoldOut.of(accepted.hold)
 
 
 @router.post("/{reference_id:path}/release", dependencies=[WRITE], summary="Let go of it")
@@ -187,10 +187,10 @@ async def release(
     """What was held is available again, and campaigns that waited for money go on. Idempotent."""
     async with here.services.engine.begin() as conn:
         outcome = await holds.release(conn, organization_id, reference_id, now=datetime.now(UTC))
-    told = _told(outcome)
-    if not told.replayed:
+    accepted = _accepted(outcome)
+    if not accepted.replayed:
         await resume(here, organization_id)
-    return HoldOut.of(told.hold)
+    return HoldOut.of(accepted.hold)
 
 
 @router.get("/{reference_id:path}", dependencies=[READ], summary="One hold")
@@ -210,7 +210,7 @@ async def _why_not(
     return await explanations.why_not(conn, organization_id) or ()
 
 
-def _told(outcome: object, why: Sequence[Reason] = ()) -> Held:
+def _accepted(outcome: object, why: Sequence[Reason] = ()) -> Held:
     if not isinstance(outcome, Held):
         raise refusal(outcome, why)
     return outcome

@@ -77,19 +77,24 @@ async def _post(
     here: Context,
     organization_id: str,
     kind: Kind,
-    asked: NewPosting | list[NewPosting],
+    body: NewPosting | list[NewPosting],
     key: str | None,
     response: Response,
 ) -> EntryOut | PostingsOut:
-    if isinstance(asked, list):
+    if isinstance(body, list):
         response.status_code = 200
         return await _post_list(
-            here, organization_id, [_posting(kind, *one) for one in _with_references(asked, key)]
+            here,
+            organization_id,
+            [
+                _posting(kind, new_posting, reference)
+                for new_posting, reference in _with_references(body, key)
+            ],
         )
-    reference = asked.reference_id or key
+    reference = body.reference_id or key
     if reference is None:
         raise _no_reference("reference_id")
-    posting = _posting(kind, asked, reference)
+    posting = _posting(kind, body, reference)
     [outcome] = await here.coalescer.post(organization_id, [posting])
     if not isinstance(outcome, Posted):
         raise refusal(outcome, await _why_not(here, organization_id, [outcome]))
@@ -104,24 +109,36 @@ async def _post_list(
     if any(isinstance(outcome, WalletNotFound) for outcome in outcomes):
         raise not_found("organization")
     why = await _why_not(here, organization_id, outcomes)
-    return PostingsOut(outcomes=[_told(*one, why) for one in zip(postings, outcomes, strict=True)])
+    return PostingsOut(
+        outcomes=[
+            _posting_out(posting, outcome, why)
+            for posting, outcome in zip(postings, outcomes, strict=True)
+        ]
+    )
 
 
-def _with_references(asked: Sequence[NewPosting], key: str | None) -> list[tuple[NewPosting, str]]:
-    missing = [place for place, one in enumerate(asked) if one.reference_id is None]
+def _with_references(
+    new_postings: Sequence[NewPosting], key: str | None
+) -> list[tuple[NewPosting, str]]:
+    missing = [
+        place for place, new_posting in enumerate(new_postings) if new_posting.reference_id is None
+    ]
     if missing and key is None:
         raise _no_reference(f"{missing[0]}.reference_id")
-    return [(one, one.reference_id or f"{key}:{place}") for place, one in enumerate(asked, start=1)]
+    return [
+        (new_posting, new_posting.reference_id or f"{key}:{place}")
+        for place, new_posting in enumerate(new_postings, start=1)
+    ]
 
 
 def _no_reference(field: str) -> Exception:
     return invalid(field, "a reference is needed, here or as the header Idempotency-Key")
 
 
-def _posting(kind: Kind, asked: NewPosting, reference: str) -> Posting:
+def _posting(kind: Kind, new_posting: NewPosting, reference: str) -> Posting:
     if references.is_ours(reference):
         raise invalid("reference_id", references.RESERVED)
-    return kind(reference, Money(asked.amount, asked.currency), asked.description)
+    return kind(reference, Money(new_posting.amount, new_posting.currency), new_posting.description)
 
 
 async def _why_not(
@@ -133,12 +150,12 @@ async def _why_not(
         return await explanations.why_not(conn, organization_id) or ()
 
 
-def _told(posting: Posting, outcome: Outcome, why: Sequence[Reason]) -> PostingOut:
+def _posting_out(posting: Posting, outcome: Outcome, why: Sequence[Reason]) -> PostingOut:
     if isinstance(outcome, Posted):
         return PostingOut(
             reference_id=posting.reference_id,
             outcome="replayed" if outcome.replayed else "booked",
             entry=EntryOut.of(outcome.entry, posting.amount.currency),
         )
-    told = ProblemOut.model_validate(refusal(outcome, why).document)
-    return PostingOut(reference_id=posting.reference_id, outcome="refused", problem=told)
+    problem = ProblemOut.model_validate(refusal(outcome, why).document)
+    return PostingOut(reference_id=posting.reference_id, outcome="refused", problem=problem)

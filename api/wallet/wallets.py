@@ -58,7 +58,7 @@ async def entries(
 
 @router.post("/freeze", dependencies=[OPERATOR], summary="Freeze it by hand")
 async def freeze(
-    organization_id: OrganizationId, asked: Why, caller: Caller, here: Here
+    organization_id: OrganizationId, body: Why, caller: Caller, here: Here
 ) -> WalletOut:
     """No debit commits any more when this is answered, and running campaigns are parked.
     Idempotent.
@@ -69,7 +69,7 @@ async def freeze(
             raise not_found("organization")
         parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
         await wallets.freeze(
-            conn, organization_id, epoch=standing.epoch, cause=asked.reason, by_operator=True
+            conn, organization_id, epoch=standing.epoch, cause=body.reason, by_operator=True
         )
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
