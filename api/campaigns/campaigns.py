@@ -121,7 +121,7 @@ async def start(
     organization_id: OrganizationId,
     campaign_id: str,
     here: Here,
-    asked: StartCampaign | None = None,
+    body: StartCampaign | None = None,
 ) -> CampaignOut:
     """A draft runs. 423 or 402 with the reasons when the organization may not send; started before is 200.
 
@@ -129,13 +129,13 @@ async def start(
     given until then.
     """
     now = datetime.now(UTC)
-    if asked is None or asked.at is None or asked.at <= now:
+    if body is None or body.at is None or body.at <= now:
         return await _run(here, organization_id, campaign_id, Act.START)
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         _after(campaign, Act.SCHEDULE)
         campaign = await campaigns.change(
-            conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=asked.at.astimezone(UTC)
+            conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=body.at.astimezone(UTC)
         )
         answer = await _campaign_out(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)

@@ -22,11 +22,11 @@ from api.http.queries import refuse_unknown
 
 
 class LeanRoute(APIRoute):
-    """Its endpoint takes `(organization_id, asked, here, response, key)`; `asked` is its body."""
+    """Its endpoint takes `(organization_id, body, here, response, key)`."""
 
     @cached_property
     def body(self) -> TypeAdapter[Any]:
-        return TypeAdapter(get_type_hints(self.endpoint, include_extras=True)["asked"])
+        return TypeAdapter(get_type_hints(self.endpoint, include_extras=True)["body"])
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         return self.serve

@@ -162,13 +162,13 @@ async def capture(
     organization_id: OrganizationId,
     reference_id: HoldReference,
     here: Here,
-    asked: NewCapture | None = None,
+    body: NewCapture | None = None,
 ) -> HoldOut:
     """Once: the debit has the hold's reference, and the rest is let go of. Asked again with the
     same amount it is answered again. 423 while the organization is suspended or the wallet frozen:
     the hold stays open.
     """
-    amount = asked.amount if asked is not None else None
+    amount = body.amount if body is not None else None
     async with here.services.engine.begin() as conn:
         outcome = await holds.capture(
             conn, organization_id, reference_id, amount, now=datetime.now(UTC)

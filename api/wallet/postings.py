@@ -42,7 +42,7 @@ ANSWERS: dict[str, Any] = {
 @router.post("/credits", summary="Put money in, once or a list", **ANSWERS)
 async def post_credits(
     organization_id: OrganizationId,
-    asked: NewPostings,
+    body: NewPostings,
     here: Here,
     response: Response,
     key: OptionalKey = None,
@@ -50,7 +50,7 @@ async def post_credits(
     """201 when it is booked, 200 when the reference was booked before. A list, of 1,000 at most, is
     answered with 200 and an outcome for each. Campaigns that waited for money go on.
     """
-    answer = await _post(here, organization_id, credit, asked, key, response)
+    answer = await _post(here, organization_id, credit, body, key, response)
     await resume(here, organization_id)
     return answer
 
@@ -58,7 +58,7 @@ async def post_credits(
 @router.post("/debits", summary="Take money out, once or a list", **ANSWERS)
 async def post_debits(
     organization_id: OrganizationId,
-    asked: NewPostings,
+    body: NewPostings,
     here: Here,
     response: Response,
     key: OptionalKey = None,
@@ -70,7 +70,7 @@ async def post_debits(
     each on the balance that the one before left; one that is refused takes nothing from those
     behind it.
     """
-    return await _post(here, organization_id, debit, asked, key, response)
+    return await _post(here, organization_id, debit, body, key, response)
 
 
 async def _post(
