@@ -53,6 +53,17 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and let what was accepted become a connection first: asyncio leaves
+        the socket open of one that its closed server refuses.
+        """
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            loop.remove_reader(listener)
+        for _ in range(3):  # it is accepted, attached and made in one turn of the loop each
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
 
 @asynccontextmanager
 async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:

@@ -6,8 +6,8 @@ import asyncio
 import base64
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -43,7 +43,7 @@ from runtime.worker import work
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
 from simulators.paypal.state import DEFAULT_PLAN
-from simulators.serving import serve
+from simulators.serving import Server, serve
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 from simulators.twilio.state import Behaviour
@@ -56,28 +56,18 @@ speed.
 T = TypeVar("T")
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def serve_app(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
     """Serve an application on a listening socket within the running loop; yields its URL."""
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    server = Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await until(lambda: _started(server))
+        await server.ready.wait()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
         listener.close()
-
-
-async def _started(server: uvicorn.Server) -> bool:
-    return server.started
 
 
 async def until(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
