@@ -53,7 +53,7 @@ class Live(BaseModel):
     status: Literal["live"] = "live"
 
 
-@router.get("/live", summary="The process answers")
+@router.get("/live", operation_id="check_liveness", summary="Check that the process answers")
 async def live() -> Live:
     return Live()
 
@@ -147,12 +147,17 @@ async def _readiness(request: Request) -> Readiness:
     return readiness
 
 
-@router.get("/ready", summary="It can do its work", responses={503: {"model": Ready}})
+@router.get(
+    "/ready",
+    operation_id="check_readiness",
+    summary="Check that the service can work",
+    responses={503: {"model": Ready}},
+)
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
-    """503 only when the database or its schema is not there: with Temporal away, webhooks still
-    have to be taken.
+    """Returns 503 only if the database or its schema is missing: without Temporal, webhooks must still
+    be accepted.
 
-    What was seen is remembered for a second.
+    Results are cached for one second.
     """
     seen = await readiness.seen()
     if seen.status == "unavailable":

@@ -27,11 +27,16 @@ class AlertPage(Page[AlertOut]):
     pass
 
 
-@router.get("", dependencies=[READ], summary="The alerts that stand")
+@router.get(
+    "",
+    dependencies=[READ],
+    operation_id="list_alerts",
+    summary="List the open alerts of an organization",
+)
 async def list_all(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> AlertPage:
-    """The oldest first."""
+    """Returns the alerts, oldest first."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
@@ -42,11 +47,15 @@ async def list_all(
 
 
 @router.delete(
-    "/{kind}", status_code=204, dependencies=[OPERATOR], summary="Close an alert that is settled"
+    "/{kind}",
+    status_code=204,
+    dependencies=[OPERATOR],
+    operation_id="close_alert",
+    summary="Close an alert",
 )
 async def close(organization_id: OrganizationId, kind: Kind, here: Here) -> Response:
-    """For what only a person can settle. It is raised again when it is seen again. 404: it does not
-    stand.
+    """Closes an alert that only a person can settle. Tollgate raises it again if the cause occurs
+    again. Returns 404 if the alert is not open.
     """
     async with here.services.engine.begin() as conn:
         if not await alerts.close(conn, organization_id, kind):

@@ -127,10 +127,13 @@ class ExplanationOut(BaseModel):
 @router.get(
     "/{organization_id}/explain",
     dependencies=[READ],
-    summary="Everything about it, and in plain sentences",
+    operation_id="explain_organization",
+    summary="Explain the state of an organization",
 )
 async def explain(organization_id: OrganizationId, caller: Caller, here: Here) -> ExplanationOut:
-    """For people who support it. What operators noted of it, an operator's key alone is told."""
+    """Returns everything about one organization, with a summary in plain sentences, for support
+    staff. Only a key with the scope `operator` sees the notes of operators.
+    """
     async with here.snapshot() as conn:
         explanation = await explanations.explain(conn, organization_id)
     if explanation is None:

@@ -99,7 +99,8 @@ def _by(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeM
 @router.get(
     "/metrics",
     dependencies=[READ],
-    summary="Metrics for Prometheus",
+    operation_id="get_metrics",
+    summary="Get metrics for Prometheus",
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}},
@@ -110,8 +111,8 @@ def _by(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeM
     },
 )
 async def metrics(here: Here) -> Response:
-    """`tollgate_http_…` and `process_…` are of the process that answers; the rest is of the whole
-    installation, and every process tells it alike.
+    """`tollgate_http_…` and `process_…` describe the process that answers. All others describe the
+    whole installation and are the same in every process.
     """
     async with here.snapshot() as conn:
         reading = await figures.read(conn, now=datetime.now(UTC))

@@ -75,12 +75,16 @@ class CollectedOut(BaseModel):
 
 
 @router.post(
-    "/suspend", dependencies=[OPERATOR], summary="Suspend the subscription at its provider"
+    "/suspend",
+    dependencies=[OPERATOR],
+    operation_id="suspend_subscription",
+    summary="Suspend the subscription at its provider",
 )
 async def suspend(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
-    """It is charged no more until it is resumed. When this is answered, what the provider says of
-    it is enforced; with `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe only stops charging, and
-    service goes on. Idempotent. 409: there is none, it has not begun, or it has ended.
+    """The provider charges nothing until the subscription is resumed. The state that the provider
+    reports is enforced before the response. With `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe
+    only stops charging, and service continues. Idempotent. Returns 409 if there is no subscription,
+    if it has not begun, or if it has ended.
     """
     provider, subscription = await _current(here, organization_id)
     return await _followed(
@@ -89,10 +93,15 @@ async def suspend(organization_id: OrganizationId, body: Because, here: Here) ->
 
 
 @router.post(
-    "/resume", dependencies=[OPERATOR], summary="Resume the suspended subscription at its provider"
+    "/resume",
+    dependencies=[OPERATOR],
+    operation_id="resume_subscription",
+    summary="Resume the subscription at its provider",
 )
 async def resume(organization_id: OrganizationId, body: Because, here: Here) -> ResumptionOut:
-    """Where the provider says that it bills again, the organization is reactivated. Idempotent."""
+    """If the provider reports that the subscription bills again, the organization is reactivated.
+    Idempotent.
+    """
     provider, subscription = await _current(here, organization_id)
     outcome = await provider.ensure_resumed(subscription.id, body.reason)
     snapshot = await provider.get_subscription(subscription.id)
@@ -102,11 +111,14 @@ async def resume(organization_id: OrganizationId, body: Because, here: Here) -> 
 
 
 @router.post(
-    "/cancel", dependencies=[WRITE], summary="Cancel the subscription at its provider, for good"
+    "/cancel",
+    dependencies=[WRITE],
+    operation_id="cancel_subscription",
+    summary="Cancel the subscription at its provider",
 )
 async def cancel(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
-    """At once; what was paid for is served to its end. Of a checkout that is open yet the link
-    ends. Idempotent.
+    """Cancels at once and for good; the period that was paid for is served to its end. Expires the
+    link of an open checkout. Idempotent.
     """
     provider, subscription = await _current(here, organization_id, begun=False)
     return await _followed(
@@ -115,9 +127,13 @@ async def cancel(organization_id: OrganizationId, body: Because, here: Here) -> 
 
 
 @router.post(
-    "/plan", dependencies=[WRITE], summary="Change the subscription's plan at its provider"
+    "/plan",
+    dependencies=[WRITE],
+    operation_id="change_plan",
+    summary="Change the plan of the subscription at its provider",
 )
 async def plan(organization_id: OrganizationId, body: NewPlan, here: Here) -> PlanOut:
+    """Returns the link at which the customer approves the change, if the provider requires one."""
     provider, subscription = await _current(here, organization_id)
     changed = await provider.change_plan(subscription.id, body.plan_id)
     here.notify(organization_id)
@@ -125,14 +141,17 @@ async def plan(organization_id: OrganizationId, body: NewPlan, here: Here) -> Pl
 
 
 @router.post(
-    "/collect", dependencies=[WRITE], summary="Have the provider charge what is outstanding, now"
+    "/collect",
+    dependencies=[WRITE],
+    operation_id="collect_payment",
+    summary="Collect the outstanding amount",
 )
 async def collect(
     organization_id: OrganizationId, body: Collect, key: IdempotencyKey, here: Here
 ) -> CollectedOut:
-    """The amount is `outstanding` of the subscription. The same key is one attempt, whose answer
-    stays; for a further one after `declined` take a new key. 409: nothing is outstanding, or
-    another amount.
+    """Asks the provider to charge now. The amount must equal `outstanding` of the subscription. One
+    key is one attempt, and its result stays; use a new key for another attempt after `declined`.
+    Returns 409 if nothing is outstanding, or another amount.
     """
     provider, subscription = await _current(here, organization_id)
     amount, now = Money(body.amount, body.currency), datetime.now(UTC)

@@ -23,8 +23,14 @@ from providers.errors import NotFound
 router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", tags=["subscription"])
 
 
-@router.get("", dependencies=[READ], summary="The current subscription, and any others")
+@router.get(
+    "",
+    dependencies=[READ],
+    operation_id="get_subscription",
+    summary="Get the subscriptions of an organization",
+)
 async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
+    """Returns the current subscription and all others."""
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         found = await subscriptions.of_organization(conn, organization_id)
@@ -36,14 +42,20 @@ async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
 
 
 @router.post(
-    "", status_code=201, dependencies=[WRITE], summary="Link the subscription that it pays for"
+    "",
+    status_code=201,
+    dependencies=[WRITE],
+    operation_id="link_subscription",
+    summary="Link a subscription",
 )
 async def link(
     organization_id: OrganizationId, body: Link, here: Here, response: Response
 ) -> SubscriptionOut:
-    """Asks the provider for it, and lets it decide from now on. Idempotent: linked before is 200.
+    """Reads the subscription from its provider and makes it the current one: from now on it decides
+    whether the organization may send. Idempotent: a linked subscription returns 200.
 
-    409: it is another organization's, or it does not bill and another one is current.
+    Returns 409 if the subscription belongs to another organization, or if it does not bill and
+    another one is current.
     """
     provider = provider_of(here, body.provider)
     async with here.snapshot() as conn:
@@ -66,7 +78,8 @@ async def link(
     "/checkout",
     status_code=201,
     dependencies=[WRITE],
-    summary="Have the provider make one to consent to",
+    operation_id="create_checkout",
+    summary="Create a subscription checkout",
 )
 async def checkout(
     organization_id: OrganizationId,
@@ -75,8 +88,8 @@ async def checkout(
     here: Here,
     response: Response,
 ) -> CheckoutOut:
-    """The answer's `url` is where the customer consents. The same key again gives the same link,
-    with 200.
+    """Creates a subscription at a provider. The customer consents at the `url` of the answer.
+    Repeating the request with the same key returns the same link with 200.
     """
     provider = provider_of(here, body.provider)
     async with here.snapshot() as conn:

@@ -60,7 +60,8 @@ class TopUpOut(BaseModel):
     "/topups",
     status_code=201,
     dependencies=[WRITE],
-    summary="Have a provider make a checkout to pay once",
+    operation_id="create_topup",
+    summary="Create a top-up checkout",
 )
 async def top_up(
     organization_id: OrganizationId,
@@ -69,8 +70,9 @@ async def top_up(
     here: Here,
     response: Response,
 ) -> TopUpOut:
-    """The answer's `url` is where the customer pays. The same key again gives the same link, with
-    200; what is owed for payments that were taken back is covered by it first.
+    """Creates a checkout at a provider for one payment. The customer pays at the `url` of the answer.
+    Repeating the request with the same key returns the same link with 200. The payment first covers
+    what the organization owes for payments that were reversed.
     """
     wanted = Money(body.amount, body.currency)
     topup = await _topup_by_key(here, organization_id, body.provider, wanted, key)

@@ -19,10 +19,12 @@ router = APIRouter(tags=["webhooks"], route_class=BareRoute)
 @router.post(
     PATH,
     status_code=204,
-    summary="Take one of Twilio's message status callbacks",
+    operation_id="receive_twilio_status",
+    summary="Receive a message status callback from Twilio",
     description=(
-        "Signed by Twilio with the subaccount's token, over the public URL. 400: the signature is wrong. "
-        "403: the account is not one of ours. 503: Twilio cannot be asked for the account's token."
+        "Twilio signs the request over the public URL with the token of the subaccount; no API key."
+        " 400: the signature is wrong. 403: the account belongs to no organization. 503: Twilio does"
+        " not answer the request for the token of the account; try again."
     ),
 )
 async def twilio_status(request: Request, here: Here) -> Response:

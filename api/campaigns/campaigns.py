@@ -42,7 +42,13 @@ _REFUSALS = {
 """By the first reason, as a debit would be refused; any other is a block of the organization."""
 
 
-@router.post("", status_code=201, dependencies=[WRITE], summary="Create a campaign")
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[WRITE],
+    operation_id="create_campaign",
+    summary="Create a campaign",
+)
 async def create(
     organization_id: OrganizationId,
     draft: NewCampaign,
@@ -50,8 +56,8 @@ async def create(
     here: Here,
     response: Response,
 ) -> CampaignOut:
-    """Stores it as a draft. The same key with the same request is 200 and the campaign as it
-    stands.
+    """Stores the campaign as a draft. Repeating the request with the same key returns 200 and the
+    campaign in its current state.
     """
     checked = await numbers.check(draft.recipients)
     if checked.bad:
@@ -83,10 +89,11 @@ async def create(
     return CampaignOut.of(campaign, position=position, duplicates=checked.duplicates)
 
 
-@router.get("", dependencies=[READ], summary="List campaigns, newest first")
+@router.get("", dependencies=[READ], operation_id="list_campaigns", summary="List campaigns")
 async def page(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> CampaignPage:
+    """Returns the campaigns of the organization, newest first."""
     before = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:
@@ -105,8 +112,11 @@ async def page(
     return CampaignPage(data=data, next_cursor=following)
 
 
-@router.get("/{campaign_id}", dependencies=[READ], summary="One campaign, with how far it is")
+@router.get(
+    "/{campaign_id}", dependencies=[READ], operation_id="get_campaign", summary="Get a campaign"
+)
 async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+    """Returns the campaign with its progress."""
     async with here.snapshot() as conn:
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
         if campaign is None:
@@ -115,7 +125,10 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
 
 
 @router.post(
-    "/{campaign_id}/start", dependencies=[WRITE], summary="Start sending, now or at a time"
+    "/{campaign_id}/start",
+    dependencies=[WRITE],
+    operation_id="start_campaign",
+    summary="Start or schedule a campaign",
 )
 async def start(
     organization_id: OrganizationId,
@@ -123,10 +136,11 @@ async def start(
     here: Here,
     body: StartCampaign | None = None,
 ) -> CampaignOut:
-    """A draft runs. 423 or 402 with the reasons when the organization may not send; started before is 200.
+    """Starts a draft. Returns 423 or 402 with the reasons if the organization may not send, 200 if the
+    campaign was started before.
 
-    With a time to come it is scheduled, whatever its organization may do now; another time can be
-    given until then.
+    With a time in the future the campaign is scheduled, even if the organization may not send now.
+    The time can be changed until then.
     """
     now = datetime.now(UTC)
     if body is None or body.at is None or body.at <= now:
@@ -142,10 +156,15 @@ async def start(
     return answer
 
 
-@router.post("/{campaign_id}/cancel", dependencies=[WRITE], summary="End it for good")
+@router.post(
+    "/{campaign_id}/cancel",
+    dependencies=[WRITE],
+    operation_id="cancel_campaign",
+    summary="Cancel a campaign",
+)
 async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """What was paid for and not handed over is refunded, the rest is never sent. Canceled before is
-    200.
+    """Ends the campaign for good. Messages that were paid for and not handed to Twilio are refunded;
+    the rest is never sent. Returns 200 if the campaign was canceled before.
     """
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
@@ -157,19 +176,29 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
     return answer
 
 
-@router.post("/{campaign_id}/resume", dependencies=[WRITE], summary="Go on after a pause")
+@router.post(
+    "/{campaign_id}/resume",
+    dependencies=[WRITE],
+    operation_id="resume_campaign",
+    summary="Resume a paused campaign",
+)
 async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """A paused or parked campaign runs again; one that was paused before its time waits for that
-    again. 423 or 402 with the reasons when the organization may not send.
+    """Resumes a paused or parked campaign. A campaign that was paused before its start time waits for
+    that time again. Returns 423 or 402 with the reasons if the organization may not send.
     """
     return await _run(here, organization_id, campaign_id, Act.RESUME)
 
 
 @router.post(
-    "/{campaign_id}/pause", dependencies=[WRITE], summary="Pause until a person resumes it"
+    "/{campaign_id}/pause",
+    dependencies=[WRITE],
+    operation_id="pause_campaign",
+    summary="Pause a campaign",
 )
 async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
-    """Nothing that Tollgate does by itself resumes it. Paused before is 200."""
+    """Only a request resumes a paused campaign; Tollgate never does so by itself. Returns 200 if the
+    campaign was paused before.
+    """
     async with here.services.engine.begin() as conn:
         campaign = await _locked(conn, organization_id, campaign_id)
         _after(campaign, Act.PAUSE)

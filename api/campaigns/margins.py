@@ -45,10 +45,13 @@ class MarginOut(Sums):
 @router.get(
     "/{campaign_id}/margin",
     dependencies=[READ],
-    summary="What a campaign was charged, and what it cost",
+    operation_id="get_margin",
+    summary="Get the margin of a campaign",
 )
 async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> MarginOut:
-    """Twilio's prices are read from its lists every quarter of an hour."""
+    """Returns what the campaign was charged and what it cost. Tollgate reads the prices from the
+    lists of Twilio every 15 minutes.
+    """
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))

@@ -94,7 +94,9 @@ class MessageOut(BaseModel):
         )
 
 
-@router.post("", status_code=201, dependencies=[WRITE], summary="Send one message")
+@router.post(
+    "", status_code=201, dependencies=[WRITE], operation_id="send_message", summary="Send a message"
+)
 async def send(
     organization_id: OrganizationId,
     new_message: NewMessage,
@@ -102,8 +104,8 @@ async def send(
     here: Here,
     response: Response,
 ) -> MessageOut:
-    """Debits its price, then hands it to Twilio. The same key with the same message is sent once,
-    and then 200.
+    """Debits the price of the message, then hands it to Twilio. Repeating the request with the same
+    key and the same message sends nothing and returns 200.
     """
     async with here.services.engine.begin() as conn:
         organization = await organizations.get(conn, organization_id)
@@ -165,12 +167,17 @@ class UnpaidSendPage(Page[UnpaidSendOut]):
 
 
 @router.get(
-    "/unpaid", dependencies=[READ], summary="Messages that went out although they were refunded"
+    "/unpaid",
+    dependencies=[READ],
+    operation_id="list_unpaid_messages",
+    summary="List messages that were sent after their refund",
 )
 async def unpaid(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> UnpaidSendPage:
-    """By Twilio's word, the oldest first; those that an operator charged are left out."""
+    """Returns messages that Twilio reports as sent although they were refunded, oldest first, without
+    those that an operator charged.
+    """
     after = _UNPAID_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
@@ -182,7 +189,9 @@ async def unpaid(
     return UnpaidSendPage(data=[UnpaidSendOut.of(send) for send in shown], next_cursor=following)
 
 
-@router.get("/{message_id}", dependencies=[READ], summary="One message")
+@router.get(
+    "/{message_id}", dependencies=[READ], operation_id="get_message", summary="Get a message"
+)
 async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
     async with here.snapshot() as conn:
         message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
@@ -192,11 +201,14 @@ async def get(organization_id: OrganizationId, message_id: str, here: Here) -> M
 
 
 @router.post(
-    "/{message_id}/resend", dependencies=[OPERATOR], summary="Send once more what was given up"
+    "/{message_id}/resend",
+    dependencies=[OPERATOR],
+    operation_id="resend_message",
+    summary="Send a lost message again",
 )
 async def resend(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """For a message that is `lost`: it was refunded, is paid again, and arrives twice if Twilio had
-    it after all.
+    """Debits the price again and sends a message that is `lost`, which was refunded. The recipient
+    gets it twice if Twilio had accepted the first one after all.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
@@ -224,11 +236,12 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
 @router.post(
     "/{message_id}/charge",
     dependencies=[OPERATOR],
-    summary="Charge what went out although it was refunded",
+    operation_id="charge_message",
+    summary="Charge a message that was sent after its refund",
 )
 async def charge(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """Takes its price again, once for each attempt that Twilio says it sent; like any other
-    debit.
+    """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any other
+    debit would be.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
@@ -242,11 +255,14 @@ async def charge(organization_id: OrganizationId, message_id: str, here: Here) -
 
 
 @router.post(
-    "/{message_id}/refund", dependencies=[OPERATOR], summary="Give up what Twilio never confirmed"
+    "/{message_id}/refund",
+    dependencies=[OPERATOR],
+    operation_id="refund_message",
+    summary="Refund a message that Twilio never confirmed",
 )
 async def refund(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
-    """For a message that is `accepted` without a `provider_sid`: a person has found that Twilio
-    does not have it. It is `lost` then, refunded, and can be sent once more.
+    """For a message that is `accepted` without a `provider_sid`, after a person has found that Twilio
+    does not have it. The message becomes `lost` and is refunded; it can be sent again.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:

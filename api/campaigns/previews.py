@@ -75,10 +75,15 @@ class PreviewOut(BaseModel):
     runs_dry_position: int | None = Field(examples=[41200])
 
 
-@router.post("/preview", dependencies=[READ], summary="What a campaign would cost")
+@router.post(
+    "/preview",
+    dependencies=[READ],
+    operation_id="preview_campaign",
+    summary="Preview the price of a campaign",
+)
 async def show(organization_id: OrganizationId, draft: NewCampaign, here: Here) -> PreviewOut:
-    """Takes what the creation takes, and stores nothing. Where the creation would refuse a number,
-    this names it.
+    """Takes the body of a creation and stores nothing. Names the numbers that a creation would
+    refuse.
     """
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)

@@ -79,15 +79,20 @@ class RatePage(Page[RateOut]):
     pass
 
 
-@router.get(FOR_EVERYBODY, dependencies=[READ], summary="Everybody's rates")
+@router.get(
+    FOR_EVERYBODY, dependencies=[READ], operation_id="list_rates", summary="List default rates"
+)
 async def everybodys(here: Here, cursor: Cursor = None, limit: Limit = 100) -> RatePage:
-    """By country, then by currency."""
+    """Returns the rates that apply to all organizations, ordered by country, then by currency."""
     async with here.snapshot() as conn:
         return await _page(conn, EVERYBODY, cursor, limit)
 
 
 @router.get(
-    f"{FOR_EVERYBODY}/{{country}}", dependencies=[READ], summary="Everybody's rate for a country"
+    f"{FOR_EVERYBODY}/{{country}}",
+    dependencies=[READ],
+    operation_id="get_rate",
+    summary="Get the default rate of a country",
 )
 async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
     async with here.snapshot() as conn:
@@ -97,11 +102,12 @@ async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
 @router.put(
     f"{FOR_EVERYBODY}/{{country}}",
     dependencies=[WRITE],
-    summary="Set everybody's rate for a country",
+    operation_id="set_rate",
+    summary="Set the default rate of a country",
 )
 async def put(country: Country, body: NewRateForEverybody, here: Here) -> RateOut:
-    """It counts for recipients and messages that come from then on; what is loaded keeps its
-    price.
+    """Applies to recipients and messages that are added from now on; recipients that a campaign
+    already has keep their price.
     """
     return await _put(here, EVERYBODY, country, Money(body.price_per_segment, body.currency))
 
@@ -110,18 +116,24 @@ async def put(country: Country, body: NewRateForEverybody, here: Here) -> RateOu
     f"{FOR_EVERYBODY}/{{country}}",
     dependencies=[WRITE],
     status_code=204,
-    summary="Remove everybody's rate",
+    operation_id="delete_rate",
+    summary="Delete the default rate of a country",
 )
 async def remove(country: Country, here: Here, currency: InCurrency) -> None:
-    """404 if there is none."""
+    """Returns 404 if there is none."""
     await _remove(here, EVERYBODY, country, currency)
 
 
-@router.get(FOR_ONE, dependencies=[READ], summary="An organization's own rates")
+@router.get(
+    FOR_ONE,
+    dependencies=[READ],
+    operation_id="list_organization_rates",
+    summary="List the rates of an organization",
+)
 async def of_organization(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> RatePage:
-    """By country, then by currency."""
+    """Returns the organization's own rates, ordered by country, then by currency."""
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
         return await _page(conn, organization_id, cursor, limit)
@@ -130,7 +142,8 @@ async def of_organization(
 @router.get(
     f"{FOR_ONE}/{{country}}",
     dependencies=[READ],
-    summary="An organization's own rate for a country",
+    operation_id="get_organization_rate",
+    summary="Get an organization's rate of a country",
 )
 async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
     async with here.snapshot() as conn:
@@ -141,13 +154,14 @@ async def get_own(organization_id: OrganizationId, country: Country, here: Here)
 @router.put(
     f"{FOR_ONE}/{{country}}",
     dependencies=[WRITE],
-    summary="Set an organization's own rate for a country",
+    operation_id="set_organization_rate",
+    summary="Set an organization's rate of a country",
 )
 async def put_own(
     organization_id: OrganizationId, country: Country, body: NewRate, here: Here
 ) -> RateOut:
-    """It counts for recipients and messages that come from then on; what is loaded keeps its
-    price.
+    """Applies to recipients and messages that are added from now on; recipients that a campaign
+    already has keep their price.
     """
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
@@ -158,10 +172,11 @@ async def put_own(
     f"{FOR_ONE}/{{country}}",
     dependencies=[WRITE],
     status_code=204,
-    summary="Remove an organization's own rate",
+    operation_id="delete_organization_rate",
+    summary="Delete an organization's rate of a country",
 )
 async def remove_own(organization_id: OrganizationId, country: Country, here: Here) -> None:
-    """404 if there is none."""
+    """Returns 404 if there is none."""
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
     await _remove(here, organization_id, country, currency)

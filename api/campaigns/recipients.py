@@ -132,6 +132,7 @@ class _Tally:
             "description": "Neither NDJSON nor CSV, or in an unknown charset",
         }
     },
+    operation_id="upload_recipients",
     summary="Upload recipients to a draft",
 )
 async def upload(
@@ -141,12 +142,14 @@ async def upload(
     here: Here,
     unused_columns: Unused = "refuse",
 ) -> Uploaded:
-    """A file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column `to`.
+    """Takes a file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column
+    `to`. Recipients are priced at the current rates. Numbers that cannot be sent to are left out
+    and named by their lines. Numbers that the campaign already has are dropped, so an upload can be
+    repeated.
 
-    422: its structure is in doubt, or no number of it can be sent to; nothing of it is stored, and
-    the error says what to do. Other numbers that cannot be sent to are left out and named by their
-    lines; those that the campaign has are dropped, so that an upload may be repeated. Recipients
-    are priced at today's rates. 409: the campaign is no draft.
+    Returns 422 if the structure of the file is in doubt, or if it has no number that can be sent
+    to; nothing of it is stored, and the error says what to do. Returns 409 if the campaign is not
+    a draft.
     """
     body = request.stream()
     try:

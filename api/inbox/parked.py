@@ -76,9 +76,14 @@ class Dismissal(Body):
     ]
 
 
-@router.get("", dependencies=[READ], summary="List parked webhook deliveries")
+@router.get(
+    "",
+    dependencies=[READ],
+    operation_id="list_parked_deliveries",
+    summary="List parked webhook deliveries",
+)
 async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedPage:
-    """The oldest first, whoever they belong to."""
+    """Returns the parked deliveries of all organizations, oldest first."""
     after = _CURSORS.read(cursor) or 0
     async with here.snapshot() as conn:
         found = await parking.page(conn, after=after, limit=limit + 1)
@@ -90,12 +95,15 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedP
     "/{delivery_id}/dismiss",
     status_code=204,
     dependencies=[OPERATOR],
+    operation_id="dismiss_parked_delivery",
     summary="Dismiss a parked webhook delivery",
 )
 async def dismiss(
     here: Here, body: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 ) -> None:
-    """Nothing is to be done about it any more. 404: it is not parked."""
+    """Marks the delivery as done, so that Tollgate does nothing more about it. Returns 404 if the
+    delivery is not parked.
+    """
     async with here.services.engine.begin() as conn:
         dismissed = await parking.dismiss(conn, delivery_id, body.reason)
     if not dismissed:

@@ -30,9 +30,11 @@ log = structlog.get_logger()
 router = APIRouter(tags=["webhooks"])
 ASK_FOR = 2.0
 """Seconds that the provider has to say whether an unclear event is news."""
-_TAKES = (
-    "Signed by the provider, not by an API key. 200: stored, and what it suspends is suspended. 400: the signature is "
-    "wrong, or the event is not meant for us. 503: try again, it could not be stored or its signature not be checked."
+PROVIDER_NAMES = {Provider.PAYPAL: "PayPal", Provider.STRIPE: "Stripe"}
+_DESCRIPTION = (
+    "The provider signs the request; no API key. 200: the event is stored, and a suspension that it"
+    " causes is in force. 400: the signature is wrong, or the event is for somebody else. 503: the"
+    " event could not be stored or its signature not checked; try again."
 )
 
 
@@ -93,8 +95,9 @@ for _name in Provider:
         _endpoint(_name),
         methods=["POST"],
         name=f"{_name} webhook",
-        summary=f"Take a webhook delivery of the provider {_name}",
-        description=_TAKES,
+        operation_id=f"receive_{_name}_webhook",
+        summary=f"Receive a webhook delivery from {PROVIDER_NAMES[_name]}",
+        description=_DESCRIPTION,
     )
 
 

@@ -23,13 +23,15 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 @router.patch(
     "/{organization_id}",
     dependencies=[WRITE],
-    summary="Change its name, sender, price or grace period",
+    operation_id="update_organization",
+    summary="Change an organization",
 )
 async def change(
     organization_id: OrganizationId, body: OrganizationChange, caller: Caller, here: Here
 ) -> OrganizationOut:
-    """The last change counts. With a new sender, campaigns that Twilio's refusals have parked go
-    on; one that is being sent uses it from its next window of messages on.
+    """Sets the fields that the body names; the others keep their values. After a change of the
+    sender, campaigns that were parked because Twilio refused the sender resume. A running campaign
+    uses the new sender from its next window of messages on.
     """
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)

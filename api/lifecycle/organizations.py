@@ -34,10 +34,16 @@ _RECEIPT_CURSORS: Cursors[int] = Cursors("receipts", Number)
 LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 
 
-@router.post("", status_code=201, dependencies=[WRITE], summary="Onboard an organization")
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[WRITE],
+    operation_id="create_organization",
+    summary="Create an organization",
+)
 async def create(body: NewOrganization, here: Here, response: Response) -> OrganizationOut:
-    """Creates it with an empty wallet. The id makes it repeatable: the same again is 200, other
-    content 409.
+    """Creates the organization with an empty wallet. Repeating the request with the same id and the
+    same content returns 200; the same id with other content returns 409.
     """
     wanted = _wanted(body, here.services.settings.grace_period)
     async with here.snapshot() as conn:
@@ -62,8 +68,11 @@ async def create(body: NewOrganization, here: Here, response: Response) -> Organ
     return OrganizationOut.of(before)
 
 
-@router.get("", dependencies=[READ], summary="List organizations by id")
+@router.get(
+    "", dependencies=[READ], operation_id="list_organizations", summary="List organizations"
+)
 async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> OrganizationPage:
+    """Returns the organizations ordered by id."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         found = await organizations.page(conn, after=after, limit=limit + 1)
@@ -73,7 +82,12 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> Organiz
     )
 
 
-@router.get("/{organization_id}", dependencies=[READ], summary="One organization")
+@router.get(
+    "/{organization_id}",
+    dependencies=[READ],
+    operation_id="get_organization",
+    summary="Get an organization",
+)
 async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
     async with here.snapshot() as conn:
         found = await organizations.get(conn, organization_id)
@@ -83,10 +97,15 @@ async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
 
 
 @router.put(
-    "/{organization_id}/pace", dependencies=[OPERATOR], summary="How fast its campaigns may go"
+    "/{organization_id}/pace",
+    dependencies=[OPERATOR],
+    operation_id="set_pace",
+    summary="Set the sending pace of an organization",
 )
 async def set_pace(organization_id: OrganizationId, body: Pace, here: Here) -> OrganizationOut:
-    """Counts from the next batch on. Null: as fast as the whole account at Twilio may."""
+    """Applies from the next batch of each campaign on. Null removes the limit, so that only the pace
+    of the whole Twilio account applies.
+    """
     async with here.services.engine.begin() as conn:
         organization = await organizations.set_pace(conn, organization_id, body.messages_per_second)
     if organization is None:
@@ -95,10 +114,15 @@ async def set_pace(organization_id: OrganizationId, body: Pace, here: Here) -> O
 
 
 @router.get(
-    "/{organization_id}/can-send", dependencies=[READ], summary="May it send now, and if not, why"
+    "/{organization_id}/can-send",
+    dependencies=[READ],
+    operation_id="check_sending",
+    summary="Check whether an organization may send",
 )
 async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
-    """What a debit of one segment would be answered now."""
+    """Answers as a debit of one segment would be answered now, with the reasons if it would be
+    refused.
+    """
     async with here.snapshot() as conn:
         found = await explanations.why_not(conn, organization_id)
     if found is None:
@@ -109,13 +133,16 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     )
 
 
-@router.post("/{organization_id}/suspend", dependencies=[OPERATOR], summary="Suspend it by hand")
+@router.post(
+    "/{organization_id}/suspend",
+    dependencies=[OPERATOR],
+    operation_id="suspend_organization",
+    summary="Suspend an organization",
+)
 async def suspend(
     organization_id: OrganizationId, body: Why, caller: Caller, here: Here
 ) -> StandingOut:
-    """Places the block `admin`: when this is answered, not one debit commits any more.
-    Idempotent.
-    """
+    """Places the block `admin`. No debit commits after the response. Idempotent."""
     block = HeldBlock(
         kind=Block.ADMIN,
         reference="",
@@ -130,16 +157,22 @@ async def suspend(
 @router.post(
     "/{organization_id}/reinstate",
     dependencies=[OPERATOR],
-    summary="Lift the suspension made by hand",
+    operation_id="reinstate_organization",
+    summary="Lift a manual suspension",
 )
 async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here) -> StandingOut:
-    """Lifts the block `admin`. It may send again once no other block stands and the steps are done.
-    Idempotent.
+    """Lifts the block `admin`. The organization may send again when no other block stands and every
+    step of the reactivation is done. Idempotent.
     """
     return await _lift(organization_id, Block.ADMIN, "", caller, here, must_stand=False)
 
 
-@router.get("/{organization_id}/blocks", dependencies=[READ], summary="What keeps it from sending")
+@router.get(
+    "/{organization_id}/blocks",
+    dependencies=[READ],
+    operation_id="list_blocks",
+    summary="List the blocks of an organization",
+)
 async def blocks(
     organization_id: OrganizationId,
     caller: Caller,
@@ -147,10 +180,10 @@ async def blocks(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> BlockPage:
-    """Those that stand by themselves can be lifted by an operator; the others follow from the
-    subscription.
+    """Returns what keeps the organization from sending. An operator can lift independent blocks; the
+    others follow from the subscription.
 
-    What an operator noted, an operator's key alone is told.
+    Only a key with the scope `operator` sees the notes of operators.
     """
     after = _BLOCK_CURSORS.read(cursor)
     async with here.snapshot() as conn:
@@ -166,12 +199,17 @@ async def blocks(
     return BlockPage(data=list(shown), next_cursor=following)
 
 
-@router.delete("/{organization_id}/blocks/{kind}", dependencies=[OPERATOR], summary="Lift a block")
+@router.delete(
+    "/{organization_id}/blocks/{kind}",
+    dependencies=[OPERATOR],
+    operation_id="lift_block",
+    summary="Lift a block",
+)
 async def lift(
     organization_id: OrganizationId, kind: str, caller: Caller, here: Here
 ) -> StandingOut:
-    """Lifts a block without a reference. One that does not stand, as after it was lifted, is
-    answered 404.
+    """Lifts a block that has no reference. Returns 404 if the block does not stand, so a repeated
+    request returns 404.
     """
     return await _lift(organization_id, _liftable(kind), "", caller, here)
 
@@ -179,16 +217,17 @@ async def lift(
 @router.delete(
     "/{organization_id}/blocks/{kind}/{reference:path}",
     dependencies=[OPERATOR],
-    summary="Lift one of several blocks",
+    operation_id="lift_referenced_block",
+    summary="Lift a block by its reference",
 )
 async def lift_one(
     organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
 ) -> StandingOut:
-    """Lifts the block with this reference, such as one dispute's id. One that does not stand is
-    answered 404.
+    """Lifts the block with this reference, such as the id of a dispute. Returns 404 if the block does
+    not stand.
 
-    To lift `dispute/receivable` is to forgive what the organization owes for payments that were
-    taken back.
+    Lifting `dispute/receivable` forgives the debt of the organization for payments that were
+    reversed.
     """
     if not reference.isprintable():
         raise not_found("block")
@@ -198,7 +237,8 @@ async def lift_one(
 @router.get(
     "/{organization_id}/receipts",
     dependencies=[READ],
-    summary="What each suspension and reactivation did",
+    operation_id="list_receipts",
+    summary="List receipts of suspensions and reactivations",
 )
 async def list_receipts(
     organization_id: OrganizationId,
@@ -207,7 +247,9 @@ async def list_receipts(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> ReceiptPage:
-    """The newest first, with every step's time and what passed the shut gate (0)."""
+    """Returns the receipts, newest first, each with the time of every step and the number of debits
+    and messages that passed the closed gate (expected: 0).
+    """
     before = _RECEIPT_CURSORS.read(cursor)
     async with here.snapshot() as conn:
         if await standings.get(conn, organization_id) is None:

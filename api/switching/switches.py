@@ -23,15 +23,17 @@ _CURSORS: Cursors[str] = Cursors("migrations", Reference)
     "/organizations/{organization_id}/migration",
     status_code=201,
     dependencies=[OPERATOR],
-    summary="Move the customer to another provider",
+    operation_id="start_switch",
+    summary="Start a switch to another provider",
 )
 async def start(
     organization_id: OrganizationId, body: NewMigration, here: Here, response: Response
 ) -> MigrationOut:
-    """Starts it; the customer has to consent by the `checkout_url` that appears in a moment.
+    """Starts the switch. The customer then consents at the `checkout_url`, which appears shortly
+    after.
 
-    Open already, and to the same plan: 200. 409: another one is open, or there is no subscription
-    to move.
+    Returns 200 if a switch to the same plan is open, 409 if another switch is open or if there is
+    no subscription to switch.
     """
     provider_of(here, body.provider)
     async with here.services.engine.begin() as conn:
@@ -72,10 +74,11 @@ async def start(
 @router.get(
     "/organizations/{organization_id}/migration",
     dependencies=[READ],
-    summary="Where its migration is",
+    operation_id="get_switch",
+    summary="Get the switch of an organization",
 )
 async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
-    """The one under way or, without one, the last."""
+    """Returns the open switch or, without one, the last."""
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         found = await switches.newest(conn, organization_id)
@@ -84,14 +87,16 @@ async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
     return MigrationOut.of(found)
 
 
-@router.get("/migrations", dependencies=[READ], summary="List migrations by organization")
+@router.get(
+    "/migrations", dependencies=[READ], operation_id="list_switches", summary="List switches"
+)
 async def page(
     here: Here,
     status: Annotated[Progress | None, Query(description="Only those in this status.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> MigrationPage:
-    """The newest of each organization."""
+    """Returns the newest switch of each organization, ordered by organization."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         found = await switches.page(conn, state=status, after=after, limit=limit + 1)

@@ -115,13 +115,14 @@ class HoldPage(Page[HoldOut]):
     dependencies=[WRITE],
     status_code=201,
     responses={200: {"description": "It was reserved before"}},
-    summary="Set money aside",
+    operation_id="create_hold",
+    summary="Create a hold",
 )
 async def reserve(
     organization_id: OrganizationId, body: NewHold, here: Here, response: Response
 ) -> HoldOut:
-    """No debit takes it until it is captured, released or expires. 402: not enough; 423: suspended
-    or frozen.
+    """Sets money aside: no debit can take it until the hold is captured, released or expires. Returns
+    402 if the balance is not enough, 423 if the organization is suspended or the wallet frozen.
     """
     hold = Hold(
         reference_id=body.reference_id,
@@ -137,7 +138,7 @@ async def reserve(
     return HoldOut.of(accepted.hold)
 
 
-@router.get("", dependencies=[READ], summary="Holds, by their references")
+@router.get("", dependencies=[READ], operation_id="list_holds", summary="List holds")
 async def list_holds(
     organization_id: OrganizationId,
     here: Here,
@@ -145,6 +146,7 @@ async def list_holds(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HoldPage:
+    """Returns the holds ordered by reference."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
@@ -156,7 +158,10 @@ async def list_holds(
 
 
 @router.post(
-    "/{reference_id:path}/capture", dependencies=[WRITE], summary="Debit all or part of it"
+    "/{reference_id:path}/capture",
+    dependencies=[WRITE],
+    operation_id="capture_hold",
+    summary="Capture a hold",
 )
 async def capture(
     organization_id: OrganizationId,
@@ -164,9 +169,9 @@ async def capture(
     here: Here,
     body: NewCapture | None = None,
 ) -> HoldOut:
-    """Once: the debit has the hold's reference, and the rest is let go of. Asked again with the
-    same amount it is answered again. 423 while the organization is suspended or the wallet frozen:
-    the hold stays open.
+    """Debits all or part of the hold, once, and releases the rest. The debit has the reference of the
+    hold. Repeating the request with the same amount returns the same answer. Returns 423 while the
+    organization is suspended or the wallet frozen; the hold stays open.
     """
     amount = body.amount if body is not None else None
     async with here.services.engine.begin() as conn:
@@ -180,11 +185,16 @@ async def capture(
     return HoldOut.of(accepted.hold)
 
 
-@router.post("/{reference_id:path}/release", dependencies=[WRITE], summary="Let go of it")
+@router.post(
+    "/{reference_id:path}/release",
+    dependencies=[WRITE],
+    operation_id="release_hold",
+    summary="Release a hold",
+)
 async def release(
     organization_id: OrganizationId, reference_id: HoldReference, here: Here
 ) -> HoldOut:
-    """What was held is available again, and campaigns that waited for money go on. Idempotent."""
+    """Makes the money available again. Campaigns that waited for money resume. Idempotent."""
     async with here.services.engine.begin() as conn:
         outcome = await holds.release(conn, organization_id, reference_id, now=datetime.now(UTC))
     accepted = _accepted(outcome)
@@ -193,7 +203,9 @@ async def release(
     return HoldOut.of(accepted.hold)
 
 
-@router.get("/{reference_id:path}", dependencies=[READ], summary="One hold")
+@router.get(
+    "/{reference_id:path}", dependencies=[READ], operation_id="get_hold", summary="Get a hold"
+)
 async def get(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
     async with here.snapshot() as conn:
         hold = await holds.get(conn, organization_id, reference_id)

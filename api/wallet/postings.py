@@ -39,7 +39,7 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-@router.post("/credits", summary="Put money in, once or a list", **ANSWERS)
+@router.post("/credits", operation_id="credit_wallet", summary="Credit a wallet", **ANSWERS)
 async def post_credits(
     organization_id: OrganizationId,
     body: NewPostings,
@@ -47,15 +47,16 @@ async def post_credits(
     response: Response,
     key: OptionalKey = None,
 ) -> EntryOut | PostingsOut:
-    """201 when it is booked, 200 when the reference was booked before. A list, of 1,000 at most, is
-    answered with 200 and an outcome for each. Campaigns that waited for money go on.
+    """Books one credit, or a list of up to 1,000. One credit returns 201, or 200 if its reference was
+    booked before. A list returns 200 with one outcome for each posting. Campaigns that waited for
+    money resume.
     """
     answer = await _post(here, organization_id, credit, body, key, response)
     await resume(here, organization_id)
     return answer
 
 
-@router.post("/debits", summary="Take money out, once or a list", **ANSWERS)
+@router.post("/debits", operation_id="debit_wallet", summary="Debit a wallet", **ANSWERS)
 async def post_debits(
     organization_id: OrganizationId,
     body: NewPostings,
@@ -63,12 +64,12 @@ async def post_debits(
     response: Response,
     key: OptionalKey = None,
 ) -> EntryOut | PostingsOut:
-    """201 when it is booked, 200 when the reference was booked before. 402: not enough; 423:
-    suspended or frozen.
+    """Books one debit, or a list of up to 1,000. One debit returns 201, or 200 if its reference was
+    booked before; 402 if the balance is not enough, 423 if the organization is suspended or the
+    wallet frozen.
 
-    A list, of 1,000 at most, is answered with 200 and an outcome for each. It is decided in order,
-    each on the balance that the one before left; one that is refused takes nothing from those
-    behind it.
+    A list returns 200 with one outcome for each posting. Postings are decided in order, each on the
+    balance that the posting before it left; a refused posting takes nothing from the ones after it.
     """
     return await _post(here, organization_id, debit, body, key, response)
 

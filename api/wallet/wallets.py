@@ -26,9 +26,13 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["w
 _CURSORS: Cursors[int] = Cursors("entries", Number)
 
 
-@router.get("", dependencies=[READ], summary="Balance, gate and freeze")
+@router.get(
+    "", dependencies=[READ], operation_id="get_wallet", summary="Get the wallet of an organization"
+)
 async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
-    """`freeze_reason` is what an operator noted: an operator's key alone is told."""
+    """Returns balance, gate and freeze. Only a key with the scope `operator` sees the
+    `freeze_reason` that an operator wrote.
+    """
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
         owed = await reversals.owed(conn, organization_id)
@@ -37,10 +41,13 @@ async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> Wa
     return WalletOut.of(operator_notes.of_wallet(wallet, caller), owed)
 
 
-@router.get("/entries", dependencies=[READ], summary="The ledger, newest first")
+@router.get(
+    "/entries", dependencies=[READ], operation_id="list_entries", summary="List ledger entries"
+)
 async def entries(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> EntryPage:
+    """Returns the ledger entries of the wallet, newest first."""
     before = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
@@ -56,13 +63,13 @@ async def entries(
     )
 
 
-@router.post("/freeze", dependencies=[OPERATOR], summary="Freeze it by hand")
+@router.post(
+    "/freeze", dependencies=[OPERATOR], operation_id="freeze_wallet", summary="Freeze a wallet"
+)
 async def freeze(
     organization_id: OrganizationId, body: Why, caller: Caller, here: Here
 ) -> WalletOut:
-    """No debit commits any more when this is answered, and running campaigns are parked.
-    Idempotent.
-    """
+    """No debit commits after the response, and running campaigns are parked. Idempotent."""
     async with here.services.engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         if standing is None:
@@ -82,9 +89,16 @@ async def freeze(
     return WalletOut.of(wallet, owed)
 
 
-@router.post("/unfreeze", dependencies=[OPERATOR], summary="Lift the freeze made by hand")
+@router.post(
+    "/unfreeze",
+    dependencies=[OPERATOR],
+    operation_id="unfreeze_wallet",
+    summary="Lift a manual freeze",
+)
 async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
-    """A suspension's freeze stays. Campaigns that may go on do so. Idempotent."""
+    """Lifts the freeze that an operator placed; the freeze of a suspension stays. Campaigns that are
+    allowed to continue resume. Idempotent.
+    """
     async with here.services.engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         if standing is None:
