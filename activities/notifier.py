@@ -12,11 +12,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from activities.workflow_contracts import (
     CAMPAIGN_RUN,
     LIFECYCLE,
-    MIGRATION,
     RING,
+    SUBSCRIPTION_SWITCH,
     Campaign,
     Lifecycle,
-    Moving,
+    SwitchStart,
     campaign_workflow_id,
     of_organization,
     organization_workflow_id,
@@ -74,18 +74,18 @@ class Notifier:
 
     async def _start_switch(self, organization_id: str, signal: str | None) -> None:
         await self._start(
-            MIGRATION,
-            Moving(organization_id=organization_id),
+            SUBSCRIPTION_SWITCH,
+            SwitchStart(organization_id=organization_id),
             id_=switch_workflow_id(organization_id),
             task_queue=self.lifecycle_task_queue,
-            summary=f"Migration of organization {organization_id} to another provider",
+            summary=f"Switch of organization {organization_id} to another provider",
             signal=signal,
         )
 
     async def _start(
         self,
         workflow: str,
-        start: Lifecycle | Campaign | Moving,
+        start: Lifecycle | Campaign | SwitchStart,
         *,
         id_: str,
         task_queue: str,

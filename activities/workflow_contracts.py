@@ -12,7 +12,7 @@ LIFECYCLE = "OrganizationLifecycle"
 CAMPAIGN_RUN = "CampaignRun"
 RECONCILE = "Reconcile"
 RECONCILE_EVENTS = "ReconcileEvents"
-MIGRATION = "SubscriptionMigration"
+SUBSCRIPTION_SWITCH = "SubscriptionMigration"  # its former name, which histories hold
 RING = "ring"
 ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
 STANDING = SearchAttributeKey.for_keyword("Standing")
@@ -48,8 +48,8 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moving:
-    """What the migration of an organization starts with.
+class SwitchStart:
+    """What the switch of an organization starts with.
 
     `look_seconds` is how often the customer's consent is looked for though nothing rang,
     `after_renewal_seconds` how long after a renewal its outcome is asked for.
@@ -61,7 +61,7 @@ class Moving:
 
 
 def switch_workflow_id(organization_id: str) -> str:
-    return f"migration/{organization_id}"
+    return f"migration/{organization_id}"  # its former name, by which running ones are found
 
 
 def organization_workflow_id(organization_id: str) -> str:

@@ -59,7 +59,7 @@ class Context:
             await self.services.notifier.notify_organization(organization_id)
         except (RPCError, RuntimeError):
             async with self.services.engine.begin() as conn:
-                await unnotified.ring_soon(conn, [organization_id], now=datetime.now(UTC))
+                await unnotified.notify_soon(conn, [organization_id], now=datetime.now(UTC))
             raise
 
     def notify_switch(self, organization_id: str) -> None:

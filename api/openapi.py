@@ -25,7 +25,7 @@ _TAGS = [
         "description": "Prepaid money: credits, debits, the ledger, freezing by hand.",
     },
     {"name": "subscription", "description": "What an organization pays for, at its provider."},
-    {"name": "migration", "description": "Moving a customer to another provider."},
+    {"name": "switch", "description": "Moving a customer to another provider."},
     {"name": "campaigns", "description": "Many messages, sent while the gate is open."},
     {"name": "messages", "description": "One message."},
     {

@@ -38,6 +38,6 @@ def reconcile(settle: int) -> None:
 async def _compare(settle: int) -> Sequence[Tally]:
     async with from_environment("tollgate-reconcile", patience=AT_ONCE, say=say) as services:
         return [
-            await services.listing.compare(provider, Settled(seconds=settle))
+            await services.event_backfill.compare(provider, Settled(seconds=settle))
             for provider in services.providers
         ]

@@ -23,7 +23,7 @@ class AlertKind(StrEnum):
     RECEIVABLE = "receivable"
     DISPUTE_LOST = "dispute_lost"
     MONEY_WAITS = "money_waits"
-    MIGRATION_STUCK = "migration_stuck"
+    SWITCH_STUCK = "switch_stuck"
     CAMPAIGN_REFUSED = "campaign_refused"
     CAMPAIGN_WAITS = "campaign_waits"
     SENDING_REFUSED = "sending_refused"
@@ -129,7 +129,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.NOBODY_BILLS: Meaning(
         about="it is served, and no subscription of it bills any more; link the one that does, or suspend it. After a "
-        "migration: [a migration that needs a person](switch-customers.md#what-needs-a-person)",
+        "switch: [a switch that needs a person](switch-customers.md#what-needs-a-person)",
         clears="a subscription of it bills, or it is suspended",
     ),
     AlertKind.TWO_SUBSCRIPTIONS_BILL: Meaning(
@@ -153,9 +153,9 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="what a webhook told could not be settled for ten minutes; the detail says why, and it is tried again",
         clears="nothing is left that could not be settled",
     ),
-    AlertKind.MIGRATION_STUCK: Meaning(
-        about="[a migration that needs a person](switch-customers.md#what-needs-a-person)",
-        clears="the migration goes on, or ends",
+    AlertKind.SWITCH_STUCK: Meaning(
+        about="[a switch that needs a person](switch-customers.md#what-needs-a-person)",
+        clears="the switch goes on, or ends",
     ),
     AlertKind.CAMPAIGN_REFUSED: Meaning(
         about="Twilio's refusals have parked a campaign: [a campaign is stuck](#a-campaign-is-stuck)",
@@ -176,11 +176,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         clears="all are charged; or Twilio, asked about what a callback said, does not confirm it",
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
-        about="a subscription that a migration left, or did not come to, has charged: refund that at its provider, and "
+        about="a subscription that a switch left, or did not come to, has charged: refund that at its provider, and "
         "see that it is canceled there"
     ),
     AlertKind.LATE_CONSENT: Meaning(
-        about="[a migration that needs a person](switch-customers.md#what-needs-a-person)"
+        about="[a switch that needs a person](switch-customers.md#what-needs-a-person)"
     ),
     AlertKind.SUBSCRIPTION_OF_ANOTHER: Meaning(
         about="a checkout became a subscription that another organization has: find out whose it is"

@@ -13,11 +13,11 @@ from activities.audit.reconciliation import Reconciling
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.status_checks import Checking
-from activities.inbox.event_backfill import Listing
+from activities.inbox.event_backfill import EventBackfill
 from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
 from activities.notifier import Notifier
-from activities.switching.steps import Migrating
+from activities.switching.steps import Switching
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
@@ -75,12 +75,12 @@ class Services:
         return Enforcement(self.engine, self.twilio, self.notifier)
 
     @property
-    def migrating(self) -> Migrating:
-        return Migrating(self.engine, self.providers)
+    def switching(self) -> Switching:
+        return Switching(self.engine, self.providers)
 
     @property
-    def listing(self) -> Listing:
-        return Listing(self.engine, self.providers, self.notifier)
+    def event_backfill(self) -> EventBackfill:
+        return EventBackfill(self.engine, self.providers, self.notifier)
 
     @property
     def reconciling(self) -> Reconciling:

@@ -37,7 +37,7 @@ from workflows.audit.reconciliation import Reconcile
 from workflows.campaigns.campaign_run import CampaignRun
 from workflows.inbox.event_backfill import ReconcileEvents
 from workflows.lifecycle.organization_lifecycle import OrganizationLifecycle
-from workflows.switching.subscription_switch import SubscriptionMigration
+from workflows.switching.subscription_switch import SubscriptionSwitch
 
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)
@@ -68,7 +68,7 @@ WORKFLOWS: tuple[type[Any], ...] = (
     CampaignRun,
     Reconcile,
     ReconcileEvents,
-    SubscriptionMigration,
+    SubscriptionSwitch,
 )
 
 
@@ -90,7 +90,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
             sending.resolve_unknown,
         ]
     billing, enforcement, reconciling = services.billing, services.enforcement, services.reconciling
-    migrating = services.migrating
+    switching = services.switching
     return [
         billing.confirm_subscription,
         billing.settle_standing,
@@ -101,20 +101,20 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         enforcement.unfreeze_wallet,
         enforcement.resume_eligible_campaigns,
         enforcement.mark_stuck,
-        reconciling.ring_waiting,
+        reconciling.notify_waiting,
         reconciling.compare_organizations,
         reconciling.settle_unknown_messages,
         reconciling.record_prices,
         reconciling.audit,
-        services.listing.take_in_missed_events,
-        migrating.read_migration,
-        migrating.check_migration,
-        migrating.offer_checkout,
-        migrating.look_for_consent,
-        migrating.stop_source,
-        migrating.cut_over,
-        migrating.undo_migration,
-        migrating.note_stuck_migration,
+        services.event_backfill.take_in_missed_events,
+        switching.read_switch,
+        switching.check_switch,
+        switching.offer_checkout,
+        switching.look_for_consent,
+        switching.stop_source,
+        switching.cut_over,
+        switching.undo_switch,
+        switching.note_stuck_switch,
     ]
 
 

@@ -64,7 +64,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class Notified:
     organizations: int = 0
     campaigns: int = 0
 
@@ -85,17 +85,17 @@ class Reconciling:
         self._sending = sending
 
     @activity.defn(name="ring_waiting")
-    async def ring_waiting(self) -> Rung:
+    async def notify_waiting(self) -> Notified:
         """Notify every organization and campaign whose pending work was not acknowledged; keep
         provider switches running.
         """
         async with self._engine.connect() as conn:
-            migrating = await switches.open_ones(conn, limit=1000)
-        for organization_id in migrating:
+            organization_ids = await switches.open_ones(conn, limit=1000)
+        for organization_id in organization_ids:
             await self._notifier.ensure_switch(organization_id)
         return await self.notify()
 
-    async def notify(self, *, everything: bool = False) -> Rung:
+    async def notify(self, *, everything: bool = False) -> Notified:
         """One step of the relay. Pass `everything` after Temporal was away and may have lost its
         state.
 
@@ -112,13 +112,13 @@ class Reconciling:
                 await self._notifier.notify_organization(organization_id)
             except Exception:
                 async with self._engine.begin() as conn:
-                    await unnotified.ring_soon(conn, due[index:], now=now)
+                    await unnotified.notify_soon(conn, due[index:], now=now)
                 raise
         async with self._engine.begin() as conn:
             silent = await runs.mark_silent(conn, before=now - SILENCE, limit=200)
         for organization_id, campaign_id in silent:
             await self._notifier.notify_campaign(organization_id, campaign_id)
-        return Rung(organizations=len(due), campaigns=len(silent))
+        return Notified(organizations=len(due), campaigns=len(silent))
 
     @activity.defn(name="compare_organizations")
     async def compare_organizations(self, page: Page) -> Compared:

@@ -257,11 +257,11 @@ class Booking:
             if not new and await payments.credited(conn, provider, id_):
                 detail = f"{id_} is credited as a top-up, and is a payment for subscription {paid}"
                 await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
-            migration = await switches.not_to_charge(conn, organization_id, provider, paid, at)
-            if not new or migration is None or payment.status is PaymentStatus.REFUNDED:
+            switch = await switches.not_to_charge(conn, organization_id, provider, paid, at)
+            if not new or switch is None or payment.status is PaymentStatus.REFUNDED:
                 return
             detail = (
                 f"{provider.value} charged {payment.amount} for subscription {paid} at {at:%Y-%m-%d %H:%M} UTC"
-                f" ({id_}), though the migration to {migration.target_provider.value} is {migration.state.value}"
+                f" ({id_}), though the switch to {switch.target_provider.value} is {switch.state.value}"
             )
             await alerts.raise_(conn, organization_id, AlertKind.CHARGED_BY_OTHER, detail)

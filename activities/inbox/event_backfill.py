@@ -79,7 +79,7 @@ class Tally:
         )
 
 
-class Listing:
+class EventBackfill:
     def __init__(
         self, engine: AsyncEngine, providers: Mapping[Provider, BillingProvider], notifier: Notifier
     ) -> None:

@@ -14,9 +14,9 @@ from activities.failures import STALE, stale, translated
 from db.billing import subscriptions
 from db.inbox import state_updates
 from db.switching import switches
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from providers.billing import BillingProvider, CheckoutLink, Later
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 
@@ -28,7 +28,7 @@ STOP_OVER_AFTER = timedelta(minutes=1)
 UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
-class Sides:
+class SwitchProviders:
     """Raises provider errors as Temporal's."""
 
     def __init__(self, providers: Mapping[Provider, BillingProvider]) -> None:
@@ -37,30 +37,28 @@ class Sides:
     def have(self, provider: Provider) -> bool:
         return provider in self._providers
 
-    async def checkout(self, migration: Migration) -> CheckoutLink | ProviderRefused:
+    async def checkout(self, switch: Switch) -> CheckoutLink | ProviderRefused:
         """Create the checkout, one per switch; it charges first when the source's paid period ends."""
-        assert migration.first_charge_at is not None
-        assert migration.expires_at is not None
+        assert switch.first_charge_at is not None
+        assert switch.expires_at is not None
         with translated():
             try:
-                return await self._at(migration.target_provider).create_checkout(
-                    organization_id=migration.organization_id,
-                    plan_id=migration.target_plan_id,
-                    return_url=migration.return_url,
-                    cancel_url=migration.cancel_url,
-                    idempotency_key=migration.marker,
+                return await self._at(switch.target_provider).create_checkout(
+                    organization_id=switch.organization_id,
+                    plan_id=switch.target_plan_id,
+                    return_url=switch.return_url,
+                    cancel_url=switch.cancel_url,
+                    idempotency_key=switch.marker,
                     later=Later(
-                        first_charge_at=migration.first_charge_at, expires_at=migration.expires_at
+                        first_charge_at=switch.first_charge_at, expires_at=switch.expires_at
                     ),
                 )
             except ProviderRefused as refused:
                 return refused
 
-    async def ask_both(self, migration: Migration) -> tuple[Snapshot, Snapshot]:
-        source = await self.ask(migration.source_provider, migration.source_subscription_id)
-        return source, await self.ask(
-            migration.target_provider, migration.target_subscription_id or ""
-        )
+    async def ask_both(self, switch: Switch) -> tuple[Snapshot, Snapshot]:
+        source = await self.ask(switch.source_provider, switch.source_subscription_id)
+        return source, await self.ask(switch.target_provider, switch.target_subscription_id or "")
 
     async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
         with translated():
@@ -69,7 +67,7 @@ class Sides:
             except NotFound:
                 return UNKNOWN
 
-    async def stop(self, migration: Migration) -> Snapshot:
+    async def stop(self, switch: Switch) -> Snapshot:
         """End the source with a marker that shows that we did. Somebody else may have ended it
         before.
 
@@ -77,27 +75,27 @@ class Sides:
         continues.
         """
         with translated():
-            source = self._at(migration.source_provider)
+            source = self._at(switch.source_provider)
             try:
                 async with asyncio.timeout(STOP_SENT_WITHIN.total_seconds()):
                     return await source.ensure_canceled(
-                        migration.source_subscription_id, migration.marker
+                        switch.source_subscription_id, switch.marker
                     )
             except TimeoutError as late:
                 raise ProviderUnavailable(
                     "the source was not stopped in time", code="NO_ANSWER"
                 ) from late
 
-    async def end_target(self, migration: Migration, subscription_id: str) -> Snapshot:
+    async def end_target(self, switch: Switch, subscription_id: str) -> Snapshot:
         """Cancel the target. Without a consent it bills nobody, even if the provider refuses to
         cancel it.
         """
         with translated():
-            target = self._at(migration.target_provider)
+            target = self._at(switch.target_provider)
             try:
-                return await target.ensure_canceled(subscription_id, migration.marker)
+                return await target.ensure_canceled(subscription_id, switch.marker)
             except ProviderRefused:
-                snapshot = await self.ask(migration.target_provider, subscription_id)
+                snapshot = await self.ask(switch.target_provider, subscription_id)
                 if snapshot.state in BILLING:
                     raise
                 return snapshot
@@ -110,23 +108,23 @@ class Sides:
 
 async def fold(
     conn: AsyncConnection,
-    migration: Migration,
+    switch: Switch,
     *,
     source: Snapshot | None = None,
     target: Snapshot | None = None,
-) -> Migration:
+) -> Switch:
     """Apply the snapshots, the target's first, as it may become current. Returns the updated
     switch.
     """
     snapshots = (
-        (migration.target_provider, migration.target_subscription_id, target),
-        (migration.source_provider, migration.source_subscription_id, source),
+        (switch.target_provider, switch.target_subscription_id, target),
+        (switch.source_provider, switch.source_subscription_id, source),
     )
     for provider, subscription_id, snapshot in snapshots:
         known = await subscriptions.find(conn, provider, subscription_id or "")
         if snapshot is None or known is None:
             continue
-        cause = f"migration {migration.id}"
+        cause = f"switch {switch.id}"
         folded = await state_updates.confirm(
             conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
         )
@@ -135,15 +133,15 @@ async def fold(
             await conn.commit()
             raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
         await switches.note_late_stop(conn, known, snapshot)
-    return await switches.newest(conn, migration.organization_id) or migration
+    return await switches.newest(conn, switch.organization_id) or switch
 
 
-def refuse_early_undo(migration: Migration, now: datetime) -> None:
+def refuse_early_undo(switch: Switch, now: datetime) -> None:
     """Refuse to undo while a lost attempt may still be stopping the source: a stop cannot be
     reverted.
     """
-    left = migration.changed_at + STOP_OVER_AFTER - now
-    if migration.state is Progress.STOPPING and left > timedelta(0):
+    left = switch.changed_at + STOP_OVER_AFTER - now
+    if switch.state is SwitchStatus.STOPPING and left > timedelta(0):
         detail, again = "the source may be being stopped still", min(left, timedelta(seconds=10))
         raise ApplicationError(
             detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=again

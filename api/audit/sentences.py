@@ -7,12 +7,12 @@ from datetime import datetime
 
 from db.audit.explanations import CampaignAt, Explanation
 from db.inbox.deliveries import Delivery, InboxStatus
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from domain.billing.subscription import Subscription
 from domain.campaigns.campaign import CampaignStatus
 from domain.lifecycle.standing import Status
 from domain.money import Money
-from domain.switching.switch import IN_WORDS as IN_WORDS_OF_MIGRATIONS
+from domain.switching.switch import IN_WORDS as IN_WORDS_OF_SWITCHES
 from domain.wallet.ledger import Wallet
 
 
@@ -24,7 +24,7 @@ def story(explanation: Explanation) -> list[str]:
         _wallet_story(explanation.wallet),
         *_owed_story(explanation),
         *_subscription_story(explanation.subscriptions),
-        *_migration_story(explanation.migration),
+        *_switch_story(explanation.switch),
         *_campaign_story(explanation.campaigns),
         *_delivery_story(explanation.deliveries),
         *[
@@ -135,13 +135,13 @@ def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:
     return lines
 
 
-def _migration_story(migration: Migration | None) -> list[str]:
-    if migration is None:
+def _switch_story(switch: Switch | None) -> list[str]:
+    if switch is None:
         return []
-    why = f" ({migration.reason})" if migration.reason else ""
-    when = f" since {_at(migration.ended_at)}" if migration.ended_at else ""
-    where = f"Its migration to {migration.target_provider.value} is {migration.state.value}{when}"
-    return [f"{where}: {IN_WORDS_OF_MIGRATIONS[migration.state]}{why}."]
+    why = f" ({switch.reason})" if switch.reason else ""
+    when = f" since {_at(switch.ended_at)}" if switch.ended_at else ""
+    where = f"Its switch to {switch.target_provider.value} is {switch.state.value}{when}"
+    return [f"{where}: {IN_WORDS_OF_SWITCHES[switch.state]}{why}."]
 
 
 def _campaign_story(campaigns: Sequence[CampaignAt]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What migrations of customers look like on the wire."""
+"""What switches of customers look like on the wire."""
 
 from uuid import UUID
 
@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.billing.fields import Address, Token
 from api.http.cursors import Page
 from api.http.fields import Body, Time
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from domain.billing.subscription import Provider
 from domain.switching.switch import IN_WORDS
 
 
-class NewMigration(Body):
+class NewSwitch(Body):
     provider: Provider = Field(examples=["stripe"])
     plan_id: Token = Field(examples=["price_standard"])
     return_url: Address = Field(examples=["https://example.com/moved"])
@@ -24,12 +24,12 @@ class SubscriptionRef(BaseModel):
     subscription_id: str | None
 
 
-class MigrationOut(BaseModel):
+class SwitchOut(BaseModel):
     """The customer consents at `checkout_url` until `expires_at`; the target charges first at
     `first_charge_at`.
     """
 
-    model_config = ConfigDict(title="Migration")
+    model_config = ConfigDict(title="Switch")
 
     organization_id: str
     id: UUID
@@ -47,28 +47,28 @@ class MigrationOut(BaseModel):
     ended_at: Time | None
 
     @classmethod
-    def of(cls, migration: Migration) -> "MigrationOut":
+    def of(cls, switch: Switch) -> "SwitchOut":
         return cls(
-            organization_id=migration.organization_id,
-            id=migration.id,
-            status=migration.state.value,
-            message=IN_WORDS[migration.state],
-            reason=migration.reason,
+            organization_id=switch.organization_id,
+            id=switch.id,
+            status=switch.state.value,
+            message=IN_WORDS[switch.state],
+            reason=switch.reason,
             source=SubscriptionRef(
-                provider=migration.source_provider.value,
-                subscription_id=migration.source_subscription_id,
+                provider=switch.source_provider.value,
+                subscription_id=switch.source_subscription_id,
             ),
             target=SubscriptionRef(
-                provider=migration.target_provider.value,
-                subscription_id=migration.target_subscription_id,
+                provider=switch.target_provider.value,
+                subscription_id=switch.target_subscription_id,
             ),
-            checkout_url=migration.checkout_url,
-            first_charge_at=migration.first_charge_at,
-            expires_at=migration.expires_at,
-            started_at=migration.started_at,
-            ended_at=migration.ended_at,
+            checkout_url=switch.checkout_url,
+            first_charge_at=switch.first_charge_at,
+            expires_at=switch.expires_at,
+            started_at=switch.started_at,
+            ended_at=switch.ended_at,
         )
 
 
-class MigrationPage(Page[MigrationOut]):
+class SwitchPage(Page[SwitchOut]):
     pass

@@ -1,4 +1,4 @@
-"""Migrations of customers from one billing provider to another: start one, see where each is."""
+"""Switches of customers from one billing provider to another: start one, see where each is."""
 
 from typing import Annotated
 
@@ -10,25 +10,25 @@ from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Reference
-from api.switching.fields import MigrationOut, MigrationPage, NewMigration
+from api.switching.fields import NewSwitch, SwitchOut, SwitchPage
 from db.lifecycle import organizations, standings
 from db.switching import switches
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 
-router = APIRouter(prefix="/v1", tags=["migration"])
-_CURSORS: Cursors[str] = Cursors("migrations", Reference)
+router = APIRouter(prefix="/v1", tags=["switch"])
+_CURSORS: Cursors[str] = Cursors("switches", Reference)
 
 
 @router.post(
-    "/organizations/{organization_id}/migration",
+    "/organizations/{organization_id}/switch",
     status_code=201,
     dependencies=[OPERATOR],
     operation_id="start_switch",
     summary="Start a switch to another provider",
 )
 async def start(
-    organization_id: OrganizationId, body: NewMigration, here: Here, response: Response
-) -> MigrationOut:
+    organization_id: OrganizationId, body: NewSwitch, here: Here, response: Response
+) -> SwitchOut:
     """Starts the switch. The customer then consents at the `checkout_url`, which appears shortly
     after.
 
@@ -51,8 +51,8 @@ async def start(
             body.plan_id,
         ):
             raise Problem(
-                Kind.MIGRATION_IN_PROGRESS,
-                f"a migration to {before.target_provider.value} is under way",
+                Kind.SWITCH_IN_PROGRESS,
+                f"a switch to {before.target_provider.value} is under way",
             )
         if before is None:
             await switches.start(
@@ -65,42 +65,38 @@ async def start(
             )
         found = before or await switches.open_one(conn, organization_id)
     if found is None:
-        raise not_found("migration")
+        raise not_found("switch")
     here.notify_switch(organization_id)
     response.status_code = 200 if before is not None else 201
-    return MigrationOut.of(found)
+    return SwitchOut.of(found)
 
 
 @router.get(
-    "/organizations/{organization_id}/migration",
+    "/organizations/{organization_id}/switch",
     dependencies=[READ],
     operation_id="get_switch",
     summary="Get the switch of an organization",
 )
-async def get(organization_id: OrganizationId, here: Here) -> MigrationOut:
+async def get(organization_id: OrganizationId, here: Here) -> SwitchOut:
     """Returns the open switch or, without one, the last."""
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)
         found = await switches.newest(conn, organization_id)
     if organization is None or found is None:
-        raise not_found("organization" if organization is None else "migration")
-    return MigrationOut.of(found)
+        raise not_found("organization" if organization is None else "switch")
+    return SwitchOut.of(found)
 
 
-@router.get(
-    "/migrations", dependencies=[READ], operation_id="list_switches", summary="List switches"
-)
+@router.get("/switches", dependencies=[READ], operation_id="list_switches", summary="List switches")
 async def page(
     here: Here,
-    status: Annotated[Progress | None, Query(description="Only those in this status.")] = None,
+    status: Annotated[SwitchStatus | None, Query(description="Only those in this status.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
-) -> MigrationPage:
+) -> SwitchPage:
     """Returns the newest switch of each organization, ordered by organization."""
     after = _CURSORS.read(cursor)
     async with here.snapshot() as conn:
         found = await switches.page(conn, state=status, after=after, limit=limit + 1)
-    shown, following = _CURSORS.cut(found, limit, lambda migration: migration.organization_id)
-    return MigrationPage(
-        data=[MigrationOut.of(migration) for migration in shown], next_cursor=following
-    )
+    shown, following = _CURSORS.cut(found, limit, lambda switch: switch.organization_id)
+    return SwitchPage(data=[SwitchOut.of(switch) for switch in shown], next_cursor=following)

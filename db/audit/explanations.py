@@ -19,7 +19,7 @@ from db.lifecycle.organizations import Organization
 from db.lifecycle.receipts import Receipt
 from db.lifecycle.standings import HeldBlock, Stuck
 from db.switching import switches
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from db.wallet import wallets
 from domain.audit.can_send import Reason, reasons
 from domain.billing.subscription import Subscription
@@ -52,7 +52,7 @@ class Explanation:
     owed_micros: int
     reasons: tuple[Reason, ...]
     subscriptions: tuple[Subscription, ...]
-    migration: Migration | None
+    switch: Switch | None
     deliveries: tuple[Delivery, ...]
     receipts: tuple[Receipt, ...]
     campaigns: tuple[CampaignAt, ...]
@@ -91,7 +91,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         owed_micros=await reversals.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
-        migration=await switches.newest(conn, organization_id),
+        switch=await switches.newest(conn, organization_id),
         deliveries=tuple(await deliveries.of_organization(conn, organization_id, limit=SHOWN)),
         receipts=tuple(await receipts.of_organization(conn, organization_id, limit=SHOWN)),
         campaigns=tuple(

@@ -85,7 +85,7 @@ async def organizations(
     return sorted({row.organization_id for row in due} | {row.organization_id for row in behind})
 
 
-async def ring_soon(
+async def notify_soon(
     conn: AsyncConnection, organization_ids: Collection[str], *, now: datetime
 ) -> None:
     """Notifying these failed: they are due again in seconds. The caller commits.

@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.billing import subscriptions
-from db.tables.switching import migration_cohorts, migrations
+from db.tables.switching import switch_cohorts, switches
 from domain.billing.subscription import Provider
-from domain.switching.switch import ERRORS, OVER, Progress
+from domain.switching.switch import ERRORS, OVER, SwitchStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """`paused`: why no further migration starts. The error budget counts migrations that ended
+    """`paused`: why no further switch starts. The error budget counts switches that ended
     since `counted_since`.
     """
 
@@ -35,13 +35,13 @@ class Cohort:
 async def look(conn: AsyncConnection, target: Provider) -> Cohort:
     """The state of a cohort; the first call begins the count. The caller commits."""
     await conn.execute(
-        upsert(migration_cohorts).values(target_provider=target.value).on_conflict_do_nothing()
+        upsert(switch_cohorts).values(target_provider=target.value).on_conflict_do_nothing()
     )
-    of_target = migration_cohorts.c.target_provider == target.value
-    row = (await conn.execute(select(migration_cohorts).where(of_target))).one()
-    failed = migrations.c.state.in_([state.value for state in ERRORS])
+    of_target = switch_cohorts.c.target_provider == target.value
+    row = (await conn.execute(select(switch_cohorts).where(of_target))).one()
+    failed = switches.c.state.in_([state.value for state in ERRORS])
     ended = select(func.count().label("ended"), func.count().filter(failed).label("errors")).where(
-        migrations.c.target_provider == target.value, migrations.c.ended_at >= row.counted_since
+        switches.c.target_provider == target.value, switches.c.ended_at >= row.counted_since
     )
     counted = (await conn.execute(ended)).one()
     return Cohort(
@@ -53,9 +53,9 @@ async def look(conn: AsyncConnection, target: Provider) -> Cohort:
 
 
 async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
-    """Start no further migration; running ones continue. The caller commits."""
+    """Start no further switch; running ones continue. The caller commits."""
     await conn.execute(
-        upsert(migration_cohorts)
+        upsert(switch_cohorts)
         .values(target_provider=target.value, paused=reason)
         .on_conflict_do_update(index_elements=["target_provider"], set_={"paused": reason})
     )
@@ -64,8 +64,8 @@ async def pause(conn: AsyncConnection, target: Provider, reason: str) -> None:
 async def resume(conn: AsyncConnection, target: Provider) -> None:
     """Reset the error count. The caller commits."""
     await conn.execute(
-        update(migration_cohorts)
-        .where(migration_cohorts.c.target_provider == target.value)
+        update(switch_cohorts)
+        .where(switch_cohorts.c.target_provider == target.value)
         .values(paused=None, counted_since=func.clock_timestamp())
     )
 
@@ -73,11 +73,11 @@ async def resume(conn: AsyncConnection, target: Provider) -> None:
 async def next_ones(
     conn: AsyncConnection, target: Provider, *, after: str, limit: int
 ) -> list[str]:
-    """Organizations, by id, that pay elsewhere and never began a migration to the target."""
+    """Organizations, by id, that pay elsewhere and never began a switch to the target."""
     begun = (
-        select(migrations.c.id)
-        .where(migrations.c.organization_id == subscriptions.c.organization_id)
-        .where(migrations.c.target_provider == target.value)
+        select(switches.c.id)
+        .where(switches.c.organization_id == subscriptions.c.organization_id)
+        .where(switches.c.target_provider == target.value)
     )
     query = (
         select(subscriptions.c.organization_id)
@@ -89,33 +89,34 @@ async def next_ones(
     return list((await conn.execute(query)).scalars())
 
 
-async def counts(conn: AsyncConnection, target: Provider) -> dict[Progress, int]:
-    """The number of migrations to the target in each state, in order of progress; ends last."""
-    query = select(migrations.c.state, func.count().label("number")).where(
-        migrations.c.target_provider == target.value
+async def counts(conn: AsyncConnection, target: Provider) -> dict[SwitchStatus, int]:
+    """The number of switches to the target in each state, in order of progress; ends last."""
+    query = select(switches.c.state, func.count().label("number")).where(
+        switches.c.target_provider == target.value
     )
     numbers = {
-        Progress(row.state): row.number
-        for row in await conn.execute(query.group_by(migrations.c.state))
+        SwitchStatus(row.state): row.number
+        for row in await conn.execute(query.group_by(switches.c.state))
     }
     return {
         progress: numbers[progress]
-        for progress in sorted(Progress, key=lambda progress: progress in OVER)
+        for progress in sorted(SwitchStatus, key=lambda progress: progress in OVER)
         if progress in numbers
     }
 
 
 async def troubles(
     conn: AsyncConnection, target: Provider, *, limit: int
-) -> list[tuple[str, Progress, str]]:
+) -> list[tuple[str, SwitchStatus, str]]:
     """The newest errors: organization, end and reason."""
     query = (
-        select(migrations)
-        .where(migrations.c.target_provider == target.value)
-        .where(migrations.c.state.in_([state.value for state in ERRORS]))
-        .order_by(migrations.c.ended_at.desc())
+        select(switches)
+        .where(switches.c.target_provider == target.value)
+        .where(switches.c.state.in_([state.value for state in ERRORS]))
+        .order_by(switches.c.ended_at.desc())
         .limit(limit)
     )
     return [
-        (row.organization_id, Progress(row.state), row.reason) for row in await conn.execute(query)
+        (row.organization_id, SwitchStatus(row.state), row.reason)
+        for row in await conn.execute(query)
     ]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.billing import subscriptions
 from db.switching import switches
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, ENDED, PAID, Subscription, Word
 from domain.lifecycle.standing import Standing, Status, nobody_bills
@@ -24,7 +24,7 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     not refunded: a trial pays no debt. Nor is it replaced while a possible debt was reported by a
     webhook only.
 
-    The target of a migration does neither before its time: free until its first charge, it would
+    The target of a switch does neither before its time: free until its first charge, it would
     hide a debt.
     """
     linked = await subscriptions.of_organization(conn, organization_id)
@@ -36,21 +36,19 @@ async def name_current(conn: AsyncConnection, organization_id: str, now: datetim
     ]
     bills = [subscription for subscription in others if subscription.snapshot.state in BILLING]
     paid = [subscription for subscription in bills if subscription.snapshot.state in PAID]
-    migration = await switches.open_one(conn, organization_id) if bills else None
+    switch = await switches.open_one(conn, organization_id) if bills else None
     owes = current is not None and (current.debt is not None or _may_owe(current.word))
     may = [
         subscription
         for subscription in paid
-        if (migration is None or migration.stops or not migration.leads_to(subscription))
+        if (switch is None or switch.stops or not switch.leads_to(subscription))
         and subscription.word is None
         and (not owes or _pays(subscription))
     ]
     free = [
         subscription
         for subscription in linked
-        if migration is not None
-        and migration.leads_to(subscription)
-        and not _charged(migration, now)
+        if switch is not None and switch.leads_to(subscription) and not _charged(switch, now)
     ]
     bill = [subscription for subscription in bills if subscription not in free]
     if may and (
@@ -76,12 +74,12 @@ def _may_owe(word: Word | None) -> bool:
     return word is not None and (word.state not in ENDED or word.since is not None)
 
 
-def _charged(migration: Migration, now: datetime) -> bool:
-    return migration.first_charge_at is None or migration.first_charge_at <= now
+def _charged(switch: Switch, now: datetime) -> bool:
+    return switch.first_charge_at is None or switch.first_charge_at <= now
 
 
 async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
-    """A failed migration's alert stands until the paid period ends: somebody has to act before
+    """A failed switch's alert stands until the paid period ends: somebody has to act before
     that.
     """
     linked = await subscriptions.of_organization(conn, standing.organization_id)

@@ -1,8 +1,7 @@
-"""Migrations of customers between billing providers: the state of each; at most one per
+"""Switches of customers between billing providers: the state of each; at most one per
 organization is open.
 
-`db/migrations` belongs to Alembic. Every change requires that the caller holds the organization's
-standing.
+Every change requires that the caller holds the organization's standing.
 """
 
 from dataclasses import dataclass, replace
@@ -18,20 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.billing import subscriptions
 from db.tables.billing import subscriptions as subscriptions_table
-from db.tables.switching import migrations
+from db.tables.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, Provider, Snapshot, State, Subscription
-from domain.switching.switch import MARK, OVER, STOPS, Progress, marker
+from domain.switching.switch import MARK, OVER, STOPS, SwitchStatus, marker
 
-_OPEN = migrations.c.ended_at.is_(None)
+_OPEN = switches.c.ended_at.is_(None)
 _LATE = (
-    migrations.c.state.in_(
-        [status.value for status in OVER - {Progress.COMPLETED, Progress.FAILED}]
+    switches.c.state.in_(
+        [status.value for status in OVER - {SwitchStatus.COMPLETED, SwitchStatus.FAILED}]
     )
     & select(subscriptions_table.c.organization_id)
-    .where(subscriptions_table.c.organization_id == migrations.c.organization_id)
-    .where(subscriptions_table.c.provider == migrations.c.target_provider)
-    .where(subscriptions_table.c.provider_subscription_id == migrations.c.target_subscription_id)
+    .where(subscriptions_table.c.organization_id == switches.c.organization_id)
+    .where(subscriptions_table.c.provider == switches.c.target_provider)
+    .where(subscriptions_table.c.provider_subscription_id == switches.c.target_subscription_id)
     .where(
         ~subscriptions_table.c.is_current,
         subscriptions_table.c.state.in_([state.value for state in BILLING]),
@@ -41,11 +40,13 @@ _LATE = (
 """It ended without its target; the customer consented afterwards, so the target bills beside the
 current subscription.
 """
-_TARGET_BILLS = tuple(status.value for status in STOPS | {Progress.COMPLETED, Progress.FAILED})
+_TARGET_BILLS = tuple(
+    status.value for status in STOPS | {SwitchStatus.COMPLETED, SwitchStatus.FAILED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Switch:
     """`target_subscription_id` is the checkout's id until the customer completes it. `outcome`: the
     end state of an undo. `first_charge_at` is the end of the paid period at the source when the
     checkout was made; `expires_at` is the checkout's.
@@ -61,8 +62,8 @@ class Migration:
     return_url: str
     cancel_url: str
     checkout_url: str | None
-    state: Progress
-    outcome: Progress | None
+    state: SwitchStatus
+    outcome: SwitchStatus | None
     reason: str
     first_charge_at: datetime | None
     expires_at: datetime | None
@@ -82,7 +83,7 @@ class Migration:
     @property
     def late(self) -> bool:
         """It ended without its target; a late consent must be undone."""
-        return self.state is Progress.UNDOING and self.ended_at is not None
+        return self.state is SwitchStatus.UNDOING and self.ended_at is not None
 
     def leads_to(self, subscription: Subscription) -> bool:
         return (subscription.provider, subscription.id) == (
@@ -100,9 +101,9 @@ async def start(
     return_url: str,
     cancel_url: str,
 ) -> bool:
-    """Begin a migration; False if one is open already."""
+    """Begin a switch; False if one is open already."""
     started = await conn.execute(
-        upsert(migrations)
+        upsert(switches)
         .values(
             organization_id=source.organization_id,
             source_provider=source.provider.value,
@@ -111,99 +112,93 @@ async def start(
             target_plan_id=plan_id,
             return_url=return_url,
             cancel_url=cancel_url,
-            state=Progress.STARTED.value,
+            state=SwitchStatus.STARTED.value,
         )
         .on_conflict_do_nothing()
-        .returning(migrations.c.id)
+        .returning(switches.c.id)
     )
     return started.one_or_none() is not None
 
 
-async def newest(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    """The open migration or, without one, the last."""
-    query = select(migrations).where(migrations.c.organization_id == organization_id)
-    row = (
-        await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))
-    ).one_or_none()
-    return None if row is None else _migration(row)
+async def newest(conn: AsyncConnection, organization_id: str) -> Switch | None:
+    """The open switch or, without one, the last."""
+    query = select(switches).where(switches.c.organization_id == organization_id)
+    row = (await conn.execute(query.order_by(switches.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _switch(row)
 
 
-async def due(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    """The migration that needs work: first one with a late consent to undo, then the newest."""
-    query = select(migrations).where(migrations.c.organization_id == organization_id, _LATE)
-    row = (await conn.execute(query.order_by(migrations.c.started_at).limit(1))).one_or_none()
+async def due(conn: AsyncConnection, organization_id: str) -> Switch | None:
+    """The switch that needs work: first one with a late consent to undo, then the newest."""
+    query = select(switches).where(switches.c.organization_id == organization_id, _LATE)
+    row = (await conn.execute(query.order_by(switches.c.started_at).limit(1))).one_or_none()
     if row is None:
         return await newest(conn, organization_id)
-    late = _migration(row)
+    late = _switch(row)
     reason = f"{late.reason}; the new subscription was consented to too late"
-    return replace(late, state=Progress.UNDOING, outcome=late.state, reason=reason)
+    return replace(late, state=SwitchStatus.UNDOING, outcome=late.state, reason=reason)
 
 
 async def page(
-    conn: AsyncConnection, *, state: Progress | None, after: str | None, limit: int
-) -> list[Migration]:
-    """The newest migration of each organization, by organization id, after `after`."""
-    last = select(migrations).ext(distinct_on(migrations.c.organization_id))
-    newest_ones = last.order_by(
-        migrations.c.organization_id, migrations.c.started_at.desc()
-    ).subquery()
+    conn: AsyncConnection, *, state: SwitchStatus | None, after: str | None, limit: int
+) -> list[Switch]:
+    """The newest switch of each organization, by organization id, after `after`."""
+    last = select(switches).ext(distinct_on(switches.c.organization_id))
+    newest_ones = last.order_by(switches.c.organization_id, switches.c.started_at.desc()).subquery()
     query = select(newest_ones).order_by(newest_ones.c.organization_id).limit(limit)
     if state is not None:
         query = query.where(newest_ones.c.state == state.value)
     if after is not None:
         query = query.where(newest_ones.c.organization_id > after)
-    return [_migration(row) for row in await conn.execute(query)]
+    return [_switch(row) for row in await conn.execute(query)]
 
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """The organizations with an open migration or a late consent, the longest unchanged first."""
+    """The organizations with an open switch or a late consent, the longest unchanged first."""
     query = (
-        select(migrations.c.organization_id)
+        select(switches.c.organization_id)
         .where(_OPEN | _LATE)
-        .order_by(migrations.c.changed_at)
+        .order_by(switches.c.changed_at)
         .limit(limit)
     )
     return list((await conn.execute(query)).scalars())
 
 
-async def move(
-    conn: AsyncConnection, migration: Migration, to: Progress, **changed: Any
-) -> Migration:
-    """Change its state. The caller holds the standing, has read the migration under it, and
+async def move(conn: AsyncConnection, switch: Switch, to: SwitchStatus, **changed: Any) -> Switch:
+    """Change its state. The caller holds the standing, has read the switch under it, and
     commits.
     """
     values = {
-        name: value.value if isinstance(value, Progress) else value
+        name: value.value if isinstance(value, SwitchStatus) else value
         for name, value in changed.items()
     }
     ended = func.clock_timestamp() if to in OVER else None
     moved = await conn.execute(
-        update(migrations)
+        update(switches)
         .where(
-            migrations.c.organization_id == migration.organization_id,
-            migrations.c.id == migration.id,
+            switches.c.organization_id == switch.organization_id,
+            switches.c.id == switch.id,
         )
         .values(state=to.value, changed_at=func.clock_timestamp(), ended_at=ended, **values)
-        .returning(migrations)
+        .returning(switches)
     )
-    return _migration(moved.one())
+    return _switch(moved.one())
 
 
-async def open_one(conn: AsyncConnection, organization_id: str) -> Migration | None:
-    query = select(migrations).where(migrations.c.organization_id == organization_id, _OPEN)
+async def open_one(conn: AsyncConnection, organization_id: str) -> Switch | None:
+    query = select(switches).where(switches.c.organization_id == organization_id, _OPEN)
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _migration(row)
+    return None if row is None else _switch(row)
 
 
 async def completed(conn: AsyncConnection, checkout: Subscription, subscription_id: str) -> None:
-    """The customer completed a checkout: replace its id in the migration with the
+    """The customer completed a checkout: replace its id in the switch with the
     subscription's.
     """
     await conn.execute(
-        update(migrations)
-        .where(migrations.c.organization_id == checkout.organization_id)
-        .where(migrations.c.target_provider == checkout.provider.value)
-        .where(migrations.c.target_subscription_id == checkout.id)
+        update(switches)
+        .where(switches.c.organization_id == checkout.organization_id)
+        .where(switches.c.target_provider == checkout.provider.value)
+        .where(switches.c.target_subscription_id == checkout.id)
         .values(target_subscription_id=subscription_id)
     )
 
@@ -214,34 +209,32 @@ async def not_to_charge(
     provider: Provider,
     subscription_id: str,
     at: datetime,
-) -> Migration | None:
-    """The migration because of which the subscription should not have charged at that time: it was
+) -> Switch | None:
+    """The switch because of which the subscription should not have charged at that time: it was
     left by then, or its source was never stopped.
 
     None if there is none, or the subscription is the current one.
     """
-    left = (migrations.c.source_provider == provider.value) & (
-        migrations.c.source_subscription_id == subscription_id
+    left = (switches.c.source_provider == provider.value) & (
+        switches.c.source_subscription_id == subscription_id
     )
-    left &= (migrations.c.state == Progress.COMPLETED.value) & (migrations.c.ended_at < at)
-    to_it = (migrations.c.target_provider == provider.value) & (
-        migrations.c.target_subscription_id == subscription_id
+    left &= (switches.c.state == SwitchStatus.COMPLETED.value) & (switches.c.ended_at < at)
+    to_it = (switches.c.target_provider == provider.value) & (
+        switches.c.target_subscription_id == subscription_id
     )
-    to_it &= migrations.c.state.not_in(_TARGET_BILLS)
+    to_it &= switches.c.state.not_in(_TARGET_BILLS)
     current = await subscriptions.current(conn, organization_id)
     if current is not None and (current.provider, current.id) == (provider, subscription_id):
         return None
-    query = select(migrations).where(migrations.c.organization_id == organization_id, left | to_it)
-    row = (
-        await conn.execute(query.order_by(migrations.c.started_at.desc()).limit(1))
-    ).one_or_none()
-    return None if row is None else _migration(row)
+    query = select(switches).where(switches.c.organization_id == organization_id, left | to_it)
+    row = (await conn.execute(query.order_by(switches.c.started_at.desc()).limit(1))).one_or_none()
+    return None if row is None else _switch(row)
 
 
 async def note_late_stop(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot
 ) -> None:
-    """Raise an alert if we ended a source although its migration is being or was undone: nobody
+    """Raise an alert if we ended a source although its switch is being or was undone: nobody
     will charge any more.
 
     An attempt that stalled between its commit and its call can cause this. What ended cannot be
@@ -250,21 +243,21 @@ async def note_late_stop(
     note = answer.note or ""
     if answer.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):
         return
-    query = select(migrations).where(
-        migrations.c.organization_id == subscription.organization_id,
-        migrations.c.source_provider == subscription.provider.value,
-        migrations.c.source_subscription_id == subscription.id,
-        migrations.c.state.not_in(_TARGET_BILLS),
+    query = select(switches).where(
+        switches.c.organization_id == subscription.organization_id,
+        switches.c.source_provider == subscription.provider.value,
+        switches.c.source_subscription_id == subscription.id,
+        switches.c.state.not_in(_TARGET_BILLS),
     )
     if any(note.startswith(marker(row.id)) for row in await conn.execute(query)):
         detail = (
-            f"{subscription.provider} {subscription.id} was stopped after its migration was undone"
+            f"{subscription.provider} {subscription.id} was stopped after its switch was undone"
         )
         await alerts.raise_(conn, subscription.organization_id, AlertKind.NOBODY_BILLS, detail)
 
 
-def _migration(row: Row[Any]) -> Migration:
-    return Migration(
+def _switch(row: Row[Any]) -> Switch:
+    return Switch(
         organization_id=row.organization_id,
         id=row.id,
         source_provider=Provider(row.source_provider),
@@ -275,8 +268,8 @@ def _migration(row: Row[Any]) -> Migration:
         return_url=row.return_url,
         cancel_url=row.cancel_url,
         checkout_url=row.checkout_url,
-        state=Progress(row.state),
-        outcome=Progress(row.outcome) if row.outcome else None,
+        state=SwitchStatus(row.state),
+        outcome=SwitchStatus(row.outcome) if row.outcome else None,
         reason=row.reason,
         first_charge_at=row.first_charge_at,
         expires_at=row.expires_at,

@@ -1,4 +1,7 @@
-"""The tables of customers' switches to another billing provider."""
+"""The tables of customers' switches to another billing provider.
+
+A table keeps the name that it was created with: a switch was called a migration then.
+"""
 
 from sqlalchemy import (
     CheckConstraint,
@@ -15,7 +18,7 @@ from sqlalchemy import (
 from db.tables.columns import metadata, one_of, time
 from domain.billing.subscription import Provider
 
-migrations = Table(
+switches = Table(
     "migrations",
     metadata,
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
@@ -51,7 +54,7 @@ migrations = Table(
     Index("migrations_one_open_idx", "organization_id", unique=True, postgresql_where=text("ended_at IS NULL")),
 )  # fmt: skip
 
-migration_cohorts = Table(
+switch_cohorts = Table(
     "migration_cohorts",
     metadata,
     Column("target_provider", Text, primary_key=True),

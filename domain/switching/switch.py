@@ -25,8 +25,8 @@ MARK = "mig:"
 _ENDED = frozenset({State.CANCELED, State.EXPIRED})
 
 
-class Progress(StrEnum):
-    """The state of a migration; from `completed` on, how it ended."""
+class SwitchStatus(StrEnum):
+    """The state of a switch; from `completed` on, how it ended."""
 
     STARTED = "started"
     WAITING = "waiting"
@@ -46,33 +46,33 @@ class Progress(StrEnum):
 
 OVER = frozenset(
     {
-        Progress.COMPLETED,
-        Progress.REFUSED,
-        Progress.ABANDONED,
-        Progress.CANCELED,
-        Progress.UNDONE,
-        Progress.FAILED,
+        SwitchStatus.COMPLETED,
+        SwitchStatus.REFUSED,
+        SwitchStatus.ABANDONED,
+        SwitchStatus.CANCELED,
+        SwitchStatus.UNDONE,
+        SwitchStatus.FAILED,
     }
 )
-ERRORS = frozenset({Progress.UNDONE, Progress.FAILED})
+ERRORS = frozenset({SwitchStatus.UNDONE, SwitchStatus.FAILED})
 """Ends that nobody intended: they use up the error budget of a cohort."""
-STOPS = frozenset({Progress.STOPPING, Progress.STOPPED})
+STOPS = frozenset({SwitchStatus.STOPPING, SwitchStatus.STOPPED})
 """From here on, the target is the provider that bills."""
 IN_WORDS = {
-    Progress.STARTED: "nothing is checked yet",
-    Progress.WAITING: "waits for the renewal to be over",
-    Progress.CHECKED: "checked; a checkout is being made",
-    Progress.OFFERED: "the customer has the link of a checkout, and has not consented yet",
-    Progress.CONSENTED: "the customer has consented; the old subscription is about to be stopped",
-    Progress.STOPPING: "the old subscription is being stopped",
-    Progress.STOPPED: "the old subscription is stopped; the new one is about to become the current one",
-    Progress.UNDOING: "the new subscription is being canceled; the old one goes on",
-    Progress.COMPLETED: "the new subscription is the current one",
-    Progress.REFUSED: "nothing was touched",
-    Progress.ABANDONED: "the checkout was never finished; the old subscription goes on",
-    Progress.CANCELED: "the customer canceled, and that was honoured",
-    Progress.UNDONE: "the new subscription is canceled; the old one goes on",
-    Progress.FAILED: "the old subscription is stopped and the new one does not bill: a person has to look",
+    SwitchStatus.STARTED: "nothing is checked yet",
+    SwitchStatus.WAITING: "waits for the renewal to be over",
+    SwitchStatus.CHECKED: "checked; a checkout is being made",
+    SwitchStatus.OFFERED: "the customer has the link of a checkout, and has not consented yet",
+    SwitchStatus.CONSENTED: "the customer has consented; the old subscription is about to be stopped",
+    SwitchStatus.STOPPING: "the old subscription is being stopped",
+    SwitchStatus.STOPPED: "the old subscription is stopped; the new one is about to become the current one",
+    SwitchStatus.UNDOING: "the new subscription is being canceled; the old one goes on",
+    SwitchStatus.COMPLETED: "the new subscription is the current one",
+    SwitchStatus.REFUSED: "nothing was touched",
+    SwitchStatus.ABANDONED: "the checkout was never finished; the old subscription goes on",
+    SwitchStatus.CANCELED: "the customer canceled, and that was honoured",
+    SwitchStatus.UNDONE: "the new subscription is canceled; the old one goes on",
+    SwitchStatus.FAILED: "the old subscription is stopped and the new one does not bill: a person has to look",
 }
 
 
@@ -110,9 +110,9 @@ class Recheck:
     reason: str = ""
 
 
-def marker(migration_id: object) -> str:
+def marker(switch_id: object) -> str:
     """The cancellation reason passed to the source: it distinguishes our stop from a customer's."""
-    return f"{MARK}{migration_id}"
+    return f"{MARK}{switch_id}"
 
 
 def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.crash.processes import environment
 from tests.workflow import customers
 from tests.world import World
@@ -40,10 +40,10 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
 
     started = await tollgate(world, *asked, "--per-minute", "6000")
     for each in (one, other):
-        await customers.reached(world, each, Progress.OFFERED)
+        await customers.reached(world, each, SwitchStatus.OFFERED)
     again = await tollgate(world, *asked)
     await customers.consent(world, one)
-    await customers.reached(world, one, Progress.COMPLETED)
+    await customers.reached(world, one, SwitchStatus.COMPLETED)
     shown = await tollgate(world, "switch-customers", "--to", "stripe", "--status")
 
     assert started.returncode == again.returncode == shown.returncode == 0, started.stderr

@@ -1,4 +1,4 @@
-"""One SIGKILL finds the worker at every step of a migration, for a customer each, in both
+"""One SIGKILL finds the worker at every step of a switch, for a customer each, in both
 directions.
 """
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from simulators.faults import Fault, Faults
 from tests.crash.processes import worker
 from tests.workflow import customers
@@ -28,13 +28,13 @@ class At(StrEnum):
 
 
 STATES = {
-    At.CHECKED: Progress.STARTED,
-    At.OFFERED: Progress.CHECKED,
-    At.CONSENTED: Progress.OFFERED,
-    At.RECHECKED: Progress.CONSENTED,
-    At.STOP_ASKED: Progress.STOPPING,
-    At.STOP_DONE: Progress.STOPPING,
-    At.CUT_OVER: Progress.STOPPED,
+    At.CHECKED: SwitchStatus.STARTED,
+    At.OFFERED: SwitchStatus.CHECKED,
+    At.CONSENTED: SwitchStatus.OFFERED,
+    At.RECHECKED: SwitchStatus.CONSENTED,
+    At.STOP_ASKED: SwitchStatus.STOPPING,
+    At.STOP_DONE: SwitchStatus.STOPPING,
+    At.CUT_OVER: SwitchStatus.STOPPED,
 }
 BEFORE, AFTER = "timeout_before", "timeout_after_acceptance"
 
@@ -52,11 +52,11 @@ def path(provider: Provider, subscription_id: str) -> str:
 
 
 async def hold(world: World, one: Customer, at: At) -> Held:
-    """Let the migration come to the call, and leave that without an answer."""
+    """Let the switch come to the call, and leave that without an answer."""
     faults = world.simulator(one.target if at in (At.OFFERED, At.CONSENTED) else one.source).faults
     if at is At.CHECKED:
         fault = faults.add(BEFORE, method="GET", path=path(one.source, one.subscription_id))
-        await customers.migrate(world, one)
+        await customers.start_switch(world, one)
     elif at is At.OFFERED:
         made = (
             "/v1/checkout/sessions$"
@@ -66,10 +66,10 @@ async def hold(world: World, one: Customer, at: At) -> Held:
         fault = faults.add(
             AFTER if one.target is Provider.STRIPE else BEFORE, method="POST", path=made
         )
-        await customers.migrate(world, one)
+        await customers.start_switch(world, one)
     else:
-        await customers.migrate(world, one)
-        offered = await reached(world, one, Progress.OFFERED)
+        await customers.start_switch(world, one)
+        offered = await reached(world, one, SwitchStatus.OFFERED)
         if at is At.CONSENTED:
             where = path(one.target, offered.target_subscription_id or "")
             fault = faults.add(BEFORE, method="GET", path=where)
@@ -91,7 +91,7 @@ async def hold(world: World, one: Customer, at: At) -> Held:
     return Held(faults, fault)
 
 
-async def hold_between(world: World, one: Customer, state: Progress) -> Held:
+async def hold_between(world: World, one: Customer, state: SwitchStatus) -> Held:
     """A step that asks both: while the source takes its time to answer, the target ceases to."""
     sources, targets = world.simulator(one.source).faults, world.simulator(one.target).faults
     slow = sources.add(
@@ -111,7 +111,7 @@ async def hold_between(world: World, one: Customer, state: Progress) -> Held:
     return Held(targets, fault)
 
 
-async def test_another_worker_ends_every_migration_that_a_killed_one_began(world: World) -> None:
+async def test_another_worker_ends_every_switch_that_a_killed_one_began(world: World) -> None:
     stages = [(source, at) for source in Provider for at in At]
     everybody = {stage: await customers.customer(world, stage[0]) for stage in stages}
     async with worker(world, "first") as first:
@@ -127,10 +127,10 @@ async def test_another_worker_ends_every_migration_that_a_killed_one_began(world
     async with worker(world, "second"):
         for (_, at), one in everybody.items():
             if at in (At.CHECKED, At.OFFERED):
-                await reached(world, one, Progress.OFFERED)
+                await reached(world, one, SwitchStatus.OFFERED)
                 await customers.consent(world, one)
         for one in everybody.values():
-            await reached(world, one, Progress.COMPLETED)
+            await reached(world, one, SwitchStatus.COMPLETED)
             standing = await world.at_rest(one.organization_id)
             assert (standing.status, standing.epoch) == ("active", 0)
             assert (await customers.current(world, one)).provider is one.target

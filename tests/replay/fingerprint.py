@@ -44,7 +44,9 @@ COMMANDS = frozenset(
         *("uuid4", "random", "new_random"),
     }
 )
-ACTIVITIES = frozenset({"Billing", "Enforcement", "Listing", "Migrating", "Reconciling", "Sending"})
+ACTIVITIES = frozenset(
+    {"Billing", "Enforcement", "EventBackfill", "Switching", "Reconciling", "Sending"}
+)
 Commands = dict[str, list[str]]
 
 

@@ -21,7 +21,7 @@ from activities.workflow_contracts import (
     switch_workflow_id,
 )
 from domain.campaigns.waits import Waits
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from simulators.twilio.app import MAIN_SID
 from tests.workflow import customers
 from tests.world import World, until
@@ -210,26 +210,26 @@ async def reconciled_events(here: World) -> Handle:
     return started
 
 
-async def migrated_to_stripe(here: World) -> Handle:
+async def switched_to_stripe(here: World) -> Handle:
     one = await customers.customer(here)
-    await customers.migrate(here, one)
-    await customers.reached(here, one, Progress.OFFERED)
+    await customers.start_switch(here, one)
+    await customers.reached(here, one, SwitchStatus.OFFERED)
     await customers.consent(here, one)
-    await customers.reached(here, one, Progress.COMPLETED)
-    return await _migration(here, one.organization_id)
+    await customers.reached(here, one, SwitchStatus.COMPLETED)
+    return await _switch(here, one.organization_id)
 
 
-async def migration_waited_for_a_renewal_and_canceled(here: World) -> Handle:
+async def switch_waited_for_a_renewal_and_canceled(here: World) -> Handle:
     """The renewal is near; after it the customer leaves in the middle of the checkout."""
     one = await customers.customer(here, renews_in=timedelta(hours=1))
-    await customers.migrate(here, one)
-    await customers.reached(here, one, Progress.WAITING)
+    await customers.start_switch(here, one)
+    await customers.reached(here, one, SwitchStatus.WAITING)
     await here.pay(one.subscription_id)
     await here.services.notifier.notify_switch(one.organization_id)
-    await customers.reached(here, one, Progress.OFFERED)
+    await customers.reached(here, one, SwitchStatus.OFFERED)
     await customers.cancel(here, one)
-    await customers.reached(here, one, Progress.CANCELED)
-    return await _migration(here, one.organization_id)
+    await customers.reached(here, one, SwitchStatus.CANCELED)
+    return await _switch(here, one.organization_id)
 
 
 async def reconciled_with_prices(here: World) -> Handle:
@@ -251,8 +251,8 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     reconciled_first_page,
     reconciled_last_page,
     reconciled_events,
-    migrated_to_stripe,
-    migration_waited_for_a_renewal_and_canceled,
+    switched_to_stripe,
+    switch_waited_for_a_renewal_and_canceled,
     reconciled_with_prices,
 )
 
@@ -281,7 +281,7 @@ async def _lifecycle(here: World, organization_id: str) -> Handle:
     return here.services.client.get_workflow_handle(organization_workflow_id(organization_id))
 
 
-async def _migration(here: World, organization_id: str) -> Handle:
+async def _switch(here: World, organization_id: str) -> Handle:
     handle = here.services.client.get_workflow_handle(switch_workflow_id(organization_id))
     await handle.result()
     return handle

@@ -17,16 +17,17 @@ import activities
 from activities.audit.reconciliation import Reconciling
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
-from activities.inbox.event_backfill import Listing
+from activities.inbox.event_backfill import EventBackfill
 from activities.lifecycle.enforcement import Enforcement
-from activities.switching.steps import Migrating
+from activities.switching.steps import Switching
 from runtime import settings
 from runtime.wiring import Services, services
 from runtime.worker import WORKFLOWS, create_worker
 from tests.replay.fingerprint import commands
 
 CLASSES: dict[str, type[Any]] = {
-    one.__name__: one for one in (Billing, Enforcement, Listing, Migrating, Reconciling, Sending)
+    one.__name__: one
+    for one in (Billing, Enforcement, EventBackfill, Switching, Reconciling, Sending)
 }
 ACTIVITIES = Path(activities.__file__).parent
 _ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")

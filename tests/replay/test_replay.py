@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
@@ -52,7 +53,9 @@ async def test_a_changed_order_of_steps_does_not_replay(monkeypatch: pytest.Monk
 def test_every_workflow_and_every_scenario_is_recorded() -> None:
     recorded = {tuple(path.stem.split(".")) for path in RECORDED}
 
-    assert {kind for kind, _ in recorded} == {workflow.__name__ for workflow in WORKFLOWS}
+    names = {workflow._Definition.must_from_class(defined).name for defined in WORKFLOWS}
+
+    assert {kind for kind, _ in recorded} == names
     assert {scenario.__name__ for scenario in SCENARIOS} <= {name for _, name in recorded}
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from activities.workflow_contracts import MIGRATION, Moving, switch_workflow_id
+from activities.workflow_contracts import SUBSCRIPTION_SWITCH, SwitchStart, switch_workflow_id
 from db.billing import subscriptions
 from db.switching import switches
-from db.switching.switches import Migration
+from db.switching.switches import Switch
 from domain.billing.subscription import Provider, Subscription
-from domain.switching.switch import OVER, Progress
+from domain.switching.switch import OVER, SwitchStatus
 from simulators.paypal.state import DEFAULT_PLAN
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow.stops import Boundaries
@@ -76,28 +76,28 @@ async def customer(
     )
 
 
-async def migrate(world: World, one: Customer, *, plan: str | None = None) -> dict[str, Any]:
+async def start_switch(world: World, one: Customer, *, plan: str | None = None) -> dict[str, Any]:
     asked = {"provider": one.target.value, "plan_id": plan or PLANS[one.target]}
     asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
-    return await world.post(f"/v1/organizations/{one.organization_id}/migration", asked)
+    return await world.post(f"/v1/organizations/{one.organization_id}/switch", asked)
 
 
 async def offered(world: World, source: Provider = Provider.PAYPAL) -> Customer:
     """A customer who has the link of a checkout, and has not consented yet."""
     one = await customer(world, source)
-    await migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
     return one
 
 
-async def now(world: World, one: Customer) -> Migration:
+async def now(world: World, one: Customer) -> Switch:
     found = await world.read(lambda conn: switches.newest(conn, one.organization_id))
     assert found is not None
     return found
 
 
-async def reached(world: World, one: Customer, *wanted: Progress) -> Migration:
-    async def there() -> Migration | None:
+async def reached(world: World, one: Customer, *wanted: SwitchStatus) -> Switch:
+    async def there() -> Switch | None:
         found = await now(world, one)
         assert found.state in wanted or found.state not in OVER, f"{found.state}: {found.reason}"
         return found if found.state in wanted else None
@@ -160,14 +160,14 @@ async def current(world: World, one: Customer) -> Subscription:
 
 
 async def restart(world: World, one: Customer, **limits: int) -> None:
-    """Replace the migration's workflow by one that starts with other limits."""
+    """Replace the switch's workflow by one that starts with other limits."""
     id_ = switch_workflow_id(one.organization_id)
     await world.services.client.get_workflow_handle(id_).terminate(
         "a test starts it with other limits"
     )
     await world.services.client.start_workflow(
-        MIGRATION,
-        Moving(organization_id=one.organization_id, **limits),
+        SUBSCRIPTION_SWITCH,
+        SwitchStart(organization_id=one.organization_id, **limits),
         id=id_,
         task_queue=world.services.settings.lifecycle_task_queue,
     )
@@ -211,7 +211,7 @@ def each_period_once(one: Customer, periods: int = 2) -> list[datetime]:
 
 
 async def time_is_over(world: World, one: Customer) -> None:
-    """The checkout's time is over, as the database has it; the migration is rung."""
+    """The checkout's time is over, as the database has it; the switch is rung."""
     over = "UPDATE migrations SET expires_at = clock_timestamp() WHERE organization_id = :id AND ended_at IS NULL"
     async with world.services.engine.begin() as conn:
         await conn.execute(text(over), {"id": one.organization_id})

@@ -155,7 +155,7 @@ async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
     async def shut(organization_id: str) -> bool:
         """Each change has a second of its own, so the second one may be listed a moment later."""
         with suppress(DBAPIError):
-            await built.listing.compare(Provider.PAYPAL, Settled(seconds=0))
+            await built.event_backfill.compare(Provider.PAYPAL, Settled(seconds=0))
         return not (await world.wallet(organization_id)).gate_open
 
     async with built.engine.begin() as conn:

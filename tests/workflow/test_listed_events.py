@@ -242,13 +242,13 @@ async def test_a_comparison_that_is_cut_short_goes_on_where_it_came_to_and_ends(
     monkeypatch.setattr(event_backfill, "MOST_IN_SLICE", 2)
     settled, moment = Settled(seconds=-1), timedelta(0)
 
-    first = await world.services.listing.compare(provider, settled, longest=moment)
+    first = await world.services.event_backfill.compare(provider, settled, longest=moment)
     fault = world.simulator(provider).faults.add("503", path="/v1/(notifications|events)")
-    broken = await world.services.listing.compare(provider, settled, longest=moment)
+    broken = await world.services.event_backfill.compare(provider, settled, longest=moment)
     world.simulator(provider).faults.standing.remove(fault)
-    runs = [await world.services.listing.compare(provider, settled, longest=moment)]
+    runs = [await world.services.event_backfill.compare(provider, settled, longest=moment)]
     while runs[-1].behind and len(runs) < 50:
-        runs.append(await world.services.listing.compare(provider, settled, longest=moment))
+        runs.append(await world.services.event_backfill.compare(provider, settled, longest=moment))
 
     assert first.behind
     assert (broken.problem != "", broken.since, broken.missed) == (True, first.until, 0)
@@ -281,7 +281,7 @@ async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
     one = await customers.customer(world)
     await happens(world, one, "pay", deliver=False)
 
-    tally = await world.services.listing.compare(Provider.PAYPAL, Settled(seconds=120))
+    tally = await world.services.event_backfill.compare(Provider.PAYPAL, Settled(seconds=120))
 
     assert tally.missed == 0
 

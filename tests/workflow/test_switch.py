@@ -9,7 +9,7 @@ import pytest
 
 from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider, State
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, details
@@ -25,12 +25,12 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
     world: World, source: Provider
 ) -> None:
     one = await customers.customer(world, source)
-    assert (await customers.migrate(world, one))["status"] == "started"
-    offered = await reached(world, one, Progress.OFFERED)
+    assert (await customers.start_switch(world, one))["status"] == "started"
+    offered = await reached(world, one, SwitchStatus.OFFERED)
     assert offered.first_charge_at == one.paid_at + customers.PERIOD
 
     await customers.consent(world, one)
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
 
     current = await customers.current(world, one)
     assert (current.provider, current.snapshot.state in (State.TRIALING, State.ACTIVE)) == (
@@ -42,7 +42,7 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
     story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()[
         "story"
     ]
-    assert any(f"migration to {one.target.value} is completed" in sentence for sentence in story)
+    assert any(f"switch to {one.target.value} is completed" in sentence for sentence in story)
     assert charges(world, one) == each_period_once(one)
     await world.certify()
 
@@ -53,14 +53,14 @@ async def test_a_customer_who_is_moved_there_and_back_before_a_renewal_is_charge
 ) -> None:
     one = await customers.offered(world, source)
     await customers.consent(world, one)
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     await world.at_rest(one.organization_id)
     back = replace(one, source=one.target, subscription_id=(await customers.current(world, one)).id)
 
-    await customers.migrate(world, back)
-    await reached(world, back, Progress.OFFERED)
+    await customers.start_switch(world, back)
+    await reached(world, back, SwitchStatus.OFFERED)
     await customers.consent(world, back)
-    await reached(world, back, Progress.COMPLETED)
+    await reached(world, back, SwitchStatus.COMPLETED)
 
     assert (await world.look_again(one.organization_id)).deadline is None
     assert (await customers.current(world, one)).provider is source
@@ -79,7 +79,7 @@ async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_curr
         await world.look_again(one.organization_id)
         await customers.goes_on_as_before(world, one)
 
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     await customers.never_suspended(world, one)
 
 
@@ -95,45 +95,47 @@ async def test_a_new_subscription_that_is_free_yet_hides_no_debt_of_the_old_one(
 
     assert (current.id, current.snapshot.state) == (one.subscription_id, State.PAST_DUE)
     assert standing.deadline is not None
-    assert (await reached(world, one, Progress.UNDONE)).reason == "the old subscription is past_due"
+    assert (
+        await reached(world, one, SwitchStatus.UNDONE)
+    ).reason == "the old subscription is past_due"
     await world.certify()
 
 
 @BOTH
 async def test_a_renewal_within_two_days_is_waited_for(world: World, source: Provider) -> None:
     one = await customers.customer(world, source, renews_in=timedelta(hours=47))
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.WAITING)
+    await customers.start_switch(world, one)
+    found = await reached(world, one, SwitchStatus.WAITING)
     assert found.first_charge_at == one.paid_at + customers.PERIOD
     assert "less than two days" in await details(world, switch_workflow_id(one.organization_id))
 
     renewed = charges(world, one, periods=1)
     await world.services.notifier.notify_switch(one.organization_id)
 
-    found = await reached(world, one, Progress.OFFERED)
+    found = await reached(world, one, SwitchStatus.OFFERED)
     assert found.first_charge_at == one.paid_at + 2 * customers.PERIOD
     assert renewed == each_period_once(one, 1)
     await customers.consent(world, one)
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     assert charges(world, one, periods=3) == each_period_once(one, 3)
 
 
 async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
     one = await customers.customer(world, renews_in=timedelta(seconds=2))
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.WAITING)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.WAITING)
     await customers.restart(world, one, after_renewal_seconds=1)
     charges(world, one, periods=1)
 
-    await reached(world, one, Progress.OFFERED)
+    await reached(world, one, SwitchStatus.OFFERED)
 
     await customers.goes_on_as_before(world, one)
 
 
 async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: World) -> None:
     one = await customers.customer(world, renews_in=-timedelta(hours=2))
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.WAITING)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.WAITING)
     handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
 
     async def timers() -> list[timedelta]:
@@ -146,8 +148,8 @@ async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: W
 
 async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World) -> None:
     one = await customers.customer(world, renews_in=timedelta(hours=2))
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.WAITING)
+    await customers.start_switch(world, one)
+    found = await reached(world, one, SwitchStatus.WAITING)
     assert found.first_charge_at is not None
 
     world.paypal.state.subscriptions[one.subscription_id].next_billing = (
@@ -156,7 +158,7 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
     await world.services.notifier.notify_switch(one.organization_id)
 
     assert (
-        await reached(world, one, Progress.REFUSED)
+        await reached(world, one, SwitchStatus.REFUSED)
     ).reason == "it is renewed more often than every two days"
     await customers.goes_on_as_before(world, one)
 
@@ -171,10 +173,10 @@ async def test_a_late_word_of_the_old_provider_suspends_nobody(
         "lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted"
     )
     try:
-        await customers.migrate(world, one)
-        await reached(world, one, Progress.OFFERED)
+        await customers.start_switch(world, one)
+        await reached(world, one, SwitchStatus.OFFERED)
         await customers.consent(world, one)
-        await reached(world, one, Progress.COMPLETED)
+        await reached(world, one, SwitchStatus.COMPLETED)
     finally:
         deliveries.faults.standing.remove(lost)
     assert lost.hits == 1
@@ -197,14 +199,14 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
     """Nobody hears of anything meanwhile: the cut-over alone names the new one."""
     one = await customers.customer(world, Provider.STRIPE)
     lost = world.stripe.deliveries.faults.add("lost")
-    await customers.migrate(world, one)
-    found = await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    found = await reached(world, one, SwitchStatus.OFFERED)
     async with boundaries.held("cut_over", one.organization_id) as stop:
         await customers.consent(world, one, deliver=False)
         await world.services.notifier.notify_switch(one.organization_id)
         await stop.reached.wait()
         await world.act(f"subscriptions/{found.target_subscription_id}/fail_payment")
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     world.stripe.deliveries.faults.standing.remove(lost)
 
     current = await customers.current(world, one)
@@ -217,7 +219,7 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
 async def test_a_new_subscription_that_the_application_links_by_itself_is_moved_to(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    """As when the customer comes back from the checkout; the migration is in the middle of it."""
+    """As when the customer comes back from the checkout; the switch is in the middle of it."""
     one = await customers.offered(world, source)
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         linked = {"provider": one.target.value, "subscription_id": customers.new_one(world, one)}
@@ -225,7 +227,7 @@ async def test_a_new_subscription_that_the_application_links_by_itself_is_moved_
         await world.look_again(one.organization_id)
         assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
 
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
 
     assert (await customers.current(world, one)).id == linked["subscription_id"]
     await customers.never_suspended(world, one)

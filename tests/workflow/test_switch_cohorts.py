@@ -9,7 +9,7 @@ from cli.switch_customers import BY_HAND, Plan, start
 from db.lifecycle import standings
 from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress, in_cohort
+from domain.switching.switch import SwitchStatus, in_cohort
 from simulators.stripe.state import DEFAULT_PRICE
 from tests.workflow import customers
 from tests.workflow.customers import reached
@@ -38,7 +38,7 @@ def plan(percent: float = 100, plan_id: str = DEFAULT_PRICE, error_budget: float
     )
 
 
-async def counts(world: World) -> dict[Progress, int]:
+async def counts(world: World) -> dict[SwitchStatus, int]:
     return await world.read(lambda conn: cohorts.counts(conn, Provider.STRIPE))
 
 
@@ -52,15 +52,15 @@ async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(
     assert await start(world.services, plan(50)) is None
     first = [one for one in everybody if in_cohort(one.organization_id, 50)]
     for one in first:
-        await reached(world, one, Progress.OFFERED)
+        await reached(world, one, SwitchStatus.OFFERED)
     some = await counts(world)
     assert await start(world.services, plan(100)) is None
     for one in everybody:
-        await reached(world, one, Progress.OFFERED)
+        await reached(world, one, SwitchStatus.OFFERED)
 
-    assert some.get(Progress.OFFERED, 0) == len(first)
-    assert await counts(world) == {Progress.OFFERED: 6}
-    there = await world.api.get(f"/v1/organizations/{already_there.organization_id}/migration")
+    assert some.get(SwitchStatus.OFFERED, 0) == len(first)
+    assert await counts(world) == {SwitchStatus.OFFERED: 6}
+    there = await world.api.get(f"/v1/organizations/{already_there.organization_id}/switch")
     assert there.status_code == 404
 
 
@@ -84,30 +84,30 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
         )
         asked = await switches.newest(conn, one.organization_id)
         assert asked is not None
-        await switches.move(conn, asked, Progress.REFUSED)
+        await switches.move(conn, asked, SwitchStatus.REFUSED)
 
     assert await command is None
-    assert await counts(world) == {Progress.REFUSED: 1}
+    assert await counts(world) == {SwitchStatus.REFUSED: 1}
 
 
 async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world: World) -> None:
     world = own_world
     one = await customers.customer(world)
     assert await start(world.services, plan()) is None
-    await reached(world, one, Progress.OFFERED)
+    await reached(world, one, SwitchStatus.OFFERED)
     later = await customers.customer(world)
     async with world.services.engine.begin() as conn:
         await cohorts.pause(conn, Provider.STRIPE, BY_HAND)
 
     assert await start(world.services, plan()) == BY_HAND
     await customers.consent(world, one)
-    await reached(world, one, Progress.COMPLETED)
-    assert await counts(world) == {Progress.COMPLETED: 1}
+    await reached(world, one, SwitchStatus.COMPLETED)
+    assert await counts(world) == {SwitchStatus.COMPLETED: 1}
 
     async with world.services.engine.begin() as conn:
         await cohorts.resume(conn, Provider.STRIPE)
     assert await start(world.services, plan()) is None
-    await reached(world, later, Progress.OFFERED)
+    await reached(world, later, SwitchStatus.OFFERED)
 
 
 async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_it(
@@ -116,7 +116,7 @@ async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_i
     world = own_world
     first = await customers.customer(world)
     assert await start(world.services, plan(plan_id="price_of_nothing")) is None
-    await reached(world, first, Progress.UNDONE)
+    await reached(world, first, SwitchStatus.UNDONE)
     second = await customers.customer(world)
 
     stopped = await start(world.services, plan(plan_id="price_of_nothing"))
@@ -126,7 +126,7 @@ async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_i
     async with world.services.engine.begin() as conn:
         await cohorts.resume(conn, Provider.STRIPE)
     assert await start(world.services, plan()) is None
-    await reached(world, second, Progress.OFFERED)
+    await reached(world, second, SwitchStatus.OFFERED)
 
 
 async def test_customers_who_let_it_pass_use_up_no_budget(own_world: World) -> None:
@@ -134,19 +134,19 @@ async def test_customers_who_let_it_pass_use_up_no_budget(own_world: World) -> N
     one, other = await customers.customer(world), await customers.customer(world)
     assert await start(world.services, plan()) is None
     for each in (one, other):
-        await reached(world, each, Progress.OFFERED)
+        await reached(world, each, SwitchStatus.OFFERED)
     await customers.time_is_over(world, one)
-    await reached(world, one, Progress.ABANDONED)
+    await reached(world, one, SwitchStatus.ABANDONED)
     await customers.cancel(world, other)
-    await reached(world, other, Progress.CANCELED)
+    await reached(world, other, SwitchStatus.CANCELED)
 
     assert await start(world.services, plan(error_budget=0)) is None
 
 
-async def test_the_api_starts_shows_and_lists_migrations(own_world: World) -> None:
+async def test_the_api_starts_shows_and_lists_switches(own_world: World) -> None:
     world = own_world
     one = await customers.customer(world)
-    path = f"/v1/organizations/{one.organization_id}/migration"
+    path = f"/v1/organizations/{one.organization_id}/switch"
     asked = {"provider": "stripe", "plan_id": DEFAULT_PRICE}
     asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
 
@@ -155,11 +155,11 @@ async def test_the_api_starts_shows_and_lists_migrations(own_world: World) -> No
     again = await world.api.post(path, json=asked)
     other = await world.api.post(path, json={**asked, "plan_id": "price_other"})
     home = await world.api.post(path, json={**asked, "provider": "paypal"})
-    nobody = await world.api.post("/v1/organizations/nobody/migration", json=asked)
-    await reached(world, one, Progress.OFFERED)
+    nobody = await world.api.post("/v1/organizations/nobody/switch", json=asked)
+    await reached(world, one, SwitchStatus.OFFERED)
     shown = await world.api.get(path)
-    listed = await world.api.get("/v1/migrations", params={"status": "offered"})
-    none = await world.api.get("/v1/migrations", params={"status": "failed"})
+    listed = await world.api.get("/v1/switches", params={"status": "offered"})
+    none = await world.api.get("/v1/switches", params={"status": "failed"})
 
     assert (before.status_code, first.status_code, again.status_code) == (404, 201, 200)
     assert (other.status_code, home.status_code, nobody.status_code) == (409, 409, 404)

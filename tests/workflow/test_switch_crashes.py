@@ -1,4 +1,4 @@
-"""A migration that dies at any step goes on there: nothing is made twice, nothing is left half
+"""A switch that dies at any step goes on there: nothing is made twice, nothing is left half
 done.
 """
 
@@ -15,7 +15,7 @@ from activities.workflow_contracts import RECONCILE, switch_workflow_id
 from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, somebody_waits_for
@@ -38,7 +38,7 @@ CREATE = {Provider.STRIPE: "/v1/checkout/sessions$", Provider.PAYPAL: "/v1/billi
 
 async def moved(world: World, one: Customer) -> None:
     """It is, and everything was made once."""
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     current = await customers.current(world, one)
     standing = await world.at_rest(one.organization_id)
     assert current.provider is one.target
@@ -56,8 +56,8 @@ async def test_a_worker_that_dies_after_a_step_takes_it_again(
     one = await customers.customer(world, source)
     boundaries.die_after(step, one.organization_id)
 
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
     await customers.consent(world, one)
 
     await moved(world, one)
@@ -71,15 +71,15 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
     one = await customers.customer(world)
     handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
     async with boundaries.held(step, one.organization_id) as stop:
-        await customers.migrate(world, one)
+        await customers.start_switch(world, one)
         if step in ("look_for_consent", "stop_source", "cut_over"):
-            await reached(world, one, Progress.OFFERED)
+            await reached(world, one, SwitchStatus.OFFERED)
             await customers.consent(world, one)
         await stop.reached.wait()
         await handle.terminate("Temporal forgets it")
     await world.services.notifier.notify_switch(one.organization_id)
-    await reached(world, one, Progress.OFFERED, Progress.COMPLETED)
-    if (await customers.now(world, one)).state is Progress.OFFERED and not customers.consented(
+    await reached(world, one, SwitchStatus.OFFERED, SwitchStatus.COMPLETED)
+    if (await customers.now(world, one)).state is SwitchStatus.OFFERED and not customers.consented(
         world, one
     ):
         await customers.consent(world, one)
@@ -93,8 +93,8 @@ async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
     monkeypatch.setattr(options, "LONGEST_HISTORY", 5)
     one = await customers.customer(world)
 
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
     await customers.consent(world, one)
 
     await moved(world, one)
@@ -130,16 +130,16 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
 @pytest.mark.parametrize(
     ("step", "to"),
     [
-        ("check_migration", Progress.UNDOING),
-        ("offer_checkout", Progress.UNDOING),
-        ("look_for_consent", Progress.UNDOING),
-        ("stop_source", Progress.UNDOING),
-        ("cut_over", Progress.FAILED),
-        ("undo_migration", Progress.FAILED),
+        ("check_migration", SwitchStatus.UNDOING),
+        ("offer_checkout", SwitchStatus.UNDOING),
+        ("look_for_consent", SwitchStatus.UNDOING),
+        ("stop_source", SwitchStatus.UNDOING),
+        ("cut_over", SwitchStatus.FAILED),
+        ("undo_migration", SwitchStatus.FAILED),
     ],
 )
 async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
-    world: World, boundaries: Boundaries, step: str, to: Progress
+    world: World, boundaries: Boundaries, step: str, to: SwitchStatus
 ) -> None:
     """As by a worker that was taken for dead, and is not: what it was told holds no more when it
     has the lock.
@@ -147,9 +147,9 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     one = await customers.customer(world)
     handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
     async with boundaries.held(step, one.organization_id) as stop:
-        await customers.migrate(world, one)
+        await customers.start_switch(world, one)
         if step not in ("check_migration", "offer_checkout"):
-            await reached(world, one, Progress.OFFERED)
+            await reached(world, one, SwitchStatus.OFFERED)
             if step == "undo_migration":
                 await customers.cancel(world, one, deliver=False)
             await customers.consent(world, one, deliver=False)
@@ -161,12 +161,12 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
             await somebody_waits_for(world, "standings")
             found = await switches.newest(conn, one.organization_id)
             assert found is not None
-            await switches.move(conn, found, to, outcome=Progress.UNDONE, reason="overtaken")
+            await switches.move(conn, found, to, outcome=SwitchStatus.UNDONE, reason="overtaken")
     await asyncio.wait_for(handle.result(), LIMIT)
 
     now = await customers.now(world, one)
     assert (now.state, now.reason) == (
-        Progress.UNDONE if to is Progress.UNDOING else to,
+        SwitchStatus.UNDONE if to is SwitchStatus.UNDOING else to,
         "overtaken",
     )
     stopped = world.paypal.state.subscriptions[one.subscription_id].status != "ACTIVE"
@@ -181,8 +181,8 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
     faults = world.simulator(one.target).faults
     fault = faults.add("reset_after_acceptance", method="POST", path=CREATE[one.target], times=1)
 
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
     await customers.consent(world, one)
 
     await moved(world, one)
@@ -203,8 +203,8 @@ async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(
     method = "DELETE" if source is Provider.STRIPE else "POST"
     fault = faults.add("reset_after_acceptance", method=method, path=path[source], times=1)
 
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
     await customers.consent(world, one)
 
     await moved(world, one)
@@ -215,33 +215,33 @@ async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(
 async def test_an_undoing_that_dies_is_done_again(world: World, boundaries: Boundaries) -> None:
     one = await customers.customer(world, Provider.STRIPE)
     boundaries.die_after("undo_migration", one.organization_id)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
 
     await customers.time_is_over(world, one)
 
-    await reached(world, one, Progress.ABANDONED)
+    await reached(world, one, SwitchStatus.ABANDONED)
     assert boundaries.deaths == set()
     assert charges(world, one) == each_period_once(one)
 
 
-async def test_the_same_migration_asked_for_many_times_at_once_is_one(world: World) -> None:
+async def test_the_same_switch_asked_for_many_times_at_once_is_one(world: World) -> None:
     one = await customers.customer(world)
 
-    asked = await asyncio.gather(*(customers.migrate(world, one) for _ in range(5)))
+    asked = await asyncio.gather(*(customers.start_switch(world, one) for _ in range(5)))
 
     assert len({each["id"] for each in asked}) == 1
-    await reached(world, one, Progress.OFFERED)
+    await reached(world, one, SwitchStatus.OFFERED)
     await customers.consent(world, one)
     await moved(world, one)
 
 
-async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(
+async def test_a_switch_that_temporal_forgot_is_found_by_the_reconciliation(
     idle_world: World,
 ) -> None:
     world = idle_world
     one = await customers.customer(world)
-    await customers.migrate(world, one)
+    await customers.start_switch(world, one)
     id_ = switch_workflow_id(one.organization_id)
     handle = world.services.client.get_workflow_handle(id_)
 
@@ -261,4 +261,4 @@ async def test_a_migration_that_temporal_forgot_is_found_by_the_reconciliation(
         task_queue=world.services.settings.lifecycle_task_queue,
     )
 
-    await reached(world, one, Progress.OFFERED)
+    await reached(world, one, SwitchStatus.OFFERED)

@@ -1,4 +1,4 @@
-"""Migrations that end otherwise: let pass, left, refused, undone, failed. Mostly the old
+"""Switches that end otherwise: let pass, left, refused, undone, failed. Mostly the old
 subscription goes on.
 """
 
@@ -8,7 +8,7 @@ from sqlalchemy import text
 from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from simulators.faults import Fault
 from tests.workflow import customers
 from tests.workflow.customers import charges, each_period_once, reached
@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription_goes_on(
+async def test_an_abandoned_checkout_ends_the_switch_and_the_old_subscription_goes_on(
     world: World,
 ) -> None:
     one = await customers.offered(world)
@@ -29,7 +29,7 @@ async def test_an_abandoned_checkout_ends_the_migration_and_the_old_subscription
 
     assert (await world.stripe_control.post(checkout)).is_success
 
-    await reached(world, one, Progress.ABANDONED)
+    await reached(world, one, SwitchStatus.ABANDONED)
     await customers.goes_on_as_before(world, one)
     assert charges(world, one) == each_period_once(one)
 
@@ -42,7 +42,7 @@ async def test_a_checkout_whose_time_is_over_is_closed_by_us(
 
     await customers.time_is_over(world, one)
 
-    found = await reached(world, one, Progress.ABANDONED)
+    found = await reached(world, one, SwitchStatus.ABANDONED)
     assert found.reason == "the checkout was not finished in its time"
     await customers.goes_on_as_before(world, one)
     assert charges(world, one) == each_period_once(one)
@@ -56,7 +56,7 @@ async def test_a_customer_who_cancels_instead_of_consenting_has_left(
 
     await customers.cancel(world, one)
 
-    await reached(world, one, Progress.CANCELED)
+    await reached(world, one, SwitchStatus.CANCELED)
     await customers.never_suspended(world, one)
     assert (await world.at_rest(one.organization_id)).deadline == one.paid_at + customers.PERIOD
     assert charges(world, one) == [one.paid_at]
@@ -72,7 +72,7 @@ async def test_a_customer_who_cancels_after_consenting_has_left_both(
         await customers.cancel(world, one)
         await world.at_rest(one.organization_id)
 
-    await reached(world, one, Progress.CANCELED)
+    await reached(world, one, SwitchStatus.CANCELED)
 
     await customers.never_suspended(world, one)
     assert charges(world, one) == [one.paid_at]
@@ -85,12 +85,12 @@ async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
     await customers.consent(world, one)
-    await reached(world, one, Progress.STOPPING)
+    await reached(world, one, SwitchStatus.STOPPING)
 
     await customers.cancel(world, one, deliver=False)
     world.paypal.faults.standing.remove(fault)
 
-    await reached(world, one, Progress.CANCELED)
+    await reached(world, one, SwitchStatus.CANCELED)
     await customers.never_suspended(world, one)
     assert charges(world, one) == [one.paid_at]
 
@@ -105,7 +105,7 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
     path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
     await customers.consent(world, one)
-    await reached(world, one, Progress.STOPPING)
+    await reached(world, one, SwitchStatus.STOPPING)
     target = f"/_sim/subscriptions/{customers.new_one(world, one)}/cancel"
 
     assert (await world.stripe_control.post(target, json={"deliver": False})).is_success
@@ -113,14 +113,14 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
     times = world.stripe.state.calls.get(asked, 0)
     await until(lambda: asked_again(world, asked, times + 2), "two more looks")
 
-    assert (await customers.now(world, one)).state is Progress.STOPPING
+    assert (await customers.now(world, one)).state is SwitchStatus.STOPPING
     async with world.services.engine.begin() as conn:
         long_ago = text(
             "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id"
         )
         await conn.execute(long_ago, {"id": one.organization_id})
     await world.services.notifier.notify_switch(one.organization_id)
-    await reached(world, one, Progress.UNDONE)
+    await reached(world, one, SwitchStatus.UNDONE)
     world.paypal.faults.standing.remove(fault)
     await customers.goes_on_as_before(world, one)
     assert charges(world, one) == each_period_once(one)
@@ -146,10 +146,10 @@ async def test_a_stop_that_comes_after_it_was_undone_is_noticed(
         found = await switches.newest(conn, one.organization_id)
         assert found is not None
         await switches.move(
-            conn, found, Progress.UNDOING, outcome=Progress.UNDONE, reason="overtaken"
+            conn, found, SwitchStatus.UNDOING, outcome=SwitchStatus.UNDONE, reason="overtaken"
         )
 
-    await reached(world, one, Progress.UNDONE)
+    await reached(world, one, SwitchStatus.UNDONE)
 
     await until(lambda: alerted(world, one), "an alert that nobody bills")
     assert (await world.at_rest(one.organization_id)).deadline is not None
@@ -179,9 +179,9 @@ async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -
         assert await world.deliver(event_id) == 200
     before = asked_of_stripe(world)
 
-    await customers.migrate(world, one)
+    await customers.start_switch(world, one)
 
-    found = await reached(world, one, Progress.REFUSED)
+    found = await reached(world, one, SwitchStatus.REFUSED)
     assert found.reason == "the subscription is past due: 49.00 USD is outstanding"
     assert (await customers.current(world, one)).id == one.subscription_id
     assert asked_of_stripe(world) == before
@@ -198,7 +198,7 @@ async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_
         ours = {"reason_code": "PAYEE_ACCOUNT_RESTRICTED"}
         await world.act(f"subscriptions/{one.subscription_id}/fail_payment", ours)
 
-    found = await reached(world, one, Progress.UNDONE)
+    found = await reached(world, one, SwitchStatus.UNDONE)
 
     assert found.reason == "49.00 USD is outstanding at the old provider"
     await customers.goes_on_as_before(world, one)
@@ -212,7 +212,7 @@ async def test_a_renewal_before_the_cut_over_undoes_it(
     async with customers.consented_before(world, boundaries, one, "stop_source"):
         await world.act(f"subscriptions/{one.subscription_id}/pay")
 
-    found = await reached(world, one, Progress.UNDONE)
+    found = await reached(world, one, SwitchStatus.UNDONE)
 
     assert found.reason == "the old subscription was renewed meanwhile"
     await customers.goes_on_as_before(world, one)
@@ -227,7 +227,7 @@ async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
             f"subscriptions/{(await customers.now(world, one)).target_subscription_id}/cancel"
         )
 
-    undone = await reached(world, one, Progress.UNDONE)
+    undone = await reached(world, one, SwitchStatus.UNDONE)
 
     assert undone.reason == "the new subscription is canceled"
     await customers.goes_on_as_before(world, one)
@@ -246,7 +246,7 @@ async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone
         )
         assert canceled.is_success
 
-    undone = await reached(world, one, Progress.UNDONE)
+    undone = await reached(world, one, SwitchStatus.UNDONE)
 
     assert undone.reason == "the customer canceled the new subscription"
     await customers.goes_on_as_before(world, one)
@@ -261,7 +261,7 @@ async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_
     async with customers.consented_before(world, boundaries, one, "cut_over"):
         await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
 
-    await reached(world, one, Progress.FAILED)
+    await reached(world, one, SwitchStatus.FAILED)
 
     standing = await world.look_again(one.organization_id)
     assert standing.deadline == one.paid_at + customers.PERIOD
@@ -278,7 +278,7 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(
         linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
         await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
 
-    found = await reached(world, one, Progress.UNDONE)
+    found = await reached(world, one, SwitchStatus.UNDONE)
 
     assert found.reason == "the old subscription is not the current one any more"
     assert (await customers.current(world, one)).id == another["object"]["id"]
@@ -290,8 +290,8 @@ async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touch
 ) -> None:
     one = await customers.customer(world)
 
-    await customers.migrate(world, one, plan="price_of_nothing")
+    await customers.start_switch(world, one, plan="price_of_nothing")
 
-    found = await reached(world, one, Progress.UNDONE)
+    found = await reached(world, one, SwitchStatus.UNDONE)
     assert "no checkout could be made" in found.reason
     await customers.goes_on_as_before(world, one)

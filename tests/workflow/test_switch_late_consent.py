@@ -1,4 +1,4 @@
-"""PayPal's link cannot be closed: who uses it after the migration's end has two subscriptions for a
+"""PayPal's link cannot be closed: who uses it after the switch's end has two subscriptions for a
 moment.
 """
 
@@ -6,7 +6,7 @@ import pytest
 
 from db.switching import switches
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries
@@ -14,10 +14,10 @@ from tests.world import World, until
 
 
 async def abandoned(world: World) -> tuple[Customer, str]:
-    """A customer at Stripe who let a migration pass, and the link of it."""
+    """A customer at Stripe who let a switch pass, and the link of it."""
     one = await customers.offered(world, Provider.STRIPE)
     await customers.time_is_over(world, one)
-    return one, (await reached(world, one, Progress.ABANDONED)).target_subscription_id or ""
+    return one, (await reached(world, one, SwitchStatus.ABANDONED)).target_subscription_id or ""
 
 
 async def use(world: World, link: str) -> None:
@@ -39,29 +39,31 @@ async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: W
 
     await told(world, one)
     assert world.paypal.state.subscriptions[link].status == "CANCELLED"
-    found = await reached(world, one, Progress.ABANDONED)
+    found = await reached(world, one, SwitchStatus.ABANDONED)
     assert (
         found.reason
         == "the checkout was not finished in its time; the new subscription was consented to too late"
     )
     assert (await customers.current(world, one)).id == one.subscription_id
     assert await world.alerts(one.organization_id) == {
-        "late_consent": f"migration {found.id}: {found.reason}"
+        "late_consent": f"switch {found.id}: {found.reason}"
     }
     assert charges(world, one) == each_period_once(one)
 
 
-@pytest.mark.parametrize("newer", [Progress.OFFERED, Progress.ABANDONED, Progress.COMPLETED])
-async def test_a_consent_by_the_link_of_an_older_migration_is_canceled_and_the_newer_one_goes_on(
-    world: World, newer: Progress
+@pytest.mark.parametrize(
+    "newer", [SwitchStatus.OFFERED, SwitchStatus.ABANDONED, SwitchStatus.COMPLETED]
+)
+async def test_a_consent_by_the_link_of_an_older_switch_is_canceled_and_the_newer_one_goes_on(
+    world: World, newer: SwitchStatus
 ) -> None:
     """As from a mail of last week."""
     one, link = await abandoned(world)
-    await customers.migrate(world, one)
-    await reached(world, one, Progress.OFFERED)
-    if newer is Progress.COMPLETED:
+    await customers.start_switch(world, one)
+    await reached(world, one, SwitchStatus.OFFERED)
+    if newer is SwitchStatus.COMPLETED:
         await customers.consent(world, one)
-    elif newer is Progress.ABANDONED:
+    elif newer is SwitchStatus.ABANDONED:
         await customers.time_is_over(world, one)
     second = await reached(world, one, newer)
 
@@ -70,9 +72,9 @@ async def test_a_consent_by_the_link_of_an_older_migration_is_canceled_and_the_n
     await told(world, one)
     assert world.paypal.state.subscriptions[link].status == "CANCELLED"
     assert await customers.now(world, one) == second
-    if newer is Progress.OFFERED:
+    if newer is SwitchStatus.OFFERED:
         await customers.consent(world, one)
-        await reached(world, one, Progress.COMPLETED)
+        await reached(world, one, SwitchStatus.COMPLETED)
     standing = await world.at_rest(one.organization_id)
     assert (standing.status, standing.epoch) == ("active", 0)
     assert charges(world, one) == each_period_once(one)
@@ -112,9 +114,9 @@ async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended
         late = world.paypal.state.subscriptions.pop(link)
 
     async def stuck() -> bool:
-        return "migration_stuck" in await world.alerts(one.organization_id)
+        return "switch_stuck" in await world.alerts(one.organization_id)
 
-    await until(stuck, "a stuck migration")
+    await until(stuck, "a stuck switch")
     world.paypal.state.subscriptions[link] = late
     await world.services.notifier.notify_switch(one.organization_id)
 

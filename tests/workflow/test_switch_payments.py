@@ -1,4 +1,4 @@
-"""What a migration has left, or did not come to, may charge all the same: then a person is told,
+"""What a switch has left, or did not come to, may charge all the same: then a person is told,
 once a payment.
 """
 
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from db import alerts
 from db.alerts import Alert
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries
@@ -25,7 +25,7 @@ PAID = {Provider.PAYPAL: "PAYMENT.SALE.COMPLETED", Provider.STRIPE: "invoice.pai
 async def moved(world: World, source: Provider) -> Customer:
     one = await customers.offered(world, source)
     await customers.consent(world, one)
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     await customers.another_second()
     return one
 
@@ -55,7 +55,7 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
     assert (
         f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
     )
-    assert f"though the migration to {one.target.value} is completed" in alert.detail
+    assert f"though the switch to {one.target.value} is completed" in alert.detail
 
     # as when the worker dies before it says that it is done
     async with world.services.engine.begin() as conn:
@@ -125,7 +125,7 @@ async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewe
             world, one.target, [event.id for event in by_target if event.type == PAID[one.target]]
         )
 
-    await reached(world, one, Progress.UNDONE)
+    await reached(world, one, SwitchStatus.UNDONE)
 
     [alert] = await told(world, one)
     assert f"{one.target.value} charged 49.00 USD" in alert.detail

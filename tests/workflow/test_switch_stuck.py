@@ -2,7 +2,7 @@
 
 from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider
-from domain.switching.switch import Progress
+from domain.switching.switch import SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries, details
@@ -11,17 +11,17 @@ from tests.world import World, until
 
 async def stuck(world: World, one: Customer) -> str:
     async def told() -> str | None:
-        return (await world.alerts(one.organization_id)).get("migration_stuck")
+        return (await world.alerts(one.organization_id)).get("switch_stuck")
 
-    return str(await until(told, "a stuck migration"))
+    return str(await until(told, "a stuck switch"))
 
 
 async def freed(world: World, one: Customer) -> None:
     async def gone() -> bool:
-        return "migration_stuck" not in await world.alerts(one.organization_id)
+        return "switch_stuck" not in await world.alerts(one.organization_id)
 
     await world.services.notifier.notify_switch(one.organization_id)
-    await until(gone, "no stuck migration")
+    await until(gone, "no stuck switch")
 
 
 async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
@@ -41,7 +41,7 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
     world.stripe.api_key = key
     await world.services.notifier.notify_switch(one.organization_id)
 
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
     assert await world.alerts(one.organization_id) == {}
 
 
@@ -58,7 +58,7 @@ async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_aler
 
     await freed(world, one)
 
-    assert (await customers.now(world, one)).state is Progress.OFFERED
+    assert (await customers.now(world, one)).state is SwitchStatus.OFFERED
 
 
 async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_nothing_is_stopped(
@@ -77,13 +77,13 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
     world.paypal.state.subscriptions[new] = known
     await freed(world, one)
 
-    await reached(world, one, Progress.COMPLETED)
+    await reached(world, one, SwitchStatus.COMPLETED)
 
 
 async def test_a_provider_that_is_not_set_up_any_more_is_told(idle_world: World) -> None:
     world = idle_world
     one = await customers.customer(world)
-    await customers.migrate(world, one)
+    await customers.start_switch(world, one)
     paypal = world.services.providers.pop(Provider.PAYPAL)
     world.start_worker()
 
@@ -91,7 +91,7 @@ async def test_a_provider_that_is_not_set_up_any_more_is_told(idle_world: World)
     world.services.providers[Provider.PAYPAL] = paypal
     await freed(world, one)
 
-    await reached(world, one, Progress.OFFERED)
+    await reached(world, one, SwitchStatus.OFFERED)
 
 
 async def test_who_pays_where_nothing_is_set_up_is_not_moved(idle_world: World) -> None:
@@ -101,7 +101,7 @@ async def test_who_pays_where_nothing_is_set_up_is_not_moved(idle_world: World) 
     asked = {"provider": "stripe", "plan_id": "price_standard"}
     asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
 
-    answer = await world.api.post(f"/v1/organizations/{one.organization_id}/migration", json=asked)
+    answer = await world.api.post(f"/v1/organizations/{one.organization_id}/switch", json=asked)
 
     assert answer.status_code == 409
     assert answer.json()["detail"] == "it pays at paypal, which is not set up here"

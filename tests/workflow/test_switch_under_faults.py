@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable
 import structlog
 
 from domain.billing.subscription import Provider
-from domain.switching.switch import OVER, Progress
+from domain.switching.switch import OVER, SwitchStatus
 from tests.workflow import customers
 from tests.workflow.customers import PERIOD, Customer, charges, each_period_once
 from tests.world import World, until
@@ -55,11 +55,11 @@ async def act(world: World, one: Customer, number: int) -> None:
     """Move the customer as far as it goes along, over and over rung as the hourly reconciliation
     rings.
     """
-    await customers.migrate(world, one)
+    await customers.start_switch(world, one)
 
     async def offered() -> bool:
         await world.services.notifier.notify_switch(one.organization_id)
-        return (await customers.now(world, one)).state is Progress.OFFERED
+        return (await customers.now(world, one)).state is SwitchStatus.OFFERED
 
     await until(offered, f"{one.organization_id} offered")
     if number % LEAVES == 0:
@@ -101,7 +101,7 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
     world.heal()
     world.stripe.faults.clear()
 
-    ends: Counter[Progress] = Counter()
+    ends: Counter[SwitchStatus] = Counter()
     for number, one in enumerate(everybody):
         ended = await customers.now(world, one)
         ends[ended.state] += 1
@@ -111,16 +111,18 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
             f"{one.organization_id} was suspended"
         )
         assert standing.deadline == (one.paid_at + PERIOD if left else None)
-        assert (ended.state is Progress.CANCELED) == left, f"{ended.state}: {ended.reason}"
+        assert (ended.state is SwitchStatus.CANCELED) == left, f"{ended.state}: {ended.reason}"
         assert charges(world, one) == ([one.paid_at] if left else each_period_once(one)), (
             one.organization_id
         )
     assert struck > 0
-    assert set(ends) <= {Progress.COMPLETED, Progress.CANCELED, Progress.ABANDONED}, ends
-    assert ends[Progress.COMPLETED] >= CUSTOMERS // 2, ends
+    assert set(ends) <= {SwitchStatus.COMPLETED, SwitchStatus.CANCELED, SwitchStatus.ABANDONED}, (
+        ends
+    )
+    assert ends[SwitchStatus.COMPLETED] >= CUSTOMERS // 2, ends
     await world.certify()
     log.info(
-        "migrated",
+        "switched",
         customers=CUSTOMERS,
         faults=struck,
         **{end.value: number for end, number in ends.items()},

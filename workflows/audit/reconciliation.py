@@ -19,7 +19,7 @@ class Reconcile:
     async def run(self, start: Page) -> int:
         if start.after is None:
             await workflow.execute_activity_method(
-                Reconciling.ring_waiting,
+                Reconciling.notify_waiting,
                 start_to_close_timeout=options.PROVIDER,
                 retry_policy=options.SOON,
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.inbox.event_backfill import Listing, Settled, Tally
+    from activities.inbox.event_backfill import EventBackfill, Settled, Tally
     from activities.workflow_contracts import RECONCILE_EVENTS
     from workflows import options
 
@@ -27,7 +27,7 @@ class ReconcileEvents:
         found: dict[str, Tally] = {}
         for _ in range(MOST_ROUNDS):
             tallies: list[Tally] = await workflow.execute_activity_method(
-                Listing.take_in_missed_events,
+                EventBackfill.take_in_missed_events,
                 start,
                 start_to_close_timeout=options.BATCH,
                 heartbeat_timeout=options.HEARTBEAT,

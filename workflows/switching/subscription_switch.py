@@ -9,32 +9,32 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Organization
     from activities.failures import cause_of
-    from activities.switching.steps import Migrating, StuckAt, Where
-    from activities.workflow_contracts import MIGRATION, Moving
-    from domain.switching.switch import IN_WORDS, OVER, Progress
+    from activities.switching.steps import StuckSwitch, Switching, SwitchState
+    from activities.workflow_contracts import SUBSCRIPTION_SWITCH, SwitchStart
+    from domain.switching.switch import IN_WORDS, OVER, SwitchStatus
     from workflows import options
 
 STEPS = {
-    Progress.STARTED: Migrating.check_migration,
-    Progress.WAITING: Migrating.check_migration,
-    Progress.CHECKED: Migrating.offer_checkout,
-    Progress.OFFERED: Migrating.look_for_consent,
-    Progress.CONSENTED: Migrating.stop_source,
-    Progress.STOPPING: Migrating.stop_source,
-    Progress.STOPPED: Migrating.cut_over,
-    Progress.UNDOING: Migrating.undo_migration,
+    SwitchStatus.STARTED: Switching.check_switch,
+    SwitchStatus.WAITING: Switching.check_switch,
+    SwitchStatus.CHECKED: Switching.offer_checkout,
+    SwitchStatus.OFFERED: Switching.look_for_consent,
+    SwitchStatus.CONSENTED: Switching.stop_source,
+    SwitchStatus.STOPPING: Switching.stop_source,
+    SwitchStatus.STOPPED: Switching.cut_over,
+    SwitchStatus.UNDOING: Switching.undo_switch,
 }
-WAITS = (Progress.WAITING, Progress.OFFERED)
+WAITS = (SwitchStatus.WAITING, SwitchStatus.OFFERED)
 
 
-@workflow.defn(name=MIGRATION)
-class SubscriptionMigration:
+@workflow.defn(name=SUBSCRIPTION_SWITCH)
+class SubscriptionSwitch:
     """Holds no state but whether it was notified: the database knows which step is due, and any
     step may be repeated.
     """
 
     @workflow.init
-    def __init__(self, start: Moving) -> None:
+    def __init__(self, start: SwitchStart) -> None:
         self._start = start
         self._organization = Organization(organization_id=start.organization_id)
         self._notified = True
@@ -44,82 +44,82 @@ class SubscriptionMigration:
         self._notified = True
 
     @workflow.run
-    async def run(self, start: Moving) -> str:
+    async def run(self, start: SwitchStart) -> str:
         while True:
-            where, looked = await self._read(), False
-            while where is not None and where.progress not in OVER:
-                self._tell(where)
-                if where.progress in WAITS and looked:
-                    await self._until_notified_or_due(where)
-                where, looked = await self._take(where), True
+            state, looked = await self._read(), False
+            while state is not None and state.progress not in OVER:
+                self._show(state)
+                if state.progress in WAITS and looked:
+                    await self._until_notified_or_due(state)
+                state, looked = await self._take(state), True
                 if workflow.info().get_current_history_length() > options.LONGEST_HISTORY:
                     await workflow.wait_condition(workflow.all_handlers_finished)
                     workflow.continue_as_new(self._start)
-            if where is not None:
-                self._tell(where)
+            if state is not None:
+                self._show(state)
             if not self._notified:
                 return (
                     ""
-                    if where is None
-                    else f"{where.progress.value}: {where.reason or IN_WORDS[where.progress]}"
+                    if state is None
+                    else f"{state.progress.value}: {state.reason or IN_WORDS[state.progress]}"
                 )
 
-    async def _read(self) -> Where | None:
+    async def _read(self) -> SwitchState | None:
         self._notified = False
         return await workflow.execute_activity_method(
-            Migrating.read_migration,
+            Switching.read_switch,
             self._organization,
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
             summary="where it is",
         )
 
-    async def _take(self, where: Where) -> Where:
+    async def _take(self, state: SwitchState) -> SwitchState:
         self._notified = False
         try:
-            found: Where = await workflow.execute_activity_method(
-                STEPS[where.progress],
+            found: SwitchState = await workflow.execute_activity_method(
+                STEPS[state.progress],
                 self._organization,
                 start_to_close_timeout=options.PROVIDER,
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.FOR_EVER,
-                summary=where.progress.value,
+                summary=state.progress.value,
             )
         except ActivityError as problem:
             if is_cancelled_exception(problem):
                 raise  # an operator ends this run; the reconciliation starts another, which continues here
-            await self._stuck(where, cause_of(problem))
-            return where
+            await self._stuck(state, cause_of(problem))
+            return state
         return found
 
-    async def _stuck(self, where: Where, reason: str) -> None:
+    async def _stuck(self, state: SwitchState, reason: str) -> None:
         """A provider refuses for good: an operator has to look. Retried when notified, or after a
         while.
         """
-        workflow.set_current_details(f"**STUCK** at {where.progress.value}: {reason}")
+        workflow.set_current_details(f"**STUCK** at {state.progress.value}: {reason}")
         await workflow.execute_activity_method(
-            Migrating.note_stuck_migration,
-            StuckAt(
-                organization_id=self._start.organization_id, progress=where.progress, reason=reason
+            Switching.note_stuck_switch,
+            StuckSwitch(
+                organization_id=self._start.organization_id, progress=state.progress, reason=reason
             ),
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
         )
-        await self._until_rung_or(timedelta(seconds=self._start.look_seconds))
+        await self._until_notified_or(timedelta(seconds=self._start.look_seconds))
 
-    async def _until_notified_or_due(self, where: Where) -> None:
+    async def _until_notified_or_due(self, state: SwitchState) -> None:
         due = timedelta(seconds=self._start.look_seconds)
-        if where.progress is Progress.WAITING and where.until is not None:
+        if state.progress is SwitchStatus.WAITING and state.until is not None:
             renewed = (
-                where.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
+                state.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
             )
             # a late charge is not queried every second
             due = renewed if renewed > timedelta() else due
-        elif where.until is not None:
-            due = min(due, where.until - workflow.now())
-        await self._until_rung_or(max(due, timedelta(seconds=1)))
+        elif state.until is not None:
+            due = min(due, state.until - workflow.now())
+        await self._until_notified_or(max(due, timedelta(seconds=1)))
 
-    async def _until_rung_or(self, due: timedelta) -> None:
+    async def _until_notified_or(self, due: timedelta) -> None:
         try:
             await workflow.wait_condition(
                 lambda: self._notified, timeout=due, timeout_summary=f"look again in {due}"
@@ -127,13 +127,13 @@ class SubscriptionMigration:
         except TimeoutError:
             self._notified = True
 
-    def _tell(self, where: Where) -> None:
+    def _show(self, state: SwitchState) -> None:
         """Show in the Temporal UI the switch's state and the reason for it."""
         lines = [
-            f"**{where.progress.value.upper()}** to {where.target}: {IN_WORDS[where.progress]}",
-            where.reason,
-            f"waits until {_in_words(where.until)}"
-            if where.until and where.progress in WAITS
+            f"**{state.progress.value.upper()}** to {state.target}: {IN_WORDS[state.progress]}",
+            state.reason,
+            f"waits until {_in_words(state.until)}"
+            if state.until and state.progress in WAITS
             else "",
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))

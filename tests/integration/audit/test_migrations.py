@@ -94,3 +94,20 @@ def _checks(connection: Connection) -> list[tuple[str, str]]:
         WHERE connamespace = 'public'::regnamespace AND contype = 'c' ORDER BY 1
     """
     return [(row[0], row[1]) for row in connection.execute(text(query))]
+
+
+def test_a_stuck_switch_is_still_an_alert_after_its_kind_was_renamed(database_url: str) -> None:
+    engine = create_engine(database_url)
+    insert = text("INSERT INTO alerts (organization_id, kind, detail) VALUES (:id, :kind, 'x')")
+    with engine.begin() as connection:
+        config = database.alembic_config(database_url, connection)
+        command.downgrade(config, "0022")
+        rows = [("a", "migration_stuck"), ("b", "migration_stuck"), ("b", "switch_stuck")]
+        for organization_id, kind in rows:
+            connection.execute(insert, {"id": organization_id, "kind": kind})
+        command.upgrade(config, "head")
+        found = connection.execute(text("SELECT organization_id, kind FROM alerts ORDER BY 1, 2"))
+        renamed = [tuple(row) for row in found]
+    engine.dispose()
+
+    assert renamed == [("a", "switch_stuck"), ("b", "switch_stuck")]

@@ -105,7 +105,7 @@ async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None
         asked = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
         with behind_each_statement(tollgate, note):
             answer = await tollgate.get(path.format(**ids), params=asked)
-        assert answer.status_code == (404 if path.endswith("/migration") else 200), (
+        assert answer.status_code == (404 if path.endswith("/switch") else 200), (
             path,
             answer.text,
         )

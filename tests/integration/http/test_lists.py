@@ -96,7 +96,7 @@ async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None
             cursor = {"cursor": page.json()["next_cursor"]}
         assert found == whole["data"], at
         assert whole["next_cursor"] is None, at
-        assert len(found) >= 2 or at == "/v1/migrations", at
+        assert len(found) >= 2 or at == "/v1/switches", at
 
 
 async def _two_of_each(tollgate: Tollgate) -> None:
@@ -200,7 +200,7 @@ async def test_a_cursor_of_one_list_is_refused_by_another(tollgate: Tollgate) ->
     cursor = (await tollgate.get("/v1/organizations?limit=1")).json()["next_cursor"]
 
     own = await tollgate.get("/v1/organizations", params={"cursor": cursor})
-    other = await tollgate.get("/v1/migrations", params={"cursor": cursor})
+    other = await tollgate.get("/v1/switches", params={"cursor": cursor})
     padded = await tollgate.get("/v1/organizations", params={"cursor": cursor + "="})
 
     assert [one["id"] for one in own.json()["data"]] == ["beta"]

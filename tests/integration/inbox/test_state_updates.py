@@ -1011,7 +1011,7 @@ async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(
 
 
 async def named_current(engine: AsyncEngine, id_: str, told: State) -> None:
-    """As a migration does that has not moved on."""
+    """As a switch does that has not moved on."""
     noted = await note_subscription(engine, id_)
     async with engine.begin() as conn:
         await subscriptions.make_current(conn, noted)

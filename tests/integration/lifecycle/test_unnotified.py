@@ -149,7 +149,7 @@ async def test_what_was_not_heard_is_named_again_in_seconds(engine: AsyncEngine)
     assert await due(engine, row.at) == [ORGANIZATION]
 
     async with engine.begin() as conn:
-        await unnotified.ring_soon(conn, [ORGANIZATION], now=row.at)
+        await unnotified.notify_soon(conn, [ORGANIZATION], now=row.at)
 
     assert await due(engine, row.at + unnotified.SOON - timedelta(microseconds=1)) == []
     assert await due(engine, row.at + unnotified.SOON) == [ORGANIZATION]

@@ -13,8 +13,8 @@ from domain.switching.switch import (
     LAST_CALL,
     NOTICE,
     Cut,
-    Progress,
     Ready,
+    SwitchStatus,
     check,
     in_cohort,
     marker,
@@ -152,4 +152,4 @@ def test_a_cohort_is_about_as_large_as_it_says() -> None:
 
 
 def test_every_state_has_its_words() -> None:
-    assert set(IN_WORDS) == set(Progress)
+    assert set(IN_WORDS) == set(SwitchStatus)
