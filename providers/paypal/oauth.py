@@ -60,7 +60,7 @@ class Tokens:
             self._token = None
 
     async def _fetch(self) -> _Token:
-        asked_at = self._clock()
+        queried_at = self._clock()
         try:
             response = await self._client.post(
                 "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=self._auth
@@ -72,5 +72,5 @@ class Tokens:
         if value is None:
             raise ProviderUnavailable("PayPal answered no access token", code="UNREADABLE")
         life = reading.count(answer, "expires_in")
-        self._token = _Token(value, asked_at + life * _FRESH_SHARE, asked_at + life)
+        self._token = _Token(value, queried_at + life * _FRESH_SHARE, queried_at + life)
         return self._token

@@ -110,7 +110,7 @@ class Stripe:
                 )
             )
             failed = await invoices.failed(self._api, part(session, "subscription"), at)
-            return of_checkout(session, asked_at=at, failed=failed)
+            return of_checkout(session, queried_at=at, failed=failed)
         return (await self._look(subscription_id))[1]
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
@@ -353,7 +353,7 @@ class Stripe:
         subscription, at = await json_and_time_of(request)
         failed = await invoices.failed(self._api, subscription, at)
         due_id = text(due_invoice(subscription, failed), "id")
-        return subscription, snapshot(subscription, asked_at=at, failed=failed), due_id
+        return subscription, snapshot(subscription, queried_at=at, failed=failed), due_id
 
     async def _expire(self, session_id: str, reason: str) -> Snapshot:
         now = await self.get_subscription(session_id)

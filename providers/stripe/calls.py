@@ -57,7 +57,7 @@ async def json_and_time_of(request: Awaitable[Any]) -> tuple[Json, datetime | No
         answer = getattr(await request, "last_response", None)  # the SDK returns a list unchanged
     if answer is None or not isinstance(answer.data, dict):
         raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
-    return answer.data, _asked_at(answer.headers)
+    return answer.data, _queried_at(answer.headers)
 
 
 async def pages(
@@ -80,7 +80,7 @@ def between(start: datetime, end: datetime) -> dict[str, int]:
     return {"gte": int(start.timestamp()), "lte": int(end.timestamp())}
 
 
-def _asked_at(headers: Any) -> datetime | None:
+def _queried_at(headers: Any) -> datetime | None:
     try:
         answered = parsedate_to_datetime(headers["date"])
         elapsed = timedelta(seconds=float(headers["x-elapsed-seconds"]))

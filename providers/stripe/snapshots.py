@@ -31,7 +31,7 @@ def snapshot(
     subscription: Json,
     *,
     reported_at: datetime | None = None,
-    asked_at: datetime | None = None,
+    queried_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
     """`reported_at` is an event's time, `asked_at` the second of our request: its response may be
@@ -50,13 +50,13 @@ def snapshot(
     return Snapshot(
         state=State.PAST_DUE if failed and status in PAID else status,
         raw_status=raw_status,
-        as_of=reported_at or _changed_at(subscription, asked_at),
+        as_of=reported_at or _changed_at(subscription, queried_at),
         access_until=_period_end(subscription),
         paid_until=_paid_until(subscription, status, invoice, failed or ()),
         paid_from=_period_begin(subscription),
         paid_at=time(part(invoice, "status_transitions"), "paid_at") if paid else None,
         owes=_owes(status, invoice, attempts, failed),
-        failed_at=_failed_at(status, invoice, attempts, failed or (), asked_at),
+        failed_at=_failed_at(status, invoice, attempts, failed or (), queried_at),
         outstanding=amount(due, "amount_remaining") if open_ else None,
         failed_payments=attempts,
         custom_id=organization(subscription),
@@ -105,7 +105,7 @@ def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | N
 
 
 def _failed_at(
-    state: State, invoice: Json, attempts: int, failed: Sequence[Json], asked_at: datetime | None
+    state: State, invoice: Json, attempts: int, failed: Sequence[Json], queried_at: datetime | None
 ) -> datetime | None:
     """When the oldest open invoice failed. If Stripe reports the subscription as active but an
     older invoice is unpaid, that is now: an invoice that the merchant left open suspends nobody
@@ -113,12 +113,12 @@ def _failed_at(
     """
     newest_failed = any(text(unpaid, "id") == text(invoice, "id") for unpaid in failed)
     if failed and state not in OWING and not newest_failed:
-        return asked_at
+        return queried_at
     oldest = failed[0] if failed else invoice if attempts else {}
     return time(part(oldest, "status_transitions"), "finalized_at") or time(oldest, "created")
 
 
-def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | None:
+def _changed_at(subscription: Json, queried_at: datetime | None) -> datetime | None:
     """The newest time in the object, which does not say when it last changed."""
     invoice = part(subscription, "latest_invoice")
     transitions = part(invoice, "status_transitions")
@@ -131,7 +131,7 @@ def _changed_at(subscription: Json, asked_at: datetime | None) -> datetime | Non
     times += [time(invoice, "created"), *(time(transitions, name) for name in transitions)]
     times.append(time(part(part(subscription, "status_details"), "paused"), "transitioned_at"))
     # a period may be reported before it begins
-    latest = None if asked_at is None else asked_at + _CLOCKS_APART
+    latest = None if queried_at is None else queried_at + _CLOCKS_APART
     return max(
         (at for at in times if at is not None and (latest is None or at <= latest)), default=None
     )
@@ -141,7 +141,7 @@ def of_checkout(
     session: Json,
     *,
     reported_at: datetime | None = None,
-    asked_at: datetime | None = None,
+    queried_at: datetime | None = None,
     failed: Sequence[Json] | None = None,
 ) -> Snapshot:
     """A checkout represents the subscription that it will become; once completed, it names it."""
@@ -149,7 +149,9 @@ def of_checkout(
     subscription_id = id_of(session, "subscription")
     status = text(session, "status") or ""
     if subscription and subscription_id is not None:
-        known = snapshot(subscription, reported_at=reported_at, asked_at=asked_at, failed=failed)
+        known = snapshot(
+            subscription, reported_at=reported_at, queried_at=queried_at, failed=failed
+        )
         custom_id = known.custom_id or text(session, "client_reference_id")
         return replace(known, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}

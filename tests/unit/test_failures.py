@@ -27,7 +27,7 @@ PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "words"),
     [
         (ProviderUnavailable("PayPal answered 503"), "PayPal answered 503"),
         (ProviderUnavailable(""), "unexpected failure; see the log"),
@@ -57,8 +57,8 @@ PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(
         (KeyError("amount"), "unexpected failure; see the log"),
     ],
 )
-def test_a_failure_is_told_in_words(problem: Exception, said: str) -> None:
-    assert in_words(problem) == said
+def test_a_failure_is_told_in_words(problem: Exception, words: str) -> None:
+    assert in_words(problem) == words
     assert not PYTHON.search(in_words(problem).replace("PayPal", ""))
 
 

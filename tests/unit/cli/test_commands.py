@@ -30,10 +30,10 @@ def test_queues_are_named_by_kind_or_by_their_own_names() -> None:
     assert task_queues(settings, "lifecycle-eu,lifecycle") == ["lifecycle-eu"]
 
 
-@pytest.mark.parametrize("asked", ["", ",", "lifecycle,nonsense"])
-def test_other_queues_are_refused(asked: str) -> None:
+@pytest.mark.parametrize("queues", ["", ",", "lifecycle,nonsense"])
+def test_other_queues_are_refused(queues: str) -> None:
     with pytest.raises(typer.BadParameter):
-        task_queues(Settings(), asked)
+        task_queues(Settings(), queues)
 
 
 def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
@@ -45,8 +45,8 @@ def test_the_verdict_names_each_guarantee_that_fails_once() -> None:
 
 
 def test_a_temporal_that_does_not_answer_is_one_line() -> None:
-    told = in_words(
+    line = in_words(
         RPCError("tcp connect error\n  caused by: nothing", RPCStatusCode.UNAVAILABLE, b"")
     )
 
-    assert told == ("Temporal request failed: tcp connect error", Status.UNAVAILABLE)
+    assert line == ("Temporal request failed: tcp connect error", Status.UNAVAILABLE)

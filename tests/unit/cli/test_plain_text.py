@@ -71,11 +71,11 @@ def test_neither_markup_nor_escapes_do_anything(show: Callable[[Console], None])
 
     show(shown)
 
-    told = stream.getvalue()
-    assert not [sign for sign in DOES if sign in told]
-    assert "[bold red]x[/bold red][link=file:///etc]y[/]" in told
-    assert ":smile:" in told
-    assert "\nall guarantees hold" not in told.replace(" ", "")
+    output = stream.getvalue()
+    assert not [sign for sign in DOES if sign in output]
+    assert "[bold red]x[/bold red][link=file:///etc]y[/]" in output
+    assert ":smile:" in output
+    assert "\nall guarantees hold" not in output.replace(" ", "")
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
@@ -88,9 +88,9 @@ def test_a_log_line_stays_one_line(form: str) -> None:
     finally:
         ours.configure("info", "console")
 
-    told = stream.getvalue()
-    assert told.count("\n") == 2
-    assert not [sign for sign in DOES if sign in told]
+    output = stream.getvalue()
+    assert output.count("\n") == 2
+    assert not [sign for sign in DOES if sign in output]
 
 
 def test_which_characters_are_plain() -> None:

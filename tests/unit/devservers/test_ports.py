@@ -14,7 +14,7 @@ def test_free_ports_are_different_can_be_listened_at_and_are_never_handed_out_by
     listening = [socket.create_server((HOST, port)) for port in found]
     handed_out = [socket.create_server((HOST, 0)) for _ in range(20)]
 
-    assert len({one.getsockname()[1] for one in listening}) == 20
-    assert not [one for one in handed_out if LOWEST <= one.getsockname()[1] <= HIGHEST]
-    for one in (*listening, *handed_out):
-        one.close()
+    assert len({server.getsockname()[1] for server in listening}) == 20
+    assert not [server for server in handed_out if LOWEST <= server.getsockname()[1] <= HIGHEST]
+    for server in (*listening, *handed_out):
+        server.close()

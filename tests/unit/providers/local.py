@@ -24,7 +24,7 @@ WEBHOOK_ID = "1JE4291016473214C"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Received:
     method: str
     target: str
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reply:
     """`status` 0 hangs up without an answer, -1 never answers."""
 
     status: int = 200
@@ -44,12 +44,12 @@ class Told:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-HANG_UP = Told(0)
-SILENCE = Told(-1)
+HANG_UP = Reply(0)
+SILENCE = Reply(-1)
 
 
-def told(value: object, status: int = 200, **headers: str) -> Told:
-    return Told(
+def reply(value: object, status: int = 200, **headers: str) -> Reply:
+    return Reply(
         status,
         json.dumps(value).encode(),
         {name.replace("_", "-"): text for name, text in headers.items()},
@@ -57,21 +57,21 @@ def told(value: object, status: int = 200, **headers: str) -> Told:
 
 
 class Server:
-    """Answers by `answer`; `asked` is what it was asked, in order."""
+    """Answers by `answer`; `received` holds the requests, in order."""
 
-    def __init__(self, answer: Callable[[Asked], Told]) -> None:
+    def __init__(self, answer: Callable[[Received], Reply]) -> None:
         self.answer = answer
-        self.asked: list[Asked] = []
+        self.received: list[Received] = []
         self.url = ""
 
     def paths(self) -> list[str]:
-        return [f"{asked.method} {asked.path}" for asked in self.asked]
+        return [f"{request.method} {request.path}" for request in self.received]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (asked := await _read(reader)) is not None:
-                self.asked.append(asked)
-                answer = self.answer(asked)
+            while (request := await _read(reader)) is not None:
+                self.received.append(request)
+                answer = self.answer(request)
                 if answer.status == 0:
                     break
                 if answer.status == -1:
@@ -85,7 +85,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[Asked], Told]) -> AsyncIterator[Server]:
+async def serving(answer: Callable[[Received], Reply]) -> AsyncIterator[Server]:
     server = Server(answer)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -113,7 +113,7 @@ async def closed_port() -> str:
     return f"http://127.0.0.1:{port}"
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked | None:
+async def _read(reader: asyncio.StreamReader) -> Received | None:
     head = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
     if not head:
         return None
@@ -125,10 +125,10 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
         if name
     }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(method, target, headers, body)
+    return Received(method, target, headers, body)
 
 
-def _written(answer: Told) -> bytes:
+def _written(answer: Reply) -> bytes:
     headers = {
         "content-type": "application/json",
         "content-length": str(len(answer.body)),

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from providers.http import fast_client, in_words, never_connected, retry_after
-from tests.unit.providers.local import HANG_UP, SILENCE, Asked, Told, closed_port, serving
+from tests.unit.providers.local import HANG_UP, SILENCE, Received, Reply, closed_port, serving
 
 
 async def fail(url: str, *, read: float = 5.0, connections: int = 10) -> httpx.TransportError:
@@ -42,7 +42,7 @@ async def test_a_connection_closed_without_an_answer_may_have_been_processed() -
         failure = await fail(server.url)
 
         assert not never_connected(failure)
-        assert len(server.asked) == 1  # and it is not repeated underneath
+        assert len(server.received) == 1  # and it is not repeated underneath
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -53,7 +53,7 @@ async def test_what_is_safe_to_repeat_is_asked_once_more_when_its_connection_clo
         with pytest.raises(httpx.ReadError):
             await client.request(method, server.url)
 
-        assert len(server.asked) == 2
+        assert len(server.received) == 2
 
 
 async def test_an_answer_that_never_comes_may_have_been_processed() -> None:
@@ -113,8 +113,8 @@ async def test_waiting_for_a_free_connection_in_vain_was_never_connected() -> No
 
 
 async def test_redirects_are_not_followed() -> None:
-    def elsewhere(_: Asked) -> Told:
-        return Told(302, b"", {"location": "http://127.0.0.1:9/"})
+    def elsewhere(_: Received) -> Reply:
+        return Reply(302, b"", {"location": "http://127.0.0.1:9/"})
 
     async with serving(elsewhere) as server, fast_client() as client:
         answer = await client.get(server.url)

@@ -31,27 +31,27 @@ from providers.paypal.oauth import Tokens
 from tests.unit.providers.local import (
     HANG_UP,
     SILENCE,
-    Asked,
+    Received,
+    Reply,
     Server,
-    Told,
     closed_port,
+    reply,
     serving,
-    told,
 )
 
 SUB = "/v1/billing/subscriptions/I-1"
 EVENTS = "/v1/notifications/webhooks-events"
-NOT_FOUND = told({"name": "RESOURCE_NOT_FOUND", "debug_id": "d"}, 404)
-TOKEN = told({"access_token": "A1", "expires_in": 3600, "token_type": "Bearer"})
+NOT_FOUND = reply({"name": "RESOURCE_NOT_FOUND", "debug_id": "d"}, 404)
+TOKEN = reply({"access_token": "A1", "expires_in": 3600, "token_type": "Bearer"})
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def subscription(status: str, **billing: Any) -> Told:
-    return told({"id": "I-1", "status": status, "billing_info": billing})
+def subscription(status: str, **billing: Any) -> Reply:
+    return reply({"id": "I-1", "status": status, "billing_info": billing})
 
 
-def refusal(issue: str, status: int = 422) -> Told:
-    return told(
+def refusal(issue: str, status: int = 422) -> Reply:
+    return reply(
         {
             "name": "UNPROCESSABLE_ENTITY",
             "debug_id": "dbg",
@@ -65,13 +65,13 @@ def refusal(issue: str, status: int = 422) -> Told:
 class World:
     server: Server
     paypal: PayPal
-    answers: dict[str, Told | list[Told]] = field(default_factory=dict)
+    answers: dict[str, Reply | list[Reply]] = field(default_factory=dict)
 
     def bodies(self, path: str) -> list[Any]:
         return [
-            json.loads(asked.body)
-            for asked in self.server.asked
-            if asked.path == path and asked.body
+            json.loads(request.body)
+            for request in self.server.received
+            if request.path == path and request.body
         ]
 
     def without_token(self) -> list[str]:
@@ -90,10 +90,10 @@ def paypal_at(client: Any) -> PayPal:
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    answers: dict[str, Told | list[Told]] = {"POST /v1/oauth2/token": TOKEN}
+    answers: dict[str, Reply | list[Reply]] = {"POST /v1/oauth2/token": TOKEN}
 
-    def answer(asked: Asked) -> Told:
-        found = answers.get(f"{asked.method} {asked.path}", NOT_FOUND)
+    def answer(request: Received) -> Reply:
+        found = answers.get(f"{request.method} {request.path}", NOT_FOUND)
         return found.pop(0) if isinstance(found, list) else found
 
     async with serving(answer) as server, fast_client(server.url, read=0.5) as client:
@@ -106,8 +106,8 @@ async def test_many_callers_share_one_token(world: World) -> None:
     await asyncio.gather(*(world.paypal.get_subscription("I-1") for _ in range(20)))
 
     assert world.server.paths().count("POST /v1/oauth2/token") == 1
-    assert world.server.asked[0].headers["authorization"] == "Basic aWQ6c2VjcmV0"
-    assert world.server.asked[-1].headers["authorization"] == "Bearer A1"
+    assert world.server.received[0].headers["authorization"] == "Basic aWQ6c2VjcmV0"
+    assert world.server.received[-1].headers["authorization"] == "Bearer A1"
 
 
 async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(
@@ -118,13 +118,13 @@ async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(
         tokens = Tokens(client, "id", "secret", clock=lambda: now[0])
         world.answers["POST /v1/oauth2/token"] = [
             TOKEN,
-            Told(503),
-            told({"access_token": "A2", "expires_in": 3600}),
+            Reply(503),
+            reply({"access_token": "A2", "expires_in": 3600}),
         ]
         assert await tokens.current() == "A1"
         now[0] = 3600 * 0.8
         assert await tokens.current() == "A1"
-        assert len(world.server.asked) == 1
+        assert len(world.server.received) == 1
 
         now[0] = 3600 * 0.9
         assert await tokens.current() == "A1"
@@ -134,26 +134,26 @@ async def test_a_token_is_renewed_before_it_expires_and_kept_while_it_cannot_be(
 async def test_a_refused_token_is_renewed_once_and_the_call_repeated(world: World) -> None:
     world.answers["POST /v1/oauth2/token"] = [
         TOKEN,
-        told({"access_token": "A2", "expires_in": 3600}),
+        reply({"access_token": "A2", "expires_in": 3600}),
     ]
-    world.answers[f"GET {SUB}"] = [Told(401), subscription("ACTIVE")]
+    world.answers[f"GET {SUB}"] = [Reply(401), subscription("ACTIVE")]
 
     assert (await world.paypal.get_subscription("I-1")).state is State.ACTIVE
-    assert world.server.asked[-1].headers["authorization"] == "Bearer A2"
+    assert world.server.received[-1].headers["authorization"] == "Bearer A2"
 
 
 async def test_a_token_refused_twice_is_refused(world: World) -> None:
-    world.answers[f"GET {SUB}"] = told({"name": "AUTHENTICATION_FAILURE", "debug_id": "d"}, 401)
+    world.answers[f"GET {SUB}"] = reply({"name": "AUTHENTICATION_FAILURE", "debug_id": "d"}, 401)
 
     with pytest.raises(ProviderRefused) as failure:
         await world.paypal.get_subscription("I-1")
 
     assert failure.value.code == "AUTHENTICATION_FAILURE"
-    assert len(world.server.asked) == 4
+    assert len(world.server.received) == 4
 
 
 async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World) -> None:
-    world.answers["POST /v1/oauth2/token"] = told(
+    world.answers["POST /v1/oauth2/token"] = reply(
         {"error": "invalid_client", "error_description": "no"}, 401
     )
 
@@ -167,26 +167,26 @@ async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World)
     ("answer", "error", "code"),
     [
         (refusal("SOME_ISSUE"), ProviderRefused, "SOME_ISSUE"),
-        (told({"name": "NOT_AUTHORIZED"}, 403), ProviderRefused, "NOT_AUTHORIZED"),
-        (told({"name": "RESOURCE_NOT_FOUND"}, 404), NotFound, "RESOURCE_NOT_FOUND"),
-        (told({"name": "RATE_LIMIT_REACHED"}, 429), ProviderUnavailable, "RATE_LIMIT_REACHED"),
+        (reply({"name": "NOT_AUTHORIZED"}, 403), ProviderRefused, "NOT_AUTHORIZED"),
+        (reply({"name": "RESOURCE_NOT_FOUND"}, 404), NotFound, "RESOURCE_NOT_FOUND"),
+        (reply({"name": "RATE_LIMIT_REACHED"}, 429), ProviderUnavailable, "RATE_LIMIT_REACHED"),
         (
-            told({"name": "INTERNAL_SERVER_ERROR"}, 500),
+            reply({"name": "INTERNAL_SERVER_ERROR"}, 500),
             ProviderUnavailable,
             "INTERNAL_SERVER_ERROR",
         ),
-        (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
-        (Told(302, b"", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
-        (Told(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
-        (Told(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
-        (Told(200, b"<html>"), ProviderUnavailable, "UNREADABLE"),
-        (Told(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
+        (Reply(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
+        (Reply(302, b"", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
+        (Reply(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
+        (Reply(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
+        (Reply(200, b"<html>"), ProviderUnavailable, "UNREADABLE"),
+        (Reply(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
         (HANG_UP, ProviderUnavailable, "NO_ANSWER"),
         (SILENCE, ProviderUnavailable, "NO_ANSWER"),
     ],
 )
 async def test_every_failure_has_one_meaning(
-    world: World, answer: Told, error: type[Exception], code: str
+    world: World, answer: Reply, error: type[Exception], code: str
 ) -> None:
     world.answers[f"POST {EVENTS}/WH-1/resend"] = answer
 
@@ -199,7 +199,7 @@ async def test_every_failure_has_one_meaning(
 
 
 async def test_the_debug_id_and_the_wait_are_passed_on(world: World) -> None:
-    world.answers[f"GET {SUB}"] = told(
+    world.answers[f"GET {SUB}"] = reply(
         {"name": "RATE_LIMIT_REACHED", "debug_id": "dbg"}, 429, retry_after="7"
     )
 
@@ -222,7 +222,7 @@ async def test_an_id_stays_one_segment_of_its_path(world: World, id_: str) -> No
     with pytest.raises(NotFound):
         await world.paypal.get_subscription(id_)
 
-    target = world.server.asked[-1].target
+    target = world.server.received[-1].target
     assert target.startswith("/v1/billing/subscriptions/")
     assert target.removeprefix("/v1/billing/subscriptions/").count("/") == 0
     assert target.count("?") == 1
@@ -232,7 +232,7 @@ async def test_an_id_stays_one_segment_of_its_path(world: World, id_: str) -> No
 async def test_what_is_no_segment_at_all_is_not_asked_for(world: World, id_: str) -> None:
     with pytest.raises(NotFound):
         await world.paypal.get_subscription(id_)
-    assert world.server.asked == []
+    assert world.server.received == []
 
 
 async def test_a_checkout_carries_the_organization_and_the_idempotency_key(world: World) -> None:
@@ -240,7 +240,7 @@ async def test_a_checkout_carries_the_organization_and_the_idempotency_key(world
         {"rel": "self", "href": "x"},
         {"rel": "approve", "href": "https://paypal.test/approve"},
     ]
-    world.answers["POST /v1/billing/subscriptions"] = told({"id": "I-9", "links": links}, 201)
+    world.answers["POST /v1/billing/subscriptions"] = reply({"id": "I-9", "links": links}, 201)
 
     link = await world.paypal.create_checkout(
         organization_id="org_1",
@@ -251,7 +251,7 @@ async def test_a_checkout_carries_the_organization_and_the_idempotency_key(world
     )
 
     assert (link.subscription_id, link.url) == ("I-9", "https://paypal.test/approve")
-    assert world.server.asked[-1].headers["paypal-request-id"] == "k-1"
+    assert world.server.received[-1].headers["paypal-request-id"] == "k-1"
     assert world.bodies("/v1/billing/subscriptions")[0]["custom_id"] == "org_1"
 
 
@@ -273,22 +273,22 @@ def resume(paypal: PayPal) -> Coroutine[Any, Any, Any]:
 WRONG_STATE = refusal("SUBSCRIPTION_STATUS_INVALID")
 
 
-@pytest.mark.parametrize("answer", [Told(204, b""), WRONG_STATE], ids=["done", "already-so"])
+@pytest.mark.parametrize("answer", [Reply(204, b""), WRONG_STATE], ids=["done", "already-so"])
 @pytest.mark.parametrize(
     ("act", "name", "status"), [(suspend, "suspend", "SUSPENDED"), (cancel, "cancel", "CANCELLED")]
 )
 async def test_ensuring_a_state_acts_and_looks(
-    world: World, act: Act, name: str, status: str, answer: Told
+    world: World, act: Act, name: str, status: str, answer: Reply
 ) -> None:
     world.answers |= {f"POST {SUB}/{name}": answer, f"GET {SUB}": subscription(status)}
 
     assert (await act(world.paypal)).raw_status == status
     assert world.without_token() == [f"POST {SUB}/{name}", f"GET {SUB}"]
-    assert "paypal-request-id" not in world.server.asked[1].headers
+    assert "paypal-request-id" not in world.server.received[1].headers
 
 
 async def test_what_was_acted_on_but_is_not_seen_yet_is_tried_again(world: World) -> None:
-    world.answers |= {f"POST {SUB}/suspend": Told(204, b""), f"GET {SUB}": subscription("ACTIVE")}
+    world.answers |= {f"POST {SUB}/suspend": Reply(204, b""), f"GET {SUB}": subscription("ACTIVE")}
 
     with pytest.raises(ProviderUnavailable):
         await suspend(world.paypal)
@@ -315,7 +315,7 @@ CANNOT = refusal("SUBSCRIPTION_CANNOT_BE_ACTIVATED")
 @pytest.mark.parametrize(
     ("answer", "now", "outcome"),
     [
-        (Told(204, b""), subscription("ACTIVE"), Resumed.RESUMED),
+        (Reply(204, b""), subscription("ACTIVE"), Resumed.RESUMED),
         (WRONG_STATE, subscription("ACTIVE", failed_payments_count=1), Resumed.RESUMED),
         (WRONG_STATE, subscription("CANCELLED"), Resumed.NEEDS_NEW_CONSENT),
         (WRONG_STATE, subscription("EXPIRED"), Resumed.NEEDS_NEW_CONSENT),
@@ -325,7 +325,7 @@ CANNOT = refusal("SUBSCRIPTION_CANNOT_BE_ACTIVATED")
     ],
 )
 async def test_resuming_says_what_is_needed(
-    world: World, answer: Told, now: Told, outcome: Resumed
+    world: World, answer: Reply, now: Reply, outcome: Resumed
 ) -> None:
     world.answers |= {f"POST {SUB}/activate": answer, f"GET {SUB}": now}
 
@@ -335,7 +335,7 @@ async def test_resuming_says_what_is_needed(
 
 async def test_a_long_reason_is_cut(world: World) -> None:
     world.answers |= {
-        f"POST {SUB}/suspend": Told(204, b""),
+        f"POST {SUB}/suspend": Reply(204, b""),
         f"GET {SUB}": subscription("SUSPENDED"),
     }
 
@@ -346,7 +346,7 @@ async def test_a_long_reason_is_cut(world: World) -> None:
 
 async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> None:
     gross = {"gross_amount": {"currency_code": "USD", "value": "98.00"}}
-    world.answers[f"POST {SUB}/capture"] = told(
+    world.answers[f"POST {SUB}/capture"] = reply(
         {
             "id": "T-1",
             "status": "COMPLETED",
@@ -365,7 +365,7 @@ async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> Non
         "T-1",
     )
     assert world.bodies(f"{SUB}/capture")[0]["amount"] == {"currency_code": "USD", "value": "98.00"}
-    assert world.server.asked[-1].headers["paypal-request-id"] == "k"
+    assert world.server.received[-1].headers["paypal-request-id"] == "k"
 
 
 SINCE = datetime.now(UTC) - timedelta(seconds=20)
@@ -394,8 +394,8 @@ async def test_a_capture_that_is_accepted_without_a_body_is_found_in_the_list(wo
         transaction("LATER", seconds=9),
     ]
     world.answers |= {
-        f"POST {SUB}/capture": Told(202, b""),
-        f"GET {SUB}/transactions": told({"transactions": [*others[1:], transaction("T-1")]}),
+        f"POST {SUB}/capture": Reply(202, b""),
+        f"GET {SUB}/transactions": reply({"transactions": [*others[1:], transaction("T-1")]}),
     }
 
     assert await collect(world) == Collected(
@@ -404,7 +404,7 @@ async def test_a_capture_that_is_accepted_without_a_body_is_found_in_the_list(wo
 
 
 async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: World) -> None:
-    world.answers |= {f"POST {SUB}/capture": Told(202, b""), f"GET {SUB}/transactions": told({})}
+    world.answers |= {f"POST {SUB}/capture": Reply(202, b""), f"GET {SUB}/transactions": reply({})}
 
     assert await collect(world) == Collected(status=PaymentStatus.PENDING, amount=OWED)
 
@@ -420,11 +420,11 @@ async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: W
 async def test_what_is_not_owed_is_the_wrong_state_unless_this_attempt_took_it(
     world: World, issue: str
 ) -> None:
-    world.answers |= {f"POST {SUB}/capture": refusal(issue), f"GET {SUB}/transactions": told({})}
+    world.answers |= {f"POST {SUB}/capture": refusal(issue), f"GET {SUB}/transactions": reply({})}
     with pytest.raises(WrongState):
         await collect(world)
 
-    world.answers[f"GET {SUB}/transactions"] = told({"transactions": [transaction("T-1")]})
+    world.answers[f"GET {SUB}/transactions"] = reply({"transactions": [transaction("T-1")]})
     assert (await collect(world)).payment_id == "T-1"
 
 
@@ -443,7 +443,7 @@ async def test_another_currency_is_not_accepted(world: World) -> None:
 
 
 async def test_an_attempt_whose_key_paypal_has_forgotten_is_never_made_again(world: World) -> None:
-    world.answers[f"GET {SUB}/transactions"] = told({})
+    world.answers[f"GET {SUB}/transactions"] = reply({})
 
     with pytest.raises(WrongState, match="take a new one"):
         await collect(world, since=datetime.now(UTC) - timedelta(hours=72))
@@ -462,7 +462,7 @@ async def test_an_attempt_whose_key_paypal_has_forgotten_is_never_made_again(wor
     ],
 )
 async def test_a_refused_change_of_plan_says_whether_the_state_or_the_plan_is_wrong(
-    world: World, now: str, answer: Told, error: type[Exception]
+    world: World, now: str, answer: Reply, error: type[Exception]
 ) -> None:
     world.answers |= {f"POST {SUB}/revise": answer, f"GET {SUB}": subscription(now)}
 
@@ -484,7 +484,7 @@ async def test_what_nobody_consented_to_is_in_the_wrong_state(world: World, act:
 
 
 async def test_a_change_of_plan_may_need_consent(world: World) -> None:
-    world.answers[f"POST {SUB}/revise"] = told(
+    world.answers[f"POST {SUB}/revise"] = reply(
         {"links": [{"rel": "approve", "href": "https://paypal.test/a"}]}
     )
 
@@ -495,14 +495,14 @@ async def test_a_change_of_plan_may_need_consent(world: World) -> None:
 
 async def test_a_list_of_events_whose_pages_are_empty_ends(world: World) -> None:
     following = {"rel": "next", "href": f"https://paypal.test{EVENTS}?page=2"}
-    world.answers[f"GET {EVENTS}"] = told({"events": [], "links": [following]})
+    world.answers[f"GET {EVENTS}"] = reply({"events": [], "links": [following]})
 
-    assert [one async for one in world.paypal.list_events(START, END)] == []
+    assert [event async for event in world.paypal.list_events(START, END)] == []
     assert len(world.without_token()) == 1
 
 
-def money_object(id_: str, **more: Any) -> Told:
-    return told(
+def money_object(id_: str, **more: Any) -> Reply:
+    return reply(
         {"id": id_, "state": "completed", "amount": {"total": "-49.00", "currency": "USD"}} | more
     )
 
@@ -531,7 +531,7 @@ async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World
 
 
 @pytest.mark.parametrize(
-    ("told_of", "reverses"),
+    ("fields", "reverses"),
     [
         ({"sale_id": "S-1"}, "S-1"),
         ({"capture_id": "C-1"}, "C-1"),
@@ -552,9 +552,9 @@ async def test_a_refund_of_a_sale_belongs_to_the_sales_subscription(world: World
     ],
 )
 def test_a_refund_names_what_it_takes_back_by_a_field_or_a_link(
-    told_of: dict[str, Any], reverses: str | None
+    fields: dict[str, Any], reverses: str | None
 ) -> None:
-    assert payments.reversed_by(told_of) == reverses
+    assert payments.reversed_by(fields) == reverses
 
 
 @pytest.mark.parametrize(("amount", "currency", "value"), [
@@ -571,7 +571,7 @@ def test_what_paypal_cannot_take_is_refused_and_never_rounded(amount: str, curre
 
 
 async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) -> None:
-    world.answers["GET /v2/payments/refunds/R-1"] = told(
+    world.answers["GET /v2/payments/refunds/R-1"] = reply(
         {
             "id": "R-1",
             "status": "COMPLETED",
@@ -586,7 +586,7 @@ async def test_a_refund_of_a_capture_is_found_in_the_second_api(world: World) ->
 
 
 async def test_a_capture_without_a_readable_amount_is_not_guessed(world: World) -> None:
-    world.answers["GET /v2/payments/captures/C-1"] = told(
+    world.answers["GET /v2/payments/captures/C-1"] = reply(
         {"id": "C-1", "amount": {"value": "many"}}
     )
 
@@ -618,7 +618,7 @@ async def test_a_dispute_is_open_won_lost_or_does_not_say(
     lost: bool,
     withdrawn: bool | None,
 ) -> None:
-    world.answers["GET /v1/customer/disputes/PP-1"] = told(
+    world.answers["GET /v1/customer/disputes/PP-1"] = reply(
         {
             "dispute_id": "PP-1",
             "status": status,
@@ -635,7 +635,7 @@ async def test_a_dispute_is_open_won_lost_or_does_not_say(
 
 async def test_payments_are_listed_for_a_time(world: World) -> None:
     gross = {"gross_amount": {"currency_code": "USD", "value": "49.00"}}
-    world.answers[f"GET {SUB}/transactions"] = told(
+    world.answers[f"GET {SUB}/transactions"] = reply(
         {
             "transactions": [
                 {"id": f"T-{n}", "status": "DECLINED", "amount_with_breakdown": gross}
@@ -644,21 +644,21 @@ async def test_payments_are_listed_for_a_time(world: World) -> None:
         }
     )
 
-    listed = [one async for one in world.paypal.list_payments("I-1", START, END)]
+    listed = [payment async for payment in world.paypal.list_payments("I-1", START, END)]
 
-    assert [one.reference.id for one in listed] == ["T-0", "T-1"]
-    assert "start_time=2026-11-01T00:00:00Z" in unquote(world.server.asked[-1].target)
+    assert [payment.reference.id for payment in listed] == ["T-0", "T-1"]
+    assert "start_time=2026-11-01T00:00:00Z" in unquote(world.server.received[-1].target)
 
 
 async def test_events_are_listed_page_by_page_and_never_from_another_host(world: World) -> None:
-    def page(id_: str, following: str | None) -> Told:
+    def page(id_: str, following: str | None) -> Reply:
         event = {
             "id": id_,
             "event_type": "BILLING.SUBSCRIPTION.UPDATED",
             "create_time": "2026-11-01T00:00:00Z",
         }
         links = [{"rel": "next", "href": following}] if following else []
-        return told(
+        return reply(
             {"events": [event | {"resource": {"id": "I-1", "status": "ACTIVE"}}], "links": links}
         )
 
@@ -668,17 +668,17 @@ async def test_events_are_listed_page_by_page_and_never_from_another_host(world:
         page("WH-2", None),
     ]
 
-    listed = [one.event async for one in world.paypal.list_events(START, END)]
+    listed = [event.event async for event in world.paypal.list_events(START, END)]
 
-    assert [(one.event_id, one.kind) for one in listed] == [
+    assert [(event.event_id, event.kind) for event in listed] == [
         ("WH-1", EventKind.CHANGED),
         ("WH-2", EventKind.CHANGED),
     ]
-    assert world.server.asked[-1].target.endswith("?page_token=2")
+    assert world.server.received[-1].target.endswith("?page_token=2")
 
 
 async def test_an_event_is_asked_for_again(world: World) -> None:
-    world.answers["POST /v1/notifications/webhooks-events/WH-1/resend"] = Told(202, b"{}")
+    world.answers["POST /v1/notifications/webhooks-events/WH-1/resend"] = Reply(202, b"{}")
 
     await world.paypal.resend_event("WH-1")
 

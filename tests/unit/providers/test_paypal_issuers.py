@@ -22,12 +22,12 @@ from tests.unit.providers.local import (
     NOW,
     WEBHOOK_ID,
     Issued,
+    Reply,
     Server,
-    Told,
     issue,
+    reply,
     serving,
     signed,
-    told,
 )
 
 RAW = b'{"id": "WH-1", "create_time": "2026-11-23T11:59:58Z"}'
@@ -41,14 +41,14 @@ VERIFY = "/v1/notifications/verify-webhook-signature"
 class World:
     server: Server
     paypal: PayPal
-    serves: dict[str, Told] = field(default_factory=dict)
+    serves: dict[str, Reply] = field(default_factory=dict)
 
     def leaf(
         self, *issuer_at: str, by: Issued = INTERMEDIATE, ends: timedelta = timedelta(days=30)
     ) -> Issued:
         """The leaf that the certificate URL serves alone from now on."""
         leaf = issue(by=by, issuer_at=issuer_at or (f"{self.server.url}{ISSUER}",), ends=NOW + ends)
-        self.serves[CERT] = Told(200, leaf.pem)
+        self.serves[CERT] = Reply(200, leaf.pem)
         return leaf
 
     async def verify(self, leaf: Issued, *, now: datetime = NOW, name: str = "CERT-1") -> None:
@@ -56,28 +56,28 @@ class World:
         await self.paypal.verify_webhook(RAW, signed(RAW, leaf, url), now=now)
 
     def times(self, path: str) -> int:
-        return sum(asked.path == path for asked in self.server.asked)
+        return sum(request.path == path for request in self.server.received)
 
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    async for one in worlds(online_fallback=False):
-        yield one
+    async for built in worlds(online_fallback=False):
+        yield built
 
 
 @pytest_asyncio.fixture
 async def world_that_asks() -> AsyncIterator[World]:
-    async for one in worlds(online_fallback=True):
-        yield one
+    async for built in worlds(online_fallback=True):
+        yield built
 
 
 async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
     serves = {
-        ISSUER: Told(200, INTERMEDIATE.der),
-        "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600}),
+        ISSUER: Reply(200, INTERMEDIATE.der),
+        "/v1/oauth2/token": reply({"access_token": "A", "expires_in": 3600}),
     }
     async with (
-        serving(lambda asked: serves.get(asked.path, Told(404))) as server,
+        serving(lambda request: serves.get(request.path, Reply(404))) as server,
         fast_client(server.url) as client,
     ):
         paypal = PayPal(
@@ -115,7 +115,7 @@ async def test_a_leaf_alone_is_verified_by_the_issuer_that_it_names_and_nobody_i
 async def test_an_issuer_is_read_in_every_form_that_authorities_serve(
     world: World, file: bytes
 ) -> None:
-    world.serves[ISSUER] = Told(200, file)
+    world.serves[ISSUER] = Reply(200, file)
 
     await world.verify(world.leaf())
 
@@ -123,7 +123,7 @@ async def test_an_issuer_is_read_in_every_form_that_authorities_serve(
 async def test_a_chain_of_several_issuers_is_followed(world: World) -> None:
     upper = issue("Upper", authority=True, by=ROOT)
     lower = issue("Lower", authority=True, by=upper, issuer_at=[f"{world.server.url}/upper.crt"])
-    world.serves |= {ISSUER: Told(200, lower.der), "/upper.crt": Told(200, upper.der)}
+    world.serves |= {ISSUER: Reply(200, lower.der), "/upper.crt": Reply(200, upper.der)}
 
     await world.verify(world.leaf(by=lower))
 
@@ -139,20 +139,20 @@ async def test_an_endless_chain_of_issuers_is_given_up(world: World) -> None:
             issuer_at=[f"{world.server.url}{following}"],
         )
         upper, path = lower, following
-    world.serves |= {f"/{number}.crt": Told(200, upper.der) for number in range(6)}
-    world.serves[ISSUER] = Told(200, upper.der)
+    world.serves |= {f"/{number}.crt": Reply(200, upper.der) for number in range(6)}
+    world.serves[ISSUER] = Reply(200, upper.der)
 
     with pytest.raises(InvalidSignature):
         await world.verify(world.leaf(by=upper))
     assert path == "/5.crt"
-    assert len(world.server.asked) <= 4
+    assert len(world.server.received) <= 4
 
 
 async def test_a_further_leaf_of_a_known_issuer_needs_no_fetch(world: World) -> None:
     await world.verify(world.leaf())
-    world.serves[ISSUER] = Told(503)
+    world.serves[ISSUER] = Reply(503)
     rotated = issue(by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"])
-    world.serves["/v1/notifications/certs/CERT-2"] = Told(200, rotated.pem)
+    world.serves["/v1/notifications/certs/CERT-2"] = Reply(200, rotated.pem)
 
     await world.verify(rotated, name="CERT-2")
 
@@ -168,11 +168,11 @@ async def test_an_issuer_that_was_renewed_by_the_same_name_is_fetched(
     world: World, days: int, key: RSAPrivateKey | None
 ) -> None:
     old = issue("Intermediate", authority=True, by=ROOT, ends=NOW + timedelta(days=5), key=key)
-    world.serves[ISSUER] = Told(200, old.der)
+    world.serves[ISSUER] = Reply(200, old.der)
     await world.verify(world.leaf(by=old))
-    world.serves[ISSUER] = Told(200, INTERMEDIATE.der)
+    world.serves[ISSUER] = Reply(200, INTERMEDIATE.der)
     leaf = issue(by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"])
-    world.serves["/v1/notifications/certs/CERT-2"] = Told(200, leaf.pem)
+    world.serves["/v1/notifications/certs/CERT-2"] = Reply(200, leaf.pem)
 
     await world.verify(leaf, name="CERT-2", now=NOW + timedelta(days=days))
 
@@ -182,7 +182,7 @@ async def test_an_issuer_that_was_renewed_by_the_same_name_is_fetched(
 async def test_what_is_fetched_is_not_believed_by_itself(world: World) -> None:
     """Whoever controls the answer over plain http may send any root of their own."""
     stranger = issue("Stranger", authority=True)
-    world.serves[ISSUER] = Told(200, stranger.der)
+    world.serves[ISSUER] = Reply(200, stranger.der)
 
     with pytest.raises(InvalidSignature):
         await world.verify(world.leaf(by=stranger))
@@ -209,7 +209,7 @@ async def test_an_issuer_elsewhere_is_not_asked_for(world: World, place: str) ->
 async def test_for_a_leaf_whose_key_is_of_another_kind_no_issuer_is_asked_for(world: World) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     forged = issue(by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], public_key=key)
-    world.serves[CERT] = Told(200, forged.pem)
+    world.serves[CERT] = Reply(200, forged.pem)
 
     with pytest.raises(InvalidSignature):
         await world.verify(forged)
@@ -219,7 +219,7 @@ async def test_for_a_leaf_whose_key_is_of_another_kind_no_issuer_is_asked_for(wo
 async def test_whoever_answers_for_revocations_is_not_asked_for_the_issuer(world: World) -> None:
     url = world.server.url
     leaf = issue(by=INTERMEDIATE, responder_at=[f"{url}/revoked"], issuer_at=[f"{url}{ISSUER}"])
-    world.serves |= {CERT: Told(200, leaf.pem), "/revoked": Told(200, INTERMEDIATE.der)}
+    world.serves |= {CERT: Reply(200, leaf.pem), "/revoked": Reply(200, INTERMEDIATE.der)}
 
     await world.verify(leaf)
 
@@ -241,7 +241,7 @@ async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(
     forged = issue(
         name, by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], ends=NOW + ends
     )
-    world.serves[CERT] = Told(200, forged.pem)
+    world.serves[CERT] = Reply(200, forged.pem)
 
     with pytest.raises(InvalidSignature):
         await world.verify(forged)
@@ -251,29 +251,29 @@ async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(
 @pytest.mark.parametrize(
     "answer",
     [
-        Told(503),
-        Told(404),
+        Reply(503),
+        Reply(404),
         HANG_UP,
-        Told(200, b"<html>"),
-        Told(200, b"\n" * 70_000),
-        Told(302, b"", {"location": "/x"}),
+        Reply(200, b"<html>"),
+        Reply(200, b"\n" * 70_000),
+        Reply(302, b"", {"location": "/x"}),
     ],
     ids=["503", "404", "hang-up", "unreadable", "too-large", "redirect"],
 )
 async def test_an_issuer_that_cannot_be_had_is_no_forgery_and_is_asked_for_again_later(
-    world: World, answer: Told
+    world: World, answer: Reply
 ) -> None:
     leaf = world.leaf()
     world.serves[ISSUER] = answer
     for _ in range(3):
         with pytest.raises(VerificationUnavailable):
             await world.verify(leaf)
-    asked_while_away = world.times(ISSUER)
-    world.serves[ISSUER] = Told(200, INTERMEDIATE.der)
+    requests_while_away = world.times(ISSUER)
+    world.serves[ISSUER] = Reply(200, INTERMEDIATE.der)
 
     await world.verify(leaf, now=NOW + timedelta(seconds=31))
 
-    assert asked_while_away <= 2  # aiohttp repeats a GET whose connection closed
+    assert requests_while_away <= 2  # aiohttp repeats a GET whose connection closed
 
 
 @pytest.mark.parametrize("away", [CERT, "everything"])
@@ -283,14 +283,14 @@ async def test_what_was_trusted_is_used_on_while_it_is_valid_though_it_cannot_be
     leaf = world.leaf(ends=timedelta(days=20))
     await world.verify(leaf)
     for path in [CERT] if away == CERT else list(world.serves):
-        world.serves[path] = Told(503)
+        world.serves[path] = Reply(503)
     for seconds in range(5):
         await world.verify(leaf, now=NOW + timedelta(days=15, seconds=seconds))
-    asked_again = world.times(CERT) - 1
+    later_requests = world.times(CERT) - 1
     with pytest.raises(VerificationUnavailable):
         await world.verify(leaf, now=NOW + timedelta(days=21))
 
-    assert asked_again == 1
+    assert later_requests == 1
 
 
 async def test_made_up_certificate_ids_are_not_all_looked_up_and_hold_up_no_known_one(
@@ -319,7 +319,7 @@ async def test_paypal_is_asked_about_some_signatures_and_then_it_is_said_to_come
 ) -> None:
     world = world_that_asks
     leaf = world.leaf()
-    world.serves |= {ISSUER: Told(503), VERIFY: told({"verification_status": "FAILURE"})}
+    world.serves |= {ISSUER: Reply(503), VERIFY: reply({"verification_status": "FAILURE"})}
     refused, limited = 0, 0
     for _ in range(60):
         try:

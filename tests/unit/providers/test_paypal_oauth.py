@@ -5,13 +5,13 @@ import pytest
 from providers.errors import ProviderUnavailable
 from providers.http import fast_client
 from providers.paypal.oauth import Tokens
-from tests.unit.providers.local import Asked, Told, serving, told
+from tests.unit.providers.local import Received, Reply, reply, serving
 
 HOUR = 3600
 
 
-def token(value: str) -> Told:
-    return told({"access_token": value, "expires_in": HOUR})
+def token(value: str) -> Reply:
+    return reply({"access_token": value, "expires_in": HOUR})
 
 
 @pytest.mark.parametrize(("id_", "secret"), [("", "secret"), ("id", "")])
@@ -22,7 +22,7 @@ def test_an_empty_id_or_secret_is_refused_at_the_start(id_: str, secret: str) ->
 
 async def test_a_token_past_its_end_is_not_used_though_there_is_no_other() -> None:
     now = [0.0]
-    answers = [token("A1"), Told(503)]
+    answers = [token("A1"), Reply(503)]
     async with serving(lambda _: answers.pop(0)) as server, fast_client(server.url) as client:
         tokens = Tokens(client, "id", "secret", clock=lambda: now[0])
         await tokens.current()
@@ -36,11 +36,11 @@ async def test_a_token_that_was_refused_meanwhile_is_not_kept_while_there_is_no_
     now = [0.0]
     kept: list[Tokens] = []
 
-    def answer(_: Asked) -> Told:
+    def answer(_: Received) -> Reply:
         if now[0] == 0:
             return token("A1")
         kept[0].forget("A1")
-        return Told(503)
+        return Reply(503)
 
     async with serving(answer) as server, fast_client(server.url) as client:
         tokens = Tokens(client, "id", "secret", clock=lambda: now[0])
@@ -67,7 +67,7 @@ async def test_only_the_token_that_was_refused_is_forgotten() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "A\n1"])
 async def test_an_answer_without_a_usable_token_is_none(value: str | None) -> None:
-    answer = told({"access_token": value, "expires_in": HOUR})
+    answer = reply({"access_token": value, "expires_in": HOUR})
     async with serving(lambda _: answer) as server, fast_client(server.url) as client:
         with pytest.raises(ProviderUnavailable, match="no access token"):
             await Tokens(client, "id", "secret").current()

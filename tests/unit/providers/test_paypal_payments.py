@@ -24,7 +24,7 @@ def test_a_payment_without_its_id_or_amount_is_asked_for_again(missing: str) -> 
 
 
 def test_a_payment_is_read_in_the_shape_of_the_first_api_too() -> None:
-    told = {
+    sale = {
         "id": "S-1",
         "state": "completed",
         "amount": {"total": "5.00", "currency": "USD"},
@@ -33,7 +33,7 @@ def test_a_payment_is_read_in_the_shape_of_the_first_api_too() -> None:
         "custom": "org_1",
     }
 
-    assert payments.payment(MoneyObject.SALE, told) == Payment(
+    assert payments.payment(MoneyObject.SALE, sale) == Payment(
         reference=MoneyReference(kind=MoneyObject.SALE, id="S-1"),
         status=PaymentStatus.COMPLETED,
         amount=parse("5", "USD"),
@@ -44,9 +44,9 @@ def test_a_payment_is_read_in_the_shape_of_the_first_api_too() -> None:
 
 
 def test_a_payment_without_a_status_is_not_taken_for_a_completed_one() -> None:
-    told = CAPTURE | {"status": None}
+    capture = CAPTURE | {"status": None}
 
-    assert payments.payment(MoneyObject.CAPTURE, told).status is PaymentStatus.UNKNOWN
+    assert payments.payment(MoneyObject.CAPTURE, capture).status is PaymentStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("missing", ["dispute_id", "status"])
@@ -62,7 +62,7 @@ def test_half_an_amount_is_none(amount: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "amount"),
+    ("fields", "amount"),
     [
         ({"dispute_outcome": {"amount_refunded": AMOUNT}}, "5"),
         ({"dispute_amount": AMOUNT}, "5"),
@@ -76,9 +76,9 @@ def test_half_an_amount_is_none(amount: dict[str, str]) -> None:
     ],
 )
 def test_a_dispute_is_of_what_was_refunded_or_else_of_what_is_disputed(
-    told: dict[str, Any], amount: str
+    fields: dict[str, Any], amount: str
 ) -> None:
-    assert payments.dispute(DISPUTE | told).amount == parse(amount, "USD")
+    assert payments.dispute(DISPUTE | fields).amount == parse(amount, "USD")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_a_dispute_is_of_what_was_refunded_or_else_of_what_is_disputed(
 def test_only_a_closed_dispute_of_a_known_outcome_says_who_has_the_money(
     status: str, outcome: str, withdrawn: bool | None
 ) -> None:
-    told = DISPUTE | {"status": status, "dispute_outcome": {"outcome_code": outcome}}
+    dispute = DISPUTE | {"status": status, "dispute_outcome": {"outcome_code": outcome}}
 
-    assert payments.dispute(told).withdrawn is withdrawn
+    assert payments.dispute(dispute).withdrawn is withdrawn
 
 
 @pytest.mark.parametrize(
-    ("told", "payment_id"),
+    ("fields", "payment_id"),
     [
         ({"sale_id": "S-1"}, "S-1"),
         ({"capture_id": "C-1"}, "C-1"),
@@ -119,9 +119,9 @@ def test_only_a_closed_dispute_of_a_known_outcome_says_who_has_the_money(
     ],
 )
 def test_what_a_refund_takes_back_stands_in_a_field_or_a_link(
-    told: dict[str, Any], payment_id: str | None
+    fields: dict[str, Any], payment_id: str | None
 ) -> None:
-    assert payments.reversed_by(told) == payment_id
-    refund = payments.payment(MoneyObject.REFUND, CAPTURE | told)
+    assert payments.reversed_by(fields) == payment_id
+    refund = payments.payment(MoneyObject.REFUND, CAPTURE | fields)
     assert refund.reference == MoneyReference(kind=MoneyObject.REFUND, id="C-1")
     assert refund.reverses == payment_id

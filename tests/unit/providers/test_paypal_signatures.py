@@ -23,12 +23,12 @@ from tests.unit.providers.local import (
     NOW,
     WEBHOOK_ID,
     Issued,
+    Reply,
     Server,
-    Told,
     issue,
+    reply,
     serving,
     signed,
-    told,
 )
 
 RAW = b'{"id": "WH-1", "create_time": "2026-11-23T11:59:58Z", "amount": 1.0}'
@@ -43,7 +43,7 @@ CERT = "/v1/notifications/certs/CERT-1"
 class World:
     server: Server
     paypal: PayPal
-    serves: dict[str, Told] = field(default_factory=dict)
+    serves: dict[str, Reply] = field(default_factory=dict)
 
     def url(self, name: str = "CERT-1") -> str:
         return f"{self.server.url}/v1/notifications/certs/{name}"
@@ -61,23 +61,23 @@ class World:
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    async for one in worlds(online_fallback=False):
-        yield one
+    async for built in worlds(online_fallback=False):
+        yield built
 
 
 @pytest_asyncio.fixture
 async def world_that_asks() -> AsyncIterator[World]:
-    async for one in worlds(online_fallback=True):
-        yield one
+    async for built in worlds(online_fallback=True):
+        yield built
 
 
 async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
     serves = {
-        CERT: Told(200, PEM),
-        "/v1/oauth2/token": told({"access_token": "A", "expires_in": 3600}),
+        CERT: Reply(200, PEM),
+        "/v1/oauth2/token": reply({"access_token": "A", "expires_in": 3600}),
     }
     async with (
-        serving(lambda asked: serves.get(asked.path, Told(404))) as server,
+        serving(lambda request: serves.get(request.path, Reply(404))) as server,
         fast_client(server.url) as client,
     ):
         paypal = PayPal(
@@ -121,7 +121,7 @@ async def test_a_missing_header_is_refused(world: World, name: str) -> None:
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=headers)
-    assert world.server.asked == []
+    assert world.server.received == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_headers_that_no_genuine_delivery_has_are_refused_before_anybody_i
 ) -> None:
     with pytest.raises(InvalidSignature):
         await world_that_asks.verify(headers=world_that_asks.headers() | {name: value})
-    assert world_that_asks.server.asked == []
+    assert world_that_asks.server.received == []
 
 
 @pytest.mark.parametrize(
@@ -182,12 +182,12 @@ async def test_a_certificate_from_elsewhere_is_not_even_fetched(world: World, ad
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=world.headers() | {"paypal-cert-url": address})
-    assert world.server.asked == []
+    assert world.server.received == []
 
 
 async def test_a_redirect_is_not_followed(world: World) -> None:
-    world.serves[CERT] = Told(302, b"", {"location": world.url("CERT-2")})
-    world.serves["/v1/notifications/certs/CERT-2"] = Told(200, PEM)
+    world.serves[CERT] = Reply(302, b"", {"location": world.url("CERT-2")})
+    world.serves["/v1/notifications/certs/CERT-2"] = Reply(200, PEM)
 
     with pytest.raises(InvalidSignature):
         await world.verify()
@@ -214,7 +214,7 @@ async def test_a_redirect_is_not_followed(world: World) -> None:
     ],
 )
 async def test_a_certificate_that_is_not_paypals_is_refused(world: World, leaf: Issued) -> None:
-    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+    world.serves[CERT] = Reply(200, leaf.pem + INTERMEDIATE.pem)
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=world.headers(signer=leaf))
@@ -233,7 +233,7 @@ async def test_a_leaf_of_an_issuer_that_may_not_issue_is_refused(
     world: World, issuer: Issued
 ) -> None:
     leaf = issue(by=issuer)
-    world.serves[CERT] = Told(200, leaf.pem + issuer.pem)
+    world.serves[CERT] = Reply(200, leaf.pem + issuer.pem)
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=world.headers(signer=leaf))
@@ -242,14 +242,14 @@ async def test_a_leaf_of_an_issuer_that_may_not_issue_is_refused(
 async def test_a_leaf_of_an_issuer_that_may_issue_is_believed(world: World) -> None:
     issuer = issue("May issue", by=ROOT, authority=True, may_issue=True)
     leaf = issue(by=issuer)
-    world.serves[CERT] = Told(200, leaf.pem + issuer.pem)
+    world.serves[CERT] = Reply(200, leaf.pem + issuer.pem)
 
     await world.verify(headers=world.headers(signer=leaf))
 
 
 async def test_a_leaf_that_says_nothing_of_issuing_is_believed(world: World) -> None:
     leaf = issue(by=INTERMEDIATE, constrained=False)
-    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+    world.serves[CERT] = Reply(200, leaf.pem + INTERMEDIATE.pem)
 
     await world.verify(headers=world.headers(signer=leaf))
 
@@ -270,7 +270,7 @@ def test_a_key_of_another_kind_signs_no_webhook() -> None:
 
 async def test_a_leaf_issued_by_another_leaf_is_refused(world: World) -> None:
     forged = issue(by=LEAF)
-    world.serves[CERT] = Told(200, forged.pem + PEM)
+    world.serves[CERT] = Reply(200, forged.pem + PEM)
 
     with pytest.raises(InvalidSignature):
         await world.verify(headers=world.headers(signer=forged))
@@ -279,7 +279,7 @@ async def test_a_leaf_issued_by_another_leaf_is_refused(world: World) -> None:
 async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_it(
     world: World,
 ) -> None:
-    world.serves[CERT] = Told(200, LEAF.pem)
+    world.serves[CERT] = Reply(200, LEAF.pem)
     with pytest.raises(InvalidSignature):
         await world.verify()
 
@@ -294,34 +294,36 @@ async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_
     "body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
 async def test_what_is_no_certificate_is_refused(world: World, body: bytes) -> None:
-    world.serves[CERT] = Told(200, body)
+    world.serves[CERT] = Reply(200, body)
 
     with pytest.raises(InvalidSignature):
         await world.verify()
 
 
 async def test_more_than_64_kib_of_certificate_is_refused(world: World) -> None:
-    world.serves[CERT] = Told(200, PEM + b"\n" * 70_000)
+    world.serves[CERT] = Reply(200, PEM + b"\n" * 70_000)
 
     with pytest.raises(InvalidSignature):
         await world.verify()
 
 
-@pytest.mark.parametrize("answer", [Told(503), HANG_UP, Told(429)], ids=["503", "hang-up", "429"])
+@pytest.mark.parametrize("answer", [Reply(503), HANG_UP, Reply(429)], ids=["503", "hang-up", "429"])
 async def test_a_certificate_server_that_is_down_is_not_a_forgery_and_is_asked_again_later(
-    world: World, answer: Told
+    world: World, answer: Reply
 ) -> None:
     world.serves[CERT] = answer
     for _ in range(3):
         with pytest.raises(VerificationUnavailable):
             await world.verify()
-    asked_while_down = len([one for one in world.server.asked if one.path == CERT])
-    world.serves[CERT] = Told(200, PEM)
+    requests_while_down = len(
+        [request for request in world.server.received if request.path == CERT]
+    )
+    world.serves[CERT] = Reply(200, PEM)
 
     await world.verify(now=NOW + timedelta(seconds=31))
 
     # aiohttp repeats a GET on a fresh connection
-    assert asked_while_down == (2 if answer is HANG_UP else 1)
+    assert requests_while_down == (2 if answer is HANG_UP else 1)
 
 
 async def test_a_certificate_is_fetched_once_for_many_at_a_time_and_kept(world: World) -> None:
@@ -336,7 +338,7 @@ async def test_a_kept_certificate_is_fetched_again_after_14_days_and_never_used_
 ) -> None:
     await world.verify()
     await world.verify(now=NOW + timedelta(days=15))
-    assert len(world.server.asked) == 2
+    assert len(world.server.received) == 2
 
     with pytest.raises(InvalidSignature):
         await world.verify(now=NOW + timedelta(days=31))
@@ -345,14 +347,14 @@ async def test_a_kept_certificate_is_fetched_again_after_14_days_and_never_used_
 async def test_at_most_ten_certificates_are_kept(world: World) -> None:
     for number in range(12):
         name = f"CERT-{number}"
-        world.serves[f"/v1/notifications/certs/{name}"] = Told(200, PEM)
+        world.serves[f"/v1/notifications/certs/{name}"] = Reply(200, PEM)
         await world.verify(headers=signed(RAW, LEAF, world.url(name)))
     await world.verify(headers=signed(RAW, LEAF, world.url("CERT-11")))
-    assert len(world.server.asked) == 12
+    assert len(world.server.received) == 12
 
     await world.verify(headers=signed(RAW, LEAF, world.url("CERT-0")))
 
-    assert len(world.server.asked) == 13
+    assert len(world.server.received) == 13
 
 
 async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(
@@ -371,22 +373,22 @@ async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(
     world_that_asks: World,
 ) -> None:
     world = world_that_asks
-    world.serves[CERT] = Told(503)
-    world.serves["/v1/notifications/verify-webhook-signature"] = told(
+    world.serves[CERT] = Reply(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = reply(
         {"verification_status": "SUCCESS"}
     )
 
     await world.verify()
 
-    question = world.server.asked[-1].body
+    question = world.server.received[-1].body
     assert question.endswith(b', "webhook_event": ' + RAW + b"}")
     assert json.loads(question)["webhook_id"] == "an-older-id"
 
 
 async def test_with_the_fallback_a_failure_is_a_forgery(world_that_asks: World) -> None:
     world = world_that_asks
-    world.serves[CERT] = Told(503)
-    world.serves["/v1/notifications/verify-webhook-signature"] = told(
+    world.serves[CERT] = Reply(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = reply(
         {"verification_status": "FAILURE"}
     )
 
@@ -396,8 +398,8 @@ async def test_with_the_fallback_a_failure_is_a_forgery(world_that_asks: World) 
 
 async def test_with_the_fallback_down_too_it_cannot_be_checked(world_that_asks: World) -> None:
     world = world_that_asks
-    world.serves[CERT] = Told(503)
-    world.serves["/v1/notifications/verify-webhook-signature"] = Told(500)
+    world.serves[CERT] = Reply(503)
+    world.serves["/v1/notifications/verify-webhook-signature"] = Reply(500)
 
     with pytest.raises(VerificationUnavailable):
         await world.verify()
@@ -408,7 +410,7 @@ async def test_a_body_that_would_break_out_of_the_question_is_never_sent(
     world_that_asks: World, raw: bytes
 ) -> None:
     world = world_that_asks
-    world.serves[CERT] = Told(503)
+    world.serves[CERT] = Reply(503)
 
     with pytest.raises(InvalidSignature):
         await world.verify(raw, world.headers(raw))
@@ -465,7 +467,7 @@ def test_an_extra_file_without_a_certificate_is_refused_at_the_start(tmp_path: P
 
 async def test_a_kept_certificate_is_not_used_after_its_own_end(world: World) -> None:
     leaf = issue(by=INTERMEDIATE, ends=NOW + timedelta(days=1))
-    world.serves[CERT] = Told(200, leaf.pem + INTERMEDIATE.pem)
+    world.serves[CERT] = Reply(200, leaf.pem + INTERMEDIATE.pem)
     await world.verify(headers=world.headers(signer=leaf))
 
     with pytest.raises(InvalidSignature):

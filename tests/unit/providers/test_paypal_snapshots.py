@@ -43,9 +43,9 @@ def cycle(tenure: str, completed: int, remaining: int = 0) -> dict[str, Any]:
     ],
 )
 def test_a_status_alone(status: str, state: State) -> None:
-    told = snapshot(subscription(status))
+    parsed = snapshot(subscription(status))
 
-    assert (told.state, told.raw_status) == (state, status)
+    assert (parsed.state, parsed.raw_status) == (state, status)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_what_active_means_depends_on_the_money(billing: dict[str, Any], state: 
 def test_a_failure_that_is_not_the_customers_does_not_make_it_past_due(reason: str) -> None:
     failure = {"time": "2026-12-01T10:00:00Z", "reason_code": reason}
 
-    told = snapshot(
+    parsed = snapshot(
         subscription(
             last_failed_payment=failure, failed_payments_count=1, outstanding_balance=usd("49.00")
         )
     )
 
-    assert told.state is State.ACTIVE
-    assert told.failed_payments == 1
+    assert parsed.state is State.ACTIVE
+    assert parsed.failed_payments == 1
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
 
 
 @pytest.mark.parametrize(
-    ("told", "until"),
+    ("fields", "until"),
     [
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time="2027-02-01T10:00:00Z"), "2026-12-01T10:04:01"),
@@ -173,15 +173,15 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
     ],
 )  # fmt: skip
 def test_it_is_paid_for_an_interval_from_the_last_payment(
-    told: dict[str, Any], until: str | None
+    fields: dict[str, Any], until: str | None
 ) -> None:
     expected = None if until is None else datetime.fromisoformat(until).replace(tzinfo=UTC)
 
-    assert snapshot(told).paid_until == expected
+    assert snapshot(fields).paid_until == expected
 
 
 @pytest.mark.parametrize(
-    ("told", "owes"),
+    ("fields", "owes"),
     [
         (subscription("ACTIVE", last_payment=PAYMENT), False),
         (subscription("SUSPENDED", last_payment=PAYMENT), False),
@@ -206,22 +206,22 @@ def test_it_is_paid_for_an_interval_from_the_last_payment(
     ],
 )  # fmt: skip
 def test_it_owes_while_money_of_the_customers_is_missing(
-    told: dict[str, Any], owes: bool | None
+    fields: dict[str, Any], owes: bool | None
 ) -> None:
-    assert snapshot(told).owes is owes
+    assert snapshot(fields).owes is owes
 
 
 def test_what_is_told_of_the_next_charge_is_not_reckoned_and_says_when_the_period_began() -> None:
-    told = snapshot(on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT))
+    parsed = snapshot(on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT))
     ended = snapshot(on_plan("CANCELLED", last_payment=PAYMENT))
 
-    assert (told.reckoned, ended.reckoned) == (False, True)
-    assert told.paid_from == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert (parsed.reckoned, ended.reckoned) == (False, True)
+    assert parsed.paid_from == datetime(2026, 11, 1, 10, tzinfo=UTC)
     assert ended.paid_from == ended.paid_at
 
 
 def test_as_of_is_the_newest_of_the_providers_times() -> None:
-    told = snapshot(
+    parsed = snapshot(
         subscription(
             last_payment={"time": "2026-11-03T10:00:00Z"},
             last_failed_payment={"time": "2026-11-02T10:00:00+02:00"},
@@ -233,25 +233,25 @@ def test_as_of_is_the_newest_of_the_providers_times() -> None:
         }
     )
 
-    assert told.as_of == datetime(2026, 11, 3, 10, tzinfo=UTC)
+    assert parsed.as_of == datetime(2026, 11, 3, 10, tzinfo=UTC)
 
 
 def test_the_creation_counts_only_where_there_is_no_other_time() -> None:
     bare = subscription() | {"create_time": "2026-11-01T10:00:00Z"}
-    told_at = datetime(2026, 11, 23, tzinfo=UTC)
+    reported_at = datetime(2026, 11, 23, tzinfo=UTC)
 
     assert snapshot(bare).as_of == datetime(2026, 11, 1, 10, tzinfo=UTC)
-    assert snapshot(bare, reported_at=told_at).as_of == told_at
+    assert snapshot(bare, reported_at=reported_at).as_of == reported_at
 
 
 def test_paid_until_owed_and_whose_it_is() -> None:
-    told = snapshot(
+    parsed = snapshot(
         subscription(next_billing_time="2026-12-01T10:00:00Z", outstanding_balance=usd("98.00"))
     )
 
-    assert told.access_until == datetime(2026, 12, 1, 10, tzinfo=UTC)
-    assert told.outstanding == Money(98_000_000, "USD")
-    assert told.custom_id == "org_1"
+    assert parsed.access_until == datetime(2026, 12, 1, 10, tzinfo=UTC)
+    assert parsed.outstanding == Money(98_000_000, "USD")
+    assert parsed.custom_id == "org_1"
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_an_agreement_of_the_first_api_is_understood(state: str, expected: State
     ],
 )
 def test_nonsense_is_read_without_an_exception(nonsense: dict[str, Any]) -> None:
-    told = snapshot(nonsense)
+    parsed = snapshot(nonsense)
 
-    assert told.as_of is None
-    assert told.state in (State.UNKNOWN, State.ACTIVE)
-    assert told.custom_id is None
+    assert parsed.as_of is None
+    assert parsed.state in (State.UNKNOWN, State.ACTIVE)
+    assert parsed.custom_id is None

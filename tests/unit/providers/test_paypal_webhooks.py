@@ -57,18 +57,23 @@ def event(event_type: str, resource: Any, /, **change: Any) -> bytes:
 def test_a_subscription_event_says_where_to_look_and_what_it_saw(
     name: str, kind: EventKind
 ) -> None:
-    told = parse(event(f"BILLING.SUBSCRIPTION.{name}", SUBSCRIPTION), HEADERS)
+    billing_event = parse(event(f"BILLING.SUBSCRIPTION.{name}", SUBSCRIPTION), HEADERS)
 
-    assert (told.kind, told.subscription_id, told.custom_id, told.problem) == (
+    assert (
+        billing_event.kind,
+        billing_event.subscription_id,
+        billing_event.custom_id,
+        billing_event.problem,
+    ) == (
         kind,
         "I-1",
         "org_1",
         None,
     )
-    assert (told.event_id, told.transmission_id) == ("WH-1", "t-1")
-    assert told.snapshot is not None
-    assert told.snapshot.state is State.ACTIVE
-    assert told.snapshot.as_of == datetime(2026, 11, 1, 10, 4, 2, tzinfo=UTC)
+    assert (billing_event.event_id, billing_event.transmission_id) == ("WH-1", "t-1")
+    assert billing_event.snapshot is not None
+    assert billing_event.snapshot.state is State.ACTIVE
+    assert billing_event.snapshot.as_of == datetime(2026, 11, 1, 10, 4, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +92,13 @@ def test_a_subscription_event_says_where_to_look_and_what_it_saw(
 def test_a_money_event_names_the_object_to_ask_for(
     event_type: str, kind: EventKind, money: MoneyObject
 ) -> None:
-    told = parse(event(event_type, SALE), HEADERS)
+    billing_event = parse(event(event_type, SALE), HEADERS)
 
-    assert told.kind is kind
-    assert told.money == MoneyReference(kind=money, id="44P")
-    assert told.subscription_id == "I-1"
-    assert told.snapshot is None
-    assert told.problem is None
+    assert billing_event.kind is kind
+    assert billing_event.money == MoneyReference(kind=money, id="44P")
+    assert billing_event.subscription_id == "I-1"
+    assert billing_event.snapshot is None
+    assert billing_event.problem is None
 
 
 @pytest.mark.parametrize(
@@ -110,23 +115,30 @@ def test_a_dispute_names_itself(name: str, kind: EventKind) -> None:
         "disputed_transactions": [{"seller_transaction_id": "44P", "custom": "org_1"}],
     }
 
-    told = parse(event(f"CUSTOMER.DISPUTE.{name}", resource), HEADERS)
+    billing_event = parse(event(f"CUSTOMER.DISPUTE.{name}", resource), HEADERS)
 
-    assert (told.kind, told.money) == (kind, MoneyReference(kind=MoneyObject.DISPUTE, id="PP-D-1"))
-    assert told.custom_id == "org_1"
+    assert (billing_event.kind, billing_event.money) == (
+        kind,
+        MoneyReference(kind=MoneyObject.DISPUTE, id="PP-D-1"),
+    )
+    assert billing_event.custom_id == "org_1"
 
 
 @pytest.mark.parametrize(
     "event_type", ["CATALOG.PRODUCT.CREATED", "BILLING.PLAN.UPDATED", "PAYMENT.SALE.NEW", "X"]
 )
 def test_an_event_that_does_not_concern_us_is_ignored_without_a_problem(event_type: str) -> None:
-    told = parse(event(event_type, {}), HEADERS)
+    billing_event = parse(event(event_type, {}), HEADERS)
 
-    assert (told.kind, told.money, told.problem) == (EventKind.IGNORED, None, None)
+    assert (billing_event.kind, billing_event.money, billing_event.problem) == (
+        EventKind.IGNORED,
+        None,
+        None,
+    )
 
 
 def test_month_19_is_no_time_and_everything_else_is_read() -> None:
-    told = parse(
+    billing_event = parse(
         event(
             "BILLING.SUBSCRIPTION.SUSPENDED",
             SUBSCRIPTION | {"status": "SUSPENDED"},
@@ -135,29 +147,29 @@ def test_month_19_is_no_time_and_everything_else_is_read() -> None:
         HEADERS,
     )
 
-    assert told.occurred_at is None
-    assert (told.problem, told.occurred_at) == (None, None)
-    assert (told.kind, told.subscription_id) == (EventKind.SUSPENDED, "I-1")
-    assert told.snapshot is not None
-    assert told.snapshot.state is State.PAUSED
+    assert billing_event.occurred_at is None
+    assert (billing_event.problem, billing_event.occurred_at) == (None, None)
+    assert (billing_event.kind, billing_event.subscription_id) == (EventKind.SUSPENDED, "I-1")
+    assert billing_event.snapshot is not None
+    assert billing_event.snapshot.state is State.PAUSED
 
 
 def test_an_agreement_of_the_first_api_is_a_subscription() -> None:
     agreement = {"id": "I-1", "state": "Suspended", "description": "plan"}
 
-    told = parse(
+    billing_event = parse(
         event("BILLING.SUBSCRIPTION.SUSPENDED", agreement, resource_type="Agreement"), HEADERS
     )
 
-    assert told.subscription_id == "I-1"
-    assert told.snapshot is not None
-    assert told.snapshot.as_of == told.occurred_at
+    assert billing_event.subscription_id == "I-1"
+    assert billing_event.snapshot is not None
+    assert billing_event.snapshot.as_of == billing_event.occurred_at
 
 
 def test_a_sale_without_its_agreement_is_no_problem() -> None:
-    told = parse(event("PAYMENT.SALE.COMPLETED", {"id": "44P"}), HEADERS)
+    billing_event = parse(event("PAYMENT.SALE.COMPLETED", {"id": "44P"}), HEADERS)
 
-    assert (told.subscription_id, told.problem) == (None, None)
+    assert (billing_event.subscription_id, billing_event.problem) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +182,10 @@ def test_a_sale_without_its_agreement_is_no_problem() -> None:
     ],
 )
 def test_a_missing_field_is_a_problem(change: dict[str, Any], resource: Any, problem: str) -> None:
-    told = parse(event("BILLING.SUBSCRIPTION.ACTIVATED", resource, **change), HEADERS)
+    billing_event = parse(event("BILLING.SUBSCRIPTION.ACTIVATED", resource, **change), HEADERS)
 
-    assert told.problem == f"missing or unreadable: {problem}"
-    assert told.event_id == ("t-1" if problem == "event_id" else "WH-1")
+    assert billing_event.problem == f"missing or unreadable: {problem}"
+    assert billing_event.event_id == ("t-1" if problem == "event_id" else "WH-1")
 
 
 def test_a_money_event_without_its_object_is_a_problem() -> None:
@@ -187,11 +199,11 @@ def test_a_money_event_without_its_object_is_a_problem() -> None:
     "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
 )
 def test_what_is_not_json_is_a_problem(raw: bytes) -> None:
-    told = parse(raw, HEADERS)
+    billing_event = parse(raw, HEADERS)
 
-    assert told.problem is not None
-    assert told.event_id == "t-1"
-    assert told.kind is EventKind.IGNORED
+    assert billing_event.problem is not None
+    assert billing_event.event_id == "t-1"
+    assert billing_event.kind is EventKind.IGNORED
 
 
 def test_without_any_id_the_body_names_itself() -> None:
@@ -200,10 +212,10 @@ def test_without_any_id_the_body_names_itself() -> None:
 
 @pytest.mark.parametrize("id_", ["a\x00b", "\ud800", "x" * 300, 7, {}])
 def test_an_id_that_cannot_be_stored_is_missing(id_: Any) -> None:
-    told = parse(event("BILLING.SUBSCRIPTION.ACTIVATED", SUBSCRIPTION, id=id_), HEADERS)
+    billing_event = parse(event("BILLING.SUBSCRIPTION.ACTIVATED", SUBSCRIPTION, id=id_), HEADERS)
 
-    assert told.event_id == "t-1"
-    assert told.problem == "missing or unreadable: event_id"
+    assert billing_event.event_id == "t-1"
+    assert billing_event.problem == "missing or unreadable: event_id"
 
 
 _json = st.recursive(
@@ -236,10 +248,10 @@ _fields = st.sampled_from(
 def test_nothing_in_an_event_makes_reading_it_raise(
     event_type: str, resource: Any, change: dict[str, Any]
 ) -> None:
-    told = parse(event(event_type, resource, **change), HEADERS)
+    billing_event = parse(event(event_type, resource, **change), HEADERS)
 
-    assert told.event_id
-    assert "\x00" not in repr(told.custom_id)
+    assert billing_event.event_id
+    assert "\x00" not in repr(billing_event.custom_id)
 
 
 @given(raw=st.binary())

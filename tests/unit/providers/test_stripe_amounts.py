@@ -10,7 +10,7 @@ from providers.stripe import payments, reading, topups
 
 
 @pytest.mark.parametrize(
-    ("value", "currency", "told"),
+    ("value", "currency", "money"),
     [
         (1250, "usd", Money(12_500_000, "USD")),
         (1, "eur", Money(10_000, "EUR")),
@@ -26,8 +26,8 @@ from providers.stripe import payments, reading, topups
         (0, "usd", Money(0, "USD")),
     ],
 )
-def test_an_amount_is_read_by_its_currency(value: int, currency: str, told: Money) -> None:
-    assert reading.amount({"amount": value, "currency": currency}, "amount") == told
+def test_an_amount_is_read_by_its_currency(value: int, currency: str, money: Money) -> None:
+    assert reading.amount({"amount": value, "currency": currency}, "amount") == money
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "asked"),
+    ("amount", "currency", "minor_units"),
     [
         ("12.50", "USD", 1250),
         ("2500", "JPY", 2500),
@@ -59,8 +59,10 @@ def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
         ("10.45", "TWD", 1045),
     ],
 )
-def test_an_amount_is_asked_for_by_its_currency(amount: str, currency: str, asked: int) -> None:
-    assert topups.minor(parse(amount, currency)) == asked
+def test_an_amount_is_asked_for_by_its_currency(
+    amount: str, currency: str, minor_units: int
+) -> None:
+    assert topups.minor(parse(amount, currency)) == minor_units
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, cur
 
 
 @pytest.mark.parametrize(
-    ("status", "back", "told"),
+    ("status", "back", "payment_status"),
     [
         ("succeeded", 0, PaymentStatus.COMPLETED),
         ("succeeded", 100, PaymentStatus.PARTIALLY_REFUNDED),
@@ -84,7 +86,7 @@ def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, cur
     ],
 )
 def test_a_payment_says_whether_its_payer_has_it_back(
-    status: str, back: int, told: PaymentStatus
+    status: str, back: int, payment_status: PaymentStatus
 ) -> None:
     charge = {"id": "ch_1", "amount_refunded": back, "currency": "usd"}
     intent = {
@@ -97,7 +99,7 @@ def test_a_payment_says_whether_its_payer_has_it_back(
 
     payment = payments.of_intent({**intent, "latest_charge": charge})
 
-    assert (payment.status, payment.amount) == (told, Money(25_000_000, "USD"))
+    assert (payment.status, payment.amount) == (payment_status, Money(25_000_000, "USD"))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_payment_says_whether_its_payer_has_it_back(
 def test_a_dispute_takes_its_amount_while_it_is_not_won(
     status: str, open_: bool, lost: bool, withdrawn: bool | None
 ) -> None:
-    told = payments.dispute(
+    dispute = payments.dispute(
         {
             "id": "dp_1",
             "status": status,
@@ -127,5 +129,5 @@ def test_a_dispute_takes_its_amount_while_it_is_not_won(
         }
     )
 
-    assert (told.open, told.lost, told.withdrawn) == (open_, lost, withdrawn)
-    assert (told.amount, told.payment_ids) == (Money(25_000_000, "USD"), ("pi_1",))
+    assert (dispute.open, dispute.lost, dispute.withdrawn) == (open_, lost, withdrawn)
+    assert (dispute.amount, dispute.payment_ids) == (Money(25_000_000, "USD"), ("pi_1",))

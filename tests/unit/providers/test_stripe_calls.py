@@ -15,7 +15,7 @@ from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderU
 from providers.http import fast_client
 from providers.stripe import API_VERSION, Stripe
 from providers.stripe.calls import Declined, Unfit
-from tests.unit.providers.local import HANG_UP, SILENCE, Server, Told, closed_port, serving, told
+from tests.unit.providers.local import HANG_UP, SILENCE, Reply, Server, closed_port, reply, serving
 
 KEY = "sk_test_x"
 AT = datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)
@@ -27,14 +27,14 @@ def adapter(client: Any, url: str) -> Stripe:
 
 
 @asynccontextmanager
-async def answering(answer: Told) -> AsyncIterator[tuple[Stripe, Server]]:
+async def answering(answer: Reply) -> AsyncIterator[tuple[Stripe, Server]]:
     async with serving(lambda _: answer) as server, fast_client(read=0.3) as client:
         yield adapter(client, server.url), server
 
 
-def refusal(status: int, kind: str, code: str | None = None, **headers: str) -> Told:
+def refusal(status: int, kind: str, code: str | None = None, **headers: str) -> Reply:
     error = {"type": kind, "message": "no"} | ({"code": code} if code else {})
-    return told({"error": error}, status, request_id="req_1", **headers)
+    return reply({"error": error}, status, request_id="req_1", **headers)
 
 
 async def top_up(stripe: Stripe) -> str:
@@ -71,19 +71,19 @@ async def top_up(stripe: Stripe) -> str:
         ),
         (refusal(429, "invalid_request_error", "rate_limit"), ProviderUnavailable, "rate_limit"),
         (refusal(500, "api_error"), ProviderUnavailable, "api_error"),
-        (Told(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
-        (Told(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
-        (Told(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
-        (Told(302, b"{}", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
-        (Told(200, b"<html>"), ProviderUnavailable, "HTTP_200"),
-        (Told(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
-        (Told(200, b"{}"), ProviderUnavailable, ""),
+        (Reply(404, b"<html>"), ProviderUnavailable, "HTTP_404"),
+        (Reply(403, b"<html>"), ProviderUnavailable, "HTTP_403"),
+        (Reply(503, b"<html>"), ProviderUnavailable, "HTTP_503"),
+        (Reply(302, b"{}", {"location": "/elsewhere"}), ProviderUnavailable, "HTTP_302"),
+        (Reply(200, b"<html>"), ProviderUnavailable, "HTTP_200"),
+        (Reply(200, b"[]"), ProviderUnavailable, "UNREADABLE"),
+        (Reply(200, b"{}"), ProviderUnavailable, ""),
         (HANG_UP, ProviderUnavailable, "NO_ANSWER"),
         (SILENCE, ProviderUnavailable, "NO_ANSWER"),
     ],
 )
 async def test_every_answer_is_its_error_and_is_asked_for_once(
-    answer: Told, error: type[ProviderError], code: str
+    answer: Reply, error: type[ProviderError], code: str
 ) -> None:
     async with answering(answer) as (stripe, server):
         with pytest.raises(ProviderError) as failure:
@@ -101,10 +101,13 @@ async def test_nobody_at_the_address_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [({"retry_after": "7"}, 7.0), ({}, None), ({"retry_after": "soon"}, None)]
+    ("headers", "seconds"),
+    [({"retry_after": "7"}, 7.0), ({}, None), ({"retry_after": "soon"}, None)],
 )
-async def test_how_long_to_wait_is_passed_on(said: dict[str, str], seconds: float | None) -> None:
-    async with answering(refusal(429, "invalid_request_error", "rate_limit", **said)) as (
+async def test_how_long_to_wait_is_passed_on(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    async with answering(refusal(429, "invalid_request_error", "rate_limit", **headers)) as (
         stripe,
         _,
     ):
@@ -115,22 +118,22 @@ async def test_how_long_to_wait_is_passed_on(said: dict[str, str], seconds: floa
 
 
 async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us() -> None:
-    async with answering(told(SESSION)) as (stripe, server):
+    async with answering(reply(SESSION)) as (stripe, server):
         assert await top_up(stripe) == "cs_1"
 
-    [asked] = server.asked
-    assert asked.headers["authorization"] == f"Bearer {KEY}"
-    assert (asked.headers["stripe-version"], asked.headers["idempotency-key"]) == (
+    [request] = server.received
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert (request.headers["stripe-version"], request.headers["idempotency-key"]) == (
         API_VERSION,
         "k-1",
     )
-    assert "telemetry_id" not in asked.headers["x-stripe-client-user-agent"]
-    assert "x-stripe-client-telemetry" not in asked.headers
+    assert "telemetry_id" not in request.headers["x-stripe-client-user-agent"]
+    assert "x-stripe-client-telemetry" not in request.headers
 
 
 async def test_a_snapshot_is_as_of_no_time_that_had_not_come_when_it_was_asked_for() -> None:
     started, ended = int(AT.timestamp()) - 60, int(AT.timestamp()) + 3600
-    answer = told(
+    answer = reply(
         {"id": "sub_1", "status": "canceled", "created": started, "ended_at": ended},
         date=format_datetime(AT),
     )

@@ -16,9 +16,9 @@ SECOND = timedelta(seconds=1)
 
 
 def signed(
-    told: object = None, *, secret: str = NEW, at: datetime = NOW
+    event: object = None, *, secret: str = NEW, at: datetime = NOW
 ) -> tuple[bytes, dict[str, str]]:
-    raw = json.dumps({"livemode": False} if told is None else told).encode()
+    raw = json.dumps({"livemode": False} if event is None else event).encode()
     moment = int(at.timestamp())
     mac = hmac.new(secret.encode(), f"{moment}.".encode() + raw, hashlib.sha256).hexdigest()
     return raw, {"stripe-signature": f"t={moment},v1={mac}"}
@@ -84,12 +84,12 @@ def test_another_secret_or_another_body_is_refused() -> None:
         verify(raw, {})
 
 
-@pytest.mark.parametrize(("told", "live"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("live_event", "live"), [(False, True), (True, False)])
 def test_a_test_event_at_a_live_endpoint_is_refused_and_the_other_way_round(
-    *, told: bool, live: bool
+    *, live_event: bool, live: bool
 ) -> None:
     with pytest.raises(InvalidSignature, match="event at a"):
-        verify(*signed({"livemode": told}), live=live)
+        verify(*signed({"livemode": live_event}), live=live)
 
 
 def test_an_event_of_another_account_is_refused() -> None:

@@ -57,9 +57,9 @@ def paused_by(reason: str | None) -> dict[str, Any]:
     ],
 )
 def test_every_status_has_its_state_and_a_new_one_is_unknown(status: Any, state: State) -> None:
-    told = snapshot(subscription(status=status), reported_at=None)
+    parsed = snapshot(subscription(status=status), reported_at=None)
 
-    assert (told.state, told.raw_status) == (state, status if isinstance(status, str) else "")
+    assert (parsed.state, parsed.raw_status) == (state, status if isinstance(status, str) else "")
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_a_pause_means_what_its_reason_says(reason: str | None, state: State) ->
 
 
 def test_a_reason_of_an_earlier_pause_means_nothing_any_more() -> None:
-    told = subscription(status="active", status_details=paused_by("final_payment_failure"))
+    document = subscription(status="active", status_details=paused_by("final_payment_failure"))
 
-    assert snapshot(told, reported_at=None).state is State.ACTIVE
+    assert snapshot(document, reported_at=None).state is State.ACTIVE
 
 
 @pytest.mark.parametrize("behavior", ["void", "keep_as_draft", "mark_uncollectible"])
 def test_a_subscription_that_is_not_collected_for_is_active(behavior: str) -> None:
-    told = subscription(pause_collection={"behavior": behavior, "resumes_at": None})
+    document = subscription(pause_collection={"behavior": behavior, "resumes_at": None})
 
-    assert snapshot(told, reported_at=None).state is State.ACTIVE
+    assert snapshot(document, reported_at=None).state is State.ACTIVE
 
 
 def moment(second: int | None) -> datetime | None:
@@ -122,9 +122,9 @@ def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
     changed: dict[str, Any], until: int | None
 ) -> None:
     """None: the answer does not tell, and what was recorded while it was paid stands."""
-    told = snapshot(subscription(**changed))
+    parsed = snapshot(subscription(**changed))
 
-    assert told.paid_until == moment(until)
+    assert parsed.paid_until == moment(until)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_it_owes_until_its_newest_invoice_is_settled(
     assert snapshot(subscription(**changed)).owes is owes
 
 
-ASKED = datetime.fromtimestamp(START + 99, UTC)
+ASKED_AT = datetime.fromtimestamp(START + 99, UTC)
 
 
 def unpaid(period_end: int, created: int = START + 1, id_: str = "in_7") -> dict[str, Any]:
@@ -191,17 +191,17 @@ def unpaid(period_end: int, created: int = START + 1, id_: str = "in_7") -> dict
 def test_it_owes_while_any_invoice_that_failed_is_open(
     changed: dict[str, Any], failed: Any, owes: bool | None
 ) -> None:
-    told = snapshot(subscription(**changed), failed=failed)
+    parsed = snapshot(subscription(**changed), failed=failed)
 
-    assert told.owes is owes
-    assert (told.state in (State.ACTIVE, State.TRIALING)) is (owes is False)
+    assert parsed.owes is owes
+    assert (parsed.state in (State.ACTIVE, State.TRIALING)) is (owes is False)
 
 
 def test_the_debt_begins_with_the_oldest_invoice_or_when_stripe_took_it_for_settled_now() -> None:
     old, new = unpaid(START, START - 9), unpaid(END, START + 1, "in_2")
 
-    def failed_at(told: dict[str, Any], *failed: dict[str, Any]) -> datetime | None:
-        return snapshot(told, asked_at=ASKED, failed=failed).failed_at
+    def failed_at(fields: dict[str, Any], *failed: dict[str, Any]) -> datetime | None:
+        return snapshot(fields, queried_at=ASKED_AT, failed=failed).failed_at
 
     assert failed_at(subscription(status="past_due", latest_invoice=new), old, new) == moment(
         START - 9
@@ -209,7 +209,7 @@ def test_the_debt_begins_with_the_oldest_invoice_or_when_stripe_took_it_for_sett
     assert failed_at(subscription(status="canceled", latest_invoice=new), old, new) == moment(
         START - 9
     )
-    assert failed_at(subscription(), old) == ASKED
+    assert failed_at(subscription(), old) == ASKED_AT
 
 
 def test_an_older_unpaid_invoice_takes_nothing_from_a_later_period_that_is_paid() -> None:
@@ -218,19 +218,23 @@ def test_an_older_unpaid_invoice_takes_nothing_from_a_later_period_that_is_paid(
 
 
 def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
-    asked_at = datetime.fromtimestamp(END, UTC)
+    queried_at = datetime.fromtimestamp(END, UTC)
     paid = PAID | {
         "created": START + 1,
         "status_transitions": {"finalized_at": START + 2, "paid_at": START + 3},
     }
 
-    assert snapshot(subscription(), asked_at=asked_at).as_of == moment(START)
-    assert snapshot(subscription(latest_invoice=paid), asked_at=asked_at).as_of == moment(START + 3)
+    assert snapshot(subscription(), queried_at=queried_at).as_of == moment(START)
+    assert snapshot(subscription(latest_invoice=paid), queried_at=queried_at).as_of == moment(
+        START + 3
+    )
     assert snapshot(subscription(latest_invoice=paid)).paid_at == moment(START + 3)
-    assert snapshot(subscription(ended_at=START + 9), asked_at=asked_at).as_of == moment(START + 9)
-    assert snapshot(subscription(created=END + 9999), asked_at=asked_at).as_of == moment(START)
+    assert snapshot(subscription(ended_at=START + 9), queried_at=queried_at).as_of == moment(
+        START + 9
+    )
+    assert snapshot(subscription(created=END + 9999), queried_at=queried_at).as_of == moment(START)
     # an event says its time
-    assert snapshot(subscription(latest_invoice=paid), reported_at=asked_at).as_of == asked_at
+    assert snapshot(subscription(latest_invoice=paid), reported_at=queried_at).as_of == queried_at
 
 
 @pytest.mark.parametrize(
@@ -245,15 +249,15 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
 def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
     status: str, outstanding: Money | None, failed: int
 ) -> None:
-    told = snapshot(
+    parsed = snapshot(
         subscription(status="past_due", latest_invoice=OWED | {"status": status}), reported_at=None
     )
 
-    assert (told.outstanding, told.failed_payments) == (outstanding, failed)
+    assert (parsed.outstanding, parsed.failed_payments) == (outstanding, failed)
 
 
 @pytest.mark.parametrize(
-    ("told", "cancels"),
+    ("fields", "cancels"),
     [
         ({}, False),
         ({"cancel_at_period_end": False, "cancel_at": None}, False),
@@ -263,17 +267,17 @@ def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
         ({"cancel_at": END + 1}, False),
     ],
 )
-def test_it_cancels_if_it_ends_with_the_period(told: dict[str, Any], cancels: bool) -> None:
-    assert snapshot(subscription(**told), reported_at=None).cancels is cancels
+def test_it_cancels_if_it_ends_with_the_period(fields: dict[str, Any], cancels: bool) -> None:
+    assert snapshot(subscription(**fields), reported_at=None).cancels is cancels
 
 
 def test_the_reason_of_a_cancellation_is_told() -> None:
-    told = {
+    fields = {
         "status": "canceled",
         "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"},
     }
 
-    assert snapshot(told, reported_at=None).note == "mig:1"
+    assert snapshot(fields, reported_at=None).note == "mig:1"
 
 
 @pytest.mark.parametrize(
@@ -287,15 +291,15 @@ def test_the_reason_of_a_cancellation_is_told() -> None:
     ],
 )
 def test_a_checkout_without_its_subscription_bills_nobody(status: str | None, state: State) -> None:
-    told = of_checkout(
+    parsed = of_checkout(
         {"id": "cs_1", "status": status, "client_reference_id": "acme"}, reported_at=None
     )
 
-    assert (told.state, told.custom_id, told.subscription_id) == (state, "acme", None)
+    assert (parsed.state, parsed.custom_id, parsed.subscription_id) == (state, "acme", None)
 
 
 def test_a_checkout_with_its_subscription_is_that() -> None:
-    told = of_checkout(
+    parsed = of_checkout(
         {
             "id": "cs_1",
             "status": "complete",
@@ -305,7 +309,11 @@ def test_a_checkout_with_its_subscription_is_that() -> None:
         reported_at=None,
     )
 
-    assert (told.state, told.custom_id, told.subscription_id) == (State.ACTIVE, "acme", "sub_1")
+    assert (parsed.state, parsed.custom_id, parsed.subscription_id) == (
+        State.ACTIVE,
+        "acme",
+        "sub_1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,6 +330,6 @@ def test_a_checkout_with_its_subscription_is_that() -> None:
     ],
 )
 def test_nonsense_is_read_without_an_exception(nonsense: dict[str, Any]) -> None:
-    told = snapshot(nonsense, reported_at=None)
+    parsed = snapshot(nonsense, reported_at=None)
 
-    assert (told.access_until, told.outstanding, told.custom_id) == (None, None, None)
+    assert (parsed.access_until, parsed.outstanding, parsed.custom_id) == (None, None, None)

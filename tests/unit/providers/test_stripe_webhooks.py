@@ -121,10 +121,10 @@ def money(kind: MoneyObject, id_: str) -> MoneyReference:
 def test_every_type_has_its_kind_and_names_its_money(
     event_type: str, subject: dict[str, Any], kind: EventKind, about: MoneyReference | None
 ) -> None:
-    told = parse(event(event_type, subject), API_VERSION)
+    billing_event = parse(event(event_type, subject), API_VERSION)
 
-    assert (told.kind, told.money, told.problem) == (kind, about, None)
-    assert told.occurred_at == datetime.fromtimestamp(AT, UTC)
+    assert (billing_event.kind, billing_event.money, billing_event.problem) == (kind, about, None)
+    assert billing_event.occurred_at == datetime.fromtimestamp(AT, UTC)
 
 
 def test_a_subscriptions_event_tells_its_state_and_a_failed_invoice_that_it_is_past_due() -> None:
@@ -138,41 +138,45 @@ def test_a_subscriptions_event_tells_its_state_and_a_failed_invoice_that_it_is_p
     )
     assert of_invoice.snapshot is not None
     assert (of_invoice.snapshot.state, of_invoice.snapshot.outstanding) == (State.PAST_DUE, None)
-    assert {(one.subscription_id, one.custom_id) for one in (of_subscription, of_invoice)} == {
-        ("sub_1", "acme")
-    }
+    assert {
+        (parsed_event.subscription_id, parsed_event.custom_id)
+        for parsed_event in (of_subscription, of_invoice)
+    } == {("sub_1", "acme")}
 
 
 def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
-    told = parse(
+    billing_event = parse(
         event("customer.subscription.updated", SUBSCRIPTION, api_version="2024-06-20"), API_VERSION
     )
 
-    assert told.snapshot is not None
-    assert (told.subscription_id, told.problem) == ("sub_1", None)
-    assert (told.snapshot.state, told.snapshot.access_until) == (State.PAST_DUE, None)
-    assert told.concern is not None
-    assert "2024-06-20" in told.concern
+    assert billing_event.snapshot is not None
+    assert (billing_event.subscription_id, billing_event.problem) == ("sub_1", None)
+    assert (billing_event.snapshot.state, billing_event.snapshot.access_until) == (
+        State.PAST_DUE,
+        None,
+    )
+    assert billing_event.concern is not None
+    assert "2024-06-20" in billing_event.concern
 
 
 def test_of_our_api_version_the_whole_subscription_is_believed() -> None:
     item = {"current_period_start": AT, "current_period_end": AT + 3600}
     subject = {**SUBSCRIPTION, "status": "active", "items": {"data": [item]}}
 
-    told = parse(event("customer.subscription.updated", subject), API_VERSION)
+    billing_event = parse(event("customer.subscription.updated", subject), API_VERSION)
 
-    assert told.snapshot == snapshot(subject, reported_at=told.occurred_at)
-    assert told.snapshot.access_until is not None
-    assert (told.problem, told.concern) == (None, None)
+    assert billing_event.snapshot == snapshot(subject, reported_at=billing_event.occurred_at)
+    assert billing_event.snapshot.access_until is not None
+    assert (billing_event.problem, billing_event.concern) == (None, None)
 
 
 @pytest.mark.parametrize("event_type", ["invoice.payment_failed", "invoice.overdue"])
 def test_an_unpaid_invoice_that_is_of_no_subscription_tells_no_state(event_type: str) -> None:
-    of_one = parse(event(event_type, INVOICE), API_VERSION)
+    of_subscription = parse(event(event_type, INVOICE), API_VERSION)
     of_none = parse(event(event_type, {**INVOICE, "parent": None}), API_VERSION)
 
-    assert of_one.snapshot is not None
-    assert of_one.snapshot.state is State.PAST_DUE
+    assert of_subscription.snapshot is not None
+    assert of_subscription.snapshot.state is State.PAST_DUE
     assert of_none.snapshot is None
 
 
@@ -187,9 +191,9 @@ def test_an_unpaid_invoice_that_is_of_no_subscription_tells_no_state(event_type:
 def test_what_only_names_a_subscription_tells_no_state_of_it(
     event_type: str, subject: dict[str, Any]
 ) -> None:
-    told = parse(event(event_type, subject), API_VERSION)
+    billing_event = parse(event(event_type, subject), API_VERSION)
 
-    assert (told.subscription_id is not None, told.snapshot) == (True, None)
+    assert (billing_event.subscription_id is not None, billing_event.snapshot) == (True, None)
 
 
 def test_a_checkout_stands_for_its_subscription() -> None:
@@ -200,9 +204,9 @@ def test_a_checkout_stands_for_its_subscription() -> None:
         "client_reference_id": "acme",
     }
 
-    told = parse(event("checkout.session.completed", subject), API_VERSION)
+    billing_event = parse(event("checkout.session.completed", subject), API_VERSION)
 
-    assert (told.subscription_id, told.custom_id) == ("cs_1", "acme")
+    assert (billing_event.subscription_id, billing_event.custom_id) == ("cs_1", "acme")
 
 
 @pytest.mark.parametrize(
@@ -224,20 +228,22 @@ def test_a_refund_names_the_payment_that_it_takes_back(
     ],
 )
 def test_a_missing_field_is_a_problem(changed: dict[str, Any], problem: str) -> None:
-    told = parse(event("customer.subscription.updated", SUBSCRIPTION, **changed), API_VERSION)
+    billing_event = parse(
+        event("customer.subscription.updated", SUBSCRIPTION, **changed), API_VERSION
+    )
 
-    assert told.problem == f"missing or unreadable: {problem}"
-    assert told.event_id
+    assert billing_event.problem == f"missing or unreadable: {problem}"
+    assert billing_event.event_id
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
 )
 def test_what_is_not_json_is_a_problem_and_names_itself(raw: bytes) -> None:
-    told = parse(raw, API_VERSION)
+    billing_event = parse(raw, API_VERSION)
 
-    assert told.problem is not None
-    assert (told.event_id[:7], told.kind) == ("sha256:", EventKind.IGNORED)
+    assert billing_event.problem is not None
+    assert (billing_event.event_id[:7], billing_event.kind) == ("sha256:", EventKind.IGNORED)
 
 
 _json = st.recursive(
@@ -279,10 +285,10 @@ _fields = st.sampled_from(
 def test_nothing_in_an_event_makes_reading_it_raise(
     event_type: str, subject: Any, changed: dict[str, Any]
 ) -> None:
-    told = parse(event(event_type, subject, **changed), API_VERSION)
+    billing_event = parse(event(event_type, subject, **changed), API_VERSION)
 
-    assert told.event_id
-    assert "\x00" not in repr(told.custom_id)
+    assert billing_event.event_id
+    assert "\x00" not in repr(billing_event.custom_id)
 
 
 @given(raw=st.binary())

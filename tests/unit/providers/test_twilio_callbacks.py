@@ -115,20 +115,20 @@ def test_the_older_names_and_an_error_are_read() -> None:
         ("ErrorCode", "30002"),
     ]
 
-    told = parse_callback("https://example.test/", form)
+    callback = parse_callback("https://example.test/", form)
 
-    assert told == StatusCallback(
+    assert callback == StatusCallback(
         account_sid="AC1", message_sid="SM1", status=DeliveryStatus.FAILED, error_code=30002
     )
 
 
 def test_a_status_unknown_to_us_is_none() -> None:
-    told = parse_callback(
+    callback = parse_callback(
         URL, [("AccountSid", "AC1"), ("MessageSid", "SM1"), ("MessageStatus", "enchanted")]
     )
 
-    assert told is not None
-    assert told.status is None
+    assert callback is not None
+    assert callback.status is None
 
 
 @pytest.mark.parametrize(

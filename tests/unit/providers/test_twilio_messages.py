@@ -29,12 +29,12 @@ from providers.twilio import Twilio
 from tests.unit.providers.local import (
     HANG_UP,
     SILENCE,
-    Asked,
+    Received,
+    Reply,
     Server,
-    Told,
     closed_port,
+    reply,
     serving,
-    told,
 )
 
 PARENT = "AC" + "0" * 32
@@ -51,12 +51,12 @@ MESSAGE = OutboundMessage(
 )
 
 
-def error(code: int, status: int = 400, **headers: str) -> Told:
-    return told({"code": code, "message": "words", "status": status}, status, **headers)
+def error(code: int, status: int = 400, **headers: str) -> Reply:
+    return reply({"code": code, "message": "words", "status": status}, status, **headers)
 
 
-def account(status: str) -> Told:
-    return told(
+def account(status: str) -> Reply:
+    return reply(
         {
             "sid": SUB,
             "status": status,
@@ -90,15 +90,15 @@ def message(**change: Any) -> dict[str, Any]:
 class World:
     server: Server
     twilio: Twilio
-    answers: dict[str, Told] = field(default_factory=dict)
+    answers: dict[str, Reply] = field(default_factory=dict)
 
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    answers: dict[str, Told] = {}
+    answers: dict[str, Reply] = {}
 
-    def answer(asked: Asked) -> Told:
-        return answers.get(f"{asked.method} {asked.path}", error(20404, 404))
+    def answer(request: Received) -> Reply:
+        return answers.get(f"{request.method} {request.path}", error(20404, 404))
 
     async with serving(answer) as server, fast_client(read=0.4) as client:
         twilio = Twilio(client=client, account_sid=PARENT, auth_token="parent", base_url=server.url)
@@ -108,21 +108,21 @@ async def world() -> AsyncIterator[World]:
 async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentials(
     world: World,
 ) -> None:
-    world.answers[f"POST {MESSAGES}"] = told(message(), 201)
+    world.answers[f"POST {MESSAGES}"] = reply(message(), 201)
 
     assert await world.twilio.send(MESSAGE) == Accepted(sid="SM1", status=DeliveryStatus.QUEUED)
-    asked = world.server.asked[0]
-    assert parse_qs(asked.body.decode()) == {
+    request = world.server.received[0]
+    assert parse_qs(request.body.decode()) == {
         "To": [MESSAGE.to],
         "From": [MESSAGE.sender],
         "Body": [MESSAGE.body],
         "StatusCallback": [MESSAGE.status_callback],
     }
-    assert asked.headers["authorization"].startswith("Basic ")
+    assert request.headers["authorization"].startswith("Basic ")
 
 
 async def test_a_messaging_service_is_named_as_such(world: World) -> None:
-    world.answers[f"POST {MESSAGES}"] = told(message(status="accepted"), 201)
+    world.answers[f"POST {MESSAGES}"] = reply(message(status="accepted"), 201)
     service = "MG" + "1" * 32
     by_service = OutboundMessage(
         account_sid=SUB, sender=service, to="+1", body="b", status_callback="https://x"
@@ -131,18 +131,18 @@ async def test_a_messaging_service_is_named_as_such(world: World) -> None:
     assert await world.twilio.send(by_service) == Accepted(
         sid="SM1", status=DeliveryStatus.ACCEPTED
     )
-    assert parse_qs(world.server.asked[0].body.decode())["MessagingServiceSid"] == [service]
+    assert parse_qs(world.server.received[0].body.decode())["MessagingServiceSid"] == [service]
 
 
 async def test_an_alphanumeric_id_that_begins_like_a_service_is_a_sender(world: World) -> None:
-    world.answers[f"POST {MESSAGES}"] = told(message(), 201)
+    world.answers[f"POST {MESSAGES}"] = reply(message(), 201)
     by_name = OutboundMessage(
         account_sid=SUB, sender="MG Motors", to="+49", body="b", status_callback="https://x"
     )
 
     await world.twilio.send(by_name)
 
-    assert parse_qs(world.server.asked[0].body.decode())["From"] == ["MG Motors"]
+    assert parse_qs(world.server.received[0].body.decode())["From"] == ["MG Motors"]
 
 
 @pytest.mark.parametrize("code", [10001, 20005, 20403, 90010])
@@ -173,7 +173,7 @@ async def test_a_refusal_in_the_form_of_rfc_9457_is_one_too(world: World) -> Non
         "code": 21610,
         "detail": "words",
     }
-    world.answers[f"POST {MESSAGES}"] = told(problem, 400)
+    world.answers[f"POST {MESSAGES}"] = reply(problem, 400)
 
     outcome = await world.twilio.send(MESSAGE)
 
@@ -203,22 +203,22 @@ async def test_never_connected_was_not_processed() -> None:
     "answer",
     [
         error(20500, 500),
-        Told(503, b"<html>"),
-        Told(403, b"<html>"),
-        Told(302, b"", {"location": "/"}),
-        Told(201, b"<html>"),
-        Told(201, b"{}"),
-        told(message(status="enchanted"), 201),
+        Reply(503, b"<html>"),
+        Reply(403, b"<html>"),
+        Reply(302, b"", {"location": "/"}),
+        Reply(201, b"<html>"),
+        Reply(201, b"{}"),
+        reply(message(status="enchanted"), 201),
         HANG_UP,
         SILENCE,
     ],
     ids=["500", "503", "403", "302", "no-json", "empty", "unknown-status", "hang-up", "silence"],
 )
-async def test_everything_unclear_is_unknown_and_posted_once(world: World, answer: Told) -> None:
+async def test_everything_unclear_is_unknown_and_posted_once(world: World, answer: Reply) -> None:
     world.answers[f"POST {MESSAGES}"] = answer
 
     assert isinstance(await world.twilio.send(MESSAGE), Unknown)
-    assert len(world.server.asked) == 1
+    assert len(world.server.received) == 1
 
 
 async def test_wrong_credentials_are_ours_to_mend(world: World) -> None:
@@ -234,7 +234,7 @@ async def test_a_sid_that_is_none_is_never_put_into_a_path(world: World, sid: st
         await world.twilio.get_account(sid)
     with pytest.raises(NotFound):
         await world.twilio.get_message(SUB, sid)
-    assert world.server.asked == []
+    assert world.server.received == []
 
 
 @pytest.mark.parametrize("want", [AccountStatus.ACTIVE, AccountStatus.SUSPENDED])
@@ -247,7 +247,7 @@ async def test_a_status_is_set_and_read_back(world: World, want: AccountStatus) 
         sid=SUB, status=want, auth_token="tok", friendly_name="o", owner_sid=PARENT
     )
     assert world.server.paths() == [f"POST {ACCOUNT}", f"GET {ACCOUNT}"]
-    assert world.server.asked[0].body == f"Status={want.value}".encode()
+    assert world.server.received[0].body == f"Status={want.value}".encode()
 
 
 async def test_a_status_that_does_not_read_back_is_not_done(world: World) -> None:
@@ -286,7 +286,7 @@ async def test_a_suspended_parent_passes(world: World) -> None:
     ("answer", "kind"), [(error(20500, 500), ProviderUnavailable), (SILENCE, ProviderUnavailable)]
 )
 async def test_an_outage_while_suspending_is_tried_again(
-    world: World, answer: Told, kind: type[Exception]
+    world: World, answer: Reply, kind: type[Exception]
 ) -> None:
     world.answers |= {f"POST {ACCOUNT}": answer, f"GET {ACCOUNT}": account("active")}
 
@@ -297,7 +297,7 @@ async def test_an_outage_while_suspending_is_tried_again(
 async def test_nothing_closes_an_account(world: World) -> None:
     with pytest.raises(ValueError, match="closing"):
         await world.twilio.ensure_status(SUB, AccountStatus.CLOSED)
-    assert world.server.asked == []
+    assert world.server.received == []
 
 
 async def test_an_account_status_unknown_to_us_is_not_guessed(world: World) -> None:
@@ -330,7 +330,7 @@ async def test_the_price_is_what_was_charged(
     body = message(
         price=price, price_unit=unit, status="delivered", num_segments="2", error_code=30003
     )
-    world.answers[f"GET /2010-04-01/Accounts/{SUB}/Messages/SM1.json"] = told(body)
+    world.answers[f"GET /2010-04-01/Accounts/{SUB}/Messages/SM1.json"] = reply(body)
 
     sent = await world.twilio.get_message(SUB, "SM1")
 
@@ -355,12 +355,12 @@ async def test_what_was_sent_since_is_listed_whatever_can_be_rewritten(
     world: World, change: dict[str, Any], found: bool
 ) -> None:
     page = {"messages": [message(**change)], "next_page_uri": None, "page": 0}
-    world.answers[f"GET {MESSAGES}"] = told(page)
+    world.answers[f"GET {MESSAGES}"] = reply(page)
 
     listed = await world.twilio.sent_since(SUB, SENT_AT, to=MESSAGE.to)
 
     assert (len(listed.messages), listed.complete) == (int(found), True)
-    assert parse_qs(world.server.asked[0].target.partition("?")[2])["To"] == [MESSAGE.to]
+    assert parse_qs(world.server.received[0].target.partition("?")[2])["To"] == [MESSAGE.to]
 
 
 @pytest.mark.parametrize(
@@ -390,22 +390,24 @@ async def test_the_list_is_read_until_a_page_holds_only_what_was_sent_before(
     stand.
     """
     following = f"{MESSAGES.removesuffix('.json')}/next.json"
-    world.answers[f"GET {MESSAGES}"] = told(
+    world.answers[f"GET {MESSAGES}"] = reply(
         {"messages": [message(sid="SM1", **dates)], "next_page_uri": following}
     )
-    world.answers[f"GET {following}"] = told(
+    world.answers[f"GET {following}"] = reply(
         {"messages": [message(sid="SM2")], "next_page_uri": None}
     )
 
     listed = await world.twilio.sent_since(SUB, SENT_AT)
     cut = await world.twilio.sent_since(SUB, SENT_AT, most_pages=1)
 
-    assert [one.sid for one in listed.messages] == (["SM2"] if pages == 2 else [])
+    assert [listed_message.sid for listed_message in listed.messages] == (
+        ["SM2"] if pages == 2 else []
+    )
     assert (listed.complete, cut.complete) == (True, pages == 1)
 
 
 async def test_a_list_that_cannot_be_read_is_no_proof_of_absence(world: World) -> None:
-    world.answers[f"GET {MESSAGES}"] = Told(200, json.dumps({"a": 1, "b": 2}).encode())
+    world.answers[f"GET {MESSAGES}"] = Reply(200, json.dumps({"a": 1, "b": 2}).encode())
 
     with pytest.raises(ProviderUnavailable):
         await world.twilio.sent_since(SUB, SENT_AT)

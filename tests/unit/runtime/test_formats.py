@@ -173,13 +173,13 @@ def test_what_is_right_is_taken() -> None:
     assert environment.read().twilio.account_sid == RIGHT["TOLLGATE_TWILIO_ACCOUNT_SID"]
 
 
-@pytest.mark.parametrize(("name", "value", "told"), LINES)
+@pytest.mark.parametrize(("name", "value", "problem"), LINES)
 def test_what_is_wrong_is_one_line(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"TOLLGATE_{name}", value)
 
-    assert line() == f"TOLLGATE_{name}: {told}"
+    assert line() == f"TOLLGATE_{name}: {problem}"
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "problem"),
     [
         (
             {"STRIPE_API_KEY": "sk_live_1"},
@@ -328,16 +328,16 @@ def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_what_contradicts_another_setting_is_refused(
-    changed: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+    changed: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in changed.items():
         monkeypatch.setenv(f"TOLLGATE_{name}", value)
 
-    assert line() == told
+    assert line() == problem
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
         (
             "TOLLGATE_GRACE_PERIODE",
@@ -361,14 +361,14 @@ def test_what_contradicts_another_setting_is_refused(
     ],
 )
 def test_a_variable_that_nothing_reads_is_refused(
-    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+    name: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "x")
 
     with pytest.raises(BadSettings) as refusal:
         load(Settings)
 
-    assert str(refusal.value).startswith(told)
+    assert str(refusal.value).startswith(problem)
 
 
 @pytest.mark.parametrize(

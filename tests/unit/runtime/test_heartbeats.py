@@ -33,38 +33,38 @@ class _Attempt(ActivityInboundInterceptor):
 
 
 def environment(timeout: timedelta | None) -> tuple[ActivityEnvironment, list[Any]]:
-    made, beats = ActivityEnvironment(), []
-    made.info = dataclasses.replace(made.info, heartbeat_timeout=timeout)
-    made.on_heartbeat = lambda *details: beats.append(details)
-    return made, beats
+    test_environment, beats = ActivityEnvironment(), []
+    test_environment.info = dataclasses.replace(test_environment.info, heartbeat_timeout=timeout)
+    test_environment.on_heartbeat = lambda *details: beats.append(details)
+    return test_environment, beats
 
 
-def run(made: ActivityEnvironment, attempt: _Attempt) -> Awaitable[Any]:
+def run(test_environment: ActivityEnvironment, attempt: _Attempt) -> Awaitable[Any]:
     async def execute() -> Any:
-        asked: Any = None
-        return await Heartbeats().intercept_activity(attempt).execute_activity(asked)
+        input_: Any = None
+        return await Heartbeats().intercept_activity(attempt).execute_activity(input_)
 
     begin: Callable[[], Awaitable[Any]] = execute
-    return asyncio.ensure_future(made.run(begin))
+    return asyncio.ensure_future(test_environment.run(begin))
 
 
 async def test_an_activity_with_a_timeout_beats_until_it_ends() -> None:
     attempt = _Attempt()
-    made, beats = environment(timedelta(seconds=0.02))
+    test_environment, beats = environment(timedelta(seconds=0.02))
 
     def count(*details: Any) -> None:
         beats.append(details)
         if len(beats) == 3:
             attempt.may_end.set()
 
-    made.on_heartbeat = count
+    test_environment.on_heartbeat = count
 
-    assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
+    assert await asyncio.wait_for(run(test_environment, attempt), 5) == "the answer"
 
 
 async def test_a_beat_that_fails_is_logged_and_is_not_the_last() -> None:
     attempt = _Attempt()
-    made, beats = environment(timedelta(seconds=0.02))
+    test_environment, beats = environment(timedelta(seconds=0.02))
 
     def fail_twice(*details: Any) -> None:
         beats.append(details)
@@ -72,30 +72,30 @@ async def test_a_beat_that_fails_is_logged_and_is_not_the_last() -> None:
             raise RuntimeError("not sent")
         attempt.may_end.set()
 
-    made.on_heartbeat = fail_twice
+    test_environment.on_heartbeat = fail_twice
 
     with structlog.testing.capture_logs() as logged:
-        assert await asyncio.wait_for(run(made, attempt), 5) == "the answer"
-    assert [(one["event"], one["reason"]) for one in logged] == [
+        assert await asyncio.wait_for(run(test_environment, attempt), 5) == "the answer"
+    assert [(record["event"], record["reason"]) for record in logged] == [
         ("heartbeat_failed", "RuntimeError")
     ] * 2
 
 
 async def test_an_activity_without_one_does_not_beat() -> None:
     attempt = _Attempt()
-    made, beats = environment(None)
+    test_environment, beats = environment(None)
     attempt.may_end.set()
 
-    assert await run(made, attempt) == "the answer"
+    assert await run(test_environment, attempt) == "the answer"
     assert not beats
 
 
 async def test_a_cancelled_attempt_comes_to_its_end() -> None:
     attempt = _Attempt()
-    made, _ = environment(timedelta(seconds=10))
-    running = run(made, attempt)
+    test_environment, _ = environment(timedelta(seconds=10))
+    running = run(test_environment, attempt)
     await attempt.began.wait()
-    made.cancel(ActivityCancellationDetails(cancel_requested=True))
+    test_environment.cancel(ActivityCancellationDetails(cancel_requested=True))
     attempt.may_end.set()
 
     assert await running == "the answer"
@@ -103,10 +103,10 @@ async def test_a_cancelled_attempt_comes_to_its_end() -> None:
 
 async def test_one_whose_worker_goes_away_does_not() -> None:
     attempt = _Attempt()
-    made, _ = environment(timedelta(seconds=10))
-    running = run(made, attempt)
+    test_environment, _ = environment(timedelta(seconds=10))
+    running = run(test_environment, attempt)
     await attempt.began.wait()
-    made.cancel(ActivityCancellationDetails(worker_shutdown=True))
+    test_environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
 
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -118,7 +118,7 @@ async def test_a_failure_passes_as_it_is() -> None:
         async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
             raise ValueError("wrong")
 
-    made, _ = environment(timedelta(seconds=10))
+    test_environment, _ = environment(timedelta(seconds=10))
 
     with pytest.raises(ValueError, match="wrong"):
-        await run(made, Failing())
+        await run(test_environment, Failing())

@@ -25,10 +25,10 @@ FOR_A_MOMENT = (
 )
 
 
-async def looked_at(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def looked_at(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_engine: AsyncEngine) -> None:
         problem = psycopg.OperationalError(
-            f'connection to server at "127.0.0.1", port 1 failed: FATAL:  {said}'
+            f'connection to server at "127.0.0.1", port 1 failed: FATAL:  {reason}'
         )
         raise OperationalError("", None, problem)
 
@@ -36,14 +36,14 @@ async def looked_at(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await servers.await_database(URL, patience=timedelta(0), say=print)
 
 
-@pytest.mark.parametrize("said", FOR_A_MOMENT)
+@pytest.mark.parametrize("problem", FOR_A_MOMENT)
 async def test_a_server_that_takes_no_connection_for_a_moment_is_away(
-    said: str, monkeypatch: pytest.MonkeyPatch
+    problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
-        ServerAway, match=f"PostgreSQL at 127.0.0.1:1 does not answer: FATAL:  {said}"
+        ServerAway, match=f"PostgreSQL at 127.0.0.1:1 does not answer: FATAL:  {problem}"
     ):
-        await looked_at(said, monkeypatch)
+        await looked_at(problem, monkeypatch)
 
 
 async def test_a_server_that_lets_us_in_nowhere_is_told_of_at_once(

@@ -120,7 +120,7 @@ def test_either_provider_or_both_may_be_set_up(
 
 
 @pytest.mark.parametrize(
-    ("paypal", "stripe", "told"),
+    ("paypal", "stripe", "problem"),
     [
         ({}, {}, "no billing provider is set up"),
         ({}, {"API_KEY": "sk_test_1"}, "TOLLGATE_STRIPE_WEBHOOK_SECRETS is not set"),
@@ -134,11 +134,11 @@ def test_either_provider_or_both_may_be_set_up(
     ],
 )
 def test_a_provider_half_set_up_or_none_is_refused_by_name(
-    paypal: dict[str, str], stripe: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+    paypal: dict[str, str], stripe: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set(monkeypatch, paypal, stripe)
 
-    with pytest.raises(BadSettings, match=told):
+    with pytest.raises(BadSettings, match=problem):
         billing.set_up()
 
 

@@ -57,14 +57,14 @@ async def test_a_subscription_is_created_once_per_request_id(api: httpx.AsyncCli
 
 async def test_a_buyers_approval_activates_and_pays(api: httpx.AsyncClient) -> None:
     made = (await api.post(SUBSCRIPTIONS, json={"plan_id": DEFAULT_PLAN})).json()
-    told = (
+    subscription = (
         await api.post(
             f"/_sim/subscriptions/{made['id']}/approve", json={"at": "2026-11-01T10:04:02Z"}
         )
     ).json()
     found = (await api.get(f"{SUBSCRIPTIONS}/{made['id']}")).json()
 
-    assert [event["event_type"] for event in told["events"]] == [
+    assert [event["event_type"] for event in subscription["events"]] == [
         "BILLING.SUBSCRIPTION.ACTIVATED",
         "PAYMENT.SALE.COMPLETED",
     ]
@@ -109,7 +109,9 @@ async def test_nonpayment_cannot_be_activated_before_it_is_paid(api: httpx.Async
 
     assert (refused.status_code, issue(refused)) == (422, "SUBSCRIPTION_CANNOT_BE_ACTIVATED")
     assert issue(too_much) == "AMOUNT_GREATER_THAN_OUTSTANDING_BALANCE"
-    assert [(one.status_code, one.content) for one in (paid, replayed)] == [(202, b"")] * 2
+    assert [(response.status_code, response.content) for response in (paid, replayed)] == [
+        (202, b"")
+    ] * 2
     assert issue(nothing_left) == "ZERO_OUTSTANDING_BALANCE"
     assert status_after_capture == "SUSPENDED"
     assert activated.status_code == 204
@@ -228,15 +230,15 @@ async def test_a_reversed_sale_has_a_negative_event_and_a_refund_to_get(
 async def test_a_top_up_and_its_refund_have_the_second_shape_of_money(
     api: httpx.AsyncClient,
 ) -> None:
-    told = (
+    captured = (
         await api.post("/_sim/captures", json={"amount": "30", "custom_id": "org_1:topup:81"})
     ).json()
-    capture = (await api.get(f"/v2/payments/captures/{told['object']['id']}")).json()
+    capture = (await api.get(f"/v2/payments/captures/{captured['object']['id']}")).json()
     refund = (await api.post(f"/_sim/payments/{capture['id']}/refund")).json()["object"]
     found = await api.get(f"/v2/payments/refunds/{refund['id']}")
     wrong_version = await api.get(f"/v1/payments/refund/{refund['id']}")
 
-    assert told["events"][0]["event_type"] == "PAYMENT.CAPTURE.COMPLETED"
+    assert captured["events"][0]["event_type"] == "PAYMENT.CAPTURE.COMPLETED"
     assert capture["amount"] == {"currency_code": "USD", "value": "30.00"}
     assert capture["custom_id"] == "org_1:topup:81"
     assert found.json()["amount"] == {"currency_code": "USD", "value": "30.00"}
@@ -244,9 +246,9 @@ async def test_a_top_up_and_its_refund_have_the_second_shape_of_money(
 
 
 async def test_a_currency_without_decimals_has_none(api: httpx.AsyncClient) -> None:
-    told = (await api.post("/_sim/captures", json={"amount": "3000", "currency": "JPY"})).json()
+    capture = (await api.post("/_sim/captures", json={"amount": "3000", "currency": "JPY"})).json()
 
-    assert told["object"]["amount"] == {"currency_code": "JPY", "value": "3000"}
+    assert capture["object"]["amount"] == {"currency_code": "JPY", "value": "3000"}
 
 
 async def test_a_dispute_is_opened_and_resolved(api: httpx.AsyncClient) -> None:

@@ -52,8 +52,8 @@ def owing(stripe: StripeSimulator) -> dict[str, Any]:
 
 
 def error(answer: httpx.Response) -> tuple[int, str | None, str]:
-    told = answer.json()["error"]
-    return answer.status_code, told.get("code"), told["type"]
+    body = answer.json()["error"]
+    return answer.status_code, body.get("code"), body["type"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_the_payments_of_an_invoice_are_told_to_who_asks_for_them(
     expanded = (await client.get(path, params={"expand[0]": "payments"})).json()
 
     assert "payments" not in plain
-    assert [one["status"] for one in expanded["payments"]["data"]] == ["paid"]
+    assert [payment["status"] for payment in expanded["payments"]["data"]] == ["paid"]
 
 
 async def test_a_decline_is_kept_for_its_key_and_a_refusal_is_not(

@@ -66,11 +66,11 @@ async def test_suspension_fails_the_queue_and_refuses_new_posts(
     suspended = await set_status(client, account, "suspended")
     refused = await send(client, account)
     await until(lambda: len(receiver.received) == 1)
-    told = dict(parse_qsl(receiver.received[0].body.decode()))
+    callback = dict(parse_qsl(receiver.received[0].body.decode()))
 
     assert suspended.json()["status"] == "suspended"
     assert (refused.status_code, refused.json()["code"]) == (403, 20005)
-    assert (told["MessageSid"], told["MessageStatus"], told["ErrorCode"]) == (
+    assert (callback["MessageSid"], callback["MessageStatus"], callback["ErrorCode"]) == (
         sid,
         "failed",
         "30002",
@@ -80,13 +80,13 @@ async def test_suspension_fails_the_queue_and_refuses_new_posts(
 
 
 async def test_statuses_that_may_not_change(client: httpx.AsyncClient) -> None:
-    held, closed, child = [await opened(client) for _ in range(3)]
+    suspended, closed, child = [await opened(client) for _ in range(3)]
     await client.post(
-        f"/_sim/accounts/{held['sid']}/status", json={"status": "suspended", "by_twilio": True}
+        f"/_sim/accounts/{suspended['sid']}/status", json={"status": "suspended", "by_twilio": True}
     )
     await set_status(client, closed, "closed")
     by_twilio, ended = (
-        await set_status(client, held, "active"),
+        await set_status(client, suspended, "active"),
         await set_status(client, closed, "active"),
     )
     main = await client.post(f"{API}/{MAIN_SID}.json", data={"Status": "suspended"}, auth=MAIN)
@@ -255,9 +255,14 @@ async def test_a_body_can_be_erased_and_a_message_deleted_only_when_it_is_throug
     erased = await client.post(path, data={"Body": ""}, auth=MAIN)
     gone = [await client.delete(path, auth=MAIN), await client.get(path, auth=MAIN)]
 
-    assert [one.json()["code"] for one in [*early, rewritten]] == [20009, 20009, 30409, 30400]
+    assert [response.json()["code"] for response in [*early, rewritten]] == [
+        20009,
+        20009,
+        30409,
+        30400,
+    ]
     assert erased.json()["body"] == ""
-    assert [one.status_code for one in gone] == [204, 404]
+    assert [response.status_code for response in gone] == [204, 404]
 
 
 async def test_a_messaging_service_replaces_what_does_not_fit_a_short_text(

@@ -74,8 +74,8 @@ def test_numbers_of_every_country_are_judged_as_the_library_judges_them() -> Non
     assert len(taken) > 3_000
     assert possible <= taken
     assert all(tried[number][0] for number in taken)
-    assert {one: numbers.country_of(one) for one in possible} == {
-        one: tried[one][2] for one in possible
+    assert {number: numbers.country_of(number) for number in possible} == {
+        number: tried[number][2] for number in possible
     }
 
 

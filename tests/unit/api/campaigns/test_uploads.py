@@ -58,7 +58,7 @@ def test_whatever_spreadsheets_save_is_read(
     records = [["Jürgen", ANN, "1"], ["Zoë", BOB, ""], ["“Smith”", EVE, ""]]
     if encoding == "iso8859-1":
         records[2][0] = "Smith"
-    content = end.join(delimiter.join(one) for one in [names, *records]) + end * last
+    content = end.join(delimiter.join(record) for record in [names, *records]) + end * last
 
     assert read_csv(content.encode(encoding), ignore=True) == FOUR
 
@@ -229,7 +229,9 @@ def test_ndjson_may_lack_its_last_line_end_and_numbers_are_not_respelled() -> No
 
 
 def test_the_rows_of_a_file_come_in_parts() -> None:
-    lines = [json.dumps({"to": f"+1415{2_000_000 + one % AT_ONCE}"}) for one in range(AT_ONCE + 2)]
+    lines = [
+        json.dumps({"to": f"+1415{2_000_000 + number % AT_ONCE}"}) for number in range(AT_ONCE + 2)
+    ]
     text = uploads.text(io.BytesIO("\n".join([*lines, '{"to": "+1"}']).encode()), None, guess=False)
 
     first, second = uploads.parts(uploads.json_rows(text, ignore_unused=False))
@@ -264,7 +266,7 @@ def test_a_file_has_a_most_of_lines() -> None:
 )
 def test_what_python_s_own_writer_writes_is_read_back(records: list[tuple[str, str]]) -> None:
     clean = [
-        (number, "".join(one for one in note if one >= " " or one in "\t\n\r")[:4000])
+        (number, "".join(char for char in note if char >= " " or char in "\t\n\r")[:4000])
         for number, note in records
     ]
     file = io.StringIO(newline="")

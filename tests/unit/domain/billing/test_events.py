@@ -63,15 +63,17 @@ def test_a_completed_refund_stands_and_a_declined_one_does_not(by_bank: bool) ->
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payment",
     [
         replace(REFUND, status=PaymentStatus.PENDING),
         replace(REFUND, status=PaymentStatus.UNKNOWN),
         replace(REFUND, reverses=None),
     ],
 )
-def test_a_refund_that_is_not_decided_or_of_no_named_payment_takes_nothing(told: Payment) -> None:
-    assert refunded(told) is None
+def test_a_refund_that_is_not_decided_or_of_no_named_payment_takes_nothing(
+    payment: Payment,
+) -> None:
+    assert refunded(payment) is None
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
@@ -82,7 +84,7 @@ def test_a_dispute_takes_its_amount_while_it_is_withdrawn(withdrawn: bool) -> No
 
 
 @pytest.mark.parametrize(
-    "told",
+    "dispute",
     [
         replace(DISPUTE, withdrawn=None),
         replace(DISPUTE, amount=None),
@@ -91,6 +93,6 @@ def test_a_dispute_takes_its_amount_while_it_is_withdrawn(withdrawn: bool) -> No
     ],
 )
 def test_a_dispute_that_does_not_say_what_it_takes_of_which_payment_takes_nothing(
-    told: Dispute,
+    dispute: Dispute,
 ) -> None:
-    assert disputed(told) is None
+    assert disputed(dispute) is None

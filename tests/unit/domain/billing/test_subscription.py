@@ -33,7 +33,7 @@ LATER = NOON + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
-    ("told", "known", "expected"),
+    ("reported", "known", "expected"),
     [
         (LATER, NOON, Order.NEWER),
         (NOON, LATER, Order.OLDER),
@@ -44,9 +44,9 @@ LATER = NOON + timedelta(microseconds=1)
     ],
 )
 def test_only_two_different_times_tell_an_order(
-    told: datetime | None, known: datetime | None, expected: Order
+    reported: datetime | None, known: datetime | None, expected: Order
 ) -> None:
-    assert order(told, known) is expected
+    assert order(reported, known) is expected
 
 
 def test_no_state_both_bills_and_is_lapsed() -> None:
@@ -59,27 +59,27 @@ DAY = timedelta(days=1)
 OWED = Debt(since=NOON)
 
 
-def after(before: Debt | None, told: Snapshot, word: Word | None = None) -> Debt | None:
-    return debt_after(before, told, word=word, now=NOON + 9 * DAY)
+def after(before: Debt | None, snapshot: Snapshot, word: Word | None = None) -> Debt | None:
+    return debt_after(before, snapshot, word=word, now=NOON + 9 * DAY)
 
 
-@pytest.mark.parametrize("state", [one for one in State if one not in ENDED])
+@pytest.mark.parametrize("state", [state for state in State if state not in ENDED])
 @pytest.mark.parametrize("debt", [OWED, Debt(since=NOON, shut=True)])
 def test_a_debt_survives_every_status_and_goes_by_evidence_alone(state: State, debt: Debt) -> None:
-    told = Snapshot(state=state, as_of=NOON + DAY)
+    snapshot = Snapshot(state=state, as_of=NOON + DAY)
 
-    assert after(debt, told) == debt
-    assert after(debt, replace(told, owes=False)) is None
-    assert after(None, replace(told, owes=False)) is None
+    assert after(debt, snapshot) == debt
+    assert after(debt, replace(snapshot, owes=False)) is None
+    assert after(None, replace(snapshot, owes=False)) is None
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_what_has_ended_shows_a_zero_that_only_a_payment_makes_true(state: State) -> None:
-    told = Snapshot(state=state, as_of=NOON + DAY, owes=False)
+    snapshot = Snapshot(state=state, as_of=NOON + DAY, owes=False)
 
-    assert after(OWED, told) == OWED
-    assert after(OWED, replace(told, paid_at=NOON - DAY)) == OWED
-    assert after(OWED, replace(told, paid_at=NOON + DAY)) is None
+    assert after(OWED, snapshot) == OWED
+    assert after(OWED, replace(snapshot, paid_at=NOON - DAY)) == OWED
+    assert after(OWED, replace(snapshot, paid_at=NOON + DAY)) is None
 
 
 KNOWN = Subscription(
@@ -115,9 +115,9 @@ def test_a_period_counts_until_its_payment_was_paid_back_unless_another_one_came
     back_at: datetime | None,
     counts_until: datetime | None,
 ) -> None:
-    told = replace(KNOWN.snapshot, paid_until=paid_until, paid_at=paid_at)
+    snapshot = replace(KNOWN.snapshot, paid_until=paid_until, paid_at=paid_at)
 
-    assert replace(KNOWN, snapshot=told, paid_back_at=back_at).record.paid_until == counts_until
+    assert replace(KNOWN, snapshot=snapshot, paid_back_at=back_at).record.paid_until == counts_until
 
 
 def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
@@ -129,8 +129,8 @@ def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
         state=State.ACTIVE, as_of=NOON + DAY, access_until=NOON + 2 * DAY, paid_at=NOON + DAY
     )
 
-    def kept(told: Snapshot) -> tuple[datetime | None, ...]:
-        known = confirmed(replace(KNOWN, snapshot=before), told, word=None, now=NOON + 9 * DAY)
+    def kept(snapshot: Snapshot) -> tuple[datetime | None, ...]:
+        known = confirmed(replace(KNOWN, snapshot=before), snapshot, word=None, now=NOON + 9 * DAY)
         return known.snapshot.as_of, known.snapshot.access_until, known.snapshot.paid_at
 
     assert kept(silent) == (NOON, NOON + DAY, NOON)
@@ -138,15 +138,17 @@ def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
 
 
 def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:
-    told = replace(snapshot(State.PAST_DUE, NOON + 5 * DAY), failed_at=NOON + 4 * DAY)
+    new_snapshot = replace(snapshot(State.PAST_DUE, NOON + 5 * DAY), failed_at=NOON + 4 * DAY)
     word = Word(
         state=State.PAST_DUE, as_of=NOON + 3 * DAY, until=NOON + 5 * DAY, since=NOON + 2 * DAY
     )
 
-    assert after(None, told) == Debt(since=NOON + 4 * DAY)
-    assert after(None, told, word) == Debt(since=NOON + 2 * DAY)
-    assert after(OWED, told, word) == OWED
-    assert after(None, replace(told, failed_at=NOON + 99 * DAY)) == Debt(since=NOON + 9 * DAY)
+    assert after(None, new_snapshot) == Debt(since=NOON + 4 * DAY)
+    assert after(None, new_snapshot, word) == Debt(since=NOON + 2 * DAY)
+    assert after(OWED, new_snapshot, word) == OWED
+    assert after(None, replace(new_snapshot, failed_at=NOON + 99 * DAY)) == Debt(
+        since=NOON + 9 * DAY
+    )
 
 
 def test_of_two_words_the_earlier_end_and_the_first_failure_count() -> None:
@@ -205,7 +207,8 @@ def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_bec
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([one for one in State if one is not State.UNKNOWN]), st.integers(1, 48)
+        st.sampled_from([state for state in State if state is not State.UNKNOWN]),
+        st.integers(1, 48),
     )
 )
 
@@ -224,14 +227,16 @@ def test_no_changes_of_status_without_a_payment_give_grace_twice(
     served, shut = NOON, False
     for state, hours in steps:
         now += timedelta(hours=hours)
-        told = replace(snapshot(state, now), paid_at=before.paid_at, owes=None if dropped else True)
-        told = replace(
-            told,
+        new_snapshot = replace(
+            snapshot(state, now), paid_at=before.paid_at, owes=None if dropped else True
+        )
+        new_snapshot = replace(
+            new_snapshot,
             access_until=now + 30 * DAY,
             paid_until=before.paid_at and before.paid_at + 30 * DAY,
         )
-        debt = debt_after(debt, told, word=None, now=now)
-        before = replace(told, paid_until=paid_until_after(before, told))
+        debt = debt_after(debt, new_snapshot, word=None, now=now)
+        before = replace(new_snapshot, paid_until=paid_until_after(before, new_snapshot))
         decision = decide(
             Record(state=state, debt=debt, paid_until=before.paid_until), (), policy, now
         )

@@ -76,7 +76,7 @@ def test_what_cannot_be_the_message_does_not_keep_it_from_being_given_up(
 def test_another_text_to_the_recipient_could_still_be_it(change: dict[str, Any]) -> None:
     found = match(HANDED, [sent(**change)])
 
-    assert (found.sent, [one.sid for one in found.possible]) == (None, ["SM1"])
+    assert (found.sent, [message.sid for message in found.possible]) == (None, ["SM1"])
 
 
 @pytest.mark.parametrize(

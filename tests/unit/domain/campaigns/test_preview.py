@@ -18,11 +18,17 @@ def usd(micros: int) -> Money:
 
 
 def test_the_cost_is_told_by_country() -> None:
-    told = preview(["US", "DE", "US", "FR"], 2, CARD, usd(10**9))
+    estimate = preview(["US", "DE", "US", "FR"], 2, CARD, usd(10**9))
 
-    assert (told.recipients, told.cost, told.runs_dry_at) == (3, usd(180_000), None)
+    assert (estimate.recipients, estimate.cost, estimate.runs_dry_at) == (3, usd(180_000), None)
     assert [
-        (one.country, one.recipients, one.price_per_segment, one.cost) for one in told.destinations
+        (
+            destination.country,
+            destination.recipients,
+            destination.price_per_segment,
+            destination.cost,
+        )
+        for destination in estimate.destinations
     ] == [
         ("US", 2, usd(10_000), usd(40_000)),
         ("DE", 1, usd(70_000), usd(140_000)),
@@ -47,8 +53,13 @@ def test_the_wallet_runs_dry_at_the_first_message_that_it_does_not_pay(
 def test_the_parts_make_the_whole(
     countries: list[str | None], segments: int, available: int
 ) -> None:
-    told = preview(countries, segments, CARD, usd(available))
+    estimate = preview(countries, segments, CARD, usd(available))
 
-    assert sum(one.recipients for one in told.destinations) == told.recipients
-    assert sum(one.cost.micros for one in told.destinations) == told.cost.micros
-    assert (told.runs_dry_at is None) == (told.cost.micros <= available)
+    assert (
+        sum(destination.recipients for destination in estimate.destinations) == estimate.recipients
+    )
+    assert (
+        sum(destination.cost.micros for destination in estimate.destinations)
+        == estimate.cost.micros
+    )
+    assert (estimate.runs_dry_at is None) == (estimate.cost.micros <= available)

@@ -99,9 +99,9 @@ def test_what_is_the_recipients_own_or_only_late_stops_nothing_however_often(
 def test_what_may_concern_one_message_stops_when_several_follow_one_another(
     code: int, answers: str, stops: bool
 ) -> None:
-    told: dict[str, Answer] = {"x": Refused(code), ".": Taken(), "r": RECIPIENT, "-": None}
+    answer_of: dict[str, Answer] = {"x": Refused(code), ".": Taken(), "r": RECIPIENT, "-": None}
 
-    verdict = judge([told[answer] for answer in answers])
+    verdict = judge([answer_of[answer] for answer in answers])
 
     assert (verdict.stop is not None) == stops
     assert verdict.blameless == (

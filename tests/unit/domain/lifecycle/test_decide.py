@@ -26,9 +26,9 @@ GRACE = timedelta(days=3)
 POLICY = Policy(grace=GRACE)
 INSTANT = timedelta(microseconds=1)
 BEFORE, AT, AFTER = NOON - INSTANT, NOON, NOON + INSTANT
-HELD = [
-    frozenset(held)
-    for held in chain.from_iterable(
+HELD_BLOCKS = [
+    frozenset(combination)
+    for combination in chain.from_iterable(
         combinations((Block.DISPUTE, Block.ADMIN, Block.TELEPHONY), size) for size in range(4)
     )
 ]
@@ -89,12 +89,15 @@ def test_the_table_has_every_state_with_every_debt() -> None:
 def test_every_state_meets_every_debt_word_block_and_time(
     state: State, debt: Debt | None, paid_until: datetime | None, now: datetime, expected: Decision
 ) -> None:
-    for word, held in product(WORDS, HELD):
+    for word, held_blocks in product(WORDS, HELD_BLOCKS):
         decision = decide(
-            Record(state=state, debt=debt, paid_until=paid_until, word=word), held, POLICY, now
+            Record(state=state, debt=debt, paid_until=paid_until, word=word),
+            held_blocks,
+            POLICY,
+            now,
         )
 
-        blocks, deadline = expected.blocks | held, expected.deadline
+        blocks, deadline = expected.blocks | held_blocks, expected.deadline
         if word is not None and (word.until is None or now >= word.until):
             blocks |= {Block.CANCELED if word.state in ENDED else Block.NONPAYMENT}
         elif word is not None:
@@ -142,13 +145,13 @@ policies = st.builds(
 
 @given(records, blocks, policies, moments)
 def test_a_decision_is_whole(
-    record: Record, held: frozenset[Block], policy: Policy, now: datetime
+    record: Record, held_blocks: frozenset[Block], policy: Policy, now: datetime
 ) -> None:
-    decision = decide(record, held, policy, now)
+    decision = decide(record, held_blocks, policy, now)
 
     assert (decision.status is Status.SUSPENDED) == bool(decision.blocks)
-    assert held <= decision.blocks
-    assert decision.blocks - held <= {Block.NONPAYMENT, Block.CANCELED}
+    assert held_blocks <= decision.blocks
+    assert decision.blocks - held_blocks <= {Block.NONPAYMENT, Block.CANCELED}
     assert decision.deadline is None or (
         decision.status is Status.ACTIVE and decision.deadline > now
     )
@@ -161,35 +164,35 @@ def test_a_decision_is_whole(
     moments,
 )
 def test_the_deadline_is_when_the_same_facts_suspend(
-    record: Record, held: frozenset[Block], policy: Policy, now: datetime
+    record: Record, held_blocks: frozenset[Block], policy: Policy, now: datetime
 ) -> None:
-    decision = decide(record, held, policy, now)
+    decision = decide(record, held_blocks, policy, now)
     if decision.deadline is None:
         return
     at = decision.deadline
 
-    assert decide(record, held, policy, at - INSTANT).status is Status.ACTIVE
-    assert decide(record, held, policy, at).status is Status.SUSPENDED
+    assert decide(record, held_blocks, policy, at - INSTANT).status is Status.ACTIVE
+    assert decide(record, held_blocks, policy, at).status is Status.SUSPENDED
 
 
 @given(records, blocks, policies, moments)
 def test_one_more_block_never_opens(
-    record: Record, held: frozenset[Block], policy: Policy, now: datetime
+    record: Record, held_blocks: frozenset[Block], policy: Policy, now: datetime
 ) -> None:
     without = decide(record, (), policy, now)
 
-    assert decide(record, held, policy, now).blocks == without.blocks | held
+    assert decide(record, held_blocks, policy, now).blocks == without.blocks | held_blocks
 
 
 @given(records, words, policies, moments)
 def test_one_more_word_never_opens(
-    record: Record, told: Word, policy: Policy, now: datetime
+    record: Record, word: Word, policy: Policy, now: datetime
 ) -> None:
     after = Record(
         state=record.state,
         debt=record.debt,
         paid_until=record.paid_until,
-        word=add_word(record.word, told),
+        word=add_word(record.word, word),
     )
 
     assert not opens(record, after, policy, now)

@@ -46,7 +46,7 @@ WITHOUT_A_STATE = event(None)
 
 @pytest.mark.parametrize("provider", Provider)
 @pytest.mark.parametrize(
-    ("told", "subject", "sure", "heard", "noted"),
+    ("billing_event", "subject", "sure", "effect", "noted"),
     [
         (SUSPENDED, KNOWN, False, EventEffect.SHUT, True),
         (
@@ -82,20 +82,20 @@ WITHOUT_A_STATE = event(None)
 )
 def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clear(
     provider: Provider,
-    told: BillingEvent,
+    billing_event: BillingEvent,
     subject: Subscription | None,
     *,
     sure: bool,
-    heard: EventEffect,
+    effect: EventEffect,
     noted: bool,
 ) -> None:
     known = None if subject is None else replace(subject, provider=provider)
 
     does, word = evidence.effect(
-        replace(told, provider=provider), known, Policy(), NOON + 2 * MINUTE, sure=sure
+        replace(billing_event, provider=provider), known, Policy(), NOON + 2 * MINUTE, sure=sure
     )
 
-    assert does is heard
+    assert does is effect
     assert (word is not None) is noted
 
 
@@ -145,7 +145,7 @@ def test_a_suspension_for_a_debt_that_only_a_webhook_told_outlives_it_where_it_c
 
 INSTANT = timedelta(microseconds=1)
 UNPAID, CANCELED = State.SUSPENDED_NONPAYMENT, State.CANCELED
-NEVER_ASKED = replace(KNOWN, snapshot=snapshot(State.ACTIVE, None), confirmed_at=None)
+NEVER_CONFIRMED = replace(KNOWN, snapshot=snapshot(State.ACTIVE, None), confirmed_at=None)
 UNDATED = replace(KNOWN, snapshot=snapshot(State.ACTIVE, None))
 LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
 
@@ -158,7 +158,7 @@ LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
         (NOON - INSTANT, KNOWN, Order.OLDER),
         (LONG_BEFORE, UNDATED, Order.UNCLEAR),
         (LONG_BEFORE - INSTANT, UNDATED, Order.OLDER),
-        (LONG_BEFORE - INSTANT, NEVER_ASKED, Order.UNCLEAR),
+        (LONG_BEFORE - INSTANT, NEVER_CONFIRMED, Order.UNCLEAR),
         (None, KNOWN, Order.UNCLEAR),
     ],
 )
@@ -198,9 +198,9 @@ def test_a_failed_payment_sets_a_deadline_from_its_time_or_now(
 def test_a_failed_payment_is_no_word_where_a_debt_is_known_or_nothing_was_paid(
     known: Subscription,
 ) -> None:
-    told = snapshot(State.PAST_DUE, NOON + MINUTE)
+    new_snapshot = snapshot(State.PAST_DUE, NOON + MINUTE)
 
-    assert evidence.word_of(known, told, Policy(), NOON + MINUTE) is None
+    assert evidence.word_of(known, new_snapshot, Policy(), NOON + MINUTE) is None
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
 
 
 @pytest.mark.parametrize(
-    ("known", "told", "needed"),
+    ("known", "new_snapshot", "needed"),
     [
         (SHUT, snapshot(UNPAID, NOON + MINUTE), None),  # it opens nothing
         (KNOWN, snapshot(UNPAID, NOON + MINUTE), None),  # it closes
@@ -246,17 +246,17 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
     ],
 )
 def test_what_opens_and_is_not_newer_is_believed_when_it_is_answered_twice_apart(
-    known: Subscription, told: Snapshot, needed: timedelta | None
+    known: Subscription, new_snapshot: Snapshot, needed: timedelta | None
 ) -> None:
     def believed(doubted_at: datetime | None) -> bool:
-        asked = replace(known, doubted_at=doubted_at)
-        return evidence.believe(asked, told, Policy(), LATER) is not None
+        doubted = replace(known, doubted_at=doubted_at)
+        return evidence.believe(doubted, new_snapshot, Policy(), LATER) is not None
 
     if needed is None:
         assert believed(None)
     else:
         doubts = (None, LATER - needed + INSTANT, LATER - needed)
-        assert [believed(one) for one in doubts] == [False, False, True]
+        assert [believed(doubt) for doubt in doubts] == [False, False, True]
 
 
 def test_a_word_that_may_be_forged_counts_where_a_newer_answer_leaves_the_debt() -> None:

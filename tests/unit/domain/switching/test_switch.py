@@ -26,7 +26,7 @@ RENEWAL = NOW + timedelta(days=10)
 MARK = marker("1")
 
 
-def told(
+def snapshot(
     state: State = State.ACTIVE, access_until: datetime | None = RENEWAL, **more: object
 ) -> Snapshot:
     return Snapshot(state=state, access_until=access_until, **more)  # type: ignore[arg-type]
@@ -37,38 +37,38 @@ def again(source: Snapshot, target: Snapshot, now: datetime = NOW) -> Cut:
 
 
 @pytest.mark.parametrize(
-    "state", [one for one in State if one not in (State.ACTIVE, State.TRIALING)]
+    "state", [state for state in State if state not in (State.ACTIVE, State.TRIALING)]
 )
 def test_only_a_healthy_subscription_is_moved(state: State) -> None:
-    assert check(told(state), NOW).ready is Ready.REFUSED
+    assert check(snapshot(state), NOW).ready is Ready.REFUSED
 
 
 def test_past_due_is_told_apart() -> None:
-    assert check(told(State.PAST_DUE), NOW).reason == "the subscription is past due"
+    assert check(snapshot(State.PAST_DUE), NOW).reason == "the subscription is past due"
 
 
 def test_what_is_outstanding_would_never_be_collected_from_a_canceled_subscription() -> None:
     owes, owes_nothing = (
-        told(outstanding=Money(49_000_000, "USD")),
-        told(outstanding=Money(0, "USD")),
+        snapshot(outstanding=Money(49_000_000, "USD")),
+        snapshot(outstanding=Money(0, "USD")),
     )
 
     assert check(owes, NOW).reason == "49.00 USD is outstanding"
-    assert again(owes, told(State.TRIALING)) is Cut.UNDO
+    assert again(owes, snapshot(State.TRIALING)) is Cut.UNDO
     assert check(owes_nothing, NOW).ready is Ready.READY
-    assert again(owes_nothing, told(State.TRIALING)) is Cut.STOP
+    assert again(owes_nothing, snapshot(State.TRIALING)) is Cut.STOP
 
 
 @pytest.mark.parametrize(
     ("source", "ready"),
     [
-        (told(), Ready.READY),
-        (told(State.TRIALING), Ready.READY),
-        (told(access_until=None), Ready.REFUSED),
-        (told(cancels=True), Ready.REFUSED),
-        (told(access_until=NOW + NOTICE), Ready.READY),
-        (told(access_until=NOW + NOTICE - timedelta(seconds=1)), Ready.WAIT),
-        (told(access_until=NOW - timedelta(days=1)), Ready.WAIT),
+        (snapshot(), Ready.READY),
+        (snapshot(State.TRIALING), Ready.READY),
+        (snapshot(access_until=None), Ready.REFUSED),
+        (snapshot(cancels=True), Ready.REFUSED),
+        (snapshot(access_until=NOW + NOTICE), Ready.READY),
+        (snapshot(access_until=NOW + NOTICE - timedelta(seconds=1)), Ready.WAIT),
+        (snapshot(access_until=NOW - timedelta(days=1)), Ready.WAIT),
     ],
 )
 def test_the_renewal_has_to_be_known_and_far_enough_away(source: Snapshot, ready: Ready) -> None:
@@ -88,12 +88,13 @@ def test_the_renewal_has_to_be_known_and_far_enough_away(source: Snapshot, ready
 def test_a_renewal_is_waited_for_once_and_not_every_day(renewal: datetime, ready: Ready) -> None:
     """The renewal of an hour ago: charged late, moved by some hours, or over."""
     assert (
-        check(told(access_until=renewal), NOW, waited_for=NOW - timedelta(hours=1)).ready is ready
+        check(snapshot(access_until=renewal), NOW, waited_for=NOW - timedelta(hours=1)).ready
+        is ready
     )
 
 
 def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
-    source = told(access_until=NOW + timedelta(hours=1))
+    source = snapshot(access_until=NOW + timedelta(hours=1))
 
     assert check(source, NOW, waited_for=NOW - timedelta(days=30)).ready is Ready.WAIT
 
@@ -101,23 +102,23 @@ def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "cut"),
     [
-        (told(), told(State.TRIALING), Cut.STOP),
-        (told(), told(), Cut.STOP),
-        (told(State.CANCELED), told(State.TRIALING), Cut.LEFT),
-        (told(State.EXPIRED), told(State.TRIALING), Cut.LEFT),
-        (told(State.CANCELED, note="mig:2"), told(State.TRIALING), Cut.LEFT),
-        (told(State.CANCELED, note=MARK), told(State.TRIALING), Cut.STOPPED),
-        (told(State.CANCELED, None, note=MARK), told(State.CANCELED), Cut.STOPPED),
-        (told(cancels=True), told(State.TRIALING), Cut.LEFT),
-        (told(State.PAST_DUE), told(State.TRIALING), Cut.UNDO),
-        (told(access_until=RENEWAL + timedelta(days=30)), told(State.TRIALING), Cut.UNDO),
-        (told(access_until=None), told(State.TRIALING), Cut.UNDO),
-        (told(), told(State.CANCELED), Cut.UNDO),
-        (told(), told(State.PENDING), Cut.UNDO),
-        (told(), told(State.TRIALING, cancels=True), Cut.UNDO),
-        (told(), told(access_until=NOW + timedelta(days=30)), Cut.UNDO),
-        (told(), told(access_until=NOW), Cut.UNDO),
-        (told(), told(access_until=RENEWAL + timedelta(hours=10)), Cut.STOP),
+        (snapshot(), snapshot(State.TRIALING), Cut.STOP),
+        (snapshot(), snapshot(), Cut.STOP),
+        (snapshot(State.CANCELED), snapshot(State.TRIALING), Cut.LEFT),
+        (snapshot(State.EXPIRED), snapshot(State.TRIALING), Cut.LEFT),
+        (snapshot(State.CANCELED, note="mig:2"), snapshot(State.TRIALING), Cut.LEFT),
+        (snapshot(State.CANCELED, note=MARK), snapshot(State.TRIALING), Cut.STOPPED),
+        (snapshot(State.CANCELED, None, note=MARK), snapshot(State.CANCELED), Cut.STOPPED),
+        (snapshot(cancels=True), snapshot(State.TRIALING), Cut.LEFT),
+        (snapshot(State.PAST_DUE), snapshot(State.TRIALING), Cut.UNDO),
+        (snapshot(access_until=RENEWAL + timedelta(days=30)), snapshot(State.TRIALING), Cut.UNDO),
+        (snapshot(access_until=None), snapshot(State.TRIALING), Cut.UNDO),
+        (snapshot(), snapshot(State.CANCELED), Cut.UNDO),
+        (snapshot(), snapshot(State.PENDING), Cut.UNDO),
+        (snapshot(), snapshot(State.TRIALING, cancels=True), Cut.UNDO),
+        (snapshot(), snapshot(access_until=NOW + timedelta(days=30)), Cut.UNDO),
+        (snapshot(), snapshot(access_until=NOW), Cut.UNDO),
+        (snapshot(), snapshot(access_until=RENEWAL + timedelta(hours=10)), Cut.STOP),
     ],
 )
 def test_the_source_is_stopped_only_where_the_target_goes_on_from_there(
@@ -127,18 +128,18 @@ def test_the_source_is_stopped_only_where_the_target_goes_on_from_there(
 
 
 def test_nothing_is_stopped_so_near_to_the_renewal_that_it_may_be_charged_already() -> None:
-    target = told(State.TRIALING)
+    target = snapshot(State.TRIALING)
 
-    assert again(told(), target, RENEWAL - LAST_CALL) is Cut.STOP
-    assert again(told(), target, RENEWAL - LAST_CALL + timedelta(seconds=1)) is Cut.UNDO
-    assert again(told(State.CANCELED, note=MARK), target, RENEWAL) is Cut.STOPPED
+    assert again(snapshot(), target, RENEWAL - LAST_CALL) is Cut.STOP
+    assert again(snapshot(), target, RENEWAL - LAST_CALL + timedelta(seconds=1)) is Cut.UNDO
+    assert again(snapshot(State.CANCELED, note=MARK), target, RENEWAL) is Cut.STOPPED
 
 
 @given(st.text(max_size=30), st.floats(0, 100), st.floats(0, 100))
 def test_a_larger_cohort_holds_every_smaller_one(
-    organization_id: str, one: float, other: float
+    organization_id: str, percent: float, other: float
 ) -> None:
-    smaller, larger = sorted((one, other))
+    smaller, larger = sorted((percent, other))
 
     assert in_cohort(organization_id, larger) or not in_cohort(organization_id, smaller)
     assert in_cohort(organization_id, 100)
@@ -146,9 +147,9 @@ def test_a_larger_cohort_holds_every_smaller_one(
 
 
 def test_a_cohort_is_about_as_large_as_it_says() -> None:
-    held = sum(in_cohort(f"org-{number}", 5) for number in range(10_000))
+    members = sum(in_cohort(f"org-{number}", 5) for number in range(10_000))
 
-    assert 400 < held < 600
+    assert 400 < members < 600
 
 
 def test_every_state_has_its_words() -> None:

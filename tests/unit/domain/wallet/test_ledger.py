@@ -92,21 +92,23 @@ def broadly(outcome: Outcome) -> type[object]:
 
 
 @given(st.lists(postings, max_size=12), st.booleans())
-def test_settle_does_what_paper_does(asked: list[Posting], pays: bool) -> None:
+def test_settle_does_what_paper_does(refunds: list[Posting], pays: bool) -> None:
     paper = Paper(pays=pays)
-    outcomes, entries = settle(replace(EMPTY, gate_open=pays), {}, frozenset(), asked)
+    outcomes, entries = settle(replace(EMPTY, gate_open=pays), {}, frozenset(), refunds)
 
-    assert [broadly(outcome) for outcome in outcomes] == [paper.book(posting) for posting in asked]
+    assert [broadly(outcome) for outcome in outcomes] == [
+        paper.book(posting) for posting in refunds
+    ]
     assert [entry.reference_id for entry in entries] == [line.reference_id for line in paper.lines]
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert (entries[-1].balance_after_micros if entries else 0) == paper.balance
 
 
 @given(st.lists(postings, max_size=12))
-def test_one_list_is_the_same_as_one_by_one(asked: list[Posting]) -> None:
-    together = settle(EMPTY, {}, frozenset(), asked)
+def test_one_list_is_the_same_as_one_by_one(refunds: list[Posting]) -> None:
+    together = settle(EMPTY, {}, frozenset(), refunds)
     wallet, book, returned, apart = EMPTY, dict[str, Entry](), set[str](), []
-    for posting in asked:
+    for posting in refunds:
         [outcome], entries = settle(wallet, book, frozenset(returned), [posting])
         apart.append(outcome)
         for entry in entries:
@@ -119,9 +121,9 @@ def test_one_list_is_the_same_as_one_by_one(asked: list[Posting]) -> None:
 
 @given(st.lists(postings, max_size=12))
 def test_the_balance_is_never_below_zero_and_follows_from_the_entry_before(
-    asked: list[Posting],
+    refunds: list[Posting],
 ) -> None:
-    _, entries = settle(EMPTY, {}, frozenset(), asked)
+    _, entries = settle(EMPTY, {}, frozenset(), refunds)
 
     balance = 0
     for entry in entries:
@@ -261,9 +263,9 @@ def test_what_was_no_debit_is_not_refunded(kind: EntryKind, micros: int) -> None
     before = Entry(
         seq=1, kind=kind, amount_micros=micros, balance_after_micros=3, reference_id="other"
     )
-    asked = [refund("r", "other", Money(3, "USD")), refund("r", "none", Money(3, "USD"))]
+    postings = [refund("r", "other", Money(3, "USD")), refund("r", "none", Money(3, "USD"))]
 
-    outcomes, _ = settle(EMPTY, {"other": before}, frozenset(), asked)
+    outcomes, _ = settle(EMPTY, {"other": before}, frozenset(), postings)
 
     assert outcomes == [NothingToRefund("other"), NothingToRefund("none")]
 

@@ -49,7 +49,7 @@ WORDS: list[tuple[Outcome, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("outcome", "words"), WORDS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(("outcome", "words"), WORDS, ids=lambda case: type(case).__name__)
 def test_an_outcome_is_told_in_words(outcome: Outcome, words: str) -> None:
     assert in_words(outcome) == words
 
