@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Request
@@ -86,7 +86,12 @@ async def _here(request: Request) -> Context:
 
 async def _organization_id(
     organization_id: Annotated[
-        str, Path(description="The host application's own id.", examples=["acme"])
+        str,
+        Path(
+            description="The id that the host application chose.",
+            examples=["acme"],
+            json_schema_extra={"pattern": f"^{_ORGANIZATION_ID.pattern}$"},
+        ),
     ],
     request: Request,
 ) -> AsyncIterator[str]:
@@ -151,7 +156,14 @@ def parsed_uuid(text: str, what: str) -> UUID:
         raise not_found(what) from None
 
 
+_UUID: dict[str, Any] = {
+    "json_schema_extra": {"format": "uuid"},
+    "examples": ["0195f1d2-6d3a-7c41-9b1e-3f0a5c7d2e90"],
+}
 Here = Annotated[Context, Depends(_here)]
+CampaignId = Annotated[str, Path(description="The id of the campaign.", **_UUID)]
+MessageId = Annotated[str, Path(description="The id of the message.", **_UUID)]
+"""Any text is read: one that is no UUID names nothing, and gets 404."""
 OrganizationId = Annotated[str, Depends(_organization_id)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
 OptionalKey = Annotated[str | None, Depends(_optional_key)]

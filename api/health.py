@@ -55,6 +55,7 @@ class Live(BaseModel):
 
 @router.get("/live", operation_id="check_liveness", summary="Check that the process answers")
 async def live() -> Live:
+    """Returns 200 while the process answers requests; checks nothing else."""
     return Live()
 
 

@@ -11,34 +11,37 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.http.auth import OPERATOR, WRITE
-from api.http.errors import MEDIA_TYPE, ProblemOut
+from api.http.document import finish
+from api.http.errors import ProblemOut
 
 _TAGS = [
-    {"name": "webhooks", "description": "What providers call. They sign; no API key."},
-    {"name": "parked", "description": "Webhook deliveries that wait for a person."},
+    {"name": "webhooks", "description": "Called by providers, which sign their requests."},
+    {"name": "parked", "description": "Webhook deliveries that wait for a decision of a person."},
     {
         "name": "organizations",
-        "description": "Onboarding, whether one may send and why, suspension by hand.",
+        "description": "Creating organizations, suspending them, and why one may not send.",
     },
     {
         "name": "wallet",
-        "description": "Prepaid money: credits, debits, the ledger, freezing by hand.",
+        "description": "Prepaid money: credits, debits, holds, the ledger, manual freezes.",
     },
-    {"name": "subscription", "description": "What an organization pays for, at its provider."},
-    {"name": "switch", "description": "Moving a customer to another provider."},
-    {"name": "campaigns", "description": "Many messages, sent while the gate is open."},
-    {"name": "messages", "description": "One message."},
+    {"name": "subscription", "description": "The subscription that an organization pays for."},
+    {"name": "switch", "description": "Switching a customer to another provider."},
+    {"name": "campaigns", "description": "Messages to many recipients, sent while payment lasts."},
+    {"name": "messages", "description": "Single messages."},
     {
         "name": "rates",
-        "description": "What a segment costs, by country, for everybody and for one organization.",
+        "description": "Prices per segment by country: default rates and an organization's own.",
     },
-    {"name": "health", "description": "For load balancers and people."},
+    {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
 _DESCRIPTION = """
-No message leaves without payment. Amounts are decimal strings with at most six decimals, beside their currency.
-Every write can be repeated: by a reference id, an `Idempotency-Key`, or by its nature. Errors are problem documents
-(RFC 9457): `errors` names fields, `reasons` says why an organization may not send. Every list is
-read in pages: pass `next_cursor` as `cursor`; null on the last page.
+No message leaves without payment.
+
+Amounts are decimal strings with at most six decimals; the currency stands beside them. Every write can be repeated
+safely: by a reference, by an `Idempotency-Key`, or because it sets a state. Errors are problem documents (RFC 9457):
+`code` names the cause, `errors` the wrong fields, `reasons` why the organization may not send. Every list is paged:
+pass `next_cursor` as `cursor` to get the next page; it is null on the last page.
 """
 ABOUT: dict[str, Any] = {
     "title": "Tollgate",
@@ -48,18 +51,18 @@ ABOUT: dict[str, Any] = {
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     "openapi_tags": _TAGS,
 }
-_EVERYWHERE = {503: "The database or a provider does not answer: try again"}
+_EVERYWHERE = {503: "The database or a provider does not answer; try again"}
 _BEHIND_A_KEY = {
     400: "The body cannot be read",
-    401: "No API key, or none that is known",
-    402: "The wallet does not hold enough",
-    403: "The key's scope is too narrow",
-    404: "There is no such organization, or no such thing of it",
-    409: "A key or reference was used before with other content, or the state does not allow it",
+    401: "The API key is missing, unknown or revoked",
+    402: "The balance is not enough",
+    403: "The scope of the API key is insufficient",
+    404: "The organization, or what the path names, does not exist",
+    409: "A key or reference was used with other content, or the current state does not allow it",
     413: "The body is too large",
-    422: "A field is not right; `errors` names it",
-    423: "Suspended or frozen; `reasons` says why",
-    502: "The provider refused what Tollgate asked of it",
+    422: "A field or query parameter is not valid; `errors` names it",
+    423: "The organization is suspended or its wallet frozen; `reasons` says why",
+    502: "The provider refused the request",
 }
 _SIGNED = {
     400: "The signature is wrong, or the body cannot be read",
@@ -100,15 +103,13 @@ OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
     "api.campaigns.callbacks.twilio_status": (403,),
 }
 """What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
-_PLAIN = {"organization_id", "campaign_id", "message_id", "delivery_id"}
-"""Path parameters for which any text is read, and at worst names nothing: 404."""
 
 
 def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     """The errors that a router's routes can answer with."""
-    if "health" in router.tags:
-        return {}
     words = (_SIGNED if "webhooks" in router.tags else _BEHIND_A_KEY) | _EVERYWHERE
+    if "health" in router.tags:
+        words = {422: words[422]}
     return {
         status: {"model": ProblemOut, "description": description}
         for status, description in sorted(words.items())
@@ -119,8 +120,8 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(routes=app.routes, **_fields(app))
-            _as_problems(schema)
             _drop_what_cannot_be(schema, routers)
+            finish(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -144,21 +145,8 @@ def _fields(app: FastAPI) -> dict[str, Any]:
         "description": app.description,
         "license_info": app.license_info,
         "tags": app.openapi_tags,
+        "servers": [{"url": "/", "description": "The host that serves this document"}],
     }
-
-
-def _as_problems(schema: dict[str, Any]) -> None:
-    """Errors have a media type of their own."""
-    for path in schema["paths"].values():
-        for operation in path.values():
-            answers = operation["responses"]
-            for answer in answers.values():
-                content = answer.get("content", {})
-                shown = content.get("application/json", {}).get("schema", {})
-                if shown.get("$ref", "").endswith("/ProblemOut"):
-                    answer["content"] = {MEDIA_TYPE: content["application/json"]}
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schema.get("components", {}).get("schemas", {}).pop(unused, None)
 
 
 def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -> None:
@@ -183,13 +171,14 @@ def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
         return (
             found | {400, 413} | ({404} if endpoint.__module__ == "api.inbox.webhooks" else set())
         )
+    found.add(422)  # for an unknown query parameter
+    if "health" in route.tags:
+        return found
     found.add(401)
     if any(dependency in (WRITE, OPERATOR) for dependency in route.dependencies):
         found.add(403)
     if "{" in route.path_format:
         found.add(404)
     if "requestBody" in operation:
-        found |= {400, 413, 422}
-    if any(parameter["name"] not in _PLAIN for parameter in operation.get("parameters", ())):
-        found.add(422)
+        found |= {400, 413}
     return found

@@ -8,7 +8,8 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.inbox.parked import Dismissal, ParkedOut
+from api.http.fields import ReasonRequest
+from api.inbox.parked import ParkedOut
 from cli.console import errors, output, table, write
 from cli.transactions import run
 from db.inbox import parking
@@ -44,7 +45,7 @@ def show_all(*, as_json: bool) -> None:
 
 def dismiss(delivery_id: int, reason: str) -> None:
     try:
-        checked = Dismissal(reason=reason).reason
+        checked = ReasonRequest(reason=reason).reason
     except ValidationError as problem:
         raise typer.BadParameter(problem.errors()[0]["msg"], param_hint="--reason") from None
     if not run(lambda conn: parking.dismiss(conn, delivery_id, checked)):

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.switching.fields import NewSwitch
+from api.switching.fields import SwitchRequest
 from cli.console import errors, output, table
 from cli.failures import Misused
 from cli.schema import AT_ONCE, configured, say
@@ -100,7 +100,7 @@ def _check(to: Provider, plan: str, return_url: str, cancel_url: str) -> None:
     so a wrong option would use up that offer.
     """
     try:
-        NewSwitch(provider=to, plan_id=plan, return_url=return_url, cancel_url=cancel_url)
+        SwitchRequest(provider=to, plan_id=plan, return_url=return_url, cancel_url=cancel_url)
     except ValidationError as problem:
         wrong = problem.errors()[0]
         option = str(wrong["loc"][0]).removesuffix("_id").replace("_", "-")

@@ -20,7 +20,9 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/alerts", tags=["o
 _CURSORS: Cursors[tuple[datetime, str]] = Cursors(
     "alerts", tuple[AwareDatetime, Annotated[str, Field(pattern="^[a-z_]{1,50}$")]]
 )
-Kind = Annotated[str, Path(pattern="^[a-z_]{1,50}$", examples=["refund"])]
+Kind = Annotated[
+    str, Path(description="The kind of the alert.", pattern="^[a-z_]{1,50}$", examples=["refund"])
+]
 
 
 class AlertPage(Page[AlertOut]):

@@ -3,7 +3,7 @@ sentences.
 """
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.audit.sentences import story
 from api.billing.fields import SubscriptionOut
@@ -26,8 +26,6 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
 
 class DeliveryOut(BaseModel):
-    model_config = ConfigDict(title="Delivery")
-
     provider: str
     event_id: str
     event_type: str
@@ -52,8 +50,6 @@ class DeliveryOut(BaseModel):
 
 
 class AlertOut(BaseModel):
-    model_config = ConfigDict(title="Alert")
-
     kind: AlertKind | str = Field(
         description="Another text only if it was raised by another version."
     )
@@ -69,16 +65,12 @@ class AlertOut(BaseModel):
 
 
 class StuckOut(BaseModel):
-    model_config = ConfigDict(title="Stuck")
-
     step: str
     reason: str
 
 
 class ExplanationOut(BaseModel):
     """`story` says it in plain sentences; the rest is what it was told from."""
-
-    model_config = ConfigDict(title="Explanation")
 
     story: list[str]
     can_send: bool

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from api.http.fields import Body, Decimal, Time
 from domain.billing.subscription import Provider, Subscription
@@ -18,12 +18,12 @@ Token = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_toke
 Address = Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2000), AfterValidator(_token)]
 
 
-class Link(Body):
+class LinkRequest(Body):
     provider: Provider = Field(examples=["paypal"])
     subscription_id: Token = Field(examples=["I-BW452GLLEP1G"])
 
 
-class NewCheckout(Body):
+class CheckoutRequest(Body):
     provider: Provider = Field(examples=["paypal"])
     plan_id: Token = Field(examples=["P-5ML4271244454362WXNWU5NQ"])
     return_url: Address = Field(examples=["https://example.com/paid"])
@@ -54,8 +54,6 @@ class SubscriptionOut(BaseModel):
     `paid_until` the end of the time that was really paid for, `past_due_since` when the first
     payment failed that is unpaid.
     """
-
-    model_config = ConfigDict(title="Subscription")
 
     provider: str
     subscription_id: str

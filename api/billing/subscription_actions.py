@@ -4,7 +4,6 @@ follows its answer.
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -14,7 +13,7 @@ from api.billing.subscriptions import paid_for, request_id
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import OPERATOR, WRITE
 from api.http.errors import Kind, Problem, not_found
-from api.http.fields import Amount, Body, Currency, Decimal, Note
+from api.http.fields import Amount, Body, Currency, Decimal, ReasonRequest
 from db.billing import collections, subscriptions
 from db.billing.collections import Collection
 from db.inbox import state_updates
@@ -28,14 +27,6 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/subscription", ta
 _NOT_BEGUN = (State.NONE, State.PENDING)
 
 
-class Because(Body):
-    """The provider is told it, and may show it to the customer."""
-
-    reason: Annotated[
-        Note, Field(min_length=1, max_length=120, examples=["asked for by the customer"])
-    ]
-
-
 class ResumptionOut(BaseModel):
     """`needs_payment`: what is owed has to be paid first; `needs_new_consent`: only a new checkout
     helps.
@@ -45,7 +36,7 @@ class ResumptionOut(BaseModel):
     subscription: SubscriptionOut
 
 
-class NewPlan(Body):
+class PlanRequest(Body):
     plan_id: Token = Field(examples=["P-5ML4271244454362WXNWU5NQ"])
 
 
@@ -57,7 +48,7 @@ class PlanOut(BaseModel):
     approve_url: str | None
 
 
-class Collect(Body):
+class CollectionRequest(Body):
     amount: Amount
     currency: Currency
 
@@ -80,7 +71,9 @@ class CollectedOut(BaseModel):
     operation_id="suspend_subscription",
     summary="Suspend the subscription at its provider",
 )
-async def suspend(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
+async def suspend(
+    organization_id: OrganizationId, body: ReasonRequest, here: Here
+) -> SubscriptionOut:
     """The provider charges nothing until the subscription is resumed. The state that the provider
     reports is enforced before the response. With `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe
     only stops charging, and service continues. Idempotent. Returns 409 if there is no subscription,
@@ -98,7 +91,7 @@ async def suspend(organization_id: OrganizationId, body: Because, here: Here) ->
     operation_id="resume_subscription",
     summary="Resume the subscription at its provider",
 )
-async def resume(organization_id: OrganizationId, body: Because, here: Here) -> ResumptionOut:
+async def resume(organization_id: OrganizationId, body: ReasonRequest, here: Here) -> ResumptionOut:
     """If the provider reports that the subscription bills again, the organization is reactivated.
     Idempotent.
     """
@@ -116,7 +109,9 @@ async def resume(organization_id: OrganizationId, body: Because, here: Here) -> 
     operation_id="cancel_subscription",
     summary="Cancel the subscription at its provider",
 )
-async def cancel(organization_id: OrganizationId, body: Because, here: Here) -> SubscriptionOut:
+async def cancel(
+    organization_id: OrganizationId, body: ReasonRequest, here: Here
+) -> SubscriptionOut:
     """Cancels at once and for good; the period that was paid for is served to its end. Expires the
     link of an open checkout. Idempotent.
     """
@@ -132,7 +127,7 @@ async def cancel(organization_id: OrganizationId, body: Because, here: Here) -> 
     operation_id="change_plan",
     summary="Change the plan of the subscription at its provider",
 )
-async def plan(organization_id: OrganizationId, body: NewPlan, here: Here) -> PlanOut:
+async def plan(organization_id: OrganizationId, body: PlanRequest, here: Here) -> PlanOut:
     """Returns the link at which the customer approves the change, if the provider requires one."""
     provider, subscription = await _current(here, organization_id)
     changed = await provider.change_plan(subscription.id, body.plan_id)
@@ -147,7 +142,7 @@ async def plan(organization_id: OrganizationId, body: NewPlan, here: Here) -> Pl
     summary="Collect the outstanding amount",
 )
 async def collect(
-    organization_id: OrganizationId, body: Collect, key: IdempotencyKey, here: Here
+    organization_id: OrganizationId, body: CollectionRequest, key: IdempotencyKey, here: Here
 ) -> CollectedOut:
     """Asks the provider to charge now. The amount must equal `outstanding` of the subscription. One
     key is one attempt, and its result stays; use a new key for another attempt after `declined`.

@@ -9,7 +9,13 @@ from fastapi import APIRouter, Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.billing.fields import CheckoutOut, Link, NewCheckout, SubscriptionOut, SubscriptionsOut
+from api.billing.fields import (
+    CheckoutOut,
+    CheckoutRequest,
+    LinkRequest,
+    SubscriptionOut,
+    SubscriptionsOut,
+)
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
@@ -49,7 +55,7 @@ async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
     summary="Link a subscription",
 )
 async def link(
-    organization_id: OrganizationId, body: Link, here: Here, response: Response
+    organization_id: OrganizationId, body: LinkRequest, here: Here, response: Response
 ) -> SubscriptionOut:
     """Reads the subscription from its provider and makes it the current one: from now on it decides
     whether the organization may send. Idempotent: a linked subscription returns 200.
@@ -83,7 +89,7 @@ async def link(
 )
 async def checkout(
     organization_id: OrganizationId,
-    body: NewCheckout,
+    body: CheckoutRequest,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -167,7 +173,7 @@ async def _fetch_snapshot(provider: BillingProvider, subscription_id: str) -> Sn
 
 
 async def _refuse_anothers(
-    conn: AsyncConnection, organization_id: str, body: Link, snapshot: Snapshot
+    conn: AsyncConnection, organization_id: str, body: LinkRequest, snapshot: Snapshot
 ) -> None:
     subscription = await subscriptions.find(conn, body.provider, body.subscription_id)
     if subscription is not None and subscription.organization_id != organization_id:
@@ -186,7 +192,7 @@ async def _refuse_anothers(
 
 
 async def _link(
-    conn: AsyncConnection, organization_id: str, body: Link, snapshot: Snapshot
+    conn: AsyncConnection, organization_id: str, body: LinkRequest, snapshot: Snapshot
 ) -> None:
     now = datetime.now(UTC)
     await subscriptions.add(conn, organization_id, body.provider, body.subscription_id)
@@ -201,7 +207,7 @@ async def _link(
 
 
 async def _note(
-    conn: AsyncConnection, organization_id: str, body: NewCheckout, made: CheckoutLink, key: str
+    conn: AsyncConnection, organization_id: str, body: CheckoutRequest, made: CheckoutLink, key: str
 ) -> None:
     """Store it as the provider made it; where there is no current subscription yet, it is the
     one.

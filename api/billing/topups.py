@@ -3,7 +3,7 @@ its own id.
 """
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.billing.fields import Address
 from api.billing.subscriptions import provider_of, request_id
@@ -22,7 +22,7 @@ from domain.wallet.ledger import WrongCurrency
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
 
 
-class NewTopUp(Body):
+class TopUpRequest(Body):
     provider: Provider = Field(examples=["stripe"])
     amount: Amount
     currency: Currency
@@ -34,8 +34,6 @@ class TopUpOut(BaseModel):
     """Where the customer pays. The wallet is credited when the provider confirms that it has the
     money.
     """
-
-    model_config = ConfigDict(title="TopUp")
 
     provider: str
     checkout_id: str
@@ -65,7 +63,7 @@ class TopUpOut(BaseModel):
 )
 async def top_up(
     organization_id: OrganizationId,
-    body: NewTopUp,
+    body: TopUpRequest,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -109,7 +107,7 @@ async def _topup_by_key(
 
 
 async def _make(
-    here: Context, organization_id: str, body: NewTopUp, wanted: Money, key: str
+    here: Context, organization_id: str, body: TopUpRequest, wanted: Money, key: str
 ) -> TopUpCheckout:
     try:
         made = await provider_of(here, body.provider).create_topup(

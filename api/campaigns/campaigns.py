@@ -11,8 +11,8 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns import numbers, recipients
-from api.campaigns.fields import CampaignOut, CampaignPage, NewCampaign, StartCampaign
-from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
+from api.campaigns.fields import CampaignOut, CampaignPage, CampaignRequest, StartRequest
+from api.context import CampaignId, Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import FieldError, Kind, Problem, may_not_send, not_found
@@ -51,7 +51,7 @@ _REFUSALS = {
 )
 async def create(
     organization_id: OrganizationId,
-    draft: NewCampaign,
+    draft: CampaignRequest,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -115,7 +115,7 @@ async def page(
 @router.get(
     "/{campaign_id}", dependencies=[READ], operation_id="get_campaign", summary="Get a campaign"
 )
-async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+async def get(organization_id: OrganizationId, campaign_id: CampaignId, here: Here) -> CampaignOut:
     """Returns the campaign with its progress."""
     async with here.snapshot() as conn:
         campaign = await campaigns.get(conn, organization_id, parsed_uuid(campaign_id, "campaign"))
@@ -132,9 +132,9 @@ async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> 
 )
 async def start(
     organization_id: OrganizationId,
-    campaign_id: str,
+    campaign_id: CampaignId,
     here: Here,
-    body: StartCampaign | None = None,
+    body: StartRequest | None = None,
 ) -> CampaignOut:
     """Starts a draft. Returns 423 or 402 with the reasons if the organization may not send, 200 if the
     campaign was started before.
@@ -162,7 +162,9 @@ async def start(
     operation_id="cancel_campaign",
     summary="Cancel a campaign",
 )
-async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+async def cancel(
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+) -> CampaignOut:
     """Ends the campaign for good. Messages that were paid for and not handed to Twilio are refunded;
     the rest is never sent. Returns 200 if the campaign was canceled before.
     """
@@ -182,7 +184,9 @@ async def cancel(organization_id: OrganizationId, campaign_id: str, here: Here) 
     operation_id="resume_campaign",
     summary="Resume a paused campaign",
 )
-async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+async def resume(
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+) -> CampaignOut:
     """Resumes a paused or parked campaign. A campaign that was paused before its start time waits for
     that time again. Returns 423 or 402 with the reasons if the organization may not send.
     """
@@ -195,7 +199,9 @@ async def resume(organization_id: OrganizationId, campaign_id: str, here: Here) 
     operation_id="pause_campaign",
     summary="Pause a campaign",
 )
-async def pause(organization_id: OrganizationId, campaign_id: str, here: Here) -> CampaignOut:
+async def pause(
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+) -> CampaignOut:
     """Only a request resumes a paused campaign; Tollgate never does so by itself. Returns 200 if the
     campaign was paused before.
     """
@@ -292,7 +298,7 @@ def _wrong(recipients: Sequence[tuple[int, str]]) -> Problem:
     return Problem(Kind.INVALID, f"{errors[0].field}: {errors[0].message}", errors=errors)
 
 
-def _digest(draft: NewCampaign) -> bytes:
+def _digest(draft: CampaignRequest) -> bytes:
     quiet = (
         []
         if draft.quiet_hours is None

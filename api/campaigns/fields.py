@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import time
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from api.http.cursors import Page
 from api.http.fields import Body, Moment, Name, SmsBody, Time
@@ -20,7 +20,19 @@ FILE_BYTES = 64 * 1024 * 1024
 """Read as it arrives, never held."""
 
 
-class QuietHoursIn(Body):
+LocalTime = Annotated[
+    time,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?$",
+            "examples": ["21:00"],
+        }
+    ),
+]
+
+
+class QuietHoursBody(Body):
     """Local time in the recipient's country, in all its time zones; at most 12 hours, over midnight
     if need be.
     """
@@ -29,11 +41,11 @@ class QuietHoursIn(Body):
         title="QuietHours", json_schema_extra={"examples": [{"begins": "21:00", "ends": "08:00"}]}
     )
 
-    begins: time
-    ends: time
+    begins: LocalTime = Field(description="When quiet hours begin; recipients get no message then.")
+    ends: LocalTime = Field(description="When quiet hours end.")
 
     @model_validator(mode="after")
-    def _lasting(self) -> "QuietHoursIn":
+    def _lasting(self) -> "QuietHoursBody":
         self.value()
         return self
 
@@ -43,7 +55,7 @@ class QuietHoursIn(Body):
         )
 
 
-class NewCampaign(Body):
+class CampaignRequest(Body):
     """A number that stands twice gets one message. Without recipients it is a draft to upload them
     to.
     """
@@ -67,7 +79,7 @@ class NewCampaign(Body):
         Field(default_factory=list, max_length=MOST_RECIPIENTS),
     ]
     quiet_hours: Annotated[
-        QuietHoursIn | None, Field(description="When recipients are left alone; none: never.")
+        QuietHoursBody | None, Field(description="When recipients are left alone; none: never.")
     ] = None
 
     @property
@@ -75,7 +87,7 @@ class NewCampaign(Body):
         return None if self.quiet_hours is None else self.quiet_hours.value()
 
 
-class StartCampaign(Body):
+class StartRequest(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})
 
     at: Annotated[
@@ -84,11 +96,9 @@ class StartCampaign(Body):
 
 
 class ProgressOut(BaseModel):
-    """Messages. `sent` were taken by Twilio and kept; `unconfirmed` may have been; `refunded` are
-    paid back.
-    """
+    """Counts of the campaign's messages, and its pace."""
 
-    model_config = ConfigDict(title="Progress")
+    model_config = ConfigDict(title="CampaignProgress")
 
     sent: int
     delivered: int
@@ -110,8 +120,6 @@ class ProgressOut(BaseModel):
 class WaitOut(BaseModel):
     """Why a campaign does not move. `until` is when it is tried again, null where nobody knows."""
 
-    model_config = ConfigDict(title="Wait")
-
     code: str = Field(examples=["twilio_limit"])
     message: str = Field(examples=["Twilio asked to wait"])
     since: Time | None
@@ -132,8 +140,6 @@ class CampaignOut(BaseModel):
     all were.
     """
 
-    model_config = ConfigDict(title="Campaign")
-
     id: str
     organization_id: str
     name: str
@@ -149,7 +155,7 @@ class CampaignOut(BaseModel):
     started_at: Time | None
     completed_at: Time | None
     scheduled_at: Time | None = None
-    quiet_hours: QuietHoursIn | None = None
+    quiet_hours: QuietHoursBody | None = None
     progress: ProgressOut | None = Field(default=None, description="Only for one campaign.")
     counts: dict[str, int] | None = Field(
         default=None, description="Messages by status; only for one campaign."
@@ -184,7 +190,7 @@ class CampaignOut(BaseModel):
             completed_at=campaign.completed_at,
             scheduled_at=campaign.scheduled_at,
             quiet_hours=campaign.quiet_hours
-            and QuietHoursIn(begins=campaign.quiet_hours.begins, ends=campaign.quiet_hours.ends),
+            and QuietHoursBody(begins=campaign.quiet_hours.begins, ends=campaign.quiet_hours.ends),
             progress=None if progress is None else ProgressOut.of(progress),
             counts=counts,
             duplicates_dropped=duplicates,

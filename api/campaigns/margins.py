@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.context import Here, OrganizationId, parsed_uuid
+from api.context import CampaignId, Here, OrganizationId, parsed_uuid
 from api.http.auth import READ
 from api.http.errors import not_found
 from api.http.fields import Decimal
@@ -36,8 +36,6 @@ class CountryMargin(Sums):
 
 
 class MarginOut(Sums):
-    model_config = ConfigDict(title="Margin")
-
     currency: str
     countries: list[CountryMargin]
 
@@ -48,7 +46,7 @@ class MarginOut(Sums):
     operation_id="get_margin",
     summary="Get the margin of a campaign",
 )
-async def get(organization_id: OrganizationId, campaign_id: str, here: Here) -> MarginOut:
+async def get(organization_id: OrganizationId, campaign_id: CampaignId, here: Here) -> MarginOut:
     """Returns what the campaign was charged and what it cost. Tollgate reads the prices from the
     lists of Twilio every 15 minutes.
     """

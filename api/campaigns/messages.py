@@ -8,10 +8,10 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from api.campaigns import numbers
-from api.context import Context, Here, IdempotencyKey, OrganizationId, parsed_uuid
+from api.context import Context, Here, IdempotencyKey, MessageId, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import invalid, not_found
@@ -41,7 +41,7 @@ def _number(text: str) -> str:
     return text
 
 
-class NewMessage(Body):
+class MessageRequest(Body):
     to: Annotated[str, AfterValidator(_number), Field(examples=["+14155550100"])]
     body: SmsBody
 
@@ -50,8 +50,6 @@ class MessageOut(BaseModel):
     """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it
     is being found out), pending, or lost (given up and refunded).
     """
-
-    model_config = ConfigDict(title="Message")
 
     id: str
     campaign_id: str | None
@@ -99,7 +97,7 @@ class MessageOut(BaseModel):
 )
 async def send(
     organization_id: OrganizationId,
-    new_message: NewMessage,
+    new_message: MessageRequest,
     key: IdempotencyKey,
     here: Here,
     response: Response,
@@ -142,8 +140,6 @@ class UnpaidSendOut(BaseModel):
     """A message that went out although it had been refunded; `attempt` counts how often it was paid
     for.
     """
-
-    model_config = ConfigDict(title="UnpaidSend")
 
     message_id: str
     attempt: int
@@ -192,7 +188,8 @@ async def unpaid(
 @router.get(
     "/{message_id}", dependencies=[READ], operation_id="get_message", summary="Get a message"
 )
-async def get(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+async def get(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
+    """Returns the message with its status."""
     async with here.snapshot() as conn:
         message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
     if message is None:
@@ -206,7 +203,7 @@ async def get(organization_id: OrganizationId, message_id: str, here: Here) -> M
     operation_id="resend_message",
     summary="Send a lost message again",
 )
-async def resend(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+async def resend(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
     """Debits the price again and sends a message that is `lost`, which was refunded. The recipient
     gets it twice if Twilio had accepted the first one after all.
     """
@@ -239,7 +236,7 @@ async def resend(organization_id: OrganizationId, message_id: str, here: Here) -
     operation_id="charge_message",
     summary="Charge a message that was sent after its refund",
 )
-async def charge(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+async def charge(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
     """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any other
     debit would be.
     """
@@ -260,7 +257,7 @@ async def charge(organization_id: OrganizationId, message_id: str, here: Here) -
     operation_id="refund_message",
     summary="Refund a message that Twilio never confirmed",
 )
-async def refund(organization_id: OrganizationId, message_id: str, here: Here) -> MessageOut:
+async def refund(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
     """For a message that is `accepted` without a `provider_sid`, after a person has found that Twilio
     does not have it. The message becomes `lost` and is refunded; it can be sent again.
     """

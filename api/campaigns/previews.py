@@ -5,10 +5,10 @@ stored.
 import asyncio
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.campaigns import numbers
-from api.campaigns.fields import NewCampaign
+from api.campaigns.fields import CampaignRequest
 from api.campaigns.recipients import refusals
 from api.context import Here, OrganizationId
 from api.http.auth import READ
@@ -28,8 +28,6 @@ MOST_NAMED = 100
 class DestinationOut(BaseModel):
     """`country` is null for numbers whose country is not known."""
 
-    model_config = ConfigDict(title="Destination")
-
     country: str | None = Field(examples=["DE"])
     recipients: int
     price_per_segment: Decimal
@@ -46,8 +44,6 @@ class DestinationOut(BaseModel):
 
 
 class BadRecipientOut(BaseModel):
-    model_config = ConfigDict(title="BadRecipient")
-
     index: int = Field(description="Its place in the request, counted from 0.")
     message: str
 
@@ -59,8 +55,6 @@ class PreviewOut(BaseModel):
     `runs_dry_position` is the first message, counted from 1, that `available` would not pay; null if it
     pays all.
     """
-
-    model_config = ConfigDict(title="Preview")
 
     recipients: int
     duplicates: int
@@ -81,7 +75,7 @@ class PreviewOut(BaseModel):
     operation_id="preview_campaign",
     summary="Preview the price of a campaign",
 )
-async def show(organization_id: OrganizationId, draft: NewCampaign, here: Here) -> PreviewOut:
+async def show(organization_id: OrganizationId, draft: CampaignRequest, here: Here) -> PreviewOut:
     """Takes the body of a creation and stores nothing. Names the numbers that a creation would
     refuse.
     """

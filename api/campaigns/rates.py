@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns import numbers
@@ -39,13 +39,13 @@ Country = Annotated[str, Depends(_country)]
 InCurrency = Annotated[Currency, Query(description="Whose rate is meant.")]
 
 
-class NewRate(Body):
+class RateRequest(Body):
     """In the organization's currency."""
 
     price_per_segment: PricePerSegment
 
 
-class NewRateForEverybody(NewRate):
+class DefaultRateRequest(RateRequest):
     """It counts for organizations whose wallet has this currency."""
 
     currency: Currency
@@ -55,8 +55,6 @@ class RateOut(BaseModel):
     """`organization_id` is null for everybody's. An organization's own rate comes first, then
     everybody's, then its `price_per_segment`.
     """
-
-    model_config = ConfigDict(title="Rate")
 
     organization_id: str | None
     country: str = Field(examples=["DE"])
@@ -95,6 +93,7 @@ async def everybodys(here: Here, cursor: Cursor = None, limit: Limit = 100) -> R
     summary="Get the default rate of a country",
 )
 async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
+    """Returns the rate that applies to organizations without a rate of their own."""
     async with here.snapshot() as conn:
         return await _get(conn, EVERYBODY, country, currency)
 
@@ -105,7 +104,7 @@ async def get(country: Country, here: Here, currency: InCurrency) -> RateOut:
     operation_id="set_rate",
     summary="Set the default rate of a country",
 )
-async def put(country: Country, body: NewRateForEverybody, here: Here) -> RateOut:
+async def put(country: Country, body: DefaultRateRequest, here: Here) -> RateOut:
     """Applies to recipients and messages that are added from now on; recipients that a campaign
     already has keep their price.
     """
@@ -146,6 +145,7 @@ async def of_organization(
     summary="Get an organization's rate of a country",
 )
 async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
+    """Returns the rate of this organization alone."""
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
         return await _get(conn, organization_id, country, currency)
@@ -158,7 +158,7 @@ async def get_own(organization_id: OrganizationId, country: Country, here: Here)
     summary="Set an organization's rate of a country",
 )
 async def put_own(
-    organization_id: OrganizationId, country: Country, body: NewRate, here: Here
+    organization_id: OrganizationId, country: Country, body: RateRequest, here: Here
 ) -> RateOut:
     """Applies to recipients and messages that are added from now on; recipients that a campaign
     already has keep their price.

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from api.campaigns import uploads
@@ -29,7 +29,7 @@ from api.campaigns.uploads import (
     TooManyLines,
     UnknownCharset,
 )
-from api.context import Context, Here, OrganizationId, parsed_uuid
+from api.context import CampaignId, Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
 from api.http.errors import FieldError, Kind, Problem, ProblemOut, not_found
 from db.campaigns import campaigns, rates, recipients
@@ -75,8 +75,6 @@ class Priced:
 
 
 class BadLineOut(BaseModel):
-    model_config = ConfigDict(title="BadLine")
-
     line: int
     message: str = Field(examples=["no number of that country has this length"])
 
@@ -137,7 +135,7 @@ class _Tally:
 )
 async def upload(
     organization_id: OrganizationId,
-    campaign_id: str,
+    campaign_id: CampaignId,
     request: Request,
     here: Here,
     unused_columns: Unused = "refuse",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from domain.audit.can_send import Reason
@@ -139,8 +139,6 @@ class ProblemOut(BaseModel):
     """A problem document (RFC 9457). `code` names the cause and does not change; `errors` names
     fields, `reasons` says why the organization may not send.
     """
-
-    model_config = ConfigDict(title="Problem")
 
     type: str = Field(examples=["urn:tollgate:problem:invalid"])
     title: str = Field(examples=["Invalid request; `errors` names the fields"])

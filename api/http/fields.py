@@ -126,5 +126,15 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
 Time = Annotated[datetime, Field(examples=["2026-05-04T09:30:00Z"])]
 
 
-class Why(Body):
-    reason: Annotated[Note, Field(min_length=1, examples=["abuse report 4711"])]
+class ReasonRequest(Body):
+    """Why it is done. A provider shows the reason of a subscription's change to the customer."""
+
+    reason: Annotated[
+        Note,
+        Field(
+            min_length=1,
+            max_length=120,
+            description="In one line, for whoever looks at it later.",
+            examples=["abuse report 4711"],
+        ),
+    ]

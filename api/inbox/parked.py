@@ -11,7 +11,7 @@ from api.context import Here
 from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import not_found
-from api.http.fields import Body, Note, Time
+from api.http.fields import ReasonRequest, Time
 from db.inbox import parking
 from db.inbox.parking import Parked
 from domain.money import to_decimal_string
@@ -19,6 +19,9 @@ from domain.money import to_decimal_string
 router = APIRouter(prefix="/v1/webhooks/parked", tags=["parked"])
 _LARGEST_ID = 2**63 - 1
 _CURSORS: Cursors[int] = Cursors("parked", Number)
+DeliveryId = Annotated[
+    int, Path(description="The id of the parked delivery.", ge=1, le=_LARGEST_ID, examples=[17])
+]
 
 
 class ParkedOut(BaseModel):
@@ -66,14 +69,8 @@ class ParkedOut(BaseModel):
         )
 
 
-class ParkedPage(Page[ParkedOut]):
+class ParkedDeliveryPage(Page[ParkedOut]):
     pass
-
-
-class Dismissal(Body):
-    reason: Annotated[
-        Note, Field(min_length=1, max_length=200, examples=["credited by hand, as invoice 4711"])
-    ]
 
 
 @router.get(
@@ -82,13 +79,15 @@ class Dismissal(Body):
     operation_id="list_parked_deliveries",
     summary="List parked webhook deliveries",
 )
-async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedPage:
+async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedDeliveryPage:
     """Returns the parked deliveries of all organizations, oldest first."""
     after = _CURSORS.read(cursor) or 0
     async with here.snapshot() as conn:
         found = await parking.page(conn, after=after, limit=limit + 1)
     shown, following = _CURSORS.cut(found, limit, lambda parked: parked.delivery.id)
-    return ParkedPage(data=[ParkedOut.of(parked) for parked in shown], next_cursor=following)
+    return ParkedDeliveryPage(
+        data=[ParkedOut.of(parked) for parked in shown], next_cursor=following
+    )
 
 
 @router.post(
@@ -99,7 +98,9 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedP
     summary="Dismiss a parked webhook delivery",
 )
 async def dismiss(
-    here: Here, body: Dismissal, delivery_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+    here: Here,
+    body: ReasonRequest,
+    delivery_id: DeliveryId,
 ) -> None:
     """Marks the delivery as done, so that Tollgate does nothing more about it. Returns 404 if the
     delivery is not parked.

@@ -21,6 +21,13 @@ _EXAMPLE: dict[str, JsonValue] = {
 }
 
 
+_ANSWER_EXAMPLE: dict[str, JsonValue] = {
+    **_EXAMPLE,
+    "messages_per_second": None,
+    "created_at": "2026-05-04T09:30:00Z",
+}
+
+
 def _sender(text: str) -> str:
     if not senders.is_sender(text):
         raise ValueError(senders.FORMS)
@@ -37,7 +44,7 @@ Sender = Annotated[
 GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 
 
-class NewOrganization(Body):
+class OrganizationRequest(Body):
     """`grace_period_seconds` is how long it keeps sending while a payment is past due.
 
     `price_per_segment` counts where no rate is set; without it only countries with a rate are sent
@@ -56,7 +63,7 @@ class NewOrganization(Body):
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
-class OrganizationChange(Body):
+class OrganizationChangeRequest(Body):
     """Only what is named changes. `price_per_segment` null: only countries with a rate are sent to.
 
     A new price counts for recipients that are loaded and single messages that are sent from now on;
@@ -71,7 +78,7 @@ class OrganizationChange(Body):
     grace_period_seconds: GracePeriod | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> "OrganizationChange":
+    def _something(self) -> "OrganizationChangeRequest":
         if not self.model_fields_set:
             raise ValueError(
                 "name at least one of name, sender, price_per_segment, grace_period_seconds"
@@ -82,12 +89,12 @@ class OrganizationChange(Body):
         return self
 
 
-class Pace(Body):
+class PaceRequest(Body):
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None
 
 
 class OrganizationOut(BaseModel):
-    model_config = ConfigDict(title="Organization", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER_EXAMPLE]})
 
     id: str
     name: str

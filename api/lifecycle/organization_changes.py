@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from api.context import Here, OrganizationId
 from api.http.auth import WRITE, Caller
 from api.http.errors import not_found
-from api.lifecycle.fields import OrganizationChange, OrganizationOut
+from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
 from db.billing import decisions
 from db.campaigns import refusals
 from db.lifecycle import organizations, standings
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
     summary="Change an organization",
 )
 async def change(
-    organization_id: OrganizationId, body: OrganizationChange, caller: Caller, here: Here
+    organization_id: OrganizationId, body: OrganizationChangeRequest, caller: Caller, here: Here
 ) -> OrganizationOut:
     """Sets the fields that the body names; the others keep their values. After a change of the
     sender, campaigns that were parked because Twilio refused the sender resume. A running campaign
@@ -55,7 +55,7 @@ async def change(
     return OrganizationOut.of(after)
 
 
-def _changed(before: Organization, body: OrganizationChange) -> Organization:
+def _changed(before: Organization, body: OrganizationChangeRequest) -> Organization:
     after = before
     if body.name is not None:
         after = replace(after, name=body.name)

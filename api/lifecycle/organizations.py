@@ -4,8 +4,9 @@ hand.
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from sqlalchemy.exc import IntegrityError
 
 from api.context import Context, Here, OrganizationId
@@ -13,8 +14,14 @@ from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, WRITE, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
-from api.http.fields import Reference, Why
-from api.lifecycle.fields import CanSend, NewOrganization, OrganizationOut, OrganizationPage, Pace
+from api.http.fields import ReasonRequest, Reference
+from api.lifecycle.fields import (
+    CanSend,
+    OrganizationOut,
+    OrganizationPage,
+    OrganizationRequest,
+    PaceRequest,
+)
 from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, ReceiptPage, StandingOut
 from db.audit import explanations
 from db.billing import reversals
@@ -31,6 +38,12 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 _CURSORS: Cursors[str] = Cursors("organizations", Reference)
 _BLOCK_CURSORS: Cursors[tuple[Block, str]] = Cursors("blocks", tuple[Block, str])
 _RECEIPT_CURSORS: Cursors[int] = Cursors("receipts", Number)
+BlockKind = Annotated[
+    str, Path(description="`dispute`, `telephony` or `admin`.", examples=["dispute"])
+]
+BlockReference = Annotated[
+    str, Path(description="The block's reference; may contain slashes.", examples=["dp_1NZx"])
+]
 LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
 
 
@@ -41,7 +54,7 @@ LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
     operation_id="create_organization",
     summary="Create an organization",
 )
-async def create(body: NewOrganization, here: Here, response: Response) -> OrganizationOut:
+async def create(body: OrganizationRequest, here: Here, response: Response) -> OrganizationOut:
     """Creates the organization with an empty wallet. Repeating the request with the same id and the
     same content returns 200; the same id with other content returns 409.
     """
@@ -89,6 +102,7 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> Organiz
     summary="Get an organization",
 )
 async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
+    """Returns the organization with its settings."""
     async with here.snapshot() as conn:
         found = await organizations.get(conn, organization_id)
     if found is None:
@@ -102,7 +116,9 @@ async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
     operation_id="set_pace",
     summary="Set the sending pace of an organization",
 )
-async def set_pace(organization_id: OrganizationId, body: Pace, here: Here) -> OrganizationOut:
+async def set_pace(
+    organization_id: OrganizationId, body: PaceRequest, here: Here
+) -> OrganizationOut:
     """Applies from the next batch of each campaign on. Null removes the limit, so that only the pace
     of the whole Twilio account applies.
     """
@@ -140,7 +156,7 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     summary="Suspend an organization",
 )
 async def suspend(
-    organization_id: OrganizationId, body: Why, caller: Caller, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here
 ) -> StandingOut:
     """Places the block `admin`. No debit commits after the response. Idempotent."""
     block = HeldBlock(
@@ -206,7 +222,7 @@ async def blocks(
     summary="Lift a block",
 )
 async def lift(
-    organization_id: OrganizationId, kind: str, caller: Caller, here: Here
+    organization_id: OrganizationId, kind: BlockKind, caller: Caller, here: Here
 ) -> StandingOut:
     """Lifts a block that has no reference. Returns 404 if the block does not stand, so a repeated
     request returns 404.
@@ -221,7 +237,11 @@ async def lift(
     summary="Lift a block by its reference",
 )
 async def lift_one(
-    organization_id: OrganizationId, kind: str, reference: str, caller: Caller, here: Here
+    organization_id: OrganizationId,
+    kind: BlockKind,
+    reference: BlockReference,
+    caller: Caller,
+    here: Here,
 ) -> StandingOut:
     """Lifts the block with this reference, such as the id of a dispute. Returns 404 if the block does
     not stand.
@@ -268,7 +288,7 @@ def _place(block: BlockOut) -> tuple[Block, str]:
     return Block(block.kind), block.reference or ""
 
 
-def _wanted(body: NewOrganization, grace: timedelta) -> Organization:
+def _wanted(body: OrganizationRequest, grace: timedelta) -> Organization:
     price = body.price_per_segment
     return Organization(
         id=body.id,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
@@ -14,8 +14,6 @@ from domain.lifecycle.standing import IN_WORDS, Standing
 
 class StandingOut(BaseModel):
     """`epoch` counts changes of mind; the steps are done once `applied_epoch` has caught up."""
-
-    model_config = ConfigDict(title="Standing")
 
     status: str = Field(examples=["suspended"])
     epoch: int
@@ -43,8 +41,6 @@ class BlockOut(BaseModel):
     """`held` ones stand by themselves until they are lifted; the others follow from the
     subscription.
     """
-
-    model_config = ConfigDict(title="Block")
 
     kind: str = Field(examples=["admin"])
     message: str
@@ -83,8 +79,6 @@ class ReceiptOut(BaseModel):
     """One suspension or reactivation. The leaks are counted when a suspension has finished: both
     are 0.
     """
-
-    model_config = ConfigDict(title="Receipt")
 
     epoch: int
     status: str

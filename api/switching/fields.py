@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.billing.fields import Address, Token
 from api.http.cursors import Page
@@ -12,7 +12,7 @@ from domain.billing.subscription import Provider
 from domain.switching.switch import IN_WORDS
 
 
-class NewSwitch(Body):
+class SwitchRequest(Body):
     provider: Provider = Field(examples=["stripe"])
     plan_id: Token = Field(examples=["price_standard"])
     return_url: Address = Field(examples=["https://example.com/moved"])
@@ -28,8 +28,6 @@ class SwitchOut(BaseModel):
     """The customer consents at `checkout_url` until `expires_at`; the target charges first at
     `first_charge_at`.
     """
-
-    model_config = ConfigDict(title="Switch")
 
     organization_id: str
     id: UUID

@@ -10,7 +10,7 @@ from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Reference
-from api.switching.fields import NewSwitch, SwitchOut, SwitchPage
+from api.switching.fields import SwitchOut, SwitchPage, SwitchRequest
 from db.lifecycle import organizations, standings
 from db.switching import switches
 from domain.switching.switch import SwitchStatus
@@ -27,7 +27,7 @@ _CURSORS: Cursors[str] = Cursors("switches", Reference)
     summary="Start a switch to another provider",
 )
 async def start(
-    organization_id: OrganizationId, body: NewSwitch, here: Here, response: Response
+    organization_id: OrganizationId, body: SwitchRequest, here: Here, response: Response
 ) -> SwitchOut:
     """Starts the switch. The customer then consents at the `checkout_url`, which appears shortly
     after.

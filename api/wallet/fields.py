@@ -15,7 +15,7 @@ MOST = 1_000
 """Postings in one list."""
 
 
-class NewPosting(Body):
+class PostingRequest(Body):
     """The reference counts once: the same again is answered again, other content is a conflict.
 
     Without one, the header `Idempotency-Key` is the reference; in a list followed by a colon and
@@ -38,9 +38,9 @@ def _form(body: object) -> str:
     return "list" if isinstance(body, list) else "one"
 
 
-NewPostings = Annotated[
-    Annotated[NewPosting, Tag("one")]
-    | Annotated[list[NewPosting], Field(min_length=1, max_length=MOST), Tag("list")],
+PostingsRequest = Annotated[
+    Annotated[PostingRequest, Tag("one")]
+    | Annotated[list[PostingRequest], Field(min_length=1, max_length=MOST), Tag("list")],
     Discriminator(_form),
 ]
 """One posting, or up to a thousand that are decided one after the other."""
@@ -48,8 +48,6 @@ NewPostings = Annotated[
 
 class WalletOut(BaseModel):
     """It pays while its gate is open and nobody has frozen it."""
-
-    model_config = ConfigDict(title="Wallet")
 
     organization_id: str
     balance: Decimal
@@ -93,8 +91,6 @@ class EntryOut(BaseModel):
     """`amount` is signed: what left the wallet is negative. `seq` counts the wallet's entries from
     1 without a gap.
     """
-
-    model_config = ConfigDict(title="Entry")
 
     seq: int
     kind: str = Field(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,7 +38,8 @@ _CURSORS: Cursors[str] = Cursors("holds", Reference)
 
 async def _hold_reference(
     reference_id: Annotated[
-        str, Path(description="The hold's reference; it may hold slashes.", examples=["ride-17"])
+        str,
+        Path(description="The reference of the hold; may contain slashes.", examples=["ride-17"]),
     ],
 ) -> str:
     if not reference_id.isprintable():
@@ -49,7 +50,7 @@ async def _hold_reference(
 HoldReference = Annotated[str, Depends(_hold_reference)]
 
 
-class NewHold(Body):
+class HoldRequest(Body):
     """The reference counts once: the same again is answered again, other content is a conflict."""
 
     model_config = ConfigDict(
@@ -74,7 +75,7 @@ class NewHold(Body):
     description: Note = ""
 
 
-class NewCapture(Body):
+class CaptureRequest(Body):
     """Without an amount all of it is captured."""
 
     amount: Amount | None = None
@@ -82,8 +83,6 @@ class NewCapture(Body):
 
 class HoldOut(BaseModel):
     """`captured` is what its debit took; the debit has the hold's reference."""
-
-    model_config = ConfigDict(title="Hold")
 
     reference_id: str
     amount: Decimal
@@ -119,7 +118,7 @@ class HoldPage(Page[HoldOut]):
     summary="Create a hold",
 )
 async def reserve(
-    organization_id: OrganizationId, body: NewHold, here: Here, response: Response
+    organization_id: OrganizationId, body: HoldRequest, here: Here, response: Response
 ) -> HoldOut:
     """Sets money aside: no debit can take it until the hold is captured, released or expires. Returns
     402 if the balance is not enough, 423 if the organization is suspended or the wallet frozen.
@@ -142,7 +141,7 @@ async def reserve(
 async def list_holds(
     organization_id: OrganizationId,
     here: Here,
-    status: HoldStatus | None = None,
+    status: Annotated[HoldStatus | None, Query(description="Only holds with this status.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HoldPage:
@@ -167,7 +166,7 @@ async def capture(
     organization_id: OrganizationId,
     reference_id: HoldReference,
     here: Here,
-    body: NewCapture | None = None,
+    body: CaptureRequest | None = None,
 ) -> HoldOut:
     """Debits all or part of the hold, once, and releases the rest. The debit has the reference of the
     hold. Repeating the request with the same amount returns the same answer. Returns 423 while the
@@ -207,6 +206,7 @@ async def release(
     "/{reference_id:path}", dependencies=[READ], operation_id="get_hold", summary="Get a hold"
 )
 async def get(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
+    """Returns the hold with its status and what was captured."""
     async with here.snapshot() as conn:
         hold = await holds.get(conn, organization_id, reference_id)
     if hold is None:

@@ -9,7 +9,7 @@ from api.context import Context, Here, OptionalKey, OrganizationId
 from api.http.auth import WRITE
 from api.http.errors import ProblemOut, invalid, not_found
 from api.http.fast_routes import LeanRoute
-from api.wallet.fields import EntryOut, NewPosting, NewPostings, PostingOut, PostingsOut
+from api.wallet.fields import EntryOut, PostingOut, PostingRequest, PostingsOut, PostingsRequest
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
@@ -42,7 +42,7 @@ ANSWERS: dict[str, Any] = {
 @router.post("/credits", operation_id="credit_wallet", summary="Credit a wallet", **ANSWERS)
 async def post_credits(
     organization_id: OrganizationId,
-    body: NewPostings,
+    body: PostingsRequest,
     here: Here,
     response: Response,
     key: OptionalKey = None,
@@ -59,7 +59,7 @@ async def post_credits(
 @router.post("/debits", operation_id="debit_wallet", summary="Debit a wallet", **ANSWERS)
 async def post_debits(
     organization_id: OrganizationId,
-    body: NewPostings,
+    body: PostingsRequest,
     here: Here,
     response: Response,
     key: OptionalKey = None,
@@ -78,7 +78,7 @@ async def _post(
     here: Context,
     organization_id: str,
     kind: Kind,
-    body: NewPosting | list[NewPosting],
+    body: PostingRequest | list[PostingRequest],
     key: str | None,
     response: Response,
 ) -> EntryOut | PostingsOut:
@@ -119,8 +119,8 @@ async def _post_list(
 
 
 def _with_references(
-    new_postings: Sequence[NewPosting], key: str | None
-) -> list[tuple[NewPosting, str]]:
+    new_postings: Sequence[PostingRequest], key: str | None
+) -> list[tuple[PostingRequest, str]]:
     missing = [
         place for place, new_posting in enumerate(new_postings) if new_posting.reference_id is None
     ]
@@ -136,7 +136,7 @@ def _no_reference(field: str) -> Exception:
     return invalid(field, "a reference is needed, here or as the header Idempotency-Key")
 
 
-def _posting(kind: Kind, new_posting: NewPosting, reference: str) -> Posting:
+def _posting(kind: Kind, new_posting: PostingRequest, reference: str) -> Posting:
     if references.is_ours(reference):
         raise invalid("reference_id", references.RESERVED)
     return kind(reference, Money(new_posting.amount, new_posting.currency), new_posting.description)

@@ -12,7 +12,7 @@ from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import not_found
-from api.http.fields import Why
+from api.http.fields import ReasonRequest
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import reversals
 from db.campaigns import parked_campaigns
@@ -67,7 +67,7 @@ async def entries(
     "/freeze", dependencies=[OPERATOR], operation_id="freeze_wallet", summary="Freeze a wallet"
 )
 async def freeze(
-    organization_id: OrganizationId, body: Why, caller: Caller, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here
 ) -> WalletOut:
     """No debit commits after the response, and running campaigns are parked. Idempotent."""
     async with here.services.engine.begin() as conn:

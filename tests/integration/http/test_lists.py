@@ -21,11 +21,11 @@ from tests.integration.conftest import Tollgate
 ACME = "/v1/organizations/acme"
 SINGLE = {
     "CanSend": "the reasons of one answer",
-    "CampaignOut": "one campaign",
-    "ExplanationOut": "the whole of one organization",
-    "MarginOut": "one campaign's sums, split by country",
-    "SubscriptionsOut": "the current subscription beside those that it replaced",
-    "WalletOut": "who froze one wallet: two at most",
+    "Campaign": "one campaign",
+    "Explanation": "the whole of one organization",
+    "Margin": "one campaign's sums, split by country",
+    "Subscriptions": "the current subscription beside those that it replaced",
+    "Wallet": "who froze one wallet: two at most",
 }
 """Answers that hold an array, but are about one thing."""
 
@@ -68,7 +68,7 @@ def test_every_get_that_answers_an_array_answers_a_page() -> None:
         parameters = {one["name"]: one["schema"] for one in operation.get("parameters", ())}
         if name.endswith("Page"):
             assert list(properties) == ["data", "next_cursor"], path
-            assert properties["data"]["items"]["$ref"].endswith(f"/{name[:-4]}Out"), path
+            assert properties["data"]["items"]["$ref"].endswith(f"/{name[:-4]}"), path
             assert parameters["cursor"]["anyOf"][0]["type"] == "string", path
             assert (parameters["limit"]["minimum"], parameters["limit"]["maximum"]) == (1, 500)
             assert not {"after", "before", "page", "offset", "next"} & set(parameters), path

@@ -10,8 +10,8 @@ SPANS = {"as_of", "since", "until", "access_until", "paid_until", "past_due_sinc
 POINTS = {"at", "begins", "ends"}
 """Fields of a body whose own name says what happens then."""
 TEXTS = {
-    "MessageOut": "what Twilio said of a message, which cannot be the message",
-    "PostingOut": "a problem document",
+    "Message": "what Twilio said of a message, which cannot be the message",
+    "PostingOutcome": "a problem document",
 }
 
 

@@ -60,8 +60,10 @@ def test_an_operation_declares_only_what_it_can_answer_with(paths: dict[str, Any
         answers = paths[f"/v1/organizations/{{organization_id}}{path}"][method]["responses"]
         return sorted(status for status in answers if status >= "400")
 
-    assert errors("get", "/can-send") == ["401", "404", "503"]
-    assert errors("post", "/wallet/unfreeze") == ["401", "403", "404", "503"]
-    assert errors("post", "/campaigns/{campaign_id}/pause") == ["401", "403", "404", "409", "503"]
+    assert errors("get", "/can-send") == ["401", "404", "422", "503"]
+    assert errors("post", "/wallet/unfreeze") == ["401", "403", "404", "422", "503"]
+    assert errors("post", "/campaigns/{campaign_id}/pause") == [
+        *("401", "403", "404", "409", "422", "503")
+    ]
     assert {"402", "409", "423"} <= set(errors("post", "/wallet/debits"))
     assert "502" in errors("post", "/subscription/plan")

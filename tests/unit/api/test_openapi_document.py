@@ -1,5 +1,6 @@
 """The OpenAPI document: what a generated client is made of."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -43,3 +44,30 @@ def test_every_operation_id_is_a_verb_and_a_noun(document: dict[str, Any]) -> No
         place = method, path, id_
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", noun), place
         assert verb in VERBS, place
+
+
+def test_no_two_schemas_are_the_same(document: dict[str, Any]) -> None:
+    by_shape: dict[str, list[str]] = {}
+    for name, schema in document["components"]["schemas"].items():
+        fields = {
+            key: value for key, value in schema.items() if key not in ("description", "examples")
+        }
+        by_shape.setdefault(json.dumps(fields, sort_keys=True), []).append(name)
+
+    assert [names for names in by_shape.values() if len(names) > 1] == []
+
+
+def test_bodies_end_in_request_and_nothing_else_does(document: dict[str, Any]) -> None:
+    bodies = json.dumps(
+        [operation.get("requestBody", {}) for _, _, operation in _operations(document)]
+    )
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', bodies))
+
+    assert names == {name for name in document["components"]["schemas"] if name.endswith("Request")}
+
+
+def test_a_repeated_creation_is_answered_like_the_first(document: dict[str, Any]) -> None:
+    for _, path, operation in _operations(document):
+        answers = operation["responses"]
+        if "201" in answers:
+            assert answers["200"]["content"], path
