@@ -64,7 +64,7 @@ def in_words(problem: BaseException) -> str:
 
 
 def cause_of(problem: ActivityError) -> str:
-    """Why an activity failed for good, in its own words."""
+    """Why an activity failed permanently, in its own words."""
     return problem.cause.message if isinstance(problem.cause, FailureError) else str(problem.cause)
 
 

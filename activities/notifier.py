@@ -57,8 +57,8 @@ class Notifier:
         await self._start_switch(organization_id, RING)
 
     async def ensure_switch(self, organization_id: str) -> None:
-        """Start the workflow of the organization's switch if there is none. One that runs looks by
-        itself and gets no signal.
+        """Start the workflow of the organization's switch if there is none. A running one checks on
+        its own and gets no signal.
         """
         await self._start_switch(organization_id, None)
 

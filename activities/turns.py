@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 class TooManyWait(Exception):
-    """Too many callers of this organization wait already."""
+    """Too many callers of this organization are waiting."""
 
 
 @dataclass(slots=True)

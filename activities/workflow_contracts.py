@@ -1,6 +1,5 @@
-"""Workflow contracts: what a workflow is called, what it starts with, the ids and search attributes
-by which it is found. Recorded histories hold all of it: names stay, fields only grow, with
-defaults.
+"""Workflow contracts: names, inputs, ids and search attributes of the workflows. Recorded histories
+contain them: names never change, fields are only added, with defaults.
 """
 
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ STUCK = SearchAttributeKey.for_bool("Stuck")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What an organization's lifecycle starts with, and carries over when it continues as new.
+    """The input of an organization's lifecycle, carried over when it continues as new.
 
-    `confirm_for_seconds` is how long a fresh answer of the billing provider is waited for, before
-    the newest verified event counts; `longest_history` how many events a run may have before it
+    `confirm_for_seconds` is how long it waits for a fresh answer of the billing provider before the
+    newest verified event counts; `longest_history` is how many events a run may have before it
     continues as new.
     """
 
@@ -37,8 +36,8 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """What a campaign's run starts with. `batch` messages are reserved at once, `window` are handed
-    over at once.
+    """The input of a campaign's run. `batch` messages are reserved together, `window` are handed
+    over at the same time.
     """
 
     organization_id: str
@@ -51,8 +50,8 @@ class Campaign:
 class SwitchStart:
     """What the switch of an organization starts with.
 
-    `look_seconds` is how often the customer's consent is looked for though nothing rang,
-    `after_renewal_seconds` how long after a renewal its outcome is asked for.
+    `look_seconds` is the interval between checks for the customer's consent,
+    `after_renewal_seconds` how long after a renewal its outcome is queried.
     """
 
     organization_id: str

@@ -1,4 +1,4 @@
-"""How long a sweep over many organizations waits for one of them: hardly, because all others wait
+"""How long a pass over many organizations waits for one of them: not long, because all others wait
 behind it.
 """
 

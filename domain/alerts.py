@@ -78,8 +78,8 @@ class Meaning:
 
 def _loop(what: str) -> Meaning:
     return Meaning(
-        about=f"a worker's loop fails again and again: {what}. A server is away, or it is a fault of Tollgate's; "
-        "the log has the reason",
+        about=f"a background loop of a worker fails repeatedly: {what}. A server is unreachable, "
+        "or Tollgate has a bug; the log has the reason",
         clears="the loop succeeds",
     )
 
@@ -89,124 +89,139 @@ _GUARANTEE = Meaning(
     clears="the next audit finds nothing",
 )
 _API_VERSION = Meaning(
-    about="events are of another API version than Tollgate's: make a webhook endpoint of the version in the detail, "
-    "and delete the other",
-    clears="the first event of the right version comes",
+    about="events have another API version than Tollgate expects: create a webhook endpoint with "
+    "the version in the detail, and delete the other",
+    clears="the first event of the right version arrives",
 )
 _WEBHOOK_SETUP = Meaning(
-    about="events that the provider signed for us are refused; the detail says why: the other mode, another account, "
-    "or our clock. Correct the webhook endpoint or the clock",
-    clears="an event is taken, and none was refused for an hour",
+    about="Tollgate refuses events with a valid signature; the detail says why: wrong mode, wrong "
+    "account, or a wrong clock here. Correct the webhook endpoint or the clock",
+    clears="an event is accepted, and none was refused for an hour",
 )
 _EVENTS_MISSED = Meaning(
-    about="events were listed and never delivered; they were taken in. Look at the webhook there: its id or secret "
-    "here, its address, the types it is subscribed to",
-    clears="the next comparison finds none missing",
+    about="the provider lists events that it never delivered; Tollgate has processed them. Check "
+    "the webhook: its address and event types at the provider, its id or secret here",
+    clears="the next comparison finds no missing event",
 )
-_MONEY = "money that a person has to settle; the detail says which, and why"
+_MONEY = "a payment or refund that an operator has to resolve; the detail says which, and why"
 
 MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STUCK: Meaning(
-        about="a step was refused for good: [a stuck step](#a-stuck-step)",
+        about="a step was refused permanently: [a stuck step](#a-stuck-step)",
         clears="the step is done",
     ),
     AlertKind.TELEPHONY: Meaning(
-        about="Twilio suspended or closed the subaccount: settle it with Twilio, then lift the block",
+        about="Twilio suspended or closed the subaccount: resolve it with Twilio, then lift the "
+        "block",
         clears="the block is lifted",
     ),
     AlertKind.DIFFERS: Meaning(
-        about="the provider or Twilio say otherwise than we know; the lifecycle was rung. If it stays, `explain`",
+        about="the provider's or Twilio's state differs from the database; the workflow was "
+        "notified. If the alert stays, run `explain`",
         clears="the next comparison finds no difference",
     ),
     AlertKind.UNKNOWN_STATUS: Meaning(
-        about="the provider says a status that is not known here, or does not find the subscription; nothing changed",
-        clears="an answer is understood",
+        about="the provider reports a status that Tollgate does not know, or does not find the "
+        "subscription; nothing changed",
+        clears="the provider reports a known status",
     ),
     AlertKind.NOT_CONFIRMED: Meaning(
-        about="for two minutes the provider could not be asked, or its answer not be taken; the log says why "
-        "(`not confirmed`). What is known of webhooks counts meanwhile, nothing opens, and it is asked every minute",
-        clears="an answer is taken",
+        about="for two minutes Tollgate could not query the provider, or could not accept its "
+        "answer; the log says why (`not confirmed`). Until then the webhooks count, no gate "
+        "opens, and the query is repeated every minute",
+        clears="an answer is accepted",
     ),
     AlertKind.NOBODY_BILLS: Meaning(
-        about="it is served, and no subscription of it bills any more; link the one that does, or suspend it. After a "
-        "switch: [a switch that needs a person](switch-customers.md#what-needs-a-person)",
-        clears="a subscription of it bills, or it is suspended",
+        about="the organization may send, but none of its subscriptions bills any more; link one "
+        "that does, or suspend the organization. After a switch: [a switch that needs a "
+        "person](switch-customers.md#what-needs-a-person)",
+        clears="one of its subscriptions bills, or it is suspended",
     ),
     AlertKind.TWO_SUBSCRIPTIONS_BILL: Meaning(
-        about="the customer pays twice, or will when a provider's next try at a debt succeeds: cancel one of them",
-        clears="only one bills",
+        about="the customer pays twice, or will when the provider's next collection attempt "
+        "succeeds: cancel one of the two subscriptions",
+        clears="only one subscription bills",
     ),
     AlertKind.SUBSCRIPTION_NOT_LINKED: Meaning(
-        about="a subscription of another plan names it: `POST …/subscription` if it pays for this service",
-        clears="a subscription is linked, or the one that is named ends",
+        about="a subscription with another plan names the organization: `POST …/subscription` if "
+        "it pays for this service",
+        clears="a subscription is linked, or the one in the alert ends",
     ),
     AlertKind.RECEIVABLE: Meaning(
-        about="payers got back more than the wallet had left; it blocks until it is covered or "
-        "[forgiven](#an-organization-cannot-send)",
+        about="payers got back more than the wallet held; the organization is blocked until the "
+        "debt is covered or [forgiven](#an-organization-cannot-send)",
         clears="nothing is owed",
     ),
     AlertKind.DISPUTE_LOST: Meaning(
-        about="a dispute was lost: whether that customer may go on is yours to say",
+        about="a dispute was lost: decide whether that customer may continue",
         clears="its last dispute block is lifted",
     ),
     AlertKind.MONEY_WAITS: Meaning(
-        about="what a webhook told could not be settled for ten minutes; the detail says why, and it is tried again",
-        clears="nothing is left that could not be settled",
+        about="the money that a webhook reported could not be booked for ten minutes; the detail "
+        "says why, and Tollgate tries again",
+        clears="no such webhook is left",
     ),
     AlertKind.SWITCH_STUCK: Meaning(
         about="[a switch that needs a person](switch-customers.md#what-needs-a-person)",
-        clears="the switch goes on, or ends",
+        clears="the switch continues or ends",
     ),
     AlertKind.CAMPAIGN_REFUSED: Meaning(
-        about="Twilio's refusals have parked a campaign: [a campaign is stuck](#a-campaign-is-stuck)",
-        clears="no campaign of the organization is parked so",
+        about="a campaign is parked because Twilio refuses its messages: [a campaign is "
+        "stuck](#a-campaign-is-stuck)",
+        clears="no campaign of the organization is parked for that reason",
     ),
     AlertKind.CAMPAIGN_WAITS: Meaning(
-        about="a campaign waits for Twilio, Temporal or a worker for five minutes or longer",
-        clears="none waits so long",
+        about="a campaign has waited for Twilio, Temporal or a worker for five minutes or longer",
+        clears="no campaign waits that long",
     ),
     AlertKind.SENDING_REFUSED: Meaning(
-        about="messages fail, at once or at a carrier, for the sender, the account or our request",
-        clears="the sender is changed, or a day has passed since the last",
+        about="messages fail, at Twilio or at a carrier, because of the sender, the account or "
+        "Tollgate's request",
+        clears="the sender is changed, or a day has passed since the last failure",
     ),
     AlertKind.SENT_AFTER_REFUND: Meaning(
-        about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET …/messages/unpaid`) "
-        "lists those that Twilio confirms; charge each with `tollgate unpaid charge acme MESSAGE_ID` "
-        "(`POST …/messages/{message_id}/charge`), or close the alert to leave it",
-        clears="all are charged; or Twilio, asked about what a callback said, does not confirm it",
+        about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET "
+        "…/messages/unpaid`) "
+        "lists those that Twilio confirms; charge each with `tollgate unpaid charge acme "
+        "MESSAGE_ID` (`POST …/messages/{message_id}/charge`), or close the alert to waive the "
+        "charge",
+        clears="all are charged, or Twilio does not confirm what the callback reported",
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
-        about="a subscription that a switch left, or did not come to, has charged: refund that at its provider, and "
-        "see that it is canceled there"
+        about="a subscription that a switch replaced, or that an abandoned switch created, "
+        "charged the customer: refund the charge at its provider, and make sure that the "
+        "subscription is canceled"
     ),
     AlertKind.LATE_CONSENT: Meaning(
         about="[a switch that needs a person](switch-customers.md#what-needs-a-person)"
     ),
     AlertKind.SUBSCRIPTION_OF_ANOTHER: Meaning(
-        about="a checkout became a subscription that another organization has: find out whose it is"
+        about="a checkout created a subscription that is linked to another organization: find out "
+        "whose it is"
     ),
     AlertKind.REFUND: Meaning(about=_MONEY),
     AlertKind.PAYMENT_OF_ANOTHER: Meaning(about=_MONEY),
     AlertKind.PAYMENT_NOT_BOOKED: Meaning(about=_MONEY),
     AlertKind.REVERSAL_NOT_BOOKED: Meaning(about=_MONEY),
     AlertKind.FRAUD_WARNING: Meaning(
-        about="Stripe warns of a payment that may be fraud: a dispute may follow; refund it, or suspend the "
-        "organization by hand"
+        about="Stripe warns that a payment may be fraudulent: a dispute may follow; refund it, or "
+        "suspend the organization manually"
     ),
     AlertKind.NOT_UNDERSTOOD: Meaning(
-        about="a webhook about it lacks something: [parked webhooks](#parked-webhooks)"
+        about="a webhook about the organization lacks a required field: [parked "
+        "webhooks](#parked-webhooks)"
     ),
     AlertKind.CALLBACK_CONTRADICTED: Meaning(
-        about="a signed callback said how a message ended, or which message it is, and Twilio says otherwise: somebody "
-        "else holds the subaccount's token. Exchange it; nothing was refunded"
+        about="a signed callback reported a message's final status or id, and Twilio contradicts "
+        "it: somebody else has the subaccount's token. Rotate it; nothing was refunded"
     ),
     AlertKind.REFUND_UNCONFIRMED: Meaning(
-        about="a callback told how a message ended, and Twilio does not have it any more, or does not say which it is: "
-        "look at Twilio, and credit or charge it by hand"
+        about="a callback reported a message's final status, but Twilio no longer has the "
+        "message, or does not identify it: look it up at Twilio, and credit or charge it manually"
     ),
     AlertKind.MESSAGE_UNCONFIRMED: Meaning(
-        about="nobody can tell whether Twilio took a message, and its price was kept: look at the sids that are named; "
-        "`POST …/messages/{message_id}/refund` gives it up"
+        about="Tollgate cannot determine whether Twilio accepted a message, and kept its price: "
+        "look up the sids in the detail; `POST …/messages/{message_id}/refund` refunds it"
     ),
     AlertKind.GUARANTEE_1: _GUARANTEE,
     AlertKind.GUARANTEE_2: _GUARANTEE,
@@ -215,15 +230,15 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.GUARANTEE_5: _GUARANTEE,
     AlertKind.GUARANTEE_6: _GUARANTEE,
     AlertKind.GUARANTEE_7: _GUARANTEE,
-    AlertKind.RELAY_FAILED: _loop("lifecycles and campaigns are rung late"),
-    AlertKind.FINDING_FAILED: _loop("the owners of parked webhooks are not looked for"),
+    AlertKind.RELAY_FAILED: _loop("workflows are notified late"),
+    AlertKind.FINDING_FAILED: _loop("the owners of parked webhooks are not looked up"),
     AlertKind.EXPIRY_FAILED: _loop("holds do not expire"),
-    AlertKind.RECOVERY_FAILED: _loop("what is owed is not taken from what comes in"),
-    AlertKind.RESUME_FAILED: _loop("parked campaigns go on late"),
+    AlertKind.RECOVERY_FAILED: _loop("debts are not collected from new money"),
+    AlertKind.RESUME_FAILED: _loop("parked campaigns resume late"),
     AlertKind.WATCH_FAILED: _loop("alerts about campaigns are not raised or cleared"),
     AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),
-    AlertKind.CHECKING_FAILED: _loop("refunds of failed messages wait"),
-    AlertKind.UNDECIDED_FAILED: _loop("messages whose callbacks were lost are not looked for"),
+    AlertKind.CHECKING_FAILED: _loop("refunds of failed messages are delayed"),
+    AlertKind.UNDECIDED_FAILED: _loop("messages whose callbacks were lost are not looked up"),
     AlertKind.PAYPAL_API_VERSION: _API_VERSION,
     AlertKind.STRIPE_API_VERSION: _API_VERSION,
     AlertKind.PAYPAL_WEBHOOK_SETUP: _WEBHOOK_SETUP,

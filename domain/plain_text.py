@@ -1,4 +1,4 @@
-"""Text from outside: which characters it may not contain, and how it is displayed if it does.
+"""Text from outside: which characters it may not contain, and how forbidden ones are displayed.
 
 A control character moves the cursor, clears the screen or sets a terminal's title; a direction
 override makes a line read differently than it is stored.

@@ -1,4 +1,4 @@
-"""Redacts text that others may see: no secret and no full phone number remains. Pure."""
+"""Redacts text that others may see: removes secrets and full phone numbers. Pure."""
 
 import re
 

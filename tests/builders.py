@@ -638,7 +638,10 @@ async def run(engine: AsyncEngine, statement: str, **parameters: object) -> None
 
 
 NO_RECEIPT = {
-    "changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"
+    (
+        "changes of a gate or a freeze that do not follow from the previous one, or that no receipt "
+        "explains"
+    )
 }
 """What a test breaks that freezes a wallet, or moves its gate, without a change of the standing."""
 
@@ -657,7 +660,10 @@ async def until_it_waits_for(
     waiting.
     """
     pid = (await holder.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-    query = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY "
+        "(pg_blocking_pids(pid))"
+    )
     while await number(engine, query, pid=pid) == 0:
         assert not waiting.done(), "it did not wait for the lock"
 

@@ -155,7 +155,7 @@ class Reconciling:
     @activity.defn(name="settle_unknown_messages")
     async def settle_unknown_messages(self) -> int:
         """Look up every message sent over a minute ago without a confirmation; returns how many
-        were settled.
+        were decided.
         """
         async with self._engine.connect() as conn:
             found = await messages.unsettled_organizations(
@@ -180,7 +180,7 @@ class Reconciling:
                     )
                     return 0
 
-        random.shuffle(found)  # otherwise the first ones could starve the others
+        random.shuffle(found)  # otherwise the first organizations could starve the others
         return sum(await asyncio.gather(*(look_up(organization_id) for organization_id in found)))
 
     @activity.defn(name="audit")
@@ -227,7 +227,10 @@ class Reconciling:
             except NotFound:
                 return f"{current.provider.value} does not have subscription {current.id}"
             if snapshot.state is not current.snapshot.state:
-                return f"{current.provider.value} says {snapshot.state.value}, we know {current.snapshot.state.value}"
+                return (
+                    f"{current.provider.value} reports {snapshot.state.value}, the database has "
+                    f"{current.snapshot.state.value}"
+                )
         try:
             account = await self._twilio.get_account(organization.twilio_account_sid)
         except NotFound:
@@ -235,7 +238,10 @@ class Reconciling:
         active = account.status is AccountStatus.ACTIVE
         if active != (standing.status is Status.ACTIVE):
             await self._follow(standing, account)
-            return f"the standing is {standing.status.value}, the Twilio subaccount {account.status.value}"
+            return (
+                f"the standing is {standing.status.value}, the Twilio subaccount "
+                f"{account.status.value}"
+            )
         return None
 
     async def _follow(self, standing: Standing, account: Account) -> None:
@@ -253,7 +259,7 @@ class Reconciling:
                 conn, standing, now=datetime.now(UTC)
             ):
                 return
-            reason = f"Twilio says the subaccount is {account.status.value}"
+            reason = f"Twilio reports the subaccount as {account.status.value}"
             await state_updates.block_telephony(
                 conn, standing.organization_id, reason, now=datetime.now(UTC)
             )

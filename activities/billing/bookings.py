@@ -138,7 +138,7 @@ class Booking:
     ) -> None:
         kind, id_ = payment.reference.kind.value, payment.reference.id
         if payment.status is PaymentStatus.UNKNOWN:
-            detail = f"{kind} {id_} has a status that is not known here"
+            detail = f"{kind} {id_} has a status that Tollgate does not know"
             await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
         if payment.status in UNDECIDED:
             await self._aside.park_undecided(delivery, payment)
@@ -170,12 +170,18 @@ class Booking:
             return True
         by_customer = await self._owner_by_customer(delivery, payment) if owner is None else None
         if by_customer == organization_id:
-            detail = f"{kind} {id_} of {payment.amount} is its customer's: credit it by hand if it is a top-up"
+            detail = (
+                f"{kind} {id_} of {payment.amount} belongs to its customer: credit it manually if "
+                "it is a top-up"
+            )
             await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             await self._aside.park(delivery, detail, payment.amount)
             return False
         owner = owner or by_customer
-        detail = f"{kind} {id_} of {payment.amount} is not this organization's, though a webhook named it"
+        detail = (
+            f"{kind} {id_} of {payment.amount} does not belong to this organization, although a "
+            "webhook named it"
+        )
         await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, detail)
         if owner is not None:
             await self._aside.hand_over(delivery, owner)
@@ -207,15 +213,18 @@ class Booking:
             return await self.topping_up.book(organization_id, delivery.provider, payment)
         if payment.subscription_id is None:
             detail = (
-                f"{payment.reference.id} of {payment.amount} names it and is no payment for a subscription:"
-                " credit it by hand if it is a top-up"
+                f"{payment.reference.id} of {payment.amount} names the organization but is not "
+                "a subscription payment: credit it manually if it is a top-up"
             )
             await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             return f"sale {detail}"
         async with self._engine.connect() as conn:
             known = await subscriptions.find(conn, delivery.provider, payment.subscription_id)
         if known is None:
-            return f"unknown subscription {payment.subscription_id}, paid by {name(delivery)} of {payment.amount}"
+            return (
+                f"unknown subscription {payment.subscription_id}, paid by {name(delivery)} of "
+                f"{payment.amount}"
+            )
         await self._book_subscription_payment(
             organization_id, delivery, payment, payment.subscription_id
         )
@@ -255,13 +264,13 @@ class Booking:
             await parking.note_outcome(conn, delivery.id, f"booked as {id_}")
             await parking.adopt_payment(conn, provider, id_, now)
             if not new and await payments.credited(conn, provider, id_):
-                detail = f"{id_} is credited as a top-up, and is a payment for subscription {paid}"
+                detail = f"{id_} was credited as a top-up but is a payment for subscription {paid}"
                 await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             switch = await switches.not_to_charge(conn, organization_id, provider, paid, at)
             if not new or switch is None or payment.status is PaymentStatus.REFUNDED:
                 return
             detail = (
                 f"{provider.value} charged {payment.amount} for subscription {paid} at {at:%Y-%m-%d %H:%M} UTC"
-                f" ({id_}), though the switch to {switch.target_provider.value} is {switch.state.value}"
+                f" ({id_}), although the switch to {switch.target_provider.value} is {switch.state.value}"
             )
             await alerts.raise_(conn, organization_id, AlertKind.CHARGED_BY_OTHER, detail)

@@ -1,4 +1,4 @@
-"""Billing activities: ask the provider, fold its answer, and book the money that it confirms."""
+"""Billing activities: query the provider, apply its answer, and book the money that it confirms."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -31,14 +31,12 @@ from providers.billing import BillingProvider
 from providers.errors import NotFound
 
 BOOK_UNTIL = 15.0
-"""Seconds into an attempt after which no further delivery is begun."""
+"""Seconds into an attempt after which it begins no further delivery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """`problem` is why the provider's answer could not be folded, where that is what was tried
-    before.
-    """
+    """`problem` is why the provider's answer could not be applied, if that was tried before."""
 
     organization_id: str
     problem: str = ""
@@ -46,8 +44,8 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """`doubted` are the subscriptions whose answer is not believed yet, `resumed` the campaigns
-    that go on.
+    """`doubted` are the subscriptions whose answer is not accepted yet, `resumed` the campaigns
+    that continue.
     """
 
     standing: Standing | None
@@ -72,12 +70,12 @@ class Billing:
 
     @activity.defn(name="confirm_subscription")
     async def confirm_subscription(self, request: Organization) -> Standing | None:
-        """Ask the providers, fold their answers, book the money, resume what waited for it. Returns
-        the standing; None: no such organization.
+        """Query the providers, apply their answers, book the money, resume what waited for it.
+        Returns the standing; None: no such organization.
 
-        Fails retryably as `ProviderUnavailable` when a provider is silent, after everything about
-        the other one is done. `ask_again` of the standing: an answer contradicts what has shut the
-        gate; the deliveries that wait for it stay unhandled.
+        Fails retryably as `ProviderUnavailable` when a provider does not answer, after finishing
+        everything about the other one. `ask_again` of the standing: an answer contradicts what shut
+        the gate; the deliveries that wait for it stay unhandled.
         """
         until = asyncio.get_running_loop().time() + BOOK_UNTIL
         pending = await self._read(request.organization_id)
@@ -98,10 +96,10 @@ class Billing:
 
     @activity.defn(name="settle_standing")
     async def settle_standing(self, request: Organization) -> Standing | None:
-        """Decide again from what is recorded, without a request to a provider: blocks, deadlines,
+        """Decide again from the recorded facts, without a request to a provider: blocks, deadlines,
         the newest verified event.
 
-        That the provider did not confirm it is an alert until it does.
+        An alert stands until the provider confirms it.
         """
         async with self._engine.begin() as conn:
             await standings.lock(conn, request.organization_id)
@@ -127,8 +125,8 @@ class Billing:
             )
 
     async def _ask(self, pending: Pending) -> Answers:
-        """GET each subscription in question, and look at those that deliveries name and that are
-        not linked. After its first failure a provider is asked nothing more.
+        """GET each subscription in question, and query those that deliveries name but that are not
+        linked. After its first failure a provider gets no further request.
         """
         snapshots: list[tuple[Subscription, Snapshot]] = []
         silent: dict[Provider, ApplicationError] = {}
@@ -167,9 +165,9 @@ class Billing:
         await self._unlinked.look(pending.organization_id, answered, known)
 
     async def _fold(self, pending: Pending, answers: Answers) -> Folded:
-        """Fold the answers before money is booked: a gate that has to shut waits for nothing.
+        """Apply the answers before money is booked: a gate that has to shut must not wait.
 
-        Without money this is all, and the deliveries are handled in the same transaction.
+        Without money nothing else is left, and the deliveries are handled in the same transaction.
         """
         async with self._engine.begin() as conn:
             standing, doubted = await _fold_answers(conn, pending, answers)
@@ -181,8 +179,8 @@ class Billing:
         return Folded(standing=standing, doubted=doubted, resumed=resumed)
 
     async def _book(self, pending: Pending, answers: Answers, until: float) -> Sequence[Delivery]:
-        """Book what deliveries and open top-ups point at. Returns the deliveries for which there
-        was no time.
+        """Book the money of deliveries and open top-ups. Returns the deliveries for which there was
+        no time.
         """
         organization_id, silent = pending.organization_id, answers.silent
         first, later = pending.portions
@@ -226,9 +224,9 @@ class Billing:
 async def _fold_answers(
     conn: AsyncConnection, pending: Pending, answers: Answers
 ) -> tuple[Standing | None, Collection[tuple[Provider, str]]]:
-    """Fold each snapshot; without any, decide again from what is recorded.
+    """Apply each snapshot; without any, decide again from the recorded facts.
 
-    Returns the subscriptions whose answer is not believed yet, too.
+    Also returns the subscriptions whose answer is not accepted yet.
     """
     now, may_open = datetime.now(UTC), not answers.silent
     standing, doubted = None, set()
@@ -248,8 +246,8 @@ async def _fold_answers(
 async def _finish(
     conn: AsyncConnection, standing: Standing | None, done: Sequence[Delivery]
 ) -> list[UUID]:
-    """Mark the deliveries as handled, and resume the campaigns that waited for what they brought.
-    Returns those campaigns; their workflows are still to be notified.
+    """Mark the deliveries as handled, and resume the campaigns that waited for their money. Returns
+    those campaigns; the caller notifies their workflows.
     """
     if done:
         ids, owner = [delivery.id for delivery in done], done[0].organization_id
@@ -257,7 +255,7 @@ async def _finish(
         if owner is not None:
             await parking.note_settled(conn, owner)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
-        return []  # the steps of a reactivation end with it
+        return []  # a reactivation ends with this step
     return await parked_campaigns.resume_eligible(
         conn, standing.organization_id, now=datetime.now(UTC)
     )

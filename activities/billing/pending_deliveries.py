@@ -1,4 +1,6 @@
-"""What of an organization waits for a provider's answer, and which of it an answer settles."""
+"""An organization's subscriptions and deliveries that wait for a provider's answer, and which of
+them an answer finishes.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,14 +13,14 @@ from db.inbox.deliveries import Delivery
 from domain.billing.subscription import Provider, Snapshot, State, Subscription
 
 BOOKED_AT_ONCE = 15
-"""For each provider: a booking takes some requests, and one attempt has 30 s. The next look follows
-at once.
+"""Per provider: a booking takes several requests, and one attempt has 30 s. The next attempt
+follows at once.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What providers answered, and why the `silent` ones did not."""
+    """The providers' answers, and why the `silent` ones did not answer."""
 
     snapshots: Sequence[tuple[Subscription, Snapshot]]
     silent: Mapping[Provider, ApplicationError]
@@ -30,7 +32,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What is recorded of an organization and waits for a provider's answer."""
+    """The records of an organization that wait for a provider's answer."""
 
     organization_id: str
     deliveries: Sequence[Delivery]
@@ -62,7 +64,7 @@ class Pending:
 
     @property
     def portions(self) -> tuple[list[Delivery], list[Delivery]]:
-        """Deliveries about money: as many of each provider as one look books, and the others."""
+        """Deliveries about money: as many of each provider as one attempt books, and the rest."""
         first: list[Delivery] = []
         later: list[Delivery] = []
         count = Counter[Provider]()
@@ -78,8 +80,8 @@ class Pending:
         doubted: Collection[tuple[Provider, str]],
         unbooked: Collection[Delivery] = (),
     ) -> list[Delivery]:
-        """A delivery about money is done when it was booked or put off; any other when its
-        provider's answer is believed.
+        """A delivery about money is done when it is booked or postponed; any other when its
+        provider's answer is accepted.
         """
         return [
             delivery
@@ -94,7 +96,7 @@ class Pending:
 
 
 def _is_open_checkout(subscription: Subscription) -> bool:
-    """A checkout that we handed out: the webhook of its completion may be lost, and nothing else
+    """A checkout that we created: the webhook of its completion may be lost, and nothing else
     reports it.
     """
     return subscription.checkout_url is not None and subscription.snapshot.state in (

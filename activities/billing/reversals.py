@@ -39,7 +39,7 @@ from domain.lifecycle.standing import Block
 from providers.billing import BillingProvider
 from providers.errors import NotFound
 
-ANOTHERS = "it is about another one's payment"
+ANOTHERS = "it concerns another organization's payment"
 
 
 class Reversing:
@@ -58,9 +58,7 @@ class Reversing:
             return
         taken_back = refunded(refund, by_bank=delivery.kind is EventKind.REVERSED)
         if taken_back is None:
-            detail = (
-                f"refund {refund.reference.id} does not say of which payment, or whether it stands"
-            )
+            detail = f"refund {refund.reference.id} does not name its payment or its final result"
             await self._aside.alert(organization_id, AlertKind.REFUND, detail)
             why = f"not booked: {refund.reference.id} is {refund.status.value}"
             await self._aside.note_outcome(delivery, why)
@@ -107,7 +105,7 @@ class Reversing:
                     f"dispute {dispute.id}: the block stays",
                 )
             elif dispute.withdrawn is None:
-                detail = f"dispute {dispute.id} is closed and does not say who won: the block stays"
+                detail = f"dispute {dispute.id} is closed without a known winner: the block stays"
                 await alerts.raise_(conn, organization_id, AlertKind.DISPUTE_LOST, detail)
             if taken_back is not None:
                 problem = await self._reverse(conn, organization_id, delivery, taken_back)
@@ -116,10 +114,12 @@ class Reversing:
                 await parking.note_outcome(
                     conn,
                     delivery.id,
-                    f"not booked: dispute {dispute.id} does not say what it takes",
+                    f"not booked: dispute {dispute.id} does not name the withdrawn amount",
                 )
                 if dispute.withdrawn:
-                    detail = f"dispute {dispute.id} does not say what it takes of which payment"
+                    detail = (
+                        f"dispute {dispute.id} does not name the payment and the withdrawn amount"
+                    )
                     await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             if not dispute.open and dispute.withdrawn is False:
                 await state_updates.unblock(
@@ -218,28 +218,34 @@ class Reversing:
                 if not reversal.stands:
                     return None
                 waits = (
-                    f"payment {id_}, which {reversal.what} {reversal.id} of {reversal.amount} takes back,"
-                    " is not booked here"
+                    f"payment {id_}, which {reversal.what} {reversal.id} of {reversal.amount} "
+                    "reverses, is not booked"
                 )
                 if is_older(delivery, SURELY_THERE):
                     await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, waits)
                 return f"unknown {waits}"
             case OtherCurrency():
-                detail = f"{reversal.what} {reversal.id} of {reversal.amount} is in another currency than its payment"
+                detail = (
+                    f"{reversal.what} {reversal.id} of {reversal.amount} has another currency than "
+                    "its payment"
+                )
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             case NeverCredited() if not reversal.stands:
                 detail = (
-                    f"{reversal.what} {reversal.id} does not stand,"
-                    f" and payment {reversal.payment_id} was not credited for it"
+                    f"{reversal.what} {reversal.id} was returned,"
+                    f" but payment {reversal.payment_id} was not credited because of it"
                 )
                 await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             case OfSubscription() if reversal.what != "dispute":
-                detail = f"{reversal.what} {reversal.id} of a subscription payment: to be settled by a person"
+                detail = (
+                    f"{reversal.what} {reversal.id} of a subscription payment: an operator has to "
+                    "resolve it"
+                )
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             case reversals.Booked(counted=counted, reported=whole) if (
                 reversal.stands and counted != whole
             ):
-                detail = f"{reversal.what} {reversal.id} of {whole}: {counted} of it is booked"
+                detail = f"{reversal.what} {reversal.id} of {whole}: {counted} of it was booked"
                 await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         other = (
             None
@@ -248,8 +254,8 @@ class Reversing:
         )
         if other is not None:
             detail = (
-                f"{reversal.what} {reversal.id} does not stand, {other} of the same amount does:"
-                " was that given back, too?"
+                f"{reversal.what} {reversal.id} was returned, {other} of the same amount was not:"
+                " check whether that was returned, too"
             )
             await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         return None

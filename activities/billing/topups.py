@@ -1,4 +1,4 @@
-"""Settles top-up checkouts and credits captured payments: each once, from a fresh GET."""
+"""Completes top-up checkouts and credits captured payments: each once, from a fresh GET."""
 
 import asyncio
 from collections import Counter
@@ -106,7 +106,7 @@ class ToppingUp:
         kind, id_, now = payment.reference.kind.value, payment.reference.id, datetime.now(UTC)
         if owners.organization_named(payment.custom_id) != organization_id:
             await self._aside.alert(organization_id, AlertKind.PAYMENT_OF_ANOTHER, f"{kind} {id_}")
-            return f"{kind} {id_} is not this organization's"
+            return f"{kind} {id_} does not belong to this organization"
         async with self._engine.begin() as conn:
             # once credited, it could be spent before the refund is booked
             if payment.status is PaymentStatus.REFUNDED:

@@ -93,8 +93,8 @@ class Unlinked:
     ) -> None:
         """Raise the alert unless the subscription was linked meanwhile."""
         detail = (
-            f"{delivery.provider.value} subscription {id_} is {snapshot.state.value} and names it, but is not linked:"
-            " link it if it pays for this service"
+            f"{delivery.provider.value} subscription {id_} is {snapshot.state.value} and names "
+            "the organization but is not linked: link it if it pays for this service"
         )
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization_id)

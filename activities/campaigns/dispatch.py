@@ -155,7 +155,7 @@ class Sending:
             return await stored.get(conn, organization.id, message.id) or message
 
     async def resolve(self, organization_id: str) -> int:
-        """Settle the organization's messages whose sending has been open for over a minute; returns
+        """Decide the organization's messages whose sending has been open for over a minute; returns
         how many.
         """
         now = datetime.now(UTC)
@@ -225,7 +225,7 @@ class Sending:
                 reason="Twilio says that it is active",
             )
             return False
-        reason = f"Twilio says the subaccount is {account.status.value}"
+        reason = f"Twilio reports the subaccount as {account.status.value}"
         async with self._engine.begin() as conn:
             if await standings.lock(conn, organization.id) != before:
                 return True  # our own suspension may have begun and ended since: no block may outlast it

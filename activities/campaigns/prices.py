@@ -95,7 +95,7 @@ async def _record_page(
     )
     if page.next is not None:
         return replace(at, page=page.next)
-    # a message queued at Twilio over midnight is sent a day later
+    # a message that Twilio queues past midnight is sent on the next day
     tomorrow = day + timedelta(days=1)
     return PricesFrom(
         organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None

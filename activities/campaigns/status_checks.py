@@ -1,4 +1,4 @@
-"""Reads messages at Twilio before any refund that callbacks call for, and messages without
+"""Reads messages at Twilio before a refund that a callback suggests, and messages without
 callbacks.
 """
 
@@ -158,7 +158,7 @@ class Checking:
             return
         async with self._engine.connect() as conn:
             found = await messages.in_window(conn, organization.id, list(outcome.look_up))
-        before = now - LOOK_UP_AFTER  # until then the answer to the POST may still give it
+        before = now - LOOK_UP_AFTER  # until then the answer to the POST may still supply it
         waiting = [
             message
             for message in found

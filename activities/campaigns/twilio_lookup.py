@@ -74,7 +74,7 @@ async def look_up(
             alone[message.recipient] -= 1
         elif over and listed.complete and not found.possible:
             log.warning("message_lost", organization_id=organization.id, message_id=str(message.id))
-            problem = "Twilio does not list it: given up, refunded"
+            problem = "Twilio does not list it: counted as lost and refunded"
             replies.append(Reply(message=message, status=MessageStatus.LOST, problem=problem))
         elif over:
             why = _why(found.possible)
@@ -89,7 +89,7 @@ async def look_up(
 
 def _why(possible: Sequence[SentMessage]) -> str:
     if not possible:
-        return "Twilio's list could not be read to its end"
+        return "Twilio's list could not be read completely"
     return "it may be " + ", ".join(f"{sent.sid} ({sent.status})" for sent in possible[:5])
 
 

@@ -1,4 +1,4 @@
-"""Compares each provider's list of events with the received deliveries, and takes in the missing
+"""Compares each provider's list of events with the received deliveries, and processes the missing
 ones.
 
 A missing event is handled like a delivery: stored, applied (which may only close), then decided by
@@ -39,7 +39,7 @@ OVERLAP = timedelta(minutes=5)
 TOGETHER = 200
 MOST_IN_SLICE = 2_000
 SHORTEST_SLICE = timedelta(minutes=1)
-"""A slice of this length is listed whole, however large."""
+"""A slice of this length is listed completely, however large it is."""
 LONGEST_RUN = timedelta(minutes=4)
 """Duration of one run over all providers; shorter than its activity's timeout."""
 
@@ -141,7 +141,7 @@ class EventBackfill:
         for listed_event in sorted(missing, key=lambda each: each.event.occurred_at or end):
             try:
                 await self._take_in(listed_event)
-            except DBAPIError as problem:  # this organization is locked: other organizations' events are still taken in
+            except DBAPIError as problem:  # this organization is locked: continue with the others
                 if not locks.were_held(problem):
                     raise
                 lock_problem = problem
@@ -190,7 +190,10 @@ class EventBackfill:
         kind = AlertKind(f"{provider.value}_events_missed")
         async with self._engine.begin() as conn:
             if tally.missed:
-                detail = f"{tally.missed} listed events were never delivered: look at {provider.value}'s webhook"
+                detail = (
+                    f"{tally.missed} listed events were never delivered: check {provider.value}'s "
+                    "webhook"
+                )
                 await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
             elif tally.listed:
                 await alerts.clear(conn, alerts.INSTALLATION, kind)

@@ -1,7 +1,7 @@
 """Finds the owners of parked deliveries in our own rows, or else by querying the provider.
 
-No delivery that names a known organization stays parked silently; one that names nobody shows its
-amount and payer.
+No delivery that names a known organization stays parked silently; one that names no organization
+shows its amount and payer.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Finding:
             and delivery.money is None
             and parked.payment_id is None
         ):
-            await self._dismiss(parked, "it names nothing that a provider could be queried for")
+            await self._dismiss(parked, "it names no object that a provider could be queried for")
             return
         clues: Clues | None
         try:
@@ -90,12 +90,13 @@ class Finding:
         if clues is not None and await self._adopt(parked, clues):
             return
         if clues is not None and (other := self._other_product(clues)) is not None:
-            await self._dismiss(parked, f"of another product: {other}")
+            await self._dismiss(parked, f"it belongs to another product: {other}")
         elif is_older(delivery, GIVEN_UP) and not (
             clues and brings_money(delivery.kind, delivery.money)
         ):
             await self._dismiss(
-                parked, "it names nobody here" if clues else "the provider does not have it"
+                parked,
+                "it names no known organization" if clues else "the provider does not have it",
             )
         else:
             await self._describe(parked, clues)
@@ -158,6 +159,6 @@ def _in_words(clues: Clues) -> str:
     named = (
         f"custom id {clues.custom_ids[0]!r} names no organization"
         if clues.custom_ids
-        else "it names nobody here"
+        else "it names no known organization"
     )
     return f"{clues.amount}, {named}" if clues.amount is not None else named

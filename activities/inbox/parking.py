@@ -1,6 +1,4 @@
-"""Parks deliveries that cannot be settled: visible, with a reason and an alert for whoever has to
-act.
-"""
+"""Parks deliveries that cannot be booked: visible, with a reason and an alert for an operator."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +15,8 @@ from domain.money import Money
 
 log = structlog.get_logger()
 SURELY_THERE = timedelta(minutes=1)
-"""How long after a genuine event the provider surely has the object, and we have what preceded it.
+"""This long after a genuine event the provider surely has the object, and Tollgate has what
+preceded it.
 """
 WAITS_LONG = timedelta(minutes=10)
 
@@ -66,7 +65,7 @@ class Aside:
         log.warning("delivery_reassigned", event_id=delivery.event_id, organization_id=owner)
 
     async def disown(self, delivery: Delivery, subscription_id: str | None = None) -> None:
-        reason = f"unknown {name(delivery)}: it is no payment of the organization that it named"
+        reason = f"unknown {name(delivery)}: it does not belong to the organization that it named"
         async with self._engine.begin() as conn:
             await parking.disown(conn, delivery.id, reason, subscription_id=subscription_id)
         self._log(delivery, reason)

@@ -38,7 +38,7 @@ from providers.billing import BillingProvider, CheckoutLink
 from providers.errors import ProviderRefused
 
 log = structlog.get_logger()
-NOT_CURRENT = "the old subscription is not the current one any more"
+NOT_CURRENT = "the old subscription is no longer the current one"
 _LAPSED = frozenset({State.CANCELED, State.EXPIRED})
 
 
@@ -124,7 +124,7 @@ class Switching:
                 return _state(found or switch)
             if isinstance(made, ProviderRefused):
                 return await _moved(
-                    conn, switch, SwitchStatus.UNDONE, f"no checkout could be made: {made}"
+                    conn, switch, SwitchStatus.UNDONE, f"the checkout could not be created: {made}"
                 )
             await _note(conn, switch, made)
             return await _moved(
@@ -163,7 +163,7 @@ class Switching:
                     conn,
                     switch,
                     SwitchStatus.ABANDONED,
-                    "the checkout was not finished in its time",
+                    "the customer did not complete the checkout in time",
                 )
             await alerts.clear(conn, organization.organization_id, AlertKind.SWITCH_STUCK)
         return _state(switch)
@@ -193,7 +193,7 @@ class Switching:
                 await fold(conn, switch, source=stopped)  # an undo meanwhile raises an alert
                 return _state(found or switch)
             if rules.left(stopped, switch.marker):
-                reason = "the customer canceled the old subscription in the same moment"
+                reason = "the customer canceled the old subscription at the same moment"
                 return await _undo(conn, switch, SwitchStatus.CANCELED, reason)
             return await _moved(conn, switch, SwitchStatus.STOPPED)
 

@@ -83,7 +83,7 @@ class SwitchProviders:
                     )
             except TimeoutError as late:
                 raise ProviderUnavailable(
-                    "the source was not stopped in time", code="NO_ANSWER"
+                    "the source could not be stopped in time", code="NO_ANSWER"
                 ) from late
 
     async def end_target(self, switch: Switch, subscription_id: str) -> Snapshot:
@@ -131,7 +131,9 @@ async def fold(
         if folded is not None and folded.ask_again:
             # keeps the time of the first doubt, against which later attempts are compared
             await conn.commit()
-            raise stale(f"{provider} {subscription_id}: the answer may be older than what is known")
+            raise stale(
+                f"{provider} {subscription_id}: the answer may be older than the recorded state"
+            )
         await switches.note_late_stop(conn, known, snapshot)
     return await switches.newest(conn, switch.organization_id) or switch
 
@@ -142,7 +144,10 @@ def refuse_early_undo(switch: Switch, now: datetime) -> None:
     """
     left = switch.changed_at + STOP_OVER_AFTER - now
     if switch.state is SwitchStatus.STOPPING and left > timedelta(0):
-        detail, again = "the source may be being stopped still", min(left, timedelta(seconds=10))
+        detail, again = (
+            "a call that stops the source may still be running",
+            min(left, timedelta(seconds=10)),
+        )
         raise ApplicationError(
             detail, type=STALE, category=ApplicationErrorCategory.BENIGN, next_retry_delay=again
         )
@@ -155,5 +160,5 @@ def refuse_unknown(*snapshots: Snapshot) -> None:
     unknown = [snapshot.raw_status for snapshot in snapshots if snapshot.state is State.UNKNOWN]
     if unknown:
         stays = activity.info().attempt > STALE_ATTEMPTS
-        detail = f"a provider says {unknown[0]!r} of a subscription"
+        detail = f"a provider reports the unknown status {unknown[0]!r} for a subscription"
         raise ApplicationError(detail, type=STALE, non_retryable=stays)

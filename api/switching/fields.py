@@ -32,9 +32,7 @@ class SwitchOut(BaseModel):
     organization_id: str
     id: UUID
     status: str = Field(examples=["offered"])
-    message: str = Field(
-        examples=["the customer has the link of a checkout, and has not consented yet"]
-    )
+    message: str = Field(examples=["the customer has the checkout link and has not consented yet"])
     reason: str
     source: SubscriptionRef
     target: SubscriptionRef

@@ -52,7 +52,7 @@ def _of_a_hold(
         case HoldConflict(hold=hold):
             return Problem(
                 kind,
-                f"the reference stands for a hold of {to_decimal_string(hold.amount.micros)} until "
+                f"the reference belongs to a hold of {to_decimal_string(hold.amount.micros)} until "
                 f"{hold.expires_at.isoformat()}, of which {to_decimal_string(hold.captured_micros)} was captured",
             )
         case HoldClosed(hold=hold):

@@ -22,7 +22,7 @@ def _quoted(line: str) -> str:
 CATALOGUE_CHECKS = (
     Check(
         guarantee=1,
-        claim="constraints, indexes, triggers and functions that are not as the migrations made them",
+        claim="constraints, indexes, triggers and functions that differ from the migrations",
         sql=_sql(),
     ),
 )

@@ -33,7 +33,7 @@ SHOWN = 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignAt:
     """`position` is the first message that is not handed over yet, None if all are. `unconfirmed`
-    messages were handed over, and nobody knows whether Twilio accepted them.
+    messages were handed over, but Twilio has not confirmed that it accepted them.
     """
 
     campaign: Campaign

@@ -19,11 +19,11 @@ from domain.lifecycle.standing import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """`behind` standings are decided and not applied everywhere yet; `stuck` ones of them wait for
-    a person.
+    """`behind` standings are decided but not applied everywhere yet; the `stuck` ones of them wait
+    for a person.
 
-    `alerts` are the standing alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
-    messages were handed to Twilio, which did not answer.
+    `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
+    messages were handed over, and Twilio did not answer.
     """
 
     organizations: Mapping[Status, int]

@@ -44,7 +44,7 @@ def _debits_while(shut: str, opened: str) -> str:
 GATE_CHECKS = (
     Check(
         guarantee=2,
-        claim="suspensions that were closed without reading the subaccount back, or that leaked",
+        claim="suspensions that were completed without reading the subaccount back, or that leaked",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', epoch ' || epoch) FILTER (WHERE wrong)
@@ -58,12 +58,12 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="debits that committed between a shut gate and its opening",
+        claim="debits that committed while the gate was shut",
         sql=_debits_while("shut", "opened"),
     ),
     Check(
         guarantee=3,
-        claim="suspended or blocked organizations whose gate stands open",
+        claim="suspended or blocked organizations whose gate is open",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE w.gate_open) FROM standings s JOIN wallets w USING (organization_id)
         WHERE s.status = 'suspended' OR organization_id IN (SELECT organization_id FROM blocks)
@@ -71,7 +71,7 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="active organizations that a block, or a subscription that is not paid, should suspend",
+        claim="active organizations that should be suspended for a block or an unpaid subscription",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE status = 'active'),
                min(organization_id) FILTER (WHERE status = 'active')
@@ -86,9 +86,9 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="standings that are not what their receipts add up to",
-        # Each change of mind has its receipt, and the first of them suspends: an odd epoch is a
-        # suspension's.
+        claim="standings that do not match their receipts",
+        # Each new decision has its receipt, and the first one suspends: odd epochs belong to
+        # suspensions.
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id) FILTER (WHERE wrong)
         FROM (
@@ -105,9 +105,9 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="receipts that are applied and not finished, or finished without all their steps",
-        # Steps are noted in order; where one was refused the receipt stays open, and its last line
-        # is another one's.
+        claim="receipts that are applied but unfinished, or finished without all their steps",
+        # Steps are recorded in order; after a refused step the receipt stays open, and its last
+        # line is another step.
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', epoch ' || epoch) FILTER (WHERE wrong)
@@ -126,7 +126,7 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="wallets whose gate or freezes are not what was last noted of them",
+        claim="wallets whose gate or freezes differ from the last recorded change",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id) FILTER (WHERE wrong)
         FROM (
@@ -140,7 +140,8 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="changes of a gate or a freeze that do not follow from the one before, or that no receipt explains",
+        claim="changes of a gate or a freeze that do not follow from the previous one, or that no "
+        "receipt explains",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', ' || change || ' at epoch ' || epoch) FILTER (WHERE wrong)
@@ -174,7 +175,7 @@ GATE_CHECKS = (
     ),
     Check(
         guarantee=3,
-        claim="receipts whose suspension, freeze or opening was never noted of the wallet",
+        claim="receipts whose suspension, freeze or opening has no recorded change of the wallet",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', epoch ' || epoch) FILTER (WHERE wrong)

@@ -11,7 +11,8 @@ LEDGER_CHECKS = (
     Check(
         guarantee=1,
         claim="wallets with a negative balance",
-        sql="SELECT count(*), count(*) FILTER (WHERE balance_micros < 0 OR balance_micros < held_micros) FROM wallets",
+        sql="SELECT count(*), count(*) FILTER (WHERE balance_micros < 0 OR balance_micros < "
+        "held_micros) FROM wallets",
     ),
     Check(
         guarantee=1,
@@ -29,7 +30,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="entries whose balance does not follow from the entry before",
+        claim="entries whose balance does not follow from the previous entry",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
         FROM (
@@ -41,7 +42,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="sealed entries that are gone, or are not what was sealed",
+        claim="sealed entries that are missing or changed",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
         FROM (
@@ -57,7 +58,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="links of the chain over all wallets that are gone, or are not what was sealed",
+        claim="links of the chain over all wallets that are missing or changed",
         sql="""
         WITH changes AS (
             SELECT organization_id, after_seq, 1 AS kind, id, gate_change_text(g) AS said FROM gate_changes g
@@ -85,7 +86,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="holds that are not what was noted when they were opened and closed",
+        claim="holds that differ from the record of their opening and closing",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(organization_id || ', ' || reference_id) FILTER (WHERE wrong)
@@ -112,7 +113,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="wallets whose open holds do not add up to what they have set aside",
+        claim="wallets whose open holds do not add up to their held amount",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE w.held_micros <> coalesce(h.total, 0))
         FROM wallets w LEFT JOIN (
@@ -123,7 +124,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="captured holds without exactly one debit of what was captured",
+        claim="captured holds without exactly one debit of the captured amount",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros),
                min(h.organization_id || ', ' || h.reference_id)
@@ -146,7 +147,7 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="refunds of no earlier debit, or of more than it took",
+        claim="refunds without an earlier debit, or larger than that debit",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
         FROM (

@@ -9,7 +9,8 @@ from domain.wallet import references
 MESSAGE_CHECKS = (
     Check(
         guarantee=2,
-        claim="messages that Twilio took, or may have taken, without exactly one standing debit of their price",
+        claim="messages that Twilio accepted, or may have accepted, without exactly one "
+        "unrefunded debit of their price",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', message ' || id) FILTER (WHERE wrong)
         FROM (
@@ -26,7 +27,7 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="debits of messages that are gone, or that no attempt stands for and that were not refunded whole",
+        claim="debits of missing messages, or of no attempt and not fully refunded",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', entry ' || seq) FILTER (WHERE wrong)
         FROM (
@@ -45,7 +46,8 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="earlier attempts that were not paid for before they left, or not refunded whole",
+        claim="earlier attempts that were not paid for before they were sent, or not fully "
+        "refunded",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', message ' || id) FILTER (WHERE wrong)
         FROM (
@@ -60,7 +62,7 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="messages that Twilio says it sent, though they are not paid for and nobody was told",
+        claim="messages that Twilio sent, but that are neither paid for nor recorded as unpaid",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', message ' || id) FILTER (WHERE wrong)
         FROM (
@@ -77,7 +79,8 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="messages sent after their refund and charged without one debit, or the debit without such a message",
+        claim="messages charged after their refund without exactly one debit, or such debits "
+        "without a message",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
         FROM (
@@ -95,7 +98,8 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="messages that count as sent after their refund, though what was paid for them was never refunded",
+        claim="messages recorded as sent after their refund, although their debit was never "
+        "refunded",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL),
                min(u.organization_id || ', message ' || u.message_id) FILTER (WHERE r.seq IS NULL)
@@ -105,7 +109,7 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="messages handed over after the gate was shut",
+        claim="messages handed over while the gate was shut",
         sql=f"""
         WITH intervals AS ({SHUT}), sent AS (
             SELECT organization_id, id, sending_at FROM messages WHERE sending_at IS NOT NULL
@@ -120,7 +124,7 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="campaigns that do not have each of their messages once",
+        claim="campaigns with missing or duplicate messages",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', campaign ' || id) FILTER (WHERE wrong)
         FROM (
@@ -145,7 +149,8 @@ MESSAGE_CHECKS = (
     ),
     Check(
         guarantee=5,
-        claim="campaigns whose status is not what was last noted, or whose changes do not follow from each other",
+        claim="campaigns whose status differs from the last recorded change, or whose changes do "
+        "not follow from each other",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', campaign ' || id) FILTER (WHERE wrong)
         FROM (

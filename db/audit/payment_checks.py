@@ -12,7 +12,7 @@ _SETTLED = """
             WHERE status = 'handled' AND organization_id IS NOT NULL AND money_id IS NOT NULL
               AND outcome NOT LIKE 'not booked%' AND outcome NOT LIKE 'dismissed: %'
         """
-"""Deliveries about money that an organization's lifecycle has settled, with the kind of their
+"""Deliveries about money that an organization's lifecycle has handled, with the kind of their
 booking.
 """
 PAYMENT_CHECKS = (
@@ -30,7 +30,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="payments that a webhook told of, that were settled and are not booked",
+        claim="payments that are not booked although their webhook counts as handled",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE p.object_id IS NULL),
                min(i.provider || ' ' || i.money_id) FILTER (WHERE p.object_id IS NULL)
@@ -41,7 +41,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="refunds and disputes that a webhook told of, that were settled and are not booked",
+        claim="refunds and disputes that are not booked although their webhook counts as handled",
         # Until the first outcome of a dispute was noted, none was.
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE r.object_id IS NULL),
@@ -55,7 +55,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="webhook events that count as settled, though what they wait for is not known",
+        claim="webhook events that count as handled although their object is still unknown",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE outcome LIKE 'unknown %'),
                min(provider || ' ' || event_id) FILTER (WHERE outcome LIKE 'unknown %')
@@ -64,7 +64,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="checkouts that were paid, for which there is no top-up and nobody was told",
+        claim="paid checkouts without a top-up or an alert",
         sql="""
         SELECT coalesce(sum(paid), 0)::bigint, coalesce(sum(greatest(paid - booked, 0)), 0)::bigint,
                min(organization_id) FILTER (WHERE paid > booked)
@@ -97,7 +97,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="top-ups credited to another wallet, too",
+        claim="top-ups that are also credited to another wallet",
         sql="""
         SELECT (SELECT count(*) FROM payments WHERE kind = 'topup'), count(*)
         FROM payments p JOIN ledger_entries e
@@ -107,7 +107,7 @@ PAYMENT_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="credits for payments, or for what was given back, that nothing was noted of",
+        claim="credits for payments or returned reversals that are not on record",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', entry ' || seq) FILTER (WHERE wrong)
         FROM (

@@ -5,7 +5,8 @@ from db.audit.checks import Check
 REVERSAL_CHECKS = (
     Check(
         guarantee=4,
-        claim="reversals whose ledger entries are not what was taken, recovered and given back",
+        claim="reversals whose ledger entries do not match the amounts taken, recovered and "
+        "returned",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong),
                min(r.organization_id || ', ' || r.provider || ' ' || r.object_id) FILTER (WHERE wrong)
@@ -31,7 +32,8 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="reversals that count for less, or for another purse, than the payment that they take back",
+        claim="reversals that count for less than the payment that they reverse, or for another "
+        "kind of payment",
         # Of several reversals of one payment the later ones may count for what the earlier ones
         # left.
         sql="""
@@ -48,7 +50,7 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="wallets with entries of reversals that no reversal explains",
+        claim="wallets with reversal entries that no reversal explains",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE e.number <> coalesce(r.number, 0)),
                min(e.organization_id) FILTER (WHERE e.number <> coalesce(r.number, 0))
@@ -63,7 +65,7 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="payments of which more was taken back than was paid",
+        claim="payments whose reversals exceed the amount paid",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE r.total > p.amount_micros) FROM (
             SELECT organization_id, provider, payment_id, sum(amount_micros) AS total
@@ -74,7 +76,7 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="payments that their payers had back before they were booked, and that were credited",
+        claim="payments that were fully refunded before they were booked, but were credited",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE EXISTS (
             SELECT FROM ledger_entries e
@@ -85,7 +87,8 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=2,
-        claim="organizations that owe what payers got back and have no block for it, or the block and owe nothing",
+        claim="organizations with a debt from reversals but no block, or with the block but no "
+        "debt",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE o.organization_id IS NULL OR b.organization_id IS NULL)
         FROM (
@@ -99,7 +102,7 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="debts that were forgiven otherwise than it was noted",
+        claim="forgiven debts that differ from their record",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
         FROM (

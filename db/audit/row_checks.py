@@ -45,7 +45,7 @@ def _all() -> str:
 ROW_CHECKS = (
     Check(
         guarantee=1,
-        claim="rows that refer to one that is gone",
+        claim="rows that refer to a missing row",
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE orphans > 0), min(what || ', ' || orphans) FILTER (WHERE orphans > 0)
         FROM ({_all()}) counted

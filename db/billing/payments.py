@@ -59,7 +59,7 @@ def in_words(outcome: TopUpOutcome) -> str:
         case BookedFor():
             return "it was booked for another organization"
         case PaidBack():
-            return "its payer had it back before"
+            return "it was refunded before it was booked"
         case OfSubscription(subscription_id=id_):
             return f"it is a payment for subscription {id_}"
         case _:

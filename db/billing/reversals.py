@@ -29,7 +29,7 @@ from domain.wallet.ledger import Posted, Posting, Wallet, credit, recovery, reve
 
 RECEIVABLE = "receivable"
 """The reference of the block that stands while anything is owed."""
-_LEFT_OWED = "payers got back more than the wallet had left; the rest is owed"
+_LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
 
 _owed = (
     reversals.c.amount_micros
@@ -242,7 +242,7 @@ async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
         parts.append(
             (
                 row,
-                recovery(name, Money(micros, wallet.currency), f"what a {row.what} had left owed"),
+                recovery(name, Money(micros, wallet.currency), f"debt left by a {row.what}"),
             )
         )
     if wallet is None or not parts:
@@ -281,7 +281,7 @@ async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now:
     micros = row.taken_micros + row.recovered_micros
     if wallet is not None and micros > 0:
         name = f"returned:{row.provider}:{row.object_id}"
-        why = f"the {row.what} of {row.provider} payment {row.payment_id} does not stand"
+        why = f"returned: the {row.what} of {row.provider} payment {row.payment_id}"
         await _post(conn, wallet, [credit(name, Money(micros, wallet.currency), why)])
     await _change(conn, row, returned_at=now)
 
@@ -310,7 +310,7 @@ async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> 
         )
         await standings.place_block(conn, organization_id, receivable)
     else:
-        detail = "nothing is owed for what payers got back"
+        detail = "no debt from reversals is left"
         await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
         await alerts.clear(conn, organization_id, AlertKind.RECEIVABLE)
     await decisions.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)

@@ -73,7 +73,7 @@ class Applied(StrEnum):
     TO_BE_READ = "to be read at Twilio, which alone can say how it ended"
     NOTHING_NEW = "nothing new"
     NOT_OURS = "no such message"
-    TOO_LATE = "of an attempt that was settled otherwise"
+    TOO_LATE = "of an attempt with another result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class _Standing:
         return Applied.CHANGED
 
     def contradicts(self, received: SubaccountCallback, attempt: int | None) -> bool:
-        """Whether it reports that a message was sent which was refunded, or given back and sent
+        """Whether it reports the sending of a message that was refunded, or returned and sent
         again.
         """
         status = received.callback.status
@@ -220,7 +220,10 @@ def _take(
             )
         )
     if contradicts and message.status in _RETURNED:
-        detail = f"message {key[1]} was refunded; a callback says that {callback.message_sid} is {callback.status}"
+        detail = (
+            f"message {key[1]} was refunded; a callback reports {callback.message_sid} as "
+            f"{callback.status}"
+        )
         findings.sent_after_refund[received.organization_id] = detail
     return applied
 

@@ -1,5 +1,5 @@
-"""Campaigns: their states, who changed them and why; a campaign that a person paused is resumed by
-nobody else.
+"""Campaigns: their states, who changed them and why; only a person resumes a campaign that a person
+paused.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ class Campaign:
     """`detail` says in words why it is parked or waits; `since` is when its status, or its wait,
     began.
 
-    `waits_for` is what its run noted that it waits for, until `waits_until`; `heard_at` when the
-    run reported.
+    `waits_for` is the wait that its run recorded, until `waits_until`; `heard_at` the time of the
+    run's last report.
     """
 
     organization_id: str
@@ -132,7 +132,7 @@ async def create(
 async def repeated(
     conn: AsyncConnection, organization_id: str, idempotency_key: str, request_sha256: bytes
 ) -> Campaign | None:
-    """What was created under the key, if anything was. Raises `DifferentRequest`."""
+    """The campaign created under the key, if any. Raises `DifferentRequest`."""
     rows = await conn.execute(
         select(campaigns).where(
             campaigns.c.organization_id == organization_id,
@@ -170,8 +170,8 @@ async def page(
 
 
 async def counts(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> dict[str, int]:
-    """How many of its messages are in each status; delivered and failed ones, which are accepted
-    ones, beside them.
+    """The number of its messages in each status, and of the accepted ones that were delivered or
+    failed.
     """
     query = (
         select(messages.c.status, messages.c.delivery_status, func.count())
@@ -197,7 +197,7 @@ async def next_position(
         .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
         .where(messages.c.status == status.value)
         .scalar_subquery()
-        # each is one look at the index
+        # each is one index lookup
         for status in (
             MessageStatus.PENDING,
             MessageStatus.RESERVED,
@@ -218,11 +218,11 @@ async def change(
     detail: str = "",
     scheduled_at: datetime | None = None,
 ) -> Campaign:
-    """Write a change of status with who and why; an act that was done before changes nothing. The
+    """Write a change of status with who and why; an act that has no effect changes nothing. The
     caller holds the campaign's row.
 
-    Raises `WrongStatus`. What Twilio asked to wait for outlasts being parked and resumed by
-    Tollgate.
+    Raises `WrongStatus`. A wait that Twilio requested survives when Tollgate parks and resumes the
+    campaign.
     """
     to = transition(campaign.status, act, facts)
     if to is NoChange.DONE_BEFORE:

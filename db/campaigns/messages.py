@@ -18,7 +18,8 @@ from domain.redaction import redact_text
 UNSETTLED_AFTER = timedelta(minutes=1)
 """A hand-over that stays open for longer has failed."""
 _LOCK = text(
-    "SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))"
+    "SELECT id FROM messages WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS "
+    "uuid[]))"
     " ORDER BY id FOR UPDATE"
 )
 _NAMED = text(
@@ -35,8 +36,8 @@ _NAMED = text(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A Twilio message that stands for one of ours; `confirmed` by Twilio itself, else reported by
-    a callback only.
+    """A Twilio message that corresponds to one of ours; `confirmed` by Twilio itself, else reported
+    by a callback only.
     """
 
     sid: str
@@ -117,8 +118,8 @@ async def by_provider_sid(conn: AsyncConnection, organization_id: str, sid: str)
 async def named_by(
     conn: AsyncConnection, organization_id: str, sids: Collection[str]
 ) -> list[Named]:
-    """The known Twilio messages: those that stand for one of ours, and those that Twilio gave
-    back.
+    """The known Twilio messages: those that correspond to one of ours, and those that Twilio
+    returned unsent.
     """
     rows = await conn.execute(_NAMED, {"organization_id": organization_id, "sids": list(sids)})
     return [Named(*row) for row in rows]

@@ -18,7 +18,8 @@ _TAKE = text(
 
 
 async def take(conn: AsyncConnection, of: str, many: int, *, per_second: int) -> float:
-    """Take a turn for `many` messages after all earlier turns; returns the seconds until it begins.
+    """Reserve a turn for `many` messages after all earlier turns; returns the seconds until it
+    begins.
 
     `of` is an organization's id, or WHOLE_ACCOUNT. Turns follow the order in which they are taken,
     so that the windows of several organizations alternate. A turn cannot be returned. The caller

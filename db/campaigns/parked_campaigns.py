@@ -1,8 +1,8 @@
 """Campaigns that Tollgate parked for lack of permission or money: the reasons, and which of them
 may run again.
 
-The event that releases them and the upkeep that finds missed ones share one rule, so that no
-campaign is resumed only to be parked again.
+Events that resume them and the upkeep that finds missed ones use one rule, so that no campaign is
+resumed only to be parked again.
 """
 
 import json
@@ -87,7 +87,7 @@ _MAY_GO_ON = (
 async def park_running(conn: AsyncConnection, organization_id: str, park: Park) -> list[UUID]:
     """Park every running campaign; returns those to notify. The caller holds the standing.
 
-    Campaigns that wait for a weaker reason wait for this one from now on.
+    Campaigns parked for a weaker reason are parked for this one from now on.
     """
     running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
     for campaign in running:

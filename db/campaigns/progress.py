@@ -51,7 +51,7 @@ class Progress:
 
 
 async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime) -> Wait | None:
-    """Why it does not move; None: it moves, or is over."""
+    """Why the campaign does not move; None: it moves, or is over."""
     unconfirmed = 0
     if (campaign.status, campaign.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS):
         campaign = replace(
@@ -63,7 +63,7 @@ async def why_waits(conn: AsyncConnection, campaign: Campaign, *, now: datetime)
 
 
 async def number_unconfirmed(conn: AsyncConnection, campaign: Campaign) -> int:
-    """How many messages were handed over without anybody knowing whether Twilio accepted them."""
+    """The number of messages that were handed over and may or may not have been accepted by Twilio."""
     params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
     number: int = (await conn.execute(_UNCONFIRMED, params)).scalar_one()
     return number

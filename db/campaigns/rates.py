@@ -28,9 +28,7 @@ class Rate:
 
 
 async def put(conn: AsyncConnection, organization_id: str, country: str, price: Money) -> Rate:
-    """Set the rate, whether it existed or not. It applies to recipients that are loaded
-    afterwards.
-    """
+    """Create or replace the rate. It applies to recipients that are loaded afterwards."""
     new = upsert(rates).values(
         organization_id=organization_id,
         country=country,

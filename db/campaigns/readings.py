@@ -49,7 +49,7 @@ _WRITE = text(
     WHERE m.organization_id = :organization_id AND m.id = t.id
     """
 )
-_NOT_LISTED = "Twilio does not list what callbacks told of"
+_NOT_LISTED = "Twilio does not list the message that callbacks reported"
 _NOT_FOUND = text(
     """
     UPDATE messages SET problem = :problem
@@ -74,12 +74,12 @@ _LOST = text(
     FROM lost WHERE lost.sending_at IS NOT NULL
     """
 )
-"""An attempt that was given up without anybody knowing which Twilio message it was."""
+"""An attempt that was given up while its Twilio message was unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A message as Twilio has it, None if it does not; `check` says why it was read."""
+    """A message as Twilio has it, None if Twilio does not have it; `check` says why it was read."""
 
     check: Check
     sent: SentMessage | None
@@ -200,14 +200,14 @@ def _of_what_is_open(
     if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
         decided.done.append(check)  # refused, or waiting for its next attempt
     elif message.is_taken_on_trust or message.provider_sid is None:
-        decided.look_up.append(message.id)  # and is read again once its id is known
+        decided.look_up.append(message.id)  # it is read again once its id is known
         if _too_old(check, now):
             decided.done.append(check)
     elif message.provider_sid != sent.sid:
         decided.done.append(check)  # a callback named a different message than Twilio's own answer
         decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
-            f"a callback said that message {message.id} is {sent.sid}, which is {message.provider_sid}: "
-            "who else holds the subaccount's token?"
+            f"a callback reported message {message.id} as {sent.sid}, but Twilio's id is "
+            f"{message.provider_sid}: somebody else may have the subaccount's token"
         )
     elif sent.status is None:  # unknown here
         if _too_old(check, now):
@@ -240,8 +240,9 @@ def _keep(
     decided.done.append(check)
     if exclude_each_other(check.reported, status):
         decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
-            f"a callback said that {check.message_sid} of message {message.id} is "
-            f"{check.reported}, Twilio says {status}: nothing was refunded; who else holds the subaccount's token?"
+            f"a callback reported {check.message_sid} of message {message.id} as "
+            f"{check.reported}, Twilio reports {status}: nothing was refunded; somebody else may "
+            "have the subaccount's token"
         )
 
 
@@ -261,10 +262,10 @@ async def _not_there(
         return
     left = "nothing was refunded"
     if message.status in send_results.RETURNED:
-        left = "it was refunded, and nobody can read any more whether it was sent"
+        left = "it was refunded, and whether it was sent can no longer be read"
     decided.alerts[AlertKind.REFUND_UNCONFIRMED] = (
-        f"a callback said that {check.message_sid} of message {message.id} is {check.reported}; "
-        f"Twilio does not have it any more: {left}"
+        f"a callback reported {check.message_sid} of message {message.id} as {check.reported}; "
+        f"Twilio no longer has it: {left}"
     )
 
 
@@ -286,7 +287,8 @@ async def _of_what_was_refunded(
         decided.done.append(check)
         if await unpaid_sends.note(conn, message, attempt, sent.sid, sent.status):
             decided.alerts[AlertKind.SENT_AFTER_REFUND] = (
-                f"message {message.id}, attempt {attempt}, was refunded; Twilio says that {sent.sid} is {sent.status}"
+                f"message {message.id}, attempt {attempt}, was refunded; Twilio reports "
+                f"{sent.sid} as {sent.status}"
             )
     elif sent.status in TERMINAL or _too_old(check, now):
         decided.done.append(check)

@@ -34,7 +34,7 @@ _AGAIN = text(
 
 
 class NotLost(Exception):
-    """Only a message that was given up, and did not turn out sent, may be sent again."""
+    """Only a message that was given up, and was not found to be sent, may be sent again."""
 
 
 class CampaignCanceled(NotLost):
@@ -46,7 +46,7 @@ class Confirmed(Exception):
 
 
 async def give_up(conn: AsyncConnection, message: Message) -> None:
-    """Refund a message of unknown outcome, on a person's decision. It is LOST then; once.
+    """Refund a message of unknown outcome and mark it as LOST, once, on a person's decision.
 
     Raises `Confirmed`. Locks the wallet, then the message; the caller commits.
     """
@@ -60,7 +60,7 @@ async def give_up(conn: AsyncConnection, message: Message) -> None:
     if message.status is MessageStatus.LOST:
         return
     if not never_confirmed or not await send_results.settle(conn, message.organization_id, [lost]):
-        raise Confirmed(f"Twilio took message {message.id}, or it is not over yet")
+        raise Confirmed(f"Twilio took message {message.id}, or has not decided yet")
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Pays for messages before they are sent: reserve, hand over in small windows, settle by Twilio's
+"""Pays for messages before they are sent: reserve, hand over in small windows, record Twilio's
 answers.
 
 Locks are taken in the order campaign, wallet, messages; a message and its money change in the same
@@ -220,7 +220,7 @@ async def pay_for_one(
 ) -> tuple[Message | None, Outcome | None]:
     """Debit one message and mark it for sending in the same transaction; once per key.
 
-    The outcome is the debit's; None for a repeated key, with the message as it stands. An unpaid
+    The outcome is that of the debit; None for a repeated key, with the current message. An unpaid
     message is not stored. Raises `DifferentMessage`. Locks the wallet; the caller commits before it
     sends.
     """
@@ -342,7 +342,9 @@ async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_
     )
     lost = [
         Reply(
-            message=message, status=MessageStatus.UNKNOWN, problem="the sender died before it knew"
+            message=message,
+            status=MessageStatus.UNKNOWN,
+            problem="the sender died before it had Twilio's answer",
         )
         for message in left
     ]

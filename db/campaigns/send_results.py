@@ -81,7 +81,7 @@ class Reply:
     """The outcome of one attempt. ACCEPTED; REFUSED or LOST, refunded; UNKNOWN; RESERVED: not
     accepted, still paid, to be sent again; PENDING: not accepted, refunded, to be paid again.
 
-    `after_acceptance`: Twilio accepted it and gave it back unsent.
+    `after_acceptance`: Twilio accepted it and returned it unsent.
     """
 
     message: Message
@@ -114,7 +114,7 @@ def never_left(
         error_code=error_code,
         problem="the account was suspended before it was sent"
         if remedy.again
-        else f"Twilio failed it: {error_code}",
+        else f"failed at Twilio: {error_code}",
         after_acceptance=after_acceptance,
     )
 
@@ -126,7 +126,7 @@ def refund_reference(message_id: UUID, attempt: int) -> str:
 async def settle(conn: AsyncConnection, organization_id: str, replies: Sequence[Reply]) -> int:
     """Record the outcomes of attempts with their refunds; returns how many were still open.
 
-    An attempt that a callback or a look-up has settled is left alone. Locks the wallet first if
+    An attempt that a callback or a look-up has decided is left unchanged. Locks the wallet first if
     money moves, then the messages; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id) if returns_money(replies) else None

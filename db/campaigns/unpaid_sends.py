@@ -36,7 +36,8 @@ _SHOW = text(
     """
 )
 _SHOW_EARLIER = text(
-    "UPDATE attempts SET provider_sid = :sid WHERE organization_id = :organization_id AND message_id = :id"
+    "UPDATE attempts SET provider_sid = :sid WHERE organization_id = :organization_id AND "
+    "message_id = :id"
     " AND attempt = :attempt AND provider_sid IS NULL"
 )
 _OPEN = text(
@@ -138,7 +139,7 @@ async def charge(
     params = {"organization_id": organization_id, "id": message_id}
     attempts: Sequence[int] = (await conn.execute(_OF_MESSAGE, params)).scalars().all()
     if not attempts:
-        raise NothingUnpaid("Twilio does not say that it sent this message after its refund")
+        raise NothingUnpaid("Twilio has not reported that it sent this message after its refund")
     postings = [
         debit(
             charge_reference(message_id, attempt), message.price, "sent by Twilio after its refund"

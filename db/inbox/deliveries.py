@@ -50,7 +50,7 @@ LAST_RETRY = timedelta(hours=24)
 
 class InboxStatus(StrEnum):
     """`PARKED` deliveries wait for something that is still missing, or for a person: they are
-    retried, and shown.
+    retried and listed.
     """
 
     UNHANDLED = "unhandled"

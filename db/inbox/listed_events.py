@@ -1,4 +1,4 @@
-"""Records how far the events that a provider lists were compared with the inbox, and how deliveries
+"""Records up to when a provider's listed events were compared with the inbox, and how deliveries
 arrived meanwhile.
 """
 
@@ -120,8 +120,8 @@ async def stored(
 
 
 def _what_to_query(custom_id: str | None, source: BillingEvent | Delivery) -> tuple[object, ...]:
-    """What the provider is queried for because of it. The custom id counts only if no object is
-    named.
+    """What the provider is queried for because of an event. The custom id counts only if no object
+    is named.
     """
     names_nothing = source.subscription_id is None and source.money is None
     return source.kind, source.subscription_id, source.money, custom_id if names_nothing else None

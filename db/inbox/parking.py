@@ -31,7 +31,7 @@ from domain.lifecycle.evidence import EventEffect
 from domain.money import Money
 
 FOR_NOW = f"{UNKNOWN}for now: "
-"""Prefix of the outcome of a delivery that could not be settled when it was tried."""
+"""Prefix of the outcome of a delivery that could not be booked when it was tried."""
 LONGEST_PUT_OFF = timedelta(minutes=10)
 _PARKED = inbox.c.status == InboxStatus.PARKED.value
 _CLOSES = {
@@ -75,7 +75,7 @@ async def park(
 
 
 async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
-    """Postpone a delivery that cannot be settled now: it is retried soon, automatically, and delays
+    """Postpone a delivery that cannot be booked now: it is retried soon, automatically, and delays
     no other.
     """
     await conn.execute(
@@ -190,7 +190,7 @@ async def describe(
     custom_id: str | None,
     payer: str,
 ) -> None:
-    """Record what the provider says of a delivery without an owner, for the person who
+    """Record what the provider reports about a delivery without an owner, for the operator who
     investigates.
     """
     values: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
@@ -259,19 +259,26 @@ async def _due(
 
 
 def to_do(parked: Parked) -> str:
-    """For the person who looks at it."""
+    """What an operator should do about a parked delivery."""
     delivery, outcome = parked.delivery, parked.delivery.outcome
     if outcome.startswith((UNDECIDED, FOR_NOW)):
-        return "nothing: it is asked for again by itself"
+        return "nothing: the provider is queried again automatically"
     if delivery.organization_id is not None:
-        return "look at the organization's alerts; settle it by hand, then dismiss it"
+        return "look at the organization's alerts; resolve it manually, then dismiss it"
     if delivery.money is None:
         return (
-            "link the subscription if it is an organization's; otherwise it is dismissed by itself"
+            "link the subscription if it belongs to an organization; otherwise it is dismissed "
+            "automatically"
         )
     if delivery.subscription_id is not None:
-        return "link the subscription to its organization; of another product, name its plan in TOLLGATE_OTHER_PRODUCTS"
-    return "credit it to its organization by hand, with the payment's id as the reference, then dismiss it"
+        return (
+            "link the subscription to its organization; for another product, add its plan to "
+            "TOLLGATE_OTHER_PRODUCTS"
+        )
+    return (
+        "credit it to its organization manually, with the payment's id as the reference, then "
+        "dismiss it"
+    )
 
 
 def _amount_values(amount: Money | None) -> dict[str, Any]:

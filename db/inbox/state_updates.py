@@ -1,4 +1,4 @@
-"""Folds webhooks, provider answers and operator actions into the recorded state, and decides the
+"""Applies webhooks, provider answers and operator actions to the recorded state, and decides the
 standing from it.
 
 A webhook may only close. A provider's answer to a GET may open if it is newer than what shut the
@@ -263,7 +263,10 @@ async def confirm(
         else evidence.believe(recorded, answer, facts.policy, now)
     )
     if answer.state is State.UNKNOWN:
-        detail = f"{recorded.provider} says {answer.raw_status!r} of subscription {recorded.id}"
+        detail = (
+            f"{recorded.provider} reports status {answer.raw_status!r} for subscription "
+            f"{recorded.id}"
+        )
         await subscriptions.raise_alert(conn, recorded, detail)
         await alerts.raise_(conn, organization_id, AlertKind.UNKNOWN_STATUS, detail)
     elif believed is None:
@@ -306,7 +309,10 @@ async def _complete(
 ) -> Subscription | None:
     completed = await subscriptions.completed(conn, checkout, subscription_id)
     if completed is None:
-        detail = f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which another one has"
+        detail = (
+            f"checkout {checkout.id} became {checkout.provider} {subscription_id}, which is linked "
+            "to another organization"
+        )
         await alerts.raise_(
             conn, checkout.organization_id, AlertKind.SUBSCRIPTION_OF_ANOTHER, detail
         )

@@ -120,7 +120,7 @@ async def finish(
 async def of_organization(
     conn: AsyncConnection, organization_id: str, *, limit: int, before: int | None = None
 ) -> list[Receipt]:
-    """The newest first, those of epochs below `before` if given."""
+    """The newest first; only epochs below `before` if given."""
     query = select(receipts).where(receipts.c.organization_id == organization_id)
     if before is not None:
         query = query.where(receipts.c.epoch < before)

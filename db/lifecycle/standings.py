@@ -72,7 +72,7 @@ async def get(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 
 async def account_at(conn: AsyncConnection, organization_id: str) -> tuple[str | None, int]:
-    """The Twilio subaccount and the epoch to apply to it; None and -1 if there is neither."""
+    """The Twilio subaccount and the epoch to apply to it; None and -1 if there is no organization."""
     row = (await conn.execute(_ACCOUNT_AT, {"organization_id": organization_id})).one_or_none()
     return (None, -1) if row is None else (row.twilio_account_sid, row.epoch)
 

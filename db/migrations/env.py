@@ -1,5 +1,5 @@
-"""How Alembic reaches the database: the caller hands in a connection, or `sqlalchemy.url` names
-one.
+"""Connects Alembic to the database: the caller passes a connection, or `sqlalchemy.url` names the
+database.
 """
 
 from alembic import context
@@ -21,7 +21,7 @@ def _connect_and_run() -> None:
         return
     url = context.config.get_main_option("sqlalchemy.url")
     if not url:
-        raise RuntimeError("no connection was handed in and sqlalchemy.url is empty")
+        raise RuntimeError("no connection was passed and sqlalchemy.url is empty")
     engine = create_engine(url)
     with engine.connect() as connection:
         _run(connection)

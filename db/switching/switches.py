@@ -37,8 +37,8 @@ _LATE = (
     )
     .exists()
 )
-"""It ended without its target; the customer consented afterwards, so the target bills beside the
-current subscription.
+"""It ended without its target, but the customer consented afterwards: the target bills in addition
+to the current subscription.
 """
 _TARGET_BILLS = tuple(
     status.value for status in STOPS | {SwitchStatus.COMPLETED, SwitchStatus.FAILED}
@@ -134,7 +134,7 @@ async def due(conn: AsyncConnection, organization_id: str) -> Switch | None:
     if row is None:
         return await newest(conn, organization_id)
     late = _switch(row)
-    reason = f"{late.reason}; the new subscription was consented to too late"
+    reason = f"{late.reason}; the customer consented to the new subscription too late"
     return replace(late, state=SwitchStatus.UNDOING, outcome=late.state, reason=reason)
 
 
@@ -237,8 +237,7 @@ async def note_late_stop(
     """Raise an alert if we ended a source although its switch is being or was undone: nobody
     will charge any more.
 
-    An attempt that stalled between its commit and its call can cause this. What ended cannot be
-    restored.
+    An attempt that stalled between its commit and its call can cause this. An ended subscription cannot be restored.
     """
     note = answer.note or ""
     if answer.state not in (State.CANCELED, State.EXPIRED) or not note.startswith(MARK):

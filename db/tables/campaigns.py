@@ -1,4 +1,4 @@
-"""The tables of campaigns, of their messages, and of what bounds their sending."""
+"""The tables of campaigns, their messages, and the limits of their sending."""
 
 from sqlalchemy import (
     BigInteger,
@@ -110,7 +110,7 @@ messages = Table(
     Column("price_micros", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=ZERO),
-    Column("sender", Text),  # what its last attempt was handed over with
+    Column("sender", Text),  # the sender of its last attempt
     Column("delivery_status", Text),
     Column("provider_sid", Text),
     Column("sid_confirmed", Boolean, nullable=False, server_default=TRUE),  # by Twilio, not only by a callback
@@ -178,7 +178,7 @@ status_checks = Table(
     Column("message_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("message_sid", Text, nullable=False),
-    Column("told", Text),  # what a callback said; nothing where none came
+    Column("told", Text),  # the status in a callback; null if there was none
     Column("tries", Integer, nullable=False, server_default=ZERO),
     time("since", now=True),
     time("next_at", now=True),

@@ -1,4 +1,4 @@
-"""The tables of webhook deliveries and of how far listed events were compared with them."""
+"""The tables of webhook deliveries and of the comparisons with listed events."""
 
 from sqlalchemy import (
     BigInteger,

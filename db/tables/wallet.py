@@ -1,6 +1,4 @@
-"""The tables of wallets: what they hold, their ledger with its seals, and what changed about
-them.
-"""
+"""The tables of wallets: balances, the ledger with its seals, and the changes of gates and freezes."""
 
 from sqlalchemy import (
     BigInteger,

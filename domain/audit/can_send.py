@@ -1,4 +1,4 @@
-"""Why a message would not be paid for now, in words that may be shown to the customer. Pure."""
+"""Why a message would be refused now, in words that may be shown to the customer. Pure."""
 
 from dataclasses import dataclass
 
@@ -37,6 +37,6 @@ def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
         )
     elif wallet.available_micros < price.micros:
         left = Money(wallet.available_micros, wallet.currency)
-        has = f"has {left} that no hold has set aside" if wallet.held_micros else f"holds {left}"
+        has = f"has {left} available" if wallet.held_micros else f"holds {left}"
         refusals.append(Reason("insufficient_funds", f"the wallet {has}, a segment costs {price}"))
     return refusals

@@ -1,4 +1,4 @@
-"""A campaign's states, and what a batch of it can come to."""
+"""A campaign's states, and the possible results of a batch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,10 +11,10 @@ LONGEST_BODY = 1600
 
 
 class CampaignStatus(StrEnum):
-    """`PARKED` was stopped by Tollgate and goes on by itself; `PAUSED` by a person, and only a
+    """`PARKED` was stopped by Tollgate and resumes automatically; `PAUSED` by a person, and only a
     person resumes it.
 
-    `SCHEDULED` begins by itself at its time; `CANCELED` never goes on.
+    `SCHEDULED` begins automatically at its time; `CANCELED` never resumes.
     """
 
     DRAFT = "draft"
@@ -27,9 +27,10 @@ class CampaignStatus(StrEnum):
 
 
 class Act(StrEnum):
-    """What changes a campaign's status. The first five are a person's, the others Tollgate's.
+    """What changes a campaign's status. The first five are acts of a person, the others of
+    Tollgate.
 
-    `BEGIN`: its time has come. `GO_ON`: what it was parked for has passed. `REOPEN`: a message of a
+    `BEGIN`: its time has come. `GO_ON`: the cause of its park has passed. `REOPEN`: a message of a
     completed campaign is pending again.
     """
 
@@ -59,7 +60,7 @@ NO_FACTS = ActFacts()
 
 
 class NoChange(StrEnum):
-    """`DONE_BEFORE`: the act is granted without a change; `REFUSED`: it is not possible."""
+    """`DONE_BEFORE`: the act succeeds without a change; `REFUSED`: it is not possible."""
 
     DONE_BEFORE = "done_before"
     REFUSED = "refused"
@@ -110,12 +111,12 @@ _DONE_BEFORE = {
     Act.RESUME: {_S.RUNNING, _S.SCHEDULED},
     Act.CANCEL: {_S.CANCELED},
 }
-"""What was started may have been parked or have ended since."""
+"""A started campaign may have been parked or have ended since."""
 
 
 class MessageStatus(StrEnum):
     """`RESERVED` is paid for, not yet handed over; `SENDING` is being handed over; `UNKNOWN` may
-    have been taken.
+    have been accepted by Twilio.
 
     `SKIPPED` was neither paid for nor sent: its recipient has opted out.
     """
@@ -131,9 +132,7 @@ class MessageStatus(StrEnum):
 
 
 class Park(StrEnum):
-    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by what they were
-    about.
-    """
+    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by their subject."""
 
     SUSPENDED = "suspended"
     FROZEN = "frozen"
@@ -147,21 +146,20 @@ class Park(StrEnum):
 
 
 PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUNDS})
-"""Parked for one of these, a campaign goes on as soon as its wallet pays again."""
+"""A campaign parked for one of these resumes as soon as its wallet can pay again."""
 
 
 OUTRANKS = {
     Park.SUSPENDED: frozenset({Park.FROZEN, Park.INSUFFICIENT_FUNDS}),
     Park.FROZEN: frozenset({Park.INSUFFICIENT_FUNDS}),
 }
-"""Of several that hold, this one is told, in the order of `kept_by`; when it passes, the others
-are.
+"""If several apply, the first in the order of `kept_by` is shown; when it passes, the next one is.
 """
 
 
 def kept_by(wallet: Wallet) -> Park | None:
-    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance;
-    None: nothing does.
+    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance.
+    None: nothing.
 
     The only rule by which campaigns are parked and resumed.
     """
@@ -173,7 +171,7 @@ def kept_by(wallet: Wallet) -> Park | None:
 
 
 class Next(StrEnum):
-    """What a campaign's run does next."""
+    """The next action of a campaign's run."""
 
     SEND = "send"
     WAIT_FOR_UNKNOWN = "wait_for_unknown"
@@ -183,12 +181,11 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a reservation came to. `position` is the first message not yet sent, counted from 1.
+    """The result of a reservation. `position` is the first message not yet sent, counted from 1.
 
-    `per_second` is how fast it went lately; `begins_in` are the seconds until it is looked at
-    again. `reason` is why it does not go on, `detail` the same in words; of `unconfirmed` messages
-    nobody knows whether Twilio took them. `stays_paid`: what is reserved is not refunded while it
-    waits.
+    `per_second` is its recent rate; `begins_in` are the seconds until the next check. `reason` is
+    why it does not continue, `detail` the same in words; `unconfirmed` messages may or may not have
+    been accepted by Twilio. `stays_paid`: reserved messages are not refunded while it waits.
     """
 
     next: Next
@@ -205,6 +202,8 @@ class Batch:
 
 
 def price(body: str, per_segment: Money) -> tuple[int, Money]:
-    """Segments of a message and what it costs the customer: known exactly before it is sent."""
+    """The segments of a message and its price for the customer, both known exactly before it is
+    sent.
+    """
     segments = count_segments(body).count
     return segments, Money(segments * per_segment.micros, per_segment.currency)

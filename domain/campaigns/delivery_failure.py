@@ -1,10 +1,10 @@
-"""What is done about a message that Twilio refused or failed, by Twilio's error code: one table.
+"""How a message that Twilio refused or failed is treated, by Twilio's error code: one table.
 
 A message that Twilio refused, or failed before it left, costs at most a tenth of a cent and is
-refunded; one that a carrier took and could not deliver is billed by Twilio, and is not. Sources:
-Twilio's "Error and Warning Dictionary" (twilio.com/docs/api/errors), which marks the codes of
-messages, and its pages "Failed message processing fee" and "How Twilio charges for undelivered
-messages".
+refunded; one that a carrier accepted and could not deliver is billed by Twilio, and is not
+refunded. Sources: Twilio's "Error and Warning Dictionary" (twilio.com/docs/api/errors), which marks
+the codes of messages, and its pages "Failed message processing fee" and "How Twilio charges for
+undelivered messages".
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,13 @@ from enum import StrEnum
 from domain.campaigns.telephony import DeliveryStatus
 
 SEVERAL = 5
-"""So many refusals in a row that may be the sender's or the account's fault are taken for it."""
+"""After this many refusals in a row that may be due to the sender or the account, they are
+attributed to it.
+"""
 
 
 class About(StrEnum):
-    """What a code is about, and so whom it concerns besides the one message."""
+    """What a code is about, and so what it affects besides the one message."""
 
     RECIPIENT = "recipient"
     DESTINATION = "destination"
@@ -39,7 +41,7 @@ STOPS_IN_A_ROW = frozenset({About.DESTINATION, About.UNKNOWN})
 
 
 class Failure(StrEnum):
-    """Why a message failed, as far as something different is done about it."""
+    """Why a message failed, as far as the treatment differs."""
 
     ACCOUNT_SUSPENDED = "account_suspended"
     ACCOUNT_RESTRICTED = "account_restricted"
@@ -58,8 +60,8 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """`refund_undelivered`: also what a carrier took. `again`: it is paid and sent once more when
-    the account may.
+    """`refund_undelivered`: refunded even if a carrier accepted it. `again`: it is paid and sent
+    once more when the account may send.
 
     `opt_out`: the recipient is remembered, and skipped by later campaigns.
     """
@@ -87,12 +89,12 @@ REMEDIES = {
 }
 _TABLE: dict[Failure, tuple[int | range, ...]] = {
     Failure.ACCOUNT_SUSPENDED: (10001, 20005, 20403, 21472, 30002, 90010),
-    # a trial, a feature that is off, no such account, a token that is not valid
+    # a trial account, a disabled feature, no such account, an invalid token
     Failure.ACCOUNT_RESTRICTED: (
         10002, 14111, 20003, 20006, 20008, 20010, range(20101, 20108), range(20151, 20161), 20404, 21219, 21267,
         21470, 21471, 21607, 21608, 21622, 30037, 30044, 30108, 30112, 63020,
     ),
-    # not ours, not able to send, a service without senders, not registered, not verified
+    # not our number, not able to send, a service without senders, not registered, not verified
     Failure.SENDER: (
         14102, 14108, 21210, 21212, 21213, 21264, 21407, 21601, 21603, 21606, 21616, 21621, 21657, range(21659, 21662),
         range(21663, 21669), 21701, 21702, 21704, 21705, range(21708, 21716), 21717, 21719, 21720, 21729, 21731, 21733,
@@ -116,7 +118,7 @@ _TABLE: dict[Failure, tuple[int | range, ...]] = {
         14107, 14109, 20162, 20409, 20429, 21611, 30017, 30022, 30023, 30025, 30026, 30027, 30454, 60728, 63017, 63018,
         63038, 63039,
     ),
-    # Twilio's own fault, or its queue's
+    # a failure at Twilio, or a full queue
     Failure.QUEUE: (
         410, 503, 20500, 20503, 20504, 21730, 30001, 30020, 30021, 30036, 30410, 30500, 63009, 63010, 63012, 63023,
     ),
@@ -142,7 +144,7 @@ CODES = {code: failure for failure, codes in _TABLE.items() for code in _each(co
 _NEVER_LEFT = frozenset({DeliveryStatus.FAILED, DeliveryStatus.CANCELED})
 _A_MINUTE, _AN_HOUR = 60.0, 3600.0
 _LASTING_LIMITS = frozenset({30023, 30027, 30454, 60728, 63038})
-"""Per hour or per day: a minute later they hold still."""
+"""Limits per hour or per day: they still apply a minute later."""
 _TOO_MANY_REQUESTS = 20429
 
 
@@ -160,14 +162,14 @@ def suspended(code: int | None) -> bool:
 
 
 def wait(code: int | None) -> float:
-    """Seconds until it makes sense to try again, where Twilio does not say it with the refusal."""
+    """Seconds until a retry makes sense, if Twilio does not state it in the refusal."""
     if code not in CODES or code == _TOO_MANY_REQUESTS:
         return 1.0
     return _AN_HOUR if code in _LASTING_LIMITS else _A_MINUTE
 
 
 def refunded(status: DeliveryStatus, code: int | None) -> bool:
-    """Whether the customer gets back what a message cost that ended like this."""
+    """Whether the customer gets a refund for a message that ended like this."""
     return status in _NEVER_LEFT or (
         status is DeliveryStatus.UNDELIVERED and remedy(code).refund_undelivered
     )

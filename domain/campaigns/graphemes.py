@@ -1,10 +1,9 @@
 """What a phone shows as one character (a grapheme), as Twilio's segment calculator splits a text.
 
 The calculator (npm `sms-segments-calculator`) leaves this to `grapheme-splitter` 1.0.4, which knows
-Unicode 10 (annex
-29) and deviates from it in two places. A newer Unicode counts otherwise: it joins a heart and a fire, which Unicode 10
-does not. So the table stands here, and does not come from Python's own Unicode, which differs with
-its version.
+Unicode 10 (annex 29) and deviates from it in two places. A newer Unicode counts differently: it
+joins a heart and a fire, which Unicode 10 does not. So the table is part of this module: Python's
+own Unicode data differs with its version.
 """
 
 from bisect import bisect_right
@@ -117,7 +116,7 @@ _HANGUL = range(0xAC00, 0xD7A4)
 
 
 def _table() -> tuple[list[int], list[tuple[int, Break]]]:
-    """Where each range begins, in order, and beside that its end and its class."""
+    """Where each range begins, in order, with its end and its class."""
     ranges = []
     for kind, text in _RANGES.items():
         for span in text.split():
@@ -137,7 +136,7 @@ _AFTER = {
     Break.T: {Break.T},
     Break.JOINER: {Break.GLUED, Break.GLUED_BASE},
 }
-"""What never begins a grapheme behind the class (rules GB6 to GB8 and GB11)."""
+"""The classes that never begin a grapheme after a given class (rules GB6 to GB8 and GB11)."""
 _ATTACHED = {Break.EXTEND, Break.JOINER, Break.SPACING_MARK}
 
 
@@ -152,7 +151,7 @@ def _break_class(character: str) -> Break:
 
 
 def graphemes(text: str) -> list[str]:
-    """The text, cut into what a phone shows as one character each."""
+    """The text, split into what a phone shows as one character each."""
     clusters: list[str] = []
     start = 0
     classes: list[Break] = []
@@ -184,8 +183,8 @@ def _begins(before: list[Break], following: Break, *, extended: bool) -> bool:
 
 
 def _takes_modifier(before: list[Break], *, extended: bool) -> bool:
-    """Whether a skin tone stays with the emoji before it. A deviation: in a grapheme that has an
-    EXTEND anywhere, the emoji is to stand right before that, and that right before the skin tone.
+    """Whether a skin tone stays with the emoji before it. A deviation: in a grapheme with an
+    EXTEND, the emoji must come directly before it, and it directly before the skin tone.
     """
     if not extended:
         return before[-1] in _BASES

@@ -1,9 +1,9 @@
-"""Which of Twilio's messages an unconfirmed one of ours is, by what nobody can erase or rewrite at
-Twilio.
+"""Finds the Twilio message that one of our unconfirmed messages is, by properties that nobody can
+erase or rewrite at Twilio.
 
 A body can be redacted, and a Messaging Service replaces characters of it and chooses the sender;
-digits of a number can be masked. So another text is no proof that a message is another one: what
-could be ours is never taken for absent.
+digits of a number can be masked. So a different text does not prove a different message: a message
+that could be ours never counts as absent.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""Quiet hours: when recipients of a country are left alone, by the clocks of that country.
+"""Quiet hours: when no message is sent to a country, by that country's clocks.
 
 A country with several time zones is quiet while it is quiet in any of them; one whose zones are not
 known always is. Source: the IANA database's `zone.tab`.
@@ -18,7 +18,7 @@ _NOT_IN_ZONE_TAB = {"XK": "Europe/Belgrade", "AC": "Atlantic/St_Helena", "TA": "
 libphonenumber's data.
 """
 LONGEST = timedelta(hours=12)
-"""Longer quiet hours would leave the widest countries no hour at all."""
+"""With longer quiet hours, countries with the most time zones would never receive a message."""
 
 
 @dataclass(frozen=True, slots=True)

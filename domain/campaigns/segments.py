@@ -5,8 +5,8 @@ characters taking two; 70 UTF-16 units or 67 in each of several. No grapheme is 
 segments: neither an escape from its character, nor a surrogate from its pair, nor an accent from
 its letter. The count is that of Twilio's own calculator (npm sms-segments-calculator), which a test
 compares; only for a grapheme that no segment can hold it is higher, since the calculator puts it
-into one. Whoever splits graphemes, too, needs no more segments, so that the customer's price never
-falls short of Twilio's.
+into one. Splitting graphemes would not need more segments, so the customer's price is never below
+Twilio's.
 """
 
 from collections.abc import Sequence

@@ -17,11 +17,13 @@ PARKS = {
 }
 IN_WORDS = {
     Park.SENDER_REFUSED: "Twilio or a carrier refuses the sender",
-    Park.ACCOUNT_REFUSED: "Twilio refuses what the subaccount may do",
+    Park.ACCOUNT_REFUSED: "Twilio does not permit the subaccount to do this",
     Park.CONTENT_REFUSED: "Twilio or a carrier refuses the text",
-    Park.REQUEST_REFUSED: "Twilio refuses the request that Tollgate makes of its settings",
-    Park.DESTINATION_REFUSED: "Twilio does not let this sender or account send to these destinations",
-    Park.REFUSED: "Twilio refused several messages in a row with a code that is not known here",
+    Park.REQUEST_REFUSED: "Twilio refuses the request that Tollgate builds from its settings",
+    Park.DESTINATION_REFUSED: "Twilio does not let this sender or account send to these "
+    "destinations",
+    Park.REFUSED: "Twilio refused several messages in a row with a code that Tollgate does not "
+    "know",
 }
 
 
@@ -50,7 +52,10 @@ class Stop:
 
     @property
     def text(self) -> str:
-        return f"{IN_WORDS[self.park]} (error {self.code}, https://www.twilio.com/docs/api/errors/{self.code})"
+        return (
+            f"{IN_WORDS[self.park]} (error {self.code}, "
+            f"https://www.twilio.com/docs/api/errors/{self.code})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ def judge(answers: Sequence[Answer], *, in_a_row: int = 0, several: int = SEVERA
 
     A refusal for the sender, the account, the text or our request would meet every other message
     too. One that may concern a single destination, or is of no known class, counts only when
-    `several` follow one another and Twilio takes none in between or behind.
+    `several` follow one another and Twilio accepts none in between or afterwards.
     """
     blameless = [index for index, answer in enumerate(answers) if _about(answer) in STOPS]
     if blameless:

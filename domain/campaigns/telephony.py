@@ -8,8 +8,8 @@ from enum import StrEnum
 from domain.money import Money
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-"""The lead that Twilio's clock may have: it may date a message this much before our clock, in whole
-seconds.
+"""The largest difference of Twilio's clock: it may date a message this much before our clock, in
+whole seconds.
 """
 
 

@@ -1,4 +1,4 @@
-"""Explains why an unfinished campaign does not move: one answer for the API, explain, logs, metrics
+"""Why an unfinished campaign does not move: one answer for the API, explain, logs, metrics
 and alerts. Pure.
 """
 
@@ -48,30 +48,31 @@ NEEDS_A_PERSON = frozenset(
         Waits.NOT_HEARD,
     }
 )
-"""If they last `LONG`; quiet hours, a pace and a scheduled time are intended."""
+"""They need a person if they last `LONG`; quiet hours, a pace and a scheduled time are intended."""
 OUTLASTS_A_PARK = frozenset({Waits.TWILIO_LIMIT, Waits.TWILIO_UNREACHABLE})
 """A wait that Twilio requested outlasts every change here; only a person can skip it."""
 _IN_WORDS: dict[str, str] = {
-    Waits.PACE: "the pace: others of the account have their turn first",
+    Waits.PACE: "the pace: other campaigns of the account have their turn first",
     Waits.TWILIO_LIMIT: "Twilio asked to wait",
     Waits.TWILIO_UNREACHABLE: "Twilio does not answer",
     Waits.TWILIO_CREDENTIALS: "Twilio refuses the credentials of the parent account",
-    Waits.ACCOUNT_NOT_ACTIVE: "Twilio refuses the subaccount, and yet calls it active; its parent may be suspended",
-    Waits.QUIET_HOURS: "quiet hours, wherever messages are left to go",
+    Waits.ACCOUNT_NOT_ACTIVE: "Twilio refuses the subaccount but reports it as active; its parent "
+    "may be suspended",
+    Waits.QUIET_HOURS: "quiet hours in every country that still has messages to send",
     Waits.UNCONFIRMED: "Twilio has not confirmed messages that were handed over",
-    Waits.NOT_HEARD: "its run reports nothing: Temporal or a worker is away",
-    Waits.SCHEDULED: "its time has not come",
+    Waits.NOT_HEARD: "its workflow does not report: Temporal or a worker is down",
+    Waits.SCHEDULED: "its scheduled time has not come",
     Waits.PAUSED: "a person paused it",
     Park.SUSPENDED: "the organization is suspended",
     Park.FROZEN: "the wallet is frozen",
-    Park.INSUFFICIENT_FUNDS: "the wallet does not pay the next message",
+    Park.INSUFFICIENT_FUNDS: "the wallet cannot pay for the next message",
 } | {park.value: words for park, words in send_refusal.IN_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The recorded facts of a campaign. `waits_for` is the last wait that its run noted, `heard_at`
-    when that run reported.
+    """The recorded facts of a campaign. `waits_for` is the last wait that its run recorded,
+    `heard_at` the time of that run's last report.
 
     `heard_at` may lie in the future if the run announced how long it would be silent.
     """
@@ -97,7 +98,7 @@ class Wait:
 
 
 def why(facts: Facts, *, unconfirmed: int, now: datetime) -> Wait | None:
-    """Why it does not move. None: it moves, is over, or was never started."""
+    """Why a campaign does not move. None: it moves, is over, or was never started."""
     match facts.status:
         case CampaignStatus.PAUSED:
             return _wait(facts, Waits.PAUSED)

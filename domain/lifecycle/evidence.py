@@ -2,7 +2,7 @@
 clock, no I/O.
 
 A webhook may only close. An answer may open if it is newer than what shut the gate, or if it stays
-the same for as long as a provider's reads may lag behind its webhooks.
+the same for longer than a provider's reads may lag behind its webhooks.
 """
 
 from dataclasses import replace
@@ -44,10 +44,10 @@ class EventEffect(StrEnum):
     """
 
     SHUT = "the gate was shut"
-    NOTED = "noted; the provider is asked before anything opens"
-    OLD = "older than what is known; nothing changed"
+    NOTED = "recorded; the gate opens only after the provider confirms it"
+    OLD = "older than the recorded state; nothing changed"
     OTHER = "not the current subscription; the standing did not change"
-    UNCLEAR = "its time does not say whether it is news"
+    UNCLEAR = "its time does not show whether it is newer than the recorded state"
 
 
 def event_order(snapshot: Snapshot, subscription: Subscription, now: datetime) -> Order:
@@ -68,8 +68,8 @@ def word_of(
 ) -> Word | None:
     """What an event that counts may do by itself: suspend, or set a deadline. None: nothing.
 
-    An event that repeats the recorded state counts if it is newer: a read in between must not open
-    any more.
+    An event that repeats the recorded state counts if it is newer: a read in between must no longer
+    open.
     """
     record = subscription.record
     if (
@@ -171,8 +171,8 @@ def believe(
 
 
 def _borne_out(subscription: Subscription, answer: Snapshot) -> Word | None:
-    """What the answer may adopt from a word: that it was suspended for a debt, unless the word may
-    be forged.
+    """What the answer may adopt from a word: that the subscription was suspended for a debt, unless
+    the word may be forged.
     """
     word = subscription.word
     if (

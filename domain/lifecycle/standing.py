@@ -26,9 +26,9 @@ class Block(StrEnum):
 IN_WORDS = {
     Block.NONPAYMENT: "the subscription is not paid",
     Block.CANCELED: "the subscription has ended",
-    Block.DISPUTE: "a payment is disputed or was taken back",
+    Block.DISPUTE: "a payment is disputed or was reversed",
     Block.ADMIN: "an operator suspended the organization",
-    Block.TELEPHONY: "Twilio holds the subaccount suspended or closed",
+    Block.TELEPHONY: "Twilio suspended or closed the subaccount",
 }
 
 
@@ -137,11 +137,11 @@ def opens(before: Record, after: Record, policy: Policy, now: datetime) -> bool:
 
 
 def nobody_bills(standing: Standing, states: Iterable[State]) -> bool:
-    """Whether it is served although nobody charges for it any more: no grace runs, and no paid time
-    is left.
+    """Whether an organization may send although nobody charges for it any more: no grace period
+    runs, and no paid time is left.
 
     A checkout that was never completed has not begun to bill; an organization without a
-    subscription is the host's own.
+    subscription belongs to the host itself.
     """
     begun = set(states) - {State.NONE, State.PENDING}
     served = standing.status is Status.ACTIVE and standing.deadline is None

@@ -1,8 +1,8 @@
 """The rules of moving a customer from one billing provider to another. Pure; no clock, no I/O.
 
-At every moment somebody will charge for the next period, and nobody else will: the target consents
-to a first charge at the end of the period that is paid at the source, and only then is the source
-stopped.
+At every moment exactly one provider will charge for the next period: the customer consents to a
+first charge at the target at the end of the period that is paid at the source, and only then is the
+source stopped.
 """
 
 import hashlib
@@ -59,20 +59,24 @@ ERRORS = frozenset({SwitchStatus.UNDONE, SwitchStatus.FAILED})
 STOPS = frozenset({SwitchStatus.STOPPING, SwitchStatus.STOPPED})
 """From here on, the target is the provider that bills."""
 IN_WORDS = {
-    SwitchStatus.STARTED: "nothing is checked yet",
-    SwitchStatus.WAITING: "waits for the renewal to be over",
-    SwitchStatus.CHECKED: "checked; a checkout is being made",
-    SwitchStatus.OFFERED: "the customer has the link of a checkout, and has not consented yet",
-    SwitchStatus.CONSENTED: "the customer has consented; the old subscription is about to be stopped",
+    SwitchStatus.STARTED: "not checked yet",
+    SwitchStatus.WAITING: "waits until the renewal has passed",
+    SwitchStatus.CHECKED: "checked; the checkout is being created",
+    SwitchStatus.OFFERED: "the customer has the checkout link and has not consented yet",
+    SwitchStatus.CONSENTED: "the customer has consented; the old subscription is about to be "
+    "stopped",
     SwitchStatus.STOPPING: "the old subscription is being stopped",
-    SwitchStatus.STOPPED: "the old subscription is stopped; the new one is about to become the current one",
-    SwitchStatus.UNDOING: "the new subscription is being canceled; the old one goes on",
+    SwitchStatus.STOPPED: "the old subscription is stopped; the new one is about to become the "
+    "current one",
+    SwitchStatus.UNDOING: "the new subscription is being canceled; the old one continues",
     SwitchStatus.COMPLETED: "the new subscription is the current one",
-    SwitchStatus.REFUSED: "nothing was touched",
-    SwitchStatus.ABANDONED: "the checkout was never finished; the old subscription goes on",
-    SwitchStatus.CANCELED: "the customer canceled, and that was honoured",
-    SwitchStatus.UNDONE: "the new subscription is canceled; the old one goes on",
-    SwitchStatus.FAILED: "the old subscription is stopped and the new one does not bill: a person has to look",
+    SwitchStatus.REFUSED: "refused before anything changed",
+    SwitchStatus.ABANDONED: "the customer never completed the checkout; the old subscription "
+    "continues",
+    SwitchStatus.CANCELED: "the customer canceled, and the cancellation was honored",
+    SwitchStatus.UNDONE: "the new subscription is canceled; the old one continues",
+    SwitchStatus.FAILED: "the old subscription is stopped and the new one does not bill: an "
+    "operator has to act",
 }
 
 
@@ -94,8 +98,8 @@ class Check:
 
 
 class Cut(StrEnum):
-    """STOP the source; STOPPED: we stopped it already; LEFT: the customer canceled; UNDO what was
-    begun.
+    """STOP: stop the source; STOPPED: we stopped it already; LEFT: the customer canceled; UNDO:
+    undo the switch.
     """
 
     STOP = "stop"
@@ -116,10 +120,10 @@ def marker(switch_id: object) -> str:
 
 
 def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:
-    """Before anything is touched: is the source healthy, and is its renewal far enough away?
+    """Before anything changes: check that the source is healthy and its renewal far enough away.
 
-    `waited_for` is the renewal that it was waited for before: a period that is too short would be
-    waited for for ever.
+    `waited_for` is the renewal that the switch has already waited for: with a very short period it
+    would wait forever.
     """
     if source.state is State.PAST_DUE:
         owed = f": {source.outstanding} is outstanding" if source.outstanding is not None else ""
@@ -130,13 +134,13 @@ def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None
         return Check(ready=Ready.REFUSED, reason=f"{source.outstanding} is outstanding")
     if source.cancels:
         return Check(
-            ready=Ready.REFUSED, reason="the customer has canceled it to the end of its period"
+            ready=Ready.REFUSED, reason="the customer has canceled it at the end of its period"
         )
     if source.access_until is None:
-        return Check(ready=Ready.REFUSED, reason="the provider does not say when it charges next")
+        return Check(ready=Ready.REFUSED, reason="the provider does not report the next charge")
     if source.access_until < now + NOTICE:
         if waited_for is not None and SAME_CHARGE <= source.access_until - waited_for <= NOTICE:
-            return Check(ready=Ready.REFUSED, reason="it is renewed more often than every two days")
+            return Check(ready=Ready.REFUSED, reason="it renews more often than every two days")
         return Check(
             ready=Ready.WAIT,
             reason="the renewal is less than two days away",
@@ -146,8 +150,8 @@ def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None
 
 
 def _owes(source: Snapshot) -> bool:
-    """What a subscription owes is not collected any more once it is canceled, though it is active
-    until then.
+    """The provider stops collecting a subscription's debt once it is canceled, although it is
+    active until then.
     """
     return source.outstanding is not None and source.outstanding.micros > 0
 
@@ -177,7 +181,7 @@ def recheck(
         )
     if source.access_until is None or abs(source.access_until - first_charge_at) > SAME_CHARGE:
         # two charges for one period
-        return Recheck(cut=Cut.UNDO, reason="the old subscription was renewed meanwhile")
+        return Recheck(cut=Cut.UNDO, reason="the old subscription renewed in the meantime")
     if target.state not in PAID:
         return Recheck(cut=Cut.UNDO, reason=f"the new subscription is {target.state.value}")
     if target.cancels:
@@ -188,7 +192,7 @@ def recheck(
             cut=Cut.UNDO, reason="the new subscription does not begin where the old one ends"
         )
     if now > first_charge_at - LAST_CALL:
-        return Recheck(cut=Cut.UNDO, reason="the renewal came too near")
+        return Recheck(cut=Cut.UNDO, reason="the renewal is too close")
     return Recheck(cut=Cut.STOP)
 
 

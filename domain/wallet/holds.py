@@ -62,9 +62,7 @@ class HoldNotFound:
 
 @dataclass(frozen=True, slots=True)
 class HoldConflict:
-    """The reference belongs to a hold with other content, or to one that was captured with another
-    amount.
-    """
+    """The reference belongs to a different hold, or to one that was captured with another amount."""
 
     hold: Hold
 

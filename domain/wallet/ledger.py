@@ -29,8 +29,8 @@ class Posting:
     """One requested movement. `amount` is positive for every kind; `refunds` names the debit that a
     refund returns.
 
-    A reference counts once per organization: a repeated request with the same content is answered
-    again, not booked again.
+    A reference counts once per organization: a repeated request with the same content returns the
+    first result and books nothing.
     """
 
     kind: EntryKind

@@ -17,7 +17,10 @@ from domain.wallet.ledger import (
 def in_words(outcome: Outcome) -> str:
     match outcome:
         case InsufficientFunds(balance_micros=balance, needed_micros=needed):
-            return f"the wallet holds {to_decimal_string(balance)}, and {to_decimal_string(needed)} is needed"
+            return (
+                f"the wallet holds {to_decimal_string(balance)}, and {to_decimal_string(needed)} "
+                "is needed"
+            )
         case Frozen(reason=reason):
             return f"the wallet is frozen: {reason}"
         case Suspended():
@@ -25,11 +28,14 @@ def in_words(outcome: Outcome) -> str:
         case WalletNotFound():
             return "there is no such wallet"
         case Conflict(entry=entry):
-            return f"the reference stands for a {entry.kind.value} of {to_decimal_string(abs(entry.amount_micros))}"
+            return (
+                f"the reference belongs to a {entry.kind.value} of "
+                f"{to_decimal_string(abs(entry.amount_micros))}"
+            )
         case WrongCurrency(wallet_currency=currency):
-            return f"the wallet is kept in {currency}"
+            return f"the wallet's currency is {currency}"
         case NothingToRefund():
-            return "there is no debit to refund so much of"
+            return "there is no debit of at least that amount to refund"
         case TooLarge():
             return "the balance would be larger than a wallet can hold"
         case _:

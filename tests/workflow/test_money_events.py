@@ -128,7 +128,7 @@ async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
     await world.at_rest(organization_id)
 
     assert (await world.wallet(organization_id)).balance_micros == 50_000_000
-    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
+    assert "0.00 USD of it was booked" in (await world.alerts(organization_id))["refund"]
     await world.certify()
 
 
@@ -156,7 +156,7 @@ async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_i
 
     assert once == 15_000_000
     assert (await world.wallet(organization_id)).balance_micros == 5_000_000
-    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
+    assert "0.00 USD of it was booked" in (await world.alerts(organization_id))["refund"]
     await world.certify()
 
 
@@ -210,7 +210,7 @@ async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_
             assert await world.deliver(event_id) == 200
     await world.at_rest(organization_id)
     assert (await world.wallet(organization_id)).balance_micros == 25_000_000
-    assert "0.00 USD of it is booked" in (await world.alerts(organization_id))["refund"]
+    assert "0.00 USD of it was booked" in (await world.alerts(organization_id))["refund"]
     await world.applied(organization_id, "suspended")
     await world.certify()
 
@@ -236,7 +236,9 @@ async def test_a_dispute_whose_outcome_is_not_known_lifts_nothing_and_gives_noth
 
     assert (await world.wallet(organization_id)).balance_micros == 0
     assert (await world.standing(organization_id)).blocks == {Block.DISPUTE}
-    assert "does not say who won" in (await world.alerts(organization_id))["dispute_lost"]
+    assert (
+        "is closed without a known winner" in (await world.alerts(organization_id))["dispute_lost"]
+    )
     await world.certify()
 
 

@@ -110,7 +110,7 @@ async def test_a_payment_that_cannot_be_settled_holds_up_no_top_up_and_no_standi
     assert await world.confirmed_at(organization_id) != confirmed
     assert (await world.standing(organization_id)).status is Status.ACTIVE
     if bad == "another customer's":
-        assert "not this organization's" in await alerted(
+        assert "does not belong to this organization" in await alerted(
             world, organization_id, "payment_of_another"
         )
     await world.certify()
@@ -140,13 +140,19 @@ async def test_what_keeps_failing_is_told_and_the_alert_goes_when_it_is_settled(
     subscription = await actor.subscribe(organization_id)
     await actor.deliver_raw(await bad_sale(actor, subscription.id, "always failing"))
 
-    aged = "UPDATE inbox SET received_at = received_at - interval '10 minutes' WHERE organization_id = :of"
+    aged = (
+        "UPDATE inbox SET received_at = received_at - interval '10 minutes' WHERE organization_id "
+        "= :of"
+    )
     await run(world.services.engine, aged, of=organization_id)
     detail = await alerted(world, organization_id, "money_waits")
     world.simulator(actor.name).faults.clear()
 
     async def cleared() -> bool:
-        soon = "UPDATE inbox SET next_attempt_at = clock_timestamp() WHERE organization_id = :of AND status = 'parked'"
+        soon = (
+            "UPDATE inbox SET next_attempt_at = clock_timestamp() WHERE organization_id = :of AND "
+            "status = 'parked'"
+        )
         await run(world.services.engine, soon, of=organization_id)
         return "money_waits" not in await world.alerts(organization_id)
 
@@ -159,7 +165,10 @@ async def test_the_alert_about_money_goes_when_a_person_dismisses_what_waits(act
     organization_id = await onboard(world, balance="0")
     subscription = await actor.subscribe(organization_id)
     await actor.deliver_raw(await bad_sale(actor, subscription.id, "always failing"))
-    aged = "UPDATE inbox SET received_at = received_at - interval '10 minutes' WHERE organization_id = :of"
+    aged = (
+        "UPDATE inbox SET received_at = received_at - interval '10 minutes' WHERE organization_id "
+        "= :of"
+    )
     await run(engine, aged, of=organization_id)
     detail = await alerted(world, organization_id, "money_waits")
     waits = "SELECT id FROM inbox WHERE organization_id = :of AND status = 'parked'"

@@ -95,7 +95,7 @@ async def test_the_steps_carry_their_epoch_as_their_summary(world: World) -> Non
         event.user_metadata.summary.data.decode() for event in (await handle.fetch_history()).events
     }
 
-    assert {'"epoch 1"', '"ask the provider, fold its answer"'} <= summaries
+    assert {'"epoch 1"', '"query the provider, apply its answer"'} <= summaries
 
 
 async def test_continuing_as_new_under_rings_loses_nothing(world: World) -> None:

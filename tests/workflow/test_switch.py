@@ -159,7 +159,7 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
 
     assert (
         await reached(world, one, SwitchStatus.REFUSED)
-    ).reason == "it is renewed more often than every two days"
+    ).reason == "it renews more often than every two days"
     await customers.goes_on_as_before(world, one)
 
 

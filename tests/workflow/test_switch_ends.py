@@ -43,7 +43,7 @@ async def test_a_checkout_whose_time_is_over_is_closed_by_us(
     await customers.time_is_over(world, one)
 
     found = await reached(world, one, SwitchStatus.ABANDONED)
-    assert found.reason == "the checkout was not finished in its time"
+    assert found.reason == "the customer did not complete the checkout in time"
     await customers.goes_on_as_before(world, one)
     assert charges(world, one) == each_period_once(one)
 
@@ -116,7 +116,8 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
     assert (await customers.now(world, one)).state is SwitchStatus.STOPPING
     async with world.services.engine.begin() as conn:
         long_ago = text(
-            "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE organization_id = :id"
+            "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE "
+            "organization_id = :id"
         )
         await conn.execute(long_ago, {"id": one.organization_id})
     await world.services.notifier.notify_switch(one.organization_id)
@@ -214,7 +215,7 @@ async def test_a_renewal_before_the_cut_over_undoes_it(
 
     found = await reached(world, one, SwitchStatus.UNDONE)
 
-    assert found.reason == "the old subscription was renewed meanwhile"
+    assert found.reason == "the old subscription renewed in the meantime"
     await customers.goes_on_as_before(world, one)
 
 
@@ -280,7 +281,7 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(
 
     found = await reached(world, one, SwitchStatus.UNDONE)
 
-    assert found.reason == "the old subscription is not the current one any more"
+    assert found.reason == "the old subscription is no longer the current one"
     assert (await customers.current(world, one)).id == another["object"]["id"]
     assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
 
@@ -293,5 +294,5 @@ async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touch
     await customers.start_switch(world, one, plan="price_of_nothing")
 
     found = await reached(world, one, SwitchStatus.UNDONE)
-    assert "no checkout could be made" in found.reason
+    assert "the checkout could not be created" in found.reason
     await customers.goes_on_as_before(world, one)

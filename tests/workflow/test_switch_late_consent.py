@@ -42,7 +42,8 @@ async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: W
     found = await reached(world, one, SwitchStatus.ABANDONED)
     assert (
         found.reason
-        == "the checkout was not finished in its time; the new subscription was consented to too late"
+        == "the customer did not complete the checkout in time; the customer consented to the new "
+        "subscription too late"
     )
     assert (await customers.current(world, one)).id == one.subscription_id
     assert await world.alerts(one.organization_id) == {

@@ -55,7 +55,7 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
     assert (
         f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
     )
-    assert f"though the switch to {one.target.value} is completed" in alert.detail
+    assert f"although the switch to {one.target.value} is completed" in alert.detail
 
     # as when the worker dies before it says that it is done
     async with world.services.engine.begin() as conn:

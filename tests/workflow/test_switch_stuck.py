@@ -72,7 +72,9 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
         await stop.reached.wait()
         known = world.paypal.state.subscriptions.pop(new)
 
-    assert await stuck(world, one) == "consented: a provider says 'not found' of a subscription"
+    assert await stuck(world, one) == (
+        "consented: a provider reports the unknown status 'not found' for a subscription"
+    )
     assert world.stripe.state.get(one.subscription_id, "subscription")["status"] == "active"
     world.paypal.state.subscriptions[new] = known
     await freed(world, one)

@@ -148,7 +148,7 @@ async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: Wo
     alerts = await world.alerts(organization_id)
 
     assert now["waiting"]["code"] == Waits.NOT_HEARD
-    assert "Temporal or a worker is away" in alerts["campaign_waits"]
+    assert "Temporal or a worker is down" in alerts["campaign_waits"]
     world.start_worker()
     await comes_to(world, organization_id, campaign_id, "completed")
     await watch(world)

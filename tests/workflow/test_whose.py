@@ -223,7 +223,7 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
     shown = await parked_now(world, payment_id)
     assert (shown["amount"], shown["currency"], shown["custom_id"]) == ("7.00", "USD", who)
     assert "INV-7" in shown["payer"]
-    assert "credit it to its organization by hand" in shown["to_do"]
+    assert "credit it to its organization manually" in shown["to_do"]
     unplain = await world.api.post(
         f"/v1/webhooks/parked/{shown['id']}/dismiss", json={"reason": "\x1b[2J"}
     )
@@ -273,7 +273,10 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
         )
 
     await until(dismissed, "all is dismissed")
-    query = "SELECT count(*) AS number FROM inbox WHERE provider_subscription_id = :id AND status <> 'handled'"
+    query = (
+        "SELECT count(*) AS number FROM inbox WHERE provider_subscription_id = :id AND status <> "
+        "'handled'"
+    )
     assert [row.number for row in await rows(world.services.engine, query, id=id_)] == [0]
 
 

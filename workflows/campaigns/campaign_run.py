@@ -1,5 +1,5 @@
-"""Runs one campaign: reserves a batch, sends it, settles it; parks when the gate shuts and resumes
-when notified.
+"""Runs one campaign: reserves a batch, sends it, records the results; parks when the gate shuts and
+resumes when notified.
 """
 
 from datetime import timedelta
@@ -32,7 +32,7 @@ class CampaignRun:
         )
         self._notified = True
 
-    @workflow.signal(description="Look at the database again")
+    @workflow.signal(description="Check the database again")
     def ring(self, *_hints: Any) -> None:
         self._notified = True
 
@@ -52,7 +52,7 @@ class CampaignRun:
                 await self._stop(batch)
             elif not self._notified:
                 if batch.status == CampaignStatus.CANCELED:
-                    await self._settle()  # messages that a window in progress left reserved
+                    await self._settle()  # messages that an interrupted window left reserved
                 return
             info = workflow.info()
             if (

@@ -20,7 +20,7 @@ _HEADING = (
 
 @workflow.defn(name=RECONCILE_EVENTS)
 class ReconcileEvents:
-    """Takes in missed events and reports the figures; decides nothing."""
+    """Processes missed events and reports the figures; decides nothing."""
 
     @workflow.run
     async def run(self, start: Settled) -> list[Tally]:

@@ -1,5 +1,5 @@
-"""One organization's lifecycle, without end: notified by webhooks and operators, it applies the
-current standing.
+"""One organization's lifecycle, which never ends: notified by webhooks and operators, it applies
+the current standing.
 """
 
 from dataclasses import replace
@@ -49,7 +49,7 @@ class OrganizationLifecycle:
         self._doubts = 0
         self._stuck = ""
 
-    @workflow.signal(description="Look at the database and the providers again")
+    @workflow.signal(description="Check the database and the providers again")
     def ring(self, *_hints: Any) -> None:
         self._notified = True
 
@@ -77,7 +77,7 @@ class OrganizationLifecycle:
         due = self._due_in()
         try:
             await workflow.wait_condition(
-                lambda: self._notified, timeout=due, timeout_summary=f"look again in {due}"
+                lambda: self._notified, timeout=due, timeout_summary=f"next check in {due}"
             )
         except TimeoutError:
             self._notified = True
@@ -105,7 +105,7 @@ class OrganizationLifecycle:
                 schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.SOON,
-                summary="ask the provider, fold its answer",
+                summary="query the provider, apply its answer",
             )
             self._unconfirmed = False
             self._doubts = (
@@ -118,7 +118,8 @@ class OrganizationLifecycle:
                 Billing.settle_standing,
                 replace(
                     organization,
-                    problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says why",
+                    problem=f"not confirmed for {self._start.confirm_for_seconds} s; the log says "
+                    "why",
                 ),
                 start_to_close_timeout=options.DATABASE,
                 retry_policy=options.FOR_EVER,
@@ -147,7 +148,7 @@ class OrganizationLifecycle:
                         activity_method.__name__, standing.epoch, cause_of(problem)
                     )
                     if standing.status is Status.ACTIVE:
-                        return True  # a gate that is not open stays closed
+                        return True  # a gate that is not open stays shut
             if superseded:
                 await self._confirm_if_same(standing.epoch)
                 return False
@@ -206,8 +207,8 @@ class OrganizationLifecycle:
             f"blocks: {blocks}",
             f"grace ends: {_in_words(standing.deadline)}" if standing.deadline else "",
             f"**STUCK** at {self._stuck}" if self._stuck else "",
-            "the billing provider does not answer; asking again" if self._unconfirmed else "",
-            "the billing provider contradicts its webhook; asking again" if self._doubts else "",
+            "the billing provider does not answer; retrying" if self._unconfirmed else "",
+            "the billing provider contradicts its webhook; retrying" if self._doubts else "",
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))
         updates: list[SearchAttributeUpdate[Any]] = []

@@ -39,7 +39,7 @@ class SubscriptionSwitch:
         self._organization = Organization(organization_id=start.organization_id)
         self._notified = True
 
-    @workflow.signal(description="Look at the database and the providers again")
+    @workflow.signal(description="Check the database and the providers again")
     def ring(self, *_hints: Any) -> None:
         self._notified = True
 
@@ -71,7 +71,7 @@ class SubscriptionSwitch:
             self._organization,
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
-            summary="where it is",
+            summary="read the state of the switch",
         )
 
     async def _take(self, state: SwitchState) -> SwitchState:
@@ -93,7 +93,7 @@ class SubscriptionSwitch:
         return found
 
     async def _stuck(self, state: SwitchState, reason: str) -> None:
-        """A provider refuses for good: an operator has to look. Retried when notified, or after a
+        """A provider refuses permanently: an operator has to act. Retried when notified, or after a
         while.
         """
         workflow.set_current_details(f"**STUCK** at {state.progress.value}: {reason}")
@@ -122,7 +122,7 @@ class SubscriptionSwitch:
     async def _until_notified_or(self, due: timedelta) -> None:
         try:
             await workflow.wait_condition(
-                lambda: self._notified, timeout=due, timeout_summary=f"look again in {due}"
+                lambda: self._notified, timeout=due, timeout_summary=f"next check in {due}"
             )
         except TimeoutError:
             self._notified = True

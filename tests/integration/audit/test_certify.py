@@ -15,22 +15,25 @@ from tests.builders import broken_claims, onboard, post, send_one, standing, usd
 from tests.integration.audit import test_certify_tampered
 from tests.integration.audit.story import live
 
-TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
-UNREFUNDED = "debits of messages that are gone, or that no attempt stands for and that were not refunded whole"
+TAKEN = (
+    "messages that Twilio accepted, or may have accepted, without exactly one unrefunded debit of "
+    "their price"
+)
+UNREFUNDED = "debits of missing messages, or of no attempt and not fully refunded"
 ADD_UP = "wallets whose entries do not add up to their balance"
-FOLLOW = "entries whose balance does not follow from the entry before"
+FOLLOW = "entries whose balance does not follow from the previous entry"
 TWICE = "references booked twice, and debits refunded twice"
-WHILE_SHUT = "debits that committed between a shut gate and its opening"
-GATE_OPEN = "suspended or blocked organizations whose gate stands open"
+WHILE_SHUT = "debits that committed while the gate was shut"
+GATE_OPEN = "suspended or blocked organizations whose gate is open"
 TOPPED_UP = "top-ups without exactly one credit of their amount"
-PAID_BACK = "payments that their payers had back before they were booked, and that were credited"
-SEALED = "sealed entries that are gone, or are not what was sealed"
-SET_ASIDE = "wallets whose open holds do not add up to what they have set aside"
-CAPTURED = "captured holds without exactly one debit of what was captured"
-REVERSED = "reversals whose ledger entries are not what was taken, recovered and given back"
-UNEXPLAINED = "wallets with entries of reversals that no reversal explains"
-TOO_MUCH = "payments of which more was taken back than was paid"
-OWING = "organizations that owe what payers got back and have no block for it, or the block and owe nothing"
+PAID_BACK = "payments that were fully refunded before they were booked, but were credited"
+SEALED = "sealed entries that are missing or changed"
+SET_ASIDE = "wallets whose open holds do not add up to their held amount"
+CAPTURED = "captured holds without exactly one debit of the captured amount"
+REVERSED = "reversals whose ledger entries do not match the amounts taken, recovered and returned"
+UNEXPLAINED = "wallets with reversal entries that no reversal explains"
+TOO_MUCH = "payments whose reversals exceed the amount paid"
+OWING = "organizations with a debt from reversals but no block, or with the block but no debt"
 RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
 
 
@@ -67,8 +70,10 @@ LAST = "(SELECT balance_micros FROM wallets WHERE organization_id = '{0}')"
 def slipped_in(organization_id: str, kind: str = "debit") -> str:
     """An entry that was booked behind the code's back, as tidily as if it had been booked by it."""
     return (
-        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
-        f" SELECT '{organization_id}', entries + 1, '{kind}', -1, balance_micros - 1, 'slipped in' FROM wallets"
+        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, "
+        "balance_after_micros, reference_id)"
+        f" SELECT '{organization_id}', entries + 1, '{kind}', -1, balance_micros - 1, 'slipped "
+        "in' FROM wallets"
         f" WHERE organization_id = '{organization_id}';"
         " UPDATE wallets SET balance_micros = balance_micros - 1, entries = entries + 1"
         f" WHERE organization_id = '{organization_id}'"
@@ -79,7 +84,8 @@ TAMPERINGS = [
     (
         "wallets with a negative balance",
         (
-            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check, DROP CONSTRAINT wallets_held_covered_check;"
+            "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check, DROP CONSTRAINT "
+            "wallets_held_covered_check;"
             " UPDATE wallets SET balance_micros = -1 WHERE organization_id = 'resting'"
         ),
     ),
@@ -95,7 +101,10 @@ TAMPERINGS = [
     (CAPTURED, "UPDATE holds SET reference_id = 'nowhere' WHERE status = 'captured'"),
     (
         SEALED,
-        "UPDATE ledger_entries SET description = 'x' WHERE organization_id = 'acme' AND reference_id = 'd'",
+        (
+            "UPDATE ledger_entries SET description = 'x' WHERE organization_id = 'acme' AND "
+            "reference_id = 'd'"
+        ),
     ),
     (SEALED, "UPDATE ledger_seals SET seq = 1000 WHERE organization_id = 'acme' AND seq = 2"),
     (
@@ -108,37 +117,54 @@ TAMPERINGS = [
     (FOLLOW, "UPDATE ledger_entries SET seq = 1000 WHERE organization_id = 'resting'"),
     (
         TAKEN,
-        "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1",
+        (
+            "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = "
+            "1"
+        ),
     ),
     (TAKEN, "UPDATE messages SET price_micros = 2 * price_micros WHERE idempotency_key = 'k1'"),
     (TAKEN, "UPDATE messages SET sending_at = '2000-01-01' WHERE idempotency_key = 'k1'"),
     (
         TAKEN,
-        "UPDATE messages SET status = 'accepted' WHERE organization_id = 'acme' AND status = 'refused'",
-    ),
-    (
-        UNREFUNDED,
-        "UPDATE messages SET status = 'refused' WHERE organization_id = 'acme' AND status = 'accepted'",
-    ),
-    (UNREFUNDED, "UPDATE messages SET attempt = 2 WHERE idempotency_key = 'k1'"),
-    (
-        "messages handed over after the gate was shut",
-        "UPDATE messages SET sending_at = clock_timestamp() WHERE organization_id = 'resting' AND position = 1",
-    ),
-    (
-        "messages handed over after the gate was shut",
         (
-            "UPDATE messages SET sending_at = (SELECT at + interval '1 microsecond' FROM gate_changes"
-            " WHERE organization_id = 'acme' AND change = 'shut') WHERE organization_id = 'acme' AND status = 'refused'"
+            "UPDATE messages SET status = 'accepted' WHERE organization_id = 'acme' AND status = "
+            "'refused'"
         ),
     ),
     (
-        "suspensions that were closed without reading the subaccount back, or that leaked",
+        UNREFUNDED,
+        (
+            "UPDATE messages SET status = 'refused' WHERE organization_id = 'acme' AND status = "
+            "'accepted'"
+        ),
+    ),
+    (UNREFUNDED, "UPDATE messages SET attempt = 2 WHERE idempotency_key = 'k1'"),
+    (
+        "messages handed over while the gate was shut",
+        (
+            "UPDATE messages SET sending_at = clock_timestamp() WHERE organization_id = 'resting' AND "
+            "position = 1"
+        ),
+    ),
+    (
+        "messages handed over while the gate was shut",
+        (
+            "UPDATE messages SET sending_at = (SELECT at + interval '1 microsecond' FROM "
+            "gate_changes"
+            " WHERE organization_id = 'acme' AND change = 'shut') WHERE organization_id = 'acme' "
+            "AND status = 'refused'"
+        ),
+    ),
+    (
+        "suspensions that were completed without reading the subaccount back, or that leaked",
         "UPDATE receipts SET steps = '[]' WHERE status = 'suspended'",
     ),
     (
-        "suspensions that were closed without reading the subaccount back, or that leaked",
-        "UPDATE receipts SET leaked_messages = 1 WHERE organization_id = 'acme' AND status = 'suspended'",
+        "suspensions that were completed without reading the subaccount back, or that leaked",
+        (
+            "UPDATE receipts SET leaked_messages = 1 WHERE organization_id = 'acme' AND status = "
+            "'suspended'"
+        ),
     ),
     (
         WHILE_SHUT,
@@ -148,14 +174,16 @@ TAMPERINGS = [
     (
         TWICE,
         (
-            "ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_organization_id_reference_id_key CASCADE;"
+            "ALTER TABLE ledger_entries DROP CONSTRAINT "
+            "ledger_entries_organization_id_reference_id_key CASCADE;"
             " UPDATE ledger_entries SET reference_id = 'd' WHERE reference_id = 'a:b:c'"
         ),
     ),
     (
         TWICE,
         (
-            "DROP INDEX ledger_entries_refunds_once_idx; UPDATE ledger_entries SET kind = 'refund', refunds = 'd'"
+            "DROP INDEX ledger_entries_refunds_once_idx; UPDATE ledger_entries SET kind = "
+            "'refund', refunds = 'd'"
             " WHERE reference_id = 'opening' AND organization_id = 'acme'"
         ),
     ),
@@ -174,7 +202,7 @@ TAMPERINGS = [
     (TOPPED_UP, "UPDATE payments SET reference_id = 'nowhere' WHERE kind = 'topup'"),
     (TOPPED_UP, "UPDATE payments SET currency = 'EUR'"),
     (
-        "top-ups credited to another wallet, too",
+        "top-ups that are also credited to another wallet",
         "UPDATE payments SET organization_id = 'resting' WHERE kind = 'topup'",
     ),
     (
@@ -188,8 +216,10 @@ TAMPERINGS = [
     (
         RESUMED_SHUT,
         (
-            "UPDATE campaign_changes SET at = (SELECT at + interval '1 microsecond' FROM gate_changes"
-            " WHERE organization_id = 'acme' AND change = 'shut') WHERE by = 'tollgate' AND to_status = 'running'"
+            "UPDATE campaign_changes SET at = (SELECT at + interval '1 microsecond' FROM "
+            "gate_changes"
+            " WHERE organization_id = 'acme' AND change = 'shut') WHERE by = 'tollgate' AND "
+            "to_status = 'running'"
         ),
     ),
     (
@@ -211,7 +241,10 @@ TAMPERINGS = [
     (UNEXPLAINED, "UPDATE reversals SET recoveries = recoveries + 1 WHERE recoveries > 0"),
     (
         TOO_MUCH,
-        "UPDATE reversals SET told_micros = 6000000, amount_micros = 6000000 WHERE object_id = 'R-3'",
+        (
+            "UPDATE reversals SET told_micros = 6000000, amount_micros = 6000000 WHERE object_id = "
+            "'R-3'"
+        ),
     ),
     (
         PAID_BACK,
@@ -221,7 +254,10 @@ TAMPERINGS = [
     (REVERSED, "UPDATE reversals SET object_id = 'R-9' WHERE object_id = 'R-2'"),
     (
         REVERSED,
-        "UPDATE ledger_entries SET kind = 'debit', reference_id = 'd9' WHERE reference_id = 'reversal:paypal:R-2'",
+        (
+            "UPDATE ledger_entries SET kind = 'debit', reference_id = 'd9' WHERE reference_id = "
+            "'reversal:paypal:R-2'"
+        ),
     ),
     (REVERSED, "UPDATE ledger_entries SET reference_id = 'x' WHERE reference_id LIKE 'returned:%'"),
     (OWING, "DELETE FROM blocks WHERE reference = 'receivable'"),

@@ -13,42 +13,55 @@ from domain.wallet.ledger import credit
 from tests.builders import usd
 from tests.integration.audit.story import live
 
-REFUNDS = "refunds of no earlier debit, or of more than it took"
-UNEXPLAINED_CREDIT = "credits for payments, or for what was given back, that nothing was noted of"
+REFUNDS = "refunds without an earlier debit, or larger than that debit"
+UNEXPLAINED_CREDIT = "credits for payments or returned reversals that are not on record"
 REVERSAL_NOT_BOOKED = (
-    "refunds and disputes that a webhook told of, that were settled and are not booked"
+    "refunds and disputes that are not booked although their webhook counts as handled"
 )
-SETTLED_UNKNOWN = "webhook events that count as settled, though what they wait for is not known"
-CHECKOUT_NOT_BOOKED = "checkouts that were paid, for which there is no top-up and nobody was told"
-NOT_BOOKED = "payments that a webhook told of, that were settled and are not booked"
+SETTLED_UNKNOWN = "webhook events that count as handled although their object is still unknown"
+CHECKOUT_NOT_BOOKED = "paid checkouts without a top-up or an alert"
+NOT_BOOKED = "payments that are not booked although their webhook counts as handled"
 TOPPED_UP = "top-ups without exactly one credit of their amount"
-GONE = "debits of messages that are gone, or that no attempt stands for and that were not refunded whole"
-TAKEN = "messages that Twilio took, or may have taken, without exactly one standing debit of their price"
-SENT_UNPAID = "messages that Twilio says it sent, though they are not paid for and nobody was told"
-CHARGED = "messages sent after their refund and charged without one debit, or the debit without such a message"
-PAID = "messages that count as sent after their refund, though what was paid for them was never refunded"
-EARLIER = "earlier attempts that were not paid for before they left, or not refunded whole"
-SENT_SHUT = "messages handed over after the gate was shut"
-COUNTED = "campaigns that do not have each of their messages once"
-NOTED = "campaigns whose status is not what was last noted, or whose changes do not follow from each other"
-STANDINGS = "standings that are not what their receipts add up to"
-RECEIPTS = "receipts that are applied and not finished, or finished without all their steps"
-CLOSED = "suspensions that were closed without reading the subaccount back, or that leaked"
-FLAGS = "wallets whose gate or freezes are not what was last noted of them"
-CHANGES = "changes of a gate or a freeze that do not follow from the one before, or that no receipt explains"
-NEVER_NOTED = "receipts whose suspension, freeze or opening was never noted of the wallet"
+GONE = "debits of missing messages, or of no attempt and not fully refunded"
+TAKEN = (
+    "messages that Twilio accepted, or may have accepted, without exactly one unrefunded debit of "
+    "their price"
+)
+SENT_UNPAID = "messages that Twilio sent, but that are neither paid for nor recorded as unpaid"
+CHARGED = (
+    "messages charged after their refund without exactly one debit, or such debits without a "
+    "message"
+)
+PAID = "messages recorded as sent after their refund, although their debit was never refunded"
+EARLIER = "earlier attempts that were not paid for before they were sent, or not fully refunded"
+SENT_SHUT = "messages handed over while the gate was shut"
+COUNTED = "campaigns with missing or duplicate messages"
+NOTED = (
+    "campaigns whose status differs from the last recorded change, or whose changes do not follow "
+    "from each other"
+)
+STANDINGS = "standings that do not match their receipts"
+RECEIPTS = "receipts that are applied but unfinished, or finished without all their steps"
+CLOSED = "suspensions that were completed without reading the subaccount back, or that leaked"
+FLAGS = "wallets whose gate or freezes differ from the last recorded change"
+CHANGES = (
+    "changes of a gate or a freeze that do not follow from the previous one, or that no receipt "
+    "explains"
+)
+NEVER_NOTED = "receipts whose suspension, freeze or opening has no recorded change of the wallet"
 SHOULD_SUSPEND = (
-    "active organizations that a block, or a subscription that is not paid, should suspend"
+    "active organizations that should be suspended for a block or an unpaid subscription"
 )
-GONE_ROWS = "rows that refer to one that is gone"
+GONE_ROWS = "rows that refer to a missing row"
 NEGATIVE = "wallets with a negative balance"
-LINKS = "links of the chain over all wallets that are gone, or are not what was sealed"
-CATALOGUE = "constraints, indexes, triggers and functions that are not as the migrations made them"
+LINKS = "links of the chain over all wallets that are missing or changed"
+CATALOGUE = "constraints, indexes, triggers and functions that differ from the migrations"
 COUNTED_LESS = (
-    "reversals that count for less, or for another purse, than the payment that they take back"
+    "reversals that count for less than the payment that they reverse, or for another kind of "
+    "payment"
 )
-HOLDS = "holds that are not what was noted when they were opened and closed"
-FORGIVEN = "debts that were forgiven otherwise than it was noted"
+HOLDS = "holds that differ from the record of their opening and closing"
+FORGIVEN = "forgiven debts that differ from their record"
 
 
 def booked(
@@ -58,7 +71,8 @@ def booked(
     return (
         "INSERT INTO ledger_entries"
         " (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id, refunds)"
-        f" SELECT '{organization_id}', entries + 1, '{kind}', {amount}, balance_micros + {amount}, '{reference}',"
+        f" SELECT '{organization_id}', entries + 1, '{kind}', {amount}, balance_micros + "
+        f"{amount}, '{reference}',"
         f" {refunds} FROM wallets WHERE organization_id = '{organization_id}';"
         f" UPDATE wallets SET balance_micros = balance_micros + {amount}, entries = entries + 1"
         f" WHERE organization_id = '{organization_id}'"
@@ -74,11 +88,17 @@ def changed(change: str, organization_id: str, after_seq: str, epoch: str) -> st
 
 def settled(id_: str, column: str = "money_id") -> str:
     """A delivery that waits, called handled."""
-    return f"UPDATE inbox SET status = 'handled', handled_at = clock_timestamp() WHERE {column} = '{id_}'"
+    return (
+        f"UPDATE inbox SET status = 'handled', handled_at = clock_timestamp() WHERE {column} = "
+        f"'{id_}'"
+    )
 
 
 LAST = "(SELECT entries {} FROM wallets WHERE organization_id = 'resting')"
-SHUT_AT = "(SELECT at + interval '1 microsecond' FROM gate_changes WHERE organization_id = 'acme' AND change = 'shut')"
+SHUT_AT = (
+    "(SELECT at + interval '1 microsecond' FROM gate_changes WHERE organization_id = 'acme' AND "
+    "change = 'shut')"
+)
 TAMPERINGS = [
     (REFUNDS, booked("acme", "refund", "9000000", "r9", "'a:b:c'")),
     (REFUNDS, booked("acme", "refund", "1000000", "r9", "'opening'")),
@@ -97,14 +117,16 @@ TAMPERINGS = [
     (
         NOT_BOOKED,
         (
-            "DELETE FROM payments WHERE object_id = 'CAP-1'; UPDATE ledger_entries SET reference_id = 'other'"
+            "DELETE FROM payments WHERE object_id = 'CAP-1'; UPDATE ledger_entries SET "
+            "reference_id = 'other'"
             " WHERE reference_id = 'paypal:capture:CAP-1'"
         ),
     ),
     (
         TOPPED_UP,
         (
-            "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency, reference_id)"
+            "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, "
+            "currency, reference_id)"
             " VALUES ('acme', 'paypal', 'CAP-99', 'topup', 10000000, 'USD', 'opening')"
         ),
     ),
@@ -120,7 +142,10 @@ TAMPERINGS = [
     ),
     (
         TAKEN,
-        "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1",
+        (
+            "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = "
+            "1"
+        ),
     ),
     (
         SENT_UNPAID,
@@ -135,24 +160,35 @@ TAMPERINGS = [
     ),
     (
         SENT_UNPAID,
-        "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position = 1",
+        (
+            "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position "
+            "= 1"
+        ),
     ),
     (
         SENT_UNPAID,
-        "UPDATE messages SET status = 'lost', delivery_status = 'sent' WHERE organization_id = 'resting'",
+        (
+            "UPDATE messages SET status = 'lost', delivery_status = 'sent' WHERE organization_id = "
+            "'resting'"
+        ),
     ),
     (EARLIER, "UPDATE attempts SET attempt = attempt + 10 WHERE status = 'lost'"),
     (EARLIER, "UPDATE attempts SET sending_at = '2000-01-01' WHERE status = 'given_back'"),
     (
         EARLIER,
         (
-            "UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE kind = 'refund' AND refunds ="
-            " (SELECT 'message:' || message_id || ':' || attempt FROM attempts WHERE status = 'given_back')"
+            "UPDATE ledger_entries SET amount_micros = amount_micros - 1 WHERE kind = 'refund' "
+            "AND refunds ="
+            " (SELECT 'message:' || message_id || ':' || attempt FROM attempts WHERE status = "
+            "'given_back')"
         ),
     ),
     (
         SENT_SHUT,
-        f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = 'given_back'",
+        (
+            f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = "
+            "'given_back'"
+        ),
     ),
     (COUNTED, "DELETE FROM messages WHERE organization_id = 'resting' AND position = 3"),
     (COUNTED, "UPDATE campaigns SET total = total + 1 WHERE organization_id = 'resting'"),
@@ -172,7 +208,10 @@ TAMPERINGS = [
     ),
     (
         STANDINGS,
-        "UPDATE standings SET status = 'suspended', blocks = '{admin}', epoch = 3 WHERE organization_id = 'acme'",
+        (
+            "UPDATE standings SET status = 'suspended', blocks = '{admin}', epoch = 3 WHERE "
+            "organization_id = 'acme'"
+        ),
     ),
     (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'resting'"),
     (STANDINGS, "DELETE FROM receipts WHERE organization_id = 'acme' AND epoch = 1"),
@@ -186,7 +225,8 @@ TAMPERINGS = [
         SHOULD_SUSPEND,
         (
             "UPDATE standings SET status = 'active', blocks = '{}', epoch = 2, applied_epoch = 2"
-            " WHERE organization_id = 'resting'; UPDATE wallets SET gate_open = true WHERE organization_id = 'resting'"
+            " WHERE organization_id = 'resting'; UPDATE wallets SET gate_open = true WHERE "
+            "organization_id = 'resting'"
         ),
     ),
     (
@@ -210,7 +250,10 @@ TAMPERINGS = [
     ),
     (
         RECEIPTS,
-        "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND epoch = 2",
+        (
+            "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND "
+            "epoch = 2"
+        ),
     ),
     (
         RECEIPTS,
@@ -227,8 +270,10 @@ TAMPERINGS = [
     (
         FLAGS,
         (
-            "UPDATE wallets SET gate_open = true, frozen_by_suspension = false WHERE organization_id = 'resting';"
-            " UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = 'resting'"
+            "UPDATE wallets SET gate_open = true, frozen_by_suspension = false WHERE "
+            "organization_id = 'resting';"
+            " UPDATE standings SET status = 'active', blocks = '{}' WHERE organization_id = "
+            "'resting'"
         ),
     ),
     (
@@ -250,7 +295,10 @@ TAMPERINGS = [
     ),
     (
         CHANGES,
-        "UPDATE gate_changes SET after_seq = 1000 WHERE organization_id = 'acme' AND change = 'opened'",
+        (
+            "UPDATE gate_changes SET after_seq = 1000 WHERE organization_id = 'acme' AND change = "
+            "'opened'"
+        ),
     ),
     (
         CHANGES,
@@ -262,7 +310,10 @@ TAMPERINGS = [
     ),
     (
         NEVER_NOTED,
-        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_suspension'",
+        (
+            "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE "
+            "'%frozen_by_suspension'"
+        ),
     ),
     (GONE_ROWS, "DELETE FROM organizations WHERE id = 'resting'"),
     (GONE_ROWS, "DELETE FROM standings WHERE organization_id = 'resting'"),
@@ -286,7 +337,10 @@ TAMPERINGS += [
     ),
     (
         COUNTED_LESS,
-        "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = 'R-6'",
+        (
+            "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = "
+            "'R-6'"
+        ),
     ),
     (CATALOGUE, "ALTER ROLE CURRENT_USER SET session_replication_role = replica"),
     (CATALOGUE, "ALTER TABLE unpaid_sends SET UNLOGGED"),
@@ -317,14 +371,19 @@ TAMPERINGS += [
     (CHARGED, "UPDATE unpaid_sends SET charged_at = NULL"),
     (
         CHARGED,
-        "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE 'charge:message:%'",
+        (
+            "UPDATE ledger_entries SET reference_id = 'other' WHERE reference_id LIKE "
+            "'charge:message:%'"
+        ),
     ),
     (CHARGED, "UPDATE unpaid_sends SET attempt = attempt + 1"),
     (
         PAID,  # a message that is paid for, so that it can be charged again
         (
-            "INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status)"
-            " SELECT organization_id, id, attempt, 'SM1', 'delivered' FROM messages WHERE idempotency_key = 'k1'"
+            "INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, "
+            "delivery_status)"
+            " SELECT organization_id, id, attempt, 'SM1', 'delivered' FROM messages WHERE "
+            "idempotency_key = 'k1'"
         ),
     ),
     (CATALOGUE, "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only"),
@@ -336,7 +395,8 @@ TAMPERINGS += [
         CATALOGUE,
         (
             "ALTER TABLE wallets DROP CONSTRAINT wallets_balance_check;"
-            " ALTER TABLE wallets ADD CONSTRAINT wallets_balance_check CHECK (balance_micros >= 0) NOT VALID"
+            " ALTER TABLE wallets ADD CONSTRAINT wallets_balance_check CHECK (balance_micros >= "
+            "0) NOT VALID"
         ),
     ),
     (
@@ -353,18 +413,23 @@ TAMPERINGS += [
     (CATALOGUE, "DROP INDEX ledger_entries_refunds_once_idx"),
     (
         CATALOGUE,
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'subscriptions_one_current_idx'::regclass",
-    ),
-    (
-        CATALOGUE,
         (
-            "CREATE OR REPLACE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+            "'subscriptions_one_current_idx'::regclass"
         ),
     ),
     (
         CATALOGUE,
         (
-            "CREATE OR REPLACE FUNCTION ledger_link(seal bytea, first bytea, entry bytea) RETURNS bytea LANGUAGE sql"
+            "CREATE OR REPLACE FUNCTION refuse_changes() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN END'"
+        ),
+    ),
+    (
+        CATALOGUE,
+        (
+            "CREATE OR REPLACE FUNCTION ledger_link(seal bytea, first bytea, entry bytea) RETURNS "
+            "bytea LANGUAGE sql"
             " IMMUTABLE RETURN sha256(entry)"
         ),
     ),
@@ -382,17 +447,24 @@ TAMPERINGS += [
     (LINKS, "UPDATE ledger_heads SET organization_id = 'resting' WHERE organization_id = 'acme'"),
     (
         LINKS,  # an operator's freeze that was lifted, as if it had never been
-        "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE '%frozen_by_operator'",
+        (
+            "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE "
+            "'%frozen_by_operator'"
+        ),
     ),
     (
         LINKS,
-        "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND change = 'shut'",
+        (
+            "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND "
+            "change = 'shut'"
+        ),
     ),
     (LINKS, "UPDATE money_changes SET by = 'somebody else' WHERE change = 'hold_opened'"),
     (
         HOLDS,  # let go of with what it held
         (
-            "UPDATE holds SET status = 'released', closed_at = clock_timestamp() WHERE status = 'open';"
+            "UPDATE holds SET status = 'released', closed_at = clock_timestamp() WHERE status = "
+            "'open';"
             " UPDATE wallets SET held_micros = 0 WHERE organization_id = 'acme'"
         ),
     ),
@@ -407,7 +479,10 @@ TAMPERINGS += [
     (HOLDS, "UPDATE holds SET status = 'expired' WHERE status = 'released'"),
     (
         HOLDS,
-        "UPDATE holds SET closed_at = created_at WHERE status = 'expired'; UPDATE holds SET expires_at = 'infinity'",
+        (
+            "UPDATE holds SET closed_at = created_at WHERE status = 'expired'; UPDATE holds SET "
+            "expires_at = 'infinity'"
+        ),
     ),
     (HOLDS, "DELETE FROM money_changes WHERE change = 'hold_expired'"),
     (

@@ -135,7 +135,7 @@ async def test_an_older_event_that_comes_late_changes_nothing(tollgate: Tollgate
 
     assert answer.status_code == 200
     assert await gate(tollgate) == "open"
-    assert "older than what is known" in (await rows(tollgate))[0][2]
+    assert "older than the recorded state" in (await rows(tollgate))[0][2]
 
 
 async def test_an_event_of_a_second_that_is_known_asks_the_provider_and_shuts_until_it_says_so_again(

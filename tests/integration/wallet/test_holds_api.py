@@ -172,7 +172,7 @@ async def test_explain_tells_what_is_held(tollgate: Tollgate) -> None:
     story = (await tollgate.get("/v1/organizations/acme/explain")).json()
 
     assert "The wallet holds 6.00 USD, 6.00 USD of it set aside by holds" in str(story)
-    assert "no hold has set aside" in str(story)
+    assert "available, a segment costs" in str(story)
 
 
 async def test_holds_are_listed_by_reference_and_status(tollgate: Tollgate) -> None:

@@ -151,7 +151,7 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
     assert len({entry.reference_id for entry in model.entries}) == len(model.entries)
     assert (
         await broken_claims(engine)
-        <= {"wallets with entries of reversals that no reversal explains"} | NO_RECEIPT
+        <= {"wallets with reversal entries that no reversal explains"} | NO_RECEIPT
     )
 
 

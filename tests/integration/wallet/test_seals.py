@@ -27,8 +27,8 @@ from tests.builders import (
     usd,
 )
 
-SEALED = "sealed entries that are gone, or are not what was sealed"
-FOLLOW = "entries whose balance does not follow from the entry before"
+SEALED = "sealed entries that are missing or changed"
+FOLLOW = "entries whose balance does not follow from the previous entry"
 
 
 async def seal(engine: AsyncEngine) -> int:
@@ -231,7 +231,10 @@ TAMPERINGS = [
         3,
     ),
     (
-        "UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = 5",
+        (
+            "UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = "
+            "5"
+        ),
         {SEALED},
         5,
     ),
@@ -239,7 +242,8 @@ TAMPERINGS = [
     ("DELETE FROM ledger_seals WHERE seq = 2", {SEALED}, 3),
     (
         (
-            "UPDATE ledger_entries SET seq = 100 WHERE seq = 3; UPDATE ledger_entries SET seq = 3 WHERE seq = 4;"
+            "UPDATE ledger_entries SET seq = 100 WHERE seq = 3; UPDATE ledger_entries SET seq = 3 "
+            "WHERE seq = 4;"
             " UPDATE ledger_entries SET seq = 4 WHERE seq = 100"
         ),
         {SEALED},
