@@ -133,7 +133,7 @@ async def subscribe(
     id_: str = SUBSCRIPTION,
     *,
     organization_id: str = ORGANIZATION,
-    told: Snapshot | None = None,
+    provider_snapshot: Snapshot | None = None,
     now: datetime = NOON,
 ) -> Subscription:
     """Link a subscription as the current one; active unless `told` says otherwise."""
@@ -141,7 +141,7 @@ async def subscribe(
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
         noted = await subscriptions.find(conn, Provider.PAYPAL, id_)
         assert noted is not None
-        await state_updates.link(conn, noted, told or snapshot(), now=now)
+        await state_updates.link(conn, noted, provider_snapshot or snapshot(), now=now)
     return await subscription(engine, id_)
 
 
@@ -177,13 +177,15 @@ def event(
     problem: str | None = None,
 ) -> BillingEvent:
     """A verified delivery that tells of `state` as of `at`; its ids follow from what it says."""
-    said = kind or (EventKind.CHANGED if state is None else _KINDS.get(state, EventKind.CHANGED))
-    event_id = id_ or f"WH-{said}-{at.isoformat() if at else 'undated'}"
+    event_kind = kind or (
+        EventKind.CHANGED if state is None else _KINDS.get(state, EventKind.CHANGED)
+    )
+    event_id = id_ or f"WH-{event_kind}-{at.isoformat() if at else 'undated'}"
     return BillingEvent(
         provider=Provider.PAYPAL,
         event_id=event_id,
-        event_type=f"BILLING.{said.name}",
-        kind=said,
+        event_type=f"BILLING.{event_kind.name}",
+        kind=event_kind,
         transmission_id=f"t-{event_id}" if transmission_id == "" else transmission_id,
         occurred_at=at,
         subscription_id=subscription_id,
@@ -194,47 +196,49 @@ def event(
     )
 
 
-async def receive(engine: AsyncEngine, told: BillingEvent, raw: bytes = b"{}") -> Delivery:
+async def receive(engine: AsyncEngine, billing_event: BillingEvent, raw: bytes = b"{}") -> Delivery:
     """Stored, and not folded."""
     async with engine.begin() as conn:
-        whose = await owners.of_event(conn, told)
-        return await deliveries.receive(conn, told, raw, _headers(told), whose)
+        whose = await owners.of_event(conn, billing_event)
+        return await deliveries.receive(conn, billing_event, raw, _headers(billing_event), whose)
 
 
 async def hear(
     engine: AsyncEngine,
-    told: BillingEvent,
+    billing_event: BillingEvent,
     *,
     now: datetime = NOON + timedelta(hours=1),
     sure: bool = False,
 ) -> EventEffect:
     """A webhook from its arrival to its answer."""
     async with engine.begin() as conn:
-        received = await state_updates.receive(conn, told, b"{}", _headers(told), now=now)
+        received = await state_updates.receive(
+            conn, billing_event, b"{}", _headers(billing_event), now=now
+        )
         if sure:
             return await state_updates.apply_event(
-                conn, received.delivery, told, now=now, sure=True
+                conn, received.delivery, billing_event, now=now, sure=True
             )
     return received.effect or EventEffect.NOTED
 
 
-def _headers(told: BillingEvent) -> dict[str, str]:
-    return {"paypal-transmission-id": str(told.transmission_id)}
+def _headers(billing_event: BillingEvent) -> dict[str, str]:
+    return {"paypal-transmission-id": str(billing_event.transmission_id)}
 
 
 async def confirm(
     engine: AsyncEngine,
-    told: Snapshot,
+    new_snapshot: Snapshot,
     *,
     id_: str = SUBSCRIPTION,
     now: datetime = NOON + timedelta(hours=1),
     may_open: bool = True,
 ) -> Standing:
     """The provider's own answer to a GET, folded."""
-    asked = await subscription(engine, id_)
+    before = await subscription(engine, id_)
     async with engine.begin() as conn:
         folded = await state_updates.confirm(
-            conn, asked, told, now=now, cause="test", may_open=may_open
+            conn, before, new_snapshot, now=now, cause="test", may_open=may_open
         )
     assert folded is not None
     return folded
@@ -286,15 +290,15 @@ async def unblock(
 async def open_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
     """Open the gate and lift the suspension's freeze, as a step of the reactivation does."""
     async with engine.begin() as conn:
-        held = await standings.lock(conn, organization_id)
-        assert held is not None
-        await open_gate_of(conn, held)
+        standing = await standings.lock(conn, organization_id)
+        assert standing is not None
+        await open_gate_of(conn, standing)
 
 
-async def open_gate_of(conn: AsyncConnection, held: Standing) -> None:
+async def open_gate_of(conn: AsyncConnection, standing: Standing) -> None:
     """The same for a caller that holds the standing."""
-    await wallets.open_gate(conn, held.organization_id, epoch=held.epoch, cause="test")
-    await _note(conn, held, "unfreeze_wallet")
+    await wallets.open_gate(conn, standing.organization_id, epoch=standing.epoch, cause="test")
+    await _note(conn, standing, "unfreeze_wallet")
 
 
 async def shut_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
@@ -307,28 +311,34 @@ async def freeze(
 ) -> None:
     """Freeze the wallet, as a step of the suspension does or as an operator."""
     async with engine.begin() as conn:
-        held = await standings.lock(conn, organization_id)
-        assert held is not None
+        standing = await standings.lock(conn, organization_id)
+        assert standing is not None
         if by_operator:
             await wallets.freeze(
-                conn, organization_id, epoch=held.epoch, cause="fraud suspected", by_operator=True
+                conn,
+                organization_id,
+                epoch=standing.epoch,
+                cause="fraud suspected",
+                by_operator=True,
             )
         else:
-            await freeze_of(conn, held)
+            await freeze_of(conn, standing)
 
 
-async def freeze_of(conn: AsyncConnection, held: Standing) -> None:
+async def freeze_of(conn: AsyncConnection, standing: Standing) -> None:
     """As a step of the suspension does, for a caller that holds the standing."""
-    await wallets.freeze(conn, held.organization_id, epoch=held.epoch, cause="fraud suspected")
-    await _note(conn, held, "freeze_wallet")
+    await wallets.freeze(
+        conn, standing.organization_id, epoch=standing.epoch, cause="fraud suspected"
+    )
+    await _note(conn, standing, "freeze_wallet")
 
 
 async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
     async with engine.begin() as conn:
-        held = await standings.lock(conn, organization_id)
-        assert held is not None
+        standing = await standings.lock(conn, organization_id)
+        assert standing is not None
         await wallets.unfreeze_by_operator(
-            conn, organization_id, epoch=held.epoch, cause="looked at"
+            conn, organization_id, epoch=standing.epoch, cause="looked at"
         )
 
 
@@ -342,28 +352,34 @@ async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -
         steps = ("reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns")
     for step in steps:
         async with engine.begin() as conn:
-            held = await standings.lock(conn, organization_id)
-            assert held is not None
+            locked_standing = await standings.lock(conn, organization_id)
+            assert locked_standing is not None
             match step:
                 case "freeze_wallet":
-                    await wallets.freeze(conn, organization_id, epoch=held.epoch, cause="suspended")
+                    await wallets.freeze(
+                        conn, organization_id, epoch=locked_standing.epoch, cause="suspended"
+                    )
                 case "unfreeze_wallet":
-                    await wallets.open_gate(conn, organization_id, epoch=held.epoch, cause="active")
+                    await wallets.open_gate(
+                        conn, organization_id, epoch=locked_standing.epoch, cause="active"
+                    )
                 case "pause_campaigns":
                     await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
                 case "resume_eligible_campaigns":
                     await parked_campaigns.resume_eligible(
                         conn, organization_id, now=datetime.now(UTC)
                     )
-            await _note(conn, held, step)
+            await _note(conn, locked_standing, step)
             if step == steps[-1]:
-                await standings.mark_applied(conn, organization_id, held.epoch, now=NOON)
-                await receipts.finish(conn, organization_id, held.epoch, held.status, now=NOON)
+                await standings.mark_applied(conn, organization_id, locked_standing.epoch, now=NOON)
+                await receipts.finish(
+                    conn, organization_id, locked_standing.epoch, locked_standing.status, now=NOON
+                )
 
 
-async def _note(conn: AsyncConnection, held: Standing, step: str) -> None:
+async def _note(conn: AsyncConnection, standing: Standing, step: str) -> None:
     await receipts.note_step(
-        conn, held.organization_id, held.epoch, step, started_at=NOON, detail="done"
+        conn, standing.organization_id, standing.epoch, step, started_at=NOON, detail="done"
     )
 
 
@@ -410,9 +426,9 @@ async def campaign(
     each = prices or [price] * (len(countries) or messages)
     recipients = [
         Recipient(
-            number=f"+1500555{number:04d}", country=country, segments=1, price_micros=one.micros
+            number=f"+1500555{number:04d}", country=country, segments=1, price_micros=cost.micros
         )
-        for number, (one, country) in enumerate(zip_longest(each, countries), start=1)
+        for number, (cost, country) in enumerate(zip_longest(each, countries), start=1)
     ]
     async with engine.begin() as conn:
         created, _ = await campaigns.create(
@@ -441,9 +457,9 @@ async def change_campaign(
     engine: AsyncEngine, of: Campaign, act: Act, *, by: str = PERSON, reason: str = ""
 ) -> Campaign:
     async with engine.begin() as conn:
-        held = await campaigns.lock(conn, of.organization_id, of.id)
-        assert held is not None
-        return await campaigns.change(conn, held, act, by=by, reason=reason)
+        locked_campaign = await campaigns.lock(conn, of.organization_id, of.id)
+        assert locked_campaign is not None
+        return await campaigns.change(conn, locked_campaign, act, by=by, reason=reason)
 
 
 async def reserve(
@@ -499,9 +515,9 @@ async def send(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[M
     """Reserve, hand over and have Twilio take them."""
     window = await hand_over(engine, of, limit=limit)
     await settle_replies(
-        engine, *(accepted(one) for one in window), organization_id=of.organization_id
+        engine, *(accepted(message) for message in window), organization_id=of.organization_id
     )
-    return [await message_now(engine, one) for one in window]
+    return [await message_now(engine, message) for message in window]
 
 
 async def send_one(engine: AsyncEngine, key: str = "k1", *, price: Money = ONE_CENT) -> Message:
@@ -585,7 +601,7 @@ async def checks(engine: AsyncEngine, *, now: datetime | None = None) -> list[Ch
     """What is to be read at Twilio now."""
     async with engine.begin() as conn:
         taken = await status_checks.take(conn, now=now or datetime.now(UTC) + timedelta(seconds=1))
-    return [check for of_one in taken.values() for check in of_one]
+    return [check for of_organization in taken.values() for check in of_organization]
 
 
 async def read_at_twilio(
@@ -594,7 +610,7 @@ async def read_at_twilio(
     """Twilio's word on what is to be read of one organization, by sid; it does not have what is not
     in `sent`.
     """
-    by_sid = {one.sid: one for one in sent if one is not None}
+    by_sid = {message.sid: message for message in sent if message is not None}
     due = await checks(engine, now=now)
     read = [Reading(check=check, sent=by_sid.get(check.message_sid)) for check in due]
     assert read, "nothing was to be read"
@@ -608,18 +624,18 @@ async def give_back(
     engine: AsyncEngine, message: Message, error_code: int | None = 30002
 ) -> Applied:
     """A callback says that it failed, and so does Twilio when it is read."""
-    told = callback(message, DeliveryStatus.FAILED, error_code=error_code)
-    applied = await apply(engine, told, message.organization_id)
+    status_callback = callback(message, DeliveryStatus.FAILED, error_code=error_code)
+    applied = await apply(engine, status_callback, message.organization_id)
     if applied is Applied.TO_BE_READ:
         await read_at_twilio(engine, listed(message, DeliveryStatus.FAILED, error_code=error_code))
     return applied
 
 
 async def apply(
-    engine: AsyncEngine, told: StatusCallback, organization_id: str = ORGANIZATION
+    engine: AsyncEngine, status_callback: StatusCallback, organization_id: str = ORGANIZATION
 ) -> Applied:
     batches = Callbacks(engine)
-    return await batches.apply(SubaccountCallback(organization_id, told))
+    return await batches.apply(SubaccountCallback(organization_id, status_callback))
 
 
 async def rows(engine: AsyncEngine, query: str, **parameters: object) -> list[Any]:

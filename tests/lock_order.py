@@ -32,15 +32,15 @@ def locked_by(statement: str) -> frozenset[str]:
     return frozenset(tables & {*ORDER, *AFTER_STANDINGS})
 
 
-def out_of_order(held: frozenset[str], wanted: frozenset[str]) -> set[str]:
+def out_of_order(locked: frozenset[str], wanted: frozenset[str]) -> set[str]:
     """What of `held` should have been locked after something of `wanted`."""
     wrong: set[str] = set()
-    for table in wanted - held:
+    for table in wanted - locked:
         if table in ORDER:
             later = ORDER[ORDER.index(table) + 1 :] + (
                 AFTER_STANDINGS if table == "standings" else ()
             )
-            wrong |= held & {*later}
+            wrong |= locked & {*later}
     return wrong
 
 
@@ -55,13 +55,13 @@ def watched() -> Iterator[list[str]]:
         wanted = locked_by(statement)
         if not wanted:
             return
-        held: frozenset[str] = conn.info.get("locked", frozenset())
-        wrong = out_of_order(held, wanted)
+        locked: frozenset[str] = conn.info.get("locked", frozenset())
+        wrong = out_of_order(locked, wanted)
         if wrong:
             found.append(
-                f"holds {sorted(wrong)}, then locks {sorted(wanted - held)}: {' '.join(statement.split())}"
+                f"holds {sorted(wrong)}, then locks {sorted(wanted - locked)}: {' '.join(statement.split())}"
             )
-        conn.info["locked"] = held | wanted
+        conn.info["locked"] = locked | wanted
 
     def begun(conn: Connection) -> None:
         conn.info["locked"] = frozenset()

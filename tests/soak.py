@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
-ONE_OF = 5
+SHARE = 5
 MARKER = "soak"
 
 also_soaking = pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def thinned(*, soaking: bool) -> Callable[[Iterable[T]], Iterator[T]]:
     number = count()
 
     def some(values: Iterable[T]) -> Iterator[T]:
-        return (value for value in values if next(number) % ONE_OF == 0 or soaking)
+        return (value for value in values if next(number) % SHARE == 0 or soaking)
 
     return some

@@ -128,8 +128,8 @@ class World:
         headers = {"idempotency-key": key or uuid.uuid4().hex}
         answer = await self.api.post(path, json=body or {}, headers=headers)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
-        told: dict[str, Any] = answer.json()
-        return told
+        document: dict[str, Any] = answer.json()
+        return document
 
     def simulator(self, provider: str) -> PayPalSimulator | StripeSimulator:
         """By the provider's name."""
@@ -141,8 +141,8 @@ class World:
             f"/_sim/{path}", json={"deliver": False, **(body or {})}
         )
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
-        told: dict[str, Any] = answer.json()
-        return told
+        document: dict[str, Any] = answer.json()
+        return document
 
     async def happen(self, path: str, body: dict[str, Any] | None = None) -> list[str]:
         """The same; returns the ids of the events that it causes, in their order."""
@@ -167,8 +167,8 @@ class World:
             assert await self.deliver(event_id) == 200
 
     async def sign(self, event_id: str) -> tuple[dict[str, str], bytes]:
-        asked = {"event_id": event_id, "webhook_id": WEBHOOK_ID}
-        answer = (await self.paypal_control.post("/_sim/sign", json=asked)).json()
+        parameters = {"event_id": event_id, "webhook_id": WEBHOOK_ID}
+        answer = (await self.paypal_control.post("/_sim/sign", json=parameters)).json()
         body = base64.b64decode(answer["body_base64"])
         return answer["headers"], body
 
@@ -216,7 +216,7 @@ class World:
         return name, subscribed["object"]["id"]
 
     async def campaign(self, organization_id: str, *, recipients: int, start: bool = True) -> UUID:
-        told = await self.post(
+        campaign = await self.post(
             f"/v1/organizations/{organization_id}/campaigns",
             {
                 "name": "spring",
@@ -225,8 +225,8 @@ class World:
             },
         )
         if start:
-            await self.post(f"/v1/organizations/{organization_id}/campaigns/{told['id']}/start")
-        return UUID(told["id"])
+            await self.post(f"/v1/organizations/{organization_id}/campaigns/{campaign['id']}/start")
+        return UUID(campaign["id"])
 
     async def read(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self.services.engine.connect() as conn:
@@ -257,7 +257,7 @@ class World:
         """Wait until the world agrees with a standing of this status, and the lifecycle has said so
         once.
         """
-        said = text(
+        query = text(
             "SELECT applied_at IS NOT NULL FROM standings WHERE organization_id = :organization_id"
         )
 
@@ -265,9 +265,9 @@ class World:
             now = await self.standing(organization_id)
             if now.status != status or now.behind:
                 return None
-            asked = {"organization_id": organization_id}
-            heard = await self.read(lambda conn: conn.execute(said, asked))
-            return now if heard.scalar_one() else None
+            body = {"organization_id": organization_id}
+            result = await self.read(lambda conn: conn.execute(query, body))
+            return now if result.scalar_one() else None
 
         found = await until(reached, f"{organization_id} applied as {status}")
         assert found is not None
@@ -303,8 +303,8 @@ class World:
 
     async def debit(self, organization_id: str) -> httpx.Response:
         """A cent out of the wallet, under a new reference, whatever is answered."""
-        asked = {"reference_id": uuid.uuid4().hex, "amount": "0.01", "currency": "USD"}
-        return await self.api.post(f"/v1/organizations/{organization_id}/wallet/debits", json=asked)
+        body = {"reference_id": uuid.uuid4().hex, "amount": "0.01", "currency": "USD"}
+        return await self.api.post(f"/v1/organizations/{organization_id}/wallet/debits", json=body)
 
     async def ring(self, organization_id: str) -> None:
         await self.services.notifier.notify_organization(organization_id)
@@ -328,18 +328,18 @@ class World:
         which it has to stay the same, and wait until the lifecycle is at rest.
         """
         doubted = "organization_id = :organization_id AND doubted_at IS NOT NULL"
-        asked = {"organization_id": organization_id}
+        body = {"organization_id": organization_id}
 
         async def contradicted() -> bool:
             query = text(f"SELECT count(*) FROM subscriptions WHERE {doubted}")
-            return bool((await self.read(lambda conn: conn.execute(query, asked))).scalar_one())
+            return bool((await self.read(lambda conn: conn.execute(query, body))).scalar_one())
 
         await until(contradicted, f"an answer for {organization_id} that is doubted")
         earlier = (
             f"UPDATE subscriptions SET doubted_at = doubted_at - interval '1 hour' WHERE {doubted}"
         )
         async with self.services.engine.begin() as conn:
-            await conn.execute(text(earlier), asked)
+            await conn.execute(text(earlier), body)
         await self.ring(organization_id)
         return await self.at_rest(organization_id)
 
@@ -417,7 +417,7 @@ async def world(
                 httpx.AsyncClient(base_url=stripe.url, timeout=LIMIT) as stripe_control,
                 httpx.AsyncClient(base_url=twilio.url, timeout=LIMIT) as twilio_control,
             ):
-                here = World(
+                new_world = World(
                     services=built,
                     paypal=paypal,
                     stripe=stripe,
@@ -427,5 +427,5 @@ async def world(
                     stripe_control=stripe_control,
                     twilio_control=twilio_control,
                 )
-                yield here
-                await here.stop_workers()
+                yield new_world
+                await new_world.stop_workers()

@@ -14,9 +14,9 @@ LAYERS = ("activities", "api", "db", "runtime")
 COMPUTED = {
     "guarantee_{guarantee}": {f"guarantee_{number}" for number in GUARANTEES},
     "guarantee_{finding.guarantee}": {f"guarantee_{number}" for number in GUARANTEES},
-    "{provider.value}_api_version": {f"{one.value}_api_version" for one in Provider},
-    "{provider.value}_webhook_setup": {f"{one.value}_webhook_setup" for one in Provider},
-    "{provider.value}_events_missed": {f"{one.value}_events_missed" for one in Provider},
+    "{provider.value}_api_version": {f"{part.value}_api_version" for part in Provider},
+    "{provider.value}_webhook_setup": {f"{part.value}_webhook_setup" for part in Provider},
+    "{provider.value}_events_missed": {f"{part.value}_events_missed" for part in Provider},
 }
 """The kinds that a module computes, by how it writes that."""
 RAISES = {"raise_", "alert", "_let_go", "_note", "Loop"}
@@ -31,11 +31,11 @@ def trees() -> list[ast.Module]:
 def kinds_in(node: ast.AST) -> set[str]:
     """The kinds that an expression names, whether as a member or computed."""
     found = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "AlertKind":
-            found.add(AlertKind[one.attr].value)
-        if isinstance(one, ast.Call) and ast.unparse(one.func) == "AlertKind":
-            [computed] = one.args
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "AlertKind":
+            found.add(AlertKind[part.attr].value)
+        if isinstance(part, ast.Call) and ast.unparse(part.func) == "AlertKind":
+            [computed] = part.args
             if isinstance(computed, ast.JoinedStr):
                 found |= COMPUTED[ast.unparse(computed)[2:-1]]
     return found
@@ -65,7 +65,7 @@ def named(functions: set[str]) -> set[str]:
         name: kinds for tree in trees() for name, kinds in aliases(tree).items() if name.isupper()
     }
     for tree in trees():
-        known = constants | aliases(tree)
+        kinds_by_name = constants | aliases(tree)
         for node in ast.walk(tree):
             if (
                 not isinstance(node, ast.Call)
@@ -74,12 +74,12 @@ def named(functions: set[str]) -> set[str]:
                 continue
             for argument in node.args:
                 names = [
-                    ast.unparse(one)
-                    for one in ast.walk(argument)
-                    if isinstance(one, ast.Name | ast.Attribute)
+                    ast.unparse(part)
+                    for part in ast.walk(argument)
+                    if isinstance(part, ast.Name | ast.Attribute)
                 ]
                 found |= kinds_in(argument).union(
-                    *(known.get(name.rpartition(".")[2], set()) for name in names)
+                    *(kinds_by_name.get(name.rpartition(".")[2], set()) for name in names)
                 )
     return found
 
@@ -99,11 +99,11 @@ def test_every_kind_is_raised_somewhere() -> None:
 
 
 def test_what_is_said_to_clear_is_cleared_somewhere_and_nothing_else_is() -> None:
-    said = {kind for kind, meaning in MEANINGS.items() if meaning.clears is not None}
+    self_clearing = {kind for kind, meaning in MEANINGS.items() if meaning.clears is not None}
     watched = {"campaign_waits", "campaign_refused"}  # what stands is compared with what holds
 
-    assert said - named(CLEARS) <= watched
-    assert named(CLEARS) <= said
+    assert self_clearing - named(CLEARS) <= watched
+    assert named(CLEARS) <= self_clearing
 
 
 def test_no_alert_is_raised_by_a_text() -> None:

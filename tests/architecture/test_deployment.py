@@ -18,7 +18,7 @@ from runtime import billing, settings
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 GROUPS: list[type[BaseSettings]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
-MADE_HERE = {
+SET_BY_COMPOSE = {
     "POSTGRES_PASSWORD",
     "TOLLGATE_DB_PASSWORD",
     "TEMPORAL_DB_PASSWORD",
@@ -64,11 +64,13 @@ def test_the_example_names_every_variable_and_fills_in_no_required_one() -> None
 
 
 def test_every_variable_of_ours_is_a_setting(services: dict[str, dict[str, Any]]) -> None:
-    known = {_variable(group, field) for group in GROUPS for field in group.model_fields}
+    settings_names = {_variable(group, field) for group in GROUPS for field in group.model_fields}
     given = {name for service in services.values() for name in service.get("environment", {})}
-    asked = {name for name, _ in VARIABLE.findall(COMPOSE.read_text())}
+    read_by_compose = {name for name, _ in VARIABLE.findall(COMPOSE.read_text())}
 
-    assert {name for name in given | asked if name.startswith("TOLLGATE_")} - MADE_HERE <= known
+    assert {
+        name for name in given | read_by_compose if name.startswith("TOLLGATE_")
+    } - SET_BY_COMPOSE <= settings_names
 
 
 def test_every_process_gets_the_secrets_it_refuses_to_start_without(

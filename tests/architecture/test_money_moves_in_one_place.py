@@ -19,12 +19,12 @@ PACKAGES = (
     "runtime",
     "workflows",
 )
-THE_ONE_PLACE = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
+MONEY_MODULES = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
 MODULES = [
     path
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
-    if path not in THE_ONE_PLACE and not {"migrations", "tables"} & set(path.parts)
+    if path not in MONEY_MODULES and not {"migrations", "tables"} & set(path.parts)
 ]
 TABLES = {"wallets", "ledger_entries", "gate_changes"}
 WRITES = re.compile(

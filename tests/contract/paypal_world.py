@@ -52,7 +52,7 @@ class PayPalWorld:
     async def cancel(self, subscription_id: str) -> list[Delivery]:
         return await self._change(subscription_id, "cancel")
 
-    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+    async def set_raw_status(self, subscription_id: str, status: str) -> list[Delivery]:
         return await self._change(subscription_id, "update", status=status)
 
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
@@ -103,9 +103,9 @@ class PayPalWorld:
         calls = self._simulator.state.calls
         return sum(number for call, number in calls.items() if "/oauth2/" not in call)
 
-    async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
+    async def _change(self, subscription_id: str, action: str, **fields: str) -> list[Delivery]:
         return await self._signed(
-            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked)
+            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **fields)
         )
 
     async def _newest_sale(self, subscription_id: str) -> str:
@@ -122,8 +122,8 @@ class PayPalWorld:
         headers = {name.lower(): value for name, value in signed["headers"].items()}
         return Delivery(base64.b64decode(signed["body_base64"]), headers)
 
-    async def _act(self, path: str, /, **asked: Any) -> dict[str, Any]:
-        answer = await self._control.post(path, json=asked)
+    async def _act(self, path: str, /, **fields: Any) -> dict[str, Any]:
+        answer = await self._control.post(path, json=fields)
         answer.raise_for_status()
         done: dict[str, Any] = answer.json()
         return done

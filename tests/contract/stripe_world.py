@@ -49,7 +49,7 @@ class StripeWorld:
     async def cancel(self, subscription_id: str) -> list[Delivery]:
         return await self._change(subscription_id, "cancel")
 
-    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+    async def set_raw_status(self, subscription_id: str, status: str) -> list[Delivery]:
         return await self._change(subscription_id, "set_status", status=status)
 
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
@@ -102,9 +102,9 @@ class StripeWorld:
     async def requests(self) -> int:
         return sum(self._simulator.state.calls.values())
 
-    async def _change(self, subscription_id: str, action: str, **asked: str) -> list[Delivery]:
+    async def _change(self, subscription_id: str, action: str, **fields: str) -> list[Delivery]:
         return await self._signed(
-            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **asked)
+            await self._act(f"/_sim/subscriptions/{subscription_id}/{action}", **fields)
         )
 
     async def _newest_payment(self, subscription_id: str) -> str:
@@ -124,8 +124,8 @@ class StripeWorld:
             await self._act("/_sim/sign", raw_base64=base64.b64encode(raw).decode(), **how)
         )
 
-    async def _act(self, path: str, /, **asked: Any) -> dict[str, Any]:
-        answer = await self._control.post(path, json=asked)
+    async def _act(self, path: str, /, **fields: Any) -> dict[str, Any]:
+        answer = await self._control.post(path, json=fields)
         answer.raise_for_status()
         done: dict[str, Any] = answer.json()
         return done

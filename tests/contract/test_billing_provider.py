@@ -37,17 +37,19 @@ SUBSCRIPTION_PRICE = Money(49_000_000, "USD")
 
 @pytest_asyncio.fixture(params=WORLDS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with WORLDS[request.param]() as one:
-        yield one
+    async with WORLDS[request.param]() as built:
+        yield built
 
 
 async def verified(world: World, deliveries: list[Delivery]) -> None:
-    for one in deliveries:
-        await world.provider.verify_webhook(one.raw, one.headers, now=datetime.now(UTC))
+    for delivery in deliveries:
+        await world.provider.verify_webhook(delivery.raw, delivery.headers, now=datetime.now(UTC))
 
 
 def money_of(world: World, deliveries: list[Delivery], kind: EventKind) -> MoneyReference:
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in deliveries
+    ]
     money = next(event.money for event in events if event.kind is kind)
     assert money is not None
     return money
@@ -58,18 +60,18 @@ async def payments_of(world: World, subscription_id: str) -> list[Payment]:
     listed = world.provider.list_payments(
         subscription_id, now - timedelta(days=1), now + timedelta(days=1)
     )
-    return [one async for one in listed]
+    return [payment async for payment in listed]
 
 
 async def test_a_new_subscription_is_active_and_says_whose_it_is(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
-    told = await world.provider.get_subscription(subscription_id)
+    snapshot = await world.provider.get_subscription(subscription_id)
 
-    assert (told.state, told.custom_id) == (State.ACTIVE, ORGANIZATION)
-    assert told.as_of is not None
-    assert told.access_until is not None
-    assert told.access_until > datetime.now(UTC)
+    assert (snapshot.state, snapshot.custom_id) == (State.ACTIVE, ORGANIZATION)
+    assert snapshot.as_of is not None
+    assert snapshot.access_until is not None
+    assert snapshot.access_until > datetime.now(UTC)
 
 
 async def test_every_webhook_of_a_whole_life_is_verified_and_understood(world: World) -> None:
@@ -80,7 +82,9 @@ async def test_every_webhook_of_a_whole_life_is_verified_and_understood(world: W
     everything = started + failed + lapsed + canceled
 
     await verified(world, everything)
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in everything]
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in everything
+    ]
 
     assert {event.subscription_id for event in events} == {subscription_id}
     assert {event.problem for event in events} == {None}
@@ -94,12 +98,15 @@ async def test_an_event_and_the_get_after_it_tell_the_same(world: World) -> None
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     for act in (world.fail_payment, world.lapse, world.cancel):
         deliveries = await act(subscription_id)
-        asked = await world.provider.get_subscription(subscription_id)
+        queried = await world.provider.get_subscription(subscription_id)
 
-        told = [world.provider.parse_webhook(one.raw, one.headers).snapshot for one in deliveries]
-        newest = [snapshot for snapshot in told if snapshot is not None][-1]
+        snapshots = [
+            world.provider.parse_webhook(delivery.raw, delivery.headers).snapshot
+            for delivery in deliveries
+        ]
+        newest = [snapshot for snapshot in snapshots if snapshot is not None][-1]
 
-        assert (newest.state, newest.custom_id) == (asked.state, asked.custom_id)
+        assert (newest.state, newest.custom_id) == (queried.state, queried.custom_id)
 
 
 async def test_a_failed_payment_is_past_due_and_a_paid_one_is_active_again(world: World) -> None:
@@ -122,13 +129,13 @@ async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_nex
     world: World,
 ) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
-    told = [await world.provider.get_subscription(subscription_id)]
+    snapshots = [await world.provider.get_subscription(subscription_id)]
     for act in (world.fail_payment, world.lapse, world.pay):
         await act(subscription_id)
-        told.append(await world.provider.get_subscription(subscription_id))
-    paid, failed, lapsed, again = told
+        snapshots.append(await world.provider.get_subscription(subscription_id))
+    paid, failed, lapsed, again = snapshots
 
-    assert [one.owes for one in told] == [False, True, True, False]
+    assert [new_snapshot.owes for new_snapshot in snapshots] == [False, True, True, False]
     assert paid.paid_at is not None
     assert again.paid_at is not None
     assert again.paid_at > paid.paid_at
@@ -136,9 +143,14 @@ async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_nex
     assert paid.paid_until is not None
     assert paid.paid_until - paid.paid_at >= timedelta(days=28)
     assert failed.access_until is not None
-    for one in (failed, lapsed):  # the next charge moves on without any payment
-        assert one.paid_until is None or one.paid_until <= paid.paid_until <= failed.access_until
-    assert [one.as_of for one in told] == sorted(one.as_of for one in told if one.as_of is not None)
+    for snapshot in (failed, lapsed):  # the next charge moves on without any payment
+        assert (
+            snapshot.paid_until is None
+            or snapshot.paid_until <= paid.paid_until <= failed.access_until
+        )
+    assert [new_snapshot.as_of for new_snapshot in snapshots] == sorted(
+        new_snapshot.as_of for new_snapshot in snapshots if new_snapshot.as_of is not None
+    )
 
 
 async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -> None:
@@ -156,15 +168,17 @@ async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get
 ) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
-    deliveries = await world.call_it(subscription_id, "HIBERNATING")
-    asked = await world.provider.get_subscription(subscription_id)
+    deliveries = await world.set_raw_status(subscription_id, "HIBERNATING")
+    queried = await world.provider.get_subscription(subscription_id)
 
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
-    told = [event.snapshot for event in events if event.snapshot is not None]
-    assert {(one.state, one.raw_status) for one in [asked, *told]} == {
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in deliveries
+    ]
+    snapshots = [event.snapshot for event in events if event.snapshot is not None]
+    assert {(snapshot.state, snapshot.raw_status) for snapshot in [queried, *snapshots]} == {
         (State.UNKNOWN, "HIBERNATING")
     }
-    assert told
+    assert snapshots
 
 
 async def test_a_tampered_or_forged_webhook_is_refused(world: World) -> None:
@@ -174,9 +188,11 @@ async def test_a_tampered_or_forged_webhook_is_refused(world: World) -> None:
     truncated = Delivery(genuine.raw[:-1], genuine.headers)
     unsigned = Delivery(genuine.raw, {})
 
-    for one in [tampered, truncated, unsigned, *await world.forged(genuine)]:
+    for delivery in [tampered, truncated, unsigned, *await world.forged(genuine)]:
         with pytest.raises(InvalidSignature):
-            await world.provider.verify_webhook(one.raw, one.headers, now=datetime.now(UTC))
+            await world.provider.verify_webhook(
+                delivery.raw, delivery.headers, now=datetime.now(UTC)
+            )
 
 
 async def test_a_checkout_bills_nobody_before_the_customer_consents(world: World) -> None:
@@ -228,12 +244,14 @@ async def test_a_checkout_for_later_charges_nothing_at_the_consent_and_says_when
     )
     consented = await world.approve(link.subscription_id)
 
-    told = await world.provider.get_subscription(link.subscription_id)
+    snapshot = await world.provider.get_subscription(link.subscription_id)
 
-    assert told.state in PAID
-    assert told.access_until == later.first_charge_at
-    assert await payments_of(world, told.subscription_id or link.subscription_id) == []
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in consented]
+    assert snapshot.state in PAID
+    assert snapshot.access_until == later.first_charge_at
+    assert await payments_of(world, snapshot.subscription_id or link.subscription_id) == []
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in consented
+    ]
     assert all(event.money is None for event in events)
 
 
@@ -292,7 +310,7 @@ async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> 
         for _ in range(2)
     ]
 
-    assert {one.payment_id for one in taken} == {taken[0].payment_id}
+    assert {collected.payment_id for collected in taken} == {taken[0].payment_id}
     assert (taken[0].status, taken[0].amount) == (PaymentStatus.COMPLETED, owed)
     assert len(await payments_of(world, subscription_id)) == 2  # the first payment and this one
 
@@ -353,7 +371,7 @@ async def test_a_payment_is_the_same_in_the_webhook_the_get_and_the_list(world: 
 
     assert (payment.amount, payment.status) == (SUBSCRIPTION_PRICE, PaymentStatus.COMPLETED)
     assert payment.subscription_id == subscription_id
-    assert [one.reference for one in listed] == [payment.reference]
+    assert [payment.reference for payment in listed] == [payment.reference]
 
 
 async def test_partial_refunds_are_each_a_fact_of_their_own(world: World) -> None:
@@ -366,10 +384,13 @@ async def test_partial_refunds_are_each_a_fact_of_their_own(world: World) -> Non
             await world.provider.get_payment(money_of(world, deliveries, EventKind.REFUNDED))
         )
 
-    assert [one.amount for one in refunds] == [Money(10_000_000, "USD"), Money(5_000_000, "USD")]
-    assert {one.reference.kind for one in refunds} == {MoneyObject.REFUND}
-    assert {one.subscription_id for one in refunds} == {subscription_id}
-    assert len({one.reference.id for one in refunds}) == 2
+    assert [refund.amount for refund in refunds] == [
+        Money(10_000_000, "USD"),
+        Money(5_000_000, "USD"),
+    ]
+    assert {refund.reference.kind for refund in refunds} == {MoneyObject.REFUND}
+    assert {refund.subscription_id for refund in refunds} == {subscription_id}
+    assert len({refund.reference.id for refund in refunds}) == 2
 
 
 @pytest.mark.parametrize("lost", [True, False])
@@ -392,10 +413,11 @@ async def test_the_events_of_an_outage_can_be_listed(world: World) -> None:
     now = datetime.now(UTC)
 
     listed = world.provider.list_events(now - timedelta(hours=1), now + timedelta(hours=1))
-    ids = {one.event.event_id async for one in listed}
+    ids = {listed_event.event.event_id async for listed_event in listed}
 
     assert ids == {
-        world.provider.parse_webhook(one.raw, one.headers).event_id for one in deliveries
+        world.provider.parse_webhook(delivery.raw, delivery.headers).event_id
+        for delivery in deliveries
     }
     assert subscription_id
 
@@ -458,6 +480,8 @@ async def test_what_was_owed_and_paid_can_be_resumed(world: World) -> None:
 async def test_many_calls_at_once_all_get_their_answer(world: World) -> None:
     ids = [(await world.subscribe(f"org_{number}"))[0] for number in range(20)]
 
-    told = await asyncio.gather(*(world.provider.get_subscription(one) for one in ids))
+    snapshots = await asyncio.gather(*(world.provider.get_subscription(id_) for id_ in ids))
 
-    assert [one.custom_id for one in told] == [f"org_{number}" for number in range(20)]
+    assert [snapshot.custom_id for snapshot in snapshots] == [
+        f"org_{number}" for number in range(20)
+    ]

@@ -15,8 +15,8 @@ from domain.campaigns.graphemes import _RANGES
 from domain.campaigns.segments import count_segments
 from simulators.twilio.segments import count_segments as billed
 
-HERE = Path(__file__).parent / "segment_calculator"
-IN_ONE_SEGMENT = 67
+CALCULATOR = Path(__file__).parent / "segment_calculator"
+SINGLE_SEGMENT = 67
 Calculated = Callable[[Sequence[str]], list[tuple[str, int, int]]]
 """Of each text: the encoding, the segments and the width of the widest grapheme."""
 
@@ -34,27 +34,27 @@ def calculate(tmp_path_factory: pytest.TempPathFactory) -> Calculated:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing("node and npm are not installed")
-    here = tmp_path_factory.mktemp("calculator")
-    shutil.copytree(HERE, here, dirs_exist_ok=True)
+    directory = tmp_path_factory.mktemp("calculator")
+    shutil.copytree(CALCULATOR, directory, dirs_exist_ok=True)
     installed = subprocess.run(
         [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=here, capture_output=True, text=True, timeout=600, check=False,
+        cwd=directory, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     if installed.returncode:
         missing(f"npm could not install it: {installed.stderr.strip()[-300:]}")
 
     def calculated(texts: Sequence[str]) -> list[tuple[str, int, int]]:
         lines = "".join(f"{json.dumps(text)}\n" for text in texts)
-        told = subprocess.run(
+        process = subprocess.run(
             [node, "count.js"],
-            cwd=here,
+            cwd=directory,
             input=lines,
             capture_output=True,
             text=True,
             timeout=600,
             check=True,
         )
-        return [tuple(json.loads(line)) for line in told.stdout.splitlines()]
+        return [tuple(json.loads(line)) for line in process.stdout.splitlines()]
 
     return calculated
 
@@ -67,7 +67,7 @@ def compare(texts: Sequence[str], calculate: Calculated) -> None:
         counted = count_segments(text)
         assert counted.encoding == encoding, ascii(text)
         assert billed(text) == counted.count, ascii(text)
-        if widest <= IN_ONE_SEGMENT:
+        if widest <= SINGLE_SEGMENT:
             assert counted.count == segments, ascii(text)
         else:
             assert counted.count >= segments, ascii(text)
@@ -96,12 +96,12 @@ def texts(seed: int, number: int) -> list[str]:
     """Texts with a fill that brings some of their signs onto a segment's border."""
     chance = random.Random(seed)
     signs = [*GSM, *NOT_GSM, *MARKS, *EMOJI, *WHOLE]
-    made = []
+    texts_made = []
     for _ in range(number):
         fill = chance.choice(["я", "a", "aя", "€", "😀"]) * chance.randint(0, 160)
         middle = "".join(chance.choices(signs, k=chance.randint(0, 12)))
-        made.append(fill[: chance.randint(0, 320)] + middle + "я" * chance.randint(0, 140))
-    return made
+        texts_made.append(fill[: chance.randint(0, 320)] + middle + "я" * chance.randint(0, 140))
+    return texts_made
 
 
 def of_all_planes(seed: int, number: int) -> list[str]:
@@ -110,8 +110,8 @@ def of_all_planes(seed: int, number: int) -> list[str]:
     borders = [
         int(code, 16) + step
         for ranges in _RANGES.values()
-        for one in ranges.split()
-        for code in one.split("-")
+        for part in ranges.split()
+        for code in part.split("-")
         for step in (-1, 0, 1)
     ]
     usable = [code for code in borders if code >= 0 and not 0xD800 <= code <= 0xDFFF]

@@ -89,7 +89,7 @@ async def test_a_decline_is_an_answer_and_stays_the_answer_to_its_key(
         subscription["id"], PRICE, idempotency_key="k-2", since=datetime.now(UTC)
     )
 
-    assert [one.status for one in (declined, again, anew)] == [
+    assert [collected.status for collected in (declined, again, anew)] == [
         PaymentStatus.DECLINED,
         PaymentStatus.DECLINED,
         PaymentStatus.COMPLETED,
@@ -103,11 +103,11 @@ async def test_an_invoice_that_is_paid_while_we_collect_it_is_paid(world: World)
     invoice = world.simulator.state.get(subscription["latest_invoice"], "invoice")
     pay_invoice = world.simulator.lifecycle.pay_invoice
 
-    def beaten_to_it(*_: Any, **__: Any) -> Any:
+    def overtaken(*_: Any, **__: Any) -> Any:
         pay_invoice(invoice)
         return pay_invoice(invoice)
 
-    world.simulator.lifecycle.pay_invoice = beaten_to_it  # type: ignore[method-assign]
+    world.simulator.lifecycle.pay_invoice = overtaken  # type: ignore[method-assign]
     taken = await world.stripe.collect_outstanding(
         subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
     )
@@ -141,9 +141,11 @@ async def test_an_invoice_that_was_paid_elsewhere_is_named_by_itself(world: Worl
     invoice = world.simulator.state.get(subscription["latest_invoice"], "invoice")
     world.simulator.lifecycle.pay_invoice(invoice, out_of_band=True)
 
-    told = await world.stripe.get_payment(MoneyReference(kind=MoneyObject.SALE, id=invoice["id"]))
+    payment = await world.stripe.get_payment(
+        MoneyReference(kind=MoneyObject.SALE, id=invoice["id"])
+    )
 
-    assert (told.reference.id, told.status, told.amount) == (
+    assert (payment.reference.id, payment.status, payment.amount) == (
         invoice["id"],
         PaymentStatus.COMPLETED,
         PRICE,
@@ -173,13 +175,13 @@ async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_aske
     await world.stripe.ensure_suspended(subscription["id"], "by hand")
     world.simulator.lifecycle.decline(subscription, "card_declined")
 
-    told = [await world.stripe.ensure_resumed(subscription["id"], "by hand") for _ in range(2)]
+    outcomes = [await world.stripe.ensure_resumed(subscription["id"], "by hand") for _ in range(2)]
     world.simulator.lifecycle.decline(subscription, None)
     await world.stripe.collect_outstanding(
         subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
     )
 
-    assert told == [Resumed.NEEDS_PAYMENT] * 2
+    assert outcomes == [Resumed.NEEDS_PAYMENT] * 2
     assert world.calls("/resume") == 1
     assert await world.stripe.ensure_resumed(subscription["id"], "by hand") is Resumed.RESUMED
 
@@ -194,7 +196,7 @@ async def test_what_stripe_does_not_pause_is_refused_and_what_somebody_else_paus
     world.simulator.lifecycle.cancel(ended)
     pause = world.simulator.lifecycle.pause
 
-    def beaten_to_it(subscription: dict[str, Any], **_: Any) -> Any:
+    def overtaken(subscription: dict[str, Any], **_: Any) -> Any:
         pause(subscription)
         return pause(subscription)
 
@@ -202,18 +204,20 @@ async def test_what_stripe_does_not_pause_is_refused_and_what_somebody_else_paus
         await world.stripe.ensure_suspended(trial["id"], "by hand")
     with pytest.raises(AlreadyTerminal):
         await world.stripe.ensure_suspended(ended["id"], "by hand")
-    world.simulator.lifecycle.pause = beaten_to_it  # type: ignore[method-assign]
+    world.simulator.lifecycle.pause = overtaken  # type: ignore[method-assign]
     assert (await world.stripe.ensure_suspended(raced["id"], "by hand")).state is State.PAUSED
 
 
 async def test_collection_that_is_paused_leaves_the_state_and_whose_it_is(world: World) -> None:
     subscription, stripe = world.subscribe(), world.adapter(suspend_by=SuspendBy.COLLECTION)
 
-    held = [await stripe.ensure_suspended(subscription["id"], "by hand") for _ in range(2)]
+    snapshots = [await stripe.ensure_suspended(subscription["id"], "by hand") for _ in range(2)]
     collects = [subscription["pause_collection"]]
     resumed = await stripe.ensure_resumed(subscription["id"], "by hand")
 
-    assert [(one.state, one.custom_id) for one in held] == [(State.ACTIVE, "acme")] * 2
+    assert [(snapshot.state, snapshot.custom_id) for snapshot in snapshots] == [
+        (State.ACTIVE, "acme")
+    ] * 2
     assert [*collects, subscription["pause_collection"]] == [{"behavior": "void"}, None]
     assert resumed is Resumed.RESUMED
 
@@ -234,10 +238,10 @@ async def test_a_plan_is_changed_where_there_is_one(world: World) -> None:
 
 async def test_a_key_with_other_parameters_is_refused_and_makes_nothing(world: World) -> None:
     async def topup(amount: str) -> str:
-        made = await world.stripe.create_topup(
+        checkout = await world.stripe.create_topup(
             organization_id="acme", amount=parse(amount, "USD"), idempotency_key="k-1", **URLS
         )
-        return made.checkout_id
+        return checkout.checkout_id
 
     first = await topup("25.00")
     with pytest.raises(ProviderRefused) as failure:
@@ -275,22 +279,22 @@ async def test_a_checkout_too_soon_to_charge_later_is_refused(world: World) -> N
 async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
     world: World, amount: str, currency: str, charged: int
 ) -> None:
-    asked = parse(amount, currency)
-    made = await world.stripe.create_topup(
-        organization_id="acme", amount=asked, idempotency_key="k-1", **URLS
+    money = parse(amount, currency)
+    checkout = await world.stripe.create_topup(
+        organization_id="acme", amount=money, idempotency_key="k-1", **URLS
     )
-    session = world.simulator.state.objects[made.checkout_id]
+    session = world.simulator.state.objects[checkout.checkout_id]
     world.simulator.checkouts.complete(session)
 
-    paid = (await world.stripe.settle_topup(made.checkout_id)).payment
+    paid = (await world.stripe.settle_topup(checkout.checkout_id)).payment
     intent = world.simulator.state.get(session["payment_intent"], "payment_intent")
     refund, _ = world.simulator.moves.refund(intent, to_minor(Decimal(amount), currency))
     back = await world.stripe.get_payment(MoneyReference(kind=MoneyObject.REFUND, id=refund["id"]))
 
     assert session["amount_total"] == charged
     assert paid is not None
-    assert paid.amount == asked
-    assert (back.amount, back.reverses) == (asked, paid.reference.id)
+    assert paid.amount == money
+    assert (back.amount, back.reverses) == (money, paid.reference.id)
 
 
 @pytest.mark.parametrize(
@@ -345,14 +349,14 @@ async def test_a_checkout_that_is_completed_while_it_is_ended_is_canceled(world:
     )
     expire = checkouts.expire
 
-    def beaten_to_it(session: dict[str, Any]) -> Any:
+    def overtaken(session: dict[str, Any]) -> Any:
         checkouts.complete(session)
         return expire(session)
 
-    checkouts.expire = beaten_to_it  # type: ignore[method-assign]
-    told = await world.stripe.ensure_canceled(link.subscription_id, "mig:1")
+    checkouts.expire = overtaken  # type: ignore[method-assign]
+    snapshot = await world.stripe.ensure_canceled(link.subscription_id, "mig:1")
 
-    assert (told.state, told.note) == (State.CANCELED, "mig:1")
+    assert (snapshot.state, snapshot.note) == (State.CANCELED, "mig:1")
     assert (
         world.simulator.state.get(session["subscription"], "subscription")["status"] == "canceled"
     )
@@ -364,7 +368,8 @@ async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> Non
     now = datetime.now(UTC)
 
     listed = [
-        one.event.event_id async for one in world.stripe.list_events(now - timedelta(hours=1), now)
+        listed_event.event.event_id
+        async for listed_event in world.stripe.list_events(now - timedelta(hours=1), now)
     ]
 
     assert listed == list(reversed(world.simulator.events.all))
@@ -386,11 +391,11 @@ async def owed_and_paid(
 async def test_a_newer_small_invoice_that_is_paid_settles_no_older_one(world: World) -> None:
     subscription, owed = await owed_and_paid(world)
 
-    told = await world.stripe.get_subscription(subscription["id"])
+    snapshot = await world.stripe.get_subscription(subscription["id"])
 
-    assert (subscription["status"], told.raw_status) == ("active", "active")
-    assert (told.state, told.owes, told.outstanding) == (State.PAST_DUE, True, PRICE)
-    assert told.paid_until is None  # the renewal of the period that runs is not paid
+    assert (subscription["status"], snapshot.raw_status) == ("active", "active")
+    assert (snapshot.state, snapshot.owes, snapshot.outstanding) == (State.PAST_DUE, True, PRICE)
+    assert snapshot.paid_until is None  # the renewal of the period that runs is not paid
     assert world.calls("/invoices") == 1
     taken = await world.stripe.collect_outstanding(
         subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)
@@ -409,8 +414,8 @@ async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(
 
     world.simulator.lifecycle.let_go(owed, status)
 
-    told = await world.stripe.get_subscription(subscription["id"])
-    assert (told.state, told.owes) == (State.ACTIVE, False)
+    snapshot = await world.stripe.get_subscription(subscription["id"])
+    assert (snapshot.state, snapshot.owes) == (State.ACTIVE, False)
 
 
 async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_is_paid(
@@ -419,11 +424,11 @@ async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_i
     subscription, owed = await owed_and_paid(world)
     world.simulator.lifecycle.cancel(subscription)
 
-    told = await world.stripe.get_subscription(subscription["id"])
+    snapshot = await world.stripe.get_subscription(subscription["id"])
     world.simulator.lifecycle.pay_invoice(owed)
     paid = await world.stripe.get_subscription(subscription["id"])
 
-    assert (told.state, told.owes, told.paid_until) == (State.CANCELED, True, None)
+    assert (snapshot.state, snapshot.owes, snapshot.paid_until) == (State.CANCELED, True, None)
     assert (paid.state, paid.owes) == (State.CANCELED, False)
 
 
@@ -434,9 +439,13 @@ async def test_a_bank_debit_that_is_under_way_has_not_failed(world: World) -> No
     world.simulator.lifecycle.bill(later, 4900, "processing")
     world.simulator.lifecycle.bill(later, 100)
 
-    told = [await world.stripe.get_subscription(one["id"]) for one in (subscription, later)]
+    snapshots = [
+        await world.stripe.get_subscription(document["id"]) for document in (subscription, later)
+    ]
 
-    assert [(one.state, one.owes) for one in told] == [(State.ACTIVE, False)] * 2
+    assert [(snapshot.state, snapshot.owes) for snapshot in snapshots] == [
+        (State.ACTIVE, False)
+    ] * 2
 
 
 async def test_an_invoice_that_was_sent_is_owed_when_its_due_date_is_over(world: World) -> None:
@@ -463,5 +472,5 @@ async def test_paying_an_older_invoice_makes_nothing_active(world: World) -> Non
 
     world.simulator.lifecycle.pay_invoice(owed)
 
-    told = await world.stripe.get_subscription(subscription["id"])
-    assert (subscription["status"], told.owes) == ("past_due", True)
+    snapshot = await world.stripe.get_subscription(subscription["id"])
+    assert (subscription["status"], snapshot.owes) == ("past_due", True)

@@ -19,20 +19,20 @@ TWENTY_FIVE = Money(25_000_000, "USD")
 
 @pytest_asyncio.fixture(params=WORLDS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with WORLDS[request.param]() as one:
-        yield one
+    async with WORLDS[request.param]() as built:
+        yield built
 
 
 async def link(world: World, amount: Money = TWENTY_FIVE, key: str = "topup-1") -> str:
-    made = await world.provider.create_topup(
+    checkout = await world.provider.create_topup(
         organization_id=ORGANIZATION,
         amount=amount,
         return_url="https://host.test/paid",
         cancel_url="https://host.test/not",
         idempotency_key=key,
     )
-    assert made.url.startswith("http")
-    return made.checkout_id
+    assert checkout.url.startswith("http")
+    return checkout.checkout_id
 
 
 async def paid(world: World, amount: Money = TWENTY_FIVE) -> Payment:
@@ -76,7 +76,9 @@ async def test_the_webhook_of_a_paid_link_says_whose_it_is(world: World) -> None
     deliveries = await world.pay_topup(await link(world))
 
     await verified(world, deliveries)
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in deliveries]
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in deliveries
+    ]
 
     [telling] = [event for event in events if event.money is not None]
     assert telling.money is not None
@@ -113,8 +115,8 @@ async def test_each_refund_names_the_payment_that_it_takes_back(world: World) ->
         )
     after = await world.provider.get_payment(payment.reference)
 
-    assert [one.amount.micros for one in refunds] == [10_000_000, 5_000_000]
-    assert {(one.reverses, one.subscription_id) for one in refunds} == {
+    assert [refund.amount.micros for refund in refunds] == [10_000_000, 5_000_000]
+    assert {(refund.reverses, refund.subscription_id) for refund in refunds} == {
         (payment.reference.id, None)
     }
     assert (after.status, after.amount) == (PaymentStatus.PARTIALLY_REFUNDED, TWENTY_FIVE)
@@ -134,13 +136,15 @@ async def test_a_dispute_says_what_it_takes_of_which_payment(world: World, *, lo
     dispute_id, opened = await world.dispute_payment(payment.reference.id)
     closed = await world.settle_dispute(dispute_id, lost=lost)
 
-    events = [world.provider.parse_webhook(one.raw, one.headers) for one in opened + closed]
-    told = await world.provider.get_dispute(dispute_id)
+    events = [
+        world.provider.parse_webhook(delivery.raw, delivery.headers) for delivery in opened + closed
+    ]
+    dispute = await world.provider.get_dispute(dispute_id)
 
     assert {(event.money.kind, event.money.id) for event in events if event.money} == {
         (MoneyObject.DISPUTE, dispute_id)
     }
-    assert (told.payment_ids, told.amount, told.withdrawn) == (
+    assert (dispute.payment_ids, dispute.amount, dispute.withdrawn) == (
         (payment.reference.id,),
         TWENTY_FIVE,
         lost,

@@ -42,8 +42,8 @@ class World:
         )
 
     async def fault(self, kind: str, **more: Any) -> None:
-        asked = {"kind": kind, "method": "POST", "path": "/2010-04-01", "times": 1} | more
-        (await self.control.post("/_sim/faults", json=asked)).raise_for_status()
+        fault = {"kind": kind, "method": "POST", "path": "/2010-04-01", "times": 1} | more
+        (await self.control.post("/_sim/faults", json=fault)).raise_for_status()
 
     async def delivered(self, sid: str) -> None:
         for _ in range(250):
@@ -196,8 +196,10 @@ async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(wor
 
     assert [len(page.messages) for page in (first, second, before)] == [1_000, 200, 0]
     assert [second.next, before.next] == [None, None]
-    assert {one.sid for page in (first, second) for one in page.messages} == set(sent)
-    assert {one.price for page in (first, second) for one in page.messages} == {Money(7_500, "USD")}
+    assert {message.sid for page in (first, second) for message in page.messages} == set(sent)
+    assert {message.price for page in (first, second) for message in page.messages} == {
+        Money(7_500, "USD")
+    }
 
 
 async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_comes_in(
@@ -221,7 +223,7 @@ async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_
 
     listed = await world.twilio.sent_since(world.sub, since)
 
-    assert {one.sid for one in listed.messages} == set(sent)
+    assert {message.sid for message in listed.messages} == set(sent)
     assert listed.complete
 
 

@@ -48,7 +48,7 @@ class World(Protocol):
 
     async def cancel(self, subscription_id: str) -> list[Delivery]: ...
 
-    async def call_it(self, subscription_id: str, status: str) -> list[Delivery]:
+    async def set_raw_status(self, subscription_id: str, status: str) -> list[Delivery]:
         """The provider says this status of it from now on, in its own words."""
         ...
 
@@ -86,4 +86,6 @@ class World(Protocol):
 
 
 def kinds(world: World, deliveries: list[Delivery]) -> set[EventKind]:
-    return {world.provider.parse_webhook(one.raw, one.headers).kind for one in deliveries}
+    return {
+        world.provider.parse_webhook(delivery.raw, delivery.headers).kind for delivery in deliveries
+    }

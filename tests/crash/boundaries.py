@@ -28,7 +28,7 @@ class Staged:
     campaign_id: UUID
 
 
-Held = Callable[[World, Staged], AbstractAsyncContextManager[Callable[[], Any]]]
+Boundary = Callable[[World, Staged], AbstractAsyncContextManager[Callable[[], Any]]]
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def confirming(world: World, staged: Staged) -> AsyncIterator[Callable[[],
 
 
 @asynccontextmanager
-async def twilio_asked(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
+async def twilio_unanswered(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
     """Twilio was asked, and did nothing."""
     path = f"/2010-04-01/Accounts/{staged.account_sid}.json"
     async with _fault(world.twilio.faults, "timeout_before", "POST", path) as reached:
@@ -104,7 +104,7 @@ async def _locked(
     engine, faults = world.services.engine, world.twilio.faults
     fault = faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{staged.account_sid}.json")
 
-    async def asked() -> bool:
+    async def read_three_times() -> bool:
         return fault.hits >= 3  # by then the relay has rung, and what it rang for is confirmed
 
     async def reached() -> bool:
@@ -117,8 +117,8 @@ async def _locked(
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
             return await number(engine, waiting, pid=pid) > 0
 
-        async def held() -> None:
-            await until(asked, f"the first step of {staged.organization_id}")
+        async def holding() -> None:
+            await until(read_three_times, f"the first step of {staged.organization_id}")
             if staged.towards is Status.ACTIVE:
                 await conn.execute(text(lock), {"id": staged.organization_id})
             faults.standing.remove(fault)
@@ -128,13 +128,13 @@ async def _locked(
         pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
         if staged.towards is Status.SUSPENDED:
             await conn.execute(text(lock), {"id": staged.organization_id})
-        yield held
+        yield holding
         await conn.rollback()
 
 
-BOUNDARIES: dict[str, Held] = {
+BOUNDARIES: dict[str, Boundary] = {
     "confirming": confirming,
-    "twilio_asked": twilio_asked,
+    "twilio_unanswered": twilio_unanswered,
     "twilio_done": twilio_done,
     "twilio_read_back": twilio_read_back,
     "wallet_done": wallet_done,
@@ -143,7 +143,7 @@ BOUNDARIES: dict[str, Held] = {
 
 
 @asynccontextmanager
-async def held(
+async def stopped_at_boundaries(
     world: World, staged: Mapping[tuple[Status, str], Staged]
 ) -> AsyncIterator[Callable[[], Any]]:
     """Every organization at its boundary; the yielded function waits until the worker stands at all
@@ -151,8 +151,8 @@ async def held(
     """
     async with AsyncExitStack() as stack:
         waits = [
-            await stack.enter_async_context(BOUNDARIES[name](world, one))
-            for (_, name), one in staged.items()
+            await stack.enter_async_context(BOUNDARIES[name](world, staged_case))
+            for (_, name), staged_case in staged.items()
         ]
 
         async def all_reached() -> None:

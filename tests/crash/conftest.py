@@ -21,5 +21,5 @@ async def fresh_world(
     database_url: str, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> AsyncIterator[World]:
     """Without a worker."""
-    async with world(database_url, temporal_client, tmp_path, authority) as here:
-        yield here
+    async with world(database_url, temporal_client, tmp_path, authority) as running_world:
+        yield running_world

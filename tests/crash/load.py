@@ -23,11 +23,11 @@ class Debits:
             await self._until_answered(f"{name}-{n}")
 
     async def _until_answered(self, reference: str) -> None:
-        asked = {"reference_id": reference, "amount": "0.01", "currency": "USD"}
+        body = {"reference_id": reference, "amount": "0.01", "currency": "USD"}
         while reference not in self.answered:
             try:
                 answer = await self.client.post(
-                    f"/v1/organizations/{self.organization_id}/wallet/debits", json=asked
+                    f"/v1/organizations/{self.organization_id}/wallet/debits", json=body
                 )
             except httpx.TransportError:
                 answer = None

@@ -37,11 +37,11 @@ class Running:
     async def says(self, event: str) -> None:
         """Wait for an event in the log."""
 
-        async def said() -> bool:
+        async def logged() -> bool:
             assert self.process.poll() is None, f"it ended:\n{subprocesses.tail(self.log)}"
             return event in self.log.read_text()
 
-        await until(said, f"{event} in {self.log.name}")
+        await until(logged, f"{event} in {self.log.name}")
 
 
 def environment(world: World, **changes: str) -> dict[str, str]:

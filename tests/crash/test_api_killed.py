@@ -59,10 +59,10 @@ async def test_every_answered_debit_is_in_the_ledger_once(world: World) -> None:
     await world.certify()
 
 
-async def _debit_seqs(here: World) -> set[int]:
+async def _debit_seqs(world: World) -> set[int]:
     return {
         row.seq
         for row in await rows(
-            here.services.engine, "SELECT seq FROM ledger_entries WHERE kind = 'debit'"
+            world.services.engine, "SELECT seq FROM ledger_entries WHERE kind = 'debit'"
         )
     }

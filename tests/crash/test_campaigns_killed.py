@@ -45,9 +45,9 @@ async def test_every_recipient_once_and_paid_once_whatever_died(world: World) ->
     for kill in range(KILLS):
         before = len(world.twilio.state.messages)
         enough = before + moments.randint(100, 500)
-        async with worker(world, f"worker-{kill}") as one:
+        async with worker(world, f"worker-{kill}") as process:
             await until(partial(_taken, world, enough), f"{enough} messages at Twilio")
-            one.kill()
+            process.kill()
     async with worker(world, "last"):
         for organization_id, campaign_id in running:
             await _handed_over(world, organization_id, campaign_id)

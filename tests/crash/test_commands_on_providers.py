@@ -26,8 +26,8 @@ async def tollgate(world: World, *arguments: str) -> subprocess.CompletedProcess
 
 async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> None:
     world.start_worker()
-    one, other = await customers.customer(world), await customers.customer(world)
-    asked = (
+    customer, other = await customers.customer(world), await customers.customer(world)
+    command = (
         "switch-customers",
         "--to",
         "stripe",
@@ -38,19 +38,19 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
         *PAGES,
     )
 
-    started = await tollgate(world, *asked, "--per-minute", "6000")
-    for each in (one, other):
+    started = await tollgate(world, *command, "--per-minute", "6000")
+    for each in (customer, other):
         await customers.reached(world, each, SwitchStatus.OFFERED)
-    again = await tollgate(world, *asked)
-    await customers.consent(world, one)
-    await customers.reached(world, one, SwitchStatus.COMPLETED)
+    again = await tollgate(world, *command)
+    await customers.consent(world, customer)
+    await customers.reached(world, customer, SwitchStatus.COMPLETED)
     shown = await tollgate(world, "switch-customers", "--to", "stripe", "--status")
 
     assert started.returncode == again.returncode == shown.returncode == 0, started.stderr
-    assert f"started {one.organization_id}" in started.stdout
+    assert f"started {customer.organization_id}" in started.stdout
     assert "started org" not in again.stdout
     figures = [line.split()[:2] for line in shown.stdout.splitlines()]
-    assert [one for one in figures if one[:1] in (["offered"], ["completed"])] == [
+    assert [figure for figure in figures if figure[:1] in (["offered"], ["completed"])] == [
         ["offered", "1"],
         ["completed", "1"],
     ]
@@ -58,11 +58,11 @@ async def test_a_cohort_is_started_shown_and_goes_to_its_end(world: World) -> No
 
 async def test_reconcile_prints_what_was_missed_and_takes_it_in(world: World) -> None:
     world.start_worker()
-    one = await customers.customer(world)
-    await world.act(f"subscriptions/{one.subscription_id}/suspend")
+    customer = await customers.customer(world)
+    await world.act(f"subscriptions/{customer.subscription_id}/suspend")
 
     done = await tollgate(world, "reconcile", "--settle", "0")
-    await world.applied(one.organization_id, "suspended")
+    await world.applied(customer.organization_id, "suspended")
 
     assert done.returncode == 0, done.stderr
     [paypal] = [line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["paypal"]]

@@ -49,11 +49,11 @@ class Crash:
     staged: dict[Case, Staged]
 
 
-def actor_of(here: World, provider: str) -> Actor:
+def actor_of(world: World, provider: str) -> Actor:
     return (
-        AtPayPal(here, here.paypal_control)
+        AtPayPal(world, world.paypal_control)
         if provider == "paypal"
-        else AtStripe(here, here.stripe_control)
+        else AtStripe(world, world.stripe_control)
     )
 
 
@@ -66,42 +66,46 @@ async def crash(
 ) -> AsyncIterator[Crash]:
     directory: Path = tmp_path_factory.mktemp("dispute")
     with fresh_database(postgres, f"dispute_{os.getpid()}") as url:
-        async with world(url, temporal_client, directory, authority) as here:
-            staged = await _staged(here)
+        async with world(url, temporal_client, directory, authority) as running_world:
+            staged = await _staged(running_world)
             async with AsyncExitStack() as stack:
-                waits = [await _hold(stack, here, case, one) for case, one in staged.items()]
-                first = await stack.enter_async_context(worker(here, "first"))
+                waits = [
+                    await _hold(stack, running_world, case, case_staged)
+                    for case, case_staged in staged.items()
+                ]
+                first = await stack.enter_async_context(worker(running_world, "first"))
                 for wait in waits:
                     await wait()
                 first.kill()
-            here.paypal.faults.clear()
-            here.stripe.faults.clear()
-            async with worker(here, "second"):
-                yield Crash(here, staged)
+            running_world.paypal.faults.clear()
+            running_world.stripe.faults.clear()
+            async with worker(running_world, "second"):
+                yield Crash(running_world, staged)
 
 
-async def _staged(here: World) -> dict[Case, Staged]:
-    here.start_worker()
-    before = {case: await _prepare(here, actor_of(here, case[0]), case[1]) for case in CASES}
-    await here.stop_workers()
+async def _staged(world: World) -> dict[Case, Staged]:
+    world.start_worker()
+    before = {case: await _prepare(world, actor_of(world, case[0]), case[1]) for case in CASES}
+    await world.stop_workers()
     return {
-        case: await _tell(actor_of(here, case[0]), case[1], *told) for case, told in before.items()
+        case: await _tell(actor_of(world, case[0]), case[1], *prepared)
+        for case, prepared in before.items()
     }
 
 
-async def _prepare(here: World, actor: Actor, story: str) -> tuple[str, str, str]:
+async def _prepare(world: World, actor: Actor, story: str) -> tuple[str, str, str]:
     """The organization, its top-up and the dispute of it, if it is open before the crash."""
-    organization_id = await onboard(here, balance="0")
+    organization_id = await onboard(world, balance="0")
     payment_id, dispute_id = await actor.top_up(organization_id, "25.00"), ""
     if story == "refund of what is spent":
         spent = {"reference_id": "spent", "amount": "20.00", "currency": "USD"}
-        await here.post(f"/v1/organizations/{organization_id}/wallet/debits", spent)
+        await world.post(f"/v1/organizations/{organization_id}/wallet/debits", spent)
     elif (
         story == "dispute that is won" or actor.name == "paypal"
     ):  # which takes with the dispute that is lost
         dispute_id = await actor.dispute_payment(payment_id)
-        await here.applied(organization_id, "suspended")
-        await here.at_rest(organization_id)
+        await world.applied(organization_id, "suspended")
+        await world.at_rest(organization_id)
     return organization_id, payment_id, dispute_id
 
 
@@ -110,9 +114,9 @@ async def _tell(
 ) -> Staged:
     won = story == "dispute that is won"
     if story == "refund of what is spent":
-        told = await actor.act(f"payments/{payment_id}/refund")
-        await actor.deliver(ids_of(told))
-        return Staged(organization_id, told["object"]["id"], won)
+        refund = await actor.act(f"payments/{payment_id}/refund")
+        await actor.deliver(ids_of(refund))
+        return Staged(organization_id, refund["object"]["id"], won)
     if dispute_id:
         await actor.settle(dispute_id, lost=not won)
     else:
@@ -121,22 +125,24 @@ async def _tell(
 
 
 async def _hold(
-    stack: AsyncExitStack, here: World, case: Case, one: Staged
+    stack: AsyncExitStack, world: World, case: Case, staged: Staged
 ) -> Callable[[], Awaitable[object]]:
     """Make the worker stop at the boundary; what is returned waits until it stands there."""
     provider, _, boundary = case
     if boundary == "asking":
-        simulator = here.paypal if provider == "paypal" else here.stripe
-        fault = simulator.faults.add("timeout_before", method="GET", path=f"/.*/{one.object_id}$")
+        simulator = world.paypal if provider == "paypal" else world.stripe
+        fault = simulator.faults.add(
+            "timeout_before", method="GET", path=f"/.*/{staged.object_id}$"
+        )
 
-        async def asked() -> bool:
+        async def queried() -> bool:
             return fault.hits > 0
 
-        return lambda: until(asked, f"{case} asked for")
+        return lambda: until(queried, f"{case} asked for")
     if boundary == "booking":
-        engine = here.services.engine
+        engine = world.services.engine
         conn = await stack.enter_async_context(engine.connect())
-        await wallets.lock(conn, one.organization_id)
+        await wallets.lock(conn, staged.organization_id)
         pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
 
         async def waited_for() -> bool:
@@ -146,43 +152,43 @@ async def _hold(
         return lambda: until(waited_for, f"{case} within its transaction")
 
     async def settled() -> bool:
-        return await _settled(here, case, one)
+        return await _settled(world, case, staged)
 
     return lambda: until(settled, f"{case} booked")
 
 
-async def _settled(here: World, case: Case, one: Staged) -> bool:
+async def _settled(world: World, case: Case, staged: Staged) -> bool:
     """What is to be booked is booked: PayPal took nothing for a dispute that is won."""
     booked = await rows(
-        here.services.engine,
+        world.services.engine,
         "SELECT returned_at FROM reversals WHERE object_id = :id",
-        id=one.object_id,
+        id=staged.object_id,
     )
-    if one.won and case[0] == "paypal":
-        held = await here.read(lambda conn: standings.held_blocks(conn, one.organization_id))
-        return not held
-    return bool(booked) and (booked[0].returned_at is not None) is one.won
+    if staged.won and case[0] == "paypal":
+        blocks = await world.read(lambda conn: standings.held_blocks(conn, staged.organization_id))
+        return not blocks
+    return bool(booked) and (booked[0].returned_at is not None) is staged.won
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, case: Case) -> None:
-    here, one = crash.world, crash.staged[case]
+    world, staged = crash.world, crash.staged[case]
     provider, story, _ = case
 
     async def settled() -> bool:
-        return await _settled(here, case, one)
+        return await _settled(world, case, staged)
 
     await until(settled, f"{case} booked")
-    await here.applied(one.organization_id, "active" if one.won else "suspended")
-    await here.at_rest(one.organization_id)
+    await world.applied(staged.organization_id, "active" if staged.won else "suspended")
+    await world.at_rest(staged.organization_id)
 
-    page = await here.read(
-        lambda conn: wallets.entries_page(conn, one.organization_id, before_seq=None, limit=100)
+    page = await world.read(
+        lambda conn: wallets.entries_page(conn, staged.organization_id, before_seq=None, limit=100)
     )
     moved = [
         (entry.entry.kind.value, entry.entry.amount_micros // 1_000_000) for entry in reversed(page)
     ]
-    owed = await here.read(lambda conn: reversals.owed(conn, one.organization_id))
+    owed = await world.read(lambda conn: reversals.owed(conn, staged.organization_id))
     expected = {
         "refund of what is spent": [("credit", 25), ("debit", -20), ("reversal", -5)],
         "dispute that takes": [("credit", 25), ("reversal", -25)],
@@ -192,7 +198,7 @@ async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, c
     }
     assert moved == expected[story]
     assert owed == (20_000_000 if story == "refund of what is spent" else 0)
-    assert (await here.wallet(one.organization_id)).gate_open is one.won
+    assert (await world.wallet(staged.organization_id)).gate_open is staged.won
 
 
 async def test_every_guarantee_holds_after_the_crash(crash: Crash) -> None:

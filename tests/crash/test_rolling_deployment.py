@@ -58,50 +58,50 @@ async def test_a_worker_tells_prometheus_what_waits_in_temporal(world: World) ->
         organization_id, _ = await world.organization()
         await world.applied(organization_id, "active")
 
-        told = (await prometheus.get(f"http://{address}/metrics")).text
+        metrics = (await prometheus.get(f"http://{address}/metrics")).text
 
-    assert "temporal_activity_schedule_to_start_latency_seconds_bucket" in told
-    assert "temporal_worker_task_slots_available" in told
+    assert "temporal_activity_schedule_to_start_latency_seconds_bucket" in metrics
+    assert "temporal_worker_task_slots_available" in metrics
 
 
 def test_the_how_to_names_the_commands_that_were_run() -> None:
-    told = HOW_TO.read_text()
+    page = HOW_TO.read_text()
 
-    assert f"temporal {PROMOTE}" in told
-    assert f"temporal {DESCRIBE}" in told
-    assert "pytest tests/replay" in told
-    assert "python -m tests.replay.record" in told
+    assert f"temporal {PROMOTE}" in page
+    assert f"temporal {DESCRIBE}" in page
+    assert "pytest tests/replay" in page
+    assert "python -m tests.replay.record" in page
 
 
 @asynccontextmanager
 async def _twilio_down(
-    here: World, organization_id: str, subscription_id: str
+    world: World, organization_id: str, subscription_id: str
 ) -> AsyncIterator[None]:
     """Suspended while Twilio does not answer: the first step is tried again and again until the
     block ends.
     """
-    account = await here.account_sid(organization_id)
-    fault = here.twilio.faults.add(
+    account = await world.account_sid(organization_id)
+    fault = world.twilio.faults.add(
         "503", method="POST", path=f"/2010-04-01/Accounts/{account}.json"
     )
-    for event_id in await here.happen(f"subscriptions/{subscription_id}/suspend"):
-        assert await here.deliver(event_id) == 200
+    for event_id in await world.happen(f"subscriptions/{subscription_id}/suspend"):
+        assert await world.deliver(event_id) == 200
 
     async def tried() -> bool:
         return fault.hits > 0
 
     await until(tried, "the first step tried")
     yield
-    here.twilio.faults.clear()
+    world.twilio.faults.clear()
 
 
-async def _all_in_order(here: World, organization_id: str) -> None:
+async def _all_in_order(world: World, organization_id: str) -> None:
     """Each step was scheduled once and in order, and no task went back to the first build."""
-    receipt = await here.receipt(organization_id)
-    history = await here.services.client.get_workflow_handle(
+    receipt = await world.receipt(organization_id)
+    history = await world.services.client.get_workflow_handle(
         organization_workflow_id(organization_id)
     ).fetch_history()
-    asked = [
+    scheduled = [
         event.activity_task_scheduled_event_attributes.activity_type.name
         for event in history.events
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
@@ -117,31 +117,31 @@ async def _all_in_order(here: World, organization_id: str) -> None:
 
     assert receipt.status is Status.SUSPENDED
     assert [step["step"] for step in receipt.steps] == STEPS
-    assert [step for step in asked if step in STEPS] == STEPS
+    assert [step for step in scheduled if step in STEPS] == STEPS
     assert builds == sorted(builds)
     assert set(builds) == {"build-a", "build-b"}
-    assert await here.subaccount_status(organization_id) == "suspended"
-    await here.certify()
+    assert await world.subaccount_status(organization_id) == "suspended"
+    await world.certify()
 
 
-async def _promote(here: World, build: str) -> None:
+async def _promote(world: World, build: str) -> None:
     """Refused until a worker of that build has polled. Other tests' queues on the same server are
     not ours.
     """
 
     async def promoted() -> bool:
         return (
-            await _temporal(here, f"{PROMOTE} {build} --yes --ignore-missing-task-queues")
+            await _temporal(world, f"{PROMOTE} {build} --yes --ignore-missing-task-queues")
             is not None
         )
 
     await until(promoted, f"{build} promoted")
 
 
-async def _temporal(here: World, command: str) -> str | None:
+async def _temporal(world: World, command: str) -> str | None:
     """What Temporal's command line says, None if it fails."""
     program = await find_program(Settings().cache_dir)
-    address = here.services.client.service_client.config.target_host
+    address = world.services.client.service_client.config.target_host
     process = await asyncio.create_subprocess_exec(
         str(program),
         *command.split(),
@@ -150,5 +150,5 @@ async def _temporal(here: World, command: str) -> str | None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    told, _ = await process.communicate()
-    return told.decode() if process.returncode == 0 else None
+    output, _ = await process.communicate()
+    return output.decode() if process.returncode == 0 else None

@@ -22,7 +22,7 @@ class At(StrEnum):
     OFFERED = "a checkout: to Stripe it is made, and nobody knows; to PayPal it is not"
     CONSENTED = "has the customer consented"
     RECHECKED = "is the target healthy"
-    STOP_ASKED = "stop the source: it is not stopped"
+    STOP_REQUESTED = "stop the source: it is not stopped"
     STOP_DONE = "stop the source: it is stopped, and nobody knows"
     CUT_OVER = "is the target healthy still"
 
@@ -32,7 +32,7 @@ STATES = {
     At.OFFERED: SwitchStatus.CHECKED,
     At.CONSENTED: SwitchStatus.OFFERED,
     At.RECHECKED: SwitchStatus.CONSENTED,
-    At.STOP_ASKED: SwitchStatus.STOPPING,
+    At.STOP_REQUESTED: SwitchStatus.STOPPING,
     At.STOP_DONE: SwitchStatus.STOPPING,
     At.CUT_OVER: SwitchStatus.STOPPED,
 }
@@ -40,7 +40,7 @@ BEFORE, AFTER = "timeout_before", "timeout_after_acceptance"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Stopped:
     faults: Faults
     fault: Fault
 
@@ -51,64 +51,75 @@ def path(provider: Provider, subscription_id: str) -> str:
     return f"/v1/{'subscriptions' if provider is Provider.STRIPE else 'billing/subscriptions'}/{subscription_id}$"
 
 
-async def hold(world: World, one: Customer, at: At) -> Held:
+async def hold(world: World, customer: Customer, at: At) -> Stopped:
     """Let the switch come to the call, and leave that without an answer."""
-    faults = world.simulator(one.target if at in (At.OFFERED, At.CONSENTED) else one.source).faults
+    faults = world.simulator(
+        customer.target if at in (At.OFFERED, At.CONSENTED) else customer.source
+    ).faults
     if at is At.CHECKED:
-        fault = faults.add(BEFORE, method="GET", path=path(one.source, one.subscription_id))
-        await customers.start_switch(world, one)
+        fault = faults.add(
+            BEFORE, method="GET", path=path(customer.source, customer.subscription_id)
+        )
+        await customers.start_switch(world, customer)
     elif at is At.OFFERED:
-        made = (
+        create_path = (
             "/v1/checkout/sessions$"
-            if one.target is Provider.STRIPE
+            if customer.target is Provider.STRIPE
             else "/v1/billing/subscriptions$"
         )
         fault = faults.add(
-            AFTER if one.target is Provider.STRIPE else BEFORE, method="POST", path=made
+            AFTER if customer.target is Provider.STRIPE else BEFORE, method="POST", path=create_path
         )
-        await customers.start_switch(world, one)
+        await customers.start_switch(world, customer)
     else:
-        await customers.start_switch(world, one)
-        offered = await reached(world, one, SwitchStatus.OFFERED)
+        await customers.start_switch(world, customer)
+        offered = await reached(world, customer, SwitchStatus.OFFERED)
         if at is At.CONSENTED:
-            where = path(one.target, offered.target_subscription_id or "")
+            where = path(customer.target, offered.target_subscription_id or "")
             fault = faults.add(BEFORE, method="GET", path=where)
-        elif at in (At.STOP_ASKED, At.STOP_DONE):
-            where = path(one.source, one.subscription_id)
-            method = "DELETE" if one.source is Provider.STRIPE else "POST"
-            where = where if one.source is Provider.STRIPE else f"{where.removesuffix('$')}/cancel"
-            fault = faults.add(BEFORE if at is At.STOP_ASKED else AFTER, method=method, path=where)
+        elif at in (At.STOP_REQUESTED, At.STOP_DONE):
+            where = path(customer.source, customer.subscription_id)
+            method = "DELETE" if customer.source is Provider.STRIPE else "POST"
+            where = (
+                where if customer.source is Provider.STRIPE else f"{where.removesuffix('$')}/cancel"
+            )
+            fault = faults.add(
+                BEFORE if at is At.STOP_REQUESTED else AFTER, method=method, path=where
+            )
         else:
-            return await hold_between(world, one, STATES[at])
-        await customers.consent(world, one, deliver=False)
-        await world.services.notifier.notify_switch(one.organization_id)
+            return await hold_between(world, customer, STATES[at])
+        await customers.consent(world, customer, deliver=False)
+        await world.services.notifier.notify_switch(customer.organization_id)
 
-    async def asked() -> bool:
+    async def called() -> bool:
         return fault.hits > 0
 
-    await until(asked, f"{one.source} {at}")
-    assert (await customers.now(world, one)).state is STATES[at]
-    return Held(faults, fault)
+    await until(called, f"{customer.source} {at}")
+    assert (await customers.now(world, customer)).state is STATES[at]
+    return Stopped(faults, fault)
 
 
-async def hold_between(world: World, one: Customer, state: SwitchStatus) -> Held:
+async def hold_between(world: World, customer: Customer, state: SwitchStatus) -> Stopped:
     """A step that asks both: while the source takes its time to answer, the target ceases to."""
-    sources, targets = world.simulator(one.source).faults, world.simulator(one.target).faults
-    slow = sources.add(
-        "slow", method="GET", path=path(one.source, one.subscription_id), seconds=2.0
+    sources, targets = (
+        world.simulator(customer.source).faults,
+        world.simulator(customer.target).faults,
     )
-    await customers.consent(world, one, deliver=False)
-    await world.services.notifier.notify_switch(one.organization_id)
-    target = (await reached(world, one, state)).target_subscription_id or ""
-    fault = targets.add(BEFORE, method="GET", path=path(one.target, target))
+    slow = sources.add(
+        "slow", method="GET", path=path(customer.source, customer.subscription_id), seconds=2.0
+    )
+    await customers.consent(world, customer, deliver=False)
+    await world.services.notifier.notify_switch(customer.organization_id)
+    target = (await reached(world, customer, state)).target_subscription_id or ""
+    fault = targets.add(BEFORE, method="GET", path=path(customer.target, target))
 
-    async def asked() -> bool:
+    async def called() -> bool:
         return fault.hits > 0
 
-    await until(asked, f"{one.source} {state}")
-    assert (await customers.now(world, one)).state is state
+    await until(called, f"{customer.source} {state}")
+    assert (await customers.now(world, customer)).state is state
     sources.standing.remove(slow)
-    return Held(targets, fault)
+    return Stopped(targets, fault)
 
 
 async def test_another_worker_ends_every_switch_that_a_killed_one_began(world: World) -> None:
@@ -116,24 +127,28 @@ async def test_another_worker_ends_every_switch_that_a_killed_one_began(world: W
     everybody = {stage: await customers.customer(world, stage[0]) for stage in stages}
     async with worker(world, "first") as first:
         early = [stage for stage in stages if stage[1] is not At.OFFERED]
-        held = await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in early))
+        stopped = await asyncio.gather(
+            *(hold(world, everybody[stage], stage[1]) for stage in early)
+        )
         # their fault strikes every checkout
         late = [stage for stage in stages if stage[1] is At.OFFERED]
-        held += await asyncio.gather(*(hold(world, everybody[stage], stage[1]) for stage in late))
+        stopped += await asyncio.gather(
+            *(hold(world, everybody[stage], stage[1]) for stage in late)
+        )
         first.kill()
-    for each in held:
+    for each in stopped:
         each.faults.standing.remove(each.fault)
 
     async with worker(world, "second"):
-        for (_, at), one in everybody.items():
+        for (_, at), customer in everybody.items():
             if at in (At.CHECKED, At.OFFERED):
-                await reached(world, one, SwitchStatus.OFFERED)
-                await customers.consent(world, one)
-        for one in everybody.values():
-            await reached(world, one, SwitchStatus.COMPLETED)
-            standing = await world.at_rest(one.organization_id)
+                await reached(world, customer, SwitchStatus.OFFERED)
+                await customers.consent(world, customer)
+        for customer in everybody.values():
+            await reached(world, customer, SwitchStatus.COMPLETED)
+            standing = await world.at_rest(customer.organization_id)
             assert (standing.status, standing.epoch) == ("active", 0)
-            assert (await customers.current(world, one)).provider is one.target
-            assert customers.made_at_target(world, one) == 1
-            assert charges(world, one) == each_period_once(one)
+            assert (await customers.current(world, customer)).provider is customer.target
+            assert customers.made_at_target(world, customer) == 1
+            assert charges(world, customer) == each_period_once(customer)
         await world.certify()

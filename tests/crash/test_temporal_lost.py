@@ -30,30 +30,32 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
         connected = await client.connect(first.connection)
         port = int(first.address.rpartition(":")[2])
         async with (
-            world(database_url, connected, tmp_path, authority) as here,
-            worker(here) as working,
+            world(database_url, connected, tmp_path, authority) as running_world,
+            worker(running_world) as working,
         ):
-            lapsed, lapsed_subscription = await here.organization()
-            late, late_subscription = await here.organization(grace=6)
-            sending, _ = await here.organization()
+            lapsed, lapsed_subscription = await running_world.organization()
+            late, late_subscription = await running_world.organization(grace=6)
+            sending, _ = await running_world.organization()
             for organization_id in (lapsed, late, sending):
-                await here.applied(organization_id, "active")
-            here.twilio.faults.add(
-                "slow", path=f"/2010-04-01/Accounts/{await here.account_sid(sending)}", seconds=0.5
+                await running_world.applied(organization_id, "active")
+            running_world.twilio.faults.add(
+                "slow",
+                path=f"/2010-04-01/Accounts/{await running_world.account_sid(sending)}",
+                seconds=0.5,
             )
-            campaign_id = await here.campaign(sending, recipients=120)
-            await until(lambda: _begun(here), "a campaign that sends")
-            [failed] = await here.happen(f"subscriptions/{late_subscription}/fail_payment")
-            assert await here.deliver(failed) == 200
+            campaign_id = await running_world.campaign(sending, recipients=120)
+            await until(lambda: _begun(running_world), "a campaign that sends")
+            [failed] = await running_world.happen(f"subscriptions/{late_subscription}/fail_payment")
+            assert await running_world.deliver(failed) == 200
             os.kill(first.pid, signal.SIGKILL)
             _delete(db_file)
-            [suspended] = await here.happen(f"subscriptions/{lapsed_subscription}/suspend")
+            [suspended] = await running_world.happen(f"subscriptions/{lapsed_subscription}/suspend")
 
-            assert await here.deliver(suspended) == 200
-            assert not (await here.wallet(lapsed)).gate_open
+            assert await running_world.deliver(suspended) == 200
+            assert not (await running_world.wallet(lapsed)).gate_open
 
             await working.says("relay_failed")
-            here.twilio.faults.clear()
+            running_world.twilio.faults.clear()
             async with temporal.serve(
                 tmp_path / "second.log", cache, ui=False, port=port, db_file=db_file
             ):
@@ -62,19 +64,22 @@ async def test_all_that_was_under_way_goes_on_without_temporals_memory(
                     f"UPDATE campaigns SET heard_at = heard_at - interval '{LONGER_THAN_SILENCE}',"
                     f" rung_at = rung_at - interval '{LONGER_THAN_SILENCE}'"
                 )
-                await run(here.services.engine, moved)
-                await here.applied(lapsed, "suspended")
-                await here.applied(late, "suspended")
+                await run(running_world.services.engine, moved)
+                await running_world.applied(lapsed, "suspended")
+                await running_world.applied(late, "suspended")
                 await until(
-                    lambda: _completed(here, sending, campaign_id), "the campaign completed"
+                    lambda: _completed(running_world, sending, campaign_id),
+                    "the campaign completed",
                 )
                 await until(lambda: _scheduled(connected), "the schedule")
 
                 assert working.process.poll() is None
                 assert await _runs(connected, lapsed)
-                taken = Counter(one.to for one in here.twilio.state.messages.values())
+                taken = Counter(
+                    message.to for message in running_world.twilio.state.messages.values()
+                )
                 assert (len(taken), max(taken.values())) == (120, 1)
-                await here.certify()
+                await running_world.certify()
                 assert await working.terminate() == 0
 
 
@@ -84,18 +89,20 @@ def _delete(db_file: Path) -> None:
         db_file.with_name(db_file.name + suffix).unlink(missing_ok=True)
 
 
-async def _begun(here: World) -> bool:
-    return len(here.twilio.state.messages) > 20
+async def _begun(world: World) -> bool:
+    return len(world.twilio.state.messages) > 20
 
 
-async def _completed(here: World, organization_id: str, campaign_id: UUID) -> bool:
-    return (await here.campaign_now(organization_id, campaign_id)).status == "completed"
+async def _completed(world: World, organization_id: str, campaign_id: UUID) -> bool:
+    return (await world.campaign_now(organization_id, campaign_id)).status == "completed"
 
 
 async def _scheduled(connected: Client) -> bool:
-    return "reconcile" in [one.id async for one in await connected.list_schedules()]
+    return "reconcile" in [schedule.id async for schedule in await connected.list_schedules()]
 
 
 async def _runs(connected: Client, organization_id: str) -> bool:
-    told = await connected.get_workflow_handle(organization_workflow_id(organization_id)).describe()
-    return told.status is WorkflowExecutionStatus.RUNNING
+    description = await connected.get_workflow_handle(
+        organization_workflow_id(organization_id)
+    ).describe()
+    return description.status is WorkflowExecutionStatus.RUNNING

@@ -18,7 +18,7 @@ from domain.lifecycle.standing import Status
 from simulators.paypal.certificate import Authority
 from tests.builders import rows
 from tests.conftest import fresh_database
-from tests.crash.boundaries import BOUNDARIES, Staged, held
+from tests.crash.boundaries import BOUNDARIES, Staged, stopped_at_boundaries
 from tests.crash.processes import worker
 from tests.world import World, until, world
 
@@ -50,13 +50,15 @@ async def crash(
 ) -> AsyncIterator[Crash]:
     directory: Path = tmp_path_factory.mktemp("crash")
     with fresh_database(postgres, f"crash_{os.getpid()}") as url:
-        async with world(url, temporal_client, directory, authority) as here:
-            staged = await _staged(here)
-            here.twilio.callbacks.faults.add("lost")  # nobody tells what became of the window
-            sending, _ = await here.organization()
-            campaign_id = await here.campaign(sending, recipients=RECIPIENTS)
-            account = await here.account_sid(sending)
-            unanswered = here.twilio.faults.add(
+        async with world(url, temporal_client, directory, authority) as running_world:
+            staged = await _staged(running_world)
+            running_world.twilio.callbacks.faults.add(
+                "lost"
+            )  # nobody tells what became of the window
+            sending, _ = await running_world.organization()
+            campaign_id = await running_world.campaign(sending, recipients=RECIPIENTS)
+            account = await running_world.account_sid(sending)
+            unanswered = running_world.twilio.faults.add(
                 "timeout_after_acceptance",
                 method="POST",
                 path=f"/2010-04-01/Accounts/{account}/Messages",
@@ -66,51 +68,57 @@ async def crash(
             async def in_the_window() -> bool:
                 return unanswered.hits >= 10
 
-            async with held(here, staged) as all_reached, worker(here, "first") as first:
+            async with (
+                stopped_at_boundaries(running_world, staged) as all_reached,
+                worker(running_world, "first") as first,
+            ):
                 await all_reached()
                 await until(in_the_window, "a window that is half answered")
                 first.kill()
-            here.twilio.faults.standing.remove(unanswered)
-            async with worker(here, "second"):
-                yield Crash(here, staged, (sending, campaign_id))
+            running_world.twilio.faults.standing.remove(unanswered)
+            async with worker(running_world, "second"):
+                yield Crash(running_world, staged, (sending, campaign_id))
 
 
-async def _staged(here: World) -> dict[tuple[Status, str], Staged]:
+async def _staged(world: World) -> dict[tuple[Status, str], Staged]:
     """For each boundary an organization that is to be suspended, and one that is to be
     reactivated.
     """
     staged = {}
     for towards, boundary in BETWEEN:
-        organization_id, subscription_id = await here.organization()
+        organization_id, subscription_id = await world.organization()
         staged[towards, boundary] = Staged(
             towards=towards,
             organization_id=organization_id,
             subscription_id=subscription_id,
-            account_sid=await here.account_sid(organization_id),
-            campaign_id=await here.campaign(
+            account_sid=await world.account_sid(organization_id),
+            campaign_id=await world.campaign(
                 organization_id, recipients=3, start=towards is Status.ACTIVE
             ),
         )
         if towards is Status.ACTIVE:
-            await _deliver(here, staged[towards, boundary], "suspend")
-    here.start_worker()
-    for one in staged.values():
-        await here.applied(
-            one.organization_id, "suspended" if one.towards is Status.ACTIVE else "active"
+            await _deliver(world, staged[towards, boundary], "suspend")
+    world.start_worker()
+    for staged_case in staged.values():
+        await world.applied(
+            staged_case.organization_id,
+            "suspended" if staged_case.towards is Status.ACTIVE else "active",
         )
-    await here.stop_workers()
-    for one in staged.values():
-        if one.towards is Status.SUSPENDED:
-            await here.post(
-                f"/v1/organizations/{one.organization_id}/campaigns/{one.campaign_id}/start"
+    await world.stop_workers()
+    for staged_case in staged.values():
+        if staged_case.towards is Status.SUSPENDED:
+            await world.post(
+                f"/v1/organizations/{staged_case.organization_id}/campaigns/{staged_case.campaign_id}/start"
             )
-        await _deliver(here, one, "suspend" if one.towards is Status.SUSPENDED else "pay")
+        await _deliver(
+            world, staged_case, "suspend" if staged_case.towards is Status.SUSPENDED else "pay"
+        )
     return staged
 
 
-async def _deliver(here: World, one: Staged, what: str) -> None:
-    for event_id in await here.happen(f"subscriptions/{one.subscription_id}/{what}"):
-        assert await here.deliver(event_id) == 200
+async def _deliver(world: World, staged: Staged, what: str) -> None:
+    for event_id in await world.happen(f"subscriptions/{staged.subscription_id}/{what}"):
+        assert await world.deliver(event_id) == 200
 
 
 @pytest.mark.parametrize(
@@ -119,81 +127,88 @@ async def _deliver(here: World, one: Staged, what: str) -> None:
 async def test_another_worker_ends_what_a_killed_one_began(
     crash: Crash, towards: Status, boundary: str
 ) -> None:
-    here, one = crash.world, crash.staged[towards, boundary]
+    world, staged = crash.world, crash.staged[towards, boundary]
 
-    await here.applied(one.organization_id, towards)
+    await world.applied(staged.organization_id, towards)
     receipt, wallet = (
-        await here.receipt(one.organization_id),
-        await here.wallet(one.organization_id),
+        await world.receipt(staged.organization_id),
+        await world.wallet(staged.organization_id),
     )
 
     assert [step["step"] for step in receipt.steps] == STEPS[towards]
     assert receipt.status is towards
     assert receipt.finished_at is not None
-    assert await here.subaccount_status(one.organization_id) == towards
+    assert await world.subaccount_status(staged.organization_id) == towards
     assert (wallet.gate_open, wallet.frozen) == (
         towards is Status.ACTIVE,
         towards is Status.SUSPENDED,
     )
     assert (receipt.leaked_debits or 0, receipt.leaked_messages or 0) == (0, 0)
     await _campaign_reaches(
-        here, one.organization_id, one.campaign_id, "completed" if wallet.gate_open else "parked"
+        world,
+        staged.organization_id,
+        staged.campaign_id,
+        "completed" if wallet.gate_open else "parked",
     )
-    assert _accepted(here, one.account_sid) == (3 if wallet.gate_open else 0)
+    assert _accepted(world, staged.account_sid) == (3 if wallet.gate_open else 0)
 
 
 async def test_a_campaign_killed_in_a_window_reaches_each_recipient_once(crash: Crash) -> None:
-    here, (organization_id, campaign_id) = crash.world, crash.sending
-    account = await here.account_sid(organization_id)
+    world, (organization_id, campaign_id) = crash.world, crash.sending
+    account = await world.account_sid(organization_id)
 
-    await until(lambda: _are_unknown(here, campaign_id), "the window's messages unknown")
-    here.twilio.callbacks.faults.clear()
+    await until(lambda: _are_unknown(world, campaign_id), "the window's messages unknown")
+    world.twilio.callbacks.faults.clear()
     for sid in [
-        one.sid for one in here.twilio.state.messages.values() if one.account_sid == account
+        message.sid
+        for message in world.twilio.state.messages.values()
+        if message.account_sid == account
     ]:
-        await here.twilio_control.post(
+        await world.twilio_control.post(
             f"/_sim/messages/{sid}/callback", json={"status": "delivered"}
         )
-    await until(lambda: _are_known(here, campaign_id), "the window's messages known")
-    await here.services.notifier.notify_campaign(organization_id, campaign_id)
-    await _campaign_reaches(here, organization_id, campaign_id, "completed")
+    await until(lambda: _are_resolved(world, campaign_id), "the window's messages known")
+    await world.services.notifier.notify_campaign(organization_id, campaign_id)
+    await _campaign_reaches(world, organization_id, campaign_id, "completed")
 
-    assert _accepted(here, account) == RECIPIENTS
-    assert (await here.wallet(organization_id)).balance_micros == 10_000_000 - RECIPIENTS * 10_000
+    assert _accepted(world, account) == RECIPIENTS
+    assert (await world.wallet(organization_id)).balance_micros == 10_000_000 - RECIPIENTS * 10_000
 
 
 async def test_every_guarantee_holds_after_the_crash(crash: Crash) -> None:
     await crash.world.certify()
 
 
-async def _are_unknown(here: World, campaign_id: UUID) -> bool:
-    return "unknown" in await _statuses(here, campaign_id)
+async def _are_unknown(world: World, campaign_id: UUID) -> bool:
+    return "unknown" in await _statuses(world, campaign_id)
 
 
-async def _are_known(here: World, campaign_id: UUID) -> bool:
-    return "unknown" not in await _statuses(here, campaign_id)
+async def _are_resolved(world: World, campaign_id: UUID) -> bool:
+    return "unknown" not in await _statuses(world, campaign_id)
 
 
-async def _statuses(here: World, campaign_id: UUID) -> set[str]:
+async def _statuses(world: World, campaign_id: UUID) -> set[str]:
     found = await rows(
-        here.services.engine, "SELECT status FROM messages WHERE campaign_id = :id", id=campaign_id
+        world.services.engine, "SELECT status FROM messages WHERE campaign_id = :id", id=campaign_id
     )
     return {row.status for row in found}
 
 
 async def _campaign_reaches(
-    here: World, organization_id: str, campaign_id: UUID, status: str
+    world: World, organization_id: str, campaign_id: UUID, status: str
 ) -> None:
     async def reached() -> bool:
-        return (await here.campaign_now(organization_id, campaign_id)).status == status
+        return (await world.campaign_now(organization_id, campaign_id)).status == status
 
     await until(reached, f"the campaign {status}")
 
 
-def _accepted(here: World, account_sid: str) -> int:
+def _accepted(world: World, account_sid: str) -> int:
     """How many messages Twilio took for the account; fails if any recipient's was taken twice."""
     taken = Counter(
-        one.to for one in here.twilio.state.messages.values() if one.account_sid == account_sid
+        message.to
+        for message in world.twilio.state.messages.values()
+        if message.account_sid == account_sid
     )
     assert not [to for to, times in taken.items() if times > 1]
     return taken.total()

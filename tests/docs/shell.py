@@ -107,7 +107,8 @@ def _json_differs(found: object, shown: object, at: str) -> str | None:
         return None
     if isinstance(shown, list) and isinstance(found, list) and len(shown) == len(found):
         problems = [
-            _json_differs(one, other, f"{at}[]") for one, other in zip(found, shown, strict=True)
+            _json_differs(value_found, other, f"{at}[]")
+            for value_found, other in zip(found, shown, strict=True)
         ]
         return next((problem for problem in problems if problem is not None), None)
     return None if found == shown else f"{at} is {found!r}, the page shows {shown!r}"

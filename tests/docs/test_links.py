@@ -76,14 +76,14 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["runbook.md", "deployment-checklist.md"])
 def test_every_alert_and_log_event_that_is_named_exists(page: str) -> None:
-    told = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    page_text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
     code = "".join(
         path.read_text(encoding="utf-8")
         for package in LAYERS
         for path in (ROOT / package).rglob("*.py")
     )
 
-    for word in set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", told)) - {"max_connections"}:
+    for word in set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page_text)) - {"max_connections"}:
         assert re.search(rf"\b{word}\b", code), word
 
 

@@ -13,13 +13,13 @@ _LEAST_LITERAL = 12
 
 
 def test_the_demo_says_every_line_that_is_shown() -> None:
-    said = [pattern for path in sorted((ROOT / "cli").glob("*.py")) for pattern in _texts(path)]
+    patterns = [pattern for path in sorted((ROOT / "cli").glob("*.py")) for pattern in _texts(path)]
 
     for line in _block("One organization's story").text.splitlines():
         text = _STEP.sub("", line).strip()
         if text and text != "…":
             assert any(
-                pattern.fullmatch(text) or pattern.fullmatch(f"{text} ") for pattern in said
+                pattern.fullmatch(text) or pattern.fullmatch(f"{text} ") for pattern in patterns
             ), line
 
 

@@ -17,8 +17,8 @@ def test_every_route_stands_in_the_api_reference_with_what_it_needs() -> None:
     for path, methods in create_app().openapi()["paths"].items():
         for method, operation in methods.items():
             [_, rest] = page.split(f"### `{method.upper()} {path}`\n")
-            said = rest.partition("###")[0]
-            assert ("Needs a key" in said) == bool(operation["security"]), path
+            section = rest.partition("###")[0]
+            assert ("Needs a key" in section) == bool(operation["security"]), path
 
 
 def test_every_setting_is_described() -> None:

@@ -27,47 +27,51 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest_asyncio.fixture
-async def here(database_url: str, temporal_client: Client, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(database_url, temporal_client, tmp_path, Authority()) as made:
-        made.start_worker()
-        yield made
+async def prepared_world(
+    database_url: str, temporal_client: Client, tmp_path: Path
+) -> AsyncIterator[World]:
+    async with world(database_url, temporal_client, tmp_path, Authority()) as built:
+        built.start_worker()
+        yield built
     # every page calls its organization acme, and Temporal is shared
     with contextlib.suppress(RPCError):
         await temporal_client.get_workflow_handle(organization_workflow_id("acme")).terminate()
 
 
 @pytest_asyncio.fixture
-async def terminal(here: World, database_url: str) -> AsyncIterator[Shell]:
+async def terminal(prepared_world: World, database_url: str) -> AsyncIterator[Shell]:
     """A shell with what `tollgate dev` tells its reader to export."""
-    api = str(here.api.base_url).rstrip("/")
+    api = str(prepared_world.api.base_url).rstrip("/")
     environment = {
         "TOLLGATE": api,
         "API": api,
-        "KEY": here.api.headers["authorization"].removeprefix("Bearer "),
-        "PAYPAL": str(here.paypal_control.base_url).rstrip("/"),
-        "TWILIO": str(here.twilio_control.base_url).rstrip("/"),
+        "KEY": prepared_world.api.headers["authorization"].removeprefix("Bearer "),
+        "PAYPAL": str(prepared_world.paypal_control.base_url).rstrip("/"),
+        "TWILIO": str(prepared_world.twilio_control.base_url).rstrip("/"),
         "TOLLGATE_DATABASE_URL": database_url,
         "PYTHONIOENCODING": "utf-8",
     }
-    async with shell(environment) as made:
-        yield made
+    async with shell(environment) as started:
+        yield started
 
 
 async def test_the_tutorial(terminal: Shell) -> None:
     await _walk(terminal, ROOT / "docs" / "tutorial.md")
 
 
-async def test_the_readme(here: World, terminal: Shell) -> None:
-    await here.twilio_control.post(
+async def test_the_readme(prepared_world: World, terminal: Shell) -> None:
+    await prepared_world.twilio_control.post(
         "/_sim/accounts", json={"sid": "AC0123456789abcdef0123456789abcdef"}
     )
-    await here.act("subscriptions", {"id": "I-BW452GLLEP1G", "custom_id": "acme"})
+    await prepared_world.act("subscriptions", {"id": "I-BW452GLLEP1G", "custom_id": "acme"})
 
     await _walk(terminal, ROOT / "README.md")
 
 
-async def test_the_emergency_of_the_runbook(here: World, terminal: Shell) -> None:
-    opened = (await here.twilio_control.post("/_sim/accounts", json={})).json()["accounts"][0]
+async def test_the_emergency_of_the_runbook(prepared_world: World, terminal: Shell) -> None:
+    opened = (await prepared_world.twilio_control.post("/_sim/accounts", json={})).json()[
+        "accounts"
+    ][0]
     about = {
         "id": "acme",
         "name": "Acme Ltd",
@@ -75,7 +79,7 @@ async def test_the_emergency_of_the_runbook(here: World, terminal: Shell) -> Non
         "sender": "+15550001000",
         "price_per_segment": "0.01",
     }
-    await here.post("/v1/organizations", {**about, "twilio_account_sid": opened["sid"]})
+    await prepared_world.post("/v1/organizations", {**about, "twilio_account_sid": opened["sid"]})
 
     await _walk(terminal, ROOT / "docs" / "how-to" / "runbook.md")
 

@@ -83,18 +83,18 @@ def processes_below(pid: int) -> dict[int, str]:
     ).stdout
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     found: dict[int, str] = {}
-    known = {pid}
+    seen = {pid}
     for _ in rows:
         new = {
-            int(one): args[0]
-            for one, parent, *args in rows
-            if int(parent) in known and int(one) not in known
+            int(child): args[0]
+            for child, parent, *args in rows
+            if int(parent) in seen and int(child) not in seen
         }
         if not new:
             break
         found |= new
-        known |= new.keys()
-    return {one: command for one, command in found.items() if not command.startswith("ps ")}
+        seen |= new.keys()
+    return {child: command for child, command in found.items() if not command.startswith("ps ")}
 
 
 def still_there(processes: dict[int, str], patience: float = 15.0) -> dict[int, str]:
@@ -121,14 +121,14 @@ def test_the_demo_tells_the_whole_story_and_every_guarantee_holds(place: Path) -
         status = demo.ends()
 
     assert status == 0, demo.seen
-    told = demo.seen.splitlines()
-    assert [line for line in told if line in CHAPTERS] == list(CHAPTERS)
+    lines = demo.seen.splitlines()
+    assert [line for line in lines if line in CHAPTERS] == list(CHAPTERS)
     assert "0 debits, 0 messages" in demo.seen
     assert (
         "every recipient got one message, every message was paid once: 300 x 0.0125 USD"
         in demo.seen
     )
-    assert "all guarantees hold" in told
+    assert "all guarantees hold" in lines
     assert "the Temporal UI was at http://127.0.0.1:" in demo.seen
     assert "docs at http://127.0.0.1:" in demo.seen
     assert len(below) >= 6

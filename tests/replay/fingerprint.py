@@ -59,17 +59,21 @@ def commands(folder: Path = WORKFLOWS) -> Commands:
         module = ast.parse(path.read_text())
         for node in module.body:
             if isinstance(node, ast.ClassDef) and any(
-                "workflow.defn" in ast.unparse(one) for one in node.decorator_list
+                "workflow.defn" in ast.unparse(decorator) for decorator in node.decorator_list
             ):
-                beside = [one for one in module.body if not isinstance(one, ast.ClassDef)]
-                found[node.name] = [line for one in (*beside, node) for line in _lines(one, "")]
+                beside = [
+                    statement
+                    for statement in module.body
+                    if not isinstance(statement, ast.ClassDef)
+                ]
+                found[node.name] = [line for part in (*beside, node) for line in _lines(part, "")]
     return found
 
 
 def _lines(node: ast.AST, where: str) -> list[str]:
     """Every command and every activity named below the node, as `function: text`."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return [line for one in node.body for line in _lines(one, f"{node.name}: ")]
+        return [line for statement in node.body for line in _lines(statement, f"{node.name}: ")]
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -78,7 +82,7 @@ def _lines(node: ast.AST, where: str) -> list[str]:
         named = (
             []
             if node.func.attr in {"wait_condition", "sleep"}
-            else [ast.unparse(one) for one in node.args[:1]]
+            else [ast.unparse(argument) for argument in node.args[:1]]
         )
         timed = ["timeout"] if any(each.arg == "timeout" for each in node.keywords) else []
         return [f"{where}{ast.unparse(node.func)}({', '.join([*named, *timed])})"]

@@ -35,41 +35,41 @@ async def record(names: Collection[str], directory: Path) -> None:
             if not names or scenario.__name__ in names:
                 with serve(directory / scenario.__name__) as postgres:
                     database.migrate(postgres.url())
-                    await _record_one(postgres.url(), connected, directory, authority, scenario)
+                    await _record(postgres.url(), connected, directory, authority, scenario)
 
 
-async def _record_one(
+async def _record(
     url: str, connected: Client, directory: Path, authority: Authority, scenario: Any
 ) -> None:
-    async with world(url, connected, directory, authority, build_id="recorded") as here:
-        here.start_worker()
-        handle = await scenario(here)
+    async with world(url, connected, directory, authority, build_id="recorded") as running_world:
+        running_world.start_worker()
+        handle = await scenario(running_world)
         history = await handle.fetch_history()
-    told = json.loads(history.to_json())
-    kind = told["events"][0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"]
+    document = json.loads(history.to_json())
+    kind = document["events"][0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"]
     target = HISTORIES / f"{kind}.{scenario.__name__}.json"
-    target.write_text(json.dumps(_without_stack_traces(told), indent=1) + "\n")
-    sys.stdout.write(f"{target.name}: {len(told['events'])} events\n")
+    target.write_text(json.dumps(_without_stack_traces(document), indent=1) + "\n")
+    sys.stdout.write(f"{target.name}: {len(document['events'])} events\n")
 
 
 def _without_stack_traces(value: Any) -> Any:
     match value:
         case dict():
             return {
-                name: _without_stack_traces(one)
-                for name, one in value.items()
+                name: _without_stack_traces(inner)
+                for name, inner in value.items()
                 if name != "stackTrace"
             }
         case list():
-            return [_without_stack_traces(one) for one in value]
+            return [_without_stack_traces(inner) for inner in value]
         case _:
             return value
 
 
 def main() -> None:
     HISTORIES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tollgate-record-") as made:
-        directory = Path(made)
+    with tempfile.TemporaryDirectory(prefix="tollgate-record-") as temporary:
+        directory = Path(temporary)
         directory.chmod(0o711)  # PostgreSQL runs as another user where we are root
         asyncio.run(record(sys.argv[1:], directory))
     exit_now(0)

@@ -36,7 +36,7 @@ def test_every_workflow_has_commands() -> None:
 
 
 def test_a_moved_command_is_seen(tmp_path: Path) -> None:
-    told = """
+    template = """
 @workflow.defn
 class Greeting:
     async def run(self):
@@ -45,7 +45,7 @@ class Greeting:
 """
     for folder, order in (("before", ("A.a", "B.b")), ("after", ("B.b", "A.a"))):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "greeting.py").write_text(told.format(*order))
+        (tmp_path / folder / "greeting.py").write_text(template.format(*order))
 
     assert commands(tmp_path / "before") != commands(tmp_path / "after")
 

@@ -26,8 +26,8 @@ from runtime.worker import WORKFLOWS, create_worker
 from tests.replay.fingerprint import commands
 
 CLASSES: dict[str, type[Any]] = {
-    one.__name__: one
-    for one in (Billing, Enforcement, EventBackfill, Switching, Reconciling, Sending)
+    owner.__name__: owner
+    for owner in (Billing, Enforcement, EventBackfill, Switching, Reconciling, Sending)
 }
 ACTIVITIES = Path(activities.__file__).parent
 _ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")
@@ -45,11 +45,11 @@ async def built(temporal_client: Client) -> AsyncIterator[Services]:
         settings.Twilio(account_sid=f"AC{0:032}", auth_token=secret),
         temporal_client,
         "postgresql+psycopg://nobody@/nothing",
-    ) as made:
-        yield made
+    ) as wired:
+        yield wired
 
 
-def _asked(workflow: str) -> set[str]:
+def _activities_of(workflow: str) -> set[str]:
     """The names of the activities that a workflow's source asks for."""
     found = {match for line in commands()[workflow] for match in _ACTIVITY.findall(line)}
     return {_name(getattr(CLASSES[owner], method)) for owner, method in found}
@@ -59,18 +59,18 @@ def _name(method: Any) -> str:
     return str(activity._Definition.must_from_callable(method).name)
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=[one.__name__ for one in WORKFLOWS])
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=[each.__name__ for each in WORKFLOWS])
 async def test_what_a_workflow_asks_for_is_registered_on_its_queue(
     built: Services, workflow: type[Any]
 ) -> None:
     queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)
     workers = [create_worker(built, queue).config() for queue in queues]
 
-    [here] = [worker for worker in workers if workflow in worker["workflows"]]
-    registered = {_name(one) for one in here["activities"]}
+    [its_worker] = [worker for worker in workers if workflow in worker["workflows"]]
+    registered = {_name(function) for function in its_worker["activities"]}
 
-    assert _asked(workflow.__name__)
-    assert _asked(workflow.__name__) <= registered
+    assert _activities_of(workflow.__name__)
+    assert _activities_of(workflow.__name__) <= registered
 
 
 def test_every_activity_that_is_defined_is_asked_for() -> None:
@@ -81,11 +81,11 @@ def test_every_activity_that_is_defined_is_asked_for() -> None:
         if activity._Definition.from_callable(method) is not None
     }
 
-    assert defined == {name for workflow in commands() for name in _asked(workflow)}
+    assert defined == {name for workflow in commands() for name in _activities_of(workflow)}
 
 
 def test_no_other_module_defines_activities() -> None:
     """The other tests look at CLASSES: a class that is missing there would be missed by them."""
     defining = {path for path in ACTIVITIES.rglob("*.py") if "@activity.defn" in path.read_text()}
 
-    assert defining == {Path(inspect.getfile(one)) for one in CLASSES.values()}
+    assert defining == {Path(inspect.getfile(owner)) for owner in CLASSES.values()}

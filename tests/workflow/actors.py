@@ -47,7 +47,7 @@ class Actor(ABC):
     async def give_up(self, subscription_id: str) -> None: ...
 
     @abstractmethod
-    async def call_it(self, subscription_id: str, status: str) -> None:
+    async def set_raw_status(self, subscription_id: str, status: str) -> None:
         """The provider says this of the subscription from now on; nothing is delivered."""
 
     @abstractmethod
@@ -171,7 +171,7 @@ class AtPayPal(Actor):
     async def give_up(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/suspend")
 
-    async def call_it(self, subscription_id: str, status: str) -> None:
+    async def set_raw_status(self, subscription_id: str, status: str) -> None:
         await self.act(f"subscriptions/{subscription_id}/update", status=status)
 
     async def payment(self, subscription_id: str) -> str:
@@ -227,7 +227,7 @@ class AtStripe(Actor):
     async def give_up(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/give_up")
 
-    async def call_it(self, subscription_id: str, status: str) -> None:
+    async def set_raw_status(self, subscription_id: str, status: str) -> None:
         await self.act(f"subscriptions/{subscription_id}/set_status", status=status)
 
     async def payment(self, subscription_id: str) -> str:

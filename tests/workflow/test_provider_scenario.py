@@ -112,7 +112,7 @@ async def test_a_status_that_nobody_knows_told_to_who_asks_changes_nothing_and_a
         await actor.give_up(subscription.id)
         await world.applied(organization_id, "suspended")
     before, known = await now(world, organization_id)
-    await actor.call_it(subscription.id, "ON_HOLIDAY")
+    await actor.set_raw_status(subscription.id, "ON_HOLIDAY")
 
     await world.ring(organization_id)
 

@@ -67,7 +67,7 @@ async def test_it_resumes_when_all_conditions_hold(engine: AsyncEngine) -> None:
     assert resumed == [sending.id]
     assert (await campaign_now(engine, sending)).status is CampaignStatus.RUNNING
     rest = await send(engine, sending)
-    assert [one.position for one in first + rest] == [1, 2, 3, 4, 5]
+    assert [message.position for message in first + rest] == [1, 2, 3, 4, 5]
     assert await broken_claims(engine) == set()
 
 

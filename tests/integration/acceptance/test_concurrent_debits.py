@@ -17,8 +17,8 @@ async def test_concurrent_debits_of_the_same_wallet_take_what_it_has_and_no_more
         *(post_one(engine, debit(f"d{n}", usd("1"))) for n in range(25))
     )
 
-    assert sum(isinstance(one, Debited) for one in outcomes) == 10
-    assert sum(isinstance(one, InsufficientFunds) for one in outcomes) == 15
+    assert sum(isinstance(outcome, Debited) for outcome in outcomes) == 10
+    assert sum(isinstance(outcome, InsufficientFunds) for outcome in outcomes) == 15
     assert await balance(engine) == usd("0")
     assert await broken_claims(engine) == set()
 

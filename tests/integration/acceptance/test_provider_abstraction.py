@@ -35,10 +35,10 @@ def adapters() -> list[type[BillingProvider]]:
 
 @pytest.mark.parametrize("adapter", adapters())
 def test_the_adapter_meets_the_protocol(adapter: type[BillingProvider]) -> None:
-    asked = {
+    functions = {
         name: member for name, member in vars(BillingProvider).items() if inspect.isfunction(member)
     }
-    public = {name: member for name, member in asked.items() if not name.startswith("_")}
+    public = {name: member for name, member in functions.items() if not name.startswith("_")}
 
     assert "get_subscription" in public
     for name, member in public.items():
@@ -57,5 +57,6 @@ def test_nothing_above_the_adapters_speaks_a_providers_words(path: Path) -> None
         if isinstance(node, ast.Import):
             named = [name.name for name in node.names]
             assert not any(
-                one.startswith(("providers.paypal", "providers.stripe")) for one in named
+                module_name.startswith(("providers.paypal", "providers.stripe"))
+                for module_name in named
             ), node.lineno

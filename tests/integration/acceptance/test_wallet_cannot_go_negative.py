@@ -21,7 +21,7 @@ async def test_many_debits_stop_at_zero(engine: AsyncEngine) -> None:
 
     outcomes = [await post_one(engine, debit(f"d{n}", ONE_CENT)) for n in range(103)]
 
-    assert [isinstance(one, Debited) for one in outcomes] == [True] * 100 + [False] * 3
+    assert [isinstance(outcome, Debited) for outcome in outcomes] == [True] * 100 + [False] * 3
     assert await balance(engine) == usd("0")
     assert await broken_claims(engine) == set()
 
@@ -35,7 +35,7 @@ async def test_rounding_never_takes_a_balance_below_zero(engine: AsyncEngine) ->
         engine, debit("rest", usd("0.000001")), debit("nothing left", usd("0.000001"))
     )
 
-    assert [isinstance(one, Debited) for one in outcomes + last] == [
+    assert [isinstance(outcome, Debited) for outcome in outcomes + last] == [
         True,
         True,
         True,

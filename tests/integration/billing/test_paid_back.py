@@ -65,7 +65,7 @@ async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
     engine: AsyncEngine, back: dict[str, str], served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=TOLD)
+    await subscribe(engine, provider_snapshot=TOLD)
     await pay(engine, "BEFORE", "49", NOON - MONTH + timedelta(minutes=4))
     # PayPal rounds the period's beginning
     await pay(engine, "OWN", "49", NOON - timedelta(hours=8))
@@ -91,7 +91,7 @@ async def test_of_two_payments_for_one_period_one_may_be_paid_back(
     engine: AsyncEngine, back: set[str], served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=TOLD)
+    await subscribe(engine, provider_snapshot=TOLD)
     await pay(engine, "FIRST", "49", NOON)
     await pay(engine, "SECOND", "49", NOON + DAY)
 
@@ -110,7 +110,7 @@ async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_co
     engine: AsyncEngine, id_: str, served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=TOLD)
+    await subscribe(engine, provider_snapshot=TOLD)
     await pay(engine, "OLD", "49", NOON - MONTH)
     await pay(engine, "NEW", "49", NOON)
     await run(engine, "UPDATE subscriptions SET paid_from = NULL, paid_at = NULL")
@@ -123,7 +123,7 @@ async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_co
 
 async def test_the_beginning_of_a_period_stays_with_its_end(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=TOLD)
+    await subscribe(engine, provider_snapshot=TOLD)
 
     await confirm(engine, replace(TOLD, as_of=NOON + DAY, paid_until=None, paid_from=NOON + DAY))
     first = (await subscription(engine)).snapshot

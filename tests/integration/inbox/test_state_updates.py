@@ -138,7 +138,7 @@ async def test_every_order_of_created_activated_paid_ends_active_and_never_shuts
     engine: AsyncEngine, order: tuple[BillingEvent, ...]
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.PENDING, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.PENDING, NOON))
     for told in order:
         await hear(engine, told)
         assert (await wallet(engine)).gate_open
@@ -178,7 +178,7 @@ async def test_the_same_suspension_heard_again_changes_nothing(engine: AsyncEngi
 
 async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
     assert (
         await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1))) is EventEffect.OLD
@@ -209,7 +209,7 @@ async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(
     engine: AsyncEngine, at: datetime | None
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
     told = event(State.SUSPENDED_NONPAYMENT, at)
 
     heard = await hear(engine, told, now=NOON + timedelta(hours=1))
@@ -228,7 +228,7 @@ async def test_clocks_may_be_five_minutes_apart(engine: AsyncEngine) -> None:
 
 async def test_what_is_unclear_shuts_when_nobody_could_be_asked(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
     assert (
         await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON), sure=True) is EventEffect.SHUT
@@ -237,7 +237,7 @@ async def test_what_is_unclear_shuts_when_nobody_could_be_asked(engine: AsyncEng
 
 async def test_even_then_what_is_older_changes_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
     assert (
         await hear(engine, event(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)), sure=True)
@@ -372,7 +372,7 @@ async def test_a_webhook_never_lifts_a_block_nor_opens(engine: AsyncEngine, told
 
 async def test_a_webhook_that_cancels_what_was_suspended_opens_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 30 * DAY))
     await hear(engine, SUSPENDED)
 
     await hear(engine, event(State.CANCELED, NOON + minutes(40)))
@@ -495,7 +495,7 @@ async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
     stale = await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON - minutes(1)))
 
@@ -504,7 +504,7 @@ async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(
 
 async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 30 * DAY))
     forged = event(State.CANCELED, LATER + minutes(5), id_="WH-forged")
     assert await hear(engine, forged, now=LATER) is EventEffect.NOTED
 
@@ -520,7 +520,7 @@ async def test_a_webhook_opens_nothing_though_an_operator_lifts_his_block(
     engine: AsyncEngine, unpaid: State, told: State
 ) -> None:
     await onboard(engine, grace=timedelta(0))
-    await subscribe(engine, told=snapshot(unpaid))
+    await subscribe(engine, provider_snapshot=snapshot(unpaid))
     await block(engine)
 
     await hear(engine, event(told, NOON + minutes(40), id_="WH-forged"), sure=True)
@@ -534,7 +534,7 @@ async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 30 * DAY))
     await hear(engine, SUSPENDED)
     await block(engine)
 
@@ -553,7 +553,7 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
     confirmed = chance.choice(
         [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE, State.CANCELED, State.ACTIVE]
     )
-    await subscribe(engine, told=snapshot(confirmed))
+    await subscribe(engine, provider_snapshot=snapshot(confirmed))
     if confirmed is State.ACTIVE:
         await hear(engine, SUSPENDED)
     for nth in range(12):
@@ -582,7 +582,7 @@ async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(paid_until=NOON + 30 * DAY))
+    await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 30 * DAY))
     await confirm(engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(10)))
 
     await hear(engine, event(State.CANCELED, NOON + minutes(20)))
@@ -694,7 +694,7 @@ async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.PAST_DUE))
+    await subscribe(engine, provider_snapshot=snapshot(State.PAST_DUE))
     await confirm(
         engine, replace(snapshot(State.ACTIVE, NOON + minutes(10)), owes=None, paid_at=None)
     )
@@ -748,7 +748,9 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
     await onboard(engine)
     await subscribe(
         engine,
-        told=replace(snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)),
+        provider_snapshot=replace(
+            snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)
+        ),
     )
     ended = event(told, NOON + minutes(10))
 
@@ -796,7 +798,9 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     engine: AsyncEngine, at: datetime | None, answered: Snapshot, status: Status
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.ACTIVE, at if at in (NOON, LATER) else NOON))
+    await subscribe(
+        engine, provider_snapshot=snapshot(State.ACTIVE, at if at in (NOON, LATER) else NOON)
+    )
     told = event(State.SUSPENDED_NONPAYMENT, at)
     assert await hear(engine, told, now=LATER) is EventEffect.UNCLEAR
 
@@ -876,7 +880,7 @@ async def test_the_next_failure_after_a_payment_has_a_grace_period_of_its_own(
 
 async def test_what_was_canceled_is_served_until_it_is_paid_for(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(paid_until=NOON + 10 * DAY))
+    await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 10 * DAY))
 
     await hear(engine, event(State.CANCELED, NOON + minutes(1)))
     kept = await standing(engine)
@@ -983,7 +987,7 @@ async def test_a_paid_subscription_takes_over_from_one_that_is_past_due_and_both
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.PAST_DUE))
+    await subscribe(engine, provider_snapshot=snapshot(State.PAST_DUE))
     await note_subscription(engine, "I-NEW")
 
     after = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-NEW")
@@ -998,7 +1002,7 @@ async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(
     engine: AsyncEngine, current: State
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(current))
+    await subscribe(engine, provider_snapshot=snapshot(current))
     await note_subscription(engine, "I-NEW")
 
     await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(20)), id_="I-NEW")
@@ -1022,7 +1026,7 @@ async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebod
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.CANCELED, paid_until=NOON - DAY))
+    await subscribe(engine, provider_snapshot=snapshot(State.CANCELED, paid_until=NOON - DAY))
     suspended = await standing_alerts(engine)
 
     await named_current(engine, "I-NEW", State.PENDING)
@@ -1035,7 +1039,7 @@ async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebod
 
 async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.CANCELED, paid_until=NOON - DAY))
+    await subscribe(engine, provider_snapshot=snapshot(State.CANCELED, paid_until=NOON - DAY))
     await named_current(engine, "I-NEW", State.PENDING)
 
     await block(engine)
@@ -1049,7 +1053,7 @@ async def test_grace_paid_time_and_a_first_checkout_are_no_alert(
     engine: AsyncEngine, told: State
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(told, paid_until=NOON + DAY))
+    await subscribe(engine, provider_snapshot=snapshot(told, paid_until=NOON + DAY))
 
     await confirm(engine, snapshot(told, NOON + minutes(20), paid_until=NOON + DAY))
 
@@ -1072,7 +1076,7 @@ async def test_a_stale_answer_to_a_link_does_not_open_what_a_parked_delivery_has
     await onboard(engine)
     await receive(engine, event(State.PAUSED, at, kind=kind))
 
-    await subscribe(engine, told=snapshot(State.ACTIVE, NOON))
+    await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
     assert (await standing(engine)).status is status
 
@@ -1099,7 +1103,7 @@ async def test_linking_another_makes_it_the_only_current_one(engine: AsyncEngine
 
 async def test_linking_a_lapsed_subscription_suspends(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, told=snapshot(State.SUSPENDED_NONPAYMENT))
+    await subscribe(engine, provider_snapshot=snapshot(State.SUSPENDED_NONPAYMENT))
 
     assert (await standing(engine)).status is Status.SUSPENDED
     assert not (await wallet(engine)).gate_open
