@@ -1,4 +1,4 @@
-# `make` lists what there is. Everything runs in .venv, which the first target makes by itself.
+# `make` lists the targets. Everything runs in .venv, which the first target creates.
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## show the whole loop on this machine; KEEP=1 leaves it running to look around
+demo: $(READY) ## run the demo of the whole loop on this machine; KEEP=1 leaves everything running
 	$(BIN)/tollgate demo $(if $(KEEP),--keep)
 
 dev: $(READY) ## run API, worker, servers and simulators until Ctrl-C
@@ -27,7 +27,7 @@ soak: $(READY) ## run the long versions of the tests that have one: more seeds, 
 
 check: lint types test ## what CI runs: lint, format, types, import contracts, tests
 
-lint: $(READY) ## check style, format and which layer imports which
+lint: $(READY) ## check style, format and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
@@ -35,14 +35,14 @@ lint: $(READY) ## check style, format and which layer imports which
 types: $(READY) ## check types, strictly
 	$(BIN)/mypy
 
-fmt: $(READY) ## format the code and fix what can be fixed by itself
+fmt: $(READY) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## measure the lifecycle beside an empty workflow, in one run; ARGS="--json --organizations 100"
+bench: $(READY) ## measure the lifecycle and an empty workflow in one run; ARGS="--json --organizations 100"
 	$(BIN)/tollgate bench lifecycle $(ARGS)
 
-migration: $(READY) ## write a migration from what changed in db/tables: make migration M="add receipts"
+migration: $(READY) ## write a migration from the changes in db/tables: make migration M="add receipts"
 	$(BIN)/python -m tools.migration "$(M)"
 
 clean: ## remove the environment, the caches and the embedded servers' data

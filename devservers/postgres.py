@@ -194,7 +194,7 @@ def _copied_for_nobody(package: Path) -> Path:
 
 def _shared_by_root() -> Path:
     _SHARED_BY_ROOT.mkdir(parents=True, exist_ok=True)
-    _SHARED_BY_ROOT.chmod(0o755)  # whatever the umask is
+    _SHARED_BY_ROOT.chmod(0o755)  # independent of the umask
     return _SHARED_BY_ROOT
 
 

@@ -1,4 +1,4 @@
-"""Starts servers that end with the process that started them; never leaves one behind.
+"""Starts servers that end with the process that started them, however it ends.
 
 Run as a script it is the launcher in between: it drops root if requested, asks the kernel for a
 signal at its parent's death, and becomes the command. A `preexec_fn` would do this in a fork of a
@@ -25,7 +25,8 @@ def spawn(
     user: tuple[int, int] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command`; it gets `stop_signal` when this process dies, however it dies (Linux only).
+    """Start `command`; it receives `stop_signal` when this process dies, however it dies (Linux
+    only).
 
     Call it from the main thread: to the kernel the parent is the thread that forked. The child has
     a session of its own, so that Ctrl-C reaches only us and the order of stopping stays ours.
@@ -77,7 +78,7 @@ def _become(arguments: list[str]) -> None:
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # after the change of user, which would clear it
+        # after the change of user, which would reset it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
         if os.getppid() != parent:  # it died before we could ask
             os._exit(1)

@@ -35,8 +35,7 @@ NAMESPACE = "default"
 _GO_MODULE = Path(__file__).parent.parent / "tools" / "temporal"
 _HOST = "127.0.0.1"
 
-# The defaults spare a machine that serves many; they make each activity wait 100 ms on one that
-# serves us alone.
+# The defaults suit a shared machine; on a dedicated one they make each activity wait 100 ms.
 DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
@@ -81,7 +80,7 @@ async def serve(
     db_file: Path | None = None,
     say: Say = _say,
 ) -> AsyncIterator[DevServer]:
-    """Start a dev server on free ports, and stop it at the end. Without a `db_file` it keeps
+    """Start a dev server on free ports, and stop it at the end. Without a `db_file` it stores
     nothing.
 
     Call it from the main thread (see `devservers.subprocesses`). Its output goes to `log`.

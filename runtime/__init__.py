@@ -1,1 +1,1 @@
-"""Where the system meets its machine: settings, servers, logging and the life of a process."""
+"""The process and its environment: settings, servers, logging, start and shutdown."""

@@ -106,7 +106,7 @@ class Callbacks:
         del self._apart[organization_id]
 
     def _patient(self, blocked: Sequence[_Request]) -> list[_Request]:
-        """The requests that go on waiting; the others fail with `Overloaded`."""
+        """The requests that keep waiting; the others fail with `Overloaded`."""
         now = asyncio.get_running_loop().time()
         for request in blocked:
             if now >= request.until and not request.answer.done():

@@ -1,4 +1,4 @@
-"""The connection to Temporal: converter, search attributes, metrics and patience; holds no
+"""The connection to Temporal: converter, search attributes, metrics and patience; contains no
 workflow.
 """
 
@@ -36,11 +36,11 @@ RPC_TIMEOUT = timedelta(seconds=10)
 """For every call that a request waits for; the SDK retries within it."""
 _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
 _ANSWERED = {
-    "Unauthenticated": "TEMPORAL_API_KEY: Temporal does not take it",
-    "PermissionDenied": "TEMPORAL_API_KEY: Temporal does not take it",
+    "Unauthenticated": "TEMPORAL_API_KEY: Temporal does not accept it",
+    "PermissionDenied": "TEMPORAL_API_KEY: Temporal does not accept it",
     "PrivateKeyParseError": "TEMPORAL_TLS_CLIENT_KEY_*: the key cannot be read",
     "CertificateParseError": "TEMPORAL_TLS_*: a certificate cannot be read",
-    "Unimplemented": "TEMPORAL_ADDRESS: what answers there is no Temporal server",
+    "Unimplemented": "TEMPORAL_ADDRESS: the server there is not a Temporal server",
 }
 SEARCH_ATTRIBUTES = {ORGANIZATION_ID.name: "Keyword", STANDING.name: "Keyword", STUCK.name: "Bool"}
 
@@ -98,14 +98,12 @@ async def connect(
 
 
 def temporal_reason(problem: Exception) -> str:
-    """What is quoted in the SDK's words, which are in the notation of another language around
-    that.
-    """
+    """The quoted part of the SDK's message; the rest is in another language's notation."""
     quoted = _QUOTED.search(str(problem))
     return (
         quoted[1]
         if quoted is not None
-        else "no connection could be made; does one side speak TLS and not the other?"
+        else "no connection could be made; perhaps only one side uses TLS"
     )
 
 
@@ -121,7 +119,7 @@ async def _check_namespace(client: Client, address: str) -> None:
             ) from problem
         if problem.status is RPCStatusCode.UNAUTHENTICATED:
             raise BadSettings(
-                f"TEMPORAL_API_KEY: Temporal at {address} does not take it"
+                f"TEMPORAL_API_KEY: Temporal at {address} does not accept it"
             ) from problem
         if problem.status is not RPCStatusCode.PERMISSION_DENIED:
             raise

@@ -22,7 +22,7 @@ LOCK_TIMEOUT_MS = 5_000
 IDLE_SECONDS = 5.0
 _MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
 _MIGRATION_LOCK = (
-    0x70_6C_6C_67_61_74_65  # any number, as long as every version of us takes the same
+    0x70_6C_6C_67_61_74_65  # any number, as long as every version of Tollgate uses the same
 )
 
 
@@ -36,7 +36,7 @@ def create_engine(
     request.
     """
     url = make_url(url)
-    # such as a search_path: it counts here as it does in `migrate`
+    # such as a search_path: it applies here as in `migrate`
     named = url.normalized_query.get("options", ())
     options = " ".join(
         [*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"]

@@ -1,5 +1,5 @@
-"""What enters Temporal's histories of an exception: its message, without secrets or whole phone
-numbers.
+"""Limits what Temporal's histories contain of an exception: its message, without secrets or full
+phone numbers.
 """
 
 from temporalio.api.failure.v1 import Failure
@@ -9,10 +9,9 @@ from domain.redaction import redact_text
 
 
 class RedactingFailureConverter(DefaultFailureConverter):
-    """Histories are kept for long, and are shown to more people than the database is.
+    """Histories are kept for a long time, and more people see them than the database.
 
-    An exception of a client or of the database may hold the URL or the row that it was about; so
-    may its causes.
+    An exception of a client or of the database, and its causes, may contain a URL or a row.
     """
 
     def to_failure(

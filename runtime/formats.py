@@ -1,6 +1,4 @@
-"""How a setting may be written, and what is wrong with one that is not, in words that never repeat
-its value.
-"""
+"""The formats of settings, and the problems of invalid ones, in words that never repeat the value."""
 
 import ipaddress
 import re
@@ -47,17 +45,17 @@ def is_address(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """What was copied with a space, a line break or quotes around it would be wrong in every
-    request.
+    """A value that was copied with a space, a line break or quotes around it would be wrong in
+    every request.
     """
     if not text.strip():
         raise ValueError("is empty")
     if text != text.strip():
         raise ValueError("has a space or a line break at its beginning or end")
     if text[0] in _QUOTES or text[-1] in _QUOTES:
-        raise ValueError("has quotes around it, which are taken as a part of it")
+        raise ValueError("has quotes around it, which would become part of it")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("has a character in it that cannot be a part of it, such as a space")
+        raise ValueError("contains a character that it cannot have, such as a space")
     return text
 
 
@@ -67,9 +65,7 @@ def plain_secret(secret: SecretStr) -> SecretStr:
 
 
 def base_url(text: str) -> str:
-    """A URL to put paths behind. Secrets and signed requests go there, so only this machine is
-    reached by http.
-    """
+    """A base URL. Secrets and signed requests go there, so http is allowed for this machine only."""
     parts = _split_url(plain(text))
     if parts.scheme not in {"http", "https"}:
         raise ValueError("must start with https:// or http://")
@@ -83,7 +79,7 @@ def base_url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """A scheme and a host in small letters, as what is asked for is compared with it."""
+    """A scheme and a host in lower case, because requested addresses are compared with it."""
     found = base_url(text).lower()
     if not _ORIGIN.fullmatch(found):
         raise ValueError("must be a scheme and a host, and a port where needed")
@@ -91,7 +87,7 @@ def origin(text: str) -> str:
 
 
 def database_url(secret: SecretStr) -> SecretStr:
-    """`postgres://` and `postgresql://` are taken too, as every hosting service writes them."""
+    """`postgres://` and `postgresql://` are accepted, too, as hosting services write them."""
     text = secret.get_secret_value()
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in _PGSCHEMES:
@@ -130,7 +126,7 @@ def _hosts_in_query(rest: str) -> str:
         or "host=" in query
     ):
         raise ValueError(
-            "has a list of hosts that cannot be read (postgresql://user:password@host1:5432,host2:5432/name)"
+            "has an invalid list of hosts (postgresql://user:password@host1:5432,host2:5432/name)"
         )
     names = ",".join(host[1].strip("[]") for host in found if host)
     ports = ",".join(host[2] or "5432" for host in found if host)
@@ -138,13 +134,12 @@ def _hosts_in_query(rest: str) -> str:
 
 
 def _to_write(rest: str, query: Mapping[str, Sequence[str]]) -> str:
-    """Of several servers the one that is written to is meant. On a standby every debit would
-    fail.
-    """
+    """Of several servers, use the writable one. On a standby every debit would fail."""
     session = query.get("target_session_attrs", [])
     if any(wanted not in {"read-write", "primary"} for wanted in session):
         raise ValueError(
-            "its target_session_attrs must be read-write or primary: the payment gate writes"
+            "its target_session_attrs must be read-write or primary: Tollgate writes to the "
+            "database"
         )
     several = len(query.get("host", [])) > 1 or any("," in host for host in query.get("host", []))
     return f"{rest}&target_session_attrs=read-write" if several and not session else rest
@@ -192,7 +187,7 @@ def twilio_auth_token(secret: SecretStr) -> SecretStr:
 
 
 def certificate_file(path: Path) -> Path:
-    """A PEM file with at least one certificate in it."""
+    """A PEM file with at least one certificate."""
     from cryptography import x509  # noqa: PLC0415 - few processes have such a file, and it takes a moment
 
     try:
@@ -204,7 +199,7 @@ def certificate_file(path: Path) -> Path:
         with warnings.catch_warnings(action="ignore"):
             x509.load_pem_x509_certificates(found)
     except ValueError:
-        raise ValueError(f"{path} holds no certificate in PEM form") from None
+        raise ValueError(f"{path} contains no certificate in PEM format") from None
     return path
 
 
@@ -221,7 +216,7 @@ def split(value: object) -> object:
 
 
 def all_in_words(prefix: str, errors: Sequence[ErrorDetails]) -> list[str]:
-    """Each problem once. A list all of whose parts are wrong is not one that is not set."""
+    """Each problem once. A list whose parts are all wrong does not count as unset."""
     wrong = {error["loc"][:1] for error in errors if error["type"] != "too_short"}
     problems = [
         in_words(prefix, error)
@@ -259,7 +254,7 @@ def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError, too
-        # as whoever connects does: UnicodeError, which is a ValueError
+        # as when connecting: UnicodeError, which is a ValueError
         (parts.hostname or "").encode("idna")
     except ValueError:
         raise ValueError("its host or its port cannot be read") from None

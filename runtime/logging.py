@@ -1,6 +1,6 @@
-"""One line per event, as JSON or for people; no secret and no whole phone number leaves in it.
+"""One line per event, as JSON or for people, without secrets and full phone numbers.
 
-Everything goes this way: structlog, the standard library, uvicorn and Temporal.
+Handles all loggers: structlog, the standard library, uvicorn and Temporal.
 """
 
 import logging
@@ -68,13 +68,13 @@ def configure(
 
 
 def redact(value: object) -> object:
-    """`value` as it may be logged: secrets by the name of their key, by their type and by their
-    look.
+    """`value` with secrets redacted: recognized by the name of their key, their type and their
+    form.
     """
     match value:
         case SecretStr() | SecretBytes():
             return REDACTED
-        case Enum():  # in a list of them the console's form would show Python's name
+        case Enum():  # in a list, the console format would show Python's name
             return redact(value.value)
         case str():
             return redact_text(value)
@@ -107,7 +107,9 @@ def _names_a_secret(key: str) -> bool:
 
 
 class _Build:
-    """Stamps each event with the build, so that a rolling deploy can be read apart."""
+    """Stamps each event with the build, so that the builds of a rolling deployment can be told
+    apart.
+    """
 
     def __init__(self, build_id: str | None) -> None:
         self._build_id = build_id
@@ -119,15 +121,15 @@ class _Build:
 
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn's event once more, with escape sequences
+    event.pop("color_message", None)  # uvicorn's event again, with escape sequences
     return {key: REDACTED if _is_secret(key) else redact(value) for key, value in event.items()}
 
 
 def _plain_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """For a terminal: a stranger's text does nothing there, and only a traceback has more than one
+    """For a terminal: text from outside cannot control it, and only a traceback has more than one
     line.
 
-    JSON writes such characters as escapes by itself.
+    JSON already escapes such characters.
     """
     return {
         one_line(str(key)): _plain(value, keep_lines=key == "exception")
@@ -152,8 +154,8 @@ def _endings(form: str, stream: TextIO) -> list[Processor]:
 
 
 def _quiet() -> None:
-    """Uvicorn and Temporal log through us; per-request chatter of clients is not an event of
-    ours.
+    """Uvicorn and Temporal log through our loggers; the per-request messages of HTTP clients are
+    dropped.
     """
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "temporalio", "temporalio.core"):
         logger = logging.getLogger(name)

@@ -1,4 +1,4 @@
-"""How our processes begin to end, and end."""
+"""How our processes shut down."""
 
 import asyncio
 import gc
@@ -10,8 +10,8 @@ from typing import NoReturn
 
 
 def exit_now(status: int) -> NoReturn:
-    """Flush and end without the interpreter's own shutdown, in which a used Temporal client may
-    abort (exit 134).
+    """Flush and exit without the interpreter's own shutdown, during which a used Temporal client
+    may abort (exit 134).
 
     Nothing runs after it: no `finally`, no `atexit`. Stop servers and close pools first.
     """
@@ -23,14 +23,14 @@ def exit_now(status: int) -> NoReturn:
             OSError,
             ValueError,
             AttributeError,
-        ):  # the reader is gone; there is nobody left to tell
+        ):  # the reader is gone; nobody would see the error
             continue
     os._exit(status)
 
 
 def stop_requested() -> asyncio.Event:
     """An event that the first SIGINT or SIGTERM sets. A second one ends the process at once, with
-    130.
+    status 130.
 
     Call it inside the running loop, before the servers start.
     """
@@ -48,11 +48,11 @@ def stop_requested() -> asyncio.Event:
 
 
 def collect_garbage_rarely() -> None:
-    """For a process that serves: what is loaded stays, and is not searched for garbage again and
-    again.
+    """For a serving process: loaded modules stay, and the garbage collector does not scan them
+    repeatedly.
 
-    By the defaults a collection of everything stopped the API for 100 ms and more, many times a
-    minute under load.
+    With the defaults, full collections stopped the API for 100 ms and more, many times a minute
+    under load.
     """
     gc.collect()
     gc.freeze()

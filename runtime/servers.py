@@ -32,7 +32,7 @@ async def await_database(url: str, *, patience: timedelta, say: Say) -> str | No
     try:
         engine = create_engine(url, pool_size=1)
     except ArgumentError:
-        raise BadSettings("TOLLGATE_DATABASE_URL: is no database URL") from None
+        raise BadSettings("TOLLGATE_DATABASE_URL: is not a database URL") from None
     try:
         return await until_it_answers(
             f"PostgreSQL at {address(url)}",
@@ -54,15 +54,21 @@ async def await_schema(url: str, *, patience: timedelta, say: Say) -> None:
 
 
 def schema_problem(found: str | None) -> str | None:
-    """What is wrong with a database whose schema is at this revision, and what to do."""
+    """The problem with a database whose schema is at this revision, and the remedy."""
     known = known_revisions()
     if found == known[-1]:
         return None
     if found is None:
         return "the database has no tables yet: run `tollgate migrate` first"
     if found in known:
-        return f"the database's schema is at {found}, and this build needs {known[-1]}: run `tollgate migrate` first"
-    return f"the database's schema is at {found}, which this build does not know: a newer build than this is needed"
+        return (
+            f"the database's schema is at {found}, and this build needs {known[-1]}: run `tollgate "
+            "migrate` first"
+        )
+    return (
+        f"the database's schema is at {found}, which this build does not know: a newer build is "
+        "needed"
+    )
 
 
 def address(url: str) -> str:
@@ -83,11 +89,13 @@ async def _look(engine: AsyncEngine) -> str | None:
             encoding = (await conn.execute(text("SHOW server_encoding"))).scalar_one()
             if version < OLDEST_POSTGRES:
                 raise BadSettings(
-                    f"TOLLGATE_DATABASE_URL: is PostgreSQL {version}, and {OLDEST_POSTGRES} is needed"
+                    f"TOLLGATE_DATABASE_URL: is PostgreSQL {version}, and {OLDEST_POSTGRES} is "
+                    "needed"
                 )
             if encoding != "UTF8":
                 raise BadSettings(
-                    f"TOLLGATE_DATABASE_URL: is a database in {encoding}, and UTF8 is needed"
+                    f"TOLLGATE_DATABASE_URL: the database's encoding is {encoding}, and UTF8 "
+                    "is needed"
                 )
             if (
                 await conn.execute(text("SELECT to_regclass('alembic_version')"))

@@ -1,9 +1,8 @@
-"""Every setting, read from the environment here and nowhere else; refuses to start unsafe.
+"""Every setting, read from the environment here and nowhere else; rejects unsafe values.
 
-A process asks for the groups it needs: `migrate` and `certify` for `Settings` alone, `api` and
-`worker` for `Twilio` and those of the billing providers that are set up too. No secret has a
-default, and an empty one is missing: a signature made with an empty key is one that anyone can
-make.
+A process reads the groups that it needs: `migrate` and `certify` only `Settings`; `api` and
+`worker` also `Twilio` and those of the billing providers that are set up. No secret has a default,
+and an empty one counts as missing: anyone can forge a signature made with an empty key.
 """
 
 import importlib.metadata
@@ -34,7 +33,7 @@ from runtime.formats import (
     StripeKey,
 )
 
-if TYPE_CHECKING:  # it takes a tenth of a second, and few commands speak with Temporal
+if TYPE_CHECKING:  # the import takes a tenth of a second, and few commands need Temporal
     from temporalio.envconfig import ClientConnectConfig
 
 PAYPAL_LIVE = "https://api-m.paypal.com"
@@ -48,9 +47,7 @@ PAYPAL_CERT_ORIGINS = (
 
 
 class BadSettings(Exception):
-    """The environment is not fit to start with; the message is one line that names each
-    variable.
-    """
+    """The environment is invalid; the message is one line that names each wrong variable."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
@@ -64,28 +61,26 @@ class Group(BaseSettings):
 
 
 class Settings(Group):
-    """What every process may need; everything here has a default, and none is a secret of a
-    provider's.
-    """
+    """Settings of every process. All have defaults; none is a provider's secret."""
 
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
 
     database_url: DatabaseUrl | None = None
     """`postgresql://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`. Of
-    several hosts (`host1:5432,host2:5432`) the one that can be written to is used.
+    several hosts (`host1:5432,host2:5432`) the writable one is used.
     """
     data_dir: Path = Path(".data")
     """Where embedded servers keep their data and logs."""
     cache_dir: Path = Path("~/.cache/tollgate")
     """Where a downloaded or built Temporal dev server is kept."""
     public_url: BaseUrl = "http://127.0.0.1:8000"
-    """The address under which providers reach the API; Twilio signs it, so it must be exactly what
-    Twilio calls.
+    """The address at which providers reach the API; Twilio signs it, so it must be exactly the
+    address that Twilio calls.
     """
     db_pool_size: int = Field(default=20, ge=1, le=1000)
-    """Database connections of one process, at most."""
+    """The most database connections of one process."""
     max_body_bytes: int = Field(default=512 * 1024, ge=1024)
-    """A request with a larger body is refused unread."""
+    """A request with a larger body is refused without reading it."""
     grace_period: timedelta = Field(
         default=timedelta(days=3), ge=timedelta(0), le=timedelta(days=365)
     )
@@ -93,30 +88,31 @@ class Settings(Group):
     self_check_interval: timedelta = Field(
         default=timedelta(hours=6), ge=timedelta(minutes=1), le=timedelta(days=30)
     )
-    """How often each organization is compared with the providers though nothing rang."""
+    """How often each organization's workflow checks the providers without being notified."""
     twilio_messages_per_second: int | None = Field(default=None, ge=1)
-    """How many messages a second the whole account at Twilio may send, of all organizations; none:
-    no limit.
+    """How many messages a second the whole Twilio account may send, for all organizations together;
+    unset: no limit.
     """
     unknown_message_lost_after: timedelta = Field(
         default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
     )
-    """When a message that Twilio never confirmed and does not list is given up and refunded."""
+    """When a message that Twilio neither confirmed nor lists counts as lost and is refunded."""
     other_products: Beginnings = ()
-    """How plans, prices, products and custom ids of other products on the same provider accounts
-    begin, with commas: a parked webhook of which its provider tells one is dismissed, unless it
-    names an organization.
+    """Prefixes of the plans, prices, products and custom ids of other products on the same provider
+    accounts, separated by commas. A parked webhook is dismissed if its provider reports such an id
+    for it, unless it names an organization.
     """
     lifecycle_task_queue: Identifier = "lifecycle"
     """The Temporal task queue of enforcement."""
     campaign_task_queue: Identifier = "campaigns"
     """The Temporal task queue of sending."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe event that is logged."""
+    """The lowest level that is logged."""
     log_format: Literal["json", "console"] = "json"
     """`json` for machines, `console` for people."""
     build_id: str = Field(default_factory=lambda: importlib.metadata.version("tollgate"))
-    """What the logs and Temporal's workers call this build; set it to the commit when deploying."""
+    """The name of this build in logs and Temporal's workers; set it to the commit when deploying.
+    """
 
     _lower_words = field_validator("log_level", "log_format", mode="before")(formats.lower)
     _split_products = field_validator("other_products", mode="before")(formats.split)
@@ -130,23 +126,25 @@ class PayPal(Group):
     client_secret: Secret
     """The REST app's secret."""
     webhook_ids: Names
-    """The ids of our webhooks at PayPal, separated by commas: part of what PayPal signs."""
+    """The ids of Tollgate's webhooks at PayPal, separated by commas: part of the text that PayPal
+    signs.
+    """
     base_url: BaseUrl = PAYPAL_SANDBOX
-    """`https://api-m.paypal.com` when live."""
+    """PayPal's API: `https://api-m.paypal.com` in live mode."""
     cert_origins: Origins = PAYPAL_CERT_ORIGINS
     """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: CertificateFile | None = None
-    """Further certificates to verify webhooks with: roots, which are trusted, and intermediates.
-    For simulators, and for an authority that PayPal may change to.
+    """Further certificates for verifying webhooks: roots, which are trusted, and intermediates. For
+    simulators, and in case PayPal changes its authority.
     """
     verify_online_fallback: bool = True
-    """Whether to ask PayPal to verify a webhook when its certificate, or who issued it, cannot be
+    """Whether to have PayPal verify a webhook when its certificate, or the issuer's, cannot be
     fetched.
     """
 
     @property
     def is_live(self) -> bool | None:
-        """None at a simulator."""
+        """None for a simulator."""
         host = urlsplit(self.base_url).hostname or ""
         if not host.endswith(".paypal.com"):
             return None
@@ -161,15 +159,15 @@ class Stripe(Group):
     api_key: StripeKey
     """A secret or a restricted key; live or test mode is read from it."""
     webhook_secrets: SigningSecrets
-    """The signing secrets of our webhook endpoint, separated by commas: two while one is being
-    rolled.
+    """The signing secrets of Tollgate's webhook endpoint, separated by commas: two during a
+    rotation.
     """
     account: StripeAccount | None = None
-    """Our `acct_…`, for an endpoint that hears of connected accounts, too; events of any other are
-    refused.
+    """The account's id (`acct_…`), for an endpoint that also receives events of connected accounts;
+    events of other accounts are refused.
     """
     suspend_by: Literal["pause", "collection"] = "pause"
-    """`pause` stops a subscription that Tollgate suspends at Stripe; `collection` only stops
+    """How Tollgate suspends a subscription at Stripe: `pause` stops it; `collection` only stops
     charging for it.
     """
     base_url: BaseUrl = "https://api.stripe.com"
@@ -197,8 +195,8 @@ G = TypeVar("G", bound=Group)
 
 
 def load(group: type[G]) -> G:
-    """Read one group from the environment. Raises BadSettings, for `Settings` also for a name that
-    nothing reads.
+    """Read one group from the environment. Raises BadSettings; for `Settings`, also for a variable
+    that nothing reads.
     """
     problems: tuple[str, ...] = ()
     if group is Settings:
@@ -234,8 +232,8 @@ def given(group: type[Group]) -> bool:
 
 
 def writable(name: str, directory: Path) -> Path:
-    """The directory, made if it is not there. Raises BadSettings, with the variable's name, if it
-    cannot be written.
+    """The directory, created if it is missing. Raises BadSettings, with the variable's name, if it
+    is not writable.
     """
     place = directory.expanduser().absolute()
     try:
@@ -247,8 +245,8 @@ def writable(name: str, directory: Path) -> Path:
 
 
 def temporal_connection() -> "ClientConnectConfig | None":
-    """What TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and TEMPORAL_TLS_* say; None
-    without an address.
+    """The configuration from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and
+    TEMPORAL_TLS_*; None without an address.
 
     The Temporal CLI's own configuration file is not read: a developer's default profile may be a
     production cluster.

@@ -29,7 +29,7 @@ RESUME_EVERY = timedelta(seconds=5)
 """Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
 IDLE_SHARE = 9
-"""Sealing rests this many times a batch's duration: money goes first, and sealing catches up at
+"""Sealing rests this many times a batch's duration: money has priority, and sealing catches up at
 night.
 """
 ORGANIZATIONS, AT_ONCE = 100, 4
@@ -45,7 +45,7 @@ class Upkeep:
         self._checking = checking
 
     async def run(self) -> None:
-        """Runs until cancelled, whatever is down."""
+        """Runs until cancelled, whichever server is down."""
         loops = (
             Loop(AlertKind.EXPIRY_FAILED, self._expire, self._engine),
             Loop(AlertKind.RECOVERY_FAILED, self._recover, self._engine),
@@ -111,9 +111,7 @@ class Upkeep:
         return await _each(due, expire, "expiry_failed")
 
     async def recover_owed(self) -> int:
-        """Collect refunded amounts from whatever arrived since: a credit, an expired hold, a
-        message's refund.
-        """
+        """Collect debts from new money: a credit, an expired hold, a message's refund."""
 
         async def recover(organization_id: str) -> bool:
             async with self._engine.begin() as conn:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 OF_COMPOSE = ("TOLLGATE_API_PORT", "TOLLGATE_DB_PASSWORD")
-"""docker-compose.yml reads these, and no process of ours."""
+"""docker-compose.yml reads these; no process of Tollgate does."""
 OF_TEMPORAL = (
     "TEMPORAL_ADDRESS",
     "TEMPORAL_NAMESPACE",
@@ -28,16 +28,16 @@ _OF_KUBERNETES = re.compile(
     r"TOLLGATE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|TOLLGATE_(\w+_)?PORT=\w+://.*"
 )
-"""What Kubernetes sets in each container for a Service that is called `tollgate` or
+"""Variables that Kubernetes sets in each container for a Service named `tollgate` or
 `tollgate-...`.
 """
 
 
 def unknown(environment: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
-    """A problem for each variable of ours that nothing reads, and for a name that is nearly one
-    that is read.
+    """A problem for each of our variables that nothing reads, and for each name that is similar to
+    a setting's.
 
-    Other programs' TEMPORAL_... are left alone. An empty variable is none.
+    Other programs' TEMPORAL_... variables are ignored. An empty variable counts as unset.
     """
     names = {name.upper(): value for name, value in environment.items() if value}
     read = {*known, *OF_COMPOSE, *OF_TEMPORAL}

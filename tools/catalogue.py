@@ -1,5 +1,5 @@
-"""Writes db/audit/catalogue.txt: what the migrations make of an empty database, for `certify` to
-compare with.
+"""Writes db/audit/catalogue.txt: the schema that the migrations produce in an empty database, which
+`certify` compares with.
 """
 
 import tempfile

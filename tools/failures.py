@@ -1,4 +1,4 @@
-"""The table of docs/explanation/campaigns.md: what is done about a message that failed, from the
+"""The table of docs/explanation/campaigns.md: how failed messages are treated, generated from the
 rule itself.
 """
 
@@ -25,7 +25,7 @@ def filled(page: str) -> str:
 
 def table() -> str:
     lines = [
-        "| class | about | Twilio's codes | failed, canceled | undelivered | besides |",
+        "| class | about | Twilio's codes | failed, canceled | undelivered | also |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, remedy in REMEDIES.items():
@@ -48,7 +48,7 @@ def table() -> str:
 
 def _besides(remedy: Remedy) -> str:
     if remedy.again:
-        return "sent again when the account may"
+        return "sent again when the account may send"
     if remedy.opt_out:
         return "the recipient is remembered"
     if remedy.about in STOPS:

@@ -1,5 +1,5 @@
-"""The tables of docs/reference/lifecycle.md, drawn from the rules: `decide`, and what a webhook may
-close by itself.
+"""The tables of docs/reference/lifecycle.md, generated from the rules: `decide`, and what a webhook
+may close by itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ carry.
 
 
 def filled(page: str) -> str:
-    """The page with each table between its two markers written anew."""
+    """The page with each table between its two markers replaced."""
     for name, table in TABLES.items():
         page = fill(page, name, table())
     return page
@@ -63,19 +63,17 @@ def filled(page: str) -> str:
 def fill(page: str, name: str, text: str) -> str:
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     if not (begin in page and end in page):
-        raise ValueError(f"the page has lost its place for {name}")
+        raise ValueError(f"the page has no markers for {name}")
     before, _, rest = page.partition(begin)
     return f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
 
 
 def states() -> str:
-    """Each state in each circumstance that matters to it, without and with a debt, and what is
-    decided.
-    """
+    """Each state in each relevant circumstance, without and with a debt, and the decision."""
     rows: list[Row] = []
     for state in State:
         times = (
-            {"paid for until later": PAID_UNTIL, "that time is over, or not known": None}
+            {"paid for until later": PAID_UNTIL, "that time is over or unknown": None}
             if state in ENDED
             else {"": None}
         )
@@ -87,7 +85,7 @@ def states() -> str:
 
 
 def blocks() -> str:
-    """Each block, and whether an active subscription opens past it."""
+    """Each block with its meaning."""
     rows = []
     for block in Block:
         decision = decide(Record(state=State.ACTIVE), {block}, POLICY, NOW)
@@ -97,9 +95,7 @@ def blocks() -> str:
 
 
 def events() -> str:
-    """What an event that is newer than what is known does to each known state, in the webhook's own
-    answer.
-    """
+    """The effect of a newer event on each recorded state, before the webhook is answered."""
     shown = [name.removeprefix("BILLING.SUBSCRIPTION.") for name in EVENTS]
     rows = [(f"`{state}`", *(_effect_of(state, name) for name in EVENTS)) for state in KNOWN]
     return _table(("known", *(f"`{name}`" for name in shown)), rows)
@@ -109,7 +105,7 @@ def _effect_of(state: State, name: str) -> str:
     known = _subscription(state)
     word = evidence.word_of(known, _snapshot_of(name), POLICY, NOW)
     if word is None:
-        return "asks"
+        return "queries"
     if decide(known.record, (), POLICY, NOW).status is Status.SUSPENDED:
         return "stays shut"
     after = decide(replace(known, word=word).record, (), POLICY, NOW)

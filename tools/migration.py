@@ -1,5 +1,5 @@
-"""Writes a migration: what db/tables has and the migrations do not yet make. Read it before you
-commit it.
+"""Writes a migration from the differences between db/tables and the migrations. Review it before
+you commit it.
 """
 
 import sys
@@ -16,7 +16,7 @@ from runtime import database
 def main(message: str) -> None:
     """Migrate an empty database of its own, and compare."""
     if not message:
-        sys.exit('say what changes: make migration M="add receipts"')
+        sys.exit('pass a description: make migration M="add receipts"')
     with tempfile.TemporaryDirectory(prefix="tollgate-migration-") as directory:
         Path(directory).chmod(0o711)
         with postgres.serve(Path(directory)) as server:

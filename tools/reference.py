@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 
 
 def pages() -> dict[Path, str]:
-    """Every generated page and what it has to say."""
+    """Every generated page with its content."""
     lifecycle_page, guarantees_page = REFERENCE / "lifecycle.md", REFERENCE / "guarantees.md"
     campaigns_page = REFERENCE.parent / "explanation" / "campaigns.md"
     runbook = REFERENCE.parent / "how-to" / "runbook.md"
@@ -74,7 +74,10 @@ def api() -> str:
     parts = [
         "# The API",
         GENERATED,
-        "A running API serves the same as OpenAPI at `/openapi.json`, and to read and try at `/docs`.",
+        (
+            "A running API serves the same as OpenAPI at `/openapi.json`, and to read and try at "
+            "`/docs`."
+        ),
         schema["info"]["description"].strip(),
     ]
     for tag in schema["tags"]:
@@ -205,11 +208,20 @@ def settings_page() -> str:
     parts = [
         "# The settings",
         GENERATED,
-        "All are environment variables, and nothing else is read. An empty one counts as missing.",
-        "A process refuses to start when one that it needs is missing or wrong. One line names all that is.",
-        "It refuses names that begin with `TOLLGATE_` and are none of these, but for what Compose and Kubernetes set.",
-        "Addresses begin with `https://`; `http://` is for this machine alone.",
-        "Live and test mode are not mixed: a live Stripe key beside PayPal's sandbox is refused.",
+        (
+            "All settings are environment variables; no file is read. An empty variable counts as "
+            "missing."
+        ),
+        (
+            "A process refuses to start when a variable that it needs is missing or wrong. One "
+            "line names all of them."
+        ),
+        (
+            "It also refuses unknown names that begin with `TOLLGATE_`, except those that Compose "
+            "and Kubernetes set."
+        ),
+        "Addresses begin with `https://`; `http://` is allowed for this machine only.",
+        "Live and test mode cannot be mixed: a live Stripe key with PayPal's sandbox is refused.",
     ]
     groups: list[type[settings.Group]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
     for group in groups:
@@ -225,13 +237,16 @@ def settings_page() -> str:
     parts += [
         "## Temporal",
         " ".join((inspect.getdoc(settings.temporal_connection) or "").split()),
-        "The API and the worker need `TEMPORAL_ADDRESS`. Without it, `demo` and `dev` start a server of their own.",
+        (
+            "The API and the worker need `TEMPORAL_ADDRESS`. Without it, `demo` and `dev` start a "
+            "server of their own."
+        ),
     ]
     return _joined(part for part in parts if part)
 
 
 def _attribute_docs(group: type) -> dict[str, str]:
-    """The strings that stand below the attributes; Python itself throws them away."""
+    """The strings below the attributes, which Python itself discards."""
     [body] = ast.parse(textwrap.dedent(inspect.getsource(group))).body
     assert isinstance(body, ast.ClassDef)
     comments: dict[str, str] = {}
@@ -262,7 +277,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _iso(span: timedelta) -> str:
-    """A span as the environment takes it (ISO 8601)."""
+    """A duration in the form that the environment accepts (ISO 8601)."""
     for unit, seconds, prefix in (("D", 86400, "P"), ("H", 3600, "PT"), ("M", 60, "PT")):
         if span.total_seconds() % seconds == 0:
             return f"{prefix}{span // timedelta(seconds=seconds)}{unit}"
@@ -277,17 +292,26 @@ def cli() -> str:
     parts = [
         "# The commands",
         GENERATED,
-        "After `make` has run once, they are at `.venv/bin/tollgate`.",
+        "After `make` has run once, the command is at `.venv/bin/tollgate`.",
     ]
     parts += [
-        "`tollgate --version` shows the version, `tollgate --install-completion` sets up completion in your shell.",
-        "They end with one of these statuses:",
+        (
+            "`tollgate --version` shows the version, `tollgate --install-completion` sets up "
+            "completion in your shell."
+        ),
+        "A command ends with one of these statuses:",
         _table(
             ("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]
         ),
-        "`api`, `worker` and `migrate` wait for their servers for a minute, and say so; the others try once.",
-        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` work on a database.",
-        "It is that of `TOLLGATE_DATABASE_URL`; where that is not set, the embedded one in `TOLLGATE_DATA_DIR`.",
+        (
+            "`api`, `worker` and `migrate` wait up to a minute for their servers, and report the "
+            "wait; the others try once."
+        ),
+        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` need a database:",
+        (
+            "the one in `TOLLGATE_DATABASE_URL` or, if that is not set, the embedded one in "
+            "`TOLLGATE_DATA_DIR`."
+        ),
     ]
     for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group
         parts += _command(f"tollgate {name}", command)

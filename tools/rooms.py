@@ -13,7 +13,7 @@ SUBJECTS = {
     "lifecycle": "organizations, standings, blocks, receipts, enforcement",
     "billing": "subscriptions, payments, top-ups, reversals, debts",
     "inbox": "webhook deliveries, parking, state updates, listed events",
-    "switching": "a customer's way to another billing provider",
+    "switching": "moving a customer to another billing provider",
     "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }
@@ -29,8 +29,8 @@ def table() -> str:
         (f"**{name}**: {about}", *(_cell(layer, name) for layer in LAYERS))
         for name, about in SUBJECTS.items()
     ]
-    rows.append(("**http**: what serves HTTP itself", *(_cell(layer, "http") for layer in LAYERS)))
-    rows.append(("of no subject", *(_cell(layer, "") for layer in LAYERS)))
+    rows.append(("**http**: serving HTTP itself", *(_cell(layer, "http") for layer in LAYERS)))
+    rows.append(("without a subject", *(_cell(layer, "") for layer in LAYERS)))
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 

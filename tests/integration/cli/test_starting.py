@@ -73,7 +73,7 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
         ),
         (
             "9999",
-            "the database's schema is at 9999, which this build does not know: a newer build than this is needed",
+            "the database's schema is at 9999, which this build does not know: a newer build is needed",
         ),
     ],
 )

@@ -27,8 +27,10 @@ RIGHT = {
     "TEMPORAL_ADDRESS": "temporal:7233",
 }
 HTTP = "must start with https:// (http:// is for this machine alone)"
-SEVERAL_HOSTS = "has a list of hosts that cannot be read (postgresql://user:password@host1:5432,host2:5432/name)"
-TO_WRITE = "its target_session_attrs must be read-write or primary: the payment gate writes"
+SEVERAL_HOSTS = (
+    "has an invalid list of hosts (postgresql://user:password@host1:5432,host2:5432/name)"
+)
+TO_WRITE = "its target_session_attrs must be read-write or primary: Tollgate writes to the database"
 LINES = [
     ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
     (
@@ -111,17 +113,17 @@ LINES = [
     (
         "PAYPAL_CLIENT_SECRET",
         f'"{SECRET}"',
-        "has quotes around it, which are taken as a part of it",
+        "has quotes around it, which would become part of it",
     ),
     (
         "PAYPAL_CLIENT_SECRET",
         f"{SECRET} {SECRET}",
-        "has a character in it that cannot be a part of it, such as a space",
+        "contains a character that it cannot have, such as a space",
     ),
     (
         "PAYPAL_CLIENT_SECRET",
         f"{SECRET}\u2026x",
-        "has a character in it that cannot be a part of it, such as a space",
+        "contains a character that it cannot have, such as a space",
     ),
     (
         "STRIPE_API_KEY",
@@ -150,7 +152,7 @@ LINES = [
     ),
     ("PAYPAL_CA_FILE", "/nowhere.pem", "/nowhere.pem cannot be read: No such file or directory"),
     ("PAYPAL_CA_FILE", "/", "/ cannot be read: Is a directory"),
-    ("PAYPAL_CA_FILE", __file__, f"{__file__} holds no certificate in PEM form"),
+    ("PAYPAL_CA_FILE", __file__, f"{__file__} contains no certificate in PEM format"),
 ]
 
 
