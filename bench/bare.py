@@ -1,4 +1,4 @@
-"""The yardstick: a workflow of four empty activities."""
+"""The baseline: a workflow of four empty activities."""
 
 from datetime import timedelta
 

@@ -1,5 +1,5 @@
-"""The yardstick's worker, in a process of its own as ours is: `python -m bench.bare_worker
-QUEUE`.
+"""The worker of the baseline, in its own process like Tollgate's worker: `python -m
+bench.bare_worker QUEUE`.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from runtime.settings import temporal_connection
 
 
 def _runner() -> SandboxedWorkflowRunner:
-    """Like our own worker's: modules are not imported anew for every run, which would flatter
-    us.
+    """Like Tollgate's worker: modules are not imported again for every run, which would slow down
+    the baseline.
     """
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_all_modules()

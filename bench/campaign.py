@@ -1,4 +1,6 @@
-"""Campaigns through the Twilio simulator: how fast they go, and how soon a suspension stops one."""
+"""Measures campaigns through the Twilio simulator: their speed, and how soon a suspension stops
+one.
+"""
 
 import asyncio
 import subprocess
@@ -26,7 +28,8 @@ _DELIVERED = text(f"SELECT count(*) FROM messages {_OF} delivery_status = 'deliv
 _PARKED = text(f"SELECT count(*) FROM campaigns {_OF} status = 'parked'")
 _UNPAID_AFTER = text(
     "SELECT count(*) FROM ledger_entries e JOIN gate_changes g USING (organization_id) "
-    "WHERE organization_id = :organization_id AND g.change = 'shut' AND e.kind = 'debit' AND e.seq > g.after_seq"
+    "WHERE organization_id = :organization_id AND g.change = 'shut' AND e.kind = 'debit' AND "
+    "e.seq > g.after_seq"
 )
 
 Say = Callable[[str], None]
@@ -34,8 +37,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`as_json` is the report's public shape; `last_accept_after_answer` is in seconds, negative if
-    it was before.
+    """`as_json` is the report's public form; `last_accept_after_answer` is in seconds, negative if
+    the last acceptance came first.
     """
 
     messages: int
@@ -60,7 +63,7 @@ class Report:
 
 
 async def run(target: Target, client: Client, worker_pid: int, messages: int, say: Say) -> Report:
-    """Measure everything in one run. Raises `BenchFailed` when a guarantee is found broken."""
+    """Measure everything in one run. Raises `BenchFailed` if a guarantee is broken."""
     senders = await load.onboard(target, "SENDER", ORGANIZATIONS, credit=CREDIT)
     [stopped] = await load.onboard(target, "STOPPED", 1, credit=CREDIT)
     each = messages // len(senders)
@@ -115,7 +118,7 @@ async def _start(target: Target, subject: Subject, campaign_id: str) -> None:
 
 
 async def _send(target: Target, created: Mapping[Subject, str], messages: int) -> float:
-    """Messages a second, from the first start to the last delivery written down."""
+    """Messages a second, from the first start to the last recorded delivery."""
     ids = [subject.organization_id for subject in created]
     began = time.monotonic()
     for subject, campaign_id in created.items():
@@ -133,7 +136,7 @@ async def _stop(target: Target, subject: Subject) -> tuple[float, int]:
     await _start(target, subject, campaign_id)
     await _until(target, _ACCEPTED, [subject.organization_id], STOPPED_AT, rest=0.05)
     await load.deliver(target, lapse)
-    answered = time.monotonic()  # the simulator's clock, too
+    answered = time.monotonic()  # also the simulator's clock
     await load.at_rest(target, [subject])
     await _until(target, _PARKED, [subject.organization_id], 1, rest=0.1)
     async with target.engine.connect() as conn:
@@ -147,7 +150,7 @@ async def _stop(target: Target, subject: Subject) -> tuple[float, int]:
 async def _until(
     target: Target, question: TextClause, ids: Sequence[str], many: int, *, rest: float
 ) -> None:
-    """Wait for the question's count to be `many`; it is asked every `rest` seconds."""
+    """Wait until the query's count is `many`; it runs every `rest` seconds."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         async with target.engine.connect() as conn:

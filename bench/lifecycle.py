@@ -1,5 +1,5 @@
-"""How fast a webhook is answered, how soon its steps are done, and what a storm of suspensions
-does.
+"""Measures how fast a webhook is answered, how soon its steps are done, and how a burst of
+suspensions is handled.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Milliseconds and organizations a second; `as_json` is the report's public shape."""
+    """Milliseconds and organizations a second; `as_json` is the report's public form."""
 
     webhook_p50: float
     webhook_p99: float
@@ -70,7 +70,7 @@ async def run(
     provider: Provider,
     say: Say,
 ) -> Report:
-    """Measure everything in one run. Raises `BenchFailed` when a guarantee is found broken."""
+    """Measure everything in one run. Raises `BenchFailed` if a guarantee is broken."""
     say(f"onboarding {organizations} organizations")
     subjects = await load.onboard(target, "STORM", organizations, provider=provider)
     steady = await load.onboard(
@@ -128,8 +128,8 @@ async def _bare_alone(client: Client, queue: str) -> list[float]:
 
 
 async def _steps_alone(target: Target, signed: Sequence[Signed]) -> list[float]:
-    """From the webhook's first byte to its receipt closed, by the receipt's own time: nobody has to
-    poll fast.
+    """The time from the webhook's first byte to its closed receipt, by the receipt's own time, so
+    that no fast polling is needed.
     """
     seconds = []
     for delivery in signed:

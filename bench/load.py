@@ -1,6 +1,4 @@
-"""Putting load on a running installation over HTTP: organizations, signed webhooks, and what came
-of them.
-"""
+"""Puts load on a running installation over HTTP: organizations, signed webhooks, and their results."""
 
 import asyncio
 import base64
@@ -51,7 +49,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A webhook delivery, signed and ready to be posted."""
+    """A webhook delivery, signed and ready to post."""
 
     subject: Subject
     headers: dict[str, str]
@@ -70,14 +68,14 @@ async def each(items: Iterable[T], act: Callable[[T], Awaitable[R]], *, at_once:
 
 
 async def alone(client: Client) -> None:
-    """Pause what the worker does by the clock: at the full hour it would be measured, too. Waits
-    until it is there.
+    """Pause the worker's schedules, which would distort the measurement at the full hour. Waits
+    until they exist.
     """
     deadline = time.monotonic() + PATIENCE
     for schedule in SCHEDULES:
         while True:
             try:
-                await client.get_schedule_handle(schedule).pause(note="while it is measured")
+                await client.get_schedule_handle(schedule).pause(note="paused during a benchmark")
                 break
             except RPCError as problem:
                 if problem.status is not RPCStatusCode.NOT_FOUND or time.monotonic() > deadline:
@@ -148,8 +146,8 @@ async def _at_stripe(target: Target, prefix: str, count: int) -> list[Subject]:
 
 
 async def sign(target: Target, subjects: Sequence[Subject], action: str) -> list[Signed]:
-    """Let `action`, suspend or pay, happen to each subscription; returns its first delivery for
-    each, not sent yet.
+    """Perform `action`, suspend or pay, on each subscription; returns the first delivery of each,
+    not sent yet.
     """
     if subjects[0].provider is Provider.STRIPE:
         return await each(
@@ -191,8 +189,8 @@ async def deliver(target: Target, signed: Signed) -> float:
 
 
 async def try_debit(target: Target, subject: Subject) -> bool:
-    """Whether a debit goes through now, asked of the wallet itself: who asks costs the storm
-    little.
+    """Whether a debit would succeed now, read from the wallet itself, which costs little during the
+    burst.
     """
     late = debit(f"late-{time.perf_counter_ns()}", Money(10_000, "USD"))
     async with target.engine.begin() as conn:
@@ -219,14 +217,15 @@ async def at_rest(target: Target, subjects: Sequence[Subject]) -> None:
             ]
         if not any(waiting):
             return
-        await asyncio.sleep(0.5)  # rarely: the receipts tell the time, and asking takes some
+        await asyncio.sleep(0.5)  # rarely: the receipts have the time, and each query takes some
     raise BenchFailed(f"{max(waiting)} organizations were not at rest after {PATIENCE:.0f} seconds")
 
 
 async def active_again(target: Target, subject: Subject) -> None:
     """Wait until a reactivation is applied."""
     question = text(
-        "SELECT status = 'active' AND applied_epoch = epoch FROM standings WHERE organization_id = :organization_id"
+        "SELECT status = 'active' AND applied_epoch = epoch FROM standings WHERE "
+        "organization_id = :organization_id"
     )
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -242,10 +241,12 @@ async def active_again(target: Target, subject: Subject) -> None:
 
 
 async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float]:
-    """When each one's newest receipt was closed, in seconds since the epoch."""
+    """When each organization's newest receipt was closed, as Unix time."""
     question = text(
-        "SELECT DISTINCT ON (organization_id) extract(epoch FROM finished_at)::float8 FROM receipts "
-        "WHERE organization_id = ANY(:ids) AND finished_at IS NOT NULL ORDER BY organization_id, epoch DESC"
+        "SELECT DISTINCT ON (organization_id) extract(epoch FROM finished_at)::float8 FROM "
+        "receipts "
+        "WHERE organization_id = ANY(:ids) AND finished_at IS NOT NULL ORDER BY organization_id, "
+        "epoch DESC"
     )
     async with target.engine.connect() as conn:
         rows = await conn.execute(
@@ -255,10 +256,11 @@ async def finished_at(target: Target, subjects: Sequence[Subject]) -> list[float
 
 
 async def ok(request: Awaitable[httpx.Response]) -> httpx.Response:
-    """The answer to a request. Raises `BenchFailed` unless it is a success."""
+    """The response to a request. Raises `BenchFailed` unless it is a success."""
     answer = await request
     if not answer.is_success:
         raise BenchFailed(
-            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:200]}"
+            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} "
+            f"{answer.text[:200]}"
         )
     return answer

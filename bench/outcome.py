@@ -1,4 +1,4 @@
-"""What a benchmark comes to: a figure, or the reason why there is none."""
+"""The result of a benchmark: a figure, or the reason why there is none."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ class BenchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How many a second, and how long one took."""
+    """The rate per second, and the time that one took."""
 
     per_second: float
     p50_ms: float
@@ -23,8 +23,8 @@ class Measured:
 async def from_callers(
     callers: int, seconds: float, act: Callable[[int, int], Awaitable[object]]
 ) -> Measured:
-    """Let callers act again and again for `seconds`, each as soon as it was answered; `act` gets
-    caller and number.
+    """Let callers act repeatedly for `seconds`, each as soon as its last call was answered; `act`
+    gets the caller and a number.
     """
     took: list[float] = []
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The wallet's benchmark as a picture, with the machine, PostgreSQL's settings and the day."""
+"""The wallet benchmark as a chart, with the machine, PostgreSQL's settings and the date."""
 
 import os
 import platform

@@ -1,5 +1,5 @@
-"""How many debits a second a wallet takes, beside pgbench with the same statements and what one
-writes first.
+"""Measures a wallet's debits per second, compared with pgbench running the same statements and with
+a simple SQLAlchemy solution.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Debits a second, unless it says otherwise; `as_json` is the report's public shape."""
+    """Debits a second, unless a name says otherwise; `as_json` is the report's public form."""
 
     pgbench: dict[int, PgBench]
     pgbench_many: PgBench
@@ -83,7 +83,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A running installation: its database by two engines, its API, and a key for that."""
+    """A running installation: two engines for its database, its API, and an API key."""
 
     engine: AsyncEngine
     crowded: AsyncEngine
@@ -93,9 +93,7 @@ class Target:
 
 
 async def run(target: Target, say: Say) -> Report:
-    """Measure everything in one run. Raises `BenchFailed` when a sum or a reference is found
-    wrong.
-    """
+    """Measure everything in one run. Raises `BenchFailed` if a sum or a reference is wrong."""
     say(f"opening {MANY + 8} wallets")
     await _open(target.engine)
     settings = await _settings(target.engine)
@@ -164,7 +162,7 @@ def _organization(name: str) -> Organization:
 
 
 async def _settings(engine: AsyncEngine) -> dict[str, str]:
-    """PostgreSQL's, as they hold. Durability is not for sale."""
+    """PostgreSQL's current settings. A benchmark without durability is refused."""
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
     async with engine.connect() as conn:
         found = {
@@ -200,7 +198,7 @@ async def _ours(
         name = chosen[(caller * 9973 + number) % len(chosen)]
         [outcome] = await coalescer.post(name, [debit(f"{run_id}-{caller}-{number}", CENT)])
         if not isinstance(outcome, Debited) or outcome.replayed:
-            raise BenchFailed(f"a debit was not taken: {outcome}")
+            raise BenchFailed(f"a debit was refused: {outcome}")
 
     return await from_callers(callers, SECONDS, debit_once)
 
@@ -212,7 +210,7 @@ async def _lists(coalescer: Coalescer) -> float:
             "one-list", [debit(f"{number}-{place}", CENT) for place in range(LIST)]
         )
         if not all(isinstance(outcome, Debited) for outcome in outcomes):
-            raise BenchFailed("a debit of a list was not taken")
+            raise BenchFailed("a debit of a list was refused")
     return LISTS * LIST / (time.perf_counter() - began)
 
 
@@ -234,7 +232,9 @@ async def _http(target: Target) -> Measured:
 
 
 async def _check(engine: AsyncEngine) -> None:
-    """Of every wallet the sum is the balance, no entry is missing, and no reference came twice."""
+    """For every wallet, the entries add up to the balance, none is missing, and no reference occurs
+    twice.
+    """
     wrong = """
         SELECT count(*) FROM wallets w JOIN (
             SELECT organization_id, sum(amount_micros) AS micros, count(*) AS entries,
@@ -247,7 +247,7 @@ async def _check(engine: AsyncEngine) -> None:
         await conn.execute(text("SET LOCAL statement_timeout = 0"))
         broken = (await conn.execute(text(wrong))).scalar_one()
     if broken:
-        raise BenchFailed(f"{broken} wallets do not hold what their entries say")
+        raise BenchFailed(f"{broken} wallets have a balance that differs from their entries")
 
 
 async def _certified(engine: AsyncEngine) -> bool:

@@ -1,4 +1,4 @@
-"""A client that costs next to nothing, so that on two cores the server is measured and not its
+"""A client with minimal cost, so that on two cores the benchmark measures the server and not the
 client.
 """
 
@@ -10,7 +10,7 @@ from bench.outcome import BenchFailed
 
 
 class Connection:
-    """One kept-alive HTTP/1.1 connection; a request after the other."""
+    """One kept-alive HTTP/1.1 connection; one request after the other."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes
@@ -20,7 +20,7 @@ class Connection:
         self._head = head
 
     async def post(self, path: str, body: bytes) -> int:
-        """The status; the answer's body is read and dropped."""
+        """The status; the response's body is read and discarded."""
         self._writer.write(
             b"POST %s HTTP/1.1\r\n%scontent-length: %d\r\n\r\n"
             % (path.encode(), self._head, len(body))
@@ -29,7 +29,7 @@ class Connection:
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         if not length:
-            raise BenchFailed("an answer without a length")
+            raise BenchFailed("a response without a length")
         await self._reader.readexactly(int(length))
         return int(head[9:12])
 

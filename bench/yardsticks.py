@@ -1,7 +1,7 @@
-"""What a wallet is measured against: pgbench with our own statements one by one, and what one
-writes first in Python.
+"""The baselines of the wallet benchmark: pgbench with our own statements one by one, and simple
+Python solutions.
 
-The Python yardsticks have tables of their own, as small as the work allows.
+The Python baselines have their own minimal tables.
 """
 
 import re
@@ -63,8 +63,8 @@ class PgBench:
 def pgbench(
     url: str, wallet: str, *, wallets_in_all: int = 1, clients: int, seconds: int
 ) -> PgBench:
-    """Our own statements, one debit a transaction. Of many wallets `wallet` is the prefix before a
-    number from 1.
+    """Our own statements, one debit per transaction. For many wallets, `wallet` is the prefix
+    before a number from 1.
     """
     chosen = f"'{wallet}'::text" if wallets_in_all == 1 else f"'{wallet}' || (:number)::text"
     with tempfile.TemporaryDirectory(prefix="tollgate-pgbench-") as directory:
@@ -172,7 +172,7 @@ async def _debit(conn: AsyncConnection, reference: str, *, lock: bool) -> None:
     if (await conn.execute(known)).one_or_none() is not None:
         return
     if balance < 1:
-        raise BenchFailed("the yardstick's wallet is empty")
+        raise BenchFailed("the baseline's wallet is empty")
     await conn.execute(
         insert(plain_entries).values(wallet_id="plain", reference_id=reference, amount_micros=-1)
     )

@@ -1,5 +1,5 @@
-"""Who acts in the demo: the software company calling our API, its customers' providers, and Twilio.
-All over HTTP.
+"""The actors of the demo: the software company that calls the API, its customers' providers, and
+Twilio. All over HTTP.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A client of one HTTP API; an unexpected answer ends the story."""
+    """A client of one HTTP API; an unexpected response ends the story."""
 
     http: httpx.AsyncClient
 
@@ -51,7 +51,7 @@ class Company(Actor):
         return await self.ask("GET", f"/v1/organizations/{organization_id}/wallet")
 
     async def applied(self, organization_id: str, status: str) -> Any | None:
-        """The organization, once a standing of this status is applied."""
+        """The organization, after a standing with this status was applied."""
         organization = await self.organization(organization_id)
         standing = organization["standing"]
         return organization if standing["status"] == status and standing["applied"] else None
@@ -62,16 +62,16 @@ class Company(Actor):
 
 @dataclass(frozen=True, slots=True)
 class Provider(Actor):
-    """The customer and PayPal or Stripe itself, which signs and delivers what happened."""
+    """The customer and PayPal or Stripe itself, which signs and delivers the events."""
 
     async def act(self, subscription_id: str, action: str, **about: Any) -> list[Any]:
-        """Let something happen to the subscription; returns the provider's events of it."""
+        """Perform an action on the subscription; returns the provider's events."""
         answer = await self.ask("POST", f"/_sim/subscriptions/{subscription_id}/{action}", about)
         events: list[Any] = answer["events"]
         return events
 
     async def answered(self, event_id: str, times: int = 1) -> list[float]:
-        """Wait until our webhook has answered 200 to each delivery; returns how many seconds each
+        """Wait until the webhook has answered each delivery with 200; returns the seconds that each
         answer took.
         """
 
@@ -106,7 +106,7 @@ class Twilio(Actor):
         return messages
 
     async def callbacks_are_out(self) -> None:
-        """Wait until no status callback is on its way any more."""
+        """Wait until no status callback is pending."""
 
         async def look() -> bool:
             counts = await self.ask("GET", "/_sim/counts")
@@ -117,7 +117,5 @@ class Twilio(Actor):
 
 
 def kept(messages: list[Any]) -> list[Any]:
-    """Those that Twilio did not give back (30002: the account was suspended before they were
-    sent).
-    """
+    """The messages that Twilio did not return unsent (30002: the account was suspended first)."""
     return [message for message in messages if message["error_code"] != 30002]

@@ -1,6 +1,4 @@
-"""`tollgate alerts`: lists what a person has to look at, in all organizations, and closes what is
-settled.
-"""
+"""`tollgate alerts`: lists the open alerts of all organizations, and closes resolved ones."""
 
 import json
 

@@ -32,7 +32,7 @@ def api(host: str, port: int) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything else, so that a port that is in use has no other effect."""
+    """Bind before anything else, so that a port in use has no other effect."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -48,7 +48,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again when it is done, and they would end the
+    """Leaves signals to Tollgate: uvicorn raises them again when it is done, which would end the
     process.
     """
 
@@ -81,7 +81,7 @@ async def _serve(listener: socket.socket) -> int:
 
 
 async def _warn_if_away(client: Client) -> None:
-    """The API serves without Temporal, and logs at its start that it has to."""
+    """The API serves without Temporal, and logs this at its start."""
     try:
         await client.service_client.check_health(timeout=RPC_TIMEOUT)
     except (RPCError, RuntimeError) as problem:

@@ -22,7 +22,7 @@ def choose() -> None:
 @bench.command("lifecycle")
 def bench_lifecycle(
     organizations: Annotated[
-        int, typer.Option(min=20, help="How many organizations to suspend at once.")
+        int, typer.Option(min=20, help="The number of organizations to suspend at the same time.")
     ] = 1000,
     provider: Annotated[
         Provider, typer.Option(help="The provider whose webhooks are measured.")
@@ -30,8 +30,8 @@ def bench_lifecycle(
     *,
     as_json: Json = False,
 ) -> None:
-    """Webhooks answered, their steps done, and a storm of suspensions, beside a workflow of four
-    empty activities.
+    """Measure webhook responses, the steps after them, and a burst of suspensions, compared with a
+    workflow of four empty activities.
     """
     from cli.benchmarks import lifecycle
 
@@ -46,8 +46,8 @@ def bench_wallet(
         Path | None, typer.Option(help="Write bench-wallet.svg and .png to this directory.")
     ] = None,
 ) -> None:
-    """Debits a second, of one wallet and of many, beside pgbench with the same statements and plain
-    SQLAlchemy.
+    """Measure debits a second, of one wallet and of many, compared with pgbench running the same
+    statements and with plain SQLAlchemy.
     """
     from cli.benchmarks import wallet
 
@@ -57,13 +57,13 @@ def bench_wallet(
 @bench.command("campaign")
 def bench_campaign(
     messages: Annotated[
-        int, typer.Option(min=1000, help="Messages of both organizations together.")
+        int, typer.Option(min=1000, help="The number of messages of both organizations together.")
     ] = 20_000,
     *,
     as_json: Json = False,
 ) -> None:
-    """Messages a second with two status callbacks each, events per message, and how soon a
-    suspension stops one.
+    """Measure messages a second with two status callbacks each, events per message, and how soon a
+    suspension stops a campaign.
     """
     from cli.benchmarks import campaign
 

@@ -1,6 +1,4 @@
-"""`tollgate bench`: measures on a whole installation of its own, and fails when it finds a
-guarantee broken.
-"""
+"""`tollgate bench`: measures on its own complete installation, and fails if a guarantee is broken."""
 
 import json
 from collections.abc import AsyncIterator
@@ -130,7 +128,7 @@ def _draw(report: bench_wallet.Report, directory: Path) -> None:
 
         written = draw(report, directory, datetime.now(UTC).date())
     except ImportError as problem:
-        raise CommandFailed("to draw, install tollgate[plot]") from problem
+        raise CommandFailed("to draw the chart, install tollgate[plot]") from problem
     _say(f"wrote {', '.join(str(path) for path in written)}")
 
 

@@ -64,8 +64,8 @@ async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], U
 async def prove(
     conn: AsyncConnection, witnessed: Sequence[Line] | None, progress: Progress
 ) -> tuple[list[Finding], Unsealed]:
-    """Every finding, and what is not sealed yet, of one snapshot: else what is booked meanwhile
-    would not be of one.
+    """Every finding and the unsealed entries of one snapshot, so that entries booked meanwhile do
+    not appear in only one of them.
     """
     findings = await proof.certify(conn, progress)
     if witnessed is not None:
@@ -74,7 +74,7 @@ async def prove(
 
 
 async def examine(url: str) -> list[Finding]:
-    """Every finding on one snapshot of the database, which is not written to."""
+    """Every finding on one snapshot of the database; writes nothing."""
     engine = create_engine(url, pool_size=1, application_name="tollgate certify")
     try:
         with shown_progress() as progress:
@@ -85,7 +85,7 @@ async def examine(url: str) -> list[Finding]:
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """On a terminal a line that changes; elsewhere a line on standard error every ten seconds."""
+    """On a terminal, one changing line; elsewhere, a line on standard error every ten seconds."""
     with errors.status("", spinner="line") as status:
         said_at = time.monotonic()
 
@@ -112,7 +112,7 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def show(findings: Sequence[Finding], console: Console, tail: Unsealed | None = None) -> None:
-    """The table, what no seal protects yet, and the verdict as the last line."""
+    """The table, the unsealed entries, and the verdict as the last line."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     table.add_column("guarantee and what would break it", overflow="fold")

@@ -154,7 +154,7 @@ def switch_customers(
         str, typer.Option(help="Pause when a larger share of the finished switches failed.")
     ] = "2%",
     status: Annotated[
-        bool, typer.Option("--status", help="Show the progress and start nothing.")
+        bool, typer.Option("--status", help="Show the progress and start no switches.")
     ] = False,
     pause: Annotated[
         bool, typer.Option("--pause", help="Start no further switches; those under way continue.")
@@ -262,9 +262,9 @@ def list_parked(context: typer.Context, *, as_json: Json = False) -> None:
 @parked.command("dismiss")
 def dismiss_parked(
     delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
-    reason: Annotated[str, typer.Option(help="How it was settled.", callback=not_blank)],
+    reason: Annotated[str, typer.Option(help="How it was resolved.", callback=not_blank)],
 ) -> None:
-    """Dismiss a settled delivery: it needs no further action. Exit status 1 if it is not parked."""
+    """Dismiss a resolved delivery: it needs no further action. Exit status 1 if it is not parked."""
     from cli.parked import dismiss
 
     dismiss(delivery_id, reason)
@@ -283,7 +283,7 @@ def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
 def close_alert(
     organization: OrganizationId, kind: Annotated[str, typer.Argument(help="The alert's kind.")]
 ) -> None:
-    """Close an alert that only a person can settle. It is raised again if its cause recurs. Exit
+    """Close an alert that only a person can resolve. It is raised again if its cause recurs. Exit
     status 1 if there is no such alert.
     """
     from cli.alerts import close

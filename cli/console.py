@@ -16,7 +16,7 @@ WIDTH_OF_A_FILE = 120
 
 
 class PlainConsole(Console):
-    """What is printed is text: neither markup nor control characters in it do anything."""
+    """Prints plain text: markup and control characters in it have no effect."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
@@ -31,7 +31,7 @@ class _Output(PlainConsole):
 
 
 def reader_left() -> NoReturn:
-    """End in silence, and not with the status that says that something does not hold."""
+    """Exit silently, but not with the status of a negative result."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(Status.READER_LEFT)
 
@@ -42,7 +42,7 @@ errors = PlainConsole(stderr=True)
 
 
 def write(text: str) -> None:
-    """One line on standard output as it is: a key, or JSON."""
+    """One unmodified line on standard output: a key, or JSON."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -51,14 +51,14 @@ def write(text: str) -> None:
 
 
 def mark(*, good: bool, console: Console = output) -> str:
-    """A sign for the beginning of a line, as far as the terminal's encoding goes."""
+    """A symbol for the beginning of a line, if the terminal's encoding has it."""
     if not console.encoding.lower().startswith("utf"):
         return "ok" if good else "no"
     return "✓" if good else "✗"
 
 
 class _Rows(Table):
-    """A table whose cells are each one line of text."""
+    """A table in which each cell is one line of text."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         super().add_row(
@@ -67,7 +67,7 @@ class _Rows(Table):
 
 
 def table(*headings: str) -> Table:
-    """A table that folds what is too long, so that an id can always be copied whole."""
+    """A table that wraps long cells, so that an id can always be copied completely."""
     made = _Rows(box=box.SIMPLE_HEAD)
     for heading in headings:
         made.add_column(heading, overflow="fold")

@@ -1,6 +1,4 @@
-"""`tollgate demo`: the whole loop on this machine, played and checked; exit status 1 if anything
-differs.
-"""
+"""`tollgate demo`: plays and checks the whole loop on this machine; exit status 1 if a check fails."""
 
 import time
 from collections.abc import AsyncIterator
@@ -37,7 +35,9 @@ async def _run(*, keep: bool) -> int:
     async with serve(on_started=started, say=output.print) as stack:
         failure = await _failure(stack)
         if failure is None:
-            output.print(f"\nIt all held, in {time.monotonic() - began:.0f} s.", highlight=False)
+            output.print(
+                f"\nAll checks passed in {time.monotonic() - began:.0f} s.", highlight=False
+            )
         else:
             errors.print(
                 f"\n{failure}", style="bold red", markup=False, highlight=False, soft_wrap=True
@@ -55,7 +55,7 @@ async def _run(*, keep: bool) -> int:
 
 
 async def _failure(stack: Stack) -> str | None:
-    """Play the story, then prove the guarantees; what did not hold, in words."""
+    """Play the story, then prove the guarantees; returns what failed, in words."""
     teller = Teller(output)
     try:
         async with _stories(stack, teller) as (story, second):

@@ -24,8 +24,8 @@ def dev() -> None:
 
 
 async def until_stopped(work: Coroutine[Any, Any, int]) -> int:
-    """The exit status it comes to. SIGINT or SIGTERM cancel it, and it ends what it started; a
-    second one is final.
+    """Returns the exit status. SIGINT or SIGTERM cancels it, and it stops what it started; a second
+    signal exits at once.
     """
     stop = stop_requested()
     task = asyncio.create_task(work)
@@ -53,7 +53,7 @@ def started(what: str, seconds: float) -> None:
 
 
 async def _run() -> int:
-    output.print("Tollgate, all of it, on this machine", style="bold")
+    output.print("All of Tollgate on this machine", style="bold")
     async with serve(on_started=started, say=output.print) as stack:
         await show_addresses(stack)
         await stay(stack)

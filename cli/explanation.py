@@ -1,5 +1,5 @@
-"""`tollgate explain`: why an organization may or may not send, in sentences first, then what they
-were told from.
+"""`tollgate explain`: why an organization may or may not send: first sentences, then the facts
+behind them.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from domain.plain_text import is_plain
 
 
 def create(name: str, scope: str) -> None:
-    """The key stands alone on standard output."""
+    """Only the key is printed on standard output."""
     if not name.strip() or not is_plain(name):
         raise typer.BadParameter(
             "must not be blank or contain control characters", param_hint="--name"

@@ -18,10 +18,10 @@ from runtime.processes import exit_now
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its status, one of `cli.failures.Status`."""
-    # until a command takes it, Ctrl-C ends us without a traceback
+    # until a command handles it, Ctrl-C ends the process without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
-        # a name that the terminal's encoding lacks is no reason to fail
+        # a character that the terminal's encoding lacks must not fail the command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     exit_now(_status(sys.argv[1:] if arguments is None else arguments))
@@ -34,7 +34,7 @@ def _status(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except typer.BadParameter as problem:
-        # a library's name for what is wrong
+        # the library's name for the problem
         problem.message = problem.message.removeprefix("Value error, ")
         problem.show()
         return problem.exit_code

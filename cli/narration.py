@@ -1,5 +1,5 @@
-"""How the demo tells its story: chapters, a line for each step with what it took, and expectations
-that must hold.
+"""Prints the demo's story: chapters, a line for each step with its duration, and expectations that
+must hold.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 class Differs(Exception):
-    """The story did not go as it must; the message says what was expected and what was found."""
+    """An expectation of the story failed; the message says what was expected and what was found."""
 
 
 @dataclass(slots=True)
 class Line:
-    """What a step will be told as."""
+    """The line to print for a step."""
 
     text: str
     detail: str = ""
@@ -48,7 +48,7 @@ class Teller:
 
     @asynccontextmanager
     async def step(self, doing: str) -> AsyncIterator[Line]:
-        """Shows `doing` while it lasts, and then what the line says by then."""
+        """Shows `doing` during the step, and the final line afterwards."""
         line, began = Line(doing), time.monotonic()
         try:
             with self.console.status(Text(visible(doing)), spinner="line"):
@@ -81,7 +81,7 @@ def expect(what: str, found: object, wanted: object) -> None:
 async def wait_for(
     what: str, look: Callable[[], Awaitable[T | None]], patience: float = PATIENCE
 ) -> T:
-    """What `look` finds as soon as it is neither None nor False. Raises Differs when patience
+    """The result of `look` as soon as it is neither None nor False. Raises Differs when patience
     ends.
     """
     deadline = time.monotonic() + patience

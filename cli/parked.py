@@ -1,6 +1,4 @@
-"""`tollgate parked`: lists the webhook deliveries that a person has to look at, and dismisses settled
-ones.
-"""
+"""`tollgate parked`: lists the webhook deliveries that need a person, and dismisses resolved ones."""
 
 import json
 
@@ -19,7 +17,7 @@ PAGE = 500
 
 
 def show_all(*, as_json: bool) -> None:
-    """All of them, each as `GET /v1/webhooks/parked` shows it."""
+    """All parked deliveries, in the form of `GET /v1/webhooks/parked`."""
     deliveries = [ParkedOut.of(parked) for parked in run(_all)]
     if as_json:
         write(

@@ -1,4 +1,4 @@
-"""`tollgate migrate`, and the database that a command works on."""
+"""`tollgate migrate`, and the database of a command."""
 
 import asyncio
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ def migrate(revision: str) -> None:
 
 
 def configured() -> Settings:
-    """The settings that every command reads, with the logging that they ask for."""
+    """The settings that every command reads; also configures the logging."""
     read = load(Settings)
     logging.configure(read.log_level, read.log_format, read.build_id)
     return read
 
 
 def configured_wholly() -> Settings:
-    """The same, after all that the API and the worker need was checked: one line names everything
-    that is wrong.
+    """The same, after checking everything that the API and the worker need: one line names all
+    problems.
     """
     from runtime import environment  # noqa: PLC0415 - the providers' clients, which few commands need
 
@@ -51,10 +51,9 @@ def configured_wholly() -> Settings:
 
 @contextmanager
 def database_url(read: Settings) -> Iterator[str]:
-    """The database that the settings name, or the embedded one, migrated, for as long as it is
-    used.
+    """The database that the settings name, or the embedded one, migrated, while it is used.
 
-    Raises ServerAway when it does not answer, BadSettings when its schema is not this build's.
+    Raises ServerAway if it does not answer, BadSettings if its schema does not match this build.
     """
     with _named_or_embedded(read) as url:
         asyncio.run(await_schema(url, patience=AT_ONCE, say=say))

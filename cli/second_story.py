@@ -1,4 +1,6 @@
-"""The demo's second story, in short: an organization that pays by Stripe goes the same way."""
+"""The demo's second, shorter story: an organization that pays by Stripe goes through the same
+steps.
+"""
 
 import secrets
 from dataclasses import dataclass
@@ -11,8 +13,8 @@ TURNS = (
     ("give_up", "its payments fail", "suspended", "shut", SUSPENSION),
     ("pay", "it pays", "active", "open", REACTIVATION),
 )
-"""What happens at Stripe, and in words; the standing, here and at Twilio, and the gate that follow;
-by which steps.
+"""An event at Stripe and its description; the resulting standing, here and at Twilio, and gate; the
+steps.
 """
 
 
@@ -52,7 +54,10 @@ class SecondStory:
                 )
                 names = " and ".join(event["type"] for event in events)
                 line.says(
-                    f"{doing}: Stripe's signed {names}; {status.upper()} here and at Twilio, the gate {gate}",
+                    (
+                        f"{doing}: Stripe's signed {names}; {status.upper()} here and at Twilio, "
+                        f"the gate {gate}"
+                    ),
                     f"the receipt's steps: {', '.join(steps)}",
                 )
 

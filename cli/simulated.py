@@ -1,5 +1,5 @@
-"""The simulated PayPal, Stripe and Twilio: how their processes are started, and what Tollgate has
-to know of them.
+"""The simulated PayPal, Stripe and Twilio: how their processes start, and what Tollgate needs to
+know about them.
 """
 
 import secrets
@@ -18,9 +18,7 @@ def _secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """Three simulators with credentials that nobody else has; `ca_file` is where PayPal's writes
-    its trust root.
-    """
+    """Three simulators with random credentials; PayPal's writes its trust root to `ca_file`."""
 
     paypal_port: int
     stripe_port: int
@@ -45,9 +43,7 @@ class Simulated:
         return f"http://{HOST}:{self.twilio_port}"
 
     def arguments(self, api_url: str) -> Mapping[str, list[str]]:
-        """By name, what `simulators.server` is started with; webhooks go to the API at
-        `api_url`.
-        """
+        """The arguments of `simulators.server`, by name; webhooks go to the API at `api_url`."""
         webhook = ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", self.webhook_id]
         app = [
             "--client-id",

@@ -1,5 +1,5 @@
-"""The whole of Tollgate on this machine: servers, simulators, API and worker, which end with us and
-in order.
+"""All of Tollgate on this machine: servers, simulators, API and worker, which stop with this
+process and in order.
 """
 
 import asyncio
@@ -53,13 +53,13 @@ Say = Callable[[str], None]
 
 
 class StackFailed(CommandFailed):
-    """A part did not start or did not live; the message ends with the last lines of its log."""
+    """A part did not start or ended early; the message ends with the last lines of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """`environment` is what the API and the worker were given: with it every command reaches the
-    same servers.
+    """`environment` is that of the API and the worker: with it every command reaches the same
+    servers.
     """
 
     data_dir: Path
@@ -79,13 +79,13 @@ class Stack:
 
     @property
     def ui(self) -> str:
-        """Where Temporal's UI is, in words if it is not ours."""
+        """The address of Temporal's UI, or a description if the server is not ours."""
         return self.temporal_ui_url or f"(of the server at {self.temporal_address})"
 
 
 @dataclass(slots=True)
 class Children:
-    """Processes of ours, each with a log of its own."""
+    """Tollgate's processes, each with its own log."""
 
     logs: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Children:
                 )
 
     async def alive_during(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it to its end; raises StackFailed, and cancels it, when one of them ends before."""
+        """Run the work to its end; if a process ends first, cancels it and raises StackFailed."""
         doing, watching = asyncio.create_task(work), asyncio.create_task(self.watch())
         try:
             await asyncio.wait({doing, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -137,14 +137,14 @@ class Children:
             await asyncio.sleep(WATCH_EVERY)
 
     def last_words(self) -> str:
-        """The ends of all their logs, for whoever looks for what went wrong."""
+        """The last lines of all logs, for finding the cause of a failure."""
         return "\n".join(
             f"--- {self.log(name)}\n{subprocesses.tail(self.log(name), 8)}" for name in self.running
         )
 
 
 def check_settings() -> Settings:
-    """What everything is started with. Call it before anything is said. Raises BadSettings."""
+    """The environment of all parts. Call it before printing anything. Raises BadSettings."""
     settings = load(Settings)
     if temporal_connection() is None:
         writable("TOLLGATE_CACHE_DIR", settings.cache_dir)
@@ -155,12 +155,12 @@ def check_settings() -> Settings:
 
 @asynccontextmanager
 async def serve(on_started: OnStarted, say: Say) -> AsyncIterator[Stack]:
-    """Start everything and wait until it serves; `on_started` receives each part that is up
-    and how long it took, `say` a line for each long wait.
+    """Start everything and wait until it serves; `on_started` receives each started part and the
+    time it took, `say` a line for each long wait.
 
-    The data is new, and is removed if all went well, unless TOLLGATE_DATA_DIR names a place.
-    PostgreSQL is always the embedded one: what is played here has no business in a database that
-    somebody named. Call it from the main thread.
+    The data is new, and is removed after a success, unless TOLLGATE_DATA_DIR is set. PostgreSQL is
+    always the embedded one: the demo must not write to a configured database. Call it from the main
+    thread.
     """
     settings = check_settings()
     with _data_dir(settings) as data_dir:
@@ -182,7 +182,7 @@ async def _start(
     )
     children = Children(data_dir)
     starting = asyncio.create_task(_temporal(parts, settings, data_dir, say), name="temporal")
-    await asyncio.sleep(0)  # it starts its process before the loop is blocked below
+    await asyncio.sleep(0)  # it starts its process before the code below blocks the loop
     try:
         postgres = Postgres(data_dir)
         parts.callback(postgres.stop)
@@ -211,7 +211,7 @@ async def _start(
         **simulated.environment(),
     }
     at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
-    # PayPal's writes the file that the API reads
+    # the PayPal simulator writes the file that the API reads
     await _all_serve(children, [f"{url}/_sim/counts" for url in at])
     on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
@@ -236,9 +236,7 @@ async def _start(
 
 
 def _queues(settings: Settings, *, ours: bool) -> tuple[str, str]:
-    """On a server that somebody named others may work: their workers must not get our tasks, nor
-    ours theirs.
-    """
+    """A configured server may have other workers: they must not get our tasks, nor ours theirs."""
     names = settings.lifecycle_task_queue, settings.campaign_task_queue
     if ours:
         return names
@@ -251,10 +249,10 @@ async def _temporal(
 ) -> tuple[ClientConnectConfig, str | None]:
     named = temporal_connection()
     if named is not None:
-        # or its workers would wait for it, unseen
+        # otherwise its workers would wait for it silently
         await connect(named, patience=timedelta(0), say=say)
         return named, None
-    # what is not kept is faster in memory
+    # temporary data is faster in memory
     kept = data_dir / "temporal.db" if _named(settings) else None
     server = await parts.enter_async_context(
         temporal.serve(data_dir / "temporal.log", settings.cache_dir, db_file=kept, say=say)
@@ -315,11 +313,11 @@ def _data_dir(settings: Settings) -> Iterator[Path]:
         yield settings.data_dir.expanduser().absolute()
         return
     made = Path(tempfile.mkdtemp(prefix="tollgate-"))
-    made.chmod(0o711)  # PostgreSQL runs as another user where we are root
+    made.chmod(0o711)  # as root, PostgreSQL runs as another user
     try:
         yield made
     except asyncio.CancelledError:
         shutil.rmtree(made, ignore_errors=True)
         raise
-    # what failed leaves its logs behind
+    # a failed run keeps its logs
     shutil.rmtree(made, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Waiting for work or for the wish to stop, whichever comes first."""
+"""Waits for a task or for the stop signal, whichever comes first."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def first_of(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
-    """Return when the task has ended or `stop` is set; neither is changed by it."""
+    """Return when the task has ended or `stop` is set; changes neither."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -17,7 +17,7 @@ async def first_of(task: asyncio.Task[Any], stop: asyncio.Event) -> None:
 
 
 async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
-    """What it comes to; None, and it is cancelled, if `stop` is set before."""
+    """The task's result. If `stop` is set first, cancels the task and returns None."""
     doing = asyncio.create_task(work)
     await first_of(doing, stop)
     if doing.done():

@@ -25,7 +25,7 @@ RECIPIENTS = tuple(f"+1415555{number:04d}" for number in range(100, 100 + MESSAG
 SUSPENSION = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
 REACTIVATION = ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"]
 PER_SECOND = 60
-"""The organization's pace: on the slowest machine, too, the suspension comes in the middle of the
+"""The organization's pace: even on a slow machine the suspension comes in the middle of the
 campaign.
 """
 QUEUED_FOR = 0.4
@@ -54,7 +54,7 @@ class Story:
         async with self.tell.step("Twilio opens a subaccount") as line:
             self.account = await self.twilio.open_subaccount(self.id)
             line.says(f"Twilio opened the subaccount {self.account}")
-        async with self.tell.step("Tollgate takes the organization") as line:
+        async with self.tell.step("Tollgate onboards the organization") as line:
             organization = {
                 "id": self.id,
                 "name": "Acme Ltd",
@@ -85,7 +85,8 @@ class Story:
             await self.paypal.answered(event["id"])
             await wait_for("the top-up is in the wallet", self._topped_up)
             line.says(
-                f"PayPal's webhook {event['event_type']}: asked PayPal, and booked {TOP_UP} {CURRENCY} once"
+                f"PayPal's webhook {event['event_type']}: queried PayPal and booked {TOP_UP} "
+                f"{CURRENCY} once"
             )
 
     async def lapse(self) -> None:
@@ -105,11 +106,12 @@ class Story:
             self.campaign = made["id"]
             await self.company.ask("POST", f"{self._of}/campaigns/{self.campaign}/start")
             line.says(
-                f"the campaign {made['name']!r} is started: {made['total']} messages, each paid before it is sent"
+                f"the campaign {made['name']!r} is started: {made['total']} messages, each "
+                "paid before it is sent"
             )
         async with self.tell.step("messages leave") as line:
             sent = await wait_for(f"{SUSPEND_AFTER} messages are sent", self._enough_are_sent)
-            line.says(f"{sent} of {MESSAGES} messages are with Twilio, and more are leaving")
+            line.says(f"{sent} of {MESSAGES} messages are at Twilio, and more follow")
         async with self.tell.step("PayPal suspends the subscription") as line:
             [event] = await self.paypal.act(self.subscription, "suspend")
             self.suspended = event["id"]
@@ -117,7 +119,8 @@ class Story:
             may = await self.company.ask("GET", f"{self._of}/can-send")
             expect("may it send after the webhook was answered", may["can_send"], wanted=False)
             line.says(
-                f"PayPal's signed {event['event_type']}: answered 200 in {seconds * 1000:.0f} ms, gate shut"
+                f"PayPal's signed {event['event_type']}: answered with 200 in "
+                f"{seconds * 1000:.0f} ms, gate shut"
             )
 
     async def enforce(self) -> None:
@@ -132,7 +135,8 @@ class Story:
                 "suspended",
             )
             line.says(
-                f"the subaccount is suspended at Twilio, read back; standing {_standing(organization)}"
+                "the subaccount is suspended at Twilio, read back; standing "
+                f"{_standing(organization)}"
             )
         async with self.tell.step("the wallet is frozen") as line:
             wallet = organization["wallet"]
@@ -146,7 +150,10 @@ class Story:
             await self.twilio.callbacks_are_out()
             parked = await wait_for("the campaign is parked", self._parked)
             line.says(
-                f"the campaign is parked at message {parked['next_position']} of {MESSAGES}: {parked['reason']}",
+                (
+                    f"the campaign is parked at message {parked['next_position']} of {MESSAGES}: "
+                    f"{parked['reason']}"
+                ),
                 await self._check_parked(parked),
             )
         async with self.tell.step("a send is tried") as line:
@@ -156,34 +163,37 @@ class Story:
             )
             why = "; ".join(reason["message"] for reason in refused["reasons"])
             line.says(
-                f"a message tried now is refused with {refused['status']}, {refused['title']}: {why}"
+                f"a message tried now is refused with {refused['status']}, {refused['title']}: "
+                f"{why}"
             )
         receipt = (await self.company.organization(self.id))["receipts"][0]
         self._show_receipt(receipt, "suspended", SUSPENSION)
         expect("what leaked", (receipt["leaked_debits"], receipt["leaked_messages"]), (0, 0))
 
     async def repeat(self) -> None:
-        self.tell.chapter("Webhooks come again, and late: nothing changes")
+        self.tell.chapter("Repeated and late webhooks change nothing")
         before = await self._at_rest()
-        async with self.tell.step("the same webhook comes twice more") as line:
+        async with self.tell.step("the same webhook is delivered twice more") as line:
             await self.paypal.ask("POST", f"/_sim/events/{self.suspended}/redeliver", {"times": 2})
             await self.paypal.answered(self.suspended, times=3)
             await wait_for("three deliveries are counted", lambda: self._handled(self.suspended, 3))
             expect("the organization after the same webhook again", await self._at_rest(), before)
             line.says(
-                f"the same webhook came twice more, answered 200: still epoch {before['epoch']}, nothing booked"
+                "the same webhook was delivered twice more and answered with 200: still epoch "
+                f"{before['epoch']}, nothing booked"
             )
-        async with self.tell.step("an older webhook comes late") as line:
+        async with self.tell.step("an older webhook arrives late") as line:
             await self.paypal.ask("POST", f"/_sim/events/{self.activated}/redeliver")
             await self.paypal.answered(self.activated)
             await wait_for("the late webhook is handled", lambda: self._handled(self.activated, 1))
             expect("the organization after the late webhook", await self._at_rest(), before)
             line.says(
-                f"the ACTIVATED of the beginning came only now: still suspended, epoch {before['epoch']}"
+                "the first ACTIVATED event arrived only now: still suspended, epoch "
+                f"{before['epoch']}"
             )
 
     async def recover(self) -> None:
-        self.tell.chapter("The subscription is paid: everything goes on where it stopped")
+        self.tell.chapter("The subscription is paid: everything continues where it stopped")
         async with self.tell.step("the customer pays") as line:
             self.sent_before = tuple(kept(await self.twilio.messages(self.account)))
             events = await self.paypal.act(self.subscription, "pay")
@@ -205,13 +215,15 @@ class Story:
                 "the wallet's gate and freeze", (wallet["gate"], wallet["frozen_by"]), ("open", [])
             )
             line.says(
-                f"the subaccount is active at Twilio, the wallet unfrozen; standing {_standing(organization)}"
+                "the subaccount is active at Twilio, the wallet unfrozen; standing "
+                f"{_standing(organization)}"
             )
         self._show_receipt(organization["receipts"][0], "active", REACTIVATION)
-        async with self.tell.step("the campaign goes on") as line:
+        async with self.tell.step("the campaign continues") as line:
             campaign = await wait_for("all messages are delivered", self._delivered)
             line.says(
-                f"the campaign went on and is {campaign['status']}: {MESSAGES} of {MESSAGES} messages delivered"
+                f"the campaign continued and is {campaign['status']}: {MESSAGES} of {MESSAGES} "
+                "messages delivered"
             )
         async with self.tell.step("the books are compared") as line:
             messages_line, money_line = await self._check_once()
@@ -227,7 +239,7 @@ class Story:
         self.subscription = made["subscription_id"]
         events = await self.paypal.act(self.subscription, "approve", deliver=False)
         by_type = {event["event_type"]: event["id"] for event in events}
-        self.activated = by_type.pop("BILLING.SUBSCRIPTION.ACTIVATED")  # it will come late
+        self.activated = by_type.pop("BILLING.SUBSCRIPTION.ACTIVATED")  # it is delivered late
         for event_id in by_type.values():
             await self.paypal.ask("POST", f"/_sim/events/{event_id}/redeliver")
             await self.paypal.answered(event_id)
@@ -253,21 +265,21 @@ class Story:
         given_back = campaign["counts"]["accepted"] == len(
             kept(await self.twilio.messages(self.account))
         )
-        # what Twilio failed is read there before it is refunded
+        # a message that failed at Twilio is read there before it is refunded
         return campaign if given_back else None
 
     async def _check_parked(self, parked: Any) -> str:
-        """What is with Twilio, what is paid and where it stopped agree to the message."""
+        """The messages at Twilio, the debits and the position of the park agree exactly."""
         sent = await self.twilio.messages(self.account)
         accepted = parked["counts"]["accepted"]
         expect("messages sent, by our count and by Twilio's", accepted, len(kept(sent)))
-        expect("messages yet to go", parked["counts"]["pending"], MESSAGES - accepted)
+        expect("messages still to be sent", parked["counts"]["pending"], MESSAGES - accepted)
         wallet = await self.company.wallet(self.id)
         expect("the balance", Decimal(wallet["balance"]), TOP_UP - accepted * PRICE)
         back = len(sent) - len(kept(sent))
-        gave_back = f", {back} that it had queued came back unsent and refunded" if back else ""
+        gave_back = f", {back} queued ones were returned unsent and refunded" if back else ""
         holds = f"the wallet holds {wallet['balance']} {CURRENCY}"
-        return f"{accepted} messages are with Twilio and paid{gave_back}; {holds}"
+        return f"{accepted} messages are at Twilio and paid for{gave_back}; {holds}"
 
     async def _handled(self, event_id: str, times: int) -> bool:
         by_event_id = {
@@ -282,7 +294,7 @@ class Story:
         )
 
     async def _at_rest(self) -> Mapping[str, Any]:
-        """All that a webhook could have changed."""
+        """Everything that a webhook could have changed."""
         organization = await self.company.organization(self.id)
         campaigns = [(item["status"], item["next_position"]) for item in organization["campaigns"]]
         wallet = {
@@ -308,9 +320,7 @@ class Story:
         return campaign if completed else None
 
     async def _check_once(self) -> tuple[str, str]:
-        """Twilio kept one message for each recipient, none that it had before went again, and each
-        is paid once.
-        """
+        """Twilio has one message for each recipient, sent none again, and each is paid once."""
         sent = kept(await self.twilio.messages(self.account))
         per_recipient = Counter(message["to"] for message in sent)
         expect("recipients", set(per_recipient), set(RECIPIENTS))
@@ -321,7 +331,7 @@ class Story:
         )
         before = {message["sid"] for message in self.sent_before}
         expect(
-            "messages that went on",
+            "messages sent after the reactivation",
             len([message for message in sent if message["sid"] not in before]),
             MESSAGES - len(before),
         )
@@ -336,12 +346,18 @@ class Story:
         expect("the balance at the end", Decimal(balance), TOP_UP - MESSAGES * PRICE)
         after = MESSAGES - len(before)
         return (
-            f"every recipient got one message, every message was paid once: {MESSAGES} x {PRICE} {CURRENCY}",
-            f"{len(before)} before the suspension, {after} after it; the wallet holds {balance} {CURRENCY}",
+            (
+                f"every recipient got one message, every message was paid once: {MESSAGES} x "
+                f"{PRICE} {CURRENCY}"
+            ),
+            (
+                f"{len(before)} before the suspension, {after} after it; the wallet holds "
+                f"{balance} {CURRENCY}"
+            ),
         )
 
     async def _paid_per_message(self) -> Mapping[str, Decimal]:
-        """What each message cost, refunds taken off, by the ledger."""
+        """The cost of each message after refunds, by the ledger."""
         paid: dict[str, Decimal] = {}
         cursor: dict[str, str] = {}
         while True:

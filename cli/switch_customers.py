@@ -23,7 +23,7 @@ from domain.switching.switch import IN_WORDS, in_cohort
 from runtime.wiring import Services, from_environment
 
 PAGE = 200
-BY_HAND = "paused by hand"
+BY_HAND = "paused by an operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
         if source is None or source.provider is plan.target:
             return False
         if before is not None and before.target_provider is plan.target:
-            return False  # another process started it after the page was read; a cohort asks nobody twice
+            return False  # another process started it after the page was read; a cohort offers each switch once
         begun = await switches.start(
             conn,
             source,

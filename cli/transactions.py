@@ -1,4 +1,4 @@
-"""One transaction on the database that a command works on."""
+"""One transaction on the database of a command."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,8 +1,8 @@
-"""A witness file: the newest link of the chain of seals, noted at each `certify` and compared at
-the next.
+"""A witness file: each `certify` records the newest link of the chain of seals, and the next one
+compares it.
 
-Kept where nobody who can write the database can write, it shows what a consistent rewrite of the
-database hides.
+Stored where nobody with write access to the database can write, it reveals even a consistent
+rewrite of the database.
 """
 
 import json
@@ -27,9 +27,7 @@ class Line:
 
 
 def read(path: Path) -> list[Line]:
-    """None yet if there is no such file. Raises `Misused` where a line is not one of a witness
-    file.
-    """
+    """Empty if there is no such file yet. Raises `Misused` if a line is not one of a witness file."""
     lines: list[Line] = []
     for number, text in enumerate(
         path.read_text("utf-8").splitlines() if path.exists() else (), start=1

@@ -29,7 +29,7 @@ def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
 
 
 def task_queues(read: Settings, queues: str) -> list[str]:
-    """The queues of the settings that `queues` means: `lifecycle`, `campaigns`, or their names."""
+    """The configured queues that `queues` selects: `lifecycle`, `campaigns`, or their names."""
     known = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
     known |= {name: name for name in known.values()}
     words = [word.strip() for word in queues.split(",") if word.strip()]
@@ -39,7 +39,7 @@ def task_queues(read: Settings, queues: str) -> list[str]:
                 f"{word!r} is not one of {', '.join(known)}", param_hint="--queues"
             )
     if not words:
-        raise typer.BadParameter("names no queue", param_hint="--queues")
+        raise typer.BadParameter("does not name a queue", param_hint="--queues")
     return sorted({known[word] for word in words})
 
 

@@ -1,10 +1,10 @@
-"""How a provider call can go wrong.
+"""The errors of provider calls.
 
 * ProviderError
   - ProviderUnavailable     try again: timeout, 429, 5xx, connection refused (it may still have happened)
   - ProviderRefused         never again: our request or our credentials are wrong
     - NotFound              the object does not exist there
-    - NotAccepted           what our caller named (a plan, a currency, an address) is not accepted there
+    - NotAccepted           a value from our caller (a plan, a currency, an address) is not accepted there
     - WrongState            the state of the object does not allow it; nothing was done
       - AlreadyTerminal     and it never will (a closed account, a canceled subscription)
 * WebhookError

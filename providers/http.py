@@ -19,7 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _DEFAULT_CONNECT = 5.0
 _DEFAULT_READ = 15.0
-_LONGEST_WAIT = 3600.0  # a server's mistake must not postpone a suspension for days
+_LONGEST_WAIT = 3600.0  # a server's error must not postpone a suspension for days
 _IDLE_SECONDS = 5.0  # shorter than any server's, so that no request meets a closing connection
 
 

@@ -124,7 +124,7 @@ class PayPal:
             case MoneyObject.REFUND:
                 return await self._get_refund(reference.id)
             case MoneyObject.DISPUTE | MoneyObject.CHECKOUT:
-                raise ValueError("that is no payment: ask get_dispute or settle_topup")
+                raise ValueError("that is not a payment: use get_dispute or settle_topup")
 
     async def get_dispute(self, dispute_id: str) -> Dispute:
         return payments.dispute(
@@ -335,5 +335,5 @@ def _plan_not_accepted(plan_id: str, refused: ProviderRefused) -> NotAccepted:
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
     return ProviderUnavailable(
-        f"PayPal took the {act}, but still says {now.raw_status}", code="NOT_YET"
+        f"PayPal accepted the {act}, but still reports {now.raw_status}", code="NOT_YET"
     )

@@ -3,7 +3,7 @@ redirect.
 
 A trusted certificate stays in use while it is valid if it cannot be fetched again.
 
-Anyone can send the header with the URL, so the whole URL is matched against a list before any
+Anyone can send the header with the URL, so the whole URL is checked against a list before any
 fetch.
 """
 

@@ -100,7 +100,7 @@ def candidates(pem: bytes, now: datetime) -> list[x509.Certificate]:
     try:
         served = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise Untrusted("the certificate URL gave no readable certificate") from error
+        raise Untrusted("the certificate URL returned no readable certificate") from error
     leaf = served[0]
     _check_name(leaf)
     if not isinstance(leaf.public_key(), RSAPublicKey):
@@ -181,7 +181,7 @@ def certificates(file: bytes) -> list[x509.Certificate]:
     for read in readers:
         with suppress(ValueError, UnsupportedAlgorithm):
             return list(read(file))[:_LONGEST_CHAIN]
-    raise Untrusted("the issuer's address gave no readable certificate")
+    raise Untrusted("the issuer's address returned no readable certificate")
 
 
 def fingerprint(certificate: x509.Certificate) -> bytes:
@@ -231,12 +231,12 @@ def _only_signs(
     _policy: Policy, _leaf: x509.Certificate, constraints: x509.BasicConstraints | None
 ) -> None:
     if constraints is not None and constraints.ca:
-        raise ValueError("the certificate is an authority's")
+        raise ValueError("the certificate is that of an authority")
 
 
 def _check_name(leaf: x509.Certificate) -> None:
-    """Uses the alternative names if there are any: a root vouches for those, for a common name not
-    always.
+    """Uses the alternative names if there are any: a root always verifies those, but not always a
+    common name.
     """
     try:
         alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,9 +1,9 @@
-"""Captures what a subscription owes, and determines the result: PayPal may accept the request
-without a body.
+"""Captures a subscription's outstanding balance, and determines the result: PayPal may accept the
+request without returning it.
 
 Source: PayPal's OpenAPI `billing_subscriptions_v1.json`: 200 with the transaction or 202 without a
-body, and the issues named here. A PayPal-Request-Id is kept for 72 hours; the same one would then
-charge again.
+body, and the issues named here. PayPal keeps a PayPal-Request-Id for 72 hours; after that the same
+one would charge again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,8 @@ async def collect(
         found = await _find(calls, path, amount, since)
         if found is None:
             raise WrongState(
-                "the key was used first three days ago, and PayPal has forgotten it: take a new one"
+                "the key was first used three days ago, and PayPal no longer keeps it: use a "
+                "new one"
             )
         return Collected.by(found)
     body = {

@@ -7,7 +7,7 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class Refused(Exception):
-    """The address responded without the file, or with more than any file of ours can have."""
+    """The address responded without the file, or with a file that is too large."""
 
 
 class Unavailable(Exception):
@@ -25,5 +25,5 @@ async def body(client: httpx.AsyncClient, url: str) -> bytes:
         async for chunk in response.aiter_bytes():
             found += chunk
             if len(found) > _LARGEST:
-                raise Refused("gave more than 64 KiB")
+                raise Refused("returned more than 64 KiB")
         return bytes(found)

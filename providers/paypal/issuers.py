@@ -85,7 +85,8 @@ class Issuers:
         allowed = [url for url in urls if _origin(url) in self._origins]
         if urls and not allowed:
             raise Untrusted(
-                f"its issuer at {_origin(urls[0])} is not asked for; it can be put into the CA file"
+                f"its issuer at {_origin(urls[0])} may not be fetched; you can put it into the "
+                "CA file"
             )
         if not urls:
             raise problem
@@ -114,7 +115,10 @@ class Issuers:
             Untrusted,
         ) as error:
             known = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
-            problem = f"the issuer of PayPal's certificate is unavailable: {error if known else in_words(error)}"
+            problem = (
+                "the issuer of PayPal's certificate is unavailable: "
+                f"{error if known else in_words(error)}"
+            )
             raise VerificationUnavailable(problem) from error
 
     def _keep(self, chain: Chain) -> Chain:

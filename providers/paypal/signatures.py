@@ -82,7 +82,7 @@ class Signatures:
         self._budget = Budget(at_once=ASKED_AT_ONCE, each_second=ASKED_EACH_SECOND)
 
     async def verify(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
-        """Rejects what no genuine delivery looks like, before any query."""
+        """Rejects deliveries that cannot be genuine, before any query."""
         transmission = Transmission.of(headers)
         try:
             signer = await self._certificates.signer(transmission.certificate_url, now)
@@ -107,14 +107,14 @@ class Signatures:
         raise InvalidSignature("the signature does not match the body and our webhook ids")
 
     async def _ask(self, online: Calls, transmission: Transmission, raw: bytes) -> None:
-        """Each query costs a call with our credentials, whoever forged the delivery: none is made
+        """Each query costs a call with our credentials, even for a forged delivery: none is made
         beyond the budget.
         """
         for webhook_id in self._webhook_ids:
             question = _question(transmission, webhook_id, raw)
             if not self._budget.take():
                 log.warning("webhook_verification_limited", transmission_id=transmission.id[:64])
-                raise TooMany("too many signature queries to PayPal already")
+                raise TooMany("too many signature queries to PayPal")
             try:
                 answer = await online.post_verbatim(
                     "/v1/notifications/verify-webhook-signature", question
@@ -134,7 +134,7 @@ def _decoded(signature: str) -> bytes:
     except binascii.Error as error:
         raise InvalidSignature("the signature is not base64") from error
     if len(decoded) not in _SIGNATURE_BYTES:
-        raise InvalidSignature("the signature is not of RSA")
+        raise InvalidSignature("the signature is not an RSA signature")
     return decoded
 
 
@@ -147,11 +147,11 @@ def _signed(signer: Signer, signature: bytes, text: str) -> bool:
 
 
 def _question(transmission: Transmission, webhook_id: str, raw: bytes) -> bytes:
-    """The delivered bytes go in verbatim: another key order, `1.0` or `{}` makes PayPal answer
+    """Sends the delivered bytes verbatim: with another key order, `1.0` or `{}` PayPal answers
     FAILURE.
     """
     try:
-        # one complete object, or it could close ours and append fields of its own
+        # one complete object, or it could close ours and append its own fields
         reading.document(raw)
     except reading.NotJson as error:
         raise InvalidSignature("the body is not a JSON object") from error

@@ -71,13 +71,13 @@ def snapshot(resource: Json, *, reported_at: datetime | None = None) -> Snapshot
 
 
 def _owes(resource: Json, billing: Json, *, missing: bool, counted: bool) -> bool | None:
-    """Whether a payment of the customer's is missing; None: the answer does not say, or the fault
-    is not theirs.
+    """Whether a payment of the customer is missing; None: the answer does not show it, or the
+    customer did not cause it.
 
-    PayPal tries a charge twice again, every five days, before it counts the failure and adds the
-    amount to the balance. Until then the balance is zero and nobody has forgiven anything: neither
-    a suspension by hand nor an activation pays for it. A balance of zero after a failure was
-    counted is a forgiven one, though the count stands until the next payment. Source: PayPal's page
+    PayPal retries a charge twice, every five days, before it counts the failure and adds the amount
+    to the balance. Until then the balance is zero although nothing was forgiven: neither a manual
+    suspension nor an activation pays for it. A balance of zero after a failure was counted means
+    that it was forgiven, although the count remains until the next payment. Source: PayPal's page
     on payment failures and retries.
     """
     failure = reading.part(billing, "last_failed_payment")
@@ -126,11 +126,11 @@ class _Period:
 def _paid_period(
     resource: Json, billing: Json, state: State, next_billing: datetime | None
 ) -> _Period:
-    """Until the next charge, or one interval after the last payment where PayPal does not tell
-    that, or has moved it on before it is paid. PayPal's own date knows the ends of months.
+    """The time of the next charge, or one interval after the last payment if PayPal does not report
+    that time, or has moved it before the payment. PayPal's own date handles the ends of months.
 
-    Where nothing was paid yet, a trial, or a beginning that was agreed for later, is free until its
-    first charge.
+    If nothing was paid yet, a trial, or a subscription with a later start, is free until its first
+    charge.
     """
     paid_at = reading.time(reading.part(billing, "last_payment"), "time")
     begins = reading.time(resource, "start_time")

@@ -49,7 +49,7 @@ def money(amount: Money) -> Json:
     """
     step = MICROS if amount.currency in _WITHOUT_DECIMALS else MICROS // 100
     if amount.micros % step:
-        raise BadAmount(f"PayPal takes no fraction as fine as {amount}")
+        raise BadAmount(f"PayPal does not accept so many decimals: {amount}")
     value = to_decimal_string(amount.micros)
     return {
         "currency_code": amount.currency,
@@ -82,7 +82,9 @@ async def create(
         order = await calls.post(_ORDERS, body, idempotency_key=idempotency_key)
     except ProviderRefused as refused:
         if refused.code in _BAD_AMOUNT:
-            raise BadAmount(f"PayPal takes no payment of {amount}: {refused.code}") from refused
+            raise BadAmount(
+                f"PayPal does not accept a payment of {amount}: {refused.code}"
+            ) from refused
         raise
     id_, url = (
         reading.text(order, "id"),
@@ -119,8 +121,8 @@ async def get(calls: Calls, capture_id: str) -> Payment:
 
 
 async def _capture(calls: Calls, order_id: str) -> None:
-    """Each attempt has its own key, as PayPal repeats its first response to a known key: a payer
-    whose card was declined could never pay with another one. PayPal captures an order only once
+    """Each attempt has its own key: PayPal repeats its first response to a known key, so a payer
+    whose card was declined could never pay with another card. PayPal captures an order only once
     (`ORDER_ALREADY_CAPTURED`), which prevents a double capture.
     """
     try:

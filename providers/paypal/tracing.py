@@ -41,7 +41,7 @@ class Tracing:
         if money is None and subscription_id is not None:
             await self._subscription(subscription_id)
         if not self._found:
-            raise NotFound("PayPal has none of what the event names")
+            raise NotFound("PayPal has none of the objects that the event names")
         return self._gathered.clues()
 
     async def _dispute(self, id_: str) -> None:

@@ -135,7 +135,7 @@ def _money(event_type: str, kind: EventKind, resource: Json) -> MoneyReference |
     if named is None or kind is EventKind.IGNORED:
         return None
     if kind in (EventKind.REFUNDED, EventKind.REVERSED):
-        # the resource is the refund or the reversal, not what it takes back
+        # the resource is the refund or the reversal, not the reversed payment
         named = MoneyObject.REFUND
     id_ = reading.text(resource, "id")
     if named is MoneyObject.DISPUTE:

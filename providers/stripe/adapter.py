@@ -310,7 +310,7 @@ class Stripe:
             raise WrongState("nothing is outstanding", code="NOTHING_OUTSTANDING")
         if datetime.now(UTC) - since > _KEY_KEPT_FOR:
             raise WrongState(
-                "the key was used first a day ago, and Stripe has forgotten it: take a new one"
+                "the key was first used a day ago, and Stripe no longer keeps it: use a new one"
             )
         if now.outstanding != amount:
             raise WrongState(f"{now.outstanding} is open, not {amount}", code="ANOTHER_AMOUNT")
@@ -386,5 +386,5 @@ def _not_accepted(refused: Unfit) -> NotAccepted:
 
 def _not_seen_yet(act: str, now: Snapshot) -> ProviderUnavailable:
     return ProviderUnavailable(
-        f"Stripe took the {act}, but still says {now.raw_status}", code="NOT_YET"
+        f"Stripe accepted the {act}, but still reports {now.raw_status}", code="NOT_YET"
     )

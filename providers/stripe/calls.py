@@ -1,7 +1,7 @@
 """Turns the SDK's answers into plain JSON and its exceptions into ours; never into a retry.
 
-Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while the same key is
-being worked on; an answer is kept for its key for a day at least, a decline as well.
+Source: Stripe's error object (`type`, `code`), and its idempotency rules: 409 while a request with
+the same key is in progress; the response to a key, even a decline, is kept for at least a day.
 """
 
 import re
@@ -56,7 +56,9 @@ async def json_and_time_of(request: Awaitable[Any]) -> tuple[Json, datetime | No
     with _translated():
         answer = getattr(await request, "last_response", None)  # the SDK returns a list unchanged
     if answer is None or not isinstance(answer.data, dict):
-        raise ProviderUnavailable("Stripe answered a success that is no object", code="UNREADABLE")
+        raise ProviderUnavailable(
+            "Stripe answered a success that is not an object", code="UNREADABLE"
+        )
     return answer.data, _queried_at(answer.headers)
 
 

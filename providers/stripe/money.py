@@ -20,7 +20,7 @@ async def payment(api: Any, reference: MoneyReference) -> Payment:
         case MoneyObject.REFUND:
             return await _refund(api, reference.id)
         case MoneyObject.DISPUTE | MoneyObject.CHECKOUT:
-            raise ValueError("that is no payment: ask get_dispute or settle_topup")
+            raise ValueError("that is not a payment: use get_dispute or settle_topup")
 
 
 async def sale(api: Any, id_: str) -> Payment:

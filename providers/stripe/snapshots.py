@@ -84,13 +84,13 @@ def is_status(name: str) -> bool:
 
 
 def _owes(state: State, invoice: Json, attempts: int, failed: Sequence[Json] | None) -> bool | None:
-    """Stripe takes an invoice that was paid, voided or written off as settled. Where the open ones
-    are known, and the subscription is in order, none that failed proves that nothing is owed; an
-    invoice of nothing alone does not.
+    """Whether something is owed. Stripe treats a paid, voided or written-off invoice as closed. If
+    the open invoices are known and the subscription is in good standing, no failed one proves that
+    nothing is owed; an invoice of zero alone does not.
 
-    One that could not be charged and is paid with nothing was forgiven: credit notes took off all
-    that was due. Source: Stripe's pages on subscription statuses, on the transitions of invoices,
-    and on credit notes.
+    An invoice that could not be charged and counts as paid with an amount of zero was forgiven:
+    credit notes covered all of it. Source: Stripe's pages on subscription statuses, on the
+    transitions of invoices, and on credit notes.
     """
     if state in OWING or failed:
         return True
@@ -108,7 +108,7 @@ def _failed_at(
     state: State, invoice: Json, attempts: int, failed: Sequence[Json], queried_at: datetime | None
 ) -> datetime | None:
     """When the oldest open invoice failed. If Stripe reports the subscription as active but an
-    older invoice is unpaid, that is now: an invoice that the merchant left open suspends nobody
+    older invoice is unpaid, that is now: an invoice that the merchant left open does not suspend
     immediately.
     """
     newest_failed = any(text(unpaid, "id") == text(invoice, "id") for unpaid in failed)
@@ -119,7 +119,7 @@ def _failed_at(
 
 
 def _changed_at(subscription: Json, queried_at: datetime | None) -> datetime | None:
-    """The newest time in the object, which does not say when it last changed."""
+    """The newest time in the object, which has no time of its last change."""
     invoice = part(subscription, "latest_invoice")
     transitions = part(invoice, "status_transitions")
     times = [

@@ -21,7 +21,7 @@ _OUT_OF_RANGE = frozenset({"amount_too_small", "amount_too_large"})
 def minor(amount: Money) -> int:
     """In the currency's smallest unit."""
     if amount.micros % finest(amount.currency):
-        raise BadAmount(f"Stripe takes no fraction as fine as {amount}")
+        raise BadAmount(f"Stripe does not accept so many decimals: {amount}")
     return amount.micros // smallest(amount.currency)
 
 
@@ -54,7 +54,9 @@ async def create(
         )
     except ProviderRefused as refused:
         if refused.code in _OUT_OF_RANGE:
-            raise BadAmount(f"Stripe takes no payment of {amount}: {refused.code}") from refused
+            raise BadAmount(
+                f"Stripe does not accept a payment of {amount}: {refused.code}"
+            ) from refused
         raise
     id_, url = text(made, "id"), made.get("url")
     if id_ is None or not isinstance(url, str):

@@ -47,7 +47,7 @@ class Tracing:
         if money is None and subscription_id is not None:
             await self._subscription(subscription_id)
         if not self._seen:
-            raise NotFound("Stripe has none of what the event names")
+            raise NotFound("Stripe has none of the objects that the event names")
         return self._gathered.clues()
 
     async def _of_intent(self, back: Json) -> None:

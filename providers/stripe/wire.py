@@ -13,7 +13,7 @@ from providers.http import in_words
 stripe.enable_telemetry = (
     False  # it would store an id in the home directory and send it with every call
 )
-_RETRIES_ARE_TEMPORALS = "Stripe's SDK was asked to wait and retry"
+_RETRIES_ARE_TEMPORALS = "Stripe's SDK tried to wait and retry"
 
 
 class Wire(stripe.HTTPClient):
@@ -44,7 +44,7 @@ class Wire(stripe.HTTPClient):
     async def request_stream_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[AsyncIterable[bytes], int, Mapping[str, str]]:
-        raise NotImplementedError("nothing of Stripe's is streamed here")
+        raise NotImplementedError("streaming is not used here")
 
     def sleep_async(self, secs: float) -> NoReturn:
         raise NotImplementedError(_RETRIES_ARE_TEMPORALS)

@@ -172,7 +172,7 @@ def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | N
         return AlreadyTerminal("the subaccount is closed", code=_CLOSED)
     if refusal is None:
         return ProviderUnavailable(
-            f"Twilio was told {want.value}, but still says {account.status.value}"
+            f"Twilio was asked to set {want.value}, but still reports {account.status.value}"
         )
     if refusal.code == _SUSPENDED_BY_TWILIO:
         return AlreadyTerminal(

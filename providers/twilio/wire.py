@@ -47,7 +47,7 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
         allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - never followed
     ) -> Response:
         if not url.startswith(f"{API_ORIGIN}/"):
-            raise ValueError("only api.twilio.com is spoken to with these credentials")
+            raise ValueError("these credentials are sent to api.twilio.com only")
         at = self._base_url + url.removeprefix(API_ORIGIN)
         try:
             response = await self._client.request(

@@ -22,8 +22,8 @@ CHAPTERS = (
     "1  An organization is onboarded, and pays",
     "2  A campaign of 300 messages runs, and the subscription is suspended",
     "3  The three are in step: Twilio suspended, wallet frozen, campaign parked",
-    "4  Webhooks come again, and late: nothing changes",
-    "5  The subscription is paid: everything goes on where it stopped",
+    "4  Repeated and late webhooks change nothing",
+    "5  The subscription is paid: everything continues where it stopped",
     "6  Another organization pays by Stripe: the same steps, the same receipts",
     "7  tollgate certify proves it on the database",
 )
@@ -138,7 +138,7 @@ def test_the_demo_tells_the_whole_story_and_every_guarantee_holds(place: Path) -
 
 def test_ctrl_c_in_the_middle_of_the_campaign_leaves_nothing_behind(place: Path) -> None:
     with started(place) as demo:
-        demo.until("messages are with Twilio")
+        demo.until("messages are at Twilio")
         below = processes_below(demo.process.pid)
         demo.process.send_signal(signal.SIGINT)
         status = demo.ends()

@@ -265,7 +265,7 @@ async def test_a_cohort_is_paused_resumed_and_shown_without_a_provider(
     resumed = tollgate("switch-customers", "--to", "stripe", "--resume", database_url=database_url)
 
     assert paused.returncode == shown.returncode == resumed.returncode == 0, paused.stderr
-    assert "0 of 0 finished switches failed (0.0%); PAUSED: paused by hand" in shown.stdout
+    assert "0 of 0 finished switches failed (0.0%); PAUSED: paused by an operator" in shown.stdout
     assert "not paused" in resumed.stdout
 
 

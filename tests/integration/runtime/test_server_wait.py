@@ -85,7 +85,9 @@ async def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> 
     made = "create database {} encoding sql_ascii locale 'C' template template0"
     _run(postgres, sql.SQL(made).format(sql.Identifier("ascii")))
 
-    with pytest.raises(BadSettings, match="is a database in SQL_ASCII, and UTF8 is needed"):
+    with pytest.raises(
+        BadSettings, match="the database's encoding is SQL_ASCII, and UTF8 is needed"
+    ):
         await await_database(postgres.url("ascii"), patience=NONE, say=print)
 
 

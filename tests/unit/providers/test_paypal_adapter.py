@@ -445,7 +445,7 @@ async def test_another_currency_is_not_accepted(world: World) -> None:
 async def test_an_attempt_whose_key_paypal_has_forgotten_is_never_made_again(world: World) -> None:
     world.answers[f"GET {SUB}/transactions"] = reply({})
 
-    with pytest.raises(WrongState, match="take a new one"):
+    with pytest.raises(WrongState, match="use a new one"):
         await collect(world, since=datetime.now(UTC) - timedelta(hours=72))
     assert f"POST {SUB}/capture" not in world.without_token()
 
