@@ -4,11 +4,12 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
+OPENAPI := tools/openapi/.ready
 # Without bytecode every process that a test starts compiles the vendors' SDKs again: ten seconds of a core each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak check lint types fmt bench migration clean
+.PHONY: help demo dev test soak check lint types clients fmt bench migration clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,15 +26,19 @@ test: $(READY) ## run the tests; ARGS="tests/unit -k wallet" picks some
 soak: $(READY) ## run the long versions of the tests that have one: more seeds, more examples, all combinations
 	$(BIN)/pytest --numprocesses 2 --dist load -m soak $(ARGS)
 
-check: lint types test ## what CI runs: lint, format, types, import contracts, tests
+check: lint types clients test ## what CI runs: lint, format, types, import contracts, generated clients, tests
 
-lint: $(READY) ## check style, format and import contracts
+lint: $(READY) $(OPENAPI) ## check style, format, import contracts and the OpenAPI document
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.openapi lint
 
 types: $(READY) ## check types, strictly
 	$(BIN)/mypy
+
+clients: $(READY) $(OPENAPI) ## generate a Python and a TypeScript client of the API, and compile them
+	$(BIN)/python -m tools.openapi clients
 
 fmt: $(READY) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix
@@ -47,6 +52,7 @@ migration: $(READY) ## write a migration from the changes in db/tables: make mig
 
 clean: ## remove the environment, the caches and the embedded servers' data
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	cd tools/openapi && rm -rf .venv node_modules .cache .ready
 
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -55,3 +61,11 @@ $(READY): pyproject.toml uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv sync --frozen --compile-bytecode
 	@touch $(READY)
+
+$(OPENAPI): tools/openapi/package-lock.json tools/openapi/uv.lock | $(READY)
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+		&& command -v npm > /dev/null \
+		|| { echo "make lint and make clients need Node.js 20.19 or later, with npm (https://nodejs.org)"; exit 1; }
+	npm ci --prefix tools/openapi --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(BIN)/uv sync --frozen --quiet --project tools/openapi --python $(BIN)/python
+	@touch $(OPENAPI)

@@ -51,10 +51,13 @@ _BODY: dict[str, Any] = {
         "required": True,
         "content": {
             NDJSON: {
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "format": "binary"},
                 "example": '{"to": "+14155550100"}\n{"to": "+14155550101"}\n',
             },
-            CSV: {"schema": {"type": "string"}, "example": "to\n+14155550100\n+14155550101\n"},
+            CSV: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "to\n+14155550100\n+14155550101\n",
+            },
         },
     }
 }
