@@ -81,16 +81,18 @@ class Tollgate:
 
     async def account(self, **about: object) -> str:
         """A new subaccount at Twilio."""
-        made = await self.http.post(f"{self.twilio.url}/_sim/accounts", json=about)
-        return str(made.json()["accounts"][0]["sid"])
+        response = await self.http.post(f"{self.twilio.url}/_sim/accounts", json=about)
+        return str(response.json()["accounts"][0]["sid"])
 
     async def onboard(
         self, id_: str = "acme", *, balance: str | None = "10.00", **changed: object
     ) -> str:
         """An organization that pays a cent a segment, with money in its wallet."""
         self.accounts[id_] = await self.account(friendly_name=id_)
-        made = await self.post("/v1/organizations", organization(id_, self.accounts[id_]) | changed)
-        assert made.status_code == 201, made.text
+        response = await self.post(
+            "/v1/organizations", organization(id_, self.accounts[id_]) | changed
+        )
+        assert response.status_code == 201, response.text
         if balance is not None:
             await self.credit(balance, organization_id=id_)
         return id_
@@ -100,8 +102,8 @@ class Tollgate:
         delivered.
         """
         about = {"custom_id": organization_id, "deliver": False}
-        made = await self.http.post(f"{self.paypal.url}/_sim/subscriptions", json=about)
-        id_ = str(made.json()["object"]["id"])
+        response = await self.http.post(f"{self.paypal.url}/_sim/subscriptions", json=about)
+        id_ = str(response.json()["object"]["id"])
         linked = await self.link(id_, organization_id)
         assert linked.status_code == 201, linked.text
         return id_
@@ -125,19 +127,19 @@ class Tollgate:
     async def happen(self, subscription_id: str, action: str, **about: object) -> list[str]:
         """Something happens at PayPal; the ids of the events, which are not delivered."""
         url = f"{self.paypal.url}/_sim/subscriptions/{subscription_id}/{action}"
-        told = await self.http.post(url, json={"deliver": False, **about})
-        assert told.status_code < 300, told.text
+        response = await self.http.post(url, json={"deliver": False, **about})
+        assert response.status_code < 300, response.text
         return [
-            event["id"] if isinstance(event, dict) else event for event in told.json()["events"]
+            event["id"] if isinstance(event, dict) else event for event in response.json()["events"]
         ]
 
     async def signed(
         self, event_id: str | None = None, **about: object
     ) -> tuple[bytes, dict[str, str]]:
         """An event's body and the headers that PayPal signs it with; or of any `raw` body."""
-        asked = {**({"event_id": event_id} if event_id else {}), **about}
-        told = (await self.http.post(f"{self.paypal.url}/_sim/sign", json=asked)).json()
-        return base64.b64decode(told["body_base64"]), told["headers"]
+        body = {**({"event_id": event_id} if event_id else {}), **about}
+        document = (await self.http.post(f"{self.paypal.url}/_sim/sign", json=body)).json()
+        return base64.b64decode(document["body_base64"]), document["headers"]
 
     async def deliver(self, raw: bytes, headers: Mapping[str, str]) -> httpx.Response:
         return await self.http.post(
@@ -183,10 +185,12 @@ async def tollgate(
             serve(TwilioSimulator()),
         ) as (paypal, stripe, twilio),
         httpx.AsyncClient(timeout=30) as http,
-        built(url, database_url, paypal, stripe, twilio, tmp_path) as made,
-        serving(made, listener),
+        built(url, database_url, paypal, stripe, twilio, tmp_path) as built_services,
+        serving(built_services, listener),
     ):
-        yield Tollgate(url, http, made, paypal, stripe, twilio, await keys(made))
+        yield Tollgate(
+            url, http, built_services, paypal, stripe, twilio, await keys(built_services)
+        )
 
 
 @asynccontextmanager
@@ -202,7 +206,9 @@ async def at_once(
     try:
         yield entered
     finally:
-        await asyncio.gather(*(one.__aexit__(None, None, None) for one in (first, second, third)))
+        await asyncio.gather(
+            *(manager.__aexit__(None, None, None) for manager in (first, second, third))
+        )
 
 
 @asynccontextmanager
@@ -232,13 +238,13 @@ async def built(
     temporal = await client.connect({"target_host": NOWHERE}, lazy=True)
     async with services(
         Settings(public_url=url), [to_paypal, to_stripe], to_twilio, temporal, database_url
-    ) as made:
-        yield made
+    ) as built_services:
+        yield built_services
 
 
 @asynccontextmanager
-async def serving(made: Services, listener: socket.socket) -> AsyncIterator[None]:
-    server = Server(connections.config(create_app(made)))
+async def serving(built_services: Services, listener: socket.socket) -> AsyncIterator[None]:
+    server = Server(connections.config(create_app(built_services)))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await server.ready.wait()
     try:
@@ -268,8 +274,8 @@ async def database_away(tollgate: Tollgate, server: Postgres) -> AsyncIterator[N
             )
 
 
-async def keys(made: Services) -> dict[Scope, str]:
-    async with made.engine.begin() as conn:
+async def keys(built_services: Services) -> dict[Scope, str]:
+    async with built_services.engine.begin() as conn:
         return {
             scope: (await api_keys.create(conn, name=scope.word, scope=scope))[1] for scope in Scope
         }

@@ -85,18 +85,18 @@ async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> Non
         await topped_up(engine, id_, "5", organization_id)
     await post(engine, debit("spent", usd("8")), organization_id=organization_id)
 
-    async def told(id_: str, of: str, *, stands: bool = True) -> None:
+    async def book_reversal(id_: str, of: str, *, stands: bool = True) -> None:
         fact = Reversal(id=id_, what="dispute", payment_id=of, amount=usd("5"), stands=stands)
         async with engine.begin() as conn:
             await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
 
-    await told("D-1", "CAP-2")
-    await told("D-1", "CAP-2", stands=False)
-    await reversal_told_of(engine, "D-1", "CAP-2", MoneyObject.DISPUTE)
-    await reversal_told_of(engine, "D-7", "CAP-2", MoneyObject.DISPUTE)  # it takes nothing
-    await told("R-2", "CAP-3")
+    await book_reversal("D-1", "CAP-2")
+    await book_reversal("D-1", "CAP-2", stands=False)
+    await webhook_of_reversal(engine, "D-1", "CAP-2", MoneyObject.DISPUTE)
+    await webhook_of_reversal(engine, "D-7", "CAP-2", MoneyObject.DISPUTE)  # it takes nothing
+    await book_reversal("R-2", "CAP-3")
     await topped_up(engine, "CAP-4", "4", organization_id)
-    await told("R-3", "CAP-2")
+    await book_reversal("R-3", "CAP-2")
     never = Payment(
         reference=MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-5"),
         status=PaymentStatus.REFUNDED,
@@ -117,19 +117,19 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
         await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
     async with engine.begin() as conn:
         await reversals.waive(conn, organization_id, by="operator", now=NOON)
-    await reversal_told_of(engine, "R-6", "CAP-6")
-    await reversal_told_of(engine, "R-7", "CAP-6")  # it never stood
+    await webhook_of_reversal(engine, "R-6", "CAP-6")
+    await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never stood
     await take_steps(engine, organization_id)
 
 
-async def reversal_told_of(
+async def webhook_of_reversal(
     engine: AsyncEngine, id_: str, payment_id: str, money_kind: MoneyObject = MoneyObject.REFUND
 ) -> None:
     """A webhook told of a refund or a dispute that is booked, and the lifecycle has acted on it."""
     money = MoneyReference(kind=money_kind, id=id_)
     kind = EventKind.REFUNDED if money_kind is MoneyObject.REFUND else EventKind.DISPUTE_CLOSED
-    told = event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None)
-    delivery = await receive(engine, replace(told, payment_id=payment_id))
+    billing_event = event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None)
+    delivery = await receive(engine, replace(billing_event, payment_id=payment_id))
     async with engine.begin() as conn:
         await parking.note_reversal(conn, delivery, id_)
         await deliveries.mark_handled(conn, [delivery.id])
@@ -140,18 +140,18 @@ async def set_aside(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         for reference in ("taken", "let go", "late", "open"):
             ends = timedelta(minutes=1) if reference == "late" else timedelta(days=1)
-            asked = Hold(reference_id=reference, amount=usd("0.50"), expires_at=NOON + ends)
-            await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+            hold = Hold(reference_id=reference, amount=usd("0.50"), expires_at=NOON + ends)
+            await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
         await holds.capture(conn, ORGANIZATION, "taken", 200_000, now=NOON)
         await holds.release(conn, ORGANIZATION, "let go", now=NOON)
         await holds.expire(conn, ORGANIZATION, now=NOON + timedelta(minutes=2))
 
 
-async def told_of(
+async def webhook_of(
     engine: AsyncEngine, money: MoneyReference, subscription_id: str | None = SUBSCRIPTION
 ) -> None:
     """A webhook told of a payment, and the lifecycle has acted on it."""
-    heard = event(
+    billing_event = event(
         None,
         kind=EventKind.PAYMENT_SUCCEEDED,
         id_=f"WH-{money.id}",
@@ -159,7 +159,7 @@ async def told_of(
         subscription_id=subscription_id,
         custom_id=ORGANIZATION,
     )
-    delivery = await receive(engine, heard)
+    delivery = await receive(engine, billing_event)
     async with engine.begin() as conn:
         if money.kind is MoneyObject.SALE:
             await parking.note_outcome(conn, delivery.id, f"booked as {money.id}")
@@ -169,7 +169,7 @@ async def told_of(
 async def paid_for(engine: AsyncEngine) -> None:
     """A top-up and a subscription's payment, each told of by a webhook."""
     await topped_up(engine)
-    await told_of(
+    await webhook_of(
         engine, MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"), subscription_id=None
     )
     sale = MoneyReference(kind=MoneyObject.SALE, id="SALE-1")
@@ -181,7 +181,7 @@ async def paid_for(engine: AsyncEngine) -> None:
     )
     async with engine.begin() as conn:
         await payments.book_subscription_payment(conn, ORGANIZATION, Provider.PAYPAL, paid)
-    await told_of(engine, sale)
+    await webhook_of(engine, sale)
 
 
 async def waiting(engine: AsyncEngine) -> None:
@@ -208,7 +208,7 @@ async def waiting(engine: AsyncEngine) -> None:
         )
     await receive(engine, event(id_="I-NOBODY", subscription_id="I-NOBODY"))
     await onboard(engine, "checking-out", balance="0")
-    made = TopUpCheckout(
+    top_up_checkout = TopUpCheckout(
         organization_id="checking-out",
         provider=Provider.PAYPAL,
         checkout_id="CS-1",
@@ -216,8 +216,8 @@ async def waiting(engine: AsyncEngine) -> None:
         amount=usd("5"),
     )
     async with engine.begin() as conn:
-        await topups.add(conn, made, "CS-1")
-        await topups.add(conn, replace(made, checkout_id="CS-2"), "CS-2")
+        await topups.add(conn, top_up_checkout, "CS-1")
+        await topups.add(conn, replace(top_up_checkout, checkout_id="CS-2"), "CS-2")
     await topped_up(engine, "CAP-7", "5", "checking-out")
     done = event(
         None,
@@ -229,7 +229,7 @@ async def waiting(engine: AsyncEngine) -> None:
     )
     delivery = await receive(engine, done)
     async with engine.begin() as conn:
-        await topups.close(conn, made, paid=True)
+        await topups.close(conn, top_up_checkout, paid=True)
         await parking.note_outcome(conn, delivery.id, "booked as CAP-7")
         await deliveries.mark_handled(conn, [delivery.id])
 

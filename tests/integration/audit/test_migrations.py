@@ -60,19 +60,19 @@ def test_the_same_checks_hold_whether_migrated_or_made_from_the_tables(database_
         migrated = _checks(connection)
         connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
         metadata.create_all(connection)
-        made = _checks(connection)
+        created = _checks(connection)
     engine.dispose()
 
-    assert made == migrated
+    assert created == migrated
 
 
 def test_certify_knows_what_the_migrations_make(database_url: str) -> None:
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        made = db.audit.catalogue.written(connection)
+        written = db.audit.catalogue.written(connection)
     engine.dispose()
 
-    assert made == db.audit.catalogue.FILE.read_text(encoding="utf-8"), (
+    assert written == db.audit.catalogue.FILE.read_text(encoding="utf-8"), (
         "run python -m tools.catalogue"
     )
 

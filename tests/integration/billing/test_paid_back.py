@@ -28,7 +28,7 @@ from tests.builders import (
 
 DAY = timedelta(days=1)
 MONTH = 30 * DAY
-TOLD = replace(snapshot(paid_until=NOON + MONTH), paid_from=NOON)
+REPORTED = replace(snapshot(paid_until=NOON + MONTH), paid_from=NOON)
 
 
 async def pay(engine: AsyncEngine, id_: str, amount: str, at: datetime) -> None:
@@ -45,9 +45,11 @@ async def pay(engine: AsyncEngine, id_: str, amount: str, at: datetime) -> None:
 
 
 async def pay_back(engine: AsyncEngine, id_: str, amount: str) -> None:
-    told = Reversal(id=f"R-{id_}", what="refund", payment_id=id_, amount=usd(amount), stands=True)
+    reversal = Reversal(
+        id=f"R-{id_}", what="refund", payment_id=id_, amount=usd(amount), stands=True
+    )
     async with engine.begin() as conn:
-        await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+        await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, reversal, now=NOON)
 
 
 CASES = {
@@ -65,18 +67,18 @@ async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
     engine: AsyncEngine, back: dict[str, str], served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, provider_snapshot=TOLD)
+    await subscribe(engine, provider_snapshot=REPORTED)
     await pay(engine, "BEFORE", "49", NOON - MONTH + timedelta(minutes=4))
     # PayPal rounds the period's beginning
     await pay(engine, "OWN", "49", NOON - timedelta(hours=8))
     await pay(engine, "EXTRA", "5", NOON + 9 * DAY)
     now = NOON + 10 * DAY
-    await confirm(engine, replace(TOLD, as_of=NOON + 9 * DAY, paid_at=NOON + 9 * DAY), now=now)
+    await confirm(engine, replace(REPORTED, as_of=NOON + 9 * DAY, paid_at=NOON + 9 * DAY), now=now)
 
     for id_, amount in back.items():
         await pay_back(engine, id_, amount)
     await confirm(
-        engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + 9 * DAY), now=now
+        engine, replace(REPORTED, state=State.CANCELED, as_of=now, paid_at=NOON + 9 * DAY), now=now
     )
 
     decided = await standing(engine)
@@ -91,7 +93,7 @@ async def test_of_two_payments_for_one_period_one_may_be_paid_back(
     engine: AsyncEngine, back: set[str], served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, provider_snapshot=TOLD)
+    await subscribe(engine, provider_snapshot=REPORTED)
     await pay(engine, "FIRST", "49", NOON)
     await pay(engine, "SECOND", "49", NOON + DAY)
 
@@ -99,7 +101,7 @@ async def test_of_two_payments_for_one_period_one_may_be_paid_back(
         await pay_back(engine, id_, "49")
     now = NOON + 2 * DAY
     await confirm(
-        engine, replace(TOLD, state=State.CANCELED, as_of=now, paid_at=NOON + DAY), now=now
+        engine, replace(REPORTED, state=State.CANCELED, as_of=now, paid_at=NOON + DAY), now=now
     )
 
     assert (await standing(engine)).status is (Status.ACTIVE if served else Status.SUSPENDED)
@@ -110,7 +112,7 @@ async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_co
     engine: AsyncEngine, id_: str, served: bool
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, provider_snapshot=TOLD)
+    await subscribe(engine, provider_snapshot=REPORTED)
     await pay(engine, "OLD", "49", NOON - MONTH)
     await pay(engine, "NEW", "49", NOON)
     await run(engine, "UPDATE subscriptions SET paid_from = NULL, paid_at = NULL")
@@ -123,11 +125,13 @@ async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_co
 
 async def test_the_beginning_of_a_period_stays_with_its_end(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await subscribe(engine, provider_snapshot=TOLD)
+    await subscribe(engine, provider_snapshot=REPORTED)
 
-    await confirm(engine, replace(TOLD, as_of=NOON + DAY, paid_until=None, paid_from=NOON + DAY))
+    await confirm(
+        engine, replace(REPORTED, as_of=NOON + DAY, paid_until=None, paid_from=NOON + DAY)
+    )
     first = (await subscription(engine)).snapshot
-    renewed = replace(TOLD, as_of=NOON + MONTH, paid_at=NOON + MONTH, paid_from=NOON + MONTH)
+    renewed = replace(REPORTED, as_of=NOON + MONTH, paid_at=NOON + MONTH, paid_from=NOON + MONTH)
     await confirm(engine, replace(renewed, paid_until=NOON + 2 * MONTH))
     second = (await subscription(engine)).snapshot
 

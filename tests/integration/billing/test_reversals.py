@@ -87,11 +87,11 @@ async def take_back(
     what: str = "refund",
     organization_id: str = ORGANIZATION,
 ) -> Outcome:
-    told = Reversal(
+    reversal = Reversal(
         id=id_, what=what, payment_id=of, amount=amount, stands=stands, occurred_at=NOON
     )
     async with engine.begin() as conn:
-        return await reversals.book(conn, organization_id, Provider.PAYPAL, told, now=NOON)
+        return await reversals.book(conn, organization_id, Provider.PAYPAL, reversal, now=NOON)
 
 
 async def owing_ten(engine: AsyncEngine) -> None:
@@ -109,8 +109,10 @@ async def owed(engine: AsyncEngine) -> Money:
 
 async def blocked(engine: AsyncEngine) -> bool:
     async with engine.connect() as conn:
-        held = await standings.held_blocks(conn, ORGANIZATION)
-    return any((one.kind, one.reference) == (Block.DISPUTE, reversals.RECEIVABLE) for one in held)
+        blocks = await standings.held_blocks(conn, ORGANIZATION)
+    return any(
+        (block.kind, block.reference) == (Block.DISPUTE, reversals.RECEIVABLE) for block in blocks
+    )
 
 
 async def entries(engine: AsyncEngine) -> list[tuple[str, int]]:
@@ -279,9 +281,9 @@ async def test_a_payment_of_the_same_id_at_another_provider_is_another_one(
             await payments.book_topup(conn, ORGANIZATION, provider, capture("25"), now=NOON)
     outcomes = []
     for provider, id_ in zip(Provider, ("first", "second"), strict=True):
-        told = Reversal(id=id_, what="dispute", payment_id="CAP", amount=usd("25"), stands=True)
+        reversal = Reversal(id=id_, what="dispute", payment_id="CAP", amount=usd("25"), stands=True)
         async with engine.begin() as conn:
-            outcomes.append(await reversals.book(conn, ORGANIZATION, provider, told, now=NOON))
+            outcomes.append(await reversals.book(conn, ORGANIZATION, provider, reversal, now=NOON))
 
     assert outcomes == [Booked(counted=usd("25"), reported=usd("25"), owed=usd("0"))] * 2
     assert await balance(engine) == usd("0")
@@ -317,8 +319,8 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     async with engine.begin() as conn:
-        asked = Hold(reference_id="h", amount=usd("20"), expires_at=NOON + timedelta(days=1))
-        await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        hold = Hold(reference_id="h", amount=usd("20"), expires_at=NOON + timedelta(days=1))
+        await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
 
     outcome = await take_back(engine, usd("25"))
 
@@ -619,7 +621,7 @@ async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_
     )
     async with engine.connect() as conn:
         assert "reversal_not_booked" in {
-            one.kind for one in await alerts.standing(conn, ORGANIZATION)
+            alert.kind for alert in await alerts.standing(conn, ORGANIZATION)
         }
     assert await broken_claims(engine) == set()
 
@@ -680,7 +682,7 @@ async def test_a_reversal_and_debits_at_once_never_overdraw(engine: AsyncEngine)
     outcomes = await paid
 
     assert isinstance(taken, Booked)
-    spent = sum(isinstance(one, Debited) for one in outcomes)
+    spent = sum(isinstance(outcome, Debited) for outcome in outcomes)
     assert taken.owed == usd(str(spent))
     assert await balance(engine) == usd("0")
     assert await broken_claims(engine) == set()
@@ -731,10 +733,12 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
             async with engine.begin() as conn:
                 if act == "topup":
                     reference = MoneyReference(kind=MoneyObject.CAPTURE, id=f"{name}-{which}")
-                    told = Payment(
+                    payment = Payment(
                         reference=reference, status=PaymentStatus.COMPLETED, amount=money
                     )
-                    outcome = await payments.book_topup(conn, name, Provider.STRIPE, told, now=NOON)
+                    outcome = await payments.book_topup(
+                        conn, name, Provider.STRIPE, payment, now=NOON
+                    )
                     paid += amount if isinstance(outcome, Credited) and not outcome.replayed else 0
                 elif act in ("spend", "credit"):
                     posting = (debit if act == "spend" else credit)(f"{act}-{turn}", money)
@@ -742,12 +746,12 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                     spent += amount if isinstance(done, Debited) else 0
                     paid += amount if isinstance(done, Credited) else 0
                 elif act == "hold":
-                    asked = Hold(
+                    hold = Hold(
                         reference_id=f"hold-{which}",
                         amount=money,
                         expires_at=NOON + timedelta(days=1),
                     )
-                    await holds.reserve(conn, name, asked, now=NOON)
+                    await holds.reserve(conn, name, hold, now=NOON)
                 elif act == "let go":
                     await holds.release(conn, name, f"hold-{which}", now=NOON)
                 elif act == "recover":

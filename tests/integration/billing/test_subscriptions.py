@@ -15,7 +15,7 @@ CHECKOUT = {
 }
 
 
-async def made(tollgate: Tollgate, **about: object) -> str:
+async def create_subscription(tollgate: Tollgate, **about: object) -> str:
     answer = await tollgate.http.post(
         f"{tollgate.paypal.url}/_sim/subscriptions", json={"deliver": False, **about}
     )
@@ -24,15 +24,15 @@ async def made(tollgate: Tollgate, **about: object) -> str:
 
 async def test_linking_makes_it_the_current_one_and_can_be_repeated(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    id_ = await made(tollgate, custom_id="acme")
+    id_ = await create_subscription(tollgate, custom_id="acme")
 
     first = await tollgate.link(id_)
     again = await tollgate.link(id_)
-    told = (await tollgate.get(SUBSCRIPTION)).json()
+    shown = (await tollgate.get(SUBSCRIPTION)).json()
 
     assert (first.status_code, again.status_code) == (201, 200)
-    assert (told["current"]["subscription_id"], told["current"]["status"]) == (id_, "active")
-    assert told["others"] == []
+    assert (shown["current"]["subscription_id"], shown["current"]["status"]) == (id_, "active")
+    assert shown["others"] == []
 
 
 async def test_a_subscription_that_the_provider_does_not_know_is_422(tollgate: Tollgate) -> None:
@@ -50,10 +50,10 @@ async def test_a_provider_that_is_not_set_up_is_422_and_has_no_webhook(tollgate:
     del tollgate.services.providers[Provider.STRIPE]
 
     linked = await tollgate.post(SUBSCRIPTION, {"provider": "stripe", "subscription_id": "sub_1"})
-    heard = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b"{}")
+    response = await tollgate.http.post(f"{tollgate.url}/webhooks/stripe", content=b"{}")
 
     assert (linked.status_code, linked.json()["errors"][0]["field"]) == (422, "provider")
-    assert heard.status_code == 404
+    assert response.status_code == 404
 
 
 async def test_linking_waits_for_the_provider(tollgate: Tollgate) -> None:
@@ -70,9 +70,9 @@ async def test_linking_waits_for_the_provider(tollgate: Tollgate) -> None:
 async def test_another_organizations_subscription_is_409(tollgate: Tollgate) -> None:
     await tollgate.onboard("acme")
     await tollgate.onboard("rival")
-    linked = await made(tollgate)
+    linked = await create_subscription(tollgate)
     await tollgate.link(linked, "rival")
-    named = await made(tollgate, custom_id="rival:gold")
+    named = await create_subscription(tollgate, custom_id="rival:gold")
 
     assert (await tollgate.link(linked)).status_code == 409
     assert (await tollgate.link(named)).status_code == 409
@@ -82,21 +82,21 @@ async def test_another_organizations_subscription_is_409(tollgate: Tollgate) -> 
 async def test_one_that_does_not_bill_takes_over_from_nobody(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     first = await tollgate.subscribe()
-    lapsed = await made(tollgate, custom_id="acme")
+    lapsed = await create_subscription(tollgate, custom_id="acme")
     await tollgate.happen(lapsed, "cancel")
 
     refused = await tollgate.link(lapsed)
     second = await tollgate.subscribe()
-    told = (await tollgate.get(SUBSCRIPTION)).json()
+    shown = (await tollgate.get(SUBSCRIPTION)).json()
 
     assert refused.status_code == 409
-    assert told["current"]["subscription_id"] == second
-    assert [one["subscription_id"] for one in told["others"]] == [first]
+    assert shown["current"]["subscription_id"] == second
+    assert [other["subscription_id"] for other in shown["others"]] == [first]
 
 
 async def test_linking_a_lapsed_one_suspends(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    lapsed = await made(tollgate, custom_id="acme")
+    lapsed = await create_subscription(tollgate, custom_id="acme")
     await tollgate.happen(lapsed, "suspend", by="nonpayment")
 
     await tollgate.link(lapsed)
@@ -106,7 +106,7 @@ async def test_linking_a_lapsed_one_suspends(tollgate: Tollgate) -> None:
 
 async def test_what_came_before_it_is_linked_counts_once_it_is(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    id_ = await made(tollgate, custom_id="acme")
+    id_ = await create_subscription(tollgate, custom_id="acme")
     [event_id] = await tollgate.happen(id_, "suspend")
     await tollgate.deliver_event(event_id)
     waiting = (await tollgate.get("/health/ready")).json()["relay"]["waiting"]
@@ -123,13 +123,13 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
     first = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
     again = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
     other = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k2")
-    told = (await tollgate.get(SUBSCRIPTION)).json()
+    shown = (await tollgate.get(SUBSCRIPTION)).json()
 
-    assert [one.status_code for one in (first, again, other)] == [201, 200, 201]
+    assert [response.status_code for response in (first, again, other)] == [201, 200, 201]
     assert first.json() == again.json()
     assert first.json()["url"].startswith("http")
     assert first.json()["subscription_id"] != other.json()["subscription_id"]
-    assert (told["current"]["subscription_id"], told["current"]["status"]) == (
+    assert (shown["current"]["subscription_id"], shown["current"]["status"]) == (
         first.json()["subscription_id"],
         "pending",
     )
@@ -157,9 +157,9 @@ async def test_a_checkout_needs_a_key_and_leaves_the_current_subscription_alone(
 
     missing = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT)
     answer = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT, key="k1")
-    told = (await tollgate.get(SUBSCRIPTION)).json()
+    shown = (await tollgate.get(SUBSCRIPTION)).json()
 
     assert (missing.status_code, missing.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
     assert answer.status_code == 201
-    assert told["current"]["subscription_id"] == current
-    assert told["others"][0]["checkout_url"] == answer.json()["url"]
+    assert shown["current"]["subscription_id"] == current
+    assert shown["others"][0]["checkout_url"] == answer.json()["url"]

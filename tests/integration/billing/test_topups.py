@@ -13,7 +13,7 @@ TOPUPS = "/v1/organizations/acme/wallet/topups"
 PROVIDERS = ("paypal", "stripe")
 
 
-def asked(provider: str = "paypal", **changed: Any) -> dict[str, Any]:
+def topup_body(provider: str = "paypal", **changed: Any) -> dict[str, Any]:
     return {
         "provider": provider,
         "amount": "25.00",
@@ -29,19 +29,23 @@ async def test_a_link_is_made_once_per_key_and_credits_nothing(
 ) -> None:
     await tollgate.onboard()
 
-    first = await tollgate.post(TOPUPS, asked(provider), key="k-1")
+    first = await tollgate.post(TOPUPS, topup_body(provider), key="k-1")
     again = await asyncio.gather(
-        *(tollgate.post(TOPUPS, asked(provider), key="k-1") for _ in range(5))
+        *(tollgate.post(TOPUPS, topup_body(provider), key="k-1") for _ in range(5))
     )
-    other = await tollgate.post(TOPUPS, asked(provider), key="k-2")
+    other = await tollgate.post(TOPUPS, topup_body(provider), key="k-2")
     wallet = (await tollgate.get("/v1/organizations/acme/wallet")).json()
 
-    assert (first.status_code, {one.status_code for one in again}, other.status_code) == (
+    assert (first.status_code, {response.status_code for response in again}, other.status_code) == (
         201,
         {200},
         201,
     )
-    assert {one.json()["url"] for one in again} == {first.json()["url"]} != {other.json()["url"]}
+    assert (
+        {response.json()["url"] for response in again}
+        == {first.json()["url"]}
+        != {other.json()["url"]}
+    )
     assert (first.json()["status"], first.json()["amount"], first.json()["currency"]) == (
         "open",
         "25.00",
@@ -52,14 +56,14 @@ async def test_a_link_is_made_once_per_key_and_credits_nothing(
 
 async def test_the_same_key_with_other_content_is_a_conflict(tollgate: Tollgate) -> None:
     await tollgate.onboard()
-    await tollgate.post(TOPUPS, asked(), key="k-1")
+    await tollgate.post(TOPUPS, topup_body(), key="k-1")
 
     answers = [
-        await tollgate.post(TOPUPS, asked(amount="26.00"), key="k-1"),
-        await tollgate.post(TOPUPS, asked("stripe"), key="k-1"),
+        await tollgate.post(TOPUPS, topup_body(amount="26.00"), key="k-1"),
+        await tollgate.post(TOPUPS, topup_body("stripe"), key="k-1"),
     ]
 
-    assert [one.status_code for one in answers] == [409, 409]
+    assert [response.status_code for response in answers] == [409, 409]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -80,7 +84,7 @@ async def test_what_is_not_right_is_named_and_nobody_is_asked(
 ) -> None:
     await tollgate.onboard()
 
-    answer = await tollgate.post(TOPUPS, asked(provider) | changed, key="k-1")
+    answer = await tollgate.post(TOPUPS, topup_body(provider) | changed, key="k-1")
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
     assert tollgate.paypal.state.orders == {}
@@ -91,12 +95,17 @@ async def test_a_key_an_organization_and_a_provider_are_needed(tollgate: Tollgat
     await tollgate.onboard()
     del tollgate.services.providers[Provider.STRIPE]
 
-    no_key = await tollgate.post(TOPUPS, asked())
-    nobody = await tollgate.post(TOPUPS.replace("acme", "nobody"), asked(), key="k-1")
-    not_set_up = await tollgate.post(TOPUPS, asked("stripe"), key="k-1")
-    reader = await tollgate.post(TOPUPS, asked(), key="k-1", scope=Scope.READ)
+    no_key = await tollgate.post(TOPUPS, topup_body())
+    nobody = await tollgate.post(TOPUPS.replace("acme", "nobody"), topup_body(), key="k-1")
+    not_set_up = await tollgate.post(TOPUPS, topup_body("stripe"), key="k-1")
+    reader = await tollgate.post(TOPUPS, topup_body(), key="k-1", scope=Scope.READ)
 
-    assert [one.status_code for one in (no_key, nobody, not_set_up, reader)] == [422, 404, 422, 403]
+    assert [response.status_code for response in (no_key, nobody, not_set_up, reader)] == [
+        422,
+        404,
+        422,
+        403,
+    ]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -107,9 +116,9 @@ async def test_a_provider_that_is_down_is_503_and_the_same_key_may_ask_again(
     simulator = tollgate.paypal if provider == "paypal" else tollgate.stripe
     simulator.faults.add("error_after_acceptance", method="POST", path="/v[12]/checkout", times=1)
 
-    down = await tollgate.post(TOPUPS, asked(provider), key="k-1")
-    again = await tollgate.post(TOPUPS, asked(provider), key="k-1")
+    down = await tollgate.post(TOPUPS, topup_body(provider), key="k-1")
+    again = await tollgate.post(TOPUPS, topup_body(provider), key="k-1")
 
     assert (down.status_code, again.status_code) == (503, 201)
-    made = tollgate.paypal.state.orders or list(tollgate.stripe.state.all("checkout.session"))
-    assert len(made) == 1
+    checkouts = tollgate.paypal.state.orders or list(tollgate.stripe.state.all("checkout.session"))
+    assert len(checkouts) == 1

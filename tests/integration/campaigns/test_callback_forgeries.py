@@ -40,11 +40,11 @@ from tests.builders import (
 
 SENT, DELIVERED, READ = DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.READ
 FAILED, UNDELIVERED = DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED
-MADE_UP = "SM" + "0" * 32
+INVENTED_SID = "SM" + "0" * 32
 AN_HOUR = timedelta(hours=1)
 
 
-async def one_sent(engine: AsyncEngine) -> Message:
+async def sent_message(engine: AsyncEngine) -> Message:
     await onboard(engine)
     [message] = await send(engine, await campaign(engine, messages=1))
     return message
@@ -52,7 +52,7 @@ async def one_sent(engine: AsyncEngine) -> Message:
 
 async def refused(engine: AsyncEngine) -> Message:
     """Twilio took it and failed it: refunded, and Twilio's sid of it is known."""
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await give_back(engine, message, 30008)
     return message
 
@@ -68,14 +68,14 @@ async def given_up(engine: AsyncEngine) -> Message:
 
 async def kinds(engine: AsyncEngine) -> set[str]:
     async with engine.connect() as conn:
-        return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+        return {alert.kind for alert in await alerts.standing(conn, ORGANIZATION)}
 
 
 async def test_an_alert_by_a_made_up_sid_goes_when_twilio_does_not_know_that_sid(
     engine: AsyncEngine,
 ) -> None:
     message = await given_up(engine)
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
     raised = await kinds(engine)
 
     await read_at_twilio(engine, None)
@@ -95,9 +95,9 @@ async def test_an_alert_by_the_sid_of_another_message_goes_when_that_is_read(
     engine: AsyncEngine,
 ) -> None:
     message = await given_up(engine)
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
 
-    await read_at_twilio(engine, listed(message, DELIVERED, sid=MADE_UP, to="+442071838750"))
+    await read_at_twilio(engine, listed(message, DELIVERED, sid=INVENTED_SID, to="+442071838750"))
 
     assert await kinds(engine) == set()
 
@@ -106,13 +106,13 @@ async def test_an_alert_stays_while_another_callback_that_raised_it_is_still_to_
     engine: AsyncEngine,
 ) -> None:
     message = await given_up(engine)
-    for sid in (MADE_UP, sid_of(message)):
+    for sid in (INVENTED_SID, sid_of(message)):
         await apply(engine, replace(callback(message, DELIVERED), message_sid=sid))
     later = datetime.now(UTC) + AN_HOUR
-    due = {one.message_sid: one for one in await checks(engine, now=later)}
+    due = {check.message_sid: check for check in await checks(engine, now=later)}
 
     async with engine.begin() as conn:
-        await status_checks.done(conn, ORGANIZATION, [due[MADE_UP]])
+        await status_checks.done(conn, ORGANIZATION, [due[INVENTED_SID]])
         await unpaid_sends.clear_alert(conn, ORGANIZATION)
     between = await kinds(engine)
     await read_at_twilio(engine, None, now=later + AN_HOUR)
@@ -136,7 +136,7 @@ async def test_what_twilio_had_and_has_no_more_is_left_to_a_person(engine: Async
 async def test_of_two_ends_twilio_says_which_one_it_is(
     engine: AsyncEngine, forged: DeliveryStatus, genuine: DeliveryStatus
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     await apply(engine, callback(message, forged))
     await apply(engine, callback(message, genuine))
@@ -153,7 +153,7 @@ async def test_a_made_up_sid_hides_no_genuine_failure_of_what_twilio_did_not_con
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, Reply(message=message, status=MessageStatus.UNKNOWN))
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
 
     answer = await apply(engine, callback(message, FAILED, error_code=30008))
     outcome = await read_at_twilio(engine, listed(message, FAILED, error_code=30008))
@@ -165,19 +165,19 @@ async def test_a_made_up_sid_hides_no_genuine_failure_of_what_twilio_did_not_con
 async def test_a_second_sid_for_one_message_is_an_alert_if_twilio_has_it(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
-    await read_at_twilio(engine, listed(message, DELIVERED, sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
+    await read_at_twilio(engine, listed(message, DELIVERED, sid=INVENTED_SID))
 
     assert "callback_contradicted" in await kinds(engine)
     assert (await message_now(engine, message)).provider_sid == sid_of(message)
 
 
 async def test_a_second_sid_that_twilio_does_not_have_changes_nothing(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
     await read_at_twilio(engine, None, now=datetime.now(UTC) + AN_HOUR)
     await apply(engine, callback(message, DELIVERED))
 
@@ -193,7 +193,7 @@ async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncE
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, Reply(message=message, status=MessageStatus.UNKNOWN))
-    await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
     await run(engine, "UPDATE messages SET sending_at = sending_at - interval '5 hours'")
 
     async with engine.begin() as conn:
@@ -203,17 +203,17 @@ async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncE
     assert outcome.look_up == (message.id,)
 
 
-@pytest.mark.parametrize("told", [SENT, DELIVERED])
+@pytest.mark.parametrize("status", [SENT, DELIVERED])
 async def test_what_goes_on_meanwhile_contradicts_no_callback(
-    engine: AsyncEngine, told: DeliveryStatus
+    engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
     """A second sid was read because it was unclear whose it is; Twilio's answer to the hand-over
     came meanwhile.
     """
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
-    await apply(engine, replace(callback(message, SENT), message_sid=MADE_UP))
-    await apply(engine, callback(message, told))
+    await apply(engine, replace(callback(message, SENT), message_sid=INVENTED_SID))
+    await apply(engine, callback(message, status))
     await settle_replies(
         engine,
         Reply(
@@ -235,7 +235,7 @@ async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_u
 ) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
-    await apply(engine, replace(callback(message, SENT), message_sid=MADE_UP))
+    await apply(engine, replace(callback(message, SENT), message_sid=INVENTED_SID))
 
     back = Reply(
         message=message,
@@ -283,6 +283,6 @@ async def test_what_was_refunded_under_one_sid_is_not_said_to_be_sent_by_another
 ) -> None:
     message = await refused(engine)
 
-    answer = await apply(engine, replace(callback(message, DELIVERED), message_sid=MADE_UP))
+    answer = await apply(engine, replace(callback(message, DELIVERED), message_sid=INVENTED_SID))
 
     assert (answer, await kinds(engine), await checks(engine)) == (Applied.TOO_LATE, set(), [])

@@ -64,7 +64,7 @@ QUEUED, SENT, DELIVERED, READ = (
 FAILED, UNDELIVERED = DeliveryStatus.FAILED, DeliveryStatus.UNDELIVERED
 
 
-async def one_sent(engine: AsyncEngine) -> Message:
+async def sent_message(engine: AsyncEngine) -> Message:
     await onboard(engine)
     [message] = await send(engine, await campaign(engine, messages=1))
     return message
@@ -74,7 +74,7 @@ async def one_sent(engine: AsyncEngine) -> Message:
 async def test_every_order_of_queued_sent_delivered_ends_delivered(
     engine: AsyncEngine, order: tuple[DeliveryStatus, ...]
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     for status in order:
         await apply(engine, callback(message, status))
@@ -88,7 +88,7 @@ async def test_every_order_of_queued_sent_delivered_ends_delivered(
 async def test_the_first_end_stays_unless_twilio_says_otherwise_when_it_is_read(
     engine: AsyncEngine, end: DeliveryStatus, late: DeliveryStatus
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     first = await apply(engine, callback(message, end))
     second = await apply(engine, callback(message, late))
@@ -102,7 +102,7 @@ async def test_the_first_end_stays_unless_twilio_says_otherwise_when_it_is_read(
 
 
 async def test_a_delivered_message_may_still_be_read(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, callback(message, DELIVERED))
 
     assert await apply(engine, callback(message, READ)) is Applied.CHANGED
@@ -110,7 +110,7 @@ async def test_a_delivered_message_may_still_be_read(engine: AsyncEngine) -> Non
 
 
 async def test_a_failure_keeps_its_code_and_its_debit(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     await apply(engine, callback(message, UNDELIVERED, error_code=30003))
 
@@ -134,7 +134,7 @@ async def test_a_failure_keeps_its_code_and_its_debit(engine: AsyncEngine) -> No
 async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not(
     engine: AsyncEngine, status: DeliveryStatus, code: int | None, refunded: bool
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     for _ in range(2):
         if await apply(engine, callback(message, status, error_code=code)) is Applied.TO_BE_READ:
@@ -147,7 +147,7 @@ async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not
 
 
 async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     for _ in range(2):
         await give_back(engine, message, 21610)
@@ -163,19 +163,24 @@ async def test_callbacks_that_come_together_end_as_one_by_one(
     await onboard(engine)
     messages = await send(engine, await campaign(engine, messages=12))
     ends = [DELIVERED, FAILED, UNDELIVERED]
-    told = [
+    callbacks = [
         callback(message, status)
         for number_, message in enumerate(messages)
         for status in (QUEUED, SENT, SENT, ends[number_ % 3])
     ]
-    Random(seed).shuffle(told)
+    Random(seed).shuffle(callbacks)
     batches = Callbacks(engine)
 
-    await asyncio.gather(*(batches.apply(SubaccountCallback(ORGANIZATION, one)) for one in told))
+    await asyncio.gather(
+        *(
+            batches.apply(SubaccountCallback(ORGANIZATION, status_callback))
+            for status_callback in callbacks
+        )
+    )
     await read_at_twilio(engine, *(listed(message, FAILED) for message in messages))
 
     now = [await message_now(engine, message) for message in messages]
-    assert [one.delivery_status for one in now] == ends * 4
+    assert [message.delivery_status for message in now] == ends * 4
     assert await balance(engine) == usd("9.92")  # four of twelve were refunded
     assert await broken_claims(engine) == set()
 
@@ -205,23 +210,28 @@ async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callb
 ) -> None:
     for name in ("held", "free"):
         await onboard(engine, name)
-    held = await send(engine, await campaign(engine, messages=20, organization_id="held"))
+    locked_messages = await send(
+        engine, await campaign(engine, messages=20, organization_id="held")
+    )
     free = await send(engine, await campaign(engine, messages=20, organization_id="free"))
     batches = Callbacks(engine)
     async with engine.begin() as conn:
         if what == "its wallet":
             await wallets.lock(conn, "held")
         else:
-            await stored.lock(conn, "held", [message.id for message in held])
+            await stored.lock(conn, "held", [message.id for message in locked_messages])
         late = [
             asyncio.create_task(batches.apply(SubaccountCallback("held", given_back(message))))
-            for message in held
+            for message in locked_messages
         ]
-        told = [callback(message, SENT) for message in free] + [
+        callbacks = [callback(message, SENT) for message in free] + [
             given_back(message) for message in free
         ]
         answers = await asyncio.gather(
-            *(batches.apply(SubaccountCallback("free", one)) for one in told)
+            *(
+                batches.apply(SubaccountCallback("free", status_callback))
+                for status_callback in callbacks
+            )
         )
         waiting = [task for task in late if not task.done()]
 
@@ -235,7 +245,7 @@ async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_th
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     batches = Callbacks(engine)
     async with engine.begin() as conn:
         await stored.lock(conn, ORGANIZATION, [message.id])
@@ -280,7 +290,7 @@ async def test_a_callback_settles_what_was_unknown(engine: AsyncEngine) -> None:
 async def test_a_callback_without_our_attempt_finds_the_message_by_twilios_id(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     assert await apply(engine, replace(callback(message), attempt_id=None)) is Applied.CHANGED
     assert (
@@ -290,14 +300,16 @@ async def test_a_callback_without_our_attempt_finds_the_message_by_twilios_id(
 
 
 async def test_a_callback_about_another_message_changes_nothing(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
-    told = callback(message)
+    message = await sent_message(engine)
+    status_callback = callback(message)
 
     answers = [
-        await apply(engine, replace(told, attempt_id=f"{uuid4()}.1", message_sid="SMother")),
-        await apply(engine, replace(told, message_sid="SMother")),
-        await apply(engine, told, "somebody else"),
-        await apply(engine, replace(told, status=None)),
+        await apply(
+            engine, replace(status_callback, attempt_id=f"{uuid4()}.1", message_sid="SMother")
+        ),
+        await apply(engine, replace(status_callback, message_sid="SMother")),
+        await apply(engine, status_callback, "somebody else"),
+        await apply(engine, replace(status_callback, status=None)),
     ]
 
     assert answers == [Applied.NOT_OURS, Applied.TO_BE_READ, Applied.NOT_OURS, Applied.NOTHING_NEW]
@@ -305,14 +317,14 @@ async def test_a_callback_about_another_message_changes_nothing(engine: AsyncEng
 
 
 async def test_a_callback_alone_returns_no_money(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     answers = [await apply(engine, given_back(message)) for _ in range(3)]
 
     assert answers == [Applied.TO_BE_READ] * 3
     assert (await message_now(engine, message)).status is MessageStatus.ACCEPTED
     assert await balance(engine) == usd("9.99")
-    assert [(one.message_sid, one.reported) for one in await checks(engine)] == [
+    assert [(check.message_sid, check.reported) for check in await checks(engine)] == [
         (sid_of(message), FAILED)
     ]
 
@@ -320,7 +332,7 @@ async def test_a_callback_alone_returns_no_money(engine: AsyncEngine) -> None:
 async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     answers = [await give_back(engine, message) for _ in range(3)]
 
@@ -335,7 +347,7 @@ async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(
 async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_before(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, callback(message, DELIVERED))
 
     await give_back(engine, message)
@@ -348,7 +360,7 @@ async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_bef
 async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_is_an_alert(
     engine: AsyncEngine, end: DeliveryStatus
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, given_back(message))
 
     await read_at_twilio(
@@ -365,7 +377,7 @@ async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_
 async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_end(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, given_back(message))
 
     await read_at_twilio(engine, listed(message, DeliveryStatus.SENDING))
@@ -388,7 +400,7 @@ async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_
 async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_is_told(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, given_back(message))
 
     await read_at_twilio(engine, None)
@@ -437,8 +449,8 @@ async def test_twilios_answer_takes_back_what_a_callback_gave_to_another_message
         engine, accepted(first), Reply(message=second, status=MessageStatus.UNKNOWN)
     )
 
-    now = [await message_now(engine, one) for one in (first, second)]
-    assert [(one.status, one.provider_sid) for one in now] == [
+    now = [await message_now(engine, message) for message in (first, second)]
+    assert [(message.status, message.provider_sid) for message in now] == [
         (MessageStatus.ACCEPTED, sid_of(first)),
         (MessageStatus.UNKNOWN, None),
     ]
@@ -549,7 +561,7 @@ async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_
         await settle_replies(engine, accepted(message))
         await give_back(engine, message, 30008)
 
-    told = await apply(engine, callback(message, DELIVERED))
+    applied = await apply(engine, callback(message, DELIVERED))
     early = await kinds(engine)
     await read_at_twilio(engine, listed(message, DELIVERED))
     now, left = await message_now(engine, message), await unpaid(engine)
@@ -558,7 +570,7 @@ async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_
         async with engine.begin() as conn:
             assert (await unpaid_sends.charge(conn, ORGANIZATION, message.id))[1] is None
 
-    assert (told, early) == (Applied.TOO_LATE, {"sent_after_refund"})
+    assert (applied, early) == (Applied.TOO_LATE, {"sent_after_refund"})
     assert (now.status, now.delivery_status, now.provider_sid) == (end, DELIVERED, sid_of(message))
     assert (left, await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], [], set())
     assert (refunded, await balance(engine)) == (usd("10"), usd("9.99"))
@@ -579,10 +591,10 @@ async def test_what_was_given_back_and_went_out_all_the_same_is_an_alert_though_
     await give_back(engine, first)
     [second] = await send(engine, sending)
 
-    told = await apply(engine, callback(first, DELIVERED))
+    applied = await apply(engine, callback(first, DELIVERED))
     await read_at_twilio(engine, listed(first, DELIVERED))
 
-    assert told is Applied.TOO_LATE
+    assert applied is Applied.TOO_LATE
     assert (await unpaid(engine), await kinds(engine)) == ([(first.id, 1)], {"sent_after_refund"})
     assert (await message_now(engine, second)).provider_sid == sid_of(second)
 
@@ -610,7 +622,7 @@ async def test_a_charge_is_refused_where_nothing_is_unpaid_or_the_gate_is_shut(
 async def test_an_alert_that_only_a_callback_raised_clears_when_twilio_denies_it(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await give_back(engine, message, 30008)
     await apply(engine, callback(message, DELIVERED))
     raised = await kinds(engine)
@@ -637,7 +649,7 @@ async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncE
 async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
     engine: AsyncEngine, age: int, status: DeliveryStatus, read: bool
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, callback(message, status))
     await run(engine, "UPDATE messages SET sending_at = now() - :age * interval '1 hour'", age=age)
 
@@ -646,26 +658,28 @@ async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
             await status_checks.add_undecided(conn, now=datetime.now(UTC))
     due = await checks(engine)
 
-    assert [(one.message_id, one.reported) for one in due] == ([(message.id, None)] if read else [])
+    assert [(check.message_id, check.reported) for check in due] == (
+        [(message.id, None)] if read else []
+    )
 
 
 async def kinds(engine: AsyncEngine) -> set[str]:
     async with engine.connect() as conn:
-        return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+        return {alert.kind for alert in await alerts.standing(conn, ORGANIZATION)}
 
 
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
         return [
-            (one.message_id, one.attempt)
-            for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
+            (unpaid_send.message_id, unpaid_send.attempt)
+            for unpaid_send in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
         ]
 
 
 async def test_what_could_not_be_read_is_due_again_in_a_minute_however_often_it_was_tried(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await apply(engine, given_back(message))
     await run(engine, "UPDATE status_checks SET tries = 20")
     now = datetime.now(UTC) + timedelta(seconds=1)

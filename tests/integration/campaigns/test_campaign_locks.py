@@ -41,13 +41,13 @@ async def test_a_campaign_that_a_person_is_pausing_is_not_parked_over_it(
     sending = await campaign(engine)
     await shut_gate(engine)
     async with engine.begin() as conn:
-        held = await campaigns.lock(conn, ORGANIZATION, sending.id)
-        assert held is not None
-        await campaigns.change(conn, held, Act.PAUSE, by=campaigns.PERSON, reason="asked")
-        asked = asyncio.create_task(reserve(engine, sending))
-        await until_it_waits_for(engine, conn, asked)
+        locked = await campaigns.lock(conn, ORGANIZATION, sending.id)
+        assert locked is not None
+        await campaigns.change(conn, locked, Act.PAUSE, by=campaigns.PERSON, reason="asked")
+        task = asyncio.create_task(reserve(engine, sending))
+        await until_it_waits_for(engine, conn, task)
 
-    assert ((await asked).next, (await campaign_now(engine, sending)).status) == (
+    assert ((await task).next, (await campaign_now(engine, sending)).status) == (
         Next.STOP,
         CampaignStatus.PAUSED,
     )
@@ -64,10 +64,10 @@ async def test_a_campaign_does_not_complete_while_a_message_of_it_is_given_back(
     failed = Reading(check=due, sent=listed(message, DeliveryStatus.FAILED, error_code=30002))
     async with engine.begin() as conn:
         await readings.apply(conn, ORGANIZATION, [failed], now=datetime.now(UTC))
-        asked = asyncio.create_task(reserve(engine, sending))
-        await until_it_waits_for(engine, conn, asked)
+        task = asyncio.create_task(reserve(engine, sending))
+        await until_it_waits_for(engine, conn, task)
 
-    assert (await asked).next is Next.SEND
+    assert (await task).next is Next.SEND
     assert await statuses(engine, sending) == [MessageStatus.RESERVED]
 
 
@@ -101,7 +101,7 @@ async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
 ) -> None:
     await onboard(engine)
     first, second = sorted(
-        [await campaign(engine, name=f"c{n}") for n in range(2)], key=lambda one: one.id
+        [await campaign(engine, name=f"c{n}") for n in range(2)], key=lambda each: each.id
     )
     await run(engine, "UPDATE campaigns SET heard_at = now() - interval '1 hour'")
     await run(
@@ -116,7 +116,7 @@ async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
         await parked_campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
 
     assert marked == [(ORGANIZATION, second.id)]
-    assert [(await campaign_now(engine, one)).status for one in (first, second)] == [
+    assert [(await campaign_now(engine, each)).status for each in (first, second)] == [
         CampaignStatus.PARKED
     ] * 2
 

@@ -33,7 +33,12 @@ async def test_a_campaign_is_created_once_per_key(tollgate: Tollgate) -> None:
     other = await tollgate.post(CAMPAIGNS, campaign(), key="k1")
     missing = await tollgate.post(CAMPAIGNS, campaign())
 
-    assert [one.status_code for one in (first, again, other, missing)] == [201, 200, 409, 422]
+    assert [response.status_code for response in (first, again, other, missing)] == [
+        201,
+        200,
+        409,
+        422,
+    ]
     assert first.json() == again.json()
     assert (first.json()["total"], first.json()["duplicates_dropped"], first.json()["status"]) == (
         3,
@@ -107,11 +112,11 @@ async def test_a_start_is_refused_with_the_reasons_and_charges_nothing(tollgate:
     await tollgate.post("/v1/organizations/acme/suspend", {"reason": "x"})
 
     answer = await tollgate.post(f"{CAMPAIGNS}/{id_}/start")
-    told = (await tollgate.get(f"{CAMPAIGNS}/{id_}")).json()
+    shown = (await tollgate.get(f"{CAMPAIGNS}/{id_}")).json()
 
     assert answer.status_code == 423
     assert [reason["code"] for reason in answer.json()["reasons"]] == ["admin"]
-    assert (told["status"], told["counts"]["pending"]) == ("draft", 3)
+    assert (shown["status"], shown["counts"]["pending"]) == ("draft", 3)
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "10.00"
 
 
@@ -139,12 +144,15 @@ async def test_a_freeze_parks_what_runs_and_an_unfreeze_lets_it_go_on(tollgate: 
     await tollgate.post("/v1/organizations/acme/wallet/unfreeze")
     after = (await tollgate.get(CAMPAIGNS)).json()["data"]
 
-    assert {one["id"]: (one["status"], one["reason"]) for one in frozen} == {
+    assert {entry["id"]: (entry["status"], entry["reason"]) for entry in frozen} == {
         running: ("parked", "frozen"),
         paused: ("paused", "paused by a person"),
     }
     assert refused[0] == 423
-    assert {one["id"]: one["status"] for one in after} == {running: "running", paused: "paused"}
+    assert {entry["id"]: entry["status"] for entry in after} == {
+        running: "running",
+        paused: "paused",
+    }
 
 
 async def test_a_campaign_that_waits_for_money_goes_on_when_it_comes(tollgate: Tollgate) -> None:
@@ -173,7 +181,7 @@ async def test_campaigns_are_listed_page_by_page(tollgate: Tollgate) -> None:
         await tollgate.get(CAMPAIGNS, params={"limit": 2, "cursor": first["next_cursor"]})
     ).json()
 
-    assert [one["id"] for one in first["data"] + second["data"]] == ids[::-1]
+    assert [entry["id"] for entry in first["data"] + second["data"]] == ids[::-1]
     assert second["next_cursor"] is None
 
 
@@ -189,19 +197,19 @@ async def test_an_unknown_campaign_is_404(tollgate: Tollgate, id_: str) -> None:
         ],
     ]
 
-    assert [one.status_code for one in answers] == [404] * 4
+    assert [response.status_code for response in answers] == [404] * 4
 
 
 async def test_quiet_hours_are_kept_and_belong_to_the_request(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     night = {"begins": "21:00:00", "ends": "08:00:00"}
 
-    made = await tollgate.post(CAMPAIGNS, campaign(quiet_hours=night), key="k1")
+    response = await tollgate.post(CAMPAIGNS, campaign(quiet_hours=night), key="k1")
     again = await tollgate.post(CAMPAIGNS, campaign(quiet_hours=night), key="k1")
     other = await tollgate.post(CAMPAIGNS, campaign(), key="k1")
 
-    assert (made.status_code, again.status_code, other.status_code) == (201, 200, 409)
-    assert made.json()["quiet_hours"] == night
+    assert (response.status_code, again.status_code, other.status_code) == (201, 200, 409)
+    assert response.json()["quiet_hours"] == night
 
 
 @pytest.mark.parametrize("hours", [("08:00", "08:00"), ("08:00", "20:01"), ("nine", "08:00")])

@@ -40,8 +40,8 @@ async def test_an_end_that_no_callback_told_is_taken_from_the_list(engine: Async
 
     differing = await compare(engine, listed(first), listed(second, SENT), failed)
 
-    now = [await message_now(engine, one) for one in (first, second, other)]
-    assert [one.delivery_status for one in now] == [
+    now = [await message_now(engine, message) for message in (first, second, other)]
+    assert [message.delivery_status for message in now] == [
         DELIVERED,
         DELIVERED,
         DeliveryStatus.UNDELIVERED,
@@ -99,10 +99,10 @@ async def test_what_was_refunded_and_stands_in_the_list_as_sent_is_read_once(
 
 async def test_a_message_that_somebody_holds_is_not_waited_for(engine: AsyncEngine) -> None:
     await onboard(engine)
-    held, free = await send(engine, await campaign(engine, messages=2))
+    locked_message, free = await send(engine, await campaign(engine, messages=2))
     async with engine.begin() as conn:
-        await stored.lock(conn, ORGANIZATION, [held.id])
-        await compare(engine, listed(held), listed(free))
+        await stored.lock(conn, ORGANIZATION, [locked_message.id])
+        await compare(engine, listed(locked_message), listed(free))
 
     assert (await message_now(engine, free)).delivery_status == DELIVERED
-    assert (await message_now(engine, held)).delivery_status == DeliveryStatus.QUEUED
+    assert (await message_now(engine, locked_message)).delivery_status == DeliveryStatus.QUEUED

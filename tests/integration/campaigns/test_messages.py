@@ -33,8 +33,8 @@ async def balance(tollgate: Tollgate) -> str:
 async def sent(tollgate: Tollgate, key: str = "m1", **changed: str) -> dict[str, object]:
     answer = await tollgate.post(MESSAGES, MESSAGE | changed, key=key)
     assert answer.status_code == 201, answer.text
-    told: dict[str, object] = answer.json()
-    return told
+    body: dict[str, object] = answer.json()
+    return body
 
 
 async def quiet(tollgate: Tollgate) -> None:
@@ -66,8 +66,8 @@ async def call_back(
 
 
 async def status(tollgate: Tollgate, message: dict[str, object]) -> tuple[object, object]:
-    told = (await tollgate.get(f"{MESSAGES}/{message['id']}")).json()
-    return told["status"], told["delivery_status"]
+    body = (await tollgate.get(f"{MESSAGES}/{message['id']}")).json()
+    return body["status"], body["delivery_status"]
 
 
 async def test_a_message_is_paid_for_and_sent_once_per_key(tollgate: Tollgate) -> None:
@@ -77,7 +77,7 @@ async def test_a_message_is_paid_for_and_sent_once_per_key(tollgate: Tollgate) -
     other = await tollgate.post(MESSAGES, MESSAGE | {"body": "Another."}, key="m1")
     counts = (await tollgate.http.get(f"{tollgate.twilio.url}/_sim/counts")).json()
 
-    assert sorted(one.status_code for one in answers) == [200, 200, 201]
+    assert sorted(response.status_code for response in answers) == [200, 200, 201]
     assert other.status_code == 409
     assert counts["messages"] == 1
     assert await balance(tollgate) == "9.99"
@@ -86,10 +86,10 @@ async def test_a_message_is_paid_for_and_sent_once_per_key(tollgate: Tollgate) -
 async def test_what_twilio_refuses_is_given_back(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
-    told = await sent(tollgate, to="+15005550009")
+    message = await sent(tollgate, to="+15005550009")
 
-    assert told["status"] == "refused"
-    assert told["error_code"] is not None
+    assert message["status"] == "refused"
+    assert message["error_code"] is not None
     assert await balance(tollgate) == "10.00"
 
 
@@ -97,9 +97,9 @@ async def test_what_twilio_certainly_did_not_take_is_given_back(tollgate: Tollga
     await tollgate.onboard()
     await fault(tollgate, kind="429")
 
-    told = await sent(tollgate)
+    message = await sent(tollgate)
 
-    assert told["status"] == "refused"
+    assert message["status"] == "refused"
     assert await balance(tollgate) == "10.00"
 
 
@@ -107,11 +107,11 @@ async def test_what_twilio_may_have_taken_is_unknown_and_stays_paid(tollgate: To
     await tollgate.onboard()
     await fault(tollgate, kind="error_after_acceptance")
 
-    told = await sent(tollgate)
+    message = await sent(tollgate)
     again = await tollgate.post(MESSAGES, MESSAGE, key="m1")
     counts = (await tollgate.http.get(f"{tollgate.twilio.url}/_sim/counts")).json()
 
-    assert told["status"] == "unknown"
+    assert message["status"] == "unknown"
     assert (again.status_code, counts["messages"]) == (200, 1)
     assert await balance(tollgate) == "9.99"
 
@@ -156,8 +156,8 @@ async def test_callbacks_only_ever_move_a_message_on(tollgate: Tollgate) -> None
     message = await sent(tollgate)
     seen = []
 
-    for told in ("sent", "sending", "delivered", "sent", "delivered", "undelivered"):
-        assert (await call_back(tollgate, message, told)).status_code == 204
+    for reported in ("sent", "sending", "delivered", "sent", "delivered", "undelivered"):
+        assert (await call_back(tollgate, message, reported)).status_code == 204
         seen.append((await status(tollgate, message))[1])
 
     assert seen == ["sent", "sent", "delivered", "delivered", "delivered", "delivered"]
@@ -182,14 +182,14 @@ async def test_a_message_that_twilio_gives_back_is_refunded_once(tollgate: Tollg
     paid = await balance(tollgate)
 
     answers = [await call_back(tollgate, message, "failed", ErrorCode="30002") for _ in range(3)]
-    told = await balance(tollgate)
+    balance_before = await balance(tollgate)
     at_twilio = tollgate.twilio.state.messages[str(message["provider_sid"])]
     at_twilio.status, at_twilio.error_code = "failed", 30002
     for _ in range(2):
         await tollgate.services.checking.check(now=datetime.now(UTC) + timedelta(minutes=1))
 
-    assert {one.status_code for one in answers} == {204}
-    assert (paid, told, await balance(tollgate)) == ("9.99", "9.99", "10.00")
+    assert {response.status_code for response in answers} == {204}
+    assert (paid, balance_before, await balance(tollgate)) == ("9.99", "9.99", "10.00")
     assert (await status(tollgate, message))[0] == "refused"
 
 
@@ -220,7 +220,7 @@ async def test_a_wrongly_signed_callback_is_400_and_changes_nothing(tollgate: To
     )
     empty = await tollgate.http.post(f"{tollgate.url}/webhooks/twilio/status")
 
-    assert [one.status_code for one in (forged, unsigned, empty)] == [400, 400, 400]
+    assert [response.status_code for response in (forged, unsigned, empty)] == [400, 400, 400]
     assert await status(tollgate, message) == ("accepted", "queued")
 
 
@@ -288,4 +288,4 @@ async def test_wrong_signatures_do_not_make_us_ask_twilio_each_time(tollgate: To
 
     answers = [await call_back(tollgate, message, "delivered", token="f" * 32) for _ in range(5)]
 
-    assert {one.status_code for one in answers} == {400}
+    assert {response.status_code for response in answers} == {400}

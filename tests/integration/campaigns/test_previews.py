@@ -55,8 +55,8 @@ async def test_a_preview_tells_cost_and_faults_and_stores_nothing(tollgate: Toll
 async def test_a_preview_asks_what_no_hold_has_set_aside(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance="1.00")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    held = {"reference_id": "h", "amount": "0.99", "currency": "USD", "expires_at": tomorrow}
-    assert (await tollgate.post("/v1/organizations/acme/wallet/holds", held)).status_code == 201
+    hold = {"reference_id": "h", "amount": "0.99", "currency": "USD", "expires_at": tomorrow}
+    assert (await tollgate.post("/v1/organizations/acme/wallet/holds", hold)).status_code == 201
 
     answer = (await tollgate.post(PREVIEW, campaign(US, GERMANY))).json()
 
@@ -88,4 +88,4 @@ async def test_a_preview_refuses_what_the_creation_refuses(tollgate: Tollgate) -
         await tollgate.post(PREVIEW, campaign(US), scope=None),
     ]
 
-    assert [one.status_code for one in answers] == [422, 422, 404, 401]
+    assert [response.status_code for response in answers] == [422, 422, 404, 401]

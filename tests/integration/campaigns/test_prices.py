@@ -25,11 +25,11 @@ from tests.builders import (
 NOW = datetime.now(UTC)
 
 
-async def record(engine: AsyncEngine, *told: tuple[Message, str, str]) -> int:
+async def record(engine: AsyncEngine, *priced: tuple[Message, str, str]) -> int:
     async with engine.begin() as conn:
         by_sid = {
-            str(one.provider_sid): Money(usd(amount).micros, currency)
-            for one, amount, currency in told
+            str(message.provider_sid): Money(usd(amount).micros, currency)
+            for message, amount, currency in priced
         }
         return await prices.record(conn, ORGANIZATION, by_sid)
 

@@ -45,23 +45,25 @@ async def test_the_nearest_rate_counts(tollgate: Tollgate) -> None:
 async def test_a_loaded_recipient_keeps_its_price(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     await own(tollgate, "US", "0.02")
-    made = await tollgate.post(CAMPAIGNS, {"name": "a", "body": "b", "recipients": [US]}, key="k1")
+    response = await tollgate.post(
+        CAMPAIGNS, {"name": "a", "body": "b", "recipients": [US]}, key="k1"
+    )
 
     await own(tollgate, "US", "0.05")
 
     async with tollgate.services.engine.connect() as conn:
         found = await conn.exec_driver_sql("SELECT price_micros, country FROM messages")
         assert [tuple(row) for row in found] == [(20_000, "US")]
-    assert made.status_code == 201
+    assert response.status_code == 201
 
 
 async def test_without_a_default_only_countries_with_a_rate_are_sent_to(tollgate: Tollgate) -> None:
     await tollgate.onboard(price_per_segment=None)
     before = (await tollgate.get("/v1/organizations/acme/can-send")).json()
     await everybody(tollgate, "DE", "0.07")
-    asked = {"name": "a", "body": "b", "recipients": [GERMANY, US, INMARSAT]}
+    campaign = {"name": "a", "body": "b", "recipients": [GERMANY, US, INMARSAT]}
 
-    refused = await tollgate.post(CAMPAIGNS, asked, key="k1")
+    refused = await tollgate.post(CAMPAIGNS, campaign, key="k1")
     message = await tollgate.post(MESSAGES, {"to": US, "body": "Hello"}, key="k2")
 
     assert [reason["code"] for reason in before["reasons"]] == ["no_rate"]
@@ -95,8 +97,16 @@ async def test_what_was_done_before_its_rate_was_removed_can_be_repeated(
     ]
     other = await tollgate.post(MESSAGES, message | {"body": "Other"}, key="k2")
 
-    assert [one.status_code for one in (*done, *again, other)] == [201, 201, 200, 200, 409]
-    assert [one.json()["id"] for one in again] == [one.json()["id"] for one in done]
+    assert [response.status_code for response in (*done, *again, other)] == [
+        201,
+        201,
+        200,
+        200,
+        409,
+    ]
+    assert [response.json()["id"] for response in again] == [
+        response.json()["id"] for response in done
+    ]
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "9.99"
 
 
@@ -108,7 +118,7 @@ async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
     await own(tollgate, "FR", "0.08")
 
     listed = (await tollgate.get("/v1/rates")).json()["data"]
-    told = (await tollgate.get("/v1/rates/DE", params={"currency": "EUR"})).json()
+    rate = (await tollgate.get("/v1/rates/DE", params={"currency": "EUR"})).json()
     mine = (await tollgate.get(OWN)).json()["data"]
     gone = [
         (await tollgate.ask("DELETE", path)).status_code
@@ -124,17 +134,17 @@ async def test_rates_are_listed_read_and_removed(tollgate: Tollgate) -> None:
         await tollgate.get("/v1/rates/DE", params={"currency": "EUR"}),
     ]
 
-    assert [(one["country"], one["currency"]) for one in listed] == [
+    assert [(rate["country"], rate["currency"]) for rate in listed] == [
         ("DE", "EUR"),
         ("DE", "USD"),
         ("US", "USD"),
     ]
-    assert (told["price_per_segment"], told["organization_id"]) == ("0.06", None)
-    assert [(one["organization_id"], one["country"], one["currency"]) for one in mine] == [
+    assert (rate["price_per_segment"], rate["organization_id"]) == ("0.06", None)
+    assert [(rate_["organization_id"], rate_["country"], rate_["currency"]) for rate_ in mine] == [
         ("acme", "FR", "USD")
     ]
     assert gone == [204, 404, 204, 404]
-    assert [one.status_code for one in missing] == [404, 404]
+    assert [response.status_code for response in missing] == [404, 404]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +183,7 @@ async def test_rates_need_a_scope_and_an_organization(tollgate: Tollgate) -> Non
         await tollgate.get("/v1/organizations/nobody/rates"),
     ]
 
-    assert [one.status_code for one in answers] == [403, 403, 404, 404]
+    assert [response.status_code for response in answers] == [403, 403, 404, 404]
 
 
 async def test_a_price_that_no_message_could_cost_is_refused_and_the_largest_works(
@@ -194,7 +204,7 @@ async def test_a_price_that_no_message_could_cost_is_refused_and_the_largest_wor
     many = {
         "name": "A",
         "body": "я" * 1600,
-        "recipients": [f"+1415{2_000_000 + one}" for one in range(100)],
+        "recipients": [f"+1415{2_000_000 + number}" for number in range(100)],
     }
 
     message = await tollgate.post("/v1/organizations/acme/messages", longest, key="m1")
@@ -217,7 +227,7 @@ async def test_amounts_at_their_bound_are_answered_and_never_an_error_of_ours(
     await tollgate.onboard()
     largest = "4611686018427.387904"
     wallet = "/v1/organizations/acme/wallet"
-    asked = [
+    postings = [
         ("credits", {"reference_id": f"c{n}", "amount": largest, "currency": "USD"})
         for n in range(3)
     ] + [
@@ -225,6 +235,6 @@ async def test_amounts_at_their_bound_are_answered_and_never_an_error_of_ours(
         ("debits", {"reference_id": "e", "amount": largest, "currency": "USD"}),
     ]
 
-    answers = [await tollgate.post(f"{wallet}/{path}", body) for path, body in asked]
+    answers = [await tollgate.post(f"{wallet}/{path}", body) for path, body in postings]
 
     assert all(answer.status_code < 500 for answer in answers), [answer.text for answer in answers]

@@ -16,8 +16,8 @@ from tests.builders import campaign, campaign_now, onboard, rows, run
 
 def to(*numbers: int) -> list[Recipient]:
     return [
-        Recipient(number=f"+1415555{one:04d}", country="US", segments=1, price_micros=10_000)
-        for one in numbers
+        Recipient(number=f"+1415555{number:04d}", country="US", segments=1, price_micros=10_000)
+        for number in numbers
     ]
 
 
@@ -68,7 +68,8 @@ async def test_more_than_one_statement_holds(engine: AsyncEngine) -> None:
     of = await draft(engine)
     many = recipients.AT_ONCE + 10
     numbers = [
-        Recipient(number=f"+1{2000000000 + one}", segments=1, price_micros=1) for one in range(many)
+        Recipient(number=f"+1{2000000000 + number}", segments=1, price_micros=1)
+        for number in range(many)
     ]
 
     async with engine.begin() as conn:

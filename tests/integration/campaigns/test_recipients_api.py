@@ -19,9 +19,11 @@ IGNORE = "?unused_columns=ignore"
 
 
 async def draft(tollgate: Tollgate, **changed: object) -> str:
-    made = await tollgate.post(CAMPAIGNS, {"name": "Autumn", "body": "Hello"} | changed, key="k1")
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
+    response = await tollgate.post(
+        CAMPAIGNS, {"name": "Autumn", "body": "Hello"} | changed, key="k1"
+    )
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
 
 
 async def upload(
@@ -39,17 +41,17 @@ async def upload(
 
 
 def ndjson(numbers: Iterable[str]) -> str:
-    return "".join(json.dumps({"to": one}) + "\n" for one in numbers)
+    return "".join(json.dumps({"to": number}) + "\n" for number in numbers)
 
 
 def numbers(count: int, start: int = 0) -> list[str]:
-    return [f"+1415{2_000_000 + one}" for one in range(start, start + count)]
+    return [f"+1415{2_000_000 + number}" for number in range(start, start + count)]
 
 
-def told(answer: httpx.Response) -> dict[str, Any]:
+def accepted(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def stored(tollgate: Tollgate) -> list[tuple[int, str, str]]:
@@ -64,7 +66,7 @@ async def test_lines_of_ndjson_become_recipients(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate, recipients=["+14155550100"])
 
-    answer = told(
+    answer = accepted(
         await upload(tollgate, id_, ndjson(["+14155550100", "+4915112345678", "+4915112345678"]))
     )
 
@@ -78,7 +80,7 @@ async def test_a_column_of_csv_becomes_recipients(tollgate: Tollgate) -> None:
     id_ = await draft(tollgate)
     rows = '\ufeffname,to\r\n"Smith, Ann",+14155550100\r\n\r\nBob,"+14155550101"\r\n"Eve",  +14155550102 \r\n'
 
-    answer = told(await upload(tollgate, id_, rows, f"{CSV}; charset=utf-8", IGNORE))
+    answer = accepted(await upload(tollgate, id_, rows, f"{CSV}; charset=utf-8", IGNORE))
 
     assert (answer["total"], answer["rows"], answer["bad"]) == (3, 3, 0)
     assert [number for _, number, _ in await stored(tollgate)] == [
@@ -95,7 +97,7 @@ async def test_a_file_in_windows_1252_is_read_whole(tollgate: Tollgate) -> None:
         "to;name\r\n+14155550100;Ann\r\n+14155550101;Jürgen\r\n+14155550102;Zoë\r\n+14155550103;Bob"
     )
 
-    answer = told(await upload(tollgate, id_, file.encode("cp1252"), CSV, IGNORE))
+    answer = accepted(await upload(tollgate, id_, file.encode("cp1252"), CSV, IGNORE))
 
     assert (answer["rows"], answer["added"], answer["bad"]) == (4, 4, 0)
 
@@ -113,10 +115,10 @@ async def test_bad_numbers_are_named_and_kept_out(tollgate: Tollgate) -> None:
         "+14155550102",
     ]
 
-    answer = told(await upload(tollgate, id_, "\n" + ndjson(lines) + "\n"))
+    answer = accepted(await upload(tollgate, id_, "\n" + ndjson(lines) + "\n"))
 
-    assert [one["line"] for one in answer["bad_lines"]] == [3, 4, 5, 6]
-    assert [one["message"] for one in answer["bad_lines"]] == [
+    assert [bad_line["line"] for bad_line in answer["bad_lines"]] == [3, 4, 5, 6]
+    assert [bad_line["message"] for bad_line in answer["bad_lines"]] == [
         "not in E.164, such as +14155550100",
         "no number of that country has this length",
         "there is no rate for DE, and no price for all countries",
@@ -130,10 +132,10 @@ async def test_only_a_hundred_bad_lines_are_named_and_all_are_counted(tollgate: 
     await tollgate.onboard()
     id_ = await draft(tollgate)
 
-    answer = told(await upload(tollgate, id_, ndjson(["+14155550100", *["x"] * 7_000])))
+    answer = accepted(await upload(tollgate, id_, ndjson(["+14155550100", *["x"] * 7_000])))
 
     assert (answer["bad"], answer["added"]) == (7_000, 1)
-    assert [one["line"] for one in answer["bad_lines"]] == list(range(2, 102))
+    assert [bad_line["line"] for bad_line in answer["bad_lines"]] == list(range(2, 102))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ async def test_a_fault_at_the_end_of_a_long_file_leaves_nothing_stored(
     assert answer.status_code == 422, answer.text
     assert answer.json()["detail"].startswith("nothing was stored: line ")
     assert await stored(tollgate) == []
-    assert told(await upload(tollgate, id_, file, media_type))["added"] == len(many)
+    assert accepted(await upload(tollgate, id_, file, media_type))["added"] == len(many)
 
 
 @pytest.mark.parametrize("query", ["", "?unused_columns=refuse"])
@@ -216,7 +218,9 @@ async def test_ndjson_needs_no_last_line_end(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate)
 
-    assert told(await upload(tollgate, id_, ndjson(numbers(2)).removesuffix("\n")))["added"] == 2
+    assert (
+        accepted(await upload(tollgate, id_, ndjson(numbers(2)).removesuffix("\n")))["added"] == 2
+    )
 
 
 async def test_an_upload_that_is_repeated_finds_duplicates(tollgate: Tollgate) -> None:
@@ -224,8 +228,8 @@ async def test_an_upload_that_is_repeated_finds_duplicates(tollgate: Tollgate) -
     id_ = await draft(tollgate)
     file = ndjson(numbers(12_000))
 
-    first = told(await upload(tollgate, id_, file))
-    again = told(await upload(tollgate, id_, file + ndjson(numbers(1, 12_000))))
+    first = accepted(await upload(tollgate, id_, file))
+    again = accepted(await upload(tollgate, id_, file + ndjson(numbers(1, 12_000))))
 
     assert (first["added"], first["duplicates"], first["total"]) == (12_000, 0, 12_000)
     assert (again["added"], again["duplicates"], again["total"]) == (1, 12_000, 12_001)
@@ -246,7 +250,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_in_the_draft(tollgate: Toll
     await sent.wait()
     uploading.cancel()
     await asyncio.gather(uploading, return_exceptions=True)
-    answer = told(await upload(tollgate, id_, ndjson(numbers(uploads.AT_ONCE + 20))))
+    answer = accepted(await upload(tollgate, id_, ndjson(numbers(uploads.AT_ONCE + 20))))
 
     assert (answer["added"], answer["duplicates"], answer["total"]) == (
         uploads.AT_ONCE + 20,
@@ -365,7 +369,7 @@ async def test_an_unknown_campaign_takes_nothing(tollgate: Tollgate) -> None:
 
     answers = [await upload(tollgate, id_, ndjson(numbers(1))) for id_ in ("x", "0" * 32)]
 
-    assert [one.status_code for one in answers] == [404, 404]
+    assert [response.status_code for response in answers] == [404, 404]
 
 
 async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate: Tollgate) -> None:
@@ -374,7 +378,7 @@ async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate:
     id_ = await draft(tollgate, **night)
     to = ["+870773111632", "+38344123456"]
 
-    uploaded = told(await upload(tollgate, id_, ndjson(to)))
+    uploaded = accepted(await upload(tollgate, id_, ndjson(to)))
     created = await tollgate.post(
         CAMPAIGNS, {"name": "A", "body": "B", "recipients": to} | night, key="k2"
     )

@@ -26,15 +26,15 @@ async def a_message_each(
 ) -> None:
     """One to every organization, accepted by Twilio, hours ago by our own record."""
     simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
-    for one in range(organizations):
-        account = simulator.state.open_account(f"o{one}")
+    for n in range(organizations):
+        account = simulator.state.open_account(f"o{n}")
         taken = simulator.messages.accept(
             account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"}
         )
-        await onboard(engine, f"o{one}", account=account.sid)
-        await send(engine, await campaign(engine, messages=1, organization_id=f"o{one}"))
+        await onboard(engine, f"o{n}", account=account.sid)
+        await send(engine, await campaign(engine, messages=1, organization_id=f"o{n}"))
         query = "UPDATE messages SET provider_sid = :sid WHERE organization_id = :of"
-        await run(engine, query, sid=taken.sid, of=f"o{one}")
+        await run(engine, query, sid=taken.sid, of=f"o{n}")
     await run(engine, "UPDATE messages SET sending_at = sending_at - interval '2 hours'")
 
     async def delivered() -> bool:

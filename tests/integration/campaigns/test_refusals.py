@@ -57,7 +57,9 @@ async def test_a_sender_that_was_changed_while_a_window_is_open_is_not_blamed(
     sending = await campaign(engine, messages=2)
     window = await hand_over(engine, sending)
     await change_sender(engine)
-    replies = [Reply(message=one, status=MessageStatus.PENDING, error_code=code) for one in window]
+    replies = [
+        Reply(message=message, status=MessageStatus.PENDING, error_code=code) for message in window
+    ]
 
     async with engine.begin() as conn:
         parked = await refusals.stop(
@@ -88,8 +90,8 @@ async def in_a_row(engine: AsyncEngine, campaign_id: UUID) -> int:
 
 async def undelivered(engine: AsyncEngine, messages: Sequence[Message], code: int) -> None:
     """As carriers refuse them: Twilio took them, and they stay charged."""
-    for one in messages:
-        await apply(engine, callback(one, DeliveryStatus.UNDELIVERED, error_code=code))
+    for message in messages:
+        await apply(engine, callback(message, DeliveryStatus.UNDELIVERED, error_code=code))
 
 
 async def sending_refused(engine: AsyncEngine) -> bool:
@@ -128,7 +130,10 @@ async def test_what_was_refused_in_a_row_with_a_former_sender_is_not_counted_wit
     window = await hand_over(engine, sending, limit=4)
     await settle_replies(
         engine,
-        *(Reply(message=one, status=MessageStatus.REFUSED, error_code=39999) for one in window),
+        *(
+            Reply(message=message, status=MessageStatus.REFUSED, error_code=39999)
+            for message in window
+        ),
     )
     before = await in_a_row(engine, sending.id)
 
@@ -142,7 +147,7 @@ async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sende
 ) -> None:
     await onboard(engine)
     former = [await send_one(engine, "k1"), await send_one(engine, "k2")]
-    await settle_replies(engine, *(accepted(one) for one in former))
+    await settle_replies(engine, *(accepted(message) for message in former))
     await change_sender(engine)
 
     await undelivered(engine, former[:1], 30034)

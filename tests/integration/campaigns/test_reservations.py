@@ -191,7 +191,7 @@ async def test_a_campaign_is_done_when_the_last_message_is_settled(engine: Async
     window = await hand_over(engine, sending)
 
     waits = await reserve(engine, sending)
-    await settle_replies(engine, *(accepted(one) for one in window))
+    await settle_replies(engine, *(accepted(message) for message in window))
     done = await reserve(engine, sending)
 
     assert waits.next is Next.WAIT_FOR_UNKNOWN
@@ -209,9 +209,9 @@ async def test_a_window_takes_what_is_reserved_in_order_and_tells_the_attempt(
     window = await begin_window(engine, sending, limit=2)
 
     assert window is not None
-    assert [one.position for one in window] == [1, 2]
-    assert [one.attempt_id for one in window] == [f"{one.id}.1" for one in window]
-    assert [one.body for one in window] == ["hello", "hello"]
+    assert [message.position for message in window] == [1, 2]
+    assert [message.attempt_id for message in window] == [f"{message.id}.1" for message in window]
+    assert [message.body for message in window] == ["hello", "hello"]
     assert await statuses(engine, sending) == [SENDING] * 2 + [RESERVED] * 3
 
 
@@ -491,7 +491,7 @@ async def test_a_campaign_goes_on_where_it_was_parked_and_every_message_goes_onc
 
     assert parked.position == 3
     assert resumed == [sending.id]
-    assert [one.position for one in first + rest] == [1, 2, 3, 4, 5, 6]
+    assert [message.position for message in first + rest] == [1, 2, 3, 4, 5, 6]
     assert (await reserve(engine, sending)).next is Next.DONE
     assert await balance(engine) == usd("9.94")
     assert await broken_claims(engine) == set()
@@ -523,11 +523,15 @@ async def test_recipients_are_left_alone_while_their_country_is_quiet_and_the_ot
     first = await reserve(engine, sending, limit=10, now=in_the_night)
     window = await begin_window(engine, sending, limit=10, now=in_the_night)
     assert window is not None
-    await settle_replies(engine, *(accepted(one) for one in window))
+    await settle_replies(engine, *(accepted(message) for message in window))
     waits = await reserve(engine, sending, limit=10, now=in_the_night)
     morning = await reserve(engine, sending, limit=10, now=datetime(2026, 1, 16, 7, tzinfo=UTC))
 
-    assert (first.next, first.reserved, [one.position for one in window]) == (Next.SEND, 2, [2, 4])
+    assert (first.next, first.reserved, [message.position for message in window]) == (
+        Next.SEND,
+        2,
+        [2, 4],
+    )
     assert (waits.next, waits.reason, waits.position, waits.begins_in) == (
         Next.STOP,
         "quiet_hours",
@@ -551,7 +555,12 @@ async def test_a_number_without_a_known_time_zone_is_held_at_any_hour(engine: As
     )
 
     assert window is not None
-    assert (night.next, night.reserved, noon.reserved, [one.position for one in window]) == (
+    assert (
+        night.next,
+        night.reserved,
+        noon.reserved,
+        [message.position for message in window],
+    ) == (
         Next.STOP,
         0,
         1,

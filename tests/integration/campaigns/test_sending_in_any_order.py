@@ -98,9 +98,9 @@ class Taken:
         return not delivery_failure.refunded(*self.journey[-1])
 
 
-def _sent(one: Taken) -> SentMessage:
-    status, code = one.journey[one.at]
-    return listed(one.message, status, error_code=code)
+def _sent(taken: Taken) -> SentMessage:
+    status, code = taken.journey[taken.at]
+    return listed(taken.message, status, error_code=code)
 
 
 @dataclass(slots=True)
@@ -112,16 +112,16 @@ class Play:
     taken: dict[str, Taken] = field(default_factory=dict)
     sent_again: Counter[object] = field(default_factory=Counter)
     calm: bool = False
-    told: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
-    def one(self) -> Campaign:
+    def any_campaign(self) -> Campaign:
         return self.chance.choice(self.both)
 
     async def reserve(self) -> None:
-        await reserve(self.engine, self.one(), limit=self.chance.randint(1, 6))
+        await reserve(self.engine, self.any_campaign(), limit=self.chance.randint(1, 6))
 
     async def hand_over(self) -> None:
-        of = self.one()
+        of = self.any_campaign()
         await self._window(of, self._some_answers(of), limit=self.chance.randint(1, 5))
 
     async def _window(self, of: Campaign, replies: list[Reply], *, limit: int) -> None:
@@ -133,7 +133,7 @@ class Play:
 
     def _post(self, message: Message) -> Reply:
         answer = "taken" if self.calm else self.chance.choices([*ANSWERS], [*ANSWERS.values()])[0]
-        self.told.append(f"{message.attempt_id}: {answer}")
+        self.lines.append(f"{message.attempt_id}: {answer}")
         if answer.startswith("taken"):
             assert message.attempt_id not in self.taken
             journey = DELIVERED if self.calm else self.chance.choice(JOURNEYS)
@@ -149,11 +149,13 @@ class Play:
 
     def _some_answers(self, of: Campaign | None = None) -> list[Reply]:
         """They come in, and are not heard again."""
-        coming = [one for one in self.answers if of is None or one.message.campaign_id == of.id]
+        coming = [
+            answer for answer in self.answers if of is None or answer.message.campaign_id == of.id
+        ]
         some = (
             coming if self.calm else self.chance.sample(coming, self.chance.randint(0, len(coming)))
         )
-        self.answers = [one for one in self.answers if one not in some]
+        self.answers = [answer for answer in self.answers if answer not in some]
         return some
 
     async def answer(self) -> None:
@@ -163,35 +165,37 @@ class Play:
         """A sender dies with what it was answered, or is only thought to be dead; its successor
         begins.
         """
-        of = self.one()
+        of = self.any_campaign()
         if self.chance.random() < 0.7:
-            self.answers = [one for one in self.answers if one.message.campaign_id != of.id]
+            self.answers = [
+                answer for answer in self.answers if answer.message.campaign_id != of.id
+            ]
         async with self.engine.begin() as conn:
             await reservations.mark_unanswered(conn, ORGANIZATION, of.id)
 
     async def settle_batch(self, of: Campaign | None = None) -> None:
         async with self.engine.begin() as conn:
-            await reservations.release(conn, ORGANIZATION, (of or self.one()).id)
+            await reservations.release(conn, ORGANIZATION, (of or self.any_campaign()).id)
 
     async def call_back(self) -> None:
         """Twilio goes on with some messages, and tells of any stage that they were at."""
         for name in self.chance.sample(sorted(self.taken), min(3, len(self.taken))):
-            one = self.taken[name]
-            one.at = min(one.at + self.chance.randint(0, 1), len(one.journey) - 1)
-            await self._say(one, self.chance.randint(0, one.at))
+            taken = self.taken[name]
+            taken.at = min(taken.at + self.chance.randint(0, 1), len(taken.journey) - 1)
+            await self._say(taken, self.chance.randint(0, taken.at))
 
-    async def _say(self, one: Taken, stage: int) -> None:
-        status, code = one.journey[stage]
-        outcome = await apply(self.engine, callback(one.message, status, error_code=code))
-        self.told.append(f"{one.message.attempt_id}: {status} {code}, {outcome}")
+    async def _say(self, taken: Taken, stage: int) -> None:
+        status, code = taken.journey[stage]
+        outcome = await apply(self.engine, callback(taken.message, status, error_code=code))
+        self.lines.append(f"{taken.message.attempt_id}: {status} {code}, {outcome}")
 
     async def read(self) -> None:
         """What callbacks asked for is read at Twilio; where only they name the message, it is
         looked up.
         """
         due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=1))
-        by_sid = {sid_of(one.message): one for one in self.taken.values()}
-        read = [Reading(check=one, sent=_sent(by_sid[one.message_sid])) for one in due]
+        by_sid = {sid_of(taken.message): taken for taken in self.taken.values()}
+        read = [Reading(check=check, sent=_sent(by_sid[check.message_sid])) for check in due]
         async with self.engine.begin() as conn:
             outcome = await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
         for id_ in outcome.look_up:
@@ -203,7 +207,7 @@ class Play:
 
     async def look_up(self) -> None:
         """A quarter of an hour later: whoever was answered has written it down, or is dead."""
-        on_their_way = {one.message.attempt_id for one in self.answers}
+        on_their_way = {answer.message.attempt_id for answer in self.answers}
         async with self.engine.connect() as conn:
             waiting = await messages.in_status(conn, ORGANIZATION, MessageStatus.SENDING)
             waiting += await messages.in_status(conn, ORGANIZATION, MessageStatus.UNKNOWN)
@@ -212,30 +216,30 @@ class Play:
                 await settle_replies(self.engine, self._listed(message))
 
     def _listed(self, message: Message) -> Reply:
-        one = self.taken.get(message.attempt_id)
-        if one is None:
+        taken = self.taken.get(message.attempt_id)
+        if taken is None:
             return Reply(message=message, status=MessageStatus.LOST)
-        return reply_to(message, _sent(one))
+        return reply_to(message, _sent(taken))
 
     async def pause(self) -> None:
-        await self._change(self.one(), Act.PAUSE, RUNNING, PARKED)
+        await self._change(self.any_campaign(), Act.PAUSE, RUNNING, PARKED)
 
     async def go_on(self) -> None:
         if (await wallet(self.engine)).pays:
-            await self._change(self.one(), Act.RESUME, PAUSED, PARKED)
+            await self._change(self.any_campaign(), Act.RESUME, PAUSED, PARKED)
 
     async def cancel(self) -> None:
         if self.chance.random() < 0.1:
-            await self._change(self.one(), Act.CANCEL, RUNNING, PAUSED, PARKED)
+            await self._change(self.any_campaign(), Act.CANCEL, RUNNING, PAUSED, PARKED)
 
     async def _change(self, of: Campaign, act: Act, *allowed: CampaignStatus) -> None:
         async with self.engine.begin() as conn:
             await standings.lock(conn, ORGANIZATION)
-            held = await campaigns.lock(conn, ORGANIZATION, of.id)
-            if held is None or held.status not in allowed:
+            locked = await campaigns.lock(conn, ORGANIZATION, of.id)
+            if locked is None or locked.status not in allowed:
                 return
             await campaigns.change(
-                conn, held, act, by=PERSON, reason="asked" if act is Act.PAUSE else ""
+                conn, locked, act, by=PERSON, reason="asked" if act is Act.PAUSE else ""
             )
             if act is Act.CANCEL:
                 await reservations.release(conn, ORGANIZATION, of.id)
@@ -248,16 +252,16 @@ class Play:
     async def reactivate(self) -> None:
         await unblock(self.engine)
         async with self.engine.begin() as conn:
-            held = await standings.lock(conn, ORGANIZATION)
-            if held is not None and held.status is Status.ACTIVE:
-                await open_gate_of(conn, held)
+            standing = await standings.lock(conn, ORGANIZATION)
+            if standing is not None and standing.status is Status.ACTIVE:
+                await open_gate_of(conn, standing)
         await resume(self.engine)
 
     async def send_again(self) -> None:
         async with self.engine.connect() as conn:
             lost = await messages.in_status(conn, ORGANIZATION, MessageStatus.LOST)
         for message in lost[:1]:
-            of = next(one for one in self.both if one.id == message.campaign_id)
+            of = next(pair for pair in self.both if pair.id == message.campaign_id)
             if (await campaign_now(self.engine, of)).status is not CANCELED:
                 self.sent_again[message.id] += 1
                 async with self.engine.begin() as conn:
@@ -293,12 +297,12 @@ class Play:
         await self.answer()
         for of in self.both:
             await self.settle_batch(of)
-        for one in self.taken.values():
-            one.at = len(one.journey) - 1
+        for taken in self.taken.values():
+            taken.at = len(taken.journey) - 1
         await self.look_up()
         await self._go_through()
-        for one in list(self.taken.values()):
-            await self._say(one, len(one.journey) - 1)
+        for taken in list(self.taken.values()):
+            await self._say(taken, len(taken.journey) - 1)
         for _ in range(3):  # what callbacks named is looked up, and read again
             await self.read()
         await self._go_through()
@@ -329,7 +333,7 @@ async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_no
     for step in range(STEPS):
         await asyncio.gather(*(act() for act in play.some_steps()))
         if step % 10 == 9:
-            assert await broken_claims(engine) == set(), play.told
+            assert await broken_claims(engine) == set(), play.lines
     await play.to_the_end()
 
     assert await broken_claims(engine) == set()
@@ -341,7 +345,7 @@ async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_no
         assert _adds_up(row, play, over), [
             row,
             over,
-            *(one for one in play.told if one.startswith(str(row.id))),
+            *(line for line in play.lines if line.startswith(str(row.id))),
         ]
 
 
@@ -349,7 +353,9 @@ def _adds_up(row: Any, play: Play, end: CampaignStatus) -> bool:
     """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator sent again what
     was given up.
     """
-    kept = [name for name, one in play.taken.items() if one.message.id == row.id and one.costs]
+    kept = [
+        name for name, taken in play.taken.items() if taken.message.id == row.id and taken.costs
+    ]
     once = len(kept) <= 1 + play.sent_again[row.id]
     match MessageStatus(row.status):
         case MessageStatus.ACCEPTED:

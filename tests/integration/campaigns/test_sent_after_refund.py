@@ -73,14 +73,14 @@ async def charge(engine: AsyncEngine, message: Message) -> None:
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
         return [
-            (one.message_id, one.attempt)
-            for one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
+            (open_one.message_id, open_one.attempt)
+            for open_one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
         ]
 
 
 async def kinds(engine: AsyncEngine) -> set[str]:
     async with engine.connect() as conn:
-        return {one.kind for one in await alerts.standing(conn, ORGANIZATION)}
+        return {alert.kind for alert in await alerts.standing(conn, ORGANIZATION)}
 
 
 @pytest.mark.parametrize(

@@ -87,11 +87,17 @@ async def test_certify_as_json_has_every_figure(engine: AsyncEngine, database_ur
 
     done = tollgate("certify", "--json", database_url=database_url)
 
-    told = json.loads(done.stdout)
+    document = json.loads(done.stdout)
     assert done.returncode == 1
-    assert told["holds"] is False
-    assert [one["guarantee"] for one in told["guarantees"] if not one["holds"]] == [4]
-    checks = {check["check"]: check for one in told["guarantees"] for check in one["checks"]}
+    assert document["holds"] is False
+    assert [
+        guarantee["guarantee"] for guarantee in document["guarantees"] if not guarantee["holds"]
+    ] == [4]
+    checks = {
+        check["check"]: check
+        for guarantee in document["guarantees"]
+        for check in guarantee["checks"]
+    }
     assert checks["top-ups without exactly one credit of their amount"]["broken"] == 1
     assert checks["wallets with a negative balance"] == {
         "check": "wallets with a negative balance",
@@ -99,7 +105,7 @@ async def test_certify_as_json_has_every_figure(engine: AsyncEngine, database_ur
         "broken": 0,
         "first": None,
     }
-    assert told["unsealed"]["entries"] == 1
+    assert document["unsealed"]["entries"] == 1
 
 
 async def test_certify_shows_its_progress_and_takes_a_reader_that_leaves(
@@ -128,7 +134,7 @@ async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
     engine: AsyncEngine, database_url: str
 ) -> None:
     await builders.onboard(engine)
-    insert_one = (
+    insert_entry = (
         "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
         " SELECT organization_id, entries + 1, 'credit', 1, balance_micros + 1, 'meanwhile' FROM wallets;"
         " UPDATE wallets SET entries = entries + 1, balance_micros = balance_micros + 1"
@@ -137,7 +143,7 @@ async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
     def book(done: int, _of: int, _claim: str) -> None:
         if done == 1:
             with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
-                connection.execute(insert_one)
+                connection.execute(insert_entry)
 
     async with certify.snapshot(engine) as conn:
         findings, tail = await prove(conn, None, book)
@@ -181,11 +187,11 @@ def test_explain_of_nobody_ends_with_1(database_url: str) -> None:
 
 
 def test_a_key_is_printed_once_alone_listed_and_revoked(database_url: str) -> None:
-    made = tollgate(
+    process = tollgate(
         "keys", "create", "--scope", "operator", "--name", "runbook", database_url=database_url
     )
-    [plain] = made.stdout.split()
-    key_id = next(word for word in made.stderr.split() if word.startswith("key_"))
+    [plain] = process.stdout.split()
+    key_id = next(word for word in process.stderr.split() if word.startswith("key_"))
     listed = tollgate("keys", "list", database_url=database_url)
 
     assert plain.startswith("tg_")
@@ -331,7 +337,10 @@ async def test_a_witness_file_knows_what_the_database_was_made_to_forget(
     assert blind.returncode == 0
     assert seen.returncode == 1
     [broken] = [
-        one for of in json.loads(seen.stdout)["guarantees"] for one in of["checks"] if one["broken"]
+        check
+        for of in json.loads(seen.stdout)["guarantees"]
+        for check in of["checks"]
+        if check["broken"]
     ]
     assert broken["check"] == "links that the witness file has and the database does not"
     assert broken["first"].startswith("link 1, noted at ")

@@ -159,7 +159,9 @@ async def test_a_message_sent_after_its_refund_is_listed_and_charged_once(
     ]
     after = tollgate("unpaid", "list", ORGANIZATION, "--json", database_url=database_url)
 
-    assert [one["message_id"] for one in json.loads(before.stdout)["messages"]] == [str(message.id)]
+    assert [entry["message_id"] for entry in json.loads(before.stdout)["messages"]] == [
+        str(message.id)
+    ]
     assert [done.returncode for done in charged] == [0, 0], charged[0].stderr
     assert json.loads(after.stdout) == {"messages": []}
     assert await builders.balance(engine) == usd("9.99")

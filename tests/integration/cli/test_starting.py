@@ -65,7 +65,7 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "line"),
     [
         (
             FIRST,
@@ -81,11 +81,11 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
     "command", [("api", "--port", "0"), ("worker",), ("certify",)], ids=" ".join
 )
 async def test_another_build_s_schema_is_refused(
-    engine: AsyncEngine, database_url: str, command: tuple[str, ...], found: str, told: str
+    engine: AsyncEngine, database_url: str, command: tuple[str, ...], found: str, line: str
 ) -> None:
     await run(engine, "UPDATE alembic_version SET version_num = :found", found=found)
 
-    assert one_line(*command, database_url=database_url) == told
+    assert one_line(*command, database_url=database_url) == line
 
 
 async def test_migrate_refuses_a_schema_that_it_does_not_know(
@@ -97,9 +97,9 @@ async def test_migrate_refuses_a_schema_that_it_does_not_know(
 
 
 def test_migrate_refuses_a_revision_that_it_does_not_know(database_url: str) -> None:
-    told = one_line("migrate", "--revision", "zzz", database_url=database_url)
+    line = one_line("migrate", "--revision", "zzz", database_url=database_url)
 
-    assert told == f"--revision: there is no zzz; this build knows {FIRST} to {LAST}"
+    assert line == f"--revision: there is no zzz; this build knows {FIRST} to {LAST}"
 
 
 def test_migrate_says_at_which_revision_the_schema_is(database_url: str) -> None:
@@ -129,9 +129,9 @@ def test_a_wrong_option_of_the_url_is_a_wrong_setting(option: str) -> None:
 
 
 def test_a_port_in_use_is_refused(database_url: str, taken: int) -> None:
-    told = one_line("api", "--port", str(taken), database_url=database_url)
+    line = one_line("api", "--port", str(taken), database_url=database_url)
 
-    assert told == f"--host 127.0.0.1 --port {taken}: Address already in use"
+    assert line == f"--host 127.0.0.1 --port {taken}: Address already in use"
 
 
 def test_a_host_that_is_none_is_refused(database_url: str) -> None:
@@ -158,9 +158,9 @@ def test_a_namespace_that_temporal_does_not_have_is_refused(
 ) -> None:
     address = temporal_client.service_client.config.target_host
     changed = {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": "nothing-like-it"}
-    told = one_line("worker", database_url=database_url, changed=changed)
+    line = one_line("worker", database_url=database_url, changed=changed)
 
-    assert told == f"TEMPORAL_NAMESPACE: Temporal at {address} has no nothing-like-it"
+    assert line == f"TEMPORAL_NAMESPACE: Temporal at {address} has no nothing-like-it"
 
 
 def test_a_file_that_is_missing_is_refused(database_url: str) -> None:
@@ -177,27 +177,27 @@ def test_a_file_that_is_missing_is_refused(database_url: str) -> None:
 
 
 def test_a_tls_file_of_temporal_that_is_missing_is_refused(database_url: str) -> None:
-    told = one_line(
+    line = one_line(
         "worker",
         database_url=database_url,
         changed={"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere.pem"},
     )
 
-    assert told.startswith("TEMPORAL_TLS_*: ")
+    assert line.startswith("TEMPORAL_TLS_*: ")
 
 
 @pytest.mark.parametrize("name", ["TOLLGATE_CACHE_DIR", "TOLLGATE_DATA_DIR"])
 def test_a_directory_that_cannot_be_written_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = one_line("dev", changed={"TEMPORAL_ADDRESS": "", name: str(tmp_path / "file" / "below")})
+    line = one_line("dev", changed={"TEMPORAL_ADDRESS": "", name: str(tmp_path / "file" / "below")})
 
-    assert told == f"{name}: {tmp_path / 'file' / 'below'} cannot be written: Not a directory"
+    assert line == f"{name}: {tmp_path / 'file' / 'below'} cannot be written: Not a directory"
 
 
 @pytest.mark.parametrize(
     "command", [("api",), ("worker",), ("certify",), ("migrate",), ("dev",)], ids=" ".join
 )
 def test_every_command_refuses_a_variable_that_nothing_reads(command: tuple[str, ...]) -> None:
-    told = one_line(*command, database_url=NO_DATABASE, changed={"TOLLGATE_GRACE_PERIODE": "P1D"})
+    line = one_line(*command, database_url=NO_DATABASE, changed={"TOLLGATE_GRACE_PERIODE": "P1D"})
 
-    assert told == "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"
+    assert line == "TOLLGATE_GRACE_PERIODE is not a setting: did you mean TOLLGATE_GRACE_PERIOD?"

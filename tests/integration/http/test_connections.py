@@ -34,17 +34,17 @@ async def answered(tollgate: Tollgate, parts: Iterable[bytes]) -> bytes:
     midst of the parts.
     """
     async with connected(tollgate) as (reader, writer), asyncio.timeout(LIMIT):
-        told = bytearray()
+        received = bytearray()
         try:
             for part in parts:
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(0)
             while some := await reader.read(65536):
-                told += some
+                received += some
         except ConnectionError:
-            told += bytes(reader._buffer)  # type: ignore[attr-defined]
-        return bytes(told)
+            received += bytes(reader._buffer)  # type: ignore[attr-defined]
+        return bytes(received)
 
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -125,9 +125,9 @@ async def test_what_stands_around_a_chunk_is_bounded_too(tollgate: Tollgate, res
 
 async def test_a_trailer_is_no_header(tollgate: Tollgate) -> None:
     end = b"0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
-    asked = CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    request = CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: close")
 
-    answer = await answered(tollgate, [asked + b"3\r\na=b\r\n" + end])
+    answer = await answered(tollgate, [request + b"3\r\na=b\r\n" + end])
 
     assert (status(answer), kind(answer)) == (400, "not_a_status_callback")
     assert b"from-the-trailer" not in answer
@@ -280,11 +280,14 @@ def watched(tollgate: Tollgate) -> Iterator[Used]:
 
 
 async def test_made_up_keys_take_one_connection_together(tollgate: Tollgate) -> None:
-    made_up = [{"Authorization": f"Bearer tg_{n}"} for n in range(200)]
+    invented = [{"Authorization": f"Bearer tg_{n}"} for n in range(200)]
 
     with watched(tollgate) as used:
         answers = await gather(
-            *(tollgate.get("/v1/organizations", scope=None, headers=one) for one in made_up)
+            *(
+                tollgate.get("/v1/organizations", scope=None, headers=headers)
+                for headers in invented
+            )
         )
         genuine = await tollgate.get("/v1/organizations")
 
@@ -295,14 +298,14 @@ async def test_made_up_keys_take_one_connection_together(tollgate: Tollgate) -> 
 async def test_callbacks_for_made_up_accounts_take_one_connection_together(
     tollgate: Tollgate,
 ) -> None:
-    asked = [
+    forms = [
         {"AccountSid": f"AC{n:032x}", "MessageSid": "SM1", "MessageStatus": "sent"}
         for n in range(200)
     ]
 
     with watched(tollgate) as used:
         url = f"{tollgate.url}/webhooks/twilio/status"
-        answers = await gather(*(tollgate.http.post(url, data=one) for one in asked))
+        answers = await gather(*(tollgate.http.post(url, data=form) for form in forms))
 
     assert {answer.status_code for answer in answers} == {403}
     assert used.most == 1

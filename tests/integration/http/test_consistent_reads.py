@@ -44,9 +44,9 @@ def suspend(database_url: str) -> None:
 
     async def suspended() -> None:
         engine = create_engine(database_url, pool_size=1)
-        held = HeldBlock(kind=Block.ADMIN, reference="", reason="x", placed_by="a test")
+        block = HeldBlock(kind=Block.ADMIN, reference="", reason="x", placed_by="a test")
         async with engine.begin() as conn:
-            await state_updates.block(conn, "acme", held, now=datetime.now(UTC))
+            await state_updates.block(conn, "acme", block, now=datetime.now(UTC))
         await engine.dispose()
 
     thread = threading.Thread(target=lambda: asyncio.run(suspended()))
@@ -77,7 +77,7 @@ async def test_a_suspension_between_two_reads_is_not_told_by_half(
 
 
 async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None:
-    ids = await _one_of_each(tollgate)
+    ids = await _create_each(tollgate)
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
     paths = [
         path
@@ -102,26 +102,26 @@ async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None
                 )
             )
 
-        asked = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
+        parameters = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
         with behind_each_statement(tollgate, note):
-            answer = await tollgate.get(path.format(**ids), params=asked)
+            answer = await tollgate.get(path.format(**ids), params=parameters)
         assert answer.status_code == (404 if path.endswith("/switch") else 200), (
             path,
             answer.text,
         )
         # what an earlier request left for later runs beside this one
         own = answer.headers["x-request-id"]
-        made = [
+        own_statements = [
             (transaction, isolation)
             for request_id, transaction, isolation in statements
             if request_id == own
         ]
-        assert len(set(made)) == 1, path
-        assert len(made) == 1 or made[0][1] == "REPEATABLE READ", path
+        assert len(set(own_statements)) == 1, path
+        assert len(own_statements) == 1 or own_statements[0][1] == "REPEATABLE READ", path
     assert len(paths) > 15
 
 
-async def _one_of_each(tollgate: Tollgate) -> dict[str, Any]:
+async def _create_each(tollgate: Tollgate) -> dict[str, Any]:
     await tollgate.onboard()
     await tollgate.subscribe()
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -166,6 +166,6 @@ async def test_an_operators_note_is_told_to_operators_alone(tollgate: Tollgate) 
     for path in ("wallet", "blocks", "receipts", "explain"):
         assert note in (await tollgate.get(f"{ACME}/{path}", scope=Scope.OPERATOR)).text, path
         for scope in (Scope.READ, Scope.WRITE):
-            told = (await tollgate.get(f"{ACME}/{path}", scope=scope)).text
-            assert note not in told, path
-            assert "operator (key_" not in told, path
+            text = (await tollgate.get(f"{ACME}/{path}", scope=scope)).text
+            assert note not in text, path
+            assert "operator (key_" not in text, path

@@ -61,9 +61,9 @@ async def test_every_operation_is_shown_and_nothing_comes_from_elsewhere(
 
     page, network = await shown(f"{tollgate.url}/docs", tmp_path)
 
-    asked = list(requests(network))
-    assert f"{tollgate.url}/openapi.json" in asked
-    assert {urlsplit(url).netloc for url in asked if url.startswith("http")} == {
+    urls = list(requests(network))
+    assert f"{tollgate.url}/openapi.json" in urls
+    assert {urlsplit(url).netloc for url in urls if url.startswith("http")} == {
         urlsplit(tollgate.url).netloc
     }
     operations = [(method.upper(), path) for path, at in schema["paths"].items() for method in at]

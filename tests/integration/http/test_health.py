@@ -10,9 +10,9 @@ async def test_ready_is_degraded_while_temporal_is_away_since_webhooks_must_be_t
 ) -> None:
     answer = await tollgate.get("/health/ready", scope=None)
 
-    told = answer.json()
-    assert (answer.status_code, told["status"]) == (200, "degraded")
-    assert (told["database"]["ok"], told["migrations"]["ok"], told["temporal"]["ok"]) == (
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "degraded")
+    assert (body["database"]["ok"], body["migrations"]["ok"], body["temporal"]["ok"]) == (
         True,
         True,
         False,

@@ -63,9 +63,12 @@ def test_every_get_that_answers_an_array_answers_a_page() -> None:
         arrays = [
             field
             for field, shape in properties.items()
-            if "array" in (shape.get("type"), *(one.get("type") for one in shape.get("anyOf", ())))
+            if "array"
+            in (shape.get("type"), *(variant.get("type") for variant in shape.get("anyOf", ())))
         ]
-        parameters = {one["name"]: one["schema"] for one in operation.get("parameters", ())}
+        parameters = {
+            parameter["name"]: parameter["schema"] for parameter in operation.get("parameters", ())
+        }
         if name.endswith("Page"):
             assert list(properties) == ["data", "next_cursor"], path
             assert properties["data"]["items"]["$ref"].endswith(f"/{name[:-4]}"), path
@@ -203,7 +206,7 @@ async def test_a_cursor_of_one_list_is_refused_by_another(tollgate: Tollgate) ->
     other = await tollgate.get("/v1/switches", params={"cursor": cursor})
     padded = await tollgate.get("/v1/organizations", params={"cursor": cursor + "="})
 
-    assert [one["id"] for one in own.json()["data"]] == ["beta"]
+    assert [entry["id"] for entry in own.json()["data"]] == ["beta"]
     assert (other.status_code, padded.status_code) == (422, 422)
 
 

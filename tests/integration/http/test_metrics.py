@@ -24,9 +24,9 @@ async def scraped(tollgate: Tollgate) -> Series:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = text_string_to_metric_families(answer.text)
     return {
-        (one.name, frozenset(one.labels.items())): one.value
+        (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families
-        for one in family.samples
+        for sample in family.samples
     }
 
 
@@ -117,13 +117,15 @@ async def test_answers_are_counted_by_route_and_status(tollgate: Tollgate) -> No
 async def test_the_how_to_names_every_series(tollgate: Tollgate) -> None:
     """But for those that are there after the first comparison only, or while an alert stands."""
     families = text_string_to_metric_families((await tollgate.get("/metrics")).text)
-    told = {
-        one.name.removesuffix("_created") for one in families if one.name.startswith("tollgate_")
+    names = {
+        family.name.removesuffix("_created")
+        for family in families
+        if family.name.startswith("tollgate_")
     }
     page = HOW_TO.read_text()
 
-    assert len(told) >= 10
-    assert not [name for name in told if f"`{name}" not in page]
+    assert len(names) >= 10
+    assert not [name for name in names if f"`{name}" not in page]
 
 
 async def test_a_scrape_needs_a_key(tollgate: Tollgate) -> None:

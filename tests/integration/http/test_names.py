@@ -29,7 +29,7 @@ def test_what_something_is_in_is_its_status() -> None:
     assert [(name, field) for name, field, _ in _fields() if "state" in field.split("_")] == []
     for path, methods in create_app().openapi()["paths"].items():
         for operation in methods.values():
-            names = [one["name"] for one in operation.get("parameters", ())]
+            names = [parameter["name"] for parameter in operation.get("parameters", ())]
             assert "state" not in names, path
 
 

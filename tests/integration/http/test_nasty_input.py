@@ -90,13 +90,13 @@ def sample(  # noqa: C901 - one case for each form
         return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
     if schema.get("examples"):
         return schema["examples"][0]
-    for one in ("anyOf", "oneOf"):
-        if one in schema:
-            return sample(schema[one][0], schemas, name)
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return sample(schema[keyword][0], schemas, name)
     if "enum" in schema or "const" in schema:
         return schema.get("const", schema.get("enum", [None])[0])
-    if name in KNOWN:
-        return KNOWN[name]
+    if name in EXAMPLES:
+        return EXAMPLES[name]
     match schema.get("type"):
         case "object":
             return {
@@ -113,7 +113,7 @@ def sample(  # noqa: C901 - one case for each form
             return "2030-01-01T00:00:00Z" if schema.get("format") == "date-time" else "x"
 
 
-KNOWN: dict[str, object] = {
+EXAMPLES: dict[str, object] = {
     "currency": "USD",
     "country": "US",
     "recipients": ["+14155550100"],
@@ -128,7 +128,11 @@ def operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[st
 
 
 def parameters(operation: Mapping[str, Any], where: str) -> list[str]:
-    return [one["name"] for one in operation.get("parameters", []) if one["in"] == where]
+    return [
+        parameter["name"]
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == where
+    ]
 
 
 async def refused(tollgate: Tollgate, method: str, path: str, what: object, **options: Any) -> None:
@@ -363,7 +367,7 @@ async def test_control_characters_are_refused_where_they_enter(
     await tollgate.onboard()
     text, money = f"a{sign}b", {"amount": "1.00", "currency": "USD"}
     acme = "/v1/organizations/acme"
-    asked: list[tuple[str, dict[str, object], str]] = [
+    requests: list[tuple[str, dict[str, object], str]] = [
         (
             "/v1/organizations",
             organization("b", tollgate.accounts["acme"]) | {"name": text},
@@ -381,9 +385,9 @@ async def test_control_characters_are_refused_where_they_enter(
         (f"{acme}/subscription/cancel", {"reason": text}, "reason"),
     ]
     if sign < "\xff":
-        asked.append((f"{acme}/messages", {"to": "+14155550100", "body": text}, "body"))
+        requests.append((f"{acme}/messages", {"to": "+14155550100", "body": text}, "body"))
 
-    for path, body, field in asked:
+    for path, body, field in requests:
         answer = await tollgate.post(path, body, key="k")
         assert answer.status_code == 422, (path, answer.text)
         assert [error["field"] for error in answer.json()["errors"]] == [field], path

@@ -23,7 +23,9 @@ def _operations() -> Iterator[tuple[str, str, set[str]]]:
         for method, operation in methods.items():
             parameters = operation.get("parameters", ())
             if operation["tags"] != ["webhooks"]:
-                names = {one["name"] for one in parameters if one["in"] == "query"}
+                names = {
+                    parameter["name"] for parameter in parameters if parameter["in"] == "query"
+                }
                 yield method.upper(), path, names
 
 
@@ -38,7 +40,7 @@ async def test_every_operation_refuses_a_query_parameter_that_it_does_not_have(
         answer = await tollgate.ask(method, at, params={"limitt": "1"})
         place = method, at
         assert answer.status_code == 422, (place, answer.text)
-        assert [one["field"] for one in answer.json()["errors"]] == ["limitt"], place
+        assert [error["field"] for error in answer.json()["errors"]] == ["limitt"], place
         for name in names:
             assert name in answer.json()["errors"][0]["message"], place
     assert sum(method == "GET" for method, *_ in operations) >= 25

@@ -51,7 +51,7 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
 
 async def only(engine: AsyncEngine) -> Delivery:
     async with engine.connect() as conn:
-        parked = [one.delivery for one in await parking.page(conn, after=0, limit=10)]
+        parked = [parked.delivery for parked in await parking.page(conn, after=0, limit=10)]
         waiting = parked or await deliveries.of_organization(conn, ORGANIZATION, limit=10)
     [delivery] = waiting
     return delivery
@@ -152,18 +152,18 @@ async def test_of_a_transmission_no_more_bodies_are_stored_than_a_forger_may_mak
 ) -> None:
     await onboard(engine)
     await subscribe(engine)
-    for one in range(MOST_BODIES):
+    for n in range(MOST_BODIES):
         assert (
-            await receive(engine, event(id_=f"WH-{one % 3}", transmission_id="t-1"), b"%d" % one)
+            await receive(engine, event(id_=f"WH-{n % 3}", transmission_id="t-1"), b"%d" % n)
         ).kept
 
-    one_more = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"one more")
+    late_body = await receive(engine, event(id_="WH-1", transmission_id="t-1"), b"one more")
     another = await receive(
         engine, event(id_="WH-1", transmission_id="t-2"), b"of another transmission"
     )
-    known = await receive(engine, event(id_="WH-0", transmission_id="t-1"), b"0")
+    repeated = await receive(engine, event(id_="WH-0", transmission_id="t-1"), b"0")
 
-    assert (one_more.kept, another.kept, known.kept) == (False, True, True)
+    assert (late_body.kept, another.kept, repeated.kept) == (False, True, True)
     assert await stored(engine) == MOST_BODIES + 1
 
 
@@ -210,7 +210,7 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "outcome"),
+    ("billing_event", "status", "outcome"),
     [
         (event(), InboxStatus.PARKED, "unknown subscription I-ACME"),
         (event(subscription_id=None, money=SALE), InboxStatus.PARKED, "unknown sale SALE-1"),
@@ -235,11 +235,11 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
     ],
 )
 async def test_what_becomes_of_a_delivery_at_first(
-    engine: AsyncEngine, told: BillingEvent, status: InboxStatus, outcome: str
+    engine: AsyncEngine, billing_event: BillingEvent, status: InboxStatus, outcome: str
 ) -> None:
     await onboard(engine)
 
-    delivery = await receive(engine, told)
+    delivery = await receive(engine, billing_event)
 
     assert (delivery.status, delivery.outcome) == (status, outcome)
 

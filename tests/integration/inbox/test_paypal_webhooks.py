@@ -36,13 +36,13 @@ async def gate(tollgate: Tollgate) -> str:
 
 
 def suspended(subscription_id: str, at: str | None, id_: str = "WH-1") -> dict[str, object]:
-    told = {"id": subscription_id, "status": "SUSPENDED", "custom_id": "acme"}
+    resource = {"id": subscription_id, "status": "SUSPENDED", "custom_id": "acme"}
     if at is not None:
-        told["status_update_time"] = at
+        resource["status_update_time"] = at
     event: dict[str, object] = {
         "id": id_,
         "event_type": "BILLING.SUBSCRIPTION.SUSPENDED",
-        "resource": told,
+        "resource": resource,
     }
     return event | {"create_time": at or "2026-11-23T00:00:00Z"}
 
@@ -87,9 +87,9 @@ async def test_debits_in_flight_stop_at_the_answer(tollgate: Tollgate) -> None:
 
     async def spend(lane: int) -> None:
         for number in range(40):
-            asked_after_the_answer = answered.is_set()
+            after_the_answer = answered.is_set()
             outcome = await tollgate.debit("0.01", f"{lane}-{number}")
-            if asked_after_the_answer:
+            if after_the_answer:
                 late.append(outcome.status_code)
 
     async def suspend() -> None:
@@ -331,7 +331,7 @@ async def test_a_webhook_never_opens_a_gate(tollgate: Tollgate) -> None:
     subscription_id = await tollgate.subscribe()
     [event_id] = await tollgate.happen(subscription_id, "suspend")
     await tollgate.deliver_event(event_id)
-    told = {
+    resource = {
         "id": subscription_id,
         "status": "ACTIVE",
         "status_update_time": datetime.now(UTC).isoformat(),
@@ -340,7 +340,7 @@ async def test_a_webhook_never_opens_a_gate(tollgate: Tollgate) -> None:
         "id": "WH-9",
         "event_type": "BILLING.SUBSCRIPTION.ACTIVATED",
         "create_time": ANY,
-        "resource": told,
+        "resource": resource,
     }
 
     answer = await tollgate.deliver_json(activated)

@@ -62,7 +62,7 @@ async def state(engine: AsyncEngine, id_: str = SUBSCRIPTION) -> State:
 
 
 @pytest.mark.parametrize(
-    ("told", "kind", "detail"),
+    ("billing_event", "kind", "detail"),
     [
         (
             replace(event(None, kind=EventKind.FRAUD_WARNING), payment_id="ch_1"),
@@ -77,16 +77,16 @@ async def state(engine: AsyncEngine, id_: str = SUBSCRIPTION) -> State:
     ],
 )
 async def test_what_a_person_has_to_look_at_is_told_once_however_often_it_is_delivered(
-    engine: AsyncEngine, told: BillingEvent, kind: AlertKind, detail: str
+    engine: AsyncEngine, billing_event: BillingEvent, kind: AlertKind, detail: str
 ) -> None:
     await onboard(engine)
     await subscribe(engine)
 
-    await hear(engine, told)
+    await hear(engine, billing_event)
     async with engine.begin() as conn:
         [alert] = await alerts.standing(conn, ORGANIZATION)
         await alerts.clear(conn, ORGANIZATION, kind)
-    await hear(engine, told)
+    await hear(engine, billing_event)
 
     assert (alert.kind, alert.detail) == (kind, detail)
     assert await standing_alerts(engine) == set()
@@ -97,9 +97,11 @@ async def test_what_a_person_would_have_to_look_at_waits_where_it_names_nobody(
     engine: AsyncEngine, problem: str | None
 ) -> None:
     await onboard(engine)
-    told = event(None, kind=EventKind.FRAUD_WARNING, subscription_id="I-UNKNOWN", problem=problem)
+    billing_event = event(
+        None, kind=EventKind.FRAUD_WARNING, subscription_id="I-UNKNOWN", problem=problem
+    )
 
-    assert await hear(engine, told) is EventEffect.NOTED
+    assert await hear(engine, billing_event) is EventEffect.NOTED
     assert await number(engine, "SELECT count(*) FROM inbox WHERE status = 'parked'") == 1
     assert await number(engine, "SELECT count(*) FROM alerts") == 0
 
@@ -110,8 +112,8 @@ async def test_every_order_of_suspended_paid_activated_ends_active(
 ) -> None:
     await onboard(engine)
     await subscribe(engine)
-    for told in order:
-        await hear(engine, told)
+    for billing_event in order:
+        await hear(engine, billing_event)
 
     final = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(30)))
 
@@ -126,9 +128,9 @@ async def test_every_order_of_suspended_paid_activated_shuts_before_it_is_confir
     await onboard(engine)
     await subscribe(engine)
 
-    heard = [await hear(engine, told) for told in order]
+    effects = [await hear(engine, billing_event) for billing_event in order]
 
-    assert heard[order.index(SUSPENDED)] is EventEffect.SHUT
+    assert effects[order.index(SUSPENDED)] is EventEffect.SHUT
     assert (await standing(engine)).status is Status.SUSPENDED
     assert not (await wallet(engine)).gate_open
 
@@ -139,8 +141,8 @@ async def test_every_order_of_created_activated_paid_ends_active_and_never_shuts
 ) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(State.PENDING, NOON))
-    for told in order:
-        await hear(engine, told)
+    for billing_event in order:
+        await hear(engine, billing_event)
         assert (await wallet(engine)).gate_open
 
     final = await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(30)))
@@ -188,11 +190,11 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "heard"),
+    ("late", "effect"),
     [(minutes(7), EventEffect.SHUT), (minutes(7) + timedelta(seconds=1), EventEffect.OLD)],
 )
 async def test_an_event_from_long_before_the_provider_was_asked_is_old(
-    engine: AsyncEngine, late: timedelta, heard: EventEffect
+    engine: AsyncEngine, late: timedelta, effect: EventEffect
 ) -> None:
     """Though the answer has no time that is newer: one that was missed and is listed hours later
     shuts nobody.
@@ -201,7 +203,7 @@ async def test_an_event_from_long_before_the_provider_was_asked_is_old(
     await subscribe(engine)
     await confirm(engine, snapshot(State.ACTIVE, NOON), now=NOON + timedelta(hours=1))
 
-    assert await hear(engine, event(at=NOON + timedelta(hours=1) - late)) is heard
+    assert await hear(engine, event(at=NOON + timedelta(hours=1) - late)) is effect
 
 
 @pytest.mark.parametrize("at", [NOON, None, NOON + timedelta(hours=1, minutes=5, microseconds=1)])
@@ -210,13 +212,13 @@ async def test_a_time_that_is_equal_missing_or_yet_to_come_is_unclear(
 ) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
-    told = event(State.SUSPENDED_NONPAYMENT, at)
+    billing_event = event(State.SUSPENDED_NONPAYMENT, at)
 
-    heard = await hear(engine, told, now=NOON + timedelta(hours=1))
+    effect = await hear(engine, billing_event, now=NOON + timedelta(hours=1))
 
-    assert heard is EventEffect.UNCLEAR
+    assert effect is EventEffect.UNCLEAR
     assert (await standing(engine)).status is Status.ACTIVE
-    assert not (await receive(engine, told)).folded
+    assert not (await receive(engine, billing_event)).folded
 
 
 async def test_clocks_may_be_five_minutes_apart(engine: AsyncEngine) -> None:
@@ -250,9 +252,9 @@ async def test_an_unknown_status_changes_nothing_and_alerts(engine: AsyncEngine)
     await onboard(engine)
     await subscribe(engine)
 
-    heard = await hear(engine, event(State.UNKNOWN, raw_status="ON_HOLIDAY"))
+    effect = await hear(engine, event(State.UNKNOWN, raw_status="ON_HOLIDAY"))
 
-    assert heard is EventEffect.NOTED
+    assert effect is EventEffect.NOTED
     assert (await standing(engine)).epoch == 0
     assert await state(engine) is State.ACTIVE
     assert await standing_alerts(engine) == {"unknown_status"}
@@ -295,10 +297,10 @@ async def test_an_unknown_status_of_another_subscription_is_an_alert_until_that_
     await confirm(engine, snapshot(State.UNKNOWN), id_="I-OTHER")
 
     await confirm(engine, snapshot(State.ACTIVE, NOON + minutes(1)))
-    of_this_one = await standing_alerts(engine)
+    alerts_of_current = await standing_alerts(engine)
     await confirm(engine, snapshot(State.CANCELED, NOON + minutes(1)), id_="I-OTHER")
 
-    assert of_this_one == {"unknown_status"}
+    assert alerts_of_current == {"unknown_status"}
     assert await standing_alerts(engine) == set()
 
 
@@ -322,13 +324,13 @@ async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(
         await state_updates.unblock(
             conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON
         )
-    while_one_is_left = await standing_alerts(engine)
+    before_the_second = await standing_alerts(engine)
     async with engine.begin() as conn:
         await state_updates.unblock(
             conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON
         )
 
-    assert (standing_at_first, while_one_is_left) == (
+    assert (standing_at_first, before_the_second) == (
         {"telephony", "dispute_lost"},
         {"dispute_lost"},
     )
@@ -350,21 +352,25 @@ async def test_an_event_of_another_subscription_never_changes_the_standing(
     await subscribe(engine)
     await note_subscription(engine, "I-OLD")
 
-    heard = await hear(
+    effect = await hear(
         engine, event(State.SUSPENDED_NONPAYMENT, NOON + minutes(1), subscription_id="I-OLD")
     )
 
-    assert heard is EventEffect.OTHER
+    assert effect is EventEffect.OTHER
     assert (await standing(engine)).status is Status.ACTIVE
 
 
-@pytest.mark.parametrize("told", [State.ACTIVE, State.TRIALING, State.PENDING, State.PAST_DUE])
-async def test_a_webhook_never_lifts_a_block_nor_opens(engine: AsyncEngine, told: State) -> None:
+@pytest.mark.parametrize(
+    "reported_state", [State.ACTIVE, State.TRIALING, State.PENDING, State.PAST_DUE]
+)
+async def test_a_webhook_never_lifts_a_block_nor_opens(
+    engine: AsyncEngine, reported_state: State
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
 
-    await hear(engine, event(told, NOON + minutes(40), id_="WH-later"), sure=True)
+    await hear(engine, event(reported_state, NOON + minutes(40), id_="WH-later"), sure=True)
 
     assert (await standing(engine)).blocks == frozenset({Block.NONPAYMENT})
     assert not (await wallet(engine)).gate_open
@@ -416,7 +422,7 @@ async def test_an_answer_that_is_not_newer_than_what_shut_opens_when_it_is_given
     ]
     late = await confirm(engine, stale, now=LATER + needed)
 
-    assert {(one.status, one.ask_again, one.epoch) for one in early} == {
+    assert {(result.status, result.ask_again, result.epoch) for result in early} == {
         (Status.SUSPENDED, True, 1)
     }
     assert (late.status, late.ask_again, late.epoch) == (Status.ACTIVE, False, 2)
@@ -471,7 +477,7 @@ async def test_a_stale_answer_says_nothing_once_the_provider_has_caught_up(
 
     again = await confirm(engine, stale, now=LATER + minutes(3))
 
-    assert [(one.status, one.ask_again) for one in (caught_up, again)] == [
+    assert [(after.status, after.ask_again) for after in (caught_up, again)] == [
         (Status.SUSPENDED, False),
         (Status.SUSPENDED, True),
     ]
@@ -515,15 +521,18 @@ async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> No
 
 
 @pytest.mark.parametrize("unpaid", [State.SUSPENDED_NONPAYMENT, State.PAUSED, State.PAST_DUE])
-@pytest.mark.parametrize("told", [one for one in State if one is not State.UNKNOWN])
+@pytest.mark.parametrize(
+    "reported_state",
+    [reported_state for reported_state in State if reported_state is not State.UNKNOWN],
+)
 async def test_a_webhook_opens_nothing_though_an_operator_lifts_his_block(
-    engine: AsyncEngine, unpaid: State, told: State
+    engine: AsyncEngine, unpaid: State, reported_state: State
 ) -> None:
     await onboard(engine, grace=timedelta(0))
     await subscribe(engine, provider_snapshot=snapshot(unpaid))
     await block(engine)
 
-    await hear(engine, event(told, NOON + minutes(40), id_="WH-forged"), sure=True)
+    await hear(engine, event(reported_state, NOON + minutes(40), id_="WH-forged"), sure=True)
     lifted = await unblock(engine)
 
     assert (lifted.status, lifted.epoch) == (Status.SUSPENDED, 1)
@@ -559,7 +568,7 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
     for nth in range(12):
         at = chance.choice([None, LATER + minutes(chance.uniform(-90, 9))])
         state = chance.choice(list(State))
-        told = event(state, at, id_=f"WH-{nth}")
+        billing_event = event(state, at, id_=f"WH-{nth}")
         far = Snapshot(
             state=state,
             as_of=at,
@@ -567,7 +576,9 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
             paid_until=LATER + 90 * DAY,
             owes=False,
         )
-        await hear(engine, replace(told, snapshot=far), now=LATER, sure=chance.random() < 0.5)
+        await hear(
+            engine, replace(billing_event, snapshot=far), now=LATER, sure=chance.random() < 0.5
+        )
         if chance.random() < 0.3:
             await block(engine)
             await unblock(engine)
@@ -635,8 +646,8 @@ async def test_grace_that_ran_out_does_not_begin_anew(engine: AsyncEngine) -> No
     assert (await settle(engine, now=later)).status is Status.SUSPENDED
 
     for state in (State.PAUSED, State.PAST_DUE, State.CANCELED):
-        told = replace(snapshot(state, later, paid_until=later + 30 * DAY), owes=True)
-        assert (await confirm(engine, told, now=later)).status is Status.SUSPENDED
+        new_snapshot = replace(snapshot(state, later, paid_until=later + 30 * DAY), owes=True)
+        assert (await confirm(engine, new_snapshot, now=later)).status is Status.SUSPENDED
         later += DAY
 
 
@@ -706,21 +717,21 @@ async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says
     assert (after.status, after.deadline) == (Status.ACTIVE, None)
 
 
-@pytest.mark.parametrize("told", [State.SUSPENDED_NONPAYMENT, State.PAST_DUE])
+@pytest.mark.parametrize("reported_state", [State.SUSPENDED_NONPAYMENT, State.PAST_DUE])
 async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_only_heard_of(
-    engine: AsyncEngine, told: State
+    engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
     await subscribe(engine)
     await note_subscription(engine, "I-TRIAL")
-    await hear(engine, event(told, NOON + minutes(10)), now=NOON + minutes(10))
-    heard = await standing(engine)
+    await hear(engine, event(reported_state, NOON + minutes(10)), now=NOON + minutes(10))
+    before_answer = await standing(engine)
 
     trial = await confirm(
         engine, snapshot(State.TRIALING, NOON + minutes(20)), id_="I-TRIAL", now=NOON + minutes(20)
     )
 
-    assert trial == heard
+    assert trial == before_answer
     assert (await subscription(engine)).is_current
 
 
@@ -741,9 +752,9 @@ async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_
     assert (await subscription(engine)).is_current
 
 
-@pytest.mark.parametrize("told", [State.CANCELED, State.EXPIRED])
+@pytest.mark.parametrize("reported_state", [State.CANCELED, State.EXPIRED])
 async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
-    engine: AsyncEngine, told: State
+    engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
     await subscribe(
@@ -752,11 +763,12 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
             snapshot(paid_until=NOON + minutes(10)), access_until=NOON + minutes(10)
         ),
     )
-    ended = event(told, NOON + minutes(10))
+    ended = event(reported_state, NOON + minutes(10))
 
-    heard = await hear(engine, ended, now=NOON + minutes(11))
+    effect = await hear(engine, ended, now=NOON + minutes(11))
     answer = replace(
-        snapshot(told, NOON + minutes(10), paid_until=NOON + 30 * DAY), paid_at=NOON + minutes(10)
+        snapshot(reported_state, NOON + minutes(10), paid_until=NOON + 30 * DAY),
+        paid_at=NOON + minutes(10),
     )
     async with engine.begin() as conn:
         delivery = await deliveries.receive(conn, ended, b"{}", {}, ORGANIZATION)
@@ -766,7 +778,7 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
         )
 
     # only the provider knows whether it was paid: it is asked before the answer
-    assert heard is EventEffect.UNCLEAR
+    assert effect is EventEffect.UNCLEAR
     after = await standing(engine)
     assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
 
@@ -801,14 +813,14 @@ async def test_an_unclear_event_shuts_unless_the_answer_knows_of_it(
     await subscribe(
         engine, provider_snapshot=snapshot(State.ACTIVE, at if at in (NOON, LATER) else NOON)
     )
-    told = event(State.SUSPENDED_NONPAYMENT, at)
-    assert await hear(engine, told, now=LATER) is EventEffect.UNCLEAR
+    billing_event = event(State.SUSPENDED_NONPAYMENT, at)
+    assert await hear(engine, billing_event, now=LATER) is EventEffect.UNCLEAR
 
     async with engine.begin() as conn:
-        delivery = await deliveries.receive(conn, told, b"{}", {}, ORGANIZATION)
+        delivery = await deliveries.receive(conn, billing_event, b"{}", {}, ORGANIZATION)
     async with engine.begin() as conn:
         await state_updates.clear_up(
-            conn, delivery, told, answered, outcome="asked", now=LATER + minutes(1)
+            conn, delivery, billing_event, answered, outcome="asked", now=LATER + minutes(1)
         )
 
     assert (await standing(engine)).status is status
@@ -939,7 +951,7 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
     await subscribe(engine)
     disputes = [MoneyReference(kind=MoneyObject.DISPUTE, id=f"D-{n}") for n in (1, 2)]
 
-    heard = [
+    effects = [
         await hear(engine, event(None, id_=money.id, kind=EventKind.DISPUTE_OPENED, money=money))
         for money in disputes
     ]
@@ -948,7 +960,7 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
             conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON
         )
 
-    assert heard == [EventEffect.SHUT, EventEffect.NOTED]
+    assert effects == [EventEffect.SHUT, EventEffect.NOTED]
     assert after is not None
     assert after.blocks == frozenset({Block.DISPUTE})
 
@@ -967,17 +979,17 @@ async def test_a_new_paid_subscription_takes_over_from_a_lapsed_one(engine: Asyn
 
 
 @pytest.mark.parametrize(
-    "told", [State.PENDING, State.PAUSED, State.SUSPENDED_NONPAYMENT, State.PAST_DUE]
+    "reported_state", [State.PENDING, State.PAUSED, State.SUSPENDED_NONPAYMENT, State.PAST_DUE]
 )
 async def test_a_new_subscription_that_is_not_paid_takes_over_from_nobody(
-    engine: AsyncEngine, told: State
+    engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
     await note_subscription(engine, "I-NEW")
 
-    after = await confirm(engine, snapshot(told, NOON + minutes(20)), id_="I-NEW")
+    after = await confirm(engine, snapshot(reported_state, NOON + minutes(20)), id_="I-NEW")
 
     assert after.status is Status.SUSPENDED
     assert (await subscription(engine)).is_current
@@ -1014,12 +1026,12 @@ async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(
     assert (await subscription(engine)).is_current
 
 
-async def named_current(engine: AsyncEngine, id_: str, told: State) -> None:
+async def named_current(engine: AsyncEngine, id_: str, reported_state: State) -> None:
     """As a switch does that has not moved on."""
     noted = await note_subscription(engine, id_)
     async with engine.begin() as conn:
         await subscriptions.make_current(conn, noted)
-    await confirm(engine, snapshot(told, NOON + minutes(20)), id_=id_)
+    await confirm(engine, snapshot(reported_state, NOON + minutes(20)), id_=id_)
 
 
 async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(
@@ -1048,14 +1060,14 @@ async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine
     assert await standing_alerts(engine) == set()
 
 
-@pytest.mark.parametrize("told", [State.PAST_DUE, State.CANCELED, State.PENDING])
+@pytest.mark.parametrize("reported_state", [State.PAST_DUE, State.CANCELED, State.PENDING])
 async def test_grace_paid_time_and_a_first_checkout_are_no_alert(
-    engine: AsyncEngine, told: State
+    engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
-    await subscribe(engine, provider_snapshot=snapshot(told, paid_until=NOON + DAY))
+    await subscribe(engine, provider_snapshot=snapshot(reported_state, paid_until=NOON + DAY))
 
-    await confirm(engine, snapshot(told, NOON + minutes(20), paid_until=NOON + DAY))
+    await confirm(engine, snapshot(reported_state, NOON + minutes(20), paid_until=NOON + DAY))
 
     assert (await standing(engine)).status is Status.ACTIVE
     assert await standing_alerts(engine) == set()
@@ -1088,7 +1100,7 @@ async def test_linking_twice_is_linking_once(engine: AsyncEngine) -> None:
 
     async with engine.connect() as conn:
         found = await subscriptions.of_organization(conn, ORGANIZATION)
-    assert [(one.id, one.is_current) for one in found] == [(SUBSCRIPTION, True)]
+    assert [(row.id, row.is_current) for row in found] == [(SUBSCRIPTION, True)]
 
 
 async def test_linking_another_makes_it_the_only_current_one(engine: AsyncEngine) -> None:
@@ -1098,7 +1110,7 @@ async def test_linking_another_makes_it_the_only_current_one(engine: AsyncEngine
 
     async with engine.connect() as conn:
         found = await subscriptions.of_organization(conn, ORGANIZATION)
-    assert [(one.id, one.is_current) for one in found] == [("I-2", True), ("I-1", False)]
+    assert [(row.id, row.is_current) for row in found] == [("I-2", True), ("I-1", False)]
 
 
 async def test_linking_a_lapsed_subscription_suspends(engine: AsyncEngine) -> None:

@@ -23,22 +23,22 @@ from tests.integration.conftest import Tollgate
 ORGANIZATION = "acme"
 
 
-async def act(tollgate: Tollgate, path: str, **asked: Any) -> dict[str, Any]:
+async def act(tollgate: Tollgate, path: str, **fields: Any) -> dict[str, Any]:
     answer = await tollgate.http.post(
-        f"{tollgate.stripe.url}/_sim/{path}", json={"deliver": False, **asked}
+        f"{tollgate.stripe.url}/_sim/{path}", json={"deliver": False, **fields}
     )
     assert answer.is_success, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def subscribe(tollgate: Tollgate) -> str:
     """An active subscription at Stripe, linked; nothing of it is delivered."""
-    made = await act(tollgate, "subscriptions", organization_id=ORGANIZATION)
-    body = {"provider": "stripe", "subscription_id": made["object"]["id"]}
+    created = await act(tollgate, "subscriptions", organization_id=ORGANIZATION)
+    body = {"provider": "stripe", "subscription_id": created["object"]["id"]}
     linked = await tollgate.post(f"/v1/organizations/{ORGANIZATION}/subscription", body)
     assert linked.status_code == 201, linked.text
-    return str(made["object"]["id"])
+    return str(created["object"]["id"])
 
 
 async def deliver(tollgate: Tollgate, **what: Any) -> httpx.Response:
@@ -64,9 +64,9 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
     subscription_id = await subscribe(tollgate)
     before = await tollgate.debit("1.00", "before")
     await act(tollgate, f"subscriptions/{subscription_id}/fail_payment")
-    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/give_up"))["events"]
+    [event] = (await act(tollgate, f"subscriptions/{subscription_id}/give_up"))["events"]
 
-    answers = await asyncio.gather(*(deliver(tollgate, event_id=told["id"]) for _ in range(10)))
+    answers = await asyncio.gather(*(deliver(tollgate, event_id=event["id"]) for _ in range(10)))
     after = await tollgate.debit("1.00", "after")
 
     assert {answer.status_code for answer in answers} == {200}
@@ -296,9 +296,9 @@ async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is
         raw=json.dumps({**event, "created": int(time.time()) + 2, "data": {"object": subject}}),
     )
 
-    told = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/explain")).json()
+    explanation = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/explain")).json()
     assert answer.status_code == 200
-    assert told["standing"]["deadline"] is not None
+    assert explanation["standing"]["deadline"] is not None
 
 
 async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(
@@ -309,14 +309,14 @@ async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(
     await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="unpaid")
     invoice = {"id": "in_1", "subscription": subscription_id, "status": "uncollectible"}
     event = {"id": "evt_1", "object": "event", "api_version": API_VERSION, "livemode": False}
-    told = {
+    notification = {
         **event,
         "created": int(time.time()),
         "type": "invoice.marked_uncollectible",
         "data": {"object": invoice},
     }
 
-    answer = await deliver(tollgate, raw=json.dumps(told))
+    answer = await deliver(tollgate, raw=json.dumps(notification))
 
     assert answer.status_code == 200
     assert await gate(tollgate) == "shut"
@@ -325,7 +325,7 @@ async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(
 async def setup_alerts(tollgate: Tollgate) -> list[tuple[str, int]]:
     async with tollgate.services.engine.connect() as conn:
         standing = await alerts.standing(conn, "")
-    return [(one.detail, one.times) for one in standing if one.kind.startswith("stripe_")]
+    return [(alert.detail, alert.times) for alert in standing if alert.kind.startswith("stripe_")]
 
 
 async def test_events_of_another_version_raise_one_alert_which_goes_when_they_are_right(
@@ -333,16 +333,16 @@ async def test_events_of_another_version_raise_one_alert_which_goes_when_they_ar
 ) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
+    [event] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
         "events"
     ]
-    body = tollgate.stripe.events.all[told["id"]].body or {}
+    body = tollgate.stripe.events.all[event["id"]].body or {}
     for number in range(3):
         wrong = {**body, "id": f"evt_{number}", "api_version": OLD}
         assert (await deliver(tollgate, raw=json.dumps(wrong))).status_code == 200
     raised = await setup_alerts(tollgate)
 
-    await deliver(tollgate, event_id=told["id"])
+    await deliver(tollgate, event_id=event["id"])
 
     [(detail, times)] = raised
     assert times == 1
@@ -355,10 +355,10 @@ async def test_events_of_another_version_raise_one_alert_which_goes_when_they_ar
 async def test_what_stripe_signed_and_we_refuse_is_told(tollgate: Tollgate, wrong: str) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    [told] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
+    [event] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[
         "events"
     ]
-    body = tollgate.stripe.events.all[told["id"]].body or {}
+    body = tollgate.stripe.events.all[event["id"]].body or {}
     all_changes: dict[str, dict[str, Any]] = {
         "livemode": {"livemode": True},
         "account": {"account": "acct_another"},
@@ -372,7 +372,7 @@ async def test_what_stripe_signed_and_we_refuse_is_told(tollgate: Tollgate, wron
     }
 
     [(detail, times)] = raised = await setup_alerts(tollgate)
-    assert (await deliver(tollgate, event_id=told["id"])).status_code == 200
+    assert (await deliver(tollgate, event_id=event["id"])).status_code == 200
     still = await setup_alerts(tollgate)
     async with tollgate.services.engine.begin() as conn:
         await conn.execute(

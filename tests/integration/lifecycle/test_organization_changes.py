@@ -36,7 +36,7 @@ async def test_each_is_changed_by_itself_and_again_is_the_same(tollgate: Tollgat
 
         answers = [await change(tollgate, **{field: value}) for _ in range(2)]
 
-        assert [one.status_code for one in answers] == [200, 200]
+        assert [response.status_code for response in answers] == [200, 200]
         assert (
             answers[0].json() == answers[1].json() == await now(tollgate) == before | {field: value}
         )
@@ -60,7 +60,7 @@ async def test_what_is_left_out_stays_and_nothing_at_all_is_refused(tollgate: To
     ]
 
     assert both.status_code == 200
-    assert [one.status_code for one in wrong] == [422] * len(wrong)
+    assert [response.status_code for response in wrong] == [422] * len(wrong)
     assert ((await now(tollgate))["name"], (await now(tollgate))["sender"]) == ("New", "12345")
 
 
@@ -123,5 +123,5 @@ async def test_a_text_with_a_placeholder_is_refused_wherever_it_comes_in(
         await tollgate.post(f"{ACME}/messages", message, key="two"),
     ]
 
-    assert [one.status_code for one in answers] == [422] * 3
-    assert all("placeholder" in one.text for one in answers)
+    assert [response.status_code for response in answers] == [422] * 3
+    assert all("placeholder" in response.text for response in answers)

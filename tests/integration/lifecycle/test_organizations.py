@@ -23,7 +23,7 @@ async def test_onboarding_again_is_answered_again_and_other_content_is_a_conflic
         )
     ]
 
-    assert [one.status_code for one in answers] == [201, 200, 409, 409]
+    assert [response.status_code for response in answers] == [201, 200, 409, 409]
     assert answers[0].json() == answers[1].json()
     assert answers[0].json()["grace_period_seconds"] == 259200
 
@@ -57,7 +57,7 @@ async def test_organizations_are_listed_page_by_page(tollgate: Tollgate) -> None
         await tollgate.get("/v1/organizations", params={"limit": 2, "cursor": first["next_cursor"]})
     ).json()
 
-    assert [one["id"] for one in first["data"] + second["data"]] == [
+    assert [entry["id"] for entry in first["data"] + second["data"]] == [
         "a",
         "b",
         "c",
@@ -87,10 +87,10 @@ async def test_a_reinstated_organization_waits_for_its_steps(tollgate: Tollgate)
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
 
     reinstated = await tollgate.post(f"{ACME}/reinstate")
-    told = (await tollgate.get(f"{ACME}/can-send")).json()
+    answer = (await tollgate.get(f"{ACME}/can-send")).json()
 
     assert reinstated.json()["status"] == "active"
-    assert [reason["code"] for reason in told["reasons"]] == ["reactivating"]
+    assert [reason["code"] for reason in answer["reasons"]] == ["reactivating"]
     assert (await tollgate.debit("1.00", "d")).status_code == 423
 
 
@@ -129,16 +129,16 @@ async def test_explain_tells_the_story_to_a_reader(tollgate: Tollgate) -> None:
     [event_id] = await tollgate.happen(subscription_id, "suspend", by="nonpayment")
     await tollgate.deliver_event(event_id)
 
-    told = (await tollgate.get(f"{ACME}/explain", scope=Scope.READ)).json()
+    explanation = (await tollgate.get(f"{ACME}/explain", scope=Scope.READ)).json()
 
-    story = "\n".join(told["story"])
+    story = "\n".join(explanation["story"])
     assert "acme is suspended and cannot send." in story
     assert "the subscription is not paid" in story
     assert "The wallet holds 10.00 USD; its gate is shut" in story
-    assert (told["can_send"], told["standing"]["applied"]) == (False, False)
-    assert told["deliveries"][0]["event_id"] == event_id
-    assert told["receipts"][0]["status"] == "suspended"
-    assert told["subscriptions"][0]["status"] == "suspended_nonpayment"
+    assert (explanation["can_send"], explanation["standing"]["applied"]) == (False, False)
+    assert explanation["deliveries"][0]["event_id"] == event_id
+    assert explanation["receipts"][0]["status"] == "suspended"
+    assert explanation["subscriptions"][0]["status"] == "suspended_nonpayment"
 
 
 async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
@@ -150,7 +150,7 @@ async def test_receipts_are_listed_newest_first(tollgate: Tollgate) -> None:
     newest = (await tollgate.get(f"{ACME}/receipts", params={"limit": 1})).json()
     older = await tollgate.get(f"{ACME}/receipts", params={"cursor": newest["next_cursor"]})
 
-    assert [one["status"] for one in found] == ["active", "suspended"]
+    assert [receipt["status"] for receipt in found] == ["active", "suspended"]
     assert newest["data"] == found[:1]
     assert older.json() == {"data": found[1:], "next_cursor": None}
 
@@ -166,8 +166,8 @@ async def test_an_alert_that_a_person_has_settled_is_closed_by_an_operator(
     refused = await tollgate.ask("DELETE", f"{ACME}/alerts/refund", scope=Scope.WRITE)
     answers = [await tollgate.ask("DELETE", f"{ACME}/alerts/refund") for _ in range(2)]
 
-    assert [(one["kind"], one["times"]) for one in before.json()["data"]] == [("refund", 1)]
+    assert [(entry["kind"], entry["times"]) for entry in before.json()["data"]] == [("refund", 1)]
     assert refused.status_code == 403
-    assert [one.status_code for one in answers] == [204, 404]
+    assert [response.status_code for response in answers] == [204, 404]
     assert (await tollgate.get(f"{ACME}/alerts")).json() == {"data": [], "next_cursor": None}
     assert (await tollgate.get("/v1/organizations/nobody/alerts")).status_code == 404

@@ -104,7 +104,7 @@ async def test_organizations_are_paged_in_order_of_their_ids(engine: AsyncEngine
         first = await organizations.page(conn, after=None, limit=2)
         second = await organizations.page(conn, after=first[-1].id, limit=2)
 
-    assert [one.id for one in first + second] == ["a", "b", "c"]
+    assert [organization_id.id for organization_id in first + second] == ["a", "b", "c"]
 
 
 async def test_a_capture_is_credited_once_and_noted_once(engine: AsyncEngine) -> None:
@@ -112,7 +112,7 @@ async def test_a_capture_is_credited_once_and_noted_once(engine: AsyncEngine) ->
 
     outcomes = [await top_up(engine, usd("5")) for _ in range(3)]
 
-    assert all(isinstance(one, Credited) for one in outcomes)
+    assert all(isinstance(outcome, Credited) for outcome in outcomes)
     assert await balance(engine) == usd("5")
     assert await number(engine, "SELECT count(*) FROM payments") == 1
 
@@ -236,7 +236,7 @@ async def test_an_alert_is_logged_each_time(engine: AsyncEngine) -> None:
             for detail in ("first", "second"):
                 await alerts.raise_(conn, ORGANIZATION, AlertKind.REFUND, detail)
 
-    assert [(one["event"], one["kind"], one["detail"]) for one in logged] == [
+    assert [(record["event"], record["kind"], record["detail"]) for record in logged] == [
         ("alert_raised", "refund", "first"),
         ("alert_raised", "refund", "second"),
     ]
@@ -257,7 +257,7 @@ async def test_an_alert_of_every_kind_is_closed_and_raised_again(
                 case _:
                     assert await alerts.close(conn, ORGANIZATION, kind.value)
             found.append(
-                [(one.kind, one.times) for one in await alerts.standing(conn, ORGANIZATION)]
+                [(alert.kind, alert.times) for alert in await alerts.standing(conn, ORGANIZATION)]
             )
 
     assert found == [[(kind, 1)], [], [(kind, 2)], [], [(kind, 3)]]

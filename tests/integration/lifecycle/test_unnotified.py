@@ -62,9 +62,9 @@ async def may_go_on(engine: AsyncEngine, now: datetime = NOON) -> list[str]:
 
 async def apply_epoch(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        held = await standings.lock(conn, ORGANIZATION)
-        assert held is not None
-        await standings.mark_applied(conn, ORGANIZATION, held.epoch, now=NOON)
+        locked_standing = await standings.lock(conn, ORGANIZATION)
+        assert locked_standing is not None
+        await standings.mark_applied(conn, ORGANIZATION, locked_standing.epoch, now=NOON)
 
 
 async def test_nobody_waits_at_rest(engine: AsyncEngine) -> None:
@@ -161,9 +161,9 @@ async def test_a_temporal_that_was_away_is_told_everything_again(engine: AsyncEn
     await onboard(engine, "resting")
 
     async with engine.begin() as conn:
-        told = await unnotified.organizations(conn, now=NOON, limit=100, everything=True)
+        notified = await unnotified.organizations(conn, now=NOON, limit=100, everything=True)
 
-    assert told == [ORGANIZATION]
+    assert notified == [ORGANIZATION]
 
 
 async def test_a_change_of_mind_gives_its_lifecycle_time_again(engine: AsyncEngine) -> None:
@@ -320,13 +320,13 @@ async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(
 
     await post(engine, credit("some", usd("0.04")))
     still_too_little = await resume(engine, now=NIGHT)
-    told = await text_of(engine, sending)
+    reason = await text_of(engine, sending)
     await post(engine, credit("more", usd("0.01")))
     resumed = await resume(engine, now=NIGHT)
     batch = await reserve(engine, sending, now=NIGHT)
 
     assert (in_the_morning, still_too_little, resumed) == ([ORGANIZATION], [], [sending.id])
-    assert told == "the wallet has 0.09 USD available, and the next message costs 0.10 USD"
+    assert reason == "the wallet has 0.09 USD available, and the next message costs 0.10 USD"
     assert (batch.next, batch.reserved) == (Next.SEND, 1)
 
 
@@ -383,12 +383,12 @@ async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: Asy
     """Suspended while its wallet is empty, frozen besides, and then one after the other is over."""
     await onboard(engine, balance="0.01")
     sending = await campaign(engine, prices=[usd("0.10")])
-    told = []
+    reasons = []
 
     async def tell() -> None:
         now = await campaign_now(engine, sending)
         assert now.status is CampaignStatus.PARKED
-        told.append(now.reason)
+        reasons.append(now.reason)
 
     await reserve(engine, sending)
     await tell()
@@ -405,7 +405,7 @@ async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: Asy
     await resume(engine)
     await tell()
 
-    assert told == [
+    assert reasons == [
         "insufficient_funds",
         "frozen",
         "suspended",

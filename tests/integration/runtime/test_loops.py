@@ -95,7 +95,9 @@ async def test_a_loop_goes_on_after_any_exception_and_ends_when_it_is_cancelled(
 
     assert running.cancelled()
     assert [
-        (one["event"], one["reason"], one["failures"]) for one in logged if "reason" in one
+        (record["event"], record["reason"], record["failures"])
+        for record in logged
+        if "reason" in record
     ] == [
         ("relay_failed", type(problem).__name__, 1),
         ("relay_failed", type(problem).__name__, 2),
@@ -147,18 +149,18 @@ async def test_a_loop_goes_on_although_its_alert_cannot_be_raised(engine: AsyncE
         await until(step.succeeded)
     running.cancel()
 
-    assert "alert_not_raised" in [one["event"] for one in logged]
+    assert "alert_not_raised" in [record["event"] for record in logged]
 
 
 async def test_callbacks_whose_writing_fails_in_any_way_are_answered(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await builders.send(engine, await builders.campaign(engine, messages=1))
-    told = SubaccountCallback(builders.ORGANIZATION, builders.callback(message))
+    callback = SubaccountCallback(builders.ORGANIZATION, builders.callback(message))
     written = Callbacks(engine)
 
     with no_connection(engine, KeyError("x")), pytest.raises(KeyError):
-        await asyncio.wait_for(written.apply(told), 30)
-    await asyncio.wait_for(written.apply(told), 30)
+        await asyncio.wait_for(written.apply(callback), 30)
+    await asyncio.wait_for(written.apply(callback), 30)
 
 
 async def test_postings_whose_booking_fails_in_any_way_are_answered(engine: AsyncEngine) -> None:

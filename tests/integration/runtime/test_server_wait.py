@@ -82,8 +82,8 @@ async def test_what_a_server_answers_wrongly_is_not_waited_for() -> None:
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: Postgres) -> None:
-    made = "create database {} encoding sql_ascii locale 'C' template template0"
-    _run(postgres, sql.SQL(made).format(sql.Identifier("ascii")))
+    statement = "create database {} encoding sql_ascii locale 'C' template template0"
+    _run(postgres, sql.SQL(statement).format(sql.Identifier("ascii")))
 
     with pytest.raises(
         BadSettings, match="the database's encoding is SQL_ASCII, and UTF8 is needed"

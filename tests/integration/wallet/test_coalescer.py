@@ -17,7 +17,7 @@ from tests.world import until
 TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM ledger_entries"
 
 
-def one(
+def call(
     coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATION
 ) -> asyncio.Task[list[Outcome]]:
     """A caller who takes a cent."""
@@ -40,8 +40,8 @@ async def test_a_hundred_callers_share_a_transaction(engine: AsyncEngine) -> Non
     before = await number(engine, TRANSACTIONS)
     coalescer = Coalescer(engine)
 
-    asked = [one(coalescer, f"d{n}", "other" if n % 3 else ORGANIZATION) for n in range(100)]
-    outcomes = [outcome for [outcome] in await asyncio.gather(*asked)]
+    tasks = [call(coalescer, f"d{n}", "other" if n % 3 else ORGANIZATION) for n in range(100)]
+    outcomes = [outcome for [outcome] in await asyncio.gather(*tasks)]
 
     assert {type(outcome) for outcome in outcomes} == {Debited}
     assert await number(engine, TRANSACTIONS) - before <= 2
@@ -54,11 +54,11 @@ async def test_callers_get_their_own_outcomes_in_the_order_in_which_they_came(
     await onboard(engine, balance="1.00")
     coalescer = Coalescer(engine)
 
-    asked = [
+    calls = [
         coalescer.post(ORGANIZATION, [debit(f"{n}", usd("0.40")), debit(f"{n} too", usd("0.30"))])
         for n in range(3)
     ]
-    first, second, third = await asyncio.gather(*asked)
+    first, second, third = await asyncio.gather(*calls)
     nobody = await coalescer.post("nobody", [credit("c", usd("1"))])
 
     assert [type(outcome) for outcome in first] == [Debited, Debited]
@@ -77,15 +77,15 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
         await wallets.lock(holder, "held")
-        held = [one(coalescer, f"d{n}", "held") for n in range(3)]
+        tasks = [call(coalescer, f"d{n}", "held") for n in range(3)]
         for _ in range(3):
             await asyncio.sleep(0)  # the first three are under way, and find the wallet held
-        held.append(one(coalescer, "d3", "held"))
+        tasks.append(call(coalescer, "d3", "held"))
         for n in range(3):
-            assert isinstance((await one(coalescer, f"d{n}", "free"))[0], Debited)
-        assert not any(task.done() for task in held)
+            assert isinstance((await call(coalescer, f"d{n}", "free"))[0], Debited)
+        assert not any(task.done() for task in tasks)
 
-    assert [type(outcome) for [outcome] in await asyncio.gather(*held)] == [Debited] * 4
+    assert [type(outcome) for [outcome] in await asyncio.gather(*tasks)] == [Debited] * 4
     entries = await rows(
         engine,
         "SELECT reference_id FROM ledger_entries WHERE organization_id = 'held' ORDER BY seq",
@@ -103,11 +103,11 @@ async def test_wallets_that_are_held_for_long_keep_one_that_was_held_for_a_momen
     async with engine.begin() as holder:
         for name in stuck:
             await wallets.lock(holder, name)
-        waiting = [one(coalescer, "d", name) for name in stuck]
+        waiting = [call(coalescer, "d", name) for name in stuck]
         await until(lambda: waits_for_locks(engine, APART), "every lane taken")
         async with engine.begin() as other:
             await wallets.lock(other, "brief")
-            brief = one(coalescer, "d", "brief")
+            brief = call(coalescer, "d", "brief")
             await asyncio.sleep(0)
         assert isinstance((await brief)[0], Debited)
         assert not any(task.done() for task in waiting)
@@ -120,7 +120,9 @@ async def test_a_wallet_with_many_callers_lets_another_in_between(engine: AsyncE
         await onboard(engine, name, balance="100.00")
     coalescer = Coalescer(engine)
     ended: list[str] = []
-    tasks = [one(coalescer, f"d{n}", "busy") for n in range(1500)] + [one(coalescer, "d", "quiet")]
+    tasks = [call(coalescer, f"d{n}", "busy") for n in range(1500)] + [
+        call(coalescer, "d", "quiet")
+    ]
     for task in tasks[:-1]:
         task.add_done_callback(lambda _: ended.append("busy"))
     tasks[-1].add_done_callback(lambda _: ended.append("quiet"))
@@ -135,9 +137,9 @@ async def test_who_leaves_before_its_turn_has_asked_for_nothing(engine: AsyncEng
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
         await wallets.lock(holder, ORGANIZATION)
-        under_way = one(coalescer, "under way")
+        under_way = call(coalescer, "under way")
         await until(lambda: waits_for_a_lock(engine), "the first waits for the lock")
-        waiting, staying = one(coalescer, "waiting"), one(coalescer, "staying")
+        waiting, staying = call(coalescer, "waiting"), call(coalescer, "staying")
         await asyncio.sleep(0)
         for task in (under_way, waiting):
             task.cancel()
@@ -153,12 +155,12 @@ async def test_past_its_limit_it_says_so_and_books_what_it_took(engine: AsyncEng
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
         await wallets.lock(holder, ORGANIZATION)
-        under_way = one(coalescer, "under way")
+        under_way = call(coalescer, "under way")
         await until(lambda: waits_for_a_lock(engine), "the first waits for the lock")
         lists = [
             [debit(f"{n} {m}", usd("0.01")) for m in range(1000)] for n in range(WAITING // 1000)
         ]
-        taken = [asyncio.create_task(coalescer.post(ORGANIZATION, asked)) for asked in lists]
+        taken = [asyncio.create_task(coalescer.post(ORGANIZATION, postings)) for postings in lists]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await coalescer.post(ORGANIZATION, [debit("too much", usd("0.01"))])
@@ -175,12 +177,12 @@ async def test_when_the_transaction_fails_every_caller_is_told_and_the_next_are_
     await run(engine, "ALTER TABLE ledger_entries RENAME TO away")
 
     failed = await asyncio.gather(
-        *(one(coalescer, f"d{n}") for n in range(5)), return_exceptions=True
+        *(call(coalescer, f"d{n}") for n in range(5)), return_exceptions=True
     )
     await run(engine, "ALTER TABLE away RENAME TO ledger_entries")
 
     assert {type(problem) for problem in failed} == {ProgrammingError}
-    assert isinstance((await one(coalescer, "d0"))[0], Debited)
+    assert isinstance((await call(coalescer, "d0"))[0], Debited)
 
 
 async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
@@ -188,7 +190,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
 ) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
-    await one(coalescer, "d0")
+    await call(coalescer, "d0")
     async with engine.connect() as conn, engine.connect():
         await conn.execute(
             text(
@@ -197,7 +199,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
             )
         )
 
-    assert isinstance((await one(coalescer, "d1"))[0], Debited)
+    assert isinstance((await call(coalescer, "d1"))[0], Debited)
 
 
 async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_tells(
@@ -215,8 +217,8 @@ async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_te
         "CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON ledger_entries DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION linger()",
     )
-    asked = [debit("d", usd("0.01")), debit("e", usd("0.01"))]
-    caller = asyncio.create_task(coalescer.post(ORGANIZATION, asked))
+    postings = [debit("d", usd("0.01")), debit("e", usd("0.01"))]
+    caller = asyncio.create_task(coalescer.post(ORGANIZATION, postings))
     committing = (
         "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
     )
@@ -227,7 +229,7 @@ async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_te
     with pytest.raises(Unanswered):
         await caller
     await run(engine, "DROP TRIGGER linger ON ledger_entries")
-    again = await coalescer.post(ORGANIZATION, asked)
+    again = await coalescer.post(ORGANIZATION, postings)
     assert [isinstance(outcome, Debited) and outcome.replayed for outcome in again] == [
         False,
         False,
@@ -246,11 +248,11 @@ async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
         await wallets.lock(holder, ORGANIZATION)
-        with pytest.raises(DBAPIError) as told, structlog.testing.capture_logs() as logged:
-            await one(coalescer, "d")
+        with pytest.raises(DBAPIError) as error, structlog.testing.capture_logs() as logged:
+            await call(coalescer, "d")
 
     assert logged == []
-    assert getattr(told.value.orig, "sqlstate", None) == "55P03"
+    assert getattr(error.value.orig, "sqlstate", None) == "55P03"
     assert await balance(engine) == usd("10")
 
 
@@ -259,12 +261,12 @@ async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(
 ) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
-    asked = [one(coalescer, f"d{n}") for n in range(10)]
+    tasks = [call(coalescer, f"d{n}") for n in range(10)]
     await asyncio.sleep(0)
 
     await coalescer.close()
 
-    assert all(isinstance(task.result()[0], Debited) for task in asked)
+    assert all(isinstance(task.result()[0], Debited) for task in tasks)
     with pytest.raises(Overloaded):
         await coalescer.post(ORGANIZATION, [debit("late", usd("1"))])
 
@@ -275,8 +277,8 @@ async def test_two_processes_on_one_wallet_take_turns_and_never_overdraw(
     await onboard(engine, balance="1.00")
     coalescers = [Coalescer(engine), Coalescer(engine)]
 
-    asked = [one(coalescers[n % 2], f"d{n}") for n in range(300)]
-    outcomes = [outcome for [outcome] in await asyncio.gather(*asked)]
+    tasks = [call(coalescers[n % 2], f"d{n}") for n in range(300)]
+    outcomes = [outcome for [outcome] in await asyncio.gather(*tasks)]
 
     assert sum(isinstance(outcome, Debited) for outcome in outcomes) == 100
     assert await balance(engine) == usd("0")

@@ -22,9 +22,9 @@ from tests.builders import (
 
 
 async def reserve(engine: AsyncEngine, reference: str, amount: Money) -> Reserved:
-    asked = Hold(reference_id=reference, amount=amount, expires_at=NOON + minutes(60))
+    hold = Hold(reference_id=reference, amount=amount, expires_at=NOON + minutes(60))
     async with engine.begin() as conn:
-        return await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        return await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
 
 
 async def release(engine: AsyncEngine, reference: str) -> Released:
@@ -46,8 +46,8 @@ async def test_a_hold_waits_for_the_debit_that_came_first(engine: AsyncEngine) -
 async def test_a_debit_waits_for_the_hold_that_came_first(engine: AsyncEngine) -> None:
     await onboard(engine, balance="10")
     async with engine.connect() as holder:
-        asked = Hold(reference_id="first", amount=usd("6"), expires_at=NOON + minutes(60))
-        assert await holds.reserve(holder, ORGANIZATION, asked, now=NOON) == Held(asked)
+        hold = Hold(reference_id="first", amount=usd("6"), expires_at=NOON + minutes(60))
+        assert await holds.reserve(holder, ORGANIZATION, hold, now=NOON) == Held(hold)
         waiting = asyncio.create_task(post_one(engine, debit("second", usd("5"))))
         await until_it_waits_for(engine, holder, waiting)
         await holder.commit()
@@ -80,11 +80,11 @@ async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(
     later = NOON + minutes(61)
     async with engine.begin() as conn:
         captured = await holds.capture(conn, ORGANIZATION, "overdue", None, now=later)
-        asked = Hold(reference_id="next", amount=usd("10"), expires_at=later + minutes(1))
-        reserved = await holds.reserve(conn, ORGANIZATION, asked, now=later)
+        hold = Hold(reference_id="next", amount=usd("10"), expires_at=later + minutes(1))
+        reserved = await holds.reserve(conn, ORGANIZATION, hold, now=later)
 
     assert type(captured).__name__ == "HoldClosed"
-    assert reserved == Held(asked)
+    assert reserved == Held(hold)
     assert not isinstance(await post_one(engine, debit("d", usd("1"))), Debited)
     assert await broken_claims(engine) == set()
 
@@ -96,8 +96,8 @@ async def test_what_was_let_go_of_before_does_not_expire_besides(engine: AsyncEn
     await release(engine, "let go")
     later = NOON + minutes(61)
     async with engine.begin() as conn:
-        asked = Hold(reference_id="next", amount=usd("1"), expires_at=later + minutes(1))
-        await holds.reserve(conn, ORGANIZATION, asked, now=later)
+        hold = Hold(reference_id="next", amount=usd("1"), expires_at=later + minutes(1))
+        await holds.reserve(conn, ORGANIZATION, hold, now=later)
         let_go = await holds.get(conn, ORGANIZATION, "let go")
 
     assert let_go is not None
@@ -112,8 +112,8 @@ async def test_another_organizations_hold_of_the_same_reference_stays_open(
     for name in (ORGANIZATION, "other"):
         await onboard(engine, name, balance="10")
         async with engine.begin() as conn:
-            asked = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
-            await holds.reserve(conn, name, asked, now=NOON)
+            hold = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
+            await holds.reserve(conn, name, hold, now=NOON)
 
     await release(engine, "same")
 
@@ -127,8 +127,8 @@ async def test_the_end_of_one_organizations_holds_is_not_another_organizations(
     for name in (ORGANIZATION, "other"):
         await onboard(engine, name, balance="10")
         async with engine.begin() as conn:
-            asked = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
-            await holds.reserve(conn, name, asked, now=NOON)
+            hold = Hold(reference_id="same", amount=usd("4"), expires_at=NOON + minutes(60))
+            await holds.reserve(conn, name, hold, now=NOON)
 
     async with engine.begin() as conn:
         await holds.expire(conn, ORGANIZATION, now=NOON + minutes(61))

@@ -27,8 +27,8 @@ def hold(reference: str = "ride", amount: str = "6.00", **changed: object) -> di
 
 
 async def money(tollgate: Tollgate) -> tuple[str, str, str]:
-    told = (await tollgate.get(WALLET)).json()
-    return told["balance"], told["held"], told["available"]
+    shown = (await tollgate.get(WALLET)).json()
+    return shown["balance"], shown["held"], shown["available"]
 
 
 async def test_what_is_held_is_no_longer_available(tollgate: Tollgate) -> None:
@@ -49,10 +49,10 @@ async def test_a_reservation_again_is_answered_again_and_another_one_is_a_confli
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard(balance="10.00")
-    asked = hold()
+    body = hold()
 
-    answers = await asyncio.gather(*(tollgate.post(f"{WALLET}/holds", asked) for _ in range(5)))
-    other = await tollgate.post(f"{WALLET}/holds", asked | {"amount": "1.00"})
+    answers = await asyncio.gather(*(tollgate.post(f"{WALLET}/holds", body) for _ in range(5)))
+    other = await tollgate.post(f"{WALLET}/holds", body | {"amount": "1.00"})
     booked = await tollgate.post(f"{WALLET}/holds", hold("opening"))
 
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
@@ -77,7 +77,7 @@ async def test_a_capture_of_a_part_debits_it_once_and_lets_go_of_the_rest(
     assert (other.status_code, released.status_code) == (409, 409)
     assert await money(tollgate) == ("7.50", "0.00", "7.50")
     entries = (await tollgate.get(f"{WALLET}/entries")).json()["data"]
-    assert [(one["reference_id"], one["amount"]) for one in entries] == [
+    assert [(entry["reference_id"], entry["amount"]) for entry in entries] == [
         ("a/b", "-2.50"),
         ("opening", "10.00"),
     ]
@@ -185,9 +185,9 @@ async def test_holds_are_listed_by_reference_and_status(tollgate: Tollgate) -> N
     rest = (await tollgate.get(f"{WALLET}/holds?limit=2&cursor={first['next_cursor']}")).json()
     standing = (await tollgate.get(f"{WALLET}/holds?status=open")).json()
 
-    assert [one["reference_id"] for one in first["data"] + rest["data"]] == ["a", "b", "c"]
+    assert [entry["reference_id"] for entry in first["data"] + rest["data"]] == ["a", "b", "c"]
     assert rest["next_cursor"] is None
-    assert [one["reference_id"] for one in standing["data"]] == ["a", "c"]
+    assert [entry["reference_id"] for entry in standing["data"]] == ["a", "c"]
 
 
 def _in(**time: float) -> str:

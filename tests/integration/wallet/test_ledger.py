@@ -127,12 +127,12 @@ steps = st.one_of(st.lists(postings, min_size=1, max_size=4), st.sampled_from(Ga
 )
 @given(st.lists(steps, max_size=12))
 async def test_any_sequence_comes_out_as_the_pure_model_says(
-    engine: AsyncEngine, soaking: bool, asked: list[list[Posting] | Gate]
+    engine: AsyncEngine, soaking: bool, lists: list[list[Posting] | Gate]
 ) -> None:
     name = f"o{next(_numbers)}"
     await onboard(engine, name, balance="0")
     model = Model(await wallet(engine, name))
-    for step in asked:
+    for step in lists:
         async with engine.begin() as conn:
             if isinstance(step, Gate):
                 await change(conn, name, step)
@@ -141,7 +141,9 @@ async def test_any_sequence_comes_out_as_the_pure_model_says(
                 alone = await wallets.post_alone(conn, name, step[0]) if len(step) == 1 else None
                 outcomes = await wallets.post(conn, name, step) if alone is None else [alone]
 
-                assert [_told(one) for one in outcomes] == [_told(one) for one in model.post(step)]
+                assert [_outcome_or_word(outcome) for outcome in outcomes] == [
+                    _outcome_or_word(outcome) for outcome in model.post(step)
+                ]
 
     stored = await wallet(engine, name)
     assert replace(stored, freeze_reason=None) == replace(model.wallet, freeze_reason=None)
@@ -168,14 +170,14 @@ together = st.dictionaries(
 )
 @given(st.lists(together, max_size=8))
 async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
-    engine: AsyncEngine, soaking: bool, asked: list[dict[str, list[Posting]]]
+    engine: AsyncEngine, soaking: bool, rounds: list[dict[str, list[Posting]]]
 ) -> None:
     number = next(_numbers)
     models = {}
     for name in ("x", "y", "z"):
         await onboard(engine, f"{name}{number}", balance="0")
         models[name] = Model(await wallet(engine, f"{name}{number}"))
-    for step in asked:
+    for step in rounds:
         async with engine.begin() as conn:
             outcomes = await wallets.post_all(
                 conn, {f"{name}{number}": lists for name, lists in step.items()}
@@ -196,8 +198,8 @@ async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(
     async with engine.begin() as conn:
         booked = await wallets.post_alone(conn, ORGANIZATION, debit("d", usd("0.40")))
         others = [
-            await wallets.post_alone(conn, ORGANIZATION, one)
-            for one in (
+            await wallets.post_alone(conn, ORGANIZATION, posting)
+            for posting in (
                 debit("d", usd("0.40")),
                 debit("e", usd("0.61")),
                 refund("r", "d", usd("0.40")),
@@ -209,9 +211,9 @@ async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(
             await wallets.post_alone(conn, ORGANIZATION, credit("c", Money(LARGEST_MICROS, "USD")))
         )
     async with engine.begin() as conn:
-        held = await wallets.lock(conn, ORGANIZATION)
-        assert held is not None
-        await wallets.set_aside(conn, held, usd("0.50").micros)
+        locked = await wallets.lock(conn, ORGANIZATION)
+        assert locked is not None
+        await wallets.set_aside(conn, locked, usd("0.50").micros)
     async with engine.begin() as conn:
         others.append(await wallets.post_alone(conn, ORGANIZATION, debit("set aside", usd("0.11"))))
     async with engine.connect() as holder, engine.begin() as conn:
@@ -246,8 +248,8 @@ async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(
     async with engine.connect() as holder, engine.begin() as conn:
         await wallets.lock(holder, "held")
 
-        asked = {name: [debit("d", usd("1"))] for name in ("held", "free", "nobody")}
-        outcomes = await wallets.post_all(conn, asked, wait=False)
+        postings = {name: [debit("d", usd("1"))] for name in ("held", "free", "nobody")}
+        outcomes = await wallets.post_all(conn, postings, wait=False)
 
     assert list(outcomes) == ["free"]
     assert await balance(engine, "held") == usd("10")
@@ -274,7 +276,7 @@ async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncE
 _numbers = count()
 
 
-def _told(outcome: Outcome) -> Outcome | str:
+def _outcome_or_word(outcome: Outcome) -> Outcome | str:
     return "frozen" if isinstance(outcome, Frozen) else outcome
 
 
@@ -334,7 +336,7 @@ async def test_a_debit_is_refunded_once_and_for_no_more_than_it_took(engine: Asy
         NothingToRefund, Refunded, Refunded, NothingToRefund, NothingToRefund, NothingToRefund,
     ]  # fmt: skip
     assert await balance(engine) == usd("10")
-    assert [type(one) for one in await post(engine, refund("later", "d", usd("1")))] == [
+    assert [type(outcome) for outcome in await post(engine, refund("later", "d", usd("1")))] == [
         NothingToRefund
     ]
 

@@ -99,8 +99,8 @@ async def test_ten_concurrent_debits_never_overdraw(engine: AsyncEngine) -> None
         *(post_one(engine, debit(f"k{n}", usd("3"))) for n in range(10))
     )
 
-    assert sum(isinstance(one, Debited) for one in outcomes) == 3
-    assert sum(isinstance(one, InsufficientFunds) for one in outcomes) == 7
+    assert sum(isinstance(outcome, Debited) for outcome in outcomes) == 3
+    assert sum(isinstance(outcome, InsufficientFunds) for outcome in outcomes) == 7
     assert await balance(engine) == usd("1")
 
 
@@ -113,7 +113,7 @@ async def test_concurrent_lists_of_more_than_the_balance_take_all_of_it_and_no_m
         *(post(engine, *(debit(f"{n}-{m}", usd("0.01")) for m in range(10))) for n in range(20))
     )
 
-    assert sum(isinstance(one, Debited) for some in outcomes for one in some) == 100
+    assert sum(isinstance(outcome, Debited) for some in outcomes for outcome in some) == 100
     assert await balance(engine) == usd("0")
     assert await broken_claims(engine) == set()
 
@@ -123,8 +123,8 @@ async def test_one_reference_asked_for_by_many_at_once_is_booked_once(engine: As
 
     outcomes = await asyncio.gather(*(post_one(engine, debit("same", usd("1"))) for _ in range(20)))
 
-    assert all(isinstance(one, Debited) for one in outcomes)
-    assert sum(isinstance(one, Debited) and not one.replayed for one in outcomes) == 1
+    assert all(isinstance(outcome, Debited) for outcome in outcomes)
+    assert sum(isinstance(outcome, Debited) and not outcome.replayed for outcome in outcomes) == 1
     assert await balance(engine) == usd("9")
 
 
@@ -148,10 +148,10 @@ async def test_a_debit_waits_for_a_gate_that_is_being_shut_and_is_refused(
         else:
             by_operator = close is freeze_by_operator
             await wallets.freeze(conn, ORGANIZATION, epoch=1, cause="test", by_operator=by_operator)
-        asked = asyncio.create_task(post_one(engine, debit("d", usd("1"))))
-        await until_it_waits_for(engine, conn, asked)
+        task = asyncio.create_task(post_one(engine, debit("d", usd("1"))))
+        await until_it_waits_for(engine, conn, task)
 
-    assert isinstance(await asked, Suspended | Frozen)
+    assert isinstance(await task, Suspended | Frozen)
     assert await balance(engine) == usd("10")
 
 
@@ -186,8 +186,8 @@ async def test_no_debit_commits_after_the_gate_that_shut_among_many(
     outcomes, _ = await asyncio.gather(asyncio.gather(*debits), closing())
 
     [change] = await rows(engine, "SELECT after_seq FROM gate_changes")
-    booked = [1, *(one.entry.seq for one in outcomes if isinstance(one, Debited))]
-    refused = [one for one in outcomes if isinstance(one, Suspended | Frozen)]
+    booked = [1, *(outcome.entry.seq for outcome in outcomes if isinstance(outcome, Debited))]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Suspended | Frozen)]
     assert max(booked) <= change.after_seq
     assert len(booked) + len(refused) == 61
     assert await broken_claims(engine) <= NO_RECEIPT
@@ -224,10 +224,10 @@ async def test_a_window_waits_for_a_gate_that_is_being_shut_and_is_refused(
     await reserve(engine, sending)
     async with engine.begin() as conn:
         await wallets.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
-        asked = asyncio.create_task(begin_window(engine, sending))
-        await until_it_waits_for(engine, conn, asked)
+        task = asyncio.create_task(begin_window(engine, sending))
+        await until_it_waits_for(engine, conn, task)
 
-    assert await asked is None
+    assert await task is None
     assert await number(engine, "SELECT count(*) FROM messages WHERE status = 'reserved'") == 5
 
 
@@ -262,8 +262,8 @@ async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: A
 
     assert first is not None
     assert second is not None
-    assert [one.position for one in first] == [1, 2, 3, 4]
-    assert [one.position for one in second] == [5, 6]
+    assert [message.position for message in first] == [1, 2, 3, 4]
+    assert [message.position for message in second] == [5, 6]
 
 
 async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
@@ -273,21 +273,21 @@ async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        held = await campaigns.lock(conn, ORGANIZATION, sending.id)
-        assert held is not None
-        await campaigns.change(conn, held, Act.PAUSE, by=campaigns.PERSON, reason="asked")
-        asked = asyncio.create_task(begin_window(engine, sending))
-        await until_it_waits_for(engine, conn, asked)
+        locked = await campaigns.lock(conn, ORGANIZATION, sending.id)
+        assert locked is not None
+        await campaigns.change(conn, locked, Act.PAUSE, by=campaigns.PERSON, reason="asked")
+        task = asyncio.create_task(begin_window(engine, sending))
+        await until_it_waits_for(engine, conn, task)
 
-    assert await asked is None
+    assert await task is None
 
 
 async def test_one_message_asked_for_by_many_at_once_is_paid_for_once(engine: AsyncEngine) -> None:
     await onboard(engine)
 
-    asked = await asyncio.gather(*(send_one(engine, "same key") for _ in range(10)))
+    messages = await asyncio.gather(*(send_one(engine, "same key") for _ in range(10)))
 
-    assert len({one.id for one in asked}) == 1
+    assert len({message.id for message in messages}) == 1
     assert await balance(engine) == usd("9.99")
 
 
@@ -344,22 +344,22 @@ class Storm:
         )
 
     async def debits_with_others(self) -> None:
-        asked = [debit(self.next_name(), usd("0.01")), credit(self.next_name(), usd("0.01"))]
+        postings = [debit(self.next_name(), usd("0.01")), credit(self.next_name(), usd("0.01"))]
         await asyncio.gather(
-            *(self.coalescer.post(name, asked) for name in ("another", ORGANIZATION))
+            *(self.coalescer.post(name, postings) for name in ("another", ORGANIZATION))
         )
 
     async def debits_many_wallets(self) -> None:
-        asked = [debit(self.next_name(), usd("0.01"))]
+        postings = [debit(self.next_name(), usd("0.01"))]
         async with self.engine.begin() as conn:
-            await wallets.post_all(conn, dict.fromkeys((ORGANIZATION, "another"), asked))
+            await wallets.post_all(conn, dict.fromkeys((ORGANIZATION, "another"), postings))
 
     async def holds(self) -> None:
         name = self.next_name()
         ends = self.random.choice([NOON + timedelta(hours=1), NOON + timedelta(days=1)])
-        asked = Hold(reference_id=name, amount=usd("0.03"), expires_at=ends)
+        hold = Hold(reference_id=name, amount=usd("0.03"), expires_at=ends)
         async with self.engine.begin() as conn:
-            await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+            await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
         async with self.engine.begin() as conn:
             if self.random.random() < 0.5:
                 await holds.capture(conn, ORGANIZATION, name, usd("0.02").micros, now=NOON)
@@ -395,7 +395,7 @@ class Storm:
             await payments.book_topup(conn, ORGANIZATION, Provider.PAYPAL, paid, now=NOON)
 
     async def _take_back(self, payment_id: str, amount: Money, *, stands: bool) -> None:
-        told = Reversal(
+        reversal = Reversal(
             id=f"r-{payment_id}",
             what="dispute",
             payment_id=payment_id,
@@ -403,7 +403,7 @@ class Storm:
             stands=stands,
         )
         async with self.engine.begin() as conn:
-            await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, told, now=NOON)
+            await reversals.book(conn, ORGANIZATION, Provider.PAYPAL, reversal, now=NOON)
 
     async def covers(self) -> None:
         async with self.engine.begin() as conn:
@@ -412,9 +412,9 @@ class Storm:
     async def suspends(self) -> None:
         await block(self.engine)
         async with self.engine.begin() as conn:
-            held = await standings.lock(conn, ORGANIZATION)
-            if held is not None and held.blocks:
-                await freeze_of(conn, held)
+            locked_standing = await standings.lock(conn, ORGANIZATION)
+            if locked_standing is not None and locked_standing.blocks:
+                await freeze_of(conn, locked_standing)
         await park(self.engine)
 
     async def reactivates(self) -> None:
@@ -425,9 +425,9 @@ class Storm:
 
     async def _open(self) -> None:
         async with self.engine.begin() as conn:
-            held = await standings.lock(conn, ORGANIZATION)
-            if held is not None and not held.blocks:
-                await open_gate_of(conn, held)
+            locked_standing = await standings.lock(conn, ORGANIZATION)
+            if locked_standing is not None and not locked_standing.blocks:
+                await open_gate_of(conn, locked_standing)
 
     async def reserves(self) -> None:
         await reserve(self.engine, self.random.choice(self.sending), limit=7)
@@ -435,7 +435,7 @@ class Storm:
     async def hands_over(self) -> None:
         window = await begin_window(self.engine, self.random.choice(self.sending), limit=5)
         if window:
-            await settle_replies(self.engine, *(self._reply(one) for one in window))
+            await settle_replies(self.engine, *(self._reply(message) for message in window))
             self.sent += window
 
     def _reply(self, message: Message) -> Reply:
@@ -461,16 +461,18 @@ class Storm:
     async def calls_back(self) -> None:
         if self.sent:
             message = self.random.choice(self.sent)
-            told = self.random.choice(
+            status_callback = self.random.choice(
                 [given_back(message), callback(message), callback(message, DeliveryStatus.SENT)]
             )
-            await apply(self.engine, told)
+            await apply(self.engine, status_callback)
             if due := await checks(self.engine):
                 failed = {
-                    sid_of(one): listed(one, DeliveryStatus.FAILED, error_code=30002)
-                    for one in self.sent
+                    sid_of(sent_message): listed(
+                        sent_message, DeliveryStatus.FAILED, error_code=30002
+                    )
+                    for sent_message in self.sent
                 }
-                read = [Reading(check=one, sent=failed.get(one.message_sid)) for one in due]
+                read = [Reading(check=check, sent=failed.get(check.message_sid)) for check in due]
                 async with self.engine.begin() as conn:
                     await readings.apply(conn, ORGANIZATION, read, now=datetime.now(UTC))
 
@@ -485,7 +487,7 @@ class Storm:
                 conn, ORGANIZATION, self.random.choice(self.sending).id
             )
 
-    async def sends_one(self) -> None:
+    async def sends_message(self) -> None:
         async with self.engine.begin() as conn:
             await reservations.pay_for_one(
                 conn,
@@ -502,8 +504,8 @@ class Storm:
             [State.SUSPENDED_NONPAYMENT, State.ACTIVE, State.ACTIVE, State.ACTIVE]
         )
         self.count += 1
-        told = event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}")
-        await asyncio.gather(*(hear(self.engine, told) for _ in range(2)))
+        billing_event = event(state, NOON + timedelta(seconds=self.count), id_=f"WH-{self.count}")
+        await asyncio.gather(*(hear(self.engine, billing_event) for _ in range(2)))
 
     async def confirms(self) -> None:
         self.count += 1
@@ -517,13 +519,13 @@ class Storm:
         async with self.engine.begin() as conn:
             found = await deliveries.unhandled(conn, ORGANIZATION)
             await decisions.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
-            await deliveries.mark_handled(conn, [one.id for one in found])
+            await deliveries.mark_handled(conn, [row.id for row in found])
             await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)
 
 
 DEEDS = {
     Storm.credits: 1, Storm.debits: 2, Storm.suspends: 1, Storm.reactivates: 6, Storm.reserves: 6, Storm.hands_over: 6,
-    Storm.releases: 1, Storm.calls_back: 6, Storm.resolves: 1, Storm.marks_unanswered: 1, Storm.sends_one: 1,
+    Storm.releases: 1, Storm.calls_back: 6, Storm.resolves: 1, Storm.marks_unanswered: 1, Storm.sends_message: 1,
     Storm.hears: 2, Storm.confirms: 1, Storm.relays: 1, Storm.debits_with_others: 2, Storm.debits_many_wallets: 1,
     Storm.holds: 2, Storm.expires: 1, Storm.seals: 1, Storm.tops_up: 3, Storm.covers: 2,
 }  # fmt: skip
@@ -571,7 +573,7 @@ async def test_two_senders_hand_over_a_whole_campaign_once(engine: AsyncEngine) 
 
     async def sender() -> None:
         while window := await begin_window(engine, sending, limit=5):
-            seen.extend(one.attempt_id for one in window)
+            seen.extend(message.attempt_id for message in window)
 
     await asyncio.gather(*(sender() for _ in range(6)))
 
@@ -589,8 +591,8 @@ async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says
     await apply(engine, given_back(message))
     due = await checks(engine)
     read = [
-        Reading(check=one, sent=listed(message, DeliveryStatus.FAILED, error_code=30002))
-        for one in due
+        Reading(check=check, sent=listed(message, DeliveryStatus.FAILED, error_code=30002))
+        for check in due
     ]
 
     async def reads() -> None:
@@ -611,7 +613,8 @@ async def test_answers_that_come_in_any_order_at_once_do_not_deadlock(engine: As
     async def answers() -> None:
         for _ in range(10):
             unknown = [
-                Reply(message=one, status=MessageStatus.UNKNOWN) for one in shuffle(window, 20)
+                Reply(message=message, status=MessageStatus.UNKNOWN)
+                for message in shuffle(window, 20)
             ]
             assert await settle_replies(engine, *unknown) == 20
 

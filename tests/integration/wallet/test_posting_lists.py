@@ -14,8 +14,8 @@ WALLET = "/v1/organizations/acme/wallet"
 def posting(
     reference: str | None = "r", amount: str = "1.00", currency: str = "USD"
 ) -> dict[str, Any]:
-    told = {"amount": amount, "currency": currency}
-    return told if reference is None else told | {"reference_id": reference}
+    body = {"amount": amount, "currency": currency}
+    return body if reference is None else body | {"reference_id": reference}
 
 
 async def entries(tollgate: Tollgate) -> list[str]:
@@ -26,26 +26,26 @@ async def entries(tollgate: Tollgate) -> list[str]:
 async def test_each_of_a_list_is_decided_on_what_the_one_before_left(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance="10.00")
 
-    asked = [
+    postings = [
         posting("a", "6.00"),
         posting("b", "5.00"),
         posting("c", "4.00"),
         posting("a", "6.00"),
         posting("a", "1.00"),
     ]
-    answer = await tollgate.post(f"{WALLET}/debits", asked)
+    answer = await tollgate.post(f"{WALLET}/debits", postings)
 
     outcomes = answer.json()["outcomes"]
     assert answer.status_code == 200
-    assert [one["outcome"] for one in outcomes] == [
+    assert [outcome["outcome"] for outcome in outcomes] == [
         "booked",
         "refused",
         "booked",
         "replayed",
         "refused",
     ]
-    assert [one["reference_id"] for one in outcomes] == ["a", "b", "c", "a", "a"]
-    assert [one["problem"] and one["problem"]["status"] for one in outcomes] == [
+    assert [outcome["reference_id"] for outcome in outcomes] == ["a", "b", "c", "a", "a"]
+    assert [outcome["problem"] and outcome["problem"]["status"] for outcome in outcomes] == [
         None,
         402,
         None,
@@ -59,15 +59,15 @@ async def test_each_of_a_list_is_decided_on_what_the_one_before_left(tollgate: T
 
 async def test_a_list_again_is_replayed(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance=None)
-    asked = [posting(f"c{n}") for n in range(1000)]
+    postings = [posting(f"c{n}") for n in range(1000)]
 
     first, again = [
-        (await tollgate.post(f"{WALLET}/credits", asked)).json()["outcomes"] for _ in range(2)
+        (await tollgate.post(f"{WALLET}/credits", postings)).json()["outcomes"] for _ in range(2)
     ]
 
-    assert {one["outcome"] for one in first} == {"booked"}
-    assert {one["outcome"] for one in again} == {"replayed"}
-    assert [one["entry"] for one in again] == [one["entry"] for one in first]
+    assert {outcome["outcome"] for outcome in first} == {"booked"}
+    assert {outcome["outcome"] for outcome in again} == {"replayed"}
+    assert [outcome["entry"] for outcome in again] == [outcome["entry"] for outcome in first]
 
 
 async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: Tollgate) -> None:
@@ -76,12 +76,14 @@ async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: T
 
     answer = await tollgate.post(f"{WALLET}/debits", [posting("a"), posting("b")])
 
-    problems = [one["problem"] for one in answer.json()["outcomes"]]
-    assert [(one["status"], one["reasons"][0]["code"]) for one in problems] == [(423, "admin")] * 2
+    problems = [outcome["problem"] for outcome in answer.json()["outcomes"]]
+    assert [(problem["status"], problem["reasons"][0]["code"]) for problem in problems] == [
+        (423, "admin")
+    ] * 2
 
 
 @pytest.mark.parametrize(
-    ("asked", "field"),
+    ("body", "field"),
     [
         ([], "body"),
         ([posting(f"r{n}") for n in range(1001)], "body"),
@@ -98,11 +100,11 @@ async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: T
     ],
 )
 async def test_what_is_wrong_is_named_and_nothing_is_booked(
-    tollgate: Tollgate, asked: object, field: str
+    tollgate: Tollgate, body: object, field: str
 ) -> None:
     await tollgate.onboard(balance=None)
 
-    answer = await tollgate.post(f"{WALLET}/credits", asked)
+    answer = await tollgate.post(f"{WALLET}/credits", body)
 
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert [error["field"] for error in answer.json()["errors"]] == [field]
@@ -114,14 +116,14 @@ async def test_the_idempotency_key_stands_for_a_reference_that_is_not_given(
 ) -> None:
     await tollgate.onboard(balance=None)
 
-    one = [await tollgate.post(f"{WALLET}/credits", posting(None), key="k") for _ in range(2)]
+    single = [await tollgate.post(f"{WALLET}/credits", posting(None), key="k") for _ in range(2)]
     many = [
         await tollgate.post(f"{WALLET}/credits", [posting(None), posting("own")], key="m")
         for _ in range(2)
     ]
     other = await tollgate.post(f"{WALLET}/credits", posting(None, "2.00"), key="k")
 
-    assert [answer.status_code for answer in (*one, *many, other)] == [201, 200, 200, 200, 409]
+    assert [answer.status_code for answer in (*single, *many, other)] == [201, 200, 200, 200, 409]
     assert await entries(tollgate) == ["k", "m:1", "own"]
 
 
@@ -132,5 +134,5 @@ async def test_a_list_for_nobody_is_404_and_in_another_currency_refused(tollgate
     euros = await tollgate.post(f"{WALLET}/credits", [posting("a", currency="EUR"), posting("b")])
 
     assert nobody.status_code == 404
-    assert [one["outcome"] for one in euros.json()["outcomes"]] == ["refused", "booked"]
+    assert [outcome["outcome"] for outcome in euros.json()["outcomes"]] == ["refused", "booked"]
     assert euros.json()["outcomes"][0]["problem"]["errors"][0]["field"] == "currency"

@@ -38,8 +38,8 @@ async def seal(engine: AsyncEngine) -> int:
 
 async def reserve_hold(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        asked = Hold(reference_id="hold", amount=usd("1"), expires_at=NOON + timedelta(hours=1))
-        await holds.reserve(conn, ORGANIZATION, asked, now=NOON)
+        hold = Hold(reference_id="hold", amount=usd("1"), expires_at=NOON + timedelta(hours=1))
+        await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
 
 
 async def of_five_entries(engine: AsyncEngine) -> None:
@@ -120,17 +120,17 @@ async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: Asyn
         for row in await rows(engine, "SELECT * FROM ledger_seals")
     }
     gate = [
-        (one.change, one.after_seq, one.epoch, one.cause, micros(one.at))
-        for one in await rows(engine, "SELECT * FROM gate_changes ORDER BY id")
+        (row.change, row.after_seq, row.epoch, row.cause, micros(row.at))
+        for row in await rows(engine, "SELECT * FROM gate_changes ORDER BY id")
     ]
     money = [
-        (one.change, one.after_seq, one.reference_id, one.amount_micros, one.by, micros(one.at))
-        for one in await rows(engine, "SELECT * FROM money_changes ORDER BY id")
+        (row.change, row.after_seq, row.reference_id, row.amount_micros, row.by, micros(row.at))
+        for row in await rows(engine, "SELECT * FROM money_changes ORDER BY id")
     ]
     first = link(bytes(32), ORGANIZATION, 5, seals_of[ORGANIZATION, 5])
     second = link(first, "beta", 1, seals_of["beta", 1])
     third = link(second, ORGANIZATION, 6, seals_of[ORGANIZATION, 6], *gate, *money)
-    assert [(one.organization_id, one.seq, one.sha256) for one in links] == [
+    assert [(sealed.organization_id, sealed.seq, sealed.sha256) for sealed in links] == [
         (ORGANIZATION, 5, first),
         ("beta", 1, second),
         (ORGANIZATION, 6, third),

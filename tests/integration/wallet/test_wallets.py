@@ -23,7 +23,12 @@ async def test_a_reference_is_booked_once_and_answered_again(tollgate: Tollgate)
     other = await tollgate.credit("11.00", "c1")
     as_debit = await tollgate.debit("10.00", "c1")
 
-    assert [one.status_code for one in (first, again, other, as_debit)] == [201, 200, 409, 409]
+    assert [response.status_code for response in (first, again, other, as_debit)] == [
+        201,
+        200,
+        409,
+        409,
+    ]
     assert first.json() == again.json()
     assert await balance(tollgate) == "10.00"
 
@@ -43,7 +48,7 @@ async def test_the_same_debit_three_times_at_once_is_taken_once(tollgate: Tollga
 
     answers = await asyncio.gather(*(tollgate.debit("4.00", "once") for _ in range(3)))
 
-    assert sorted(one.status_code for one in answers) == [200, 200, 201]
+    assert sorted(response.status_code for response in answers) == [200, 200, 201]
     assert await balance(tollgate) == "6.00"
 
 
@@ -52,8 +57,8 @@ async def test_concurrent_debits_never_overdraw(tollgate: Tollgate) -> None:
 
     answers = await asyncio.gather(*(tollgate.debit("3.00", f"d{n}") for n in range(10)))
 
-    assert sorted(one.status_code for one in answers) == [201] * 3 + [402] * 7
-    refused = next(one.json() for one in answers if one.status_code == 402)
+    assert sorted(response.status_code for response in answers) == [201] * 3 + [402] * 7
+    refused = next(response.json() for response in answers if response.status_code == 402)
     assert refused["needed"] == "3.00"
     assert await balance(tollgate) == "1.00"
 
@@ -129,17 +134,17 @@ async def test_a_reference_of_tollgates_own_entries_is_refused(
     tollgate: Tollgate, reference: str
 ) -> None:
     await tollgate.onboard(balance="10.00")
-    one = {"amount": "1.00", "currency": "USD"}
-    hold = one | {"expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    body = {"amount": "1.00", "currency": "USD"}
+    hold = body | {"expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
 
     answers = [
         await tollgate.credit("1.00", reference),
         await tollgate.debit("1.00", reference),
-        await tollgate.post(f"{WALLET}/credits", [one | {"reference_id": reference}]),
-        await tollgate.post(f"{WALLET}/debits", one, headers={"Idempotency-Key": reference}),
+        await tollgate.post(f"{WALLET}/credits", [body | {"reference_id": reference}]),
+        await tollgate.post(f"{WALLET}/debits", body, headers={"Idempotency-Key": reference}),
         await tollgate.post(f"{WALLET}/holds", hold | {"reference_id": reference}),
     ]
 
-    assert [one.status_code for one in answers] == [422] * 5
-    assert {one.json()["errors"][0]["field"] for one in answers} == {"reference_id"}
+    assert [response.status_code for response in answers] == [422] * 5
+    assert {response.json()["errors"][0]["field"] for response in answers} == {"reference_id"}
     assert await balance(tollgate) == "10.00"
