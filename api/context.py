@@ -117,17 +117,19 @@ def checked_organization_id(text: str) -> str:
     return text
 
 
-async def _idempotency_key(
-    idempotency_key: Annotated[
-        str,
-        Header(
-            description="The same key with the same request is done once.", examples=["c0ffee-1"]
-        ),
-    ],
-) -> str:
+_DONE_ONCE = Header(
+    description="The same key with the same request is done once.", examples=["c0ffee-1"]
+)
+
+
+async def _idempotency_key(idempotency_key: Annotated[str, _DONE_ONCE]) -> str:
     if not _KEY.fullmatch(idempotency_key):
         raise invalid("Idempotency-Key", "1 to 255 printable ASCII characters without a space")
     return idempotency_key
+
+
+async def _key_of_act(idempotency_key: Annotated[str | None, _DONE_ONCE] = None) -> str | None:
+    return None if idempotency_key is None else await _idempotency_key(idempotency_key)
 
 
 async def _optional_key(
@@ -166,4 +168,5 @@ MessageId = Annotated[str, Path(description="The id of the message.", **_UUID)]
 """Any text is read: one that is no UUID names nothing, and gets 404."""
 OrganizationId = Annotated[str, Depends(_organization_id)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+KeyOfAct = Annotated[str | None, Depends(_key_of_act)]
 OptionalKey = Annotated[str | None, Depends(_optional_key)]

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from api.http.auth import OPERATOR, WRITE
 from api.http.document import finish
 from api.http.errors import ProblemOut
+from api.http.idempotency import REPLAYED
 
 _TAGS = [
     {"name": "webhooks", "description": "Called by providers, which sign their requests."},
@@ -39,7 +40,9 @@ _DESCRIPTION = """
 No message leaves without payment.
 
 Amounts are decimal strings with at most six decimals; the currency stands beside them. Every write can be repeated
-safely: by a reference, by an `Idempotency-Key`, or because it sets a state. Errors are problem documents (RFC 9457):
+safely: by a reference, by an `Idempotency-Key`, which counts for one organization and one operation, or because it
+sets a state. A response with the header `Idempotent-Replayed: true` is that of an earlier request.
+Errors are problem documents (RFC 9457):
 `code` names the cause, `errors` the wrong fields, `reasons` why the organization may not send. Every list is paged:
 pass `next_cursor` as `cursor` to get the next page; it is null on the last page.
 """
@@ -105,6 +108,12 @@ OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
 """What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
 
 
+_REPLAYED = {
+    "description": "Present if an earlier request did it, and nothing was done now.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+
+
 def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     """The errors that a router's routes can answer with."""
     words = (_SIGNED if "webhooks" in router.tags else _BEHIND_A_KEY) | _EVERYWHERE
@@ -122,6 +131,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
             schema = get_openapi(routes=app.routes, **_fields(app))
             _drop_what_cannot_be(schema, routers)
             finish(schema)
+            _mark_replays(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -163,6 +173,21 @@ def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -
                     del answers[status]
 
 
+def _mark_replays(schema: dict[str, Any]) -> None:
+    """Whatever takes a key may be answered from an earlier request."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            if _takes_a_key(operation):
+                for status, answer in operation["responses"].items():
+                    if status in ("200", "204"):
+                        answer["headers"] = {REPLAYED: _REPLAYED}
+
+
+def _takes_a_key(operation: Mapping[str, Any]) -> bool:
+    names = [parameter["name"].lower() for parameter in operation.get("parameters", ())]
+    return "idempotency-key" in names
+
+
 def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
     """The errors that a route can answer with: by its parameters, its scope, and what it does."""
     endpoint = route.endpoint
@@ -181,4 +206,6 @@ def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
         found.add(404)
     if "requestBody" in operation:
         found |= {400, 413}
+    if _takes_a_key(operation):
+        found.add(409)
     return found

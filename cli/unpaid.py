@@ -16,6 +16,7 @@ from db.campaigns import unpaid_sends
 from db.campaigns.unpaid_sends import NothingUnpaid, UnpaidSend
 from db.lifecycle import organizations
 from domain.wallet import refusals
+from domain.wallet.ledger import Debited
 
 MOST = 10_000
 
@@ -65,9 +66,9 @@ async def _open(conn: AsyncConnection, organization_id: str) -> list[UnpaidSend]
 
 async def _charge(conn: AsyncConnection, organization_id: str, message_id: UUID) -> None:
     message, outcome = await unpaid_sends.charge(conn, organization_id, message_id)
-    if message is None:
+    if message is None or outcome is None:
         raise CommandFailed(f"{organization_id} has no message {message_id}")
-    if outcome is not None:
+    if not isinstance(outcome, Debited):
         reasons = await explanations.why_not(conn, organization_id) or ()
         words = [refusals.in_words(outcome), *(reason.text for reason in reasons)]
         raise CommandFailed(f"not charged: {'; '.join(words)}")

@@ -5,7 +5,7 @@ follows its answer.
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from api.billing.fields import SubscriptionOut, Token
@@ -14,6 +14,7 @@ from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import OPERATOR, WRITE
 from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Amount, Body, Currency, Decimal, ReasonRequest
+from api.http.idempotency import Once, mark_replayed
 from db.billing import collections, subscriptions
 from db.billing.collections import Collection
 from db.inbox import state_updates
@@ -34,6 +35,12 @@ class ResumptionOut(BaseModel):
 
     outcome: Resumed
     subscription: SubscriptionOut
+
+
+class _Outcome(BaseModel):
+    """What a replay cannot read again."""
+
+    outcome: Resumed
 
 
 class PlanRequest(Body):
@@ -72,7 +79,7 @@ class CollectedOut(BaseModel):
     summary="Suspend the subscription at its provider",
 )
 async def suspend(
-    organization_id: OrganizationId, body: ReasonRequest, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, here: Here, once: Once
 ) -> SubscriptionOut:
     """The provider charges nothing until the subscription is resumed. The state that the provider
     reports is enforced before the response. With `TOLLGATE_STRIPE_SUSPEND_BY=collection` Stripe
@@ -80,9 +87,12 @@ async def suspend(
     if it has not begun, or if it has ended.
     """
     provider, subscription = await _current(here, organization_id)
-    return await _followed(
-        here, subscription, await provider.ensure_suspended(subscription.id, body.reason)
-    )
+    if await once.begin(here, body):
+        return SubscriptionOut.of(subscription)
+    snapshot = await provider.ensure_suspended(subscription.id, body.reason)
+    answer = await _followed(here, subscription, snapshot)
+    await once.finish(here, body)
+    return answer
 
 
 @router.post(
@@ -91,16 +101,23 @@ async def suspend(
     operation_id="resume_subscription",
     summary="Resume the subscription at its provider",
 )
-async def resume(organization_id: OrganizationId, body: ReasonRequest, here: Here) -> ResumptionOut:
+async def resume(
+    organization_id: OrganizationId, body: ReasonRequest, here: Here, once: Once
+) -> ResumptionOut:
     """If the provider reports that the subscription bills again, the organization is reactivated.
     Idempotent.
     """
     provider, subscription = await _current(here, organization_id)
+    if (earlier := await once.begin(here, body)) and earlier.answer:
+        return ResumptionOut(
+            outcome=_Outcome.model_validate_json(earlier.answer).outcome,
+            subscription=SubscriptionOut.of(subscription),
+        )
     outcome = await provider.ensure_resumed(subscription.id, body.reason)
     snapshot = await provider.get_subscription(subscription.id)
-    return ResumptionOut(
-        outcome=outcome, subscription=await _followed(here, subscription, snapshot)
-    )
+    followed = await _followed(here, subscription, snapshot)
+    await once.finish(here, body, _Outcome(outcome=outcome))
+    return ResumptionOut(outcome=outcome, subscription=followed)
 
 
 @router.post(
@@ -110,15 +127,18 @@ async def resume(organization_id: OrganizationId, body: ReasonRequest, here: Her
     summary="Cancel the subscription at its provider",
 )
 async def cancel(
-    organization_id: OrganizationId, body: ReasonRequest, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, here: Here, once: Once
 ) -> SubscriptionOut:
     """Cancels at once and for good; the period that was paid for is served to its end. Expires the
     link of an open checkout. Idempotent.
     """
     provider, subscription = await _current(here, organization_id, begun=False)
-    return await _followed(
-        here, subscription, await provider.ensure_canceled(subscription.id, body.reason)
-    )
+    if await once.begin(here, body):
+        return SubscriptionOut.of(subscription)
+    snapshot = await provider.ensure_canceled(subscription.id, body.reason)
+    answer = await _followed(here, subscription, snapshot)
+    await once.finish(here, body)
+    return answer
 
 
 @router.post(
@@ -127,12 +147,18 @@ async def cancel(
     operation_id="change_plan",
     summary="Change the plan of the subscription at its provider",
 )
-async def plan(organization_id: OrganizationId, body: PlanRequest, here: Here) -> PlanOut:
+async def plan(
+    organization_id: OrganizationId, body: PlanRequest, here: Here, once: Once
+) -> PlanOut:
     """Returns the link at which the customer approves the change, if the provider requires one."""
     provider, subscription = await _current(here, organization_id)
+    if (earlier := await once.begin(here, body)) and earlier.answer:
+        return PlanOut.model_validate_json(earlier.answer)
     changed = await provider.change_plan(subscription.id, body.plan_id)
+    answer = PlanOut(approve_url=changed.approve_url)
+    await once.finish(here, body, answer)
     here.notify(organization_id)
-    return PlanOut(approve_url=changed.approve_url)
+    return answer
 
 
 @router.post(
@@ -142,7 +168,11 @@ async def plan(organization_id: OrganizationId, body: PlanRequest, here: Here) -
     summary="Collect the outstanding amount",
 )
 async def collect(
-    organization_id: OrganizationId, body: CollectionRequest, key: IdempotencyKey, here: Here
+    organization_id: OrganizationId,
+    body: CollectionRequest,
+    key: IdempotencyKey,
+    here: Here,
+    response: Response,
 ) -> CollectedOut:
     """Asks the provider to charge now. The amount must equal `outstanding` of the subscription. One
     key is one attempt, and its result stays; use a new key for another attempt after `declined`.
@@ -166,6 +196,8 @@ async def collect(
         )
     if attempt.status is PaymentStatus.PENDING:
         attempt = await _collect(here, provider, attempt)
+    else:
+        mark_replayed(response)
     return CollectedOut(
         payment_id=attempt.payment_id,
         status=attempt.status.value,

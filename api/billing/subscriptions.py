@@ -19,6 +19,7 @@ from api.billing.fields import (
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
+from api.http.idempotency import Once, mark_replayed
 from db.billing import subscriptions
 from db.inbox import owners, parking, state_updates
 from db.lifecycle import organizations, standings
@@ -55,7 +56,7 @@ async def get(organization_id: OrganizationId, here: Here) -> SubscriptionsOut:
     summary="Link a subscription",
 )
 async def link(
-    organization_id: OrganizationId, body: LinkRequest, here: Here, response: Response
+    organization_id: OrganizationId, body: LinkRequest, here: Here, response: Response, once: Once
 ) -> SubscriptionOut:
     """Reads the subscription from its provider and makes it the current one: from now on it decides
     whether the organization may send. Idempotent: a linked subscription returns 200.
@@ -66,6 +67,9 @@ async def link(
     provider = provider_of(here, body.provider)
     async with here.snapshot() as conn:
         await _organization(conn, organization_id)
+    if await once.begin(here, body):
+        response.status_code = 200
+        return await _linked_before(here, body)
     snapshot = await _fetch_snapshot(provider, body.subscription_id)
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
@@ -75,8 +79,17 @@ async def link(
         linked = await subscriptions.find(conn, body.provider, body.subscription_id)
     if linked is None:
         raise not_found("subscription")
+    await once.finish(here, body)
     here.notify(organization_id)
     response.status_code = 200 if before is not None and before.is_current else 201
+    return SubscriptionOut.of(linked)
+
+
+async def _linked_before(here: Context, body: LinkRequest) -> SubscriptionOut:
+    async with here.snapshot() as conn:
+        linked = await subscriptions.find(conn, body.provider, body.subscription_id)
+    if linked is None:
+        raise not_found("subscription")
     return SubscriptionOut.of(linked)
 
 
@@ -129,6 +142,7 @@ async def checkout(
             Kind.IDEMPOTENCY_KEY_REUSED, f"the key stands for a checkout of {earlier_checkout}"
         )
     response.status_code = 200
+    mark_replayed(response)
     return CheckoutOut(
         provider=before.provider.value, subscription_id=before.id, url=before.checkout_url
     )

@@ -11,6 +11,7 @@ from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
 from api.http.fields import Amount, Body, Currency, Decimal
+from api.http.idempotency import mark_replayed
 from api.wallet.refusals import refusal
 from db.billing import topups
 from db.billing.topups import TopUpCheckout
@@ -85,6 +86,7 @@ async def top_up(
     if topup is None:
         raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)
     response.status_code = 200
+    mark_replayed(response)
     return TopUpOut.of(topup)
 
 

@@ -16,6 +16,7 @@ from api.context import CampaignId, Context, Here, IdempotencyKey, OrganizationI
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import FieldError, Kind, Problem, may_not_send, not_found
+from api.http.idempotency import Once, mark_replayed
 from db.campaigns import campaigns, progress, rates, reservations
 from db.campaigns.campaigns import PERSON, Campaign
 from db.lifecycle import organizations, standings
@@ -85,7 +86,9 @@ async def create(
             quiet_hours=draft.quiet,
         )
         position = await campaigns.next_position(conn, organization_id, campaign.id)
-    response.status_code = 201 if new else 200
+    if not new:
+        response.status_code = 200
+        mark_replayed(response)
     return CampaignOut.of(campaign, position=position, duplicates=checked.duplicates)
 
 
@@ -134,6 +137,7 @@ async def start(
     organization_id: OrganizationId,
     campaign_id: CampaignId,
     here: Here,
+    once: Once,
     body: StartRequest | None = None,
 ) -> CampaignOut:
     """Starts a draft. Returns 423 or 402 with the reasons if the organization may not send, 200 if the
@@ -144,9 +148,12 @@ async def start(
     """
     now = datetime.now(UTC)
     if body is None or body.at is None or body.at <= now:
-        return await _run(here, organization_id, campaign_id, Act.START)
+        return await _run(here, organization_id, campaign_id, Act.START, once, body)
     async with here.services.engine.begin() as conn:
+        to_be_done = await once.do_once(conn, body)
         campaign = await _locked(conn, organization_id, campaign_id)
+        if not to_be_done:
+            return await _campaign_out(conn, campaign)
         _after(campaign, Act.SCHEDULE)
         campaign = await campaigns.change(
             conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=body.at.astimezone(UTC)
@@ -163,16 +170,19 @@ async def start(
     summary="Cancel a campaign",
 )
 async def cancel(
-    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
     """Ends the campaign for good. Messages that were paid for and not handed to Twilio are refunded;
     the rest is never sent. Returns 200 if the campaign was canceled before.
     """
     async with here.services.engine.begin() as conn:
+        to_be_done = await once.do_once(conn)
         campaign = await _locked(conn, organization_id, campaign_id)
-        if _after(campaign, Act.CANCEL) is CampaignStatus.CANCELED:
+        if to_be_done and _after(campaign, Act.CANCEL) is CampaignStatus.CANCELED:
             campaign = await campaigns.change(conn, campaign, Act.CANCEL, by=PERSON)
             await reservations.release(conn, organization_id, campaign.id)
+        else:
+            once.replayed()
         answer = await _campaign_out(conn, campaign)
     here.notify_campaigns(organization_id, campaign.id)  # a window may be under way
     return answer
@@ -185,12 +195,12 @@ async def cancel(
     summary="Resume a paused campaign",
 )
 async def resume(
-    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
     """Resumes a paused or parked campaign. A campaign that was paused before its start time waits for
     that time again. Returns 423 or 402 with the reasons if the organization may not send.
     """
-    return await _run(here, organization_id, campaign_id, Act.RESUME)
+    return await _run(here, organization_id, campaign_id, Act.RESUME, once)
 
 
 @router.post(
@@ -200,14 +210,17 @@ async def resume(
     summary="Pause a campaign",
 )
 async def pause(
-    organization_id: OrganizationId, campaign_id: CampaignId, here: Here
+    organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
     """Only a request resumes a paused campaign; Tollgate never does so by itself. Returns 200 if the
     campaign was paused before.
     """
     async with here.services.engine.begin() as conn:
+        to_be_done = await once.do_once(conn)
         campaign = await _locked(conn, organization_id, campaign_id)
-        _after(campaign, Act.PAUSE)
+        if not to_be_done or _after(campaign, Act.PAUSE) is NoChange.DONE_BEFORE:
+            once.replayed()
+            return await _campaign_out(conn, campaign)
         campaign = await campaigns.change(
             conn,
             campaign,
@@ -222,12 +235,21 @@ async def pause(
 
 
 async def _run(
-    here: Context, organization_id: str, campaign_id: str, act: Literal[Act.START, Act.RESUME]
+    here: Context,
+    organization_id: str,
+    campaign_id: str,
+    act: Literal[Act.START, Act.RESUME],
+    once: Once,
+    body: StartRequest | None = None,
 ) -> CampaignOut:
     """It runs; paused before its time, it waits for that again."""
     async with here.services.engine.begin() as conn:
+        to_be_done = await once.do_once(conn, body)
         campaign = await _locked(conn, organization_id, campaign_id)
         facts = _facts(campaign)
+        if not to_be_done or _after(campaign, act, facts) is NoChange.DONE_BEFORE:
+            once.replayed()
+            return await _campaign_out(conn, campaign)
         to = _after(campaign, act, facts)
         if to is CampaignStatus.RUNNING:
             if not campaign.total:
@@ -242,8 +264,7 @@ async def _run(
             scheduled_at=campaign.scheduled_at if to is CampaignStatus.SCHEDULED else None,
         )
         answer = await _campaign_out(conn, campaign)
-    if to is not NoChange.DONE_BEFORE:
-        here.notify_campaigns(organization_id, campaign.id)
+    here.notify_campaigns(organization_id, campaign.id)
     return answer
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns import numbers
 from api.context import Context, Here, IdempotencyKey, MessageId, OrganizationId, parsed_uuid
@@ -16,6 +17,7 @@ from api.http.auth import OPERATOR, READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import invalid, not_found
 from api.http.fields import Body, Decimal, SmsBody
+from api.http.idempotency import Once, mark_replayed
 from api.wallet.refusals import refusal
 from db.audit import explanations
 from db.campaigns import messages, rates, resends, reservations, unpaid_sends
@@ -25,6 +27,7 @@ from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus, price
 from domain.campaigns.rate_card import missing
+from domain.wallet.ledger import Debited
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
@@ -132,6 +135,7 @@ async def send(
             raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
     if outcome is None:
         response.status_code = 200
+        mark_replayed(response)
         return MessageOut.of(message)
     return MessageOut.of(await _hand_over(here, organization, message))
 
@@ -191,7 +195,11 @@ async def unpaid(
 async def get(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
     """Returns the message with its status."""
     async with here.snapshot() as conn:
-        message = await messages.get(conn, organization_id, parsed_uuid(message_id, "message"))
+        return await _message_out(conn, organization_id, parsed_uuid(message_id, "message"))
+
+
+async def _message_out(conn: AsyncConnection, organization_id: str, message_id: UUID) -> MessageOut:
+    message = await messages.get(conn, organization_id, message_id)
     if message is None:
         raise not_found("message")
     return MessageOut.of(message)
@@ -203,12 +211,16 @@ async def get(organization_id: OrganizationId, message_id: MessageId, here: Here
     operation_id="resend_message",
     summary="Send a lost message again",
 )
-async def resend(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
+async def resend(
+    organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
+) -> MessageOut:
     """Debits the price again and sends a message that is `lost`, which was refunded. The recipient
     gets it twice if Twilio had accepted the first one after all.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _message_out(conn, organization_id, wanted)
         message = await messages.get(conn, organization_id, wanted)
         organization = await organizations.get(conn, organization_id)
         if message is None or organization is None:
@@ -236,17 +248,24 @@ async def resend(organization_id: OrganizationId, message_id: MessageId, here: H
     operation_id="charge_message",
     summary="Charge a message that was sent after its refund",
 )
-async def charge(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
+async def charge(
+    organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
+) -> MessageOut:
     """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any other
     debit would be.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _message_out(conn, organization_id, wanted)
         message, outcome = await unpaid_sends.charge(conn, organization_id, wanted)
         if message is None:
             raise not_found("message")
-        if outcome is not None:
+        if not isinstance(outcome, Debited):
             raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
+    if outcome.replayed:
+        once.replayed()
+        return MessageOut.of(message)
     log.warning("message_charged", organization_id=organization_id, message_id=message_id)
     return MessageOut.of(message)
 
@@ -257,15 +276,21 @@ async def charge(organization_id: OrganizationId, message_id: MessageId, here: H
     operation_id="refund_message",
     summary="Refund a message that Twilio never confirmed",
 )
-async def refund(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
+async def refund(
+    organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
+) -> MessageOut:
     """For a message that is `accepted` without a `provider_sid`, after a person has found that Twilio
     does not have it. The message becomes `lost` and is refunded; it can be sent again.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _message_out(conn, organization_id, wanted)
         message = await messages.get(conn, organization_id, wanted)
         if message is None:
             raise not_found("message")
+        if message.status is MessageStatus.LOST:
+            once.replayed()
         await resends.give_up(conn, message)
     log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
     async with here.snapshot() as conn:

@@ -1,10 +1,11 @@
 """Recipients of a campaign: uploaded as a file of any length, and priced by their country."""
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.message import Message
 from itertools import islice
 from tempfile import SpooledTemporaryFile
@@ -32,6 +33,7 @@ from api.campaigns.uploads import (
 from api.context import CampaignId, Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
 from api.http.errors import FieldError, Kind, Problem, ProblemOut, not_found
+from api.http.idempotency import Once
 from db.campaigns import campaigns, rates, recipients
 from db.campaigns.campaigns import Campaign
 from db.campaigns.recipients import Recipient
@@ -104,6 +106,15 @@ class Format:
     ignore_unused: bool
 
 
+class _Received(BaseModel):
+    """What makes an upload the same as another."""
+
+    sha256: str
+    media_type: str
+    charset: str | None
+    ignore_unused: bool
+
+
 @dataclass(slots=True)
 class _Tally:
     """What came of a file so far."""
@@ -141,6 +152,7 @@ async def upload(
     campaign_id: CampaignId,
     request: Request,
     here: Here,
+    once: Once,
     unused_columns: Unused = "refuse",
 ) -> Uploaded:
     """Takes a file of up to 1,000,000 lines and 64 MiB: NDJSON, or CSV whose header names a column
@@ -156,10 +168,16 @@ async def upload(
     try:
         format_ = _format(request, ignore_unused=unused_columns == "ignore")
         id_ = parsed_uuid(campaign_id, "campaign")
-        await _check_draft(here, organization_id, id_)
+        if not once.keyed:  # a replay is answered also when the campaign has been started
+            await _check_draft(here, organization_id, id_)
         with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
-            await _receive(body, file)
-            return await _upload(here, organization_id, id_, file, format_)
+            received = _Received(sha256=await _receive(body, file), **asdict(format_))
+            if (earlier := await once.begin(here, received)) and earlier.answer:
+                return Uploaded.model_validate_json(earlier.answer)
+            await _check_draft(here, organization_id, id_)
+            uploaded = await _upload(here, organization_id, id_, file, format_)
+            await once.finish(here, received, uploaded)
+            return uploaded
     except ClientDisconnect as problem:
         log.info("upload_cut", organization_id=organization_id, campaign_id=campaign_id)
         raise Problem(Kind.BODY_INCOMPLETE, "nothing was stored") from problem
@@ -170,9 +188,13 @@ async def upload(
         raise
 
 
-async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> None:
+async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> str:
+    """Returns the SHA-256 of what came, in hexadecimal."""
+    received = hashlib.sha256()
     async for some in body:
+        received.update(some)
         await asyncio.to_thread(file.write, some)
+    return received.hexdigest()
 
 
 async def _upload(

@@ -17,6 +17,7 @@ from db.campaigns.campaigns import DifferentRequest
 from db.campaigns.resends import CampaignCanceled, Confirmed, NotLost
 from db.campaigns.reservations import DifferentMessage
 from db.campaigns.unpaid_sends import NothingUnpaid
+from db.idempotency_keys import KeyReused
 from db.lifecycle.organizations import AccountTaken
 from domain.money import BadAmount
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
@@ -89,6 +90,7 @@ TABLE: Mapping[type, Kind] = {
     BadExpiry: Kind.INVALID,
     # broken promises
     BadAmount: Kind.INVALID,
+    KeyReused: Kind.IDEMPOTENCY_KEY_REUSED,
     DifferentRequest: Kind.IDEMPOTENCY_KEY_REUSED,
     DifferentMessage: Kind.IDEMPOTENCY_KEY_REUSED,
     CampaignCanceled: Kind.CAMPAIGN_CANCELED,

@@ -47,7 +47,7 @@ class LeanRoute(APIRoute):
         response = Response(status_code=self.status_code or 200, media_type="application/json")
         answer: BaseModel = await self.endpoint(organization_id, body, here, response, key)
         response.body = answer.model_dump_json().encode()
-        response.init_headers()
+        response.headers["content-length"] = str(len(response.body))
         return response
 
 

@@ -19,7 +19,6 @@ from domain.campaigns import placeholders
 from domain.campaigns.campaign import LONGEST_BODY
 from domain.campaigns.rate_card import LARGEST_PRICE_MICROS
 from domain.plain_text import is_message, is_plain
-from domain.wallet import references
 
 
 class Body(BaseModel):
@@ -47,12 +46,6 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("only printable characters")
     return text
-
-
-def _not_ours(reference_id: str) -> str:
-    if references.is_ours(reference_id):
-        raise ValueError(references.RESERVED)
-    return reference_id
 
 
 def _plain(text: str) -> str:
@@ -101,7 +94,6 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 Reference = Annotated[
     str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)
 ]
-NewReference = Annotated[Reference, AfterValidator(_not_ours)]
 Name = Annotated[
     str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_not_blank)
 ]

@@ -12,6 +12,7 @@ from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import not_found
 from api.http.fields import ReasonRequest, Time
+from api.http.idempotency import Once
 from db.inbox import parking
 from db.inbox.parking import Parked
 from domain.money import to_decimal_string
@@ -101,11 +102,13 @@ async def dismiss(
     here: Here,
     body: ReasonRequest,
     delivery_id: DeliveryId,
+    once: Once,
 ) -> None:
     """Marks the delivery as done, so that Tollgate does nothing more about it. Returns 404 if the
     delivery is not parked.
     """
     async with here.services.engine.begin() as conn:
-        dismissed = await parking.dismiss(conn, delivery_id, body.reason)
-    if not dismissed:
-        raise not_found("parked delivery")
+        if await once.do_once(conn, body) and not await parking.dismiss(
+            conn, delivery_id, body.reason
+        ):
+            raise not_found("parked delivery")

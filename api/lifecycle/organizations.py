@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.context import Context, Here, OrganizationId
 from api.http import operator_notes
@@ -15,6 +16,7 @@ from api.http.auth import OPERATOR, READ, WRITE, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.http.fields import ReasonRequest, Reference
+from api.http.idempotency import Once
 from api.lifecycle.fields import (
     CanSend,
     OrganizationOut,
@@ -54,11 +56,14 @@ LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
     operation_id="create_organization",
     summary="Create an organization",
 )
-async def create(body: OrganizationRequest, here: Here, response: Response) -> OrganizationOut:
+async def create(
+    body: OrganizationRequest, here: Here, response: Response, once: Once
+) -> OrganizationOut:
     """Creates the organization with an empty wallet. Repeating the request with the same id and the
     same content returns 200; the same id with other content returns 409.
     """
     wanted = _wanted(body, here.services.settings.grace_period)
+    await once.begin(here, body)
     async with here.snapshot() as conn:
         before = await organizations.get(conn, wanted.id)
     if before is None:
@@ -73,11 +78,12 @@ async def create(body: OrganizationRequest, here: Here, response: Response) -> O
         if created and before is not None:
             here.notify(wanted.id)
             return OrganizationOut.of(before)
-    response.status_code = 200
     if before is None or not _same(before, wanted):
         raise Problem(
             Kind.ORGANIZATION_EXISTS, f"organization {wanted.id} exists with other content"
         )
+    response.status_code = 200
+    once.replayed()
     return OrganizationOut.of(before)
 
 
@@ -156,7 +162,7 @@ async def can_send(organization_id: OrganizationId, here: Here) -> CanSend:
     summary="Suspend an organization",
 )
 async def suspend(
-    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here, once: Once
 ) -> StandingOut:
     """Places the block `admin`. No debit commits after the response. Idempotent."""
     block = HeldBlock(
@@ -166,6 +172,8 @@ async def suspend(
         placed_by=f"{caller.name} ({caller.id})",
     )
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn, body):
+            return await _standing_out(conn, organization_id)
         standing = await state_updates.block(conn, organization_id, block, now=datetime.now(UTC))
     return _settled(standing, here)
 
@@ -176,11 +184,20 @@ async def suspend(
     operation_id="reinstate_organization",
     summary="Lift a manual suspension",
 )
-async def reinstate(organization_id: OrganizationId, caller: Caller, here: Here) -> StandingOut:
+async def reinstate(
+    organization_id: OrganizationId, caller: Caller, here: Here, once: Once
+) -> StandingOut:
     """Lifts the block `admin`. The organization may send again when no other block stands and every
     step of the reactivation is done. Idempotent.
     """
-    return await _lift(organization_id, Block.ADMIN, "", caller, here, must_stand=False)
+    by = f"{caller.name} ({caller.id})"
+    async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _standing_out(conn, organization_id)
+        standing = await state_updates.unblock(
+            conn, organization_id, Block.ADMIN, "", by=by, now=datetime.now(UTC)
+        )
+    return _settled(standing, here)
 
 
 @router.get(
@@ -323,22 +340,15 @@ async def _check_account(here: Context, sid: str) -> None:
 
 
 async def _lift(
-    organization_id: str,
-    kind: Block,
-    reference: str,
-    caller: Caller,
-    here: Context,
-    *,
-    must_stand: bool = True,
+    organization_id: str, kind: Block, reference: str, caller: Caller, here: Context
 ) -> StandingOut:
     by = f"{caller.name} ({caller.id})"
     now = datetime.now(UTC)
     async with here.services.engine.begin() as conn:
-        if must_stand:
-            held_blocks = await standings.held_blocks(conn, organization_id)
-            if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
-                exists = await standings.get(conn, organization_id) is not None
-                raise not_found("block") if exists else not_found("organization")
+        held_blocks = await standings.held_blocks(conn, organization_id)
+        if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
+            exists = await standings.get(conn, organization_id) is not None
+            raise not_found("block") if exists else not_found("organization")
         if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
             await reversals.waive(conn, organization_id, by=by, now=now)
         standing = await state_updates.unblock(
@@ -355,6 +365,13 @@ def _liftable(kind: str) -> Block:
         "kind",
         f"only {', '.join(block.value for block in LIFTABLE)} can be lifted; others follow from payment",
     )
+
+
+async def _standing_out(conn: AsyncConnection, organization_id: str) -> StandingOut:
+    standing = await standings.get(conn, organization_id)
+    if standing is None:
+        raise not_found("organization")
+    return StandingOut.of(standing)
 
 
 def _settled(standing: Standing | None, here: Context) -> StandingOut:

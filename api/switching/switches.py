@@ -10,6 +10,7 @@ from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Reference
+from api.http.idempotency import Once
 from api.switching.fields import SwitchOut, SwitchPage, SwitchRequest
 from db.lifecycle import organizations, standings
 from db.switching import switches
@@ -27,7 +28,11 @@ _CURSORS: Cursors[str] = Cursors("switches", Reference)
     summary="Start a switch to another provider",
 )
 async def start(
-    organization_id: OrganizationId, body: SwitchRequest, here: Here, response: Response
+    organization_id: OrganizationId,
+    body: SwitchRequest,
+    here: Here,
+    response: Response,
+    once: Once,
 ) -> SwitchOut:
     """Starts the switch. The customer then consents at the `checkout_url`, which appears shortly
     after.
@@ -37,8 +42,12 @@ async def start(
     """
     provider_of(here, body.provider)
     async with here.services.engine.begin() as conn:
+        to_be_done = await once.do_once(conn, body)
         if await standings.lock(conn, organization_id) is None:
             raise not_found("organization")
+        if not to_be_done and (newest := await switches.newest(conn, organization_id)):
+            response.status_code = 200
+            return SwitchOut.of(newest)
         source = await paid_for(here, conn, organization_id)
         before = await switches.open_one(conn, organization_id)
         if before is None and source.provider is body.provider:
@@ -67,7 +76,9 @@ async def start(
     if found is None:
         raise not_found("switch")
     here.notify_switch(organization_id)
-    response.status_code = 200 if before is not None else 201
+    if before is not None:
+        once.replayed()
+        response.status_code = 200
     return SwitchOut.of(found)
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.context import Here, OrganizationId
+from api.context import Here, OptionalKey, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.errors import not_found
@@ -18,11 +18,12 @@ from api.http.fields import (
     Currency,
     Decimal,
     Moment,
-    NewReference,
     Note,
     Reference,
     Time,
 )
+from api.http.idempotency import Once, mark_replayed
+from api.wallet import references
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
@@ -51,7 +52,9 @@ HoldReference = Annotated[str, Depends(_hold_reference)]
 
 
 class HoldRequest(Body):
-    """The reference counts once: the same again is answered again, other content is a conflict."""
+    """The reference counts once: the same again is answered again, other content is a conflict.
+    Without one, the header `Idempotency-Key` is the reference.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -66,7 +69,7 @@ class HoldRequest(Body):
         }
     )
 
-    reference_id: NewReference
+    reference_id: Reference | None = None
     amount: Amount
     currency: Currency
     expires_at: Annotated[
@@ -118,13 +121,20 @@ class HoldPage(Page[HoldOut]):
     summary="Create a hold",
 )
 async def reserve(
-    organization_id: OrganizationId, body: HoldRequest, here: Here, response: Response
+    organization_id: OrganizationId,
+    body: HoldRequest,
+    here: Here,
+    response: Response,
+    key: OptionalKey = None,
 ) -> HoldOut:
     """Sets money aside: no debit can take it until the hold is captured, released or expires. Returns
     402 if the balance is not enough, 423 if the organization is suspended or the wallet frozen.
     """
+    reference = references.chosen(body.reference_id, key)
+    named = [body.reference_id]
+    await references.refuse_reuse(here, organization_id, "holds", key, [body], named)
     hold = Hold(
-        reference_id=body.reference_id,
+        reference_id=reference,
         amount=Money(body.amount, body.currency),
         expires_at=body.expires_at,
         description=body.description,
@@ -132,7 +142,9 @@ async def reserve(
     async with here.services.engine.begin() as conn:
         outcome = await holds.reserve(conn, organization_id, hold, now=datetime.now(UTC))
         why = await _why_not(conn, organization_id, outcome)
-    accepted = _accepted(outcome, why)
+    accepted = _accepted(outcome, why, by_key=body.reference_id is None)
+    if accepted.replayed:
+        mark_replayed(response)
     response.status_code = 200 if accepted.replayed else 201
     return HoldOut.of(accepted.hold)
 
@@ -166,6 +178,7 @@ async def capture(
     organization_id: OrganizationId,
     reference_id: HoldReference,
     here: Here,
+    once: Once,
     body: CaptureRequest | None = None,
 ) -> HoldOut:
     """Debits all or part of the hold, once, and releases the rest. The debit has the reference of the
@@ -174,12 +187,18 @@ async def capture(
     """
     amount = body.amount if body is not None else None
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn, body):
+            return await _hold_out(conn, organization_id, reference_id)
         outcome = await holds.capture(
             conn, organization_id, reference_id, amount, now=datetime.now(UTC)
         )
+        if not isinstance(outcome, Held):
+            await once.forget(conn, body)
         why = await _why_not(conn, organization_id, outcome)
     accepted = _accepted(outcome, why)
-    if not accepted.replayed:
+    if accepted.replayed:
+        once.replayed()
+    else:
         await resume(here, organization_id)
     return HoldOut.of(accepted.hold)
 
@@ -191,13 +210,19 @@ async def capture(
     summary="Release a hold",
 )
 async def release(
-    organization_id: OrganizationId, reference_id: HoldReference, here: Here
+    organization_id: OrganizationId, reference_id: HoldReference, here: Here, once: Once
 ) -> HoldOut:
     """Makes the money available again. Campaigns that waited for money resume. Idempotent."""
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _hold_out(conn, organization_id, reference_id)
         outcome = await holds.release(conn, organization_id, reference_id, now=datetime.now(UTC))
+        if not isinstance(outcome, Held):
+            await once.forget(conn)
     accepted = _accepted(outcome)
-    if not accepted.replayed:
+    if accepted.replayed:
+        once.replayed()
+    else:
         await resume(here, organization_id)
     return HoldOut.of(accepted.hold)
 
@@ -208,7 +233,11 @@ async def release(
 async def get(organization_id: OrganizationId, reference_id: HoldReference, here: Here) -> HoldOut:
     """Returns the hold with its status and what was captured."""
     async with here.snapshot() as conn:
-        hold = await holds.get(conn, organization_id, reference_id)
+        return await _hold_out(conn, organization_id, reference_id)
+
+
+async def _hold_out(conn: AsyncConnection, organization_id: str, reference_id: str) -> HoldOut:
+    hold = await holds.get(conn, organization_id, reference_id)
     if hold is None:
         raise not_found("hold")
     return HoldOut.of(hold)
@@ -222,7 +251,7 @@ async def _why_not(
     return await explanations.why_not(conn, organization_id) or ()
 
 
-def _accepted(outcome: object, why: Sequence[Reason] = ()) -> Held:
+def _accepted(outcome: object, why: Sequence[Reason] = (), *, by_key: bool = False) -> Held:
     if not isinstance(outcome, Held):
-        raise refusal(outcome, why)
+        raise refusal(outcome, why, by_key=by_key)
     return outcome

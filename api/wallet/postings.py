@@ -7,15 +7,16 @@ from fastapi import APIRouter, Response
 
 from api.context import Context, Here, OptionalKey, OrganizationId
 from api.http.auth import WRITE
-from api.http.errors import ProblemOut, invalid, not_found
+from api.http.errors import ProblemOut, not_found
 from api.http.fast_routes import LeanRoute
+from api.http.idempotency import mark_replayed
+from api.wallet import references
 from api.wallet.fields import EntryOut, PostingOut, PostingRequest, PostingsOut, PostingsRequest
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
 from domain.audit.can_send import Reason
 from domain.money import Money
-from domain.wallet import references
 from domain.wallet.ledger import (
     Frozen,
     InsufficientFunds,
@@ -82,63 +83,60 @@ async def _post(
     key: str | None,
     response: Response,
 ) -> EntryOut | PostingsOut:
+    new_postings = body if isinstance(body, list) else [body]
+    named = [new_posting.reference_id for new_posting in new_postings]
+    if isinstance(body, list):
+        postings = _with_references(kind, body, key)
+    else:
+        postings = [_posting(kind, body, references.chosen(body.reference_id, key))]
+    await references.refuse_reuse(here, organization_id, kind.__name__, key, new_postings, named)
+    outcomes = await here.coalescer.post(organization_id, postings)
+    if all(isinstance(outcome, Posted) and outcome.replayed for outcome in outcomes):
+        mark_replayed(response)
+    by_key = [reference is None for reference in named]
     if isinstance(body, list):
         response.status_code = 200
-        return await _post_list(
-            here,
-            organization_id,
-            [
-                _posting(kind, new_posting, reference)
-                for new_posting, reference in _with_references(body, key)
-            ],
-        )
-    reference = body.reference_id or key
-    if reference is None:
-        raise _no_reference("reference_id")
-    posting = _posting(kind, body, reference)
-    [outcome] = await here.coalescer.post(organization_id, [posting])
+        return await _outcomes(here, organization_id, postings, outcomes, by_key)
+    [outcome] = outcomes
     if not isinstance(outcome, Posted):
-        raise refusal(outcome, await _why_not(here, organization_id, [outcome]))
+        why = await _why_not(here, organization_id, outcomes)
+        raise refusal(outcome, why, by_key=by_key[0])
     response.status_code = 200 if outcome.replayed else 201
-    return EntryOut.of(outcome.entry, posting.amount.currency)
+    return EntryOut.of(outcome.entry, body.currency)
 
 
-async def _post_list(
-    here: Context, organization_id: str, postings: Sequence[Posting]
+async def _outcomes(
+    here: Context,
+    organization_id: str,
+    postings: Sequence[Posting],
+    outcomes: Sequence[Outcome],
+    by_key: Sequence[bool],
 ) -> PostingsOut:
-    outcomes = await here.coalescer.post(organization_id, postings)
     if any(isinstance(outcome, WalletNotFound) for outcome in outcomes):
         raise not_found("organization")
     why = await _why_not(here, organization_id, outcomes)
     return PostingsOut(
         outcomes=[
-            _posting_out(posting, outcome, why)
-            for posting, outcome in zip(postings, outcomes, strict=True)
+            _posting_out(posting, outcome, why, by_key=keyed)
+            for posting, outcome, keyed in zip(postings, outcomes, by_key, strict=True)
         ]
     )
 
 
 def _with_references(
-    new_postings: Sequence[PostingRequest], key: str | None
-) -> list[tuple[PostingRequest, str]]:
-    missing = [
-        place for place, new_posting in enumerate(new_postings) if new_posting.reference_id is None
-    ]
-    if missing and key is None:
-        raise _no_reference(f"{missing[0]}.reference_id")
-    return [
-        (new_posting, new_posting.reference_id or f"{key}:{place}")
-        for place, new_posting in enumerate(new_postings, start=1)
-    ]
-
-
-def _no_reference(field: str) -> Exception:
-    return invalid(field, "a reference is needed, here or as the header Idempotency-Key")
+    kind: Kind, new_postings: Sequence[PostingRequest], key: str | None
+) -> list[Posting]:
+    """A key is followed by the place, from 1; a field's place counts from 0."""
+    postings = []
+    for place, new_posting in enumerate(new_postings):
+        keyed = None if key is None else f"{key}:{place + 1}"
+        field = f"{place}.reference_id"
+        reference = references.chosen(new_posting.reference_id, keyed, field)
+        postings.append(_posting(kind, new_posting, reference))
+    return postings
 
 
 def _posting(kind: Kind, new_posting: PostingRequest, reference: str) -> Posting:
-    if references.is_ours(reference):
-        raise invalid("reference_id", references.RESERVED)
     return kind(reference, Money(new_posting.amount, new_posting.currency), new_posting.description)
 
 
@@ -151,12 +149,14 @@ async def _why_not(
         return await explanations.why_not(conn, organization_id) or ()
 
 
-def _posting_out(posting: Posting, outcome: Outcome, why: Sequence[Reason]) -> PostingOut:
+def _posting_out(
+    posting: Posting, outcome: Outcome, why: Sequence[Reason], *, by_key: bool
+) -> PostingOut:
     if isinstance(outcome, Posted):
         return PostingOut(
             reference_id=posting.reference_id,
             outcome="replayed" if outcome.replayed else "booked",
             entry=EntryOut.of(outcome.entry, posting.amount.currency),
         )
-    problem = ProblemOut.model_validate(refusal(outcome, why).document)
+    problem = ProblemOut.model_validate(refusal(outcome, why, by_key=by_key).document)
     return PostingOut(reference_id=posting.reference_id, outcome="refused", problem=problem)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.http.error_handlers import TABLE
-from api.http.errors import Problem, invalid, may_not_send, not_found
+from api.http.errors import Kind, Problem, invalid, may_not_send, not_found
 from domain.audit.can_send import Reason
 from domain.money import to_decimal_string
 from domain.wallet import refusals
@@ -17,9 +17,13 @@ from domain.wallet.ledger import (
 )
 
 
-def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
-    """The problem for an outcome that booked nothing."""
+def refusal(outcome: object, reasons: Sequence[Reason] = (), *, by_key: bool = False) -> Problem:
+    """The problem for an outcome that booked nothing. `by_key`: the reference is the request's
+    Idempotency-Key.
+    """
     kind = TABLE[type(outcome)]
+    if by_key and kind is Kind.REFERENCE_REUSED:
+        kind = Kind.IDEMPOTENCY_KEY_REUSED
     match outcome:
         case InsufficientFunds(balance_micros=balance, needed_micros=needed):
             return may_not_send(
@@ -37,15 +41,15 @@ def refusal(outcome: object, reasons: Sequence[Reason] = ()) -> Problem:
         case TooLarge():
             return invalid("amount", refusals.in_words(outcome), "balance_too_large")
         case HoldNotFound() | HoldConflict() | HoldClosed() | CaptureTooLarge() | BadExpiry():
-            return _of_a_hold(outcome)
+            return _of_a_hold(kind, outcome)
         case _:
             return may_not_send(kind, reasons)
 
 
 def _of_a_hold(
+    kind: Kind,
     outcome: HoldNotFound | HoldConflict | HoldClosed | CaptureTooLarge | BadExpiry,
 ) -> Problem:
-    kind = TABLE[type(outcome)]
     match outcome:
         case HoldNotFound():
             return not_found("hold")

@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.context import Context, Here, OrganizationId
 from api.http import operator_notes
@@ -13,6 +14,7 @@ from api.http.auth import OPERATOR, READ, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import not_found
 from api.http.fields import ReasonRequest
+from api.http.idempotency import Once
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import reversals
 from db.campaigns import parked_campaigns
@@ -67,10 +69,12 @@ async def entries(
     "/freeze", dependencies=[OPERATOR], operation_id="freeze_wallet", summary="Freeze a wallet"
 )
 async def freeze(
-    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here
+    organization_id: OrganizationId, body: ReasonRequest, caller: Caller, here: Here, once: Once
 ) -> WalletOut:
     """No debit commits after the response, and running campaigns are parked. Idempotent."""
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn, body):
+            return await _wallet_out(conn, organization_id)
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
@@ -78,15 +82,12 @@ async def freeze(
         await wallets.freeze(
             conn, organization_id, epoch=standing.epoch, cause=body.reason, by_operator=True
         )
-        wallet = await wallets.get(conn, organization_id)
-        owed = await reversals.owed(conn, organization_id)
+        answer = await _wallet_out(conn, organization_id)
     log.info(
         "wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked)
     )
     here.notify_campaigns(organization_id, *parked)
-    if wallet is None:
-        raise not_found("organization")
-    return WalletOut.of(wallet, owed)
+    return answer
 
 
 @router.post(
@@ -95,11 +96,15 @@ async def freeze(
     operation_id="unfreeze_wallet",
     summary="Lift a manual freeze",
 )
-async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) -> WalletOut:
+async def unfreeze(
+    organization_id: OrganizationId, caller: Caller, here: Here, once: Once
+) -> WalletOut:
     """Lifts the freeze that an operator placed; the freeze of a suspension stays. Campaigns that are
     allowed to continue resume. Idempotent.
     """
     async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn):
+            return await _wallet_out(conn, organization_id)
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
@@ -111,13 +116,18 @@ async def unfreeze(organization_id: OrganizationId, caller: Caller, here: Here) 
             epoch=standing.epoch,
             cause=f"unfrozen by {caller.name} ({caller.id})",
         )
-        wallet = await wallets.get(conn, organization_id)
-        owed = await reversals.owed(conn, organization_id)
+        answer = await _wallet_out(conn, organization_id)
     log.info("wallet_unfrozen", organization_id=organization_id, by=caller.id)
     await resume(here, organization_id)
+    return answer
+
+
+async def _wallet_out(conn: AsyncConnection, organization_id: str) -> WalletOut:
+    """As an operator sees it."""
+    wallet = await wallets.get(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet, owed)
+    return WalletOut.of(wallet, await reversals.owed(conn, organization_id))
 
 
 async def resume(here: Context, organization_id: str) -> None:

@@ -129,8 +129,9 @@ async def charge(
     """Debit the message's price again, once for each attempt that was sent after its refund, like
     any other debit.
 
-    Raises `NothingUnpaid`. The first refusal is the outcome; the caller then rolls back. Locks the
-    wallet; the caller commits.
+    Raises `NothingUnpaid`. The first refusal is the outcome, and the caller then rolls back;
+    otherwise it is that of the newest debit that is booked now, or a replayed one where every
+    attempt was charged before. Locks the wallet; the caller commits.
     """
     wallet = await wallets.lock(conn, organization_id)
     message = await messages.get(conn, organization_id, message_id)
@@ -146,12 +147,17 @@ async def charge(
         )
         for attempt in attempts
     ]
-    for outcome in await wallets.post_locked(conn, wallet, postings):
+    outcomes = await wallets.post_locked(conn, wallet, postings)
+    for outcome in outcomes:
         if not isinstance(outcome, Debited):
             return message, outcome
     await conn.execute(_CHARGED, params)
     await clear_alert(conn, organization_id)
-    return message, None
+    return message, min(reversed(outcomes), key=_replayed)
+
+
+def _replayed(outcome: Outcome) -> bool:
+    return isinstance(outcome, Debited) and outcome.replayed
 
 
 async def clear_alert(conn: AsyncConnection, organization_id: str) -> None:

@@ -4,7 +4,17 @@ them quietly.
 A file for each subject; importing this package loads them all, so that the metadata is whole.
 """
 
-from db.tables import api_keys, audit, billing, campaigns, inbox, lifecycle, switching, wallet
+from db.tables import (
+    api_keys,
+    audit,
+    billing,
+    campaigns,
+    idempotency_keys,
+    inbox,
+    lifecycle,
+    switching,
+    wallet,
+)
 from db.tables.columns import metadata
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "audit",
     "billing",
     "campaigns",
+    "idempotency_keys",
     "inbox",
     "lifecycle",
     "metadata",
