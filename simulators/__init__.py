@@ -1,3 +1,3 @@
-"""PayPal, Stripe and Twilio over real HTTP, small and stateful, faults on request. Imports nothing
-else of Tollgate.
+"""PayPal, Stripe and Twilio over real HTTP: small, stateful, with faults on request. Imports
+nothing else of Tollgate.
 """

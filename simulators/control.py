@@ -1,5 +1,5 @@
-"""What both control planes share: reading JSON, telling a caller of a bad request, scripting
-request faults.
+"""The common part of the control planes: reading JSON, refusing bad requests, scripting request
+faults.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from simulators.faults import Faults
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """An absent body is an empty object."""
+    """A missing body counts as an empty object."""
     body = await request.body()
     value = await request.json() if body else {}
     if not isinstance(value, dict):
@@ -32,7 +32,7 @@ BAD_REQUESTS: dict[Any, Any] = {
 
 
 async def not_found(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"nothing of this id or name: {error}"}, 404)
+    return JSONResponse({"error": f"no object with this id or name: {error}"}, 404)
 
 
 def faults_route(faults: Faults) -> Route:

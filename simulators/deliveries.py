@@ -1,6 +1,4 @@
-"""Delivers signed events to the registered URLs, again and again until one answers 2xx; or as it is
-told to.
-"""
+"""Delivers signed events to the registered URLs, with retries until a 2xx; or as requested."""
 
 import asyncio
 import random
@@ -16,7 +14,7 @@ from simulators.transmissions import Delivery, Event, Schedule, Webhook
 
 
 class Deliveries:
-    """What every provider's webhooks have in common; a provider's own subclass signs them."""
+    """The common part of all providers' webhooks; a provider's subclass signs them."""
 
     def __init__(self, *, limit: int = 50) -> None:
         self.webhooks: dict[str, Webhook] = {}
@@ -51,7 +49,7 @@ class Deliveries:
         return webhook
 
     def signed_headers(self, raw: bytes, webhook_id: str, /) -> dict[str, str]:
-        """What the provider sends with a body; each call is a transmission of its own."""
+        """The headers that the provider sends with a body; each call makes a new transmission."""
         raise NotImplementedError
 
     def new_webhook_id(self) -> str:
@@ -64,8 +62,8 @@ class Deliveries:
         headers: Mapping[str, str] | None = None,
         only: Collection[str] | None = None,
     ) -> list[Delivery]:
-        """Start delivering each event to every URL that wants it (or to the webhooks `only`);
-        returns at once.
+        """Start delivering each event to every subscribed URL (or to the webhooks `only`); returns
+        at once.
         """
         return [
             self._start(event, webhook, headers or {})
@@ -75,7 +73,7 @@ class Deliveries:
         ]
 
     def deliver_in_order(self, events: Iterable[Event]) -> list[Delivery]:
-        """Post each event once before the next is posted, whatever faults stand."""
+        """Post each event once before the next one, whatever faults are active."""
         ordered = [
             self._new(event, webhook, {})
             for event in events
@@ -86,7 +84,7 @@ class Deliveries:
         return ordered
 
     def reset(self) -> None:
-        """Forget deliveries, faults and settings; the registered webhooks stay."""
+        """Reset deliveries, faults and settings; the registered webhooks stay."""
         self.cancel_pending()
         self.all.clear()
         self.faults.clear()
@@ -95,8 +93,8 @@ class Deliveries:
         self.schedule = Schedule()
 
     def release(self, order: str | list[str] = "fifo", *, seed: int = 0) -> list[Delivery]:
-        """Send what is held: fifo, reverse, shuffle, or in the order of the event ids given; stop
-        holding.
+        """Send the held deliveries: fifo, reverse, shuffle, or in the order of the given event ids;
+        stop holding.
         """
         self.holding = False
         waiting = [each for each in self.all.values() if each.status == "held"]
@@ -162,9 +160,7 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def _one_by_one(self, deliveries: list[Delivery]) -> None:
-        """In this order: each is posted once before the next is; what is refused is retried beside
-        the others.
-        """
+        """Post in this order, each once before the next one; refused ones are retried concurrently."""
         for delivery in deliveries:
             if not await self._attempt(delivery):
                 self._spawn(self._until_taken(delivery, self.schedule.first))

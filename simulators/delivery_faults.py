@@ -1,6 +1,4 @@
-"""What can go wrong on the way of a webhook or a status callback: lost, duplicated, delayed,
-overtaken.
-"""
+"""Faults in the delivery of a webhook or a status callback: lost, duplicated, delayed, reordered."""
 
 import random
 import re
@@ -26,11 +24,11 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryFault:
-    """`match` is a regular expression matched at the start of what is delivered: an event type, a
-    message status.
+    """`match` is a regular expression that is matched at the start of the event type or message
+    status.
 
-    A duplicate is sent `copies` times; `seconds` is how long a delayed one waits, and a reordered
-    one at most.
+    A duplicate is sent `copies` times; `seconds` is the wait of a delayed delivery and the longest
+    wait of a reordered one.
     """
 
     id: int
@@ -54,7 +52,7 @@ class DeliveryFault:
 
 @dataclass(slots=True)
 class DeliveryFaults:
-    """`subject` is what the control plane calls `match`: `event_type` or `status`."""
+    """`subject` is the control plane's name for `match`: `event_type` or `status`."""
 
     subject: str
     standing: list[DeliveryFault] = field(default_factory=list)

@@ -1,6 +1,4 @@
-"""Faults on request: which calls go wrong, and how. Never touches the control plane under
-/_sim/.
-"""
+"""Faults on request: which calls fail, and how. The control plane under /_sim/ is not affected."""
 
 import asyncio
 import random
@@ -32,10 +30,10 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """`path` is a regular expression matched at the start, so that a plain path is a prefix.
+    """`path` is a regular expression that is matched at the start, so a plain path is a prefix.
 
-    The first `skip` matching calls pass; then it strikes `times` times (for ever if None), each
-    with `probability`.
+    The first `skip` matching calls pass; then it applies `times` times (forever if None), each with
+    `probability`.
     """
 
     id: int
@@ -77,7 +75,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that stand; the first that strikes is the one that happens."""
+    """The active faults; of several that match, the first one applies."""
 
     standing: list[Fault] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
@@ -121,8 +119,8 @@ class Faults:
 
 
 class FaultyApp:
-    """Wraps an application so that the standing faults happen to it; `error_body` shapes the
-    provider's error.
+    """Wraps an application and applies the active faults; `error_body` renders the provider's
+    error.
     """
 
     def __init__(self, app: ASGIApp, faults: Faults, error_body: ErrorBody) -> None:
@@ -201,7 +199,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _abort(receive: Receive, send: Send) -> None:
-    """Reset the connection. The transport is uvicorn's: ASGI has no word for this."""
+    """Reset the connection, through uvicorn's transport: ASGI has no way to do this."""
     cycle = getattr(send, "__self__", None)
     transport = getattr(cycle, "transport", None)
     if transport is None:
@@ -211,7 +209,7 @@ async def _abort(receive: Receive, send: Send) -> None:
 
 
 async def _hang_up(seconds: float, receive: Receive, send: Send) -> None:
-    """Say nothing until the caller gives up, at most for `seconds`."""
+    """Do not respond until the caller gives up, at most for `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await _disconnected(receive)

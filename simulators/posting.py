@@ -1,5 +1,5 @@
-"""Posts webhooks: HTTP/1.1 over kept-alive connections, as light as possible. Refuses redirects by
-not knowing them.
+"""Posts webhooks: HTTP/1.1 over kept-alive connections, with minimal cost. Does not follow
+redirects.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """How a post ended. `status` is 0 when no answer came; `connected` is False when nothing can
+    """The result of a post. `status` is 0 without a response; `connected` is False if nothing can
     have been received.
     """
 
@@ -73,7 +73,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self.closed = True
-        self._fail(ConnectionResetError("closed before it answered"))
+        self._fail(ConnectionResetError("closed without a response"))
 
     def on_message_complete(self) -> None:
         status = self.parser.get_status_code()
@@ -96,7 +96,7 @@ class _Connection(asyncio.Protocol):
         assert self.transport is not None
         loop = asyncio.get_running_loop()
         self.answer = loop.create_future()
-        timer = loop.call_later(patience, self._fail, TimeoutError("no answer in time"))
+        timer = loop.call_later(patience, self._fail, TimeoutError("no response in time"))
         try:
             self.transport.write(request)
             return await self.answer
@@ -109,7 +109,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Poster:
-    """At most `limit` posts at a time, each given `timeout` seconds."""
+    """At most `limit` posts at a time, each with `timeout` seconds."""
 
     def __init__(self, *, limit: int = 64, timeout: float = 15.0) -> None:
         self.timeout = timeout
@@ -147,7 +147,7 @@ class Poster:
             try:
                 return await self._ask(connection, idle, request)
             except ConnectionResetError:
-                break  # the server closed a kept-alive connection under us: once more on a new one
+                break  # the server closed the kept-alive connection: retry on a new one
         return await self._ask(await self._connect(target), idle, request)
 
     async def _ask(self, connection: _Connection, idle: list[_Connection], request: bytes) -> int:

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     paypal.add_argument("--client-id", default="sim-client-id")
     paypal.add_argument("--client-secret", default="sim-client-secret")
     paypal.add_argument("--webhook-url", help="registered at the start, for every event type")
-    paypal.add_argument("--webhook-id", help="the id it is registered under")
+    paypal.add_argument("--webhook-id", help="the id of the registration")
     paypal.add_argument(
         "--ca-file", help="where to write the certificate that signed webhooks chain to (PEM)"
     )

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 
 class Simulator(Protocol):
-    """`url` is set before `start`; `start` and `stop` bracket what runs in the background."""
+    """`url` is set before `start`; `start` and `stop` begin and end the background work."""
 
     url: str
 
@@ -27,7 +27,7 @@ S = TypeVar("S", bound=Simulator)
 
 
 class Server(uvicorn.Server):
-    """Leaves signals to whoever runs the event loop, and ends at once when it is stopped, not at
+    """Leaves signals to the owner of the event loop, and ends at once when it is stopped, not at
     its next tick.
     """
 
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self._stopped.set()
 
     async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # which sets the time in the headers, once a second
+        while not await self.on_tick(0):  # the tick sets the time in the headers, once a second
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), 1)
 
@@ -54,13 +54,13 @@ class Server(uvicorn.Server):
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, and let what was accepted become a connection first: asyncio leaves
-        the socket open of one that its closed server refuses.
+        """Accept no more connections, but first let accepted sockets become connections: asyncio
+        leaves a socket open if its server closes in between.
         """
         loop = asyncio.get_running_loop()
         for listener in sockets or ():
             loop.remove_reader(listener)
-        for _ in range(3):  # it is accepted, attached and made in one turn of the loop each
+        for _ in range(3):  # accepting, attaching and connecting take one turn of the loop each
             await asyncio.sleep(0)
         await super().shutdown(sockets)
 
@@ -85,9 +85,7 @@ async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
 
 
 def _listen(port: int) -> socket.socket:
-    """With the protocol named: asyncio sets TCP_NODELAY only then, and answers wait 40 ms without
-    it.
-    """
+    """Names the protocol: asyncio sets TCP_NODELAY only then, and responses wait 40 ms without it."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))

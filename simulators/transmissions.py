@@ -8,9 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`raw` is what goes over the wire; `body` the same as a value, None where the bytes are no
-    JSON.
-    """
+    """`raw` is the transmitted bytes; `body` the same as a value, None if the bytes are not JSON."""
 
     id: str
     type: str
@@ -31,8 +29,8 @@ class Webhook:
 
 @dataclass(slots=True)
 class Schedule:
-    """Retries come after `first`, then twice as late each time up to `longest` seconds, `tries`
-    posts in all.
+    """Retries follow after `first` seconds, then after twice the time each, up to `longest`
+    seconds; `tries` posts in total.
     """
 
     tries: int = 25

@@ -85,7 +85,7 @@ class PayPalSimulator:
         await self.deliveries.stop()
 
     def reset(self) -> None:
-        """Forget everything but credentials, tokens and registered webhooks."""
+        """Reset everything except credentials, tokens and registered webhooks."""
         self.state.reset()
         self.events.all.clear()
         self.deliveries.reset()
@@ -151,4 +151,4 @@ async def _unknown_path(_: Request, __: Exception) -> Response:
 
 
 async def _too_much(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "more than what is left of the payment"}, 409)
+    return JSONResponse({"error": "more than the rest of the payment"}, 409)

@@ -1,9 +1,9 @@
-"""The keys that sign webhooks: a root and an issuing authority made at the start, and the
-certificates they issue.
+"""The keys that sign webhooks: a root and an issuing authority, created at the start, and the
+certificates that they issue.
 
-As genuine ones do (recorded from two of PayPal's hosts), a certificate's URL serves the leaf alone.
-Who issued it is found by the leaf's authority information access, over plain http and in DER, as
-DigiCert's are (`http://cacerts.digicert.com/….crt`).
+As at PayPal (recorded from two of its hosts), a certificate's URL serves the leaf alone. The leaf's
+authority information access names its issuer, served over plain http and in DER, as DigiCert's are
+(`http://cacerts.digicert.com/….crt`).
 """
 
 import zlib
@@ -23,11 +23,11 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 SIGNER_NAME = "messageverificationcerts.paypal.com"
 ISSUERS = "/issuers/"
-"""The path under which a simulator serves who issued its certificates."""
+"""The path under which a simulator serves the issuers of its certificates."""
 
 
 class Kind(StrEnum):
-    """`GOOD` is what PayPal would present; the others must not be believed."""
+    """`GOOD` is what PayPal would present; the others must be rejected."""
 
     GOOD = "good"
     EXPIRED = "expired"
@@ -58,7 +58,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class _Signing:
-    """Whoever signs certificates: a name and its key."""
+    """A certificate authority: a name and its key."""
 
     name: x509.Name
     key: RSAPrivateKey
@@ -67,13 +67,13 @@ class _Signing:
 def signed_text(
     transmission_id: str, transmission_time: str, webhook_id: str, body: bytes
 ) -> bytes:
-    """Only the body's CRC-32 is signed, as a decimal number: so it is at PayPal."""
+    """Only the body's CRC-32 is signed, as a decimal number, as at PayPal."""
     return f"{transmission_id}|{transmission_time}|{webhook_id}|{zlib.crc32(body)}".encode()
 
 
 class Authority:
-    """Issues a certificate of each kind for each address, at the first use: a key takes a tenth of
-    a second to make.
+    """Issues a certificate of each kind for each address, at the first use: generating a key takes
+    a tenth of a second.
     """
 
     def __init__(self, name: str = "Simulated PayPal webhook CA") -> None:
@@ -85,7 +85,7 @@ class Authority:
 
     @cached_property
     def certificate(self) -> x509.Certificate:
-        """The root, which verifies its certificates for whoever trusts it."""
+        """The root certificate, for a verifier's trust store."""
         return _authority(self._root, self._root, path_length=1)
 
     @cached_property
@@ -113,12 +113,12 @@ class Authority:
 
     def _issue(self, kind: Kind, address: str) -> Leaf:
         if kind is Kind.OTHER_CA:
-            self._foreign = self._foreign or Authority("A CA that nobody trusts")
+            self._foreign = self._foreign or Authority("An untrusted CA")
             return self._foreign.certify("foreign", kind, f"{address}{ISSUERS}foreign.crt")
         return self.certify(kind.value, kind, f"{address}{ISSUERS}issuing.crt")
 
     def certify(self, label: str, kind: Kind, issuer_url: str) -> Leaf:
-        """A certificate whose issuer is said to be at the URL."""
+        """A certificate that names the URL as the address of its issuer."""
         if kind not in self._keys:
             self._keys[kind] = _new_key()
         key = self._keys[kind]

@@ -1,5 +1,5 @@
-"""The PayPal simulator's control plane: what a buyer, dunning or an operator does, by one call
-under /_sim/.
+"""The PayPal simulator's control plane: each action of a buyer, of dunning or of an operator is one
+call under /_sim/.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ Action = Callable[[Subscription, dict[str, Any]], list[Event]]
 
 
 class Control:
-    """Every answer is `{"object": …, "events": […]}`; `at` sets the time of it, `deliver` false
-    keeps it back.
+    """Every response is `{"object": …, "events": […]}`; `at` sets the time of the change, `deliver`
+    false holds its events.
     """
 
     def __init__(
@@ -76,9 +76,7 @@ class Control:
         ]
 
     async def create(self, request: Request) -> Response:
-        """An ACTIVE subscription with its first payment, or another status where one is asked
-        for.
-        """
+        """Create an ACTIVE subscription with its first payment, or one with the requested status."""
         body = await read_json(request)
         subscription, events = self._create(body)
         if "status" in body:
@@ -86,7 +84,7 @@ class Control:
         return self._answer(self.resources.subscription(subscription), events, body)
 
     async def create_many(self, request: Request) -> Response:
-        """Ids are I-{prefix}{number}; events are kept back unless `deliver` is true."""
+        """Ids are I-{prefix}{number}; events are held unless `deliver` is true."""
         body = {"deliver": False, **await read_json(request)}
         prefix, custom = str(body.get("prefix", "BULK")), str(body.get("custom_id", "org_{n}"))
         first = int(body.get("first", 1))
@@ -121,7 +119,9 @@ class Control:
         )
 
     async def act_on_many(self, request: Request) -> Response:
-        """The same to every subscription in `ids`, or to each whose id starts with I-{prefix}."""
+        """Perform the action on every subscription in `ids`, or on each whose id starts with
+        I-{prefix}.
+        """
         body = await read_json(request)
         action = self.actions[request.path_params["action"]]
         if "ids" in body:
@@ -160,7 +160,7 @@ class Control:
         return self._answer(self.resources.sale(sale), events, body)
 
     async def approve_order(self, request: Request) -> Response:
-        """`capture_issue`: what PayPal will refuse its capture with, once."""
+        """`capture_issue`: the issue with which PayPal refuses its capture, once."""
         body = await read_json(request)
         order = self.state.orders[request.path_params["id"]]
         order.capture_issue = body.get("capture_issue")
@@ -226,7 +226,7 @@ class Control:
         return subscription, events
 
     def _fail_payment(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
-        """`counted` false: PayPal will try again before it counts the failure."""
+        """`counted` false: PayPal will retry before it counts the failure."""
         reason, counted = (
             body.get("reason_code", "PAYMENT_DENIED"),
             bool(body.get("counted", True)),
@@ -236,8 +236,8 @@ class Control:
         )
 
     def _update(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
-        """Set what no event of PayPal's sets by itself: any status, the custom id, what a capture
-        is refused with.
+        """Set values that no PayPal event sets: any status, the custom id, the issue of refused
+        captures.
         """
         now = at_of(body) or self.lifecycle.moment(it)
         it.custom_id = body.get("custom_id", it.custom_id)
@@ -253,7 +253,7 @@ class Control:
         return self.lifecycle.updated(it, now)
 
     def _freeze_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
-        """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
+        """From now on, reads return the present state: they lag behind the webhooks."""
         self.state.frozen[it.id] = self.resources.subscription(it, "last_failed_payment,plan")
         return []
 

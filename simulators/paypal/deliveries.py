@@ -41,7 +41,7 @@ class Deliveries(deliveries.Deliveries):
         certificate: Kind | None = None,
         transmission_id: str | None = None,
     ) -> dict[str, str]:
-        """The headers that PayPal sends with a body; each call is a transmission of its own."""
+        """The headers that PayPal sends with a body; each call makes a new transmission."""
         leaf = self.authority.leaf(certificate or self.certificate, self.resources.url)
         transmission = transmission_id or str(uuid.uuid1())
         when = to_time(at or self.state.now()) or ""

@@ -1,5 +1,5 @@
-"""The control plane of webhook delivery: send, repeat, reorder, hold back, sign only, and look at
-what happened.
+"""The control plane of webhook delivery: send, repeat, reorder, hold, sign only, and list
+deliveries.
 """
 
 from base64 import b64decode, b64encode
@@ -62,8 +62,8 @@ class DeliveryControl:
         return JSONResponse({"events": [event.body for event in self.events.all.values()]})
 
     async def send(self, request: Request) -> Response:
-        """Any bytes as an event, signed as they are; `headers` replace or add to the signed
-        ones.
+        """Send any bytes as an event, signed without changes; `headers` replace or extend the
+        signed ones.
         """
         body = await read_json(request)
         event = self.events.add_raw(_raw(body))
@@ -87,7 +87,7 @@ class DeliveryControl:
         )
 
     async def deliver_in_order(self, request: Request) -> Response:
-        """The events named, in this order, each posted once before the next is."""
+        """Post the given events in this order, each once before the next one."""
         body = await read_json(request)
         events = [self.events.all[each] for each in body["event_ids"]]
         return _deliveries(self.deliveries.deliver_in_order(events))
@@ -114,7 +114,7 @@ class DeliveryControl:
         )
 
     async def sign(self, request: Request) -> Response:
-        """Headers and body for a caller that posts them itself; nothing is delivered."""
+        """Return headers and body for a caller that posts them itself; delivers nothing."""
         body = await read_json(request)
         raw = self.events.all[body["event_id"]].raw if "event_id" in body else _raw(body)
         webhook_id = body.get("webhook_id") or next(iter(self.deliveries.webhooks))
@@ -138,7 +138,7 @@ class DeliveryControl:
         return Response(self.deliveries.authority.pem, media_type="application/x-pem-file")
 
     async def choose_certificate(self, request: Request) -> Response:
-        """Which certificate signs from now on: good, expired, wrong_name, other_ca."""
+        """Select the certificate that signs from now on: good, expired, wrong_name, other_ca."""
         self.deliveries.certificate = Kind((await read_json(request))["kind"])
         return JSONResponse({"kind": self.deliveries.certificate.value})
 
@@ -156,7 +156,7 @@ class DeliveryControl:
         return JSONResponse({"fetches": self.tokens.fetches})
 
     async def set_clock(self, request: Request) -> Response:
-        """Every time that the simulator tells is the real one plus the offset."""
+        """Add the offset to every time in the simulator's responses and events."""
         self.state.clock_offset = timedelta(
             seconds=float((await read_json(request))["offset_seconds"])
         )

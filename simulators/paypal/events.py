@@ -1,4 +1,4 @@
-"""Webhook events: made once, kept as the exact bytes that are delivered, listed for replay."""
+"""Webhook events: created once, stored as the exact delivered bytes, listed for replay."""
 
 import json
 from contextlib import suppress
@@ -50,7 +50,7 @@ class Events:
         return self._keep(Event(event_id, event_type, created, raw, body))
 
     def add_raw(self, raw: bytes) -> Event:
-        """Keep arbitrary bytes as an event; its id and type are read from them if they can be."""
+        """Store arbitrary bytes as an event; its id and type are read from them if possible."""
         body: Any = None
         with suppress(ValueError):
             body = json.loads(raw)

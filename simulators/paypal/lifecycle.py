@@ -1,5 +1,5 @@
-"""How a subscription changes: by the buyer, by dunning, by the merchant. Each change returns its
-events.
+"""The changes of a subscription by the buyer, by dunning or by the merchant. Each change returns
+its events.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from simulators.transmissions import Event
 
 
 class Lifecycle:
-    """Moves subscriptions and returns the events of it; nothing is delivered here."""
+    """Changes subscriptions and returns the events; delivers nothing."""
 
     def __init__(self, state: State, events: Events, resources: Resources) -> None:
         self.state = state
@@ -51,15 +51,13 @@ class Lifecycle:
         return [self._told(it, "CREATED", it.created)]
 
     def approve(self, it: Subscription, at: datetime | None = None) -> list[Event]:
-        """The buyer consents: ACTIVE, and the first payment is made unless it was agreed for
-        later.
-        """
+        """The buyer consents: ACTIVE, and the first payment is made unless the start is later."""
         now = at or self.state.now()
         if it.revised_plan is not None:
             it.plan_id, it.revised_plan, it.updated = it.revised_plan, None, now
             return [self._told(it, "UPDATED", now)]
         self._move(it, "ACTIVE", now)
-        if it.start > max(now, it.created):  # the first payment is made then
+        if it.start > max(now, it.created):  # the first payment is made at that time
             it.next_billing = it.start
             return [self._told(it, "ACTIVATED", now)]
         sale = self._paid(it, self.state.plans[it.plan_id].amount, now)
@@ -74,10 +72,10 @@ class Lifecycle:
         amount: Decimal | None = None,
         counted: bool = True,
     ) -> list[Event]:
-        """A charge fails, the subscription stays ACTIVE, and the time of the next charge moves on
-        all the same.
+        """A charge fails, the subscription stays ACTIVE, and the time of the next charge still
+        advances.
 
-        PayPal tries it twice again, every five days; only then it counts a failure, and the amount
+        PayPal retries it twice, every five days; only then does it count a failure, and the amount
         becomes outstanding. Source: PayPal's page on payment failures and retries.
         """
         now = at or self.moment(it)
@@ -123,7 +121,7 @@ class Lifecycle:
     def pay(
         self, it: Subscription, at: datetime | None = None, amount: Decimal | None = None
     ) -> list[Event]:
-        """Everything owed is paid; a suspended subscription becomes ACTIVE by it."""
+        """Everything owed is paid, which makes a suspended subscription ACTIVE."""
         now = at or self.moment(it)
         due = amount or it.outstanding or self.state.plans[it.plan_id].amount
         sale = self._paid(it, due, now)
@@ -135,7 +133,7 @@ class Lifecycle:
     def collect(
         self, it: Subscription, amount: Decimal, at: datetime | None = None
     ) -> tuple[Sale, list[Event]]:
-        """Capture of the outstanding balance: it is paid, but the status stays what it is."""
+        """Capture of the outstanding balance: it is paid, but the status does not change."""
         now = at or self.moment(it)
         left = it.outstanding - amount
         sale = self._paid(it, amount, now)
@@ -155,8 +153,8 @@ class Lifecycle:
         return [self._told(it, "UPDATED", it.updated)]
 
     def moment(self, it: Subscription) -> datetime:
-        """Now, in a second of its own: two changes of one second have no order, as PayPal tells
-        times.
+        """The present time, but in a new second: with PayPal's whole seconds, two changes in one
+        second have no order.
         """
         return max(self.state.now(), it.updated.replace(microsecond=0) + timedelta(seconds=1))
 

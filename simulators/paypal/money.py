@@ -1,6 +1,4 @@
-"""What happens to money after it was paid: top-ups, refunds, reversals and disputes, each with its
-event.
-"""
+"""Changes of paid money: top-ups, refunds, reversals and disputes, each with its event."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +10,7 @@ from simulators.transmissions import Event
 
 
 class Refused(Exception):
-    """The amount is more than what is left of the payment."""
+    """The amount exceeds the rest of the payment."""
 
 
 class MoneyMoves:
@@ -50,7 +48,7 @@ class MoneyMoves:
     def sell_once(
         self, amount: Decimal, currency: str, *, custom: str | None, at: datetime | None = None
     ) -> tuple[Sale, list[Event]]:
-        """A payment made once by PayPal's API v1: a sale that belongs to no subscription."""
+        """A one-time payment by PayPal's API v1: a sale without a subscription."""
         sale = Sale(
             id=self.state.new_id(),
             subscription_id=None,

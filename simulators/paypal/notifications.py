@@ -40,14 +40,16 @@ class NotificationsApi:
         ]
 
     async def certificate(self, request: Request) -> Response:
-        """Public, as PayPal's are: no token is asked for."""
+        """Public, as at PayPal: no token is required."""
         leaf = self.deliveries.authority.find(request.path_params["id"])
         if leaf is None:
             raise ApiError(404, "INVALID_RESOURCE_ID")
         return Response(leaf.pem, media_type="application/x-pem-file")
 
     async def issuer(self, request: Request) -> Response:
-        """Public, too, and at a real authority on another host; of the type that RFC 2585 names."""
+        """Also public; a real authority serves it on another host. The media type is that of RFC
+        2585.
+        """
         certificate = self.deliveries.authority.issuer(request.path_params["name"])
         if certificate is None:
             raise ApiError(404, "INVALID_RESOURCE_ID")
@@ -139,7 +141,7 @@ class NotificationsApi:
 
 
 def member(text: str, name: str) -> str | None:
-    """The source text of one member of a JSON object, as it stands there."""
+    """The unparsed source text of one member of a JSON object."""
     decoder = json.JSONDecoder()
     at = text.index("{") + 1
     while True:

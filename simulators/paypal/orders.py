@@ -1,6 +1,4 @@
-"""The Orders API v2: payments that are made once, approved by their payer and captured by the
-merchant.
-"""
+"""The Orders API v2: one-time payments, approved by their payer and captured by the merchant."""
 
 from decimal import Decimal, InvalidOperation
 

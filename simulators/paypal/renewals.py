@@ -1,4 +1,4 @@
-"""What only time does: every charge that falls due until a moment to come."""
+"""The effects of time: every charge that falls due until a future time."""
 
 from datetime import datetime
 
@@ -13,8 +13,8 @@ class Renewals:
         self.lifecycle = lifecycle
 
     def bill_until(self, until: datetime, custom_id: str) -> list[Event]:
-        """Charge a customer what falls due up to `until`, each when it is due; not what was
-        canceled or suspended.
+        """Perform a customer's charges that fall due up to `until`, each at its time; skips
+        canceled and suspended subscriptions.
         """
         events: list[Event] = []
         for subscription in [
@@ -29,7 +29,7 @@ class Renewals:
         return events
 
     def charges(self, custom_id: str) -> list[datetime]:
-        """When it was charged by whichever subscription; oldest first."""
+        """When the customer was charged, by any subscription; oldest first."""
         return sorted(
             sale.created for sale in self.state.sales.values() if sale.custom == custom_id
         )

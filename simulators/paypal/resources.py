@@ -35,7 +35,7 @@ def fee(amount: Decimal) -> Decimal:
 
 
 class Resources:
-    """Renders what the state holds; links carry `url`, the simulator's own address."""
+    """Renders the state's objects; links contain `url`, the simulator's own address."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -233,7 +233,7 @@ class Resources:
         return body
 
     def refund(self, refund: Refund) -> Json:
-        """In the shape that belongs to what was paid back: v1 of a sale, v2 of a capture."""
+        """In the format of the refunded payment's API: v1 for a sale, v2 for a capture."""
         payment = refund.payment
         if isinstance(payment, Capture):
             return self._refund_of_capture(refund, payment)
@@ -283,9 +283,7 @@ class Resources:
         return body
 
     def reversal(self, refund: Refund) -> Json:
-        """As the REVERSED event of a sale carries it: the reversal's own id and a negative
-        amount.
-        """
+        """As in the REVERSED event of a sale: the reversal's own id and a negative amount."""
         sale = refund.payment
         return {
             "id": refund.id,

@@ -1,4 +1,4 @@
-"""What the PayPal simulator remembers: plans, subscriptions and the money that moved."""
+"""The PayPal simulator's state: plans, subscriptions and payments."""
 
 import random
 import string
@@ -58,7 +58,7 @@ class Subscription:
 
 @dataclass(slots=True, kw_only=True)
 class Sale:
-    """A payment of a subscription, or one made once (v1)."""
+    """A payment of a subscription, or a one-time payment (v1)."""
 
     id: str
     subscription_id: str | None
@@ -72,7 +72,7 @@ class Sale:
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """Made to be approved by its payer, then captured by the merchant."""
+    """An order, which its payer approves and the merchant captures."""
 
     id: str
     amount: Decimal
@@ -101,8 +101,8 @@ class Capture:
 
 @dataclass(slots=True, kw_only=True)
 class Refund:
-    """Of a sale or of a capture; `reversal` where the payer's bank took it back. `total` includes
-    those before it.
+    """A refund of a sale or of a capture; a `reversal` if the payer's bank made it. `total`
+    includes earlier refunds.
     """
 
     id: str
@@ -137,15 +137,16 @@ class State:
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
     untold_agreements: set[str] = field(default_factory=set)
-    """Sales that are told without their subscription: it happened (paypal/PayPal-PHP-SDK#1201)."""
+    """Sales that are reported without their subscription, as has happened
+    (paypal/PayPal-PHP-SDK#1201).
+    """
     replays: dict[tuple[str, str], str] = field(default_factory=dict)
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
-    """What was refused under a PayPal-Request-Id: a repeat is told "the latest status of the
-    previous request".
+    """The refusals by PayPal-Request-Id: a repeat gets "the latest status of the previous request".
     """
     calls: dict[str, int] = field(default_factory=dict)
     frozen: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What reads of a subscription show, though it has changed: they lag behind."""
+    """The outdated states that reads of a subscription show: reads that lag behind."""
     clock_offset: timedelta = timedelta(0)
     chance: random.Random = field(default_factory=random.Random)
 

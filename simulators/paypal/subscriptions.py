@@ -143,8 +143,8 @@ class SubscriptionsApi:
         return JSONResponse({"plan_id": plan.id, "plan_overridden": False, "links": links})
 
     async def capture(self, request: Request) -> Response:
-        """PayPal's OpenAPI allows 200 with the transaction and 202 without a body: this answers the
-        harder one.
+        """PayPal's OpenAPI allows 200 with the transaction and 202 without a body: this returns the
+        harder one to handle.
         """
         subscription, body = self._subscription(request), await read_json(request)
         if self._replayed(request):
@@ -267,7 +267,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 def represented(request: Request, whole: dict[str, Any]) -> dict[str, Any]:
-    """By default `Prefer: return=minimal`: PayPal tells the id, the status and the links only."""
+    """By default `Prefer: return=minimal`: PayPal returns the id, the status and the links only."""
     if request.headers.get("prefer") == "return=representation":
         return whole
     return {name: whole[name] for name in ("id", "status", "links")}

@@ -1,4 +1,4 @@
-"""OAuth 2 client credentials: access tokens that expire when they are told to."""
+"""OAuth 2 client credentials: access tokens with a configurable expiry."""
 
 import time
 from base64 import b64decode
@@ -13,7 +13,7 @@ from simulators.paypal.errors import ApiError
 
 @dataclass(slots=True)
 class Tokens:
-    """`fetches` counts the tokens that were given out."""
+    """`fetches` counts the issued tokens."""
 
     client_id: str
     client_secret: str

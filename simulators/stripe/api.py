@@ -1,4 +1,4 @@
-"""The part of Stripe's API v1 that a subscription business calls."""
+"""The part of Stripe's API v1 that a subscription business needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -165,8 +165,10 @@ class Api:
     async def cancel(self, request: Request) -> Response:
         subscription = self._resource(request, "subscription")
         if subscription["status"] in ("canceled", "incomplete_expired"):
-            raise no_such("subscription", subscription["id"])  # so Stripe answers the second time
-        query = nested(request.url.query)  # a DELETE has its parameters there
+            raise no_such(
+                "subscription", subscription["id"]
+            )  # Stripe's response to a second cancellation
+        query = nested(request.url.query)  # a DELETE has its parameters in the query
         comment = query.get("cancellation_details", {}).get("comment", "")
         with self.state.moment_of(subscription["id"]):
             self._deliver(lambda: self.lifecycle.cancel(subscription, comment=comment))
@@ -296,7 +298,7 @@ class Api:
         return resource
 
     def _invoice(self, invoice: Json, request: Request) -> Json:
-        """Its payments are told only to whoever asks for them."""
+        """Its payments are returned only on request."""
         if not {"payments", "data.payments"} & _expansions(request):
             return invoice
         payments = list(self.state.all("invoice_payment", invoice=invoice["id"]))

@@ -80,7 +80,7 @@ class StripeSimulator:
         await self.deliveries.stop()
 
     def reset(self) -> None:
-        """Forget everything but credentials and registered webhooks."""
+        """Reset everything except credentials and registered webhooks."""
         self.state.reset()
         self.lifecycle.declines.clear()
         self.events.all.clear()
@@ -115,8 +115,8 @@ class StripeSimulator:
         return None
 
     async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """The first answer to a key is the answer, a decline too; what was refused as invalid is
-        not kept.
+        """The first response to a key is replayed, even a decline; the refusal of an invalid
+        request is not stored.
         """
         body = await read_body(receive)
         if len(key) > _LONGEST_KEY:

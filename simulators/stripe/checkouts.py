@@ -1,5 +1,5 @@
-"""What happens to checkout sessions: a customer completes one, and a subscription or a payment
-comes of it; or not.
+"""The changes of checkout sessions: a customer completes one, which creates a subscription or a
+payment, or it expires.
 """
 
 from simulators.stripe.events import Events
@@ -51,5 +51,5 @@ class Checkouts:
 
 
 def seen(session: Json) -> Json:
-    """An object without what the simulator remembers beside it."""
+    """An object without the simulator's internal fields."""
     return {name: value for name, value in session.items() if not name.startswith("_")}

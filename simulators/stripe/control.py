@@ -1,5 +1,5 @@
-"""The control plane: let customers, banks and dunning act, and watch, hold, repeat or forge what is
-delivered.
+"""The control plane: actions of customers, banks and dunning; listing, holding, repeating and
+forging deliveries.
 """
 
 from base64 import b64decode, b64encode
@@ -83,7 +83,7 @@ class Control:
         return JSONResponse(self.state.get(request.path_params["id"], "subscription"))
 
     async def act(self, request: Request) -> Response:
-        """Any of the names below; `freeze_reads` until `thaw_reads`."""
+        """One of the actions below; `freeze_reads` lasts until `thaw_reads`."""
         subscription = self.state.get(request.path_params["id"], "subscription")
         body = await read_json(request)
         happen = self.lifecycle
@@ -124,7 +124,7 @@ class Control:
         return self._answer(invoice, events, body)
 
     def _freeze_reads(self, subscription: Json) -> list[Event]:
-        """Whoever reads it from now on sees it as it is now: reads that lag behind the webhooks."""
+        """From now on, reads return the present state: they lag behind the webhooks."""
         invoice = self.state.objects.get(subscription["latest_invoice"] or "")
         self.state.frozen[subscription["id"]] = deepcopy(
             {**subscription, "latest_invoice": invoice}
@@ -188,8 +188,8 @@ class Control:
         return JSONResponse({"events": [event.body for event in self.events.all.values()]})
 
     async def send(self, request: Request) -> Response:
-        """Any bytes as an event, signed as they are; `headers` replace or add to the signed
-        ones.
+        """Send any bytes as an event, signed without changes; `headers` replace or extend the
+        signed ones.
         """
         body = await read_json(request)
         event = self.events.add_raw(_raw(body))
@@ -231,7 +231,7 @@ class Control:
         )
 
     async def sign(self, request: Request) -> Response:
-        """Headers and body for a caller that posts them itself; nothing is delivered. `at` is in
+        """Return headers and body for a caller that posts them itself; delivers nothing. `at` is in
         Unix seconds.
         """
         body = await read_json(request)

@@ -1,5 +1,5 @@
-"""Signs deliveries as Stripe does: HMAC-SHA256 over the time and the raw body, once for each secret
-that is valid.
+"""Signs deliveries as Stripe does: HMAC-SHA256 over the time and the raw body, once for each valid
+secret.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from simulators.stripe.state import State
 
 
 class Deliveries(deliveries.Deliveries):
-    """`secrets` sign in turn: two of them while a secret is being rolled."""
+    """All `secrets` sign: two of them during a rotation."""
 
     def __init__(self, state: State, secrets: Sequence[str], *, limit: int = 50) -> None:
         super().__init__(limit=limit)

@@ -1,5 +1,5 @@
-"""Webhook events of Stripe's shape: made once, kept as the exact bytes that are delivered, listed
-for replay.
+"""Webhook events in Stripe's format: created once, stored as the exact delivered bytes, listed for
+replay.
 """
 
 import json
@@ -38,7 +38,7 @@ class Events:
         )
 
     def add_raw(self, raw: bytes) -> Event:
-        """Keep arbitrary bytes as an event; its id and type are read from them if they can be."""
+        """Store arbitrary bytes as an event; its id and type are read from them if possible."""
         body: Any = None
         with suppress(ValueError):
             body = json.loads(raw)

@@ -16,7 +16,7 @@ def pairs(text: str) -> Iterator[tuple[list[str], str]]:
 
 
 def nested(text: str) -> dict[str, Any]:
-    """Lists come out as objects with their places as names."""
+    """Lists become objects with their indexes as names."""
     read: dict[str, Any] = {}
     for path, value in pairs(text):
         holder = read

@@ -1,6 +1,4 @@
-"""What happens to subscriptions, their invoices and checkouts; each happening answers with its
-events.
-"""
+"""The changes of subscriptions, their invoices and checkouts; each change returns its events."""
 
 from typing import Any
 
@@ -14,7 +12,7 @@ _NO_METHOD = "trial_end_without_payment_method"
 
 
 class Impossible(Exception):
-    """Stripe refuses this of an object in this state; `code` is Stripe's name for the reason."""
+    """Stripe refuses this action in the object's state; `code` is Stripe's name for the reason."""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -22,7 +20,7 @@ class Impossible(Exception):
 
 
 class Declined(Impossible):
-    """The customer's bank, not Stripe, said no."""
+    """The customer's bank, not Stripe, declined."""
 
 
 class Lifecycle:
@@ -30,7 +28,7 @@ class Lifecycle:
         self.state = state
         self.events = events
         self.declines: dict[str, str] = {}
-        """The customers' cards that are declined, and with which code; by their subscription."""
+        """The codes with which customers' cards are declined, by subscription."""
 
     def subscribe(
         self,
@@ -78,7 +76,7 @@ class Lifecycle:
         return subscription, [self._tell(subscription, "created"), *self._paid(invoice)]
 
     def fail_payment(self, subscription: Json) -> list[Event]:
-        """The renewal could not be charged, or another attempt at it: past due."""
+        """The renewal, or another attempt to charge it, failed: past due."""
         invoice = self._open_invoice(subscription)
         if invoice is None:
             self._next_period(subscription)
@@ -89,7 +87,7 @@ class Lifecycle:
         return [self.events.emit("invoice.payment_failed", invoice), self._tell(subscription)]
 
     def give_up(self, subscription: Json, outcome: str = "unpaid") -> list[Event]:
-        """Dunning ends: unpaid, paused or canceled, as the account's settings say."""
+        """Dunning ends: unpaid, paused or canceled, depending on the account's settings."""
         if self._open_invoice(subscription) is None:
             self.fail_payment(subscription)
         if outcome == "canceled":
@@ -109,8 +107,8 @@ class Lifecycle:
         return self.pay_invoice(invoice)
 
     def pay_invoice(self, invoice: Json, *, out_of_band: bool = False) -> list[Event]:
-        """A paused subscription stays so, unless it is the invoice that its resumption waits
-        for.
+        """A paused subscription stays paused, unless this invoice is the one that its resumption
+        waits for.
         """
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
@@ -132,8 +130,8 @@ class Lifecycle:
         )
 
     def bill(self, subscription: Json, amount: int, outcome: str = "paid") -> list[Event]:
-        """A further invoice within the period, as for a proration: paid, failed, or processing as a
-        bank debit is.
+        """A further invoice within the period, as for a proration: paid, failed, or processing like
+        a bank debit.
         """
         self._must_live(subscription)
         invoice = self._bill(subscription, amount)
@@ -158,7 +156,7 @@ class Lifecycle:
         return self._as_its_newest_invoice(subscription, taken=True)
 
     def let_go(self, invoice: Json, status: str) -> list[Event]:
-        """Void or uncollectible: what the merchant does not want any more."""
+        """Void or uncollectible: an invoice that the merchant no longer collects."""
         if invoice["status"] not in ("open", "uncollectible"):
             raise Impossible(f"Invoice is already {invoice['status']}")
         invoice["status"] = status
@@ -172,8 +170,8 @@ class Lifecycle:
         )
 
     def _as_its_newest_invoice(self, subscription: Json, *, taken: bool = False) -> list[Event]:
-        """Stripe judges by the newest invoice that is not void, whatever else is open. Source: its
-        page on statuses.
+        """Stripe's status follows the newest invoice that is not void, whatever else is open.
+        Source: its page on statuses.
         """
         invoices = [
             invoice
@@ -185,7 +183,7 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def decline(self, subscription: Json, code: str | None) -> list[Event]:
-        """From now on the customer's bank says no, and why; or yes again."""
+        """From now on the customer's bank declines with this code; or accepts again."""
         self.declines.pop(subscription["id"], None)
         if code is not None:
             self.declines[subscription["id"]] = code
@@ -216,7 +214,7 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def end_period(self, subscription: Json) -> list[Event]:
-        """Time passes to the end of what was paid for."""
+        """Time passes to the end of the paid period."""
         item = subscription["items"]["data"][0]
         now = self.state.now()
         item |= {"current_period_start": now - MONTH, "current_period_end": now - 1}
@@ -225,7 +223,7 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def pause(self, subscription: Json, *, by: str = "pause_requested") -> list[Event]:
-        """What runs of the period ends now; an invoice that is open stays so."""
+        """The current period ends now; an open invoice stays open."""
         self._must_live(subscription)
         now, status = self.state.now(), subscription["status"]
         if status in _NOT_PAUSED or (status == "trialing" and by != _NO_METHOD):
@@ -237,7 +235,7 @@ class Lifecycle:
 
     def resume(self, subscription: Json, body: Json) -> list[Event]:
         """A new period is billed at once; until it is paid the subscription stays paused, if that
-        was asked for.
+        was requested.
         """
         if subscription["status"] != "paused":
             raise Impossible("You can only resume a subscription that is paused.")
@@ -263,7 +261,7 @@ class Lifecycle:
 
     def change(self, subscription: Json, body: Json) -> list[Event]:
         self._must_live(subscription)
-        if "metadata" in body:  # keys are added to those that are there; nothing takes all away
+        if "metadata" in body:  # new keys are added to the existing ones; no value removes all
             subscription["metadata"] = (
                 {**subscription["metadata"], **body["metadata"]} if body["metadata"] else {}
             )
@@ -280,7 +278,7 @@ class Lifecycle:
         return [self._tell(subscription)]
 
     def set_status(self, subscription: Json, status: str) -> list[Event]:
-        """Whatever Stripe may one day answer."""
+        """Any status that Stripe may return in the future."""
         subscription["status"] = status
         return [self._tell(subscription)]
 

@@ -1,4 +1,4 @@
-"""What happens to money after it was paid: refunds and disputes, each with its events."""
+"""Changes of paid money: refunds and disputes, each with its events."""
 
 from simulators.stripe.events import Events
 from simulators.stripe.lifecycle import Impossible
@@ -40,7 +40,7 @@ class MoneyMoves:
         ]
 
     def fail_refund(self, refund: Json) -> list[Event]:
-        """The bank does not take it; the money is ours again."""
+        """The bank rejects the refund; the merchant has the money again."""
         charge = self.state.get(refund["charge"], "charge")
         charge["amount_refunded"] -= refund["amount"]
         refund["status"] = "failed"

@@ -1,7 +1,7 @@
-"""Which parameters the API knows, by call: Stripe refuses one that it does not, and a property that
+"""The parameters that the API knows, by call: Stripe refuses unknown ones, and properties that
 cannot be expanded.
 
-Names are written with dots, places in lists left out; `metadata.*` stands for any key.
+Names are written with dots, without list indexes; `metadata.*` stands for any key.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ _EXPANDABLE = {
 
 
 def checked(route: Route) -> Route:
-    """Raises `ApiError` for the first parameter, expansion or limit that the call does not take."""
+    """Raises `ApiError` for the first parameter, expansion or limit that the call does not accept."""
 
     async def answer(request: Request) -> Response:
         body = (await request.body()).decode()

@@ -1,5 +1,5 @@
-"""What only time does: subscriptions that began earlier, and every charge that falls due until a
-moment to come.
+"""The effects of time: subscriptions that began earlier, and every charge that falls due until a
+future time.
 """
 
 from simulators.stripe.lifecycle import Lifecycle
@@ -15,7 +15,7 @@ class Renewals:
         self.lifecycle = lifecycle
 
     def began(self, subscription: Json, at: int) -> None:
-        """As if it had been made, and paid for the first time, at `at`."""
+        """Backdates the subscription: created, and first paid, at `at`."""
         subscription["created"] = at
         subscription["items"]["data"][0] |= {
             "current_period_start": at,
@@ -25,8 +25,8 @@ class Renewals:
             self._dated(invoice, at)
 
     def bill_until(self, until: int, organization_id: str) -> list[Event]:
-        """Charge a customer what falls due up to `until`, each when it is due; not what was
-        canceled.
+        """Perform a customer's charges that fall due up to `until`, each at its time; skips
+        canceled subscriptions.
         """
         events: list[Event] = []
         for subscription in list(
@@ -38,7 +38,7 @@ class Renewals:
         return events
 
     def charges(self, organization_id: str) -> list[int]:
-        """When it was charged for anything by whichever subscription; oldest first."""
+        """When the customer was charged, by any subscription; oldest first."""
         return sorted(
             invoice["created"]
             for invoice in self.state.all("invoice")

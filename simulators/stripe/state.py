@@ -1,4 +1,4 @@
-"""What the Stripe simulator remembers: every object as Stripe's API shapes it, by its id."""
+"""The Stripe simulator's state: every object in the format of Stripe's API, by its id."""
 
 import random
 import string
@@ -36,7 +36,7 @@ _ZERO_DECIMALS = frozenset(
 )
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 LEAST = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
-"""What is charged at least, of some currencies."""
+"""The minimum charge in some currencies."""
 _WHOLE = frozenset({"isk", "ugx"})
 
 
@@ -46,7 +46,7 @@ def subscription_of(invoice: Json) -> str:
 
 
 def metadata_of(invoice: Json) -> Json:
-    """Of the subscription that it bills; empty if it bills none."""
+    """The metadata of the subscription that it bills; empty if it bills none."""
     metadata: Json = _subscription_details(invoice).get("metadata", {})
     return metadata
 
@@ -61,11 +61,11 @@ class State:
     objects: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     frozen: dict[str, Json] = field(default_factory=dict)
-    """What reads of a subscription show, with its newest invoice, though it has changed: they lag
-    behind.
+    """The outdated states that reads of a subscription, with its newest invoice, show: reads that
+    lag behind.
     """
     frozen_invoices: dict[str, list[Json]] = field(default_factory=dict)
-    """And what reads of its invoices show."""
+    """The outdated states that reads of its invoices show."""
     changed: dict[str, int] = field(default_factory=dict)
     chance: random.Random = field(default_factory=random.Random)
     _moment: int = 0
@@ -83,14 +83,12 @@ class State:
         self.add_price(DEFAULT_PRICE, 4900, "usd")
 
     def now(self) -> int:
-        """Whole seconds, as Stripe tells every time."""
+        """Whole seconds, like all of Stripe's times."""
         return max(int(time.time()), self._moment)
 
     @contextmanager
     def moment_of(self, id_: str) -> Iterator[None]:
-        """What happens to an object happens in a second of its own: two changes of one second have
-        no order.
-        """
+        """Each change of an object gets a new second: two changes in one second have no order."""
         self._moment = self.changed.get(id_, 0) + 1
         try:
             yield
@@ -102,7 +100,7 @@ class State:
         return f"{prefix}_" + "".join(self.chance.choices(_LETTERS, k=length))
 
     def add(self, kind: str, prefix: str, **fields: Any) -> Json:
-        """Keep an object with what every object has."""
+        """Store an object with the fields that every object has."""
         made = {"id": fields.pop("id", None) or self.new_id(prefix), "object": kind}
         made |= {"created": self.now(), "livemode": False, **fields}
         self.objects[made["id"]] = made
@@ -121,7 +119,7 @@ class State:
         )
 
     def all(self, kind: str, **where: Any) -> Iterator[Json]:
-        """In the order in which they were made."""
+        """In the order of their creation."""
         for resource in self.objects.values():
             if resource["object"] == kind and all(
                 resource.get(name) == value for name, value in where.items()
@@ -137,7 +135,7 @@ class State:
 
 
 def finest(currency: str) -> int:
-    """What a charge has to be a multiple of: written with decimals that must be zero, for some."""
+    """The unit of which a charge must be a multiple: in some currencies, decimals must be zero."""
     code = currency.lower()
     return 100 if code in _WHOLE else 10 if code in _THREE_DECIMALS else 1
 

@@ -1,4 +1,4 @@
-"""What Twilio answers: accounts, messages, pages and errors as JSON."""
+"""Twilio's responses: accounts, messages, pages and errors as JSON."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """An error of Twilio's: its HTTP status, its code and what it says."""
+    """A Twilio error: HTTP status, code and message."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -108,8 +108,8 @@ def page_json(
 ) -> dict[str, Any]:
     """One page of `items`, the newest first, with the addresses of its neighbours.
 
-    A following page is asked for by the token in `next_page_uri`, which names the last item of the
-    page before: what comes in meanwhile shifts nothing.
+    A following page is requested with the token in `next_page_uri`, which names the last item of
+    the previous page, so new messages do not shift pages.
     """
     size = min(int(query.get("PageSize", "50")), 1000)
     number, token = int(query.get("Page", "0")), query.get("PageToken", "")

@@ -1,4 +1,4 @@
-"""The Twilio simulator: one ASGI application, hand-routed because it takes thousands of posts a
+"""The Twilio simulator: one ASGI application, hand-routed because it handles thousands of posts a
 second.
 """
 
@@ -17,9 +17,7 @@ MAIN_TOKEN = "11111111111111111111111111111111"
 
 
 class TwilioSimulator:
-    """Serve it with `simulators.serving.serve`; `state` is there to be read, `faults` to be
-    scripted.
-    """
+    """Serve it with `simulators.serving.serve`; tests may read `state` and script `faults`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Signed status callbacks, sent in the background, and what can go wrong with them."""
+"""Signed status callbacks, sent in the background, with faults on request."""
 
 import asyncio
 import hmac
@@ -12,16 +12,16 @@ from simulators.posting import Posted, Poster
 from simulators.twilio.state import CallbackRecord, SentMessage, State
 
 _LONGEST = 15_000
-"""Milliseconds for all tries of a callback together, at most."""
+"""The most milliseconds for all tries of a callback together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """How often a callback is repeated, and after what: only where its URL asks for it.
+    """How often a callback is repeated, and after which failures: only as requested in its URL.
 
     Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides": `rc` is 0 to 5, 1 if it is
-    not given; `rp` is one or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So left
-    alone a callback is repeated once, and only where no connection came about.
+    not given; `rp` is one or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So by
+    default a callback is repeated once, and only if no connection could be made.
     """
 
     retries: int = 1
@@ -67,7 +67,7 @@ def sign(auth_token: str, url: str, params: dict[str, str]) -> str:
 
 
 class Callbacks:
-    """Sends what `notify` is given, at most `limit` at a time; records every outcome in the
+    """Sends the callbacks given to `notify`, at most `limit` at a time; records every result in the
     state.
     """
 
@@ -95,7 +95,7 @@ class Callbacks:
         return len(self._tasks) + len(self._overtaken)
 
     def notify(self, message: SentMessage) -> None:
-        """Tell the message's StatusCallback its present status; returns at once."""
+        """Send the message's present status to its StatusCallback; returns at once."""
         if message.callback_url is None:
             return
         callback = self._callback(message, message.callback_url)

@@ -67,8 +67,8 @@ class Control:
         )
 
     async def set_status(self, request: Request) -> Response:
-        """`by_twilio` marks a suspension that the API cannot lift; the main account can be set here
-        too.
+        """`by_twilio` marks a suspension that the API cannot lift; the main account's status can be
+        set here, too.
         """
         account, body = self._account(request), await read_json(request)
         status = str(body["status"])
@@ -81,7 +81,7 @@ class Control:
         return JSONResponse({"account": account_json(account), "failed_messages": failed})
 
     async def senders(self, request: Request) -> Response:
-        """Give the account a sender, or a messaging service with its senders; or take it away."""
+        """Add a sender, or a messaging service with its senders, to the account; or remove it."""
         account, body = self._account(request), await read_json(request)
         sender = str(body["sender"])
         if sender.startswith("MG") and len(sender) == 34:
@@ -94,7 +94,7 @@ class Control:
         return JSONResponse({"senders": account.senders, "services": account.services})
 
     async def refuse(self, request: Request) -> Response:
-        """Refuse every message with a `code`, none for null, or those to the prefixes of
+        """Refuse every message with a `code` (null: none), or messages to the prefixes in
         `regions_off` with 21408.
         """
         account, body = self._account(request), await read_json(request)
@@ -122,7 +122,7 @@ class Control:
         return JSONResponse({"count": len(matches), "messages": matches[:limit]})
 
     async def repeat_callback(self, request: Request) -> Response:
-        """Send the message's callback again, with its present status or the one given."""
+        """Repeat the message's callback, with its present status or the given one."""
         message = self.state.messages[request.path_params["sid"]]
         body = await read_json(request)
         present = message.status, message.error_code
@@ -189,7 +189,7 @@ class Control:
         return JSONResponse({"to": to})
 
     async def numbers(self, request: Request) -> Response:
-        """What happens to messages to one number: refused at the post, or taken and then failed."""
+        """The fate of messages to one number: refused at the post, or accepted and then failed."""
         if request.method == "DELETE":
             self.state.refuse_to.clear()
             self.state.fail_to.clear()

@@ -1,4 +1,4 @@
-"""Accepts messages, as `POST Messages` does, and moves them on: queued, sending, sent, delivered or
+"""Accepts messages, as `POST Messages` does, and advances them: queued, sending, sent, delivered or
 failed.
 """
 
@@ -21,14 +21,17 @@ _TEXTS = {
     20404: "The requested resource was not found",
     20429: "Too Many Requests",
     21211: "The 'To' number {to} is not a valid phone number.",
-    21408: "Permission to send an SMS has not been enabled for the region indicated by the 'To' number: {to}",
+    21408: "Permission to send an SMS has not been enabled for the region indicated by the 'To' "
+    "number: {to}",
     21602: "Message body is required.",
     21603: "A 'From' phone number is required.",
     21604: "A 'To' phone number is required.",
-    21606: "The From phone number {sender} is not a valid, SMS-capable inbound phone number of your account.",
+    21606: "The From phone number {sender} is not a valid, SMS-capable inbound phone number of "
+    "your account.",
     21610: "Attempt to send to unsubscribed recipient",
     21611: "This 'From' number has exceeded the maximum number of queued messages",
-    21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' ({sender}) parameters",
+    21612: "Message cannot be sent with the current combination of 'To' ({to}) and/or 'From' "
+    "({sender}) parameters",
     21614: "'To' number: {to}, is not a valid mobile number",
     21617: "The concatenated message body exceeds the 1600 character limit",
     21659: "'From' {sender} is not a Twilio phone number or Short Code country mismatch",
@@ -37,7 +40,8 @@ _TEXTS = {
     21701: "The Messaging Service does not exist",
     21704: "The Messaging Service contains no phone numbers",
     63038: "Account exceeded the daily messages limit",
-    21212: "The 'From' number {sender} is not a valid phone number, shortcode, or alphanumeric sender ID.",
+    21212: "The 'From' number {sender} is not a valid phone number, shortcode, or alphanumeric "
+    "sender ID.",
     30001: "Queue overflow",
 }
 _STATUSES = {20404: 404, 20429: 429, 63038: 429}
@@ -52,21 +56,19 @@ _MAGIC_FROM = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 216
 
 
 def _e164(number: str) -> str:
-    """Twilio takes a number as people write it, and tells it in E.164."""
+    """Twilio accepts a number as people write it, and returns it in E.164."""
     return re.sub(r"[\s().-]", "", number) if number.strip().startswith("+") else number
 
 
 class Messages:
-    """Every message's way, driven by timers; a suspension fails what is still queued."""
+    """The progress of every message, driven by timers; a suspension fails queued messages."""
 
     def __init__(self, state: State, callbacks: Callbacks) -> None:
         self.state = state
         self.callbacks = callbacks
 
     def accept(self, account: Account, form: Mapping[str, str]) -> SentMessage:
-        """Take the message or raise the refusal; nothing is remembered of a refused one but its
-        code.
-        """
+        """Accept the message or raise the refusal; of a refused one, only the code is recorded."""
         to, body = _e164(form.get("To", "")), form.get("Body", "")
         sender, service = form.get("From") or None, form.get("MessagingServiceSid") or None
         if service is not None and self.state.behaviour.smart_encoding:
@@ -101,7 +103,7 @@ class Messages:
         return Refusal(_STATUSES.get(code, 400), code, text.format(to=to, sender=sender))
 
     def cancel(self, message: SentMessage) -> None:
-        """Only what is scheduled (Twilio's page of error 30409)."""
+        """Only a scheduled message can be canceled (Twilio's page of error 30409)."""
         if message.status != "scheduled":
             raise Refusal(400, 30409, "Message is not in a cancelable state")
         self._move(message, "canceled")
@@ -109,7 +111,7 @@ class Messages:
         self.callbacks.notify(message)
 
     def redact(self, message: SentMessage, body: str) -> None:
-        """Erase the body: only by an empty one, and when the message is through (Twilio's pages of
+        """Erase the body: only with an empty one, and when the message is final (Twilio's pages of
         30400, 20009).
         """
         if body:
@@ -120,7 +122,7 @@ class Messages:
         message.body = ""
 
     def delete(self, message: SentMessage) -> None:
-        """It stands in no list any more, and its sid is not found."""
+        """The message disappears from all lists, and its sid is not found."""
         self._must_be_through(message)
         self.state.messages.pop(message.sid)
         self.state.accounts[message.account_sid].messages.remove(message)
@@ -130,7 +132,7 @@ class Messages:
             raise Refusal(409, 20009, "Cannot delete this resource before it is complete")
 
     def fail_queued(self, account: Account) -> int:
-        """What suspension does: everything still queued fails with 30002."""
+        """The effect of a suspension: all queued messages fail with 30002."""
         queued = [message for message in account.queued.values() if message.status in _QUEUED]
         for message in queued:
             self._fail(message, "failed", 30002)

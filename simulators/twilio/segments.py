@@ -2,8 +2,8 @@
 
 Its published calculator keeps graphemes whole (TwilioDevEd/message-segment-calculator, by way of
 grapheme-splitter 1.0.4). The pattern below says which classes of Unicode 10 stay together there.
-Flags and skin tones deviate from Unicode's own rules: behind a flag's two letters stands at most
-one mark, and a skin tone behind a mark stays only if its emoji is right before that mark.
+Flags and skin tones deviate from Unicode's own rules: at most one mark follows a flag's two
+letters, and a skin tone after a mark stays only if its emoji comes directly before that mark.
 """
 
 import re
@@ -32,7 +32,7 @@ _LETTERS = {
     "T": "T",
 }
 """A letter for each class; `H` is a Hangul syllable without a final consonant, `F` one with it, `-`
-everything else.
+any other character.
 """
 _GRAPHEME = re.compile(
     r"""
@@ -83,8 +83,8 @@ def _grapheme_widths(body: str) -> list[int]:
 
 
 def _pack(widths: list[int], alone: int, joined: int) -> int:
-    """A grapheme is not split over two segments. One that no segment holds has its segments for
-    itself.
+    """A grapheme is not split across two segments. One that is larger than a segment does not share
+    its segments.
     """
     if sum(widths) <= alone:
         return 1

@@ -1,8 +1,8 @@
-"""Who may send: numbers, short codes and alphanumeric ids of an account, messaging services, and
-what they may reach.
+"""The senders: numbers, short codes and alphanumeric ids of an account, messaging services, and the
+recipients that they can reach.
 
-Every account owns the numbers +1 555 000 xxxx, which no real one has, so that a test need not buy
-one. Anything else is given to an account, taken from it, or made unable to send, by
+Every account owns the numbers +1 555 000 xxxx, which do not exist in reality, so that a test need
+not buy one. Other senders are added, removed, or made unable to send with
 `/_sim/accounts/{sid}/senders`. Sources: Twilio's pages of errors 21212, 21408, 21612, 21659, 21660,
 21661, 21701 and 21704, and "Permitted Sender ID characters".
 """
@@ -17,7 +17,7 @@ _SHORT_CODE = re.compile(r"[0-9]{3,6}", re.ASCII)
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[ -9;-~]{1,11}", re.ASCII)
 _EVERYBODYS = re.compile(r"\+1555000[0-9]{4}", re.ASCII)
 TEST_NUMBER = "+15005550006"
-"""The one that Twilio's test credentials may send from."""
+"""The only number that Twilio's test credentials may send from."""
 
 
 def refusal(

@@ -1,6 +1,6 @@
 # ruff: noqa: RUF001 - these characters are the point
-"""Smart encoding: what a Messaging Service makes of a text, so that it fits GSM-7 (Twilio's list of
-replacements).
+"""Smart encoding: a Messaging Service replaces characters of a text so that it fits GSM-7 (Twilio's
+list of replacements).
 """
 
 _REPLACED = str.maketrans(

@@ -1,4 +1,4 @@
-"""What the Twilio simulator remembers: accounts, messages and how it has been told to behave."""
+"""The Twilio simulator's state: accounts, messages and the configured behaviour."""
 
 import random
 import time
@@ -41,7 +41,7 @@ class Account:
 
 @dataclass(slots=True, kw_only=True)
 class SentMessage:
-    """`accepted_at` is of the monotonic clock, the other times of the wall clock."""
+    """`accepted_at` is a time of the monotonic clock, the others are of the wall clock."""
 
     sid: str
     account_sid: str
@@ -69,11 +69,11 @@ class SentMessage:
 class Behaviour:
     """Everything that `PATCH /_sim/behaviour` can set; times are seconds.
 
-    `callback_statuses` are those that call back on the way; a failure always does. `fail_share` of
-    the messages end with `fail_code` and `fail_status`. `redact_bodies` and `redact_numbers` are
-    the account's settings: bodies are erased, and the last four digits of recipients masked,
-    wherever messages are read. `smart_encoding` is a Messaging Service's, on unless it is switched
-    off.
+    `callback_statuses` are the intermediate statuses that cause a callback; a failure always causes
+    one. `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and
+    `redact_numbers` are the account's settings: bodies are erased, and the last four digits of
+    recipients masked, wherever messages are read. `smart_encoding` is a Messaging Service's, on
+    unless it is switched off.
     """
 
     sending_after: float = 0.05
@@ -106,7 +106,7 @@ class Behaviour:
 
 @dataclass(slots=True, kw_only=True)
 class CallbackRecord:
-    """One status callback and how it ended; `status_code` 0 means that no answer came."""
+    """One status callback and its result; `status_code` 0 means no response."""
 
     message_sid: str
     account_sid: str
@@ -119,7 +119,9 @@ class CallbackRecord:
 
 @dataclass(slots=True)
 class State:
-    """Opening it makes the main account; `Random(seed)` makes sids and chances repeatable."""
+    """Creating it creates the main account; `Random(seed)` makes sids and random choices
+    repeatable.
+    """
 
     main_sid: str
     main_token: str
@@ -141,7 +143,7 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the main account's credentials."""
+        """Reset everything except the main account's credentials."""
         for emptied in (
             self.accounts,
             self.messages,
@@ -190,7 +192,7 @@ class State:
         self.per_recipient[(message.to, message.body)] += 1
 
     def settle_prices(self, messages: Iterable[SentMessage] | None = None) -> int:
-        """Give every finished message that has none its price, as Twilio does hours later."""
+        """Set the price of every finished message that has none, as Twilio does hours later."""
         settled = 0
         for message in self.messages.values() if messages is None else messages:
             if message.price is None and message.status in (
